@@ -1,0 +1,1 @@
+//! Facts about a directory, strictly read-only.

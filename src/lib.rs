@@ -1,0 +1,3 @@
+//! An append-only log on disk: the format of *Distributed Services with Go*.
+pub mod inspect;
+pub mod log;

@@ -1,0 +1,210 @@
+//! The bytes on disk, and nothing else knows a width.
+//!
+//! ```text
+//! N.store   frame*            frame = length: u64 | payload: length bytes
+//! N.index   entry*            entry = relative offset: u32 | position: u64
+//!
+//!           0               8            8+length
+//! frame     | length (u64)  | payload ...|
+//!           0           4               12
+//! entry     | rel (u32) | position (u64)|
+//! ```
+//!
+//! All integers are big-endian. N is the base offset in decimal without leading
+//! zeros. Source: `store.go`, `index.go` and `segment.go` of *Distributed Services
+//! with Go*, chapter "Write a Log Package".
+
+use std::ffi::OsStr;
+use std::fmt;
+
+use super::units::{Offset, Position, RelativeOffset};
+
+/// Bytes of the length field before each payload.
+pub const LENGTH_BYTES: u64 = 8;
+
+/// Bytes of one index entry.
+pub const ENTRY_BYTES: u64 = 12;
+
+/// Entries that one index can number: relative offsets have 32 bits.
+pub const SEGMENT_ENTRIES_MAX: u64 = 1 << 32;
+
+/// One entry of an index.
+///
+/// Shape: 12 bytes, relative offset (u32, big-endian), position (u64, big-endian).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Entry {
+    /// Which record of the segment this is.
+    pub relative: RelativeOffset,
+    /// Where the frame's length field begins in the store.
+    pub position: Position,
+}
+
+impl Entry {
+    /// The entry as it stands in an index.
+    #[must_use]
+    pub fn encode(self) -> [u8; 12] {
+        let mut bytes = [0; 12];
+        let (relative, position) = bytes.split_at_mut(4);
+        relative.copy_from_slice(&self.relative.0.to_be_bytes());
+        position.copy_from_slice(&self.position.0.to_be_bytes());
+        bytes
+    }
+
+    /// The entry that these 12 bytes say.
+    #[must_use]
+    pub fn decode(bytes: &[u8; 12]) -> Self {
+        let [a, b, c, d, position @ ..] = *bytes;
+        Self {
+            relative: RelativeOffset(u32::from_be_bytes([a, b, c, d])),
+            position: Position(u64::from_be_bytes(position)),
+        }
+    }
+
+    /// Whether all 12 bytes are zero, as padding is, and as entry 0 is too.
+    #[must_use]
+    pub fn is_zero(self) -> bool {
+        self == Self::default()
+    }
+}
+
+/// The length field of a frame with a payload of `payload_bytes`.
+#[must_use]
+pub fn encode_length(payload_bytes: u64) -> [u8; 8] {
+    payload_bytes.to_be_bytes()
+}
+
+/// The payload bytes that this length field claims; never to be believed unchecked.
+#[must_use]
+pub fn decode_length(bytes: [u8; 8]) -> u64 {
+    u64::from_be_bytes(bytes)
+}
+
+/// Where the frame at `position` ends, if its length field says `payload_bytes` and
+/// it ends within `limit`.
+#[must_use]
+pub fn frame_end(position: Position, payload_bytes: u64, limit: u64) -> Option<Position> {
+    let end = position
+        .checked_add(LENGTH_BYTES)?
+        .checked_add(payload_bytes)?;
+    (end.0 <= limit).then_some(end)
+}
+
+/// Which half of a segment's pair a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FileKind {
+    /// `N.store`: the frames.
+    Store,
+    /// `N.index`: the entries.
+    Index,
+}
+
+impl FileKind {
+    /// The extension of such a file's name.
+    #[must_use]
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Store => "store",
+            Self::Index => "index",
+        }
+    }
+}
+
+impl fmt::Display for FileKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.extension())
+    }
+}
+
+/// The name that a segment's file has.
+#[must_use]
+pub fn file_name(base: Offset, kind: FileKind) -> String {
+    format!("{base}.{kind}")
+}
+
+/// A name in a log's directory that is one of a segment's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentName {
+    /// The base offset that the name says.
+    pub base: Offset,
+    /// Which half of the pair.
+    pub kind: FileKind,
+    /// Whether the number has leading zeros, which the Go service never writes.
+    pub zero_padded: bool,
+}
+
+/// What `name` says, or `None` if no segment has such a name.
+#[must_use]
+pub fn parse_name(name: &OsStr) -> Option<SegmentName> {
+    let (stem, extension) = name.to_str()?.rsplit_once('.')?;
+    let kind = match extension {
+        "store" => FileKind::Store,
+        "index" => FileKind::Index,
+        _ => return None,
+    };
+    if stem.is_empty() || !stem.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Some(SegmentName {
+        base: Offset(stem.parse().ok()?),
+        kind,
+        zero_padded: stem.len() > 1 && stem.starts_with('0'),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_twelve_bytes_big_endian() {
+        let entry = Entry {
+            relative: RelativeOffset(0x0102_0304),
+            position: Position(0x0506_0708_090a_0b0c),
+        };
+        let bytes = entry.encode();
+        assert_eq!(bytes, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+        assert_eq!(bytes.len() as u64, ENTRY_BYTES);
+        assert_eq!(Entry::decode(&bytes), entry);
+    }
+
+    #[test]
+    fn a_length_is_eight_bytes_big_endian() {
+        assert_eq!(encode_length(0x0102), [0, 0, 0, 0, 0, 0, 1, 2]);
+        assert_eq!(encode_length(0x0102).len() as u64, LENGTH_BYTES);
+        assert_eq!(decode_length([0, 0x40, 0, 0, 0, 0, 0, 19]), (1 << 54) + 19);
+    }
+
+    #[test]
+    fn a_frame_must_end_within_the_file() {
+        assert_eq!(frame_end(Position(4), 3, 15), Some(Position(15)));
+        assert_eq!(frame_end(Position(4), 3, 14), None);
+        assert_eq!(frame_end(Position(4), u64::MAX, u64::MAX), None);
+    }
+
+    #[test]
+    fn names() {
+        let parse = |name: &str| parse_name(OsStr::new(name));
+        let plain = parse("23.store").expect("a segment's name");
+        assert_eq!(
+            (plain.base, plain.kind, plain.zero_padded),
+            (Offset(23), FileKind::Store, false)
+        );
+        assert!(parse("000.index").expect("padded").zero_padded);
+        assert!(!parse("0.index").expect("plain").zero_padded);
+        assert_eq!(file_name(Offset(7), FileKind::Index), "7.index");
+        for stray in [
+            "LOCK",
+            "0.index.bak",
+            ".store",
+            "+1.store",
+            "-1.store",
+            "1.Store",
+            "18446744073709551616.store",
+            "1e3.store",
+            "0x1.store",
+        ] {
+            assert_eq!(parse(stray), None, "{stray}");
+        }
+        assert!(parse("18446744073709551615.store").is_some());
+    }
+}

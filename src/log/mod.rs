@@ -1,0 +1,3 @@
+//! The log engine.
+pub mod format;
+pub mod units;

@@ -1,0 +1,106 @@
+//! The three numbers that are easily mixed up, as three types: the offset of a
+//! record in the log, its relative offset in a segment, and a byte position in a
+//! store. What they are written as is the business of `format`.
+
+use std::fmt;
+
+/// The number of a record in the log, counted from the log's initial offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Offset(pub u64);
+
+/// The number of a record in its segment, counted from the segment's base offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct RelativeOffset(pub u32);
+
+/// A position in a store file. Units: bytes from the beginning of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Position(pub u64);
+
+impl Offset {
+    /// The largest offset there is.
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// The offset `records` further on, or `None` past 2^64 - 1.
+    #[must_use]
+    pub fn checked_add(self, records: u64) -> Option<Self> {
+        self.0.checked_add(records).map(Self)
+    }
+
+    /// The offset `records` further on, or the largest one.
+    #[must_use]
+    pub fn saturating_add(self, records: u64) -> Self {
+        Self(self.0.saturating_add(records))
+    }
+
+    /// How many records lie between `base` and this offset; 0 when it is below.
+    #[must_use]
+    pub fn since(self, base: Self) -> u64 {
+        self.0.saturating_sub(base.0)
+    }
+
+    /// The same record counted from `base`, or `None` where 32 bits cannot say it.
+    #[must_use]
+    pub fn relative_to(self, base: Self) -> Option<RelativeOffset> {
+        let relative = self.0.checked_sub(base.0)?;
+        u32::try_from(relative).ok().map(RelativeOffset)
+    }
+}
+
+impl RelativeOffset {
+    /// The same record counted in the whole log, or `None` past 2^64 - 1.
+    #[must_use]
+    pub fn absolute(self, base: Offset) -> Option<Offset> {
+        base.checked_add(u64::from(self.0))
+    }
+}
+
+impl Position {
+    /// The position `bytes` further on, or `None` past 2^64 - 1.
+    #[must_use]
+    pub fn checked_add(self, bytes: u64) -> Option<Self> {
+        self.0.checked_add(bytes).map(Self)
+    }
+}
+
+impl fmt::Display for Offset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for RelativeOffset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn relative_offsets_stop_at_32_bits() {
+        let base = Offset(10);
+        assert_eq!(Offset(9).relative_to(base), None);
+        assert_eq!(Offset(10).relative_to(base), Some(RelativeOffset(0)));
+        let last = 10 + u64::from(u32::MAX);
+        assert_eq!(
+            Offset(last).relative_to(base),
+            Some(RelativeOffset(u32::MAX))
+        );
+        assert_eq!(Offset(last + 1).relative_to(base), None);
+    }
+
+    #[test]
+    fn offsets_do_not_wrap() {
+        assert_eq!(RelativeOffset(1).absolute(Offset::MAX), None);
+        assert_eq!(Offset::MAX.checked_add(1), None);
+        assert_eq!(Position(u64::MAX).checked_add(1), None);
+    }
+}
