@@ -1,2 +1,16 @@
-//! The binary.
-fn main() {}
+//! The binary: parse, run, flush, exit status. What a command does stands in
+//! `commands`, what it may be told in `cli`.
+
+mod cli;
+mod commands;
+mod render;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let status = match cli::parse(std::env::args_os()) {
+        Ok((command, globals)) => commands::run(command, &globals),
+        Err(status) => status,
+    };
+    ExitCode::from(status as u8)
+}

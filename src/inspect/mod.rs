@@ -1,1 +1,2 @@
 //! Facts about a directory, strictly read-only.
+pub mod finding;

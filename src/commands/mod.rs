@@ -1,0 +1,212 @@
+//! What all commands share: the exit status, errors with a hint, stdout and stderr.
+//! Each command has a file of its own: arguments, then facts, then words.
+
+pub mod append;
+pub mod read;
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use clap::ColorChoice;
+use proglog::log::error::Error;
+
+use crate::cli::Command;
+
+/// Bytes gathered before they go to stdout.
+const OUTPUT_BYTES: usize = 256 * 1024;
+
+/// How a command ended, as the shell sees it. The larger of 1, 3 and 2, in this
+/// order, is what counts where several apply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Status {
+    /// Done; nothing wrong found.
+    Done = 0,
+    /// The answer is no.
+    No = 1,
+    /// Could not do it.
+    Failed = 2,
+    /// Damage.
+    Damage = 3,
+    /// In use by another process.
+    InUse = 4,
+}
+
+/// What every command may be told.
+#[derive(Debug, Clone, Copy)]
+pub struct Globals {
+    /// Nothing but errors and findings.
+    pub quiet: bool,
+    /// When to use color.
+    pub color: ColorChoice,
+}
+
+/// An error with a status and, perhaps, a way out.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    pub message: String,
+    pub hint: Option<String>,
+    pub status: Status,
+}
+
+impl Failure {
+    pub fn new(status: Status, message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hint: None,
+            status,
+        }
+    }
+
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// Runs a command; says on stderr what went wrong.
+pub fn run(command: Command, globals: &Globals) -> Status {
+    let result = match command {
+        Command::Append(arguments) => append::run(&arguments, globals),
+        Command::Read(arguments) => read::run(&arguments, globals),
+    };
+    match result {
+        Ok(status) => status,
+        Err(error) => explain(&error),
+    }
+}
+
+/// Prints an error and its hint; gives the status it means.
+fn explain(error: &anyhow::Error) -> Status {
+    if is_closed_pipe(error) {
+        return Status::Done;
+    }
+    say(&format!("error: {error:#}"));
+    if let Some(failure) = error.downcast_ref::<Failure>() {
+        if let Some(hint) = &failure.hint {
+            say(&format!("hint: {hint}"));
+        }
+        return failure.status;
+    }
+    match error.downcast_ref::<Error>() {
+        Some(error) => {
+            if let Some(hint) = hint_for(error) {
+                say(&format!("hint: {hint}"));
+            }
+            status_of(error)
+        }
+        None => Status::Failed,
+    }
+}
+
+/// The exit status that an error of the engine means.
+pub fn status_of(error: &Error) -> Status {
+    match error {
+        Error::InUse { .. } | Error::UseUnknown { .. } => Status::InUse,
+        Error::Damage { .. }
+        | Error::NeedsRecovery { .. }
+        | Error::CannotAppend { .. }
+        | Error::OffsetsExhausted { .. } => Status::Damage,
+        _ => Status::Failed,
+    }
+}
+
+/// What to try after an error of the engine.
+fn hint_for(error: &Error) -> Option<String> {
+    match error {
+        Error::NotALog { path } => logs_below(path),
+        Error::NotADirectory { path } => {
+            let parent = path
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty());
+            let parent = parent.unwrap_or(Path::new("."));
+            let name = proglog::log::format::parse_name(path.file_name()?)?;
+            Some(format!(
+                "a log is the directory: {}, and this file belongs to its segment {}",
+                quote(parent),
+                name.base
+            ))
+        }
+        Error::NeedsRecovery { path, .. } | Error::CannotAppend { path, .. } => Some(format!(
+            "proglog verify {0}, then proglog repair {0} --dry-run",
+            quote(path)
+        )),
+        Error::CodecUnknown { .. } => Some("say it: --codec raw or --codec protobuf".to_owned()),
+        Error::UseUnknown { .. } => {
+            Some("if nobody writes there: --assume-unused; or run as the log's owner".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// Which directories below one that is no log are logs.
+fn logs_below(path: &Path) -> Option<String> {
+    let mut logs: Vec<String> = std::fs::read_dir(path)
+        .ok()?
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|below| {
+            below.is_dir()
+                && proglog::log::directory::Directory::list(below)
+                    .is_ok_and(|directory| !directory.segments.is_empty())
+        })
+        .map(|below| quote(&below))
+        .collect();
+    logs.sort();
+    match logs.as_slice() {
+        [] => None,
+        [one] => Some(format!("{one} is one")),
+        [several @ .., last] => Some(format!("{} and {last} are logs", several.join(", "))),
+    }
+}
+
+/// A path as a shell takes it.
+pub fn quote(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:=@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) && !text.starts_with('-') {
+        return text;
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// Whether a reader went away, which is no error of ours.
+pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
+    })
+}
+
+/// Says a line on stderr. A closed stderr stops nobody.
+pub fn say(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Whether a person looks at stdout.
+pub fn stdout_is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Stdout without std's line buffering, which costs a call per line.
+pub fn stdout() -> io::Result<BufWriter<File>> {
+    let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    Ok(BufWriter::with_capacity(OUTPUT_BYTES, stdout))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_quoted_for_a_shell() {
+        assert_eq!(quote(Path::new("/srv/log.1")), "/srv/log.1");
+        assert_eq!(quote(Path::new("my log")), "'my log'");
+        assert_eq!(quote(Path::new("it's")), r"'it'\''s'");
+        assert_eq!(quote(Path::new("-rf")), "'-rf'");
+    }
+}

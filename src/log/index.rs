@@ -1,0 +1,139 @@
+//! The entries of an index: how many of them are real, and which they are. Whether
+//! an entry is sound is for `walk` to say, since that takes the store.
+
+use std::path::Path;
+
+use super::error::Result;
+use super::format::{ENTRY_BYTES, Entry};
+use super::window::{ReadFile, STREAM_BYTES, Window};
+
+/// An index that is open for reading.
+#[derive(Debug)]
+pub struct Index {
+    window: Window,
+}
+
+impl Index {
+    /// Opens an index; `read_bytes` is what is read of it at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadFile::open`].
+    pub fn open(path: &Path, read_bytes: usize) -> Result<Self> {
+        Ok(Self::of(ReadFile::open(path)?, read_bytes))
+    }
+
+    /// An index in a file that is open already.
+    #[must_use]
+    pub fn of(file: ReadFile, read_bytes: usize) -> Self {
+        Self {
+            window: Window::new(file, read_bytes),
+        }
+    }
+
+    /// The file's size when it was opened. Units: bytes.
+    #[must_use]
+    pub fn file_bytes(&self) -> u64 {
+        self.window.file_bytes()
+    }
+
+    /// The file behind the index.
+    #[must_use]
+    pub fn source(&self) -> &ReadFile {
+        self.window.source()
+    }
+
+    /// How many whole entries the file has room for, padding included.
+    #[must_use]
+    pub fn slots(&self) -> u64 {
+        self.file_bytes() / ENTRY_BYTES
+    }
+
+    /// The entry in `slot`.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadFile::read_at`].
+    pub fn entry(&mut self, slot: u64) -> Result<Entry> {
+        let entries = self.entries(slot, 1)?;
+        Ok(entries.first().map(Entry::decode).unwrap_or_default())
+    }
+
+    /// The bytes of `count` entries from `slot` on, and at least of one.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadFile::read_at`].
+    #[inline]
+    pub fn entries(&mut self, slot: u64, count: usize) -> Result<&[[u8; 12]]> {
+        let bytes = self.window.bytes(slot * ENTRY_BYTES, count * 12)?;
+        let (entries, _) = bytes.as_chunks::<12>();
+        Ok(entries)
+    }
+
+    /// Raw bytes of the file, wherever entries begin.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadFile::read_at`].
+    pub fn bytes(&mut self, position: u64, count: usize) -> Result<&[u8]> {
+        self.window.bytes(position, count)
+    }
+
+    /// How many entries come before the zeros at the end, found by bisection: right
+    /// for every index without a hole, at the cost of a few reads. An index whose
+    /// entries are all zero counts as 0, though its first may be real.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadFile::read_at`].
+    pub fn bisect_end(&mut self) -> Result<u64> {
+        let slots = self.slots();
+        if slots == 0 || !self.entry(slots - 1)?.is_zero() {
+            return Ok(slots);
+        }
+        // Entry `low - 1` is real or low is 0; entry `high` is zero.
+        let (mut low, mut high) = (0, slots - 1);
+        // Entry 0 is zero in every sound index, so slot 0 decides nothing.
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if middle > 0 && self.entry(middle)?.is_zero() {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        if low == 1 && self.entry(0)?.is_zero() {
+            return Ok(0);
+        }
+        Ok(low)
+    }
+
+    /// The byte after the last one before `limit` that is not zero, found by looking
+    /// at every byte from there back: a hole before real entries misleads nobody.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadFile::read_at`].
+    pub fn nonzero_end(&mut self, limit: u64) -> Result<u64> {
+        let mut end = limit.min(self.file_bytes());
+        let mut block = vec![0; STREAM_BYTES];
+        while end > 0 {
+            let start = end.saturating_sub(STREAM_BYTES as u64);
+            let count = usize::try_from(end - start).unwrap_or(STREAM_BYTES);
+            let bytes = block.get_mut(..count).unwrap_or_default();
+            self.window.source().read_at(bytes, start)?;
+            // Whole chunks at a time: padding can be 128 MiB.
+            let mut tail = count;
+            for chunk in bytes.rchunks(4096) {
+                if chunk.iter().any(|&byte| byte != 0) {
+                    let last = chunk.iter().rposition(|&byte| byte != 0).unwrap_or(0);
+                    return Ok(start + (tail - chunk.len() + last) as u64 + 1);
+                }
+                tail -= chunk.len();
+            }
+            end = start;
+        }
+        Ok(0)
+    }
+}

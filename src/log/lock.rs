@@ -1,0 +1,112 @@
+//! The lock between two proglogs: an exclusive flock on the directory itself, which
+//! leaves no file there. The Go service knows nothing of it; see `lease` for that.
+
+use std::fs::{File, TryLockError};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::error::{Error, Result};
+
+/// How often a lock that is taken is tried again.
+const RETRY: Duration = Duration::from_millis(5);
+
+/// How long to wait for somebody else to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// At most so long; zero is not at all.
+    AtMost(Duration),
+    /// Without limit.
+    Forever,
+}
+
+impl Wait {
+    /// The moment at which waiting ends, if it ends.
+    #[must_use]
+    pub fn deadline(self) -> Option<Instant> {
+        match self {
+            Self::AtMost(duration) => Some(Instant::now() + duration),
+            Self::Forever => None,
+        }
+    }
+}
+
+/// An exclusive lock on a log's directory, held until it is dropped.
+#[derive(Debug)]
+pub struct DirectoryLock {
+    directory: File,
+    path: PathBuf,
+}
+
+impl DirectoryLock {
+    /// Takes the lock, waiting as `wait` says. `interrupted` is asked between tries.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InUse`] if another process keeps it, [`Error::UseUnknown`] if the
+    /// file system has no such locks, [`Error::Io`] for the rest.
+    pub fn take(path: &Path, wait: Wait, interrupted: &dyn Fn() -> bool) -> Result<Self> {
+        let directory = File::open(path).map_err(Error::io("open", path))?;
+        let deadline = wait.deadline();
+        loop {
+            match directory.try_lock() {
+                Ok(()) => {
+                    return Ok(Self {
+                        directory,
+                        path: path.to_path_buf(),
+                    });
+                }
+                Err(TryLockError::WouldBlock) => {
+                    if interrupted() || deadline.is_some_and(|end| Instant::now() >= end) {
+                        return Err(Error::InUse {
+                            path: path.to_path_buf(),
+                            processes: Vec::new(),
+                        });
+                    }
+                    std::thread::sleep(RETRY);
+                }
+                Err(TryLockError::Error(source)) => {
+                    return Err(Error::Io {
+                        action: "lock",
+                        path: path.to_path_buf(),
+                        source,
+                    });
+                }
+            }
+        }
+    }
+
+    /// The process that holds the lock on `path` now, as the kernel lists it. Asking
+    /// takes nothing, so nobody is held up.
+    #[must_use]
+    pub fn holder(path: &Path) -> Option<u32> {
+        let metadata = std::fs::metadata(path).ok()?;
+        let (major, minor) = (
+            rustix::fs::major(metadata.dev()),
+            rustix::fs::minor(metadata.dev()),
+        );
+        let wanted = format!("{major:02x}:{minor:02x}:{}", metadata.ino());
+        let locks = std::fs::read_to_string("/proc/locks").ok()?;
+        locks.lines().find_map(|line| {
+            // 1: FLOCK  ADVISORY  WRITE 4711 fe:00:131 0 EOF
+            let mut words = line.split_whitespace().skip(1);
+            let (kind, _, access) = (words.next()?, words.next()?, words.next()?);
+            let (pid, inode) = (words.next()?, words.next()?);
+            (kind == "FLOCK" && access == "WRITE" && inode == wanted)
+                .then(|| pid.parse().ok())
+                .flatten()
+        })
+    }
+
+    /// The locked directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The open directory, for syncing what was found there.
+    #[must_use]
+    pub fn directory(&self) -> &File {
+        &self.directory
+    }
+}

@@ -1,0 +1,154 @@
+//! One segment that is open for reading: its two files as they were at one moment,
+//! how many of its entries are real, and which of those name whole frames. Readers
+//! never write; the writing half of a segment is `writer`.
+
+use super::directory::{Directory, SegmentNames};
+use super::error::{Error, Result};
+use super::format::{ENTRY_BYTES, FileKind, LENGTH_BYTES, frame_end};
+use super::index::Index;
+use super::record::Codec;
+use super::units::{Offset, Position};
+use super::walk::Walk;
+use super::window::{LOOKUP_BYTES, ReadFile, Window};
+
+/// A segment's two files, open for reading.
+#[derive(Debug, Clone)]
+pub struct Segment {
+    /// The offset of the segment's first record.
+    pub base: Offset,
+    /// The frames.
+    pub store: ReadFile,
+    /// The entries.
+    pub index: ReadFile,
+}
+
+impl Segment {
+    /// Opens both files. The index comes first, so that beside a writer that syncs
+    /// frames before entries each entry seen has its frame.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadFile::open`].
+    pub fn open(directory: &Directory, names: &SegmentNames) -> Result<Self> {
+        let index = ReadFile::open(&directory.file(names, FileKind::Index))?;
+        let store = ReadFile::open(&directory.file(names, FileKind::Store))?;
+        Ok(Self {
+            base: names.base,
+            store,
+            index,
+        })
+    }
+
+    /// The entries, read `read_bytes` at once.
+    #[must_use]
+    pub fn entries(&self, read_bytes: usize) -> Index {
+        Index::of(self.index.clone(), read_bytes)
+    }
+
+    /// A walk along the first `entries` entries.
+    #[must_use]
+    pub fn walk(&self, codec: Codec, entries: u64, read_bytes: usize) -> Walk {
+        Walk::new(
+            self.base,
+            codec,
+            self.entries(read_bytes),
+            Window::new(self.store.clone(), read_bytes),
+            entries,
+        )
+    }
+
+    /// How many entries are real, found by bisection: for lookups.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadFile::read_at`].
+    pub fn bisect_entries(&self) -> Result<u64> {
+        let mut index = self.entries(LOOKUP_BYTES);
+        let entries = index.bisect_end()?;
+        self.with_entry_zero(entries, index.slots())
+    }
+
+    /// How many entries are real, by a look at all of the padding: for whoever reads
+    /// to the end, recovers or verifies.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadFile::read_at`].
+    pub fn count_entries(&self) -> Result<u64> {
+        let mut index = self.entries(LOOKUP_BYTES);
+        let slots = index.slots();
+        let end = index.nonzero_end(slots * ENTRY_BYTES)?;
+        self.with_entry_zero(end.div_ceil(ENTRY_BYTES), slots)
+    }
+
+    /// Entry 0 is all zeros, like padding; it is real when the store holds a whole
+    /// frame at 0. (An empty protobuf record is at offset 0 only.)
+    fn with_entry_zero(&self, entries: u64, slots: u64) -> Result<u64> {
+        if entries > 0 || slots == 0 || self.store.file_bytes < LENGTH_BYTES {
+            return Ok(entries);
+        }
+        let payload_bytes = Window::new(self.store.clone(), LOOKUP_BYTES).length_at(0)?;
+        let whole = frame_end(Position(0), payload_bytes, self.store.file_bytes).is_some();
+        Ok(u64::from(whole && (payload_bytes > 0 || self.base.0 == 0)))
+    }
+
+    /// How many of the first `entries` entries name frames that end within the store,
+    /// as far as positions and lengths tell: the rest, at the end, dangles.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadFile::read_at`].
+    pub fn whole_entries(&self, entries: u64) -> Result<u64> {
+        let mut index = self.entries(LOOKUP_BYTES);
+        let limit = self.store.file_bytes;
+        let mut store = Window::new(self.store.clone(), LOOKUP_BYTES);
+        let mut ends_within = |slot: u64| -> Result<bool> {
+            let position = index.entry(slot)?.position;
+            if position.0.saturating_add(LENGTH_BYTES) > limit {
+                return Ok(false);
+            }
+            let payload_bytes = store.length_at(position.0)?;
+            Ok(frame_end(position, payload_bytes, limit).is_some())
+        };
+        if entries == 0 || ends_within(entries - 1)? {
+            return Ok(entries);
+        }
+        // Entries below `low` are whole, `high` is not.
+        let (mut low, mut high) = (0, entries - 1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if ends_within(middle)? {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+
+    /// The same, with a look at the last of these records, where the codec allows one.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadFile::read_at`].
+    pub fn sound_entries(&self, codec: Codec, entries: u64) -> Result<u64> {
+        let mut whole = self.whole_entries(entries)?;
+        if codec == Codec::Protobuf && whole < entries {
+            let mut walk = self.walk(codec, entries, LOOKUP_BYTES);
+            while whole > 0 {
+                let entry = walk.index().entry(whole - 1)?;
+                if walk.confirmed(whole - 1, entry)? {
+                    break;
+                }
+                whole -= 1;
+            }
+        }
+        Ok(whole)
+    }
+}
+
+/// Whether an error says that there is nothing to open, rather than that it failed.
+#[must_use]
+pub fn is_absent(error: &Error) -> bool {
+    matches!(error, Error::Missing { .. } | Error::NotAFile { .. })
+}

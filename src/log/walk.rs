@@ -1,0 +1,470 @@
+//! The walk along a segment's entries and frames, and the one definition of what is
+//! sound: entry i is when its relative offset is i, its frame begins where the one
+//! before ends (in a protobuf log: not before), ends within the store and not past
+//! the next sound entry's position, and, in a protobuf log, its record decodes and
+//! carries base + i. A record is committed when its entry is sound.
+//!
+//! The hot loop is here; where entries and frames disagree, `judge` says who is
+//! wrong, and the walk goes on behind it.
+
+use std::ops::ControlFlow;
+
+use super::damage::Damage;
+use super::error::{Error, Result};
+use super::format::{Entry, LENGTH_BYTES, decode_length, frame_end};
+use super::index::Index;
+use super::record::{self, Bytes, Codec, DecodeError, Layout, LayoutError};
+use super::units::{Offset, Position};
+use super::window::Window;
+
+/// Payloads up to this size are handed over in memory. Units: bytes.
+pub const PAYLOAD_IN_MEMORY_MAX: u64 = 8 * 1024 * 1024;
+
+/// Entries looked at in one turn of the hot loop.
+const BLOCK_ENTRIES: u64 = 16 * 1024;
+
+/// A committed record and where it stands.
+#[derive(Debug)]
+pub struct Committed<'a> {
+    /// The number of its entry, counted from the segment's base.
+    pub slot: u64,
+    /// Where its frame begins in the store.
+    pub position: Position,
+    /// Bytes of its payload.
+    pub payload_bytes: u64,
+    /// The payload, where it was asked for and is at most [`PAYLOAD_IN_MEMORY_MAX`].
+    pub payload: Option<&'a [u8]>,
+    /// Where the fields stand in the payload of a protobuf log's record.
+    pub layout: Option<Layout>,
+}
+
+/// Whether the walk goes on.
+pub type Flow = ControlFlow<()>;
+
+/// Who is told what a walk comes by.
+pub trait Visitor {
+    /// Whether [`Committed::payload`] is wanted.
+    const PAYLOADS: bool;
+
+    /// A committed record.
+    ///
+    /// # Errors
+    ///
+    /// The visitor's own; it ends the walk.
+    fn record(&mut self, record: &Committed<'_>) -> Result<Flow>;
+
+    /// Bytes of a protobuf log's store before the frame of `slot` that no entry names.
+    ///
+    /// # Errors
+    ///
+    /// The visitor's own; it ends the walk.
+    fn dead_bytes(&mut self, slot: u64, position: Position, bytes: u64) -> Result<Flow>;
+
+    /// Slots that are not sound.
+    ///
+    /// # Errors
+    ///
+    /// The visitor's own; it ends the walk.
+    fn damage(&mut self, damage: Damage) -> Result<Flow>;
+}
+
+/// One segment that is walked along.
+#[derive(Debug)]
+pub struct Walk {
+    pub(super) base: Offset,
+    pub(super) codec: Codec,
+    pub(super) index: Index,
+    pub(super) store: Window,
+    /// Real entries: those before the padding.
+    pub(super) entries: u64,
+    /// The next slot to look at.
+    pub(super) slot: u64,
+    /// Where the last sound frame ended.
+    pub(super) end: Position,
+    /// Bytes that may still be decoded on suspicion: a bound on the work that
+    /// made-up bytes can cause.
+    pub(super) fuel: u64,
+}
+
+/// What stands at a position where the frame of a slot might be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// The slot's record, as far as the codec can tell.
+    Record { payload_bytes: u64, end: Position },
+    /// A frame that does not end within the store, or no whole length field.
+    NotWhole { payload_bytes: Option<u64> },
+    /// A whole frame whose payload is no Record.
+    Undecodable { payload_bytes: u64 },
+    /// A record of another offset, and where the offset stands in the store.
+    Carries {
+        payload_bytes: u64,
+        end: Position,
+        offset: u64,
+        field: Option<(u64, u64)>,
+    },
+    /// The disk fails here.
+    Unreadable,
+}
+
+/// A payload that is read through the window, however large it is.
+struct WindowedPayload<'w> {
+    window: &'w mut Window,
+    start: u64,
+    bytes: u64,
+}
+
+impl Bytes for WindowedPayload<'_> {
+    type Error = Error;
+
+    fn len(&self) -> u64 {
+        self.bytes
+    }
+
+    fn byte(&mut self, at: u64) -> Result<u8> {
+        let bytes = self.window.bytes(self.start + at, 1)?;
+        Ok(bytes.first().copied().unwrap_or_default())
+    }
+}
+
+/// Where the fields of the payload at `start` stand, in memory if it is small.
+pub(super) fn layout_in(
+    window: &mut Window,
+    start: u64,
+    payload_bytes: u64,
+) -> std::result::Result<Layout, LayoutError<Error>> {
+    if let Ok(count) = usize::try_from(payload_bytes)
+        && payload_bytes <= PAYLOAD_IN_MEMORY_MAX
+    {
+        let mut payload = window.bytes(start, count).map_err(LayoutError::Source)?;
+        return record::layout_of(payload).or_else(|_| {
+            // Once more, for the place at which it goes wrong.
+            record::layout(&mut payload).map_err(|error| match error {
+                LayoutError::Illegal { at, what } => LayoutError::Illegal { at, what },
+                LayoutError::Source(never) => match never {},
+            })
+        });
+    }
+    record::layout(&mut WindowedPayload {
+        window,
+        start,
+        bytes: payload_bytes,
+    })
+}
+
+impl Walk {
+    /// A walk over the first `entries` of an index, from slot 0.
+    #[must_use]
+    pub fn new(base: Offset, codec: Codec, index: Index, store: Window, entries: u64) -> Self {
+        let fuel = store
+            .file_bytes()
+            .saturating_mul(8)
+            .saturating_add(64 * 1024 * 1024);
+        Self {
+            base,
+            codec,
+            index,
+            store,
+            entries,
+            slot: 0,
+            end: Position(0),
+            fuel,
+        }
+    }
+
+    /// Begins at `slot` instead, whose frame is expected at `position`. The caller
+    /// knows that it stands there, or that nothing better is known.
+    #[must_use]
+    pub fn starting_at(mut self, slot: u64, position: Position) -> Self {
+        self.slot = slot;
+        self.end = position;
+        self
+    }
+
+    /// Finds a place to begin from which `slot` is judged as a walk from 0 would:
+    /// a sound entry shortly before it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Walk::run`].
+    pub fn seek(&mut self, slot: u64) -> Result<()> {
+        const TRIES: u64 = 64;
+        let slot = slot.min(self.entries);
+        let first = slot.saturating_sub(2);
+        for start in (first.saturating_sub(TRIES)..=first).rev() {
+            if start == 0 {
+                break;
+            }
+            let Ok(entry) = self.index.entry(start) else {
+                continue;
+            };
+            if self.confirmed(start, entry)? {
+                self.slot = start;
+                self.end = entry.position;
+                return Ok(());
+            }
+        }
+        self.slot = 0;
+        self.end = Position(0);
+        Ok(())
+    }
+
+    /// How many entries are walked along in all.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// The next slot that the walk will look at.
+    #[must_use]
+    pub fn slot(&self) -> u64 {
+        self.slot
+    }
+
+    /// Where the last sound frame ended.
+    #[must_use]
+    pub fn end(&self) -> Position {
+        self.end
+    }
+
+    /// The index, for looking at entries beside the walk.
+    pub fn index(&mut self) -> &mut Index {
+        &mut self.index
+    }
+
+    /// The store, for looking at bytes beside the walk.
+    pub fn store(&mut self) -> &mut Window {
+        &mut self.store
+    }
+
+    /// Walks to `to` (excluded) or to the last entry, or until the visitor breaks.
+    ///
+    /// # Errors
+    ///
+    /// The visitor's, [`Error::Shrunk`], and [`Error::Io`]. Unreadable bytes are
+    /// damage, not an error.
+    pub fn run<V: Visitor>(&mut self, to: u64, visitor: &mut V) -> Result<Flow> {
+        let to = to.min(self.entries);
+        while self.slot < to {
+            if self.chain(to, visitor)?.is_break() {
+                return Ok(Flow::Break(()));
+            }
+            if self.slot < to && self.judge(visitor)?.is_break() {
+                return Ok(Flow::Break(()));
+            }
+        }
+        Ok(Flow::Continue(()))
+    }
+
+    /// Follows entries as long as each names the place where the frame before ends.
+    /// Stops at the first slot of which that cannot be said.
+    fn chain<V: Visitor>(&mut self, to: u64, visitor: &mut V) -> Result<Flow> {
+        while self.slot < to {
+            let first = self.slot;
+            // One entry more than is walked: each frame's end is held against it.
+            let count = (self.entries - first).min(BLOCK_ENTRIES + 1);
+            let count = usize::try_from(count).unwrap_or(usize::MAX);
+            let Ok(block) = self.index.entries(first, count) else {
+                return Ok(Flow::Continue(()));
+            };
+            let reaches_end = first + block.len() as u64 == self.entries;
+            let limit = self.store.file_bytes();
+            let mut position = self.end.0;
+            let mut slot = first;
+            let mut entries = block.iter().map(Entry::decode);
+            let Some(mut entry) = entries.next() else {
+                return Ok(Flow::Continue(()));
+            };
+            let flow = loop {
+                if slot >= to
+                    || u64::from(entry.relative.0) != slot
+                    || entry.position.0 != position
+                    || position.saturating_add(LENGTH_BYTES) > limit
+                {
+                    break None;
+                }
+                let head = match self.store.bytes(position, 8) {
+                    Ok(head) => head,
+                    Err(Error::Unreadable { .. }) => break None,
+                    Err(error) => return Err(error),
+                };
+                let payload_bytes = decode_length(head.try_into().unwrap_or_default());
+                let Some(end) = frame_end(Position(position), payload_bytes, limit) else {
+                    break None;
+                };
+                let next = entries.next();
+                match next {
+                    Some(next)
+                        if next.position == end && u64::from(next.relative.0) == slot + 1 => {}
+                    None if reaches_end => {}
+                    // The block ends, or somebody is wrong.
+                    _ => break None,
+                }
+                let mut committed = Committed {
+                    slot,
+                    position: Position(position),
+                    payload_bytes,
+                    payload: None,
+                    layout: None,
+                };
+                let small = payload_bytes <= PAYLOAD_IN_MEMORY_MAX;
+                if small && (V::PAYLOADS || self.codec == Codec::Protobuf) {
+                    #[expect(clippy::cast_possible_truncation, reason = "at most 8 MiB")]
+                    let count = payload_bytes as usize;
+                    let payload = match self.store.bytes(position + LENGTH_BYTES, count) {
+                        Ok(payload) => payload,
+                        Err(Error::Unreadable { .. }) => break None,
+                        Err(error) => return Err(error),
+                    };
+                    if self.codec == Codec::Protobuf {
+                        match record::layout_of(payload) {
+                            Ok(layout) if self.base.0.checked_add(slot) == Some(layout.offset) => {
+                                committed.layout = Some(layout);
+                            }
+                            _ => break None,
+                        }
+                    }
+                    if V::PAYLOADS {
+                        committed.payload = Some(payload);
+                    }
+                } else if self.codec == Codec::Protobuf {
+                    let start = position + LENGTH_BYTES;
+                    match layout_in(&mut self.store, start, payload_bytes) {
+                        Ok(layout) if self.base.0.checked_add(slot) == Some(layout.offset) => {
+                            committed.layout = Some(layout);
+                        }
+                        Err(LayoutError::Source(
+                            error @ (Error::Shrunk { .. } | Error::Io { .. }),
+                        )) => return Err(error),
+                        _ => break None,
+                    }
+                }
+                let flow = visitor.record(&committed)?;
+                position = end.0;
+                slot += 1;
+                if flow.is_break() {
+                    break Some(flow);
+                }
+                match next {
+                    Some(next) => entry = next,
+                    None => break None,
+                }
+            };
+            self.end = Position(position);
+            let stuck = slot == first;
+            self.slot = slot;
+            if let Some(flow) = flow {
+                return Ok(flow);
+            }
+            // A block that ended begins anew; a disagreement is for `judge`.
+            if stuck || slot < first + (count as u64).saturating_sub(1) {
+                return Ok(Flow::Continue(()));
+            }
+        }
+        Ok(Flow::Continue(()))
+    }
+
+    /// What stands at `position`, held against what `slot` should have there.
+    pub(super) fn fit(&mut self, slot: u64, position: Position) -> Result<Fit> {
+        let limit = self.store.file_bytes();
+        if position.0.saturating_add(LENGTH_BYTES) > limit {
+            return Ok(Fit::NotWhole {
+                payload_bytes: None,
+            });
+        }
+        let payload_bytes = match self.store.length_at(position.0) {
+            Ok(payload_bytes) => payload_bytes,
+            Err(Error::Unreadable { .. }) => return Ok(Fit::Unreadable),
+            Err(error) => return Err(error),
+        };
+        let Some(end) = frame_end(position, payload_bytes, limit) else {
+            return Ok(Fit::NotWhole {
+                payload_bytes: Some(payload_bytes),
+            });
+        };
+        if self.codec == Codec::Raw {
+            return Ok(Fit::Record { payload_bytes, end });
+        }
+        if self.fuel == 0 {
+            return Ok(Fit::Undecodable { payload_bytes });
+        }
+        let start = position.0 + LENGTH_BYTES;
+        let layout = layout_in(&mut self.store, start, payload_bytes);
+        let cost = match &layout {
+            Ok(layout) => payload_bytes - (layout.value.end - layout.value.start),
+            Err(LayoutError::Illegal { at, .. }) => (*at).min(payload_bytes),
+            Err(LayoutError::Source(_)) => 0,
+        };
+        self.fuel = self.fuel.saturating_sub(cost + 1);
+        match layout {
+            Ok(layout) if self.base.0.checked_add(slot) == Some(layout.offset) => {
+                Ok(Fit::Record { payload_bytes, end })
+            }
+            Ok(layout) => Ok(Fit::Carries {
+                payload_bytes,
+                end,
+                offset: layout.offset,
+                field: layout
+                    .offset_field
+                    .map(|field| (start + field.start, field.end - field.start)),
+            }),
+            Err(LayoutError::Illegal { .. }) => Ok(Fit::Undecodable { payload_bytes }),
+            Err(LayoutError::Source(Error::Unreadable { .. })) => Ok(Fit::Unreadable),
+            Err(LayoutError::Source(error)) => Err(error),
+        }
+    }
+
+    /// Tells the visitor of a record that was found outside the hot loop.
+    pub(super) fn tell<V: Visitor>(
+        &mut self,
+        slot: u64,
+        position: Position,
+        payload_bytes: u64,
+        visitor: &mut V,
+    ) -> Result<Flow> {
+        let start = position.0 + LENGTH_BYTES;
+        let layout = match self.codec {
+            Codec::Raw => None,
+            Codec::Protobuf => layout_in(&mut self.store, start, payload_bytes).ok(),
+        };
+        let count = usize::try_from(payload_bytes).unwrap_or(usize::MAX);
+        let payload = if V::PAYLOADS && payload_bytes <= PAYLOAD_IN_MEMORY_MAX {
+            Some(self.store.bytes(start, count)?)
+        } else {
+            None
+        };
+        visitor.record(&Committed {
+            slot,
+            position,
+            payload_bytes,
+            payload,
+            layout,
+        })
+    }
+
+    /// Whether `entry` is `slot`'s beyond doubt: by its record's own offset in a
+    /// protobuf log, by its frame's end being the next entry's position in a raw one.
+    pub(super) fn confirmed(&mut self, slot: u64, entry: Entry) -> Result<bool> {
+        if u64::from(entry.relative.0) != slot || (slot == 0 && entry.position.0 != 0) {
+            return Ok(false);
+        }
+        let Fit::Record { end, .. } = self.fit(slot, entry.position)? else {
+            return Ok(false);
+        };
+        if self.codec == Codec::Protobuf {
+            return Ok(true);
+        }
+        if slot + 1 >= self.entries {
+            return Ok(end.0 == self.store.file_bytes());
+        }
+        let Ok(next) = self.index.entry(slot + 1) else {
+            return Ok(false);
+        };
+        Ok(next.position == end && u64::from(next.relative.0) == slot + 1)
+    }
+}
+
+/// Why a payload is no record; for whoever reports it.
+#[must_use]
+pub fn why_undecodable(payload: &[u8]) -> Option<DecodeError> {
+    record::layout_of(payload).err()
+}

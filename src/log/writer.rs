@@ -1,0 +1,468 @@
+//! Appending: frames first, made durable, then the entries that commit them. Nothing
+//! here looks at damage; a log that does not end as a clean commit leaves it is
+//! refused with `NeedsRecovery`.
+//!
+//! A commit is: sync the store, write the entries, sync the index. In a protobuf log
+//! the commit's first length is written as zero and set after the rest is durable,
+//! so that recovery never takes a torn batch for records.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::config::Limits;
+use super::disk::{Disk, DiskFile, Ownership, write_all_at};
+use super::error::{Error, Result};
+use super::format::{ENTRY_BYTES, Entry, FileKind, encode_length, file_name};
+use super::record::{self, Codec};
+use super::units::{Offset, Position, RelativeOffset};
+
+/// Frames gathered before they are handed to the kernel. Units: bytes.
+const GATHER_BYTES: usize = 1024 * 1024;
+
+/// Values from this size on are written from where they are. Units: bytes.
+const LARGE_VALUE_BYTES: usize = 256 * 1024;
+
+/// Frames of one commit. Units: bytes.
+pub const COMMIT_STORE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Entries of one commit. Units: bytes.
+pub const COMMIT_INDEX_BYTES: usize = 4 * 1024 * 1024;
+
+/// What is appended: a value, and in a protobuf log a Raft log's term and type.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NewRecord<'a> {
+    /// The value.
+    pub value: &'a [u8],
+    /// The Raft term; 0 where there is none.
+    pub term: u64,
+    /// The Raft type; 0 where there is none.
+    pub record_type: u32,
+}
+
+/// The end of a log, open for appending.
+pub struct Writer {
+    disk: Arc<dyn Disk>,
+    directory: PathBuf,
+    codec: Codec,
+    limits: Limits,
+    sync: bool,
+    active: Active,
+    /// Bytes and records committed by this writer, over all segments.
+    committed: Committed,
+    /// How many segments this writer has begun.
+    segments_begun: u64,
+}
+
+/// What a writer has committed so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// Records since the writer was opened.
+    pub records: u64,
+    /// Bytes of their frames.
+    pub bytes: u64,
+    /// The offset behind the last one; `None` past 2^64 - 1.
+    pub next_offset: Option<Offset>,
+}
+
+/// The last segment and what of it is not committed yet.
+struct Active {
+    base: Offset,
+    store: DiskFile,
+    index: DiskFile,
+    /// Frames up to here are committed. Units: bytes.
+    committed_store: u64,
+    /// Entries up to here are committed.
+    committed_entries: u64,
+    /// Frames up to here have been handed to the kernel.
+    written: u64,
+    /// Frames behind `written`.
+    frames: Vec<u8>,
+    /// Entries behind the committed ones.
+    entries: Vec<u8>,
+    /// The length that a protobuf commit's first frame gets at last.
+    first_length: Option<[u8; 8]>,
+}
+
+/// The two files of the active segment as they were found, to go on from.
+pub struct Tail {
+    /// The segment's base offset.
+    pub base: Offset,
+    /// The store, open for writing.
+    pub store: DiskFile,
+    /// The index, open for writing.
+    pub index: DiskFile,
+    /// Bytes of the store, all of them frames that entries commit.
+    pub store_bytes: u64,
+    /// Entries of the index, all of them sound.
+    pub entries: u64,
+}
+
+impl Active {
+    fn of(tail: Tail) -> Self {
+        Self {
+            base: tail.base,
+            store: tail.store,
+            index: tail.index,
+            committed_store: tail.store_bytes,
+            committed_entries: tail.entries,
+            written: tail.store_bytes,
+            frames: Vec::with_capacity(GATHER_BYTES + GATHER_BYTES / 4),
+            entries: Vec::new(),
+            first_length: None,
+        }
+    }
+
+    fn entries_in_all(&self) -> u64 {
+        self.committed_entries + self.entries.len() as u64 / ENTRY_BYTES
+    }
+
+    fn end(&self) -> u64 {
+        self.written + self.frames.len() as u64
+    }
+}
+
+impl Writer {
+    /// Goes on behind `tail`, whose last commit was a clean one.
+    #[must_use]
+    pub fn new(
+        disk: Arc<dyn Disk>,
+        directory: &Path,
+        codec: Codec,
+        limits: Limits,
+        sync: bool,
+        tail: Tail,
+    ) -> Self {
+        let next_offset = tail.base.checked_add(tail.entries);
+        Self {
+            disk,
+            directory: directory.to_path_buf(),
+            codec,
+            limits,
+            sync,
+            active: Active::of(tail),
+            committed: Committed {
+                records: 0,
+                bytes: 0,
+                next_offset,
+            },
+            segments_begun: 0,
+        }
+    }
+
+    /// The codec in which payloads are made.
+    #[must_use]
+    pub fn codec(&self) -> Codec {
+        self.codec
+    }
+
+    /// What is committed since the writer was opened.
+    #[must_use]
+    pub fn committed(&self) -> Committed {
+        self.committed
+    }
+
+    /// How many segments were begun since the writer was opened.
+    #[must_use]
+    pub fn segments_begun(&self) -> u64 {
+        self.segments_begun
+    }
+
+    /// The offset that the next record gets, committed or not.
+    #[must_use]
+    pub fn next_offset(&self) -> Option<Offset> {
+        self.active.base.checked_add(self.active.entries_in_all())
+    }
+
+    /// The active segment's files, for leases and comparisons.
+    #[must_use]
+    pub fn active_files(&self) -> [&DiskFile; 2] {
+        [&self.active.store, &self.active.index]
+    }
+
+    /// Whether records wait for a commit.
+    #[must_use]
+    pub fn has_uncommitted(&self) -> bool {
+        !self.active.entries.is_empty()
+    }
+
+    /// Appends one record, and commits when a batch or a segment is full: see
+    /// [`Writer::committed`] for how far that has come.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OffsetsExhausted`], [`Error::RawHoldsValuesOnly`], [`Error::InUse`],
+    /// [`Error::Io`]. After an error nothing more is appended: see
+    /// [`Writer::roll_back`].
+    pub fn append(&mut self, record: NewRecord<'_>) -> Result<Offset> {
+        let Some(offset) = self.next_offset() else {
+            return Err(Error::OffsetsExhausted { last: Offset::MAX });
+        };
+        let relative = RelativeOffset(
+            u32::try_from(self.active.entries_in_all())
+                .map_err(|_| Error::Config("an index numbers at most 2^32 records".to_owned()))?,
+        );
+        let position = Position(self.active.end());
+        self.gather_frame(record, offset)?;
+        let entry = Entry { relative, position };
+        self.active.entries.extend_from_slice(&entry.encode());
+        if self.active.frames.len() >= GATHER_BYTES {
+            self.flush()?;
+        }
+        let full = self
+            .limits
+            .is_full(self.active.end(), self.active.entries_in_all());
+        if full {
+            self.commit()?;
+            self.roll()?;
+        } else if self.active.end() - self.active.committed_store >= COMMIT_STORE_BYTES
+            || self.active.entries.len() >= COMMIT_INDEX_BYTES
+        {
+            self.commit()?;
+        }
+        Ok(offset)
+    }
+
+    /// Puts the record's frame behind the others.
+    fn gather_frame(&mut self, record: NewRecord<'_>, offset: Offset) -> Result<()> {
+        let NewRecord {
+            value,
+            term,
+            record_type,
+        } = record;
+        let payload_bytes = match self.codec {
+            Codec::Raw if term != 0 || record_type != 0 => return Err(Error::RawHoldsValuesOnly),
+            Codec::Raw => value.len() as u64,
+            Codec::Protobuf => record::encoded_len(value.len() as u64, offset, term, record_type),
+        };
+        let mut length = encode_length(payload_bytes);
+        if self.codec == Codec::Protobuf && self.active.entries.is_empty() {
+            self.active.first_length = Some(length);
+            length = [0; 8];
+        }
+        let frames = &mut self.active.frames;
+        frames.extend_from_slice(&length);
+        if self.codec == Codec::Protobuf {
+            record::encode_head(value.len() as u64, frames);
+        }
+        if value.len() < LARGE_VALUE_BYTES {
+            frames.extend_from_slice(value);
+        } else {
+            self.flush()?;
+            self.write_frames(value)?;
+        }
+        if self.codec == Codec::Protobuf {
+            record::encode_tail(offset, term, record_type, &mut self.active.frames);
+        }
+        Ok(())
+    }
+
+    /// Hands the gathered frames to the kernel.
+    fn flush(&mut self) -> Result<()> {
+        let frames = std::mem::take(&mut self.active.frames);
+        let result = self.write_frames(&frames);
+        self.active.frames = frames;
+        result?;
+        self.active.frames.clear();
+        Ok(())
+    }
+
+    fn write_frames(&mut self, bytes: &[u8]) -> Result<()> {
+        let store = &self.active.store;
+        write_all_at(&*self.disk, store, bytes, self.active.written)
+            .map_err(Error::io("write", store.path()))?;
+        self.active.written += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Makes everything appended so far durable and committed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InUse`] if somebody else has written to the files, [`Error::Io`].
+    /// What a failed commit wrote does not count; a failed sync is final.
+    pub fn commit(&mut self) -> Result<()> {
+        if self.active.entries.is_empty() {
+            return Ok(());
+        }
+        self.flush()?;
+        self.nobody_else_wrote()?;
+        let active = &mut self.active;
+        if self.sync {
+            self.disk
+                .sync_data(&active.store)
+                .map_err(Error::io("sync", active.store.path()))?;
+        }
+        if let Some(length) = active.first_length {
+            let path = active.store.path();
+            write_all_at(&*self.disk, &active.store, &length, active.committed_store)
+                .map_err(Error::io("write", path))?;
+            if self.sync {
+                self.disk
+                    .sync_data(&active.store)
+                    .map_err(Error::io("sync", path))?;
+            }
+        }
+        let path = active.index.path();
+        let at = active.committed_entries * ENTRY_BYTES;
+        write_all_at(&*self.disk, &active.index, &active.entries, at)
+            .map_err(Error::io("write", path))?;
+        if self.sync {
+            self.disk
+                .sync_data(&active.index)
+                .map_err(Error::io("sync", path))?;
+        }
+        let records = active.entries.len() as u64 / ENTRY_BYTES;
+        self.committed.records += records;
+        self.committed.bytes += active.written - active.committed_store;
+        active.committed_entries += records;
+        active.committed_store = active.written;
+        active.entries.clear();
+        active.first_length = None;
+        self.committed.next_offset = active.base.checked_add(active.committed_entries);
+        Ok(())
+    }
+
+    /// Whether both files are as large as this writer left them. A difference is
+    /// another writer, whose frames our entries must not name.
+    fn nobody_else_wrote(&self) -> Result<()> {
+        let active = &self.active;
+        let expected = [
+            (&active.store, active.written),
+            (&active.index, active.committed_entries * ENTRY_BYTES),
+        ];
+        for (file, bytes) in expected {
+            let path = file.path();
+            let metadata = file.file().metadata().map_err(Error::io("look at", path))?;
+            if metadata.len() != bytes {
+                return Err(Error::InUse {
+                    path: path.to_path_buf(),
+                    processes: Vec::new(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes a full segment and begins the next. The segment is synced whatever
+    /// was said of syncing, so that no later record can outlive an earlier one.
+    fn roll(&mut self) -> Result<()> {
+        if !self.sync {
+            for file in [&self.active.store, &self.active.index] {
+                self.disk
+                    .sync_data(file)
+                    .map_err(Error::io("sync", file.path()))?;
+            }
+        }
+        let Some(base) = self.next_offset() else {
+            // Full to the last offset there is: no segment comes behind this one.
+            return Ok(());
+        };
+        let like = |file: &DiskFile| file.file().metadata().ok().map(|m| Ownership::of(&m));
+        let ownership = [like(&self.active.store), like(&self.active.index)];
+        let tail = create_pair(&*self.disk, &self.directory, base, ownership)?;
+        let frames = std::mem::take(&mut self.active.frames);
+        self.active = Active {
+            frames,
+            ..Active::of(tail)
+        };
+        self.segments_begun += 1;
+        Ok(())
+    }
+
+    /// After an error: cuts both files back to the last commit, as far as that is
+    /// possible. What stays is what recovery takes away when the log is next opened.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if a file could not be cut.
+    pub fn roll_back(&mut self) -> Result<()> {
+        let active = &mut self.active;
+        active.frames.clear();
+        active.entries.clear();
+        active.first_length = None;
+        let cuts = [
+            (&active.index, active.committed_entries * ENTRY_BYTES),
+            (&active.store, active.committed_store),
+        ];
+        for (file, bytes) in cuts {
+            let path = file.path();
+            let metadata = file.file().metadata().map_err(Error::io("look at", path))?;
+            if metadata.len() > bytes {
+                self.disk
+                    .set_len(file, bytes)
+                    .map_err(Error::io("cut", path))?;
+            }
+        }
+        active.written = active.committed_store;
+        Ok(())
+    }
+}
+
+/// Creates the empty pair of a new segment and makes its names durable. What of it
+/// was made is removed again if the rest cannot be.
+///
+/// # Errors
+///
+/// [`Error::Io`].
+pub fn create_pair(
+    disk: &dyn Disk,
+    directory: &Path,
+    base: Offset,
+    [store_like, index_like]: [Option<Ownership>; 2],
+) -> Result<Tail> {
+    let path = |kind| directory.join(file_name(base, kind));
+    let (store_path, index_path) = (path(FileKind::Store), path(FileKind::Index));
+    let store = disk
+        .create(&store_path, store_like)
+        .map_err(Error::io("create", &store_path))?;
+    let made = disk
+        .create(&index_path, index_like)
+        .map_err(Error::io("create", &index_path))
+        .and_then(|index| match disk.sync_dir(directory) {
+            Ok(()) => Ok(index),
+            Err(source) => {
+                let _ = disk.remove(&index_path);
+                Err(Error::io("sync", directory)(source))
+            }
+        });
+    match made {
+        Ok(index) => Ok(Tail {
+            base,
+            store,
+            index,
+            store_bytes: 0,
+            entries: 0,
+        }),
+        Err(error) => {
+            let _ = disk.remove(&store_path);
+            Err(error)
+        }
+    }
+}
+
+/// Creates a directory and those above it that are missing, and makes each name
+/// durable.
+///
+/// # Errors
+///
+/// [`Error::Io`].
+pub fn create_directories(disk: &dyn Disk, path: &Path, mode: u32) -> Result<()> {
+    if path.as_os_str().is_empty() || path.is_dir() {
+        return Ok(());
+    }
+    let parent = path.parent().unwrap_or(Path::new(""));
+    create_directories(disk, parent, mode)?;
+    match disk.create_dir(path, mode) {
+        Ok(()) => {}
+        // Another process was faster, and syncs it too.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+        Err(error) => return Err(Error::io("create", path)(error)),
+    }
+    let parent = if parent.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        parent
+    };
+    disk.sync_dir(parent).map_err(Error::io("sync", parent))
+}

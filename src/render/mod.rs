@@ -1,0 +1,3 @@
+//! Facts made into text, tables, hex dumps and JSON on a `Write`. Knows no files.
+
+pub mod record;
