@@ -9,6 +9,7 @@ pub mod format;
 pub mod index;
 mod judge;
 pub mod lock;
+pub mod open;
 pub mod reader;
 pub mod record;
 pub mod segment;

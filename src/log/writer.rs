@@ -195,6 +195,10 @@ impl Writer {
     /// [`Error::Io`]. After an error nothing more is appended: see
     /// [`Writer::roll_back`].
     pub fn append(&mut self, record: NewRecord<'_>) -> Result<Offset> {
+        if !self.has_uncommitted() && self.is_full() {
+            // Found so: it was written with larger limits.
+            self.roll()?;
+        }
         let Some(offset) = self.next_offset() else {
             return Err(Error::OffsetsExhausted { last: Offset::MAX });
         };
@@ -209,10 +213,7 @@ impl Writer {
         if self.active.frames.len() >= GATHER_BYTES {
             self.flush()?;
         }
-        let full = self
-            .limits
-            .is_full(self.active.end(), self.active.entries_in_all());
-        if full {
+        if self.is_full() {
             self.commit()?;
             self.roll()?;
         } else if self.active.end() - self.active.committed_store >= COMMIT_STORE_BYTES
@@ -221,6 +222,12 @@ impl Writer {
             self.commit()?;
         }
         Ok(offset)
+    }
+
+    /// Whether the active segment takes no further record.
+    fn is_full(&self) -> bool {
+        self.limits
+            .is_full(self.active.end(), self.active.entries_in_all())
     }
 
     /// Puts the record's frame behind the others.
