@@ -161,3 +161,193 @@ impl fmt::Display for Place {
         write!(f, "{} {}+{}", self.file, self.position, self.bytes)
     }
 }
+
+/// A figure of a comparison: a number, or bytes and names as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Figure {
+    /// A number of bytes, an offset, a position: as the finding's id says.
+    Number(u64),
+    /// Anything else.
+    Text(String),
+}
+
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => text.fmt(f),
+        }
+    }
+}
+
+/// What only one sort of finding has to say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Detail {
+    /// Nothing more.
+    #[default]
+    None,
+    /// `index-dangling`: the first frame that is not there.
+    Dangling {
+        /// The store's name.
+        store: String,
+        /// The store's size. Bytes.
+        store_bytes: u64,
+        /// Where the first missing frame begins.
+        first_position: u64,
+    },
+    /// `index-dangling`, `store-torn-tail` beside a running writer: what is not in the
+    /// files may be in its memory.
+    InWritersBuffer {
+        /// How far the last entry's position lies past the store's end. Bytes.
+        bytes: u64,
+    },
+    /// `index-padded` beside a running writer.
+    PaddedInUse {
+        /// The highest offset that the service should report.
+        highest: Option<Offset>,
+    },
+    /// `index-entry-damaged`: whether the store knows where the records are.
+    Entry {
+        /// Whether they can be read again after a repair.
+        record_whole: bool,
+        /// Whether the relative offset is wrong, not (only) the position.
+        zeros: bool,
+    },
+    /// `store-unindexed-tail`: what the frames are.
+    UnindexedTail {
+        /// Whole frames.
+        frames: u64,
+        /// Those that continue the sequence of offsets.
+        continuing: u64,
+        /// Whether the log is a raw one, where nothing tells.
+        raw: bool,
+        /// Whether a proglog is at work there.
+        in_use: bool,
+    },
+    /// `index-missing`: whole frames in the store.
+    IndexMissing {
+        /// How many.
+        frames: u64,
+    },
+    /// `segment-overlap`: the two sides.
+    Overlap {
+        /// The base of the newer segment.
+        newer: Offset,
+        /// Whether both sides are in one segment's index.
+        same_segment: bool,
+    },
+    /// `stray-name`, `padded-name`: what the Go service makes of the name.
+    Name {
+        /// The base offset that it takes it for.
+        taken_for: u64,
+    },
+    /// `not-a-file`: what it is.
+    NotAFile {
+        /// "a directory", "a FIFO", ...
+        what: &'static str,
+    },
+    /// `owner-differs`: what to run.
+    Owner {
+        /// The files' names.
+        files: Vec<String>,
+        /// The owner they should have.
+        uid: u32,
+        /// The group they should have.
+        gid: u32,
+        /// The mode they should have.
+        mode: u32,
+    },
+    /// `index-full`: the limit, where it is known.
+    IndexFull {
+        /// `MaxIndexBytes`. Bytes.
+        limit: Option<u64>,
+    },
+    /// More places than are kept one by one.
+    Uncounted {
+        /// How many more.
+        places: u64,
+    },
+}
+
+/// Something about a log that is worth telling.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Which sort it is.
+    pub id: FindingId,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The base offset of the segment.
+    pub segment: Option<Offset>,
+    /// The bytes concerned.
+    pub place: Option<Place>,
+    /// The offsets concerned.
+    pub offsets: Option<OffsetRange>,
+    /// How many records are concerned.
+    pub records: Option<u64>,
+    /// What is there.
+    pub got: Option<Figure>,
+    /// What the rest of the log demands.
+    pub expected: Option<Figure>,
+    /// What only this sort has to say.
+    pub detail: Detail,
+}
+
+impl Finding {
+    /// A finding of this sort, with nothing said yet.
+    #[must_use]
+    pub fn new(id: FindingId, severity: Severity) -> Self {
+        Self {
+            id,
+            severity,
+            segment: None,
+            place: None,
+            offsets: None,
+            records: None,
+            got: None,
+            expected: None,
+            detail: Detail::None,
+        }
+    }
+
+    /// In which segment it is.
+    #[must_use]
+    pub fn in_segment(mut self, base: Offset) -> Self {
+        self.segment = Some(base);
+        self
+    }
+
+    /// Which bytes are concerned.
+    #[must_use]
+    pub fn at(mut self, file: &str, position: u64, bytes: u64) -> Self {
+        self.place = Some(Place {
+            file: file.to_owned(),
+            position,
+            bytes,
+        });
+        self
+    }
+
+    /// Which offsets are concerned, both ends included; sets the number of records.
+    #[must_use]
+    pub fn offsets(mut self, first: Offset, last: Offset) -> Self {
+        let range = OffsetRange { first, last };
+        self.offsets = Some(range);
+        self.records = Some(range.records());
+        self
+    }
+
+    /// Both figures of the comparison.
+    #[must_use]
+    pub fn figures(mut self, got: Option<u64>, expected: Option<u64>) -> Self {
+        self.got = got.map(Figure::Number);
+        self.expected = expected.map(Figure::Number);
+        self
+    }
+
+    /// What only this sort has to say.
+    #[must_use]
+    pub fn detail(mut self, detail: Detail) -> Self {
+        self.detail = detail;
+        self
+    }
+}

@@ -1,2 +1,16 @@
-//! Facts about a directory, strictly read-only.
+//! Facts about a directory, strictly read-only: a listing, scans that go on behind
+//! damage, checks that make findings of both.
+//!
+//! listing -> scan (walk, tail) -> check -> `Report`. Whatever prints, plans or
+//! serialises starts from the report.
+
+pub mod check;
+mod check_directory;
+mod check_segment;
 pub mod finding;
+pub mod listing;
+pub mod report;
+pub mod scan;
+pub mod service;
+pub mod tail;
+pub mod usage;

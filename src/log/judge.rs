@@ -43,7 +43,8 @@ impl Walk {
         if !region.anchored
             && let Some(damage) = self.misaligned(region.slot)?
         {
-            self.slot = self.entries;
+            // What follows is no slot of ours: the walk ends here.
+            self.entries = region.slot;
             return visitor.damage(damage);
         }
         let mut exact = self.lengths_fit(region, u64::MAX)?;

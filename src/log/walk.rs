@@ -127,7 +127,7 @@ impl Bytes for WindowedPayload<'_> {
 }
 
 /// Where the fields of the payload at `start` stand, in memory if it is small.
-pub(super) fn layout_in(
+pub(crate) fn layout_in(
     window: &mut Window,
     start: u64,
     payload_bytes: u64,
@@ -243,12 +243,12 @@ impl Walk {
     /// The visitor's, [`Error::Shrunk`], and [`Error::Io`]. Unreadable bytes are
     /// damage, not an error.
     pub fn run<V: Visitor>(&mut self, to: u64, visitor: &mut V) -> Result<Flow> {
-        let to = to.min(self.entries);
-        while self.slot < to {
-            if self.chain(to, visitor)?.is_break() {
+        // The judge may find that fewer entries are real.
+        while self.slot < to.min(self.entries) {
+            if self.chain(to.min(self.entries), visitor)?.is_break() {
                 return Ok(Flow::Break(()));
             }
-            if self.slot < to && self.judge(visitor)?.is_break() {
+            if self.slot < to.min(self.entries) && self.judge(visitor)?.is_break() {
                 return Ok(Flow::Break(()));
             }
         }

@@ -1,0 +1,231 @@
+//! Checks on the names in the directory and on what segments are to each other.
+
+use std::collections::BTreeMap;
+
+use super::finding::{Detail, Finding, FindingId, Severity};
+use super::listing::{FileFacts, SegmentListing};
+use super::report::{Report, SegmentReport};
+use crate::log::damage::DamageKind;
+use crate::log::format::{FileKind, SEGMENT_ENTRIES_MAX};
+use crate::log::record::Codec;
+use crate::log::units::Offset;
+
+/// Names that the Go service would misread, and names that are no files.
+pub fn names(report: &Report, findings: &mut Vec<Finding>) {
+    let directory = &report.listing.directory;
+    for name in &directory.strays {
+        let name = name.display().to_string();
+        let taken_for = base_as_go_reads_it(&name);
+        findings.push(
+            Finding::new(FindingId::StrayName, Severity::Warning)
+                .at(&name, 0, 0)
+                .detail(Detail::Name { taken_for }),
+        );
+    }
+    let mut padded: BTreeMap<Offset, String> = BTreeMap::new();
+    for (base, name) in &directory.zero_padded {
+        padded
+            .entry(*base)
+            .or_insert_with(|| name.display().to_string());
+    }
+    for (base, name) in padded {
+        findings.push(
+            Finding::new(FindingId::PaddedName, Severity::Warning)
+                .in_segment(base)
+                .at(&name, 0, 0)
+                .detail(Detail::Name { taken_for: base.0 }),
+        );
+    }
+    for (base, name) in &directory.duplicates {
+        findings.push(
+            Finding::new(FindingId::DuplicateBase, Severity::Error)
+                .in_segment(*base)
+                .at(&name.display().to_string(), 0, 0),
+        );
+    }
+    for segment in &report.listing.segments {
+        for file in [&segment.store, &segment.index].into_iter().flatten() {
+            if let Some(what) = file.no_file {
+                findings.push(
+                    Finding::new(FindingId::NotAFile, Severity::Error)
+                        .in_segment(segment.base())
+                        .at(&file.name, 0, 0)
+                        .detail(Detail::NotAFile { what }),
+                );
+            }
+        }
+    }
+}
+
+/// The base offset that the Go service makes of a name: what stands before the last
+/// dot as a number; 0 if it is none, the largest if it is too large.
+#[must_use]
+pub fn base_as_go_reads_it(name: &str) -> u64 {
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    if stem.is_empty() || !stem.bytes().all(|byte| byte.is_ascii_digit()) {
+        return 0;
+    }
+    stem.parse().unwrap_or(u64::MAX)
+}
+
+/// Files that the owner of the others cannot write: a mending as root leaves them.
+/// A log none of whose files can be written is somebody's copy, and left alone.
+pub fn owners(report: &Report, findings: &mut Vec<Finding>) {
+    let segments = &report.listing.segments;
+    let files = || segments.iter().flat_map(segment_files);
+    let mut owners: BTreeMap<u32, u64> = BTreeMap::new();
+    for file in files() {
+        *owners.entry(file.uid).or_default() += 1;
+    }
+    // Of as many the one that is not root: root mends, the service owns.
+    let most = owners
+        .iter()
+        .max_by_key(|(uid, count)| (**count, **uid != 0));
+    let Some((&uid, _)) = most else { return };
+    let model = files().find(|file| file.uid == uid && file.owner_can_write());
+    let Some(model) = model else { return };
+    let odd: Vec<&FileFacts> = files()
+        .filter(|file| file.uid != uid || !file.owner_can_write())
+        .collect();
+    let Some(first) = odd.first() else { return };
+    findings.push(
+        Finding::new(FindingId::OwnerDiffers, Severity::Warning)
+            .at(&first.name, 0, 0)
+            .figures(Some(u64::from(first.uid)), Some(u64::from(uid)))
+            .detail(Detail::Owner {
+                files: odd
+                    .iter()
+                    .take(1000)
+                    .map(|file| file.name.clone())
+                    .collect(),
+                uid,
+                gid: model.gid,
+                mode: model.mode,
+            }),
+    );
+}
+
+fn segment_files(segment: &SegmentListing) -> impl Iterator<Item = &FileFacts> {
+    let files = [&segment.store, &segment.index].into_iter().flatten();
+    files.filter(|file| file.no_file.is_none())
+}
+
+/// Gaps and overlaps between segments, and offsets that go past the last there is.
+pub fn neighbours(report: &Report, findings: &mut Vec<Finding>) {
+    let mut reached: Option<(Offset, u64)> = None;
+    for (at, segment) in report.segments.iter().enumerate() {
+        let base = segment.listing.base();
+        let claimed = claimed_records(segment, report.codec);
+        overflow(segment, findings);
+        if let Some((before, end)) = reached {
+            if base.0 > end && !fills_unknown(report, at) {
+                findings.push(gap(before, end, base));
+            }
+            if base.0 < end {
+                let last = end.min(base.0.saturating_add(claimed).max(base.0 + 1)) - 1;
+                findings.push(
+                    Finding::new(FindingId::SegmentOverlap, Severity::Error)
+                        .in_segment(base)
+                        .offsets(base, Offset(last))
+                        .detail(Detail::Overlap {
+                            newer: base,
+                            same_segment: false,
+                        }),
+                );
+            }
+        }
+        let end = base.0.saturating_add(claimed);
+        reached = match reached {
+            Some((before, reached)) if reached > end => Some((before, reached)),
+            _ => Some((base, end)),
+        };
+    }
+}
+
+fn gap(before: Offset, end: u64, base: Offset) -> Finding {
+    Finding::new(FindingId::SegmentGap, Severity::Error)
+        .in_segment(before)
+        .offsets(Offset(end), Offset(base.0 - 1))
+}
+
+/// Whether the segment before number `at` is one of which nobody knows how many
+/// records it should hold: then its own finding says what is missing.
+fn fills_unknown(report: &Report, at: usize) -> bool {
+    let Some(before) = at.checked_sub(1).and_then(|at| report.segments.get(at)) else {
+        return true;
+    };
+    before.facts.is_none() && before.lone_index.is_none()
+}
+
+/// How many offsets a segment claims, by its entries or by frames that go on behind
+/// them.
+fn claimed_records(segment: &SegmentReport, codec: Option<Codec>) -> u64 {
+    if let Some(facts) = &segment.facts {
+        let by_entries = facts.claimed_end().since(facts.base);
+        let tail = &facts.tail;
+        let by_frames = match codec {
+            Some(Codec::Protobuf) => tail.continuing,
+            _ if tail.is_frames_only() => tail.frames,
+            _ => 0,
+        };
+        return by_entries.max(facts.next_slot() + by_frames);
+    }
+    if let Some(entries) = segment.lone_index {
+        return entries;
+    }
+    segment.lone_store.map_or(0, |tail| match codec {
+        Some(Codec::Protobuf) => tail.continuing,
+        _ => tail.frames,
+    })
+}
+
+fn overflow(segment: &SegmentReport, findings: &mut Vec<Finding>) {
+    let Some(facts) = &segment.facts else { return };
+    let Some(last_slot) = facts.entries.checked_sub(1) else {
+        return;
+    };
+    let past_end = facts.base.checked_add(last_slot).is_none();
+    if !past_end && facts.entries <= SEGMENT_ENTRIES_MAX {
+        return;
+    }
+    let name = segment.listing.file_name(FileKind::Index);
+    let expected = if past_end {
+        u64::MAX - facts.base.0 + 1
+    } else {
+        SEGMENT_ENTRIES_MAX
+    };
+    findings.push(
+        Finding::new(FindingId::OffsetOverflow, Severity::Error)
+            .in_segment(facts.base)
+            .at(
+                &name,
+                expected.saturating_mul(12),
+                (facts.entries - expected) * 12,
+            )
+            .figures(Some(facts.entries), Some(expected)),
+    );
+}
+
+/// Entries that repeat offsets of the same segment at a place off the boundaries.
+pub fn doubled_in_segment(segment: &SegmentReport, findings: &mut Vec<Finding>) {
+    let Some(facts) = &segment.facts else { return };
+    let Some(damage) = facts.first_damage(DamageKind::Misaligned) else {
+        return;
+    };
+    if damage.first_slot >= facts.entries {
+        return;
+    }
+    let last = damage.last_slot.min(facts.entries - 1);
+    findings.push(
+        Finding::new(FindingId::SegmentOverlap, Severity::Error)
+            .in_segment(facts.base)
+            .offsets(
+                facts.base.saturating_add(damage.first_slot),
+                facts.base.saturating_add(last),
+            )
+            .detail(Detail::Overlap {
+                newer: facts.base,
+                same_segment: true,
+            }),
+    );
+}

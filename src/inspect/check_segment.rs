@@ -1,0 +1,332 @@
+//! Checks on one segment: what its facts mean for whoever reads the log.
+
+use super::check_directory::doubled_in_segment;
+use super::finding::{Detail, Finding, FindingId, Severity};
+use super::report::{Report, SegmentReport};
+use super::scan::SegmentFacts;
+use crate::log::damage::{Damage, DamageKind};
+use crate::log::format::{ENTRY_BYTES, FileKind};
+use crate::log::record::Codec;
+use crate::log::units::Offset;
+
+/// How much of a store the Go service keeps in memory. Units: bytes.
+const SERVICE_BUFFER_BYTES: u64 = 4096;
+
+/// All findings of one segment.
+pub fn segment(report: &Report, at: usize, segment: &SegmentReport, findings: &mut Vec<Finding>) {
+    if segment.little_endian {
+        let name = segment.listing.file_name(FileKind::Store);
+        let bytes = segment.listing.store.as_ref().map_or(0, |file| file.bytes);
+        findings.push(
+            Finding::new(FindingId::ForeignDialect, Severity::Error)
+                .in_segment(segment.listing.base())
+                .at(&name, 0, bytes),
+        );
+        return;
+    }
+    lone_half(segment, findings);
+    let Some(facts) = &segment.facts else { return };
+    let view = View {
+        report,
+        segment,
+        facts,
+        store: segment.listing.file_name(FileKind::Store),
+        index: segment.listing.file_name(FileKind::Index),
+        is_last: at + 1 == report.segments.len(),
+    };
+    for damage in &facts.damages {
+        findings.push(view.damaged(damage));
+    }
+    view.uncounted(findings);
+    doubled_in_segment(segment, findings);
+    view.dead_bytes(findings);
+    view.index_rest(findings);
+    view.tail(findings);
+    view.index_full(findings);
+    view.index_over_limit(findings);
+}
+
+/// A store without index, or an index without store.
+fn lone_half(segment: &SegmentReport, findings: &mut Vec<Finding>) {
+    let base = segment.listing.base();
+    if let Some(tail) = &segment.lone_store {
+        let name = segment.listing.file_name(FileKind::Index);
+        let mut finding = Finding::new(FindingId::IndexMissing, Severity::Error)
+            .in_segment(base)
+            .at(&name, 0, 0)
+            .detail(Detail::IndexMissing {
+                frames: tail.frames,
+            });
+        if tail.frames > 0 {
+            finding = finding.offsets(base, base.saturating_add(tail.frames - 1));
+        }
+        findings.push(finding);
+    }
+    if let Some(entries) = segment.lone_index {
+        let name = segment.listing.file_name(FileKind::Store);
+        let mut finding = Finding::new(FindingId::StoreMissing, Severity::Error)
+            .in_segment(base)
+            .at(&name, 0, 0);
+        if entries > 0 {
+            finding = finding.offsets(base, base.saturating_add(entries - 1));
+        }
+        findings.push(finding);
+    }
+}
+
+/// One segment's facts and what is needed to speak of them.
+struct View<'a> {
+    report: &'a Report,
+    segment: &'a SegmentReport,
+    facts: &'a SegmentFacts,
+    store: String,
+    index: String,
+    is_last: bool,
+}
+
+impl View<'_> {
+    fn finding(&self, id: FindingId, severity: Severity) -> Finding {
+        Finding::new(id, severity).in_segment(self.facts.base)
+    }
+
+    fn offset(&self, slot: u64) -> Offset {
+        self.facts.base.saturating_add(slot)
+    }
+
+    /// One place at which entries and frames are not sound.
+    fn damaged(&self, damage: &Damage) -> Finding {
+        let id = match damage.kind {
+            DamageKind::Entry => FindingId::IndexEntryDamaged,
+            DamageKind::Misaligned => FindingId::IndexMisaligned,
+            DamageKind::Dangling => FindingId::IndexDangling,
+            DamageKind::Length => FindingId::FrameLengthDamaged,
+            DamageKind::Undecodable => FindingId::RecordUndecodable,
+            DamageKind::OffsetMismatch => FindingId::RecordOffsetMismatch,
+            DamageKind::Unreadable => FindingId::StoreUnreadable,
+        };
+        let file = match damage.file {
+            FileKind::Store => &self.store,
+            FileKind::Index => &self.index,
+        };
+        let finding = self
+            .finding(id, Severity::Error)
+            .at(file, damage.position, damage.bytes)
+            .offsets(
+                self.offset(damage.first_slot),
+                self.offset(damage.last_slot),
+            )
+            .figures(damage.got, damage.expected);
+        match damage.kind {
+            DamageKind::Dangling => self.dangling(damage, finding),
+            DamageKind::Entry => finding.detail(Detail::Entry {
+                record_whole: damage.record_whole,
+                zeros: damage.got == Some(0),
+            }),
+            _ => finding,
+        }
+    }
+
+    fn dangling(&self, damage: &Damage, mut finding: Finding) -> Finding {
+        if let Some(bytes) = self.in_writers_buffer() {
+            finding.severity = Severity::Note;
+            return finding.detail(Detail::InWritersBuffer { bytes });
+        }
+        finding.detail(Detail::Dangling {
+            store: self.store.clone(),
+            store_bytes: self.facts.store_bytes,
+            first_position: damage.frame.map_or(0, |frame| frame.0),
+        })
+    }
+
+    /// How far the entries are ahead of the store, if a running writer may hold that
+    /// much in its buffer: a service that restarted on its own wreck holds nothing.
+    fn in_writers_buffer(&self) -> Option<u64> {
+        if !self.report.usage.is_written() {
+            return None;
+        }
+        let claimed = match self.facts.first_damage(DamageKind::Dangling) {
+            Some(dangling) => dangling.expected.unwrap_or(0),
+            None => 0,
+        };
+        let ahead = claimed.saturating_sub(self.facts.store_bytes);
+        let last_position_ahead = self.last_position().saturating_sub(self.facts.store_bytes);
+        if last_position_ahead >= SERVICE_BUFFER_BYTES {
+            return None;
+        }
+        let ends_at_a_frame = self.facts.tail.torn_bytes == 0;
+        let since = self.report.usage.writing_since();
+        let modified = self.segment.listing.store.as_ref().and_then(|f| f.modified);
+        let written_since = match (modified, since) {
+            (Some(modified), Some(since)) => modified >= since,
+            _ => false,
+        };
+        (ends_at_a_frame || written_since).then_some(ahead)
+    }
+
+    /// The position that the last real entry names.
+    fn last_position(&self) -> u64 {
+        self.facts.last_position
+    }
+
+    fn uncounted(&self, findings: &mut Vec<Finding>) {
+        if self.facts.damages_uncounted > 0 {
+            findings.push(
+                self.finding(FindingId::IndexEntryDamaged, Severity::Error)
+                    .at(&self.index, 0, self.facts.index_bytes)
+                    .detail(Detail::Uncounted {
+                        places: self.facts.damages_uncounted,
+                    }),
+            );
+        }
+    }
+
+    /// Bytes between committed frames that begin as a frame does.
+    fn dead_bytes(&self, findings: &mut Vec<Finding>) {
+        for dead in &self.facts.dead {
+            findings.push(self.finding(FindingId::StoreDeadBytes, Severity::Note).at(
+                &self.store,
+                dead.position.0,
+                dead.bytes,
+            ));
+        }
+        if self.facts.dead_uncounted > 0 {
+            findings.push(
+                self.finding(FindingId::StoreDeadBytes, Severity::Note)
+                    .at(&self.store, 0, self.facts.store_bytes)
+                    .detail(Detail::Uncounted {
+                        places: self.facts.dead_uncounted,
+                    }),
+            );
+        }
+    }
+
+    /// Padding, or a partial entry, behind the last entry.
+    fn index_rest(&self, findings: &mut Vec<Finding>) {
+        let Some(rest) = self.facts.rest else { return };
+        if !rest.zeros {
+            findings.push(
+                self.finding(FindingId::IndexPartialEntry, Severity::Warning)
+                    .at(&self.index, rest.position, rest.bytes),
+            );
+            return;
+        }
+        let mut finding = self
+            .finding(FindingId::IndexPadded, Severity::Warning)
+            .at(&self.index, rest.position, rest.bytes)
+            .figures(Some(self.facts.index_bytes), Some(rest.position));
+        if self.report.usage.is_written() {
+            finding.severity = Severity::Note;
+            let highest = self.facts.next_slot().checked_sub(1);
+            finding.detail = Detail::PaddedInUse {
+                highest: highest.map(|slot| self.offset(slot)),
+            };
+        }
+        findings.push(finding);
+    }
+
+    /// What lies behind the last committed frame.
+    fn tail(&self, findings: &mut Vec<Finding>) {
+        let tail = &self.facts.tail;
+        if self.facts.first_damage(DamageKind::Misaligned).is_some() || tail.bytes == 0 {
+            return;
+        }
+        let ours = self.report.usage.lock_holder.is_some();
+        let raw = self.report.codec != Some(Codec::Protobuf);
+        if tail.frames > 0 {
+            let severity = match (ours, tail.continuing > 0 && !raw) {
+                (true, _) => Severity::Note,
+                (false, true) => Severity::Error,
+                (false, false) => Severity::Warning,
+            };
+            let mut finding = self
+                .finding(FindingId::StoreUnindexedTail, severity)
+                .at(
+                    &self.store,
+                    tail.frames_position,
+                    tail.frames_end - tail.frames_position,
+                )
+                .figures(Some(self.facts.store_bytes), Some(tail.position))
+                .detail(Detail::UnindexedTail {
+                    frames: tail.frames,
+                    continuing: if raw { 0 } else { tail.continuing },
+                    raw,
+                    in_use: ours,
+                });
+            if tail.continuing > 0 && !raw {
+                let first = self.facts.next_slot();
+                finding =
+                    finding.offsets(self.offset(first), self.offset(first + tail.continuing - 1));
+            }
+            finding.records = Some(tail.frames);
+            findings.push(finding);
+        }
+        let dangling = self.facts.first_damage(DamageKind::Dangling);
+        if tail.torn_bytes > 0 && dangling.is_none() {
+            let mut finding = self
+                .finding(FindingId::StoreTornTail, Severity::Warning)
+                .at(&self.store, tail.torn_position, tail.torn_bytes)
+                .figures(Some(self.facts.store_bytes), Some(tail.torn_position));
+            if ours || self.in_writers_buffer().is_some() {
+                finding.severity = Severity::Note;
+                finding.detail = Detail::InWritersBuffer { bytes: 0 };
+            }
+            findings.push(finding);
+        }
+        if tail.zero_bytes > 0 && dangling.is_none() {
+            let severity = if ours {
+                Severity::Note
+            } else {
+                Severity::Warning
+            };
+            let position = self.facts.store_bytes - tail.zero_bytes;
+            findings.push(
+                self.finding(FindingId::StoreZeroTail, severity)
+                    .at(&self.store, position, tail.zero_bytes)
+                    .figures(Some(self.facts.store_bytes), Some(position)),
+            );
+        }
+    }
+
+    /// Whether the last index has no room for one more entry: known from the limit,
+    /// or from the frames of appends that the service refused.
+    fn index_full(&self, findings: &mut Vec<Finding>) {
+        if !self.is_last || self.facts.first_damage(DamageKind::Misaligned).is_some() {
+            return;
+        }
+        let bytes = self.facts.entries * ENTRY_BYTES;
+        let limit = self.report.options.max_index_bytes;
+        let full = match limit {
+            Some(limit) => {
+                bytes <= limit && bytes + ENTRY_BYTES > limit && limit % ENTRY_BYTES != 0
+            }
+            None => {
+                let tail = &self.facts.tail;
+                self.report.codec == Some(Codec::Protobuf)
+                    && self.facts.rest.is_none()
+                    && tail.frames > 1
+                    && tail.continuing == 0
+                    && self.facts.first_damage(DamageKind::Dangling).is_none()
+            }
+        };
+        if full {
+            findings.push(
+                self.finding(FindingId::IndexFull, Severity::Warning)
+                    .at(&self.index, bytes, 0)
+                    .figures(Some(bytes), limit)
+                    .detail(Detail::IndexFull { limit }),
+            );
+        }
+    }
+
+    fn index_over_limit(&self, findings: &mut Vec<Finding>) {
+        if let Some(limit) = self.report.options.max_index_bytes
+            && self.facts.index_bytes > limit
+        {
+            findings.push(
+                self.finding(FindingId::IndexOverLimit, Severity::Note)
+                    .at(&self.index, limit, self.facts.index_bytes - limit)
+                    .figures(Some(self.facts.index_bytes), Some(limit)),
+            );
+        }
+    }
+}

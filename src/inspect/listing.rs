@@ -1,0 +1,185 @@
+//! The names and sizes in a log's directory, taken before anything is opened: what
+//! verify judges is the log as it was at this moment.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::SystemTime;
+
+use crate::log::directory::{Directory, SegmentNames};
+use crate::log::error::Result;
+use crate::log::format::FileKind;
+use crate::log::units::Offset;
+
+/// What one file is, without a look inside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileFacts {
+    /// Its name in the directory.
+    pub name: String,
+    /// Its size. Units: bytes.
+    pub bytes: u64,
+    /// When it was last written.
+    pub modified: Option<SystemTime>,
+    /// Its owner.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// Its permission bits.
+    pub mode: u32,
+    /// What it is, if it is no regular file: "a directory", "a FIFO", ...
+    pub no_file: Option<&'static str>,
+    /// Whether the name is a symbolic link.
+    pub is_link: bool,
+}
+
+impl FileFacts {
+    /// Looks at `name` in `directory`; `None` if it is gone.
+    fn of(directory: &Path, name: &std::ffi::OsStr) -> Option<Self> {
+        use std::os::unix::fs::FileTypeExt;
+        let path = directory.join(name);
+        let link = std::fs::symlink_metadata(&path).ok()?;
+        let name = name.display().to_string();
+        let Ok(metadata) = std::fs::metadata(&path) else {
+            return Some(Self {
+                name,
+                bytes: 0,
+                modified: None,
+                uid: link.uid(),
+                gid: link.gid(),
+                mode: link.mode() & 0o7777,
+                no_file: Some("a link to nothing"),
+                is_link: true,
+            });
+        };
+        let kind = metadata.file_type();
+        let no_file = if kind.is_file() {
+            None
+        } else if kind.is_dir() {
+            Some("a directory")
+        } else if kind.is_fifo() {
+            Some("a FIFO")
+        } else if kind.is_socket() {
+            Some("a socket")
+        } else {
+            Some("a device")
+        };
+        Some(Self {
+            name,
+            bytes: metadata.len(),
+            modified: metadata.modified().ok(),
+            uid: metadata.uid(),
+            gid: metadata.gid(),
+            mode: metadata.mode() & 0o7777,
+            no_file,
+            is_link: link.is_symlink(),
+        })
+    }
+
+    /// Whether its owner may read and write it.
+    #[must_use]
+    pub fn owner_can_write(&self) -> bool {
+        self.mode & 0o600 == 0o600
+    }
+}
+
+/// The two files of a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentListing {
+    /// The names as they stand in the directory.
+    pub names: SegmentNames,
+    /// The store, if there is one.
+    pub store: Option<FileFacts>,
+    /// The index, if there is one.
+    pub index: Option<FileFacts>,
+}
+
+impl SegmentListing {
+    /// The offset of the segment's first record.
+    #[must_use]
+    pub fn base(&self) -> Offset {
+        self.names.base
+    }
+
+    /// The name of one half: as it stands there, or as it would be.
+    #[must_use]
+    pub fn file_name(&self, kind: FileKind) -> String {
+        match self.names.name(kind) {
+            Some(name) => name.display().to_string(),
+            None => crate::log::format::file_name(self.base(), kind),
+        }
+    }
+
+    /// One half.
+    #[must_use]
+    pub fn file(&self, kind: FileKind) -> Option<&FileFacts> {
+        match kind {
+            FileKind::Store => self.store.as_ref(),
+            FileKind::Index => self.index.as_ref(),
+        }
+    }
+
+    /// Whether both halves are there and can be opened.
+    #[must_use]
+    pub fn is_readable_pair(&self) -> bool {
+        let readable =
+            |file: &Option<FileFacts>| file.as_ref().is_some_and(|file| file.no_file.is_none());
+        readable(&self.store) && readable(&self.index)
+    }
+}
+
+/// A directory with the sizes of its files.
+#[derive(Debug, Clone)]
+pub struct Listing {
+    /// Its names.
+    pub directory: Directory,
+    /// Its segments, in the order of their base offsets.
+    pub segments: Vec<SegmentListing>,
+}
+
+impl Listing {
+    /// Lists a log's directory. Index sizes are taken before store sizes, so that
+    /// beside a writer each entry seen has its frame.
+    ///
+    /// # Errors
+    ///
+    /// As [`Directory::list`], and `NotALog` where there is no segment.
+    pub fn of(path: &Path) -> Result<Self> {
+        let directory = Directory::list(path)?;
+        directory.require_log()?;
+        let segments = directory
+            .segments
+            .iter()
+            .map(|names| Self::segment(path, names))
+            .collect();
+        Ok(Self {
+            directory,
+            segments,
+        })
+    }
+
+    /// The two files of one segment, as they are now.
+    #[must_use]
+    pub fn segment(path: &Path, names: &SegmentNames) -> SegmentListing {
+        let look = |name: &Option<std::ffi::OsString>| {
+            name.as_ref().and_then(|name| FileFacts::of(path, name))
+        };
+        let index = look(&names.index);
+        let store = look(&names.store);
+        SegmentListing {
+            names: names.clone(),
+            store,
+            index,
+        }
+    }
+
+    /// Where the log is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.directory.path
+    }
+
+    /// The base of the segment behind number `at`.
+    #[must_use]
+    pub fn next_base(&self, at: usize) -> Option<Offset> {
+        self.segments.get(at + 1).map(SegmentListing::base)
+    }
+}

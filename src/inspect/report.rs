@@ -1,0 +1,287 @@
+//! A whole look at a log as one value: listing, facts of each segment, findings.
+//! Everything that prints, plans or serialises starts from it.
+
+use std::path::Path;
+use std::thread;
+
+use super::check;
+use super::finding::{Finding, Severity};
+use super::listing::{Listing, SegmentListing};
+use super::scan::{self, SegmentFacts};
+use super::tail::{self, TailStart};
+use super::usage::Usage;
+use crate::log::detect::detect;
+use crate::log::error::{Error, Result};
+use crate::log::format::FileKind;
+use crate::log::record::Codec;
+use crate::log::segment::{Segment, is_absent};
+use crate::log::units::{Offset, Position};
+use crate::log::window::ReadFile;
+
+/// How a log is looked at.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Only names, sizes, pairing and last entries.
+    pub quick: bool,
+    /// Only this segment.
+    pub segment: Option<Offset>,
+    /// The service's `MaxIndexBytes`, if it is known.
+    pub max_index_bytes: Option<u64>,
+    /// The codec, if somebody knows it.
+    pub codec: Option<Codec>,
+    /// Threads to use; 0 for as many as there are processors.
+    pub threads: usize,
+    /// Whether other processes are asked after.
+    pub ask_usage: bool,
+}
+
+/// What is known of one segment.
+#[derive(Debug, Clone)]
+pub struct SegmentReport {
+    /// Its names and sizes.
+    pub listing: SegmentListing,
+    /// What a scan of the pair found; `None` if there is no pair or it was not asked.
+    pub facts: Option<SegmentFacts>,
+    /// Of a store without index: what stands in it.
+    pub lone_store: Option<tail::Tail>,
+    /// Of an index without store: how many entries it has.
+    pub lone_index: Option<u64>,
+    /// Whether the bytes make sense little-endian only.
+    pub little_endian: bool,
+}
+
+/// What is known of a log.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Its names and sizes.
+    pub listing: Listing,
+    /// What its records show.
+    pub codec: Option<Codec>,
+    /// Who has it open.
+    pub usage: Usage,
+    /// Its segments, in the order of their base offsets.
+    pub segments: Vec<SegmentReport>,
+    /// What is worth telling, in the order of severity and place.
+    pub findings: Vec<Finding>,
+    /// How it was looked at.
+    pub options: Options,
+}
+
+impl Report {
+    /// Looks at the log in `path`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoDirectory`], [`Error::NotADirectory`], [`Error::NotALog`],
+    /// [`Error::Config`] for a segment that is not there, [`Error::Io`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use proglog::inspect::report::{Options, Report};
+    ///
+    /// let report = Report::of("data".as_ref(), &Options::default())?;
+    /// for finding in &report.findings {
+    ///     println!("{} {}", finding.severity, finding.id);
+    /// }
+    /// # Ok::<(), proglog::log::error::Error>(())
+    /// ```
+    pub fn of(path: &Path, options: &Options) -> Result<Self> {
+        let listing = Listing::of(path)?;
+        let usage = if options.ask_usage {
+            Usage::of(&listing)
+        } else {
+            Usage {
+                in_use: Some(false),
+                ..Usage::default()
+            }
+        };
+        let codec = match options.codec {
+            Some(codec) => Some(codec),
+            None => detect(&listing.directory)?,
+        };
+        if let Some(base) = options.segment
+            && !listing
+                .segments
+                .iter()
+                .any(|segment| segment.base() == base)
+        {
+            return Err(Error::Config(format!(
+                "{}: no segment begins at {base}",
+                path.display()
+            )));
+        }
+        let segments = look_at_segments(&listing, codec, options)?;
+        let mut report = Self {
+            listing,
+            codec,
+            usage,
+            segments,
+            findings: Vec::new(),
+            options: *options,
+        };
+        report.findings = check::findings(&report);
+        report.findings = check::still_standing(&report);
+        Ok(report)
+    }
+
+    /// Committed records that are whole.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        let facts = self.segments.iter().filter_map(|s| s.facts.as_ref());
+        facts.map(|facts| facts.records).sum()
+    }
+
+    /// The offset of the first record.
+    #[must_use]
+    pub fn lowest_offset(&self) -> Offset {
+        self.segments
+            .first()
+            .map_or(Offset(0), |segment| segment.listing.base())
+    }
+
+    /// The offset behind the last committed record.
+    #[must_use]
+    pub fn next_offset(&self) -> Offset {
+        self.segments
+            .iter()
+            .rev()
+            .find_map(|segment| segment.facts.as_ref().map(SegmentFacts::next_offset))
+            .unwrap_or_else(|| self.lowest_offset())
+    }
+
+    /// How many findings there are of a severity.
+    #[must_use]
+    pub fn count(&self, severity: Severity) -> usize {
+        let same = |finding: &&Finding| finding.severity == severity;
+        self.findings.iter().filter(same).count()
+    }
+
+    /// Whether there is neither an error nor a warning.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.count(Severity::Error) + self.count(Severity::Warning) == 0
+    }
+}
+
+/// Looks at every segment that is asked for: several at once, each in one thread,
+/// except that large ones are cut in parts.
+fn look_at_segments(
+    listing: &Listing,
+    codec: Option<Codec>,
+    options: &Options,
+) -> Result<Vec<SegmentReport>> {
+    let threads = match options.threads {
+        0 => thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    };
+    let wanted: Vec<&SegmentListing> = listing
+        .segments
+        .iter()
+        .filter(|segment| options.segment.is_none_or(|base| base == segment.base()))
+        .collect();
+    let look = |segment: &SegmentListing, threads| {
+        look_at_segment(
+            listing,
+            segment,
+            codec.unwrap_or(Codec::Raw),
+            options,
+            threads,
+        )
+    };
+    if wanted.len() < threads * 2 {
+        return wanted.into_iter().map(|s| look(s, threads)).collect();
+    }
+    // Dealt out one by one, so that large and small ones even out.
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let mut results: Vec<(usize, Result<SegmentReport>)> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut done = Vec::new();
+                    loop {
+                        let at = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        let Some(segment) = wanted.get(at) else {
+                            return done;
+                        };
+                        done.push((at, look(segment, 1)));
+                    }
+                })
+            })
+            .collect();
+        workers
+            .into_iter()
+            .flat_map(|worker| match worker.join() {
+                Ok(done) => done,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+            .collect()
+    });
+    results.sort_by_key(|(at, _)| *at);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+fn look_at_segment(
+    listing: &Listing,
+    segment: &SegmentListing,
+    codec: Codec,
+    options: &Options,
+    threads: usize,
+) -> Result<SegmentReport> {
+    let mut report = SegmentReport {
+        listing: segment.clone(),
+        facts: None,
+        lone_store: None,
+        lone_index: None,
+        little_endian: false,
+    };
+    let path = |kind| listing.directory.file(&segment.names, kind);
+    let is_file = |kind| {
+        segment
+            .file(kind)
+            .is_some_and(|file| file.no_file.is_none())
+    };
+    if segment.is_readable_pair() {
+        match Segment::open(&listing.directory, &segment.names) {
+            Ok(mut pair) => {
+                at_most(&mut pair.store, segment.store.as_ref());
+                at_most(&mut pair.index, segment.index.as_ref());
+                let facts = if options.quick {
+                    scan::scan_end(&pair, codec)?
+                } else {
+                    scan::scan(&pair, codec, threads)?
+                };
+                report.little_endian = check::is_little_endian(&pair, &facts)?;
+                report.facts = Some(facts);
+            }
+            // It was there when the directory was listed: somebody trims.
+            Err(error) if is_absent(&error) => {}
+            Err(error) => return Err(error),
+        }
+    } else if is_file(FileKind::Store) {
+        let store = ReadFile::open(&path(FileKind::Store))?;
+        let start = TailStart {
+            base: segment.base(),
+            slot: 0,
+            position: Position(0),
+        };
+        report.lone_store = Some(tail::look::<Error>(&store, codec, start, |_| Ok(()))?);
+    } else if is_file(FileKind::Index) {
+        let mut index = crate::log::index::Index::open(
+            &path(FileKind::Index),
+            crate::log::window::LOOKUP_BYTES,
+        )?;
+        let slots = index.slots();
+        let entry_bytes = crate::log::format::ENTRY_BYTES;
+        let end = index.nonzero_end(slots * entry_bytes)?;
+        report.lone_index = Some(end.div_ceil(entry_bytes));
+    }
+    Ok(report)
+}
+
+/// What was appended since the listing is not judged.
+fn at_most(file: &mut ReadFile, listed: Option<&super::listing::FileFacts>) {
+    if let Some(listed) = listed {
+        file.file_bytes = file.file_bytes.min(listed.bytes);
+    }
+}

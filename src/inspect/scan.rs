@@ -1,0 +1,401 @@
+//! The facts of one segment: how many records are whole, what is not sound, what
+//! lies behind the last committed frame. Goes on behind damage; judges nothing.
+
+use std::ops::ControlFlow;
+use std::thread;
+
+use super::tail::{self, Tail, TailStart};
+use crate::log::damage::{Damage, DamageKind};
+use crate::log::error::{Error, Result};
+use crate::log::format::ENTRY_BYTES;
+use crate::log::record::Codec;
+use crate::log::segment::Segment;
+use crate::log::units::{Offset, Position};
+use crate::log::walk::{Committed, Flow, Visitor, Walk};
+use crate::log::window::{LOOKUP_BYTES, STREAM_BYTES};
+
+/// Places that are kept one by one; what comes beyond is counted.
+const PLACES_MAX: usize = 20_000;
+
+/// Entries below which a segment is not worth more than one thread.
+const PART_ENTRIES: u64 = 100_000;
+
+/// Bytes between two committed frames that no entry names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeadBytes {
+    /// The slot of the frame behind them.
+    pub slot: u64,
+    /// Where they begin in the store.
+    pub position: Position,
+    /// How many they are.
+    pub bytes: u64,
+}
+
+/// Bytes of the index behind its last real entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexRest {
+    /// Where they begin.
+    pub position: u64,
+    /// How many they are.
+    pub bytes: u64,
+    /// Whether all of them are zero.
+    pub zeros: bool,
+}
+
+/// What a scan of one segment found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentFacts {
+    /// The offset of the segment's first record.
+    pub base: Offset,
+    /// Size of the store. Bytes.
+    pub store_bytes: u64,
+    /// Size of the index. Bytes.
+    pub index_bytes: u64,
+    /// Entries before the padding, sound or not.
+    pub entries: u64,
+    /// Committed records that are whole.
+    pub records: u64,
+    /// Slots that are not sound, in order; consecutive ones with the same trouble are
+    /// one.
+    pub damages: Vec<Damage>,
+    /// Places of damage beyond those.
+    pub damages_uncounted: u64,
+    /// Bytes between committed frames, in order.
+    pub dead: Vec<DeadBytes>,
+    /// Places of dead bytes beyond those.
+    pub dead_uncounted: u64,
+    /// Where the last sound frame ends, and the slot behind it.
+    pub end: Position,
+    /// What lies behind that.
+    pub tail: Tail,
+    /// The position that the last real entry names.
+    pub last_position: u64,
+    /// What lies behind the last entry of the index.
+    pub rest: Option<IndexRest>,
+}
+
+impl SegmentFacts {
+    /// The slot behind the last entry that counts: entries at the end that name
+    /// nothing do not.
+    #[must_use]
+    pub fn next_slot(&self) -> u64 {
+        match self.damages.last() {
+            Some(last) if last.kind == DamageKind::Dangling => last.first_slot,
+            _ => self.entries,
+        }
+    }
+
+    /// The offset behind the last record.
+    #[must_use]
+    pub fn next_offset(&self) -> Offset {
+        self.base.saturating_add(self.next_slot())
+    }
+
+    /// The offset behind the last one that an entry claims.
+    #[must_use]
+    pub fn claimed_end(&self) -> Offset {
+        let claimed = self.damages.iter().map(|damage| damage.last_slot + 1).max();
+        self.base
+            .saturating_add(self.entries.max(claimed.unwrap_or(0)))
+    }
+
+    /// The first damage of a kind.
+    #[must_use]
+    pub fn first_damage(&self, kind: DamageKind) -> Option<&Damage> {
+        self.damages.iter().find(|damage| damage.kind == kind)
+    }
+}
+
+/// Scans a whole segment, in `threads` parts where that pays.
+///
+/// # Errors
+///
+/// [`Error::Shrunk`], [`Error::Io`]; unreadable bytes are facts.
+pub fn scan(segment: &Segment, codec: Codec, threads: usize) -> Result<SegmentFacts> {
+    scan_from(segment, codec, 0, threads)
+}
+
+/// The same from a slot on, taking what lies before for sound: for looking at the
+/// end of a log that is about to be appended to.
+///
+/// # Errors
+///
+/// As [`scan`].
+pub fn scan_from(
+    segment: &Segment,
+    codec: Codec,
+    first_slot: u64,
+    threads: usize,
+) -> Result<SegmentFacts> {
+    let entries = count_entries(segment)?;
+    scan_slots(segment, codec, entries, first_slot, threads)
+}
+
+/// Scans the slots from `first_slot` on of an index with `entries` real entries.
+fn scan_slots(
+    segment: &Segment,
+    codec: Codec,
+    entries: u64,
+    first_slot: u64,
+    threads: usize,
+) -> Result<SegmentFacts> {
+    let first_slot = first_slot.min(entries);
+    let sound = if first_slot == 0 && threads > 1 && entries >= 2 * PART_ENTRIES {
+        scan_parts(segment, codec, entries, threads)?
+    } else {
+        None
+    };
+    let (found, end, entries) = match sound {
+        Some((found, end)) => (found, end, entries),
+        None => {
+            let mut walk = segment.walk(codec, entries, STREAM_BYTES);
+            walk.seek(first_slot)?;
+            let skipped = walk.slot();
+            let mut found = Found::default();
+            let _ = walk.run(entries, &mut found)?;
+            found.records += skipped;
+            (found, walk.end(), walk.entries())
+        }
+    };
+    let rest = index_rest(segment, entries, &found)?;
+    let next = match found.damages.last() {
+        Some(last) if last.kind == DamageKind::Dangling => last.first_slot,
+        _ => entries,
+    };
+    let start = TailStart {
+        base: segment.base,
+        slot: next,
+        position: end,
+    };
+    let tail = tail::look::<Error>(&segment.store, codec, start, |_| Ok(()))?;
+    Ok(SegmentFacts {
+        base: segment.base,
+        store_bytes: segment.store.file_bytes,
+        index_bytes: segment.index.file_bytes,
+        entries,
+        records: found.records,
+        damages: found.damages,
+        damages_uncounted: found.damages_uncounted,
+        dead: found.dead,
+        dead_uncounted: found.dead_uncounted,
+        end,
+        tail,
+        last_position: last_position(segment, entries)?,
+        rest,
+    })
+}
+
+/// The position that the last real entry names, sound or not.
+fn last_position(segment: &Segment, entries: u64) -> Result<u64> {
+    let Some(last) = entries.checked_sub(1) else {
+        return Ok(0);
+    };
+    match segment.entries(LOOKUP_BYTES).entry(last) {
+        Ok(entry) => Ok(entry.position.0),
+        Err(Error::Unreadable { .. }) => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
+/// Real entries; an index whose padding cannot be read is taken whole.
+fn count_entries(segment: &Segment) -> Result<u64> {
+    match segment.count_entries() {
+        Err(Error::Unreadable { .. }) => Ok(segment.index.file_bytes / ENTRY_BYTES),
+        other => other,
+    }
+}
+
+/// What a walk came by.
+#[derive(Debug, Default)]
+struct Found {
+    records: u64,
+    damages: Vec<Damage>,
+    damages_uncounted: u64,
+    dead: Vec<DeadBytes>,
+    dead_uncounted: u64,
+    /// Whether to stop at the first thing that is not sound.
+    stop: bool,
+}
+
+impl Visitor for Found {
+    const PAYLOADS: bool = false;
+
+    #[inline]
+    fn record(&mut self, _: &Committed<'_>) -> Result<Flow> {
+        self.records += 1;
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn dead_bytes(&mut self, slot: u64, position: Position, bytes: u64) -> Result<Flow> {
+        if self.dead.len() < PLACES_MAX {
+            self.dead.push(DeadBytes {
+                slot,
+                position,
+                bytes,
+            });
+        } else {
+            self.dead_uncounted += 1;
+        }
+        Ok(self.flow())
+    }
+
+    fn damage(&mut self, damage: Damage) -> Result<Flow> {
+        if let Some(last) = self.damages.last_mut()
+            && continues(last, &damage)
+        {
+            last.last_slot = damage.last_slot;
+            last.bytes = (damage.position + damage.bytes).saturating_sub(last.position);
+            last.record_whole &= damage.record_whole;
+        } else if self.damages.len() < PLACES_MAX {
+            self.damages.push(damage);
+        } else {
+            self.damages_uncounted += 1;
+        }
+        Ok(self.flow())
+    }
+}
+
+impl Found {
+    fn flow(&self) -> Flow {
+        if self.stop {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+}
+
+/// Whether two places are one finding: the same trouble, slot after slot.
+fn continues(last: &Damage, damage: &Damage) -> bool {
+    last.kind == damage.kind
+        && last.file == damage.file
+        && damage.first_slot == last.last_slot + 1
+        && last.record_whole == damage.record_whole
+        && damage.position >= last.position
+}
+
+/// Scans a segment in parts at once. Each part begins where its first entry says; if
+/// the part before does not end there, or anything at all is not sound, the answer is
+/// `None`, and one walk from the beginning finds out.
+fn scan_parts(
+    segment: &Segment,
+    codec: Codec,
+    entries: u64,
+    threads: usize,
+) -> Result<Option<(Found, Position)>> {
+    let parts = (entries / PART_ENTRIES).min(threads as u64).max(1);
+    let bound = |part: u64| entries / parts * part + (entries % parts) * part / parts;
+    let mut index = segment.entries(LOOKUP_BYTES);
+    let mut starts = Vec::new();
+    for part in 0..parts {
+        let slot = bound(part);
+        let position = match (slot, index.entry(slot)) {
+            (0, _) => Position(0),
+            (_, Ok(entry)) => entry.position,
+            (_, Err(Error::Unreadable { .. })) => return Ok(None),
+            (_, Err(error)) => return Err(error),
+        };
+        starts.push((slot, position));
+    }
+    let results: Vec<Result<(Found, Position, bool)>> = thread::scope(|scope| {
+        let walkers: Vec<_> = starts
+            .iter()
+            .enumerate()
+            .map(|(part, &(slot, position))| {
+                let to = bound(part as u64 + 1);
+                scope.spawn(move || walk_part(segment, codec, entries, slot, position, to))
+            })
+            .collect();
+        walkers
+            .into_iter()
+            .map(|walker| match walker.join() {
+                Ok(result) => result,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+            .collect()
+    });
+    let mut whole = Found::default();
+    let mut end = Position(0);
+    for (result, (_, start)) in results.into_iter().zip(starts) {
+        let (found, part_end, sound) = result?;
+        if !sound || start != end {
+            return Ok(None);
+        }
+        whole.records += found.records;
+        end = part_end;
+    }
+    Ok(Some((whole, end)))
+}
+
+fn walk_part(
+    segment: &Segment,
+    codec: Codec,
+    entries: u64,
+    slot: u64,
+    position: Position,
+    to: u64,
+) -> Result<(Found, Position, bool)> {
+    let mut walk: Walk = segment
+        .walk(codec, entries, STREAM_BYTES)
+        .starting_at(slot, position);
+    let mut found = Found {
+        stop: true,
+        ..Found::default()
+    };
+    let flow = walk.run(to, &mut found)?;
+    let sound = flow.is_continue() && found.damages.is_empty() && found.dead.is_empty();
+    Ok((found, walk.end(), sound))
+}
+
+/// What the index holds behind its last real entry. Misaligned entries are damage
+/// already, and so is what stands before them.
+fn index_rest(segment: &Segment, entries: u64, found: &Found) -> Result<Option<IndexRest>> {
+    let mut position = entries * ENTRY_BYTES;
+    if let Some(damage) = found.damages.last()
+        && damage.kind == DamageKind::Misaligned
+    {
+        position = damage.position + damage.bytes;
+    }
+    let bytes = segment.index.file_bytes.saturating_sub(position);
+    if bytes == 0 {
+        return Ok(None);
+    }
+    let end = match segment
+        .entries(LOOKUP_BYTES)
+        .nonzero_end(segment.index.file_bytes)
+    {
+        Ok(end) => end,
+        Err(Error::Unreadable { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    Ok(Some(IndexRest {
+        position,
+        bytes,
+        zeros: end <= position,
+    }))
+}
+
+/// The end of a segment only, in time that does not depend on its size: for a quick
+/// look. Records before the last commit are taken for whole.
+///
+/// # Errors
+///
+/// As [`scan`].
+pub fn scan_end(segment: &Segment, codec: Codec) -> Result<SegmentFacts> {
+    const ENTRIES: u64 = 64;
+    let slots = segment.index.file_bytes / ENTRY_BYTES;
+    let entries = segment.bisect_entries()?;
+    let whole = segment.whole_entries(entries)?;
+    let mut facts = scan_slots(segment, codec, entries, whole.saturating_sub(ENTRIES), 1)?;
+    if entries == slots {
+        facts.rest = index_rest(segment, entries, &Found::default())?;
+    } else {
+        let position = entries * ENTRY_BYTES;
+        facts.rest = Some(IndexRest {
+            position,
+            bytes: segment.index.file_bytes - position,
+            zeros: true,
+        });
+    }
+    Ok(facts)
+}

@@ -1,0 +1,290 @@
+//! What lies in a store behind its last committed frame: nothing, zeros, a frame cut
+//! short, or whole frames that no entry names. Says which of these go on where the
+//! entries end; whether they are adopted is `mend`'s to decide.
+
+use crate::log::error::{Error, Result};
+use crate::log::format::{LENGTH_BYTES, frame_end};
+use crate::log::record::{self, Codec, LayoutError};
+use crate::log::units::{Offset, Position};
+use crate::log::walk::{PAYLOAD_IN_MEMORY_MAX, layout_in};
+use crate::log::window::{ReadFile, STREAM_BYTES, Window};
+
+/// Bytes behind a torn frame that are searched for whole ones.
+const RESYNC_BYTES: u64 = 64 * 1024 * 1024;
+
+/// What lies behind the last committed frame. Units: bytes of the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tail {
+    /// Where it begins: the end of the last committed frame.
+    pub position: u64,
+    /// How many bytes it has.
+    pub bytes: u64,
+    /// Whole frames in it.
+    pub frames: u64,
+    /// Of these, the ones that continue the sequence of offsets (protobuf).
+    pub continuing: u64,
+    /// Where the first whole frame begins.
+    pub frames_position: u64,
+    /// Where the last whole frame ends.
+    pub frames_end: u64,
+    /// Where bytes begin that are no whole frame and not all zeros; as many as
+    /// `torn_bytes`.
+    pub torn_position: u64,
+    /// See `torn_position`.
+    pub torn_bytes: u64,
+    /// Zeros at the end of the store, behind everything else.
+    pub zero_bytes: u64,
+}
+
+impl Tail {
+    /// Whether frames and nothing else fill it.
+    #[must_use]
+    pub fn is_frames_only(&self) -> bool {
+        self.frames > 0 && self.torn_bytes == 0 && self.zero_bytes == 0
+    }
+}
+
+/// A whole frame behind the last entry that continues the sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TailFrame {
+    /// The slot it continues with.
+    pub slot: u64,
+    /// Where it begins in the store.
+    pub position: Position,
+    /// Where it ends.
+    pub end: Position,
+}
+
+/// Where to look: the end of the last committed frame, and the slot behind it.
+#[derive(Debug, Clone, Copy)]
+pub struct TailStart {
+    /// The segment's base offset.
+    pub base: Offset,
+    /// The first slot without a sound entry.
+    pub slot: u64,
+    /// Where the last committed frame ends.
+    pub position: Position,
+}
+
+/// Looks through the bytes behind the last committed frame, and hands over each frame
+/// that continues the sequence: in a raw log every one, for there nothing tells.
+///
+/// # Errors
+///
+/// The callback's, and reading's; unreadable bytes count as torn.
+pub fn look<E: From<Error>>(
+    store: &ReadFile,
+    codec: Codec,
+    start: TailStart,
+    mut continuing: impl FnMut(TailFrame) -> std::result::Result<(), E>,
+) -> std::result::Result<Tail, E> {
+    let file_bytes = store.file_bytes;
+    let mut tail = Tail {
+        position: start.position.0,
+        bytes: file_bytes.saturating_sub(start.position.0),
+        ..Tail::default()
+    };
+    if tail.bytes == 0 {
+        return Ok(tail);
+    }
+    let zeros_from = zeros_from(store, start.position.0)?;
+    let mut scan = Scan {
+        window: Window::new(store.clone(), STREAM_BYTES),
+        codec,
+        base: start.base,
+        next: start.slot,
+        waiting: None,
+    };
+    let mut position = start.position.0;
+    while position < file_bytes && position < zeros_from {
+        match scan.frame(position)? {
+            Some(frame) => {
+                if tail.frames == 0 {
+                    tail.frames_position = position;
+                }
+                tail.frames += 1;
+                tail.frames_end = frame.end.0;
+                scan.take(frame, |frame| {
+                    tail.continuing += 1;
+                    continuing(frame)
+                })?;
+                position = frame.end.0;
+            }
+            None => {
+                let found = scan.resync(position)?;
+                if tail.torn_bytes == 0 {
+                    tail.torn_position = position;
+                }
+                let until = found.unwrap_or(zeros_from.max(position));
+                tail.torn_bytes = until - tail.torn_position;
+                position = until;
+                if found.is_none() {
+                    break;
+                }
+            }
+        }
+    }
+    scan.finish(|frame| {
+        tail.continuing += 1;
+        continuing(frame)
+    })?;
+    tail.zero_bytes = file_bytes.saturating_sub(position);
+    if tail.torn_bytes > 0 && tail.zero_bytes > 0 && tail.zero_bytes < file_bytes {
+        // Zeros behind a torn frame may be its own: one cause, one finding.
+        let torn_to_the_end = position == tail.torn_position + tail.torn_bytes;
+        if torn_to_the_end {
+            tail.torn_bytes += tail.zero_bytes;
+            tail.zero_bytes = 0;
+        }
+    }
+    Ok(tail)
+}
+
+/// A frame in the tail and the offset it carries.
+#[derive(Debug, Clone, Copy)]
+struct Frame {
+    position: Position,
+    end: Position,
+    offset: Option<u64>,
+}
+
+/// The state of a look at the tail.
+struct Scan {
+    window: Window,
+    codec: Codec,
+    base: Offset,
+    /// The slot that the next continuing frame has.
+    next: u64,
+    /// A frame that carries the next offset, and how often that came: the service
+    /// writes a refused record's frame again and again with the same offset.
+    waiting: Option<(Frame, u64)>,
+}
+
+impl Scan {
+    /// The whole frame at `position`, if one stands there.
+    fn frame(&mut self, position: u64) -> Result<Option<Frame>> {
+        let limit = self.window.file_bytes();
+        if position.saturating_add(LENGTH_BYTES) > limit {
+            return Ok(None);
+        }
+        let payload_bytes = match self.window.length_at(position) {
+            Ok(payload_bytes) => payload_bytes,
+            Err(Error::Unreadable { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let Some(end) = frame_end(Position(position), payload_bytes, limit) else {
+            return Ok(None);
+        };
+        let mut frame = Frame {
+            position: Position(position),
+            end,
+            offset: None,
+        };
+        if self.codec == Codec::Raw {
+            return Ok(Some(frame));
+        }
+        // An empty record stands at offset 0 only; elsewhere a zero length is a
+        // commit that was cut short.
+        if payload_bytes == 0 && (self.base.0 > 0 || self.next > 0) {
+            return Ok(None);
+        }
+        match layout_in(&mut self.window, position + LENGTH_BYTES, payload_bytes) {
+            Ok(layout) => frame.offset = Some(layout.offset),
+            Err(LayoutError::Illegal { .. } | LayoutError::Source(Error::Unreadable { .. })) => {
+                return Ok(None);
+            }
+            Err(LayoutError::Source(error)) => return Err(error),
+        }
+        Ok(Some(frame))
+    }
+
+    /// Takes the next frame of the tail; hands over the one that it confirms.
+    fn take<E>(
+        &mut self,
+        frame: Frame,
+        mut continuing: impl FnMut(TailFrame) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        if self.codec == Codec::Raw {
+            continuing(self.numbered(frame))?;
+            self.next += 1;
+            return Ok(());
+        }
+        let next = self.base.0.checked_add(self.next);
+        let after = next.and_then(|next| next.checked_add(1));
+        if frame.offset == next {
+            let times = self.waiting.map_or(0, |(_, times)| times);
+            self.waiting = Some((frame, times + 1));
+        } else if frame.offset == after
+            && let Some((confirmed, _)) = self.waiting.replace((frame, 1))
+        {
+            continuing(self.numbered(confirmed))?;
+            self.next += 1;
+        }
+        Ok(())
+    }
+
+    /// At the end: one last frame that came once continues the sequence; one that
+    /// came again and again was refused.
+    fn finish<E>(
+        &mut self,
+        mut continuing: impl FnMut(TailFrame) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        match self.waiting.take() {
+            Some((frame, 1)) => continuing(self.numbered(frame)),
+            _ => Ok(()),
+        }
+    }
+
+    fn numbered(&self, frame: Frame) -> TailFrame {
+        TailFrame {
+            slot: self.next,
+            position: frame.position,
+            end: frame.end,
+        }
+    }
+
+    /// The next place behind `position` at which a whole record stands that this
+    /// log can have written (protobuf only).
+    fn resync(&mut self, position: u64) -> Result<Option<u64>> {
+        if self.codec == Codec::Raw {
+            return Ok(None);
+        }
+        let first = position.saturating_add(1);
+        let limit = self
+            .window
+            .file_bytes()
+            .min(first.saturating_add(RESYNC_BYTES));
+        for at in first..limit {
+            let Some(frame) = self.frame(at)? else {
+                continue;
+            };
+            let bytes = frame.end.0 - at - LENGTH_BYTES;
+            if bytes > 0
+                && frame.offset.is_some_and(|offset| offset >= self.base.0)
+                && self.looks_written(at + LENGTH_BYTES, bytes)?
+            {
+                return Ok(Some(at));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a payload is one that an encoder writes: fields in order, none twice.
+    fn looks_written(&mut self, start: u64, bytes: u64) -> Result<bool> {
+        let Ok(count) = usize::try_from(bytes) else {
+            return Ok(false);
+        };
+        if bytes > PAYLOAD_IN_MEMORY_MAX {
+            return Ok(false);
+        }
+        let payload = self.window.bytes(start, count)?;
+        Ok(record::decode(payload).is_ok_and(|record| record.encode() == payload))
+    }
+}
+
+/// Where the zeros begin that reach to the end of the file, not before `from`.
+fn zeros_from(store: &ReadFile, from: u64) -> Result<u64> {
+    crate::log::index::Index::of(store.clone(), STREAM_BYTES)
+        .nonzero_end(store.file_bytes)
+        .map(|end| end.max(from))
+}

@@ -1,0 +1,335 @@
+//! Leases (`fcntl(F_SETLEASE)`), by which the kernel tells whether anyone else has
+//! a file open, and who is coming. It sees through hard links, bind mounts,
+//! containers, and descriptors that are closed but still mapped.
+//!
+//! | somebody else is    | `WriteLease::take` | `probe_writer` |
+//! |---------------------|--------------------|----------------|
+//! | nobody              | `Held`             | `Free`         |
+//! | a reader            | `Refused`          | `Free`         |
+//! | a writer            | `Refused`          | `Writer`       |
+//!
+//! A writer is whoever has an open file description with write access, be it only
+//! behind a mapping; this process's other descriptors count as anyone's do. Who it
+//! is by name, `processes` knows.
+//!
+//! On overlayfs (a container's own root, say) whoever closed the descriptor and kept
+//! the mapping is not seen: there the mapping is of the file below.
+//!
+//! Source: fcntl(2), "Leases"; `check_conflicting_open` in Linux's `fs/locks.c`.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use rustix::fs::{OFlags, fcntl_getfl};
+use signal_hook::consts::SIGIO;
+
+/// Whether somebody writes to a file.
+#[derive(Debug)]
+pub enum Probe {
+    /// Nobody has it open for writing; readers may be there.
+    Free,
+    /// As `Free`, but for mappings whose descriptors are closed: the file is on
+    /// overlayfs.
+    FreeButForMappings,
+    /// Somebody has it open for writing.
+    Writer,
+    /// The kernel cannot say: not the owner's process (and no `CAP_LEASE`), a file
+    /// system without leases or on a network, not Linux.
+    Unknown(io::Error),
+}
+
+/// What became of the wish for a lease.
+#[derive(Debug)]
+pub enum Grant {
+    /// Nobody else has the file open, and whoever wants to must wait.
+    Held(WriteLease),
+    /// Somebody else has the file open, if only for reading.
+    Refused,
+    /// The kernel cannot say, as with [`Probe::Unknown`].
+    Unknown(io::Error),
+}
+
+/// Who waits in `open` until the lease is let go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Pending {
+    /// Nobody; the lease is held.
+    None,
+    /// A reader, or one that has waited so long that the kernel let it in. A writer
+    /// may follow at any time.
+    Reader,
+    /// A writer, or the lease is lost: the kernel gives one answer for both, and a
+    /// waiting writer is let in after `/proc/sys/fs/lease-break-time`, 45 seconds.
+    Writer,
+}
+
+/// Whether somebody else has `file` open for writing.
+///
+/// `file` must be open for reading only, and hold no lease: the probe is a read lease
+/// that is let go at once. A writer that opens the file at this very instant waits
+/// as long; one that opens it with `O_NONBLOCK` then would see `EWOULDBLOCK`.
+#[must_use]
+pub fn probe_writer(file: &File) -> Probe {
+    // A writable descriptor would find itself.
+    match fcntl_getfl(file) {
+        Ok(flags) if flags & OFlags::ACCMODE == OFlags::RDONLY => {}
+        Ok(_) => return Probe::Unknown(ErrorKind::InvalidInput.into()),
+        Err(error) => return Probe::Unknown(error.into()),
+    }
+    // The writer that waits for our instant has SIGIO sent to us.
+    if let Err(error) = install_handler() {
+        return Probe::Unknown(error);
+    }
+    match set(file.as_fd(), Lease::Read) {
+        Ok(()) => {
+            let_go(file);
+            if misses_mappings(file) {
+                Probe::FreeButForMappings
+            } else {
+                Probe::Free
+            }
+        }
+        Err(error) if means_in_use(file, &error) => Probe::Writer,
+        Err(error) => Probe::Unknown(error),
+    }
+}
+
+/// The promise that nobody else has a file open, until dropped.
+///
+/// Every other open of the file waits meanwhile, one by this process too, which
+/// would hang on its own lease for 45 seconds. So hold it briefly, and open before.
+#[derive(Debug)]
+pub struct WriteLease {
+    /// The same open file description as the caller's. The lease belongs to the
+    /// description, so it ends with this value in whatever order the two are dropped.
+    file: File,
+}
+
+impl WriteLease {
+    /// Takes the lease on `file`, which may be open for reading, writing or both.
+    ///
+    /// One lease for one open file description: a second on the same is granted, and
+    /// the first to be dropped ends both.
+    #[must_use]
+    pub fn take(file: &File) -> Grant {
+        let file = match install_handler().and_then(|_| file.try_clone()) {
+            Ok(file) => file,
+            Err(error) => return Grant::Unknown(error),
+        };
+        match set(file.as_fd(), Lease::Write) {
+            Ok(()) => Grant::Held(Self { file }),
+            Err(error) if means_in_use(&file, &error) => Grant::Refused,
+            Err(error) => Grant::Unknown(error),
+        }
+    }
+
+    /// Who is waiting for this lease to be let go.
+    #[must_use]
+    pub fn pending(&self) -> Pending {
+        match get(self.file.as_fd()) {
+            Ok(Lease::Write) => Pending::None,
+            Ok(Lease::Read) => Pending::Reader,
+            // What cannot be asked is not to be relied on.
+            Ok(Lease::None) | Err(_) => Pending::Writer,
+        }
+    }
+}
+
+impl Drop for WriteLease {
+    fn drop(&mut self) {
+        let_go(&self.file);
+    }
+}
+
+/// Ends the lease on `file`. It can fail only where there is none: it was lost.
+fn let_go(file: &File) {
+    let _ = set(file.as_fd(), Lease::None);
+}
+
+/// Whether this refusal says that somebody has the file open. NFS and SMB refuse
+/// likewise where the server has made no promise, which says nothing.
+fn means_in_use(file: &File, error: &io::Error) -> bool {
+    error.kind() == ErrorKind::WouldBlock && !promised_by_a_server(file)
+}
+
+/// Where somebody comes for a file that we hold a lease on, the kernel sends SIGIO;
+/// here it is as a descriptor to poll, which is readable after the signal came.
+#[derive(Debug)]
+pub struct Breaks {
+    arrived: UnixStream,
+}
+
+impl Breaks {
+    /// Whether a signal came since the last call. It names no file, and comes for the
+    /// instant of a probe too: what it means, [`WriteLease::pending`] says.
+    #[must_use]
+    pub fn take(&self) -> bool {
+        let mut came = false;
+        let mut bytes = [0; 64];
+        loop {
+            match (&self.arrived).read(&mut bytes) {
+                Ok(0) => return came,
+                Ok(_) => came = true,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return came, // it would block: all is read
+            }
+        }
+    }
+}
+
+impl AsFd for Breaks {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.arrived.as_fd()
+    }
+}
+
+/// Installs the handler for SIGIO, which would end a process that holds a lease, and
+/// gives what there is to poll. Only the first call does anything.
+///
+/// # Errors
+///
+/// No descriptors are left, or the handler cannot be installed.
+pub fn install_handler() -> io::Result<&'static Breaks> {
+    static BREAKS: OnceLock<Breaks> = OnceLock::new();
+    static INSTALLING: Mutex<()> = Mutex::new(());
+
+    let _alone = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(breaks) = BREAKS.get() {
+        return Ok(breaks);
+    }
+    let (arrived, signal) = UnixStream::pair()?;
+    arrived.set_nonblocking(true)?;
+    signal_hook::low_level::pipe::register(SIGIO, signal)?;
+    Ok(BREAKS.get_or_init(|| Breaks { arrived }))
+}
+
+/// The kinds of lease on an open file description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lease {
+    None,
+    Read,
+    Write,
+}
+
+#[cfg(target_os = "linux")]
+use linux::{get, misses_mappings, promised_by_a_server, set};
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::fs::File;
+    use std::io;
+    use std::os::fd::{AsRawFd, BorrowedFd};
+
+    use super::Lease;
+
+    /// `f_type` of overlayfs, see statfs(2).
+    const OVERLAY: u32 = 0x794c_7630;
+
+    /// `f_type` of NFS, SMB, CIFS and SMB2.
+    const SERVED: [u32; 4] = [0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42];
+
+    /// Whether a server decides about the leases on `file`.
+    pub(super) fn promised_by_a_server(file: &File) -> bool {
+        file_system(file).is_some_and(|kind| SERVED.contains(&kind))
+    }
+
+    /// Whether a mapping of `file` without a descriptor leaves no trace on it.
+    pub(super) fn misses_mappings(file: &File) -> bool {
+        file_system(file) == Some(OVERLAY)
+    }
+
+    fn file_system(file: &File) -> Option<u32> {
+        u32::try_from(rustix::fs::fstatfs(file).ok()?.f_type).ok()
+    }
+
+    /// Takes, changes or ends the lease on the description behind `fd`.
+    pub(super) fn set(fd: BorrowedFd<'_>, lease: Lease) -> io::Result<()> {
+        let kind = match lease {
+            Lease::None => libc::F_UNLCK,
+            Lease::Read => libc::F_RDLCK,
+            Lease::Write => libc::F_WRLCK,
+        };
+        fcntl(fd, libc::F_SETLEASE, kind).map(|_| ())
+    }
+
+    /// The lease on the description behind `fd`, or the one that is asked of it.
+    pub(super) fn get(fd: BorrowedFd<'_>) -> io::Result<Lease> {
+        match fcntl(fd, libc::F_GETLEASE, 0)? {
+            libc::F_WRLCK => Ok(Lease::Write),
+            libc::F_RDLCK => Ok(Lease::Read),
+            _ => Ok(Lease::None),
+        }
+    }
+
+    #[expect(unsafe_code, reason = "rustix has no leases")]
+    fn fcntl(fd: BorrowedFd<'_>, command: i32, argument: i32) -> io::Result<i32> {
+        // SAFETY: the descriptor is open while it is borrowed, and both lease commands
+        // take and give plain integers: the kernel touches none of our memory.
+        let answer = unsafe { libc::fcntl(fd.as_raw_fd(), command, argument) };
+        if answer < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(answer)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+use elsewhere::{get, misses_mappings, promised_by_a_server, set};
+
+/// Leases are Linux's alone.
+#[cfg(not(target_os = "linux"))]
+mod elsewhere {
+    use std::fs::File;
+    use std::io;
+    use std::os::fd::BorrowedFd;
+
+    use super::Lease;
+
+    pub(super) fn promised_by_a_server(_: &File) -> bool {
+        false
+    }
+
+    pub(super) fn misses_mappings(_: &File) -> bool {
+        true
+    }
+
+    pub(super) fn set(_: BorrowedFd<'_>, _: Lease) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(super) fn get(_: BorrowedFd<'_>) -> io::Result<Lease> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_handler_is_installed_once_and_tells_of_the_signal() {
+        let breaks = install_handler().unwrap();
+        assert!(std::ptr::eq(breaks, install_handler().unwrap()));
+        signal_hook::low_level::raise(SIGIO).unwrap();
+        assert!(breaks.take());
+        assert!(!breaks.take());
+    }
+
+    #[test]
+    fn a_probe_needs_a_descriptor_that_only_reads() {
+        let file = tempfile::tempfile().unwrap();
+        assert!(matches!(
+            probe_writer(&file),
+            Probe::Unknown(error) if error.kind() == ErrorKind::InvalidInput
+        ));
+    }
+
+    #[test]
+    fn what_is_no_file_has_no_lease() {
+        let directory = File::open(std::env::temp_dir()).unwrap();
+        assert!(matches!(WriteLease::take(&directory), Grant::Unknown(_)));
+        assert!(matches!(probe_writer(&directory), Probe::Unknown(_)));
+    }
+}

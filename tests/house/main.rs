@@ -1,0 +1,335 @@
+//! The house rules that no compiler knows, held by reading the sources as tokens:
+//! imports point one way, what changes the disk stands in one file, and a file says
+//! what it is, in ASCII, within 500 lines. What is not there yet is not looked at;
+//! code under `#[cfg(test)]` may use what it likes.
+
+mod reader;
+
+use std::fs;
+
+use reader::{
+    CodePath, attributes, calls, macros, module_of, parse, paths, resolve, sources, tree,
+    without_tests,
+};
+
+/// The parts of the crate, and what each may import. A new folder or file directly
+/// under `src/` needs a row.
+const PARTS: &[(&str, &[&str])] = &[
+    ("log", &[]),
+    ("framing", &["log"]),
+    ("inspect", &["log"]),
+    ("mend", &["log", "inspect"]),
+    ("render", &["log", "inspect", "mend"]),
+    ("commands", &["log", "framing", "inspect", "mend", "render"]),
+    (
+        "cli",
+        &["log", "framing", "inspect", "mend", "render", "commands"],
+    ),
+    (
+        "main",
+        &[
+            "log", "framing", "inspect", "mend", "render", "commands", "cli",
+        ],
+    ),
+];
+
+/// The files of `log`, and which of these each may import. Files that are not in the
+/// table are not judged.
+const LOG_PARTS: &[(&str, &[&str])] = &[
+    ("units", &[]),
+    ("error", &["units"]),
+    ("format", &["units", "error"]),
+    ("record", &["units", "error", "format"]),
+    ("disk", &["units", "error", "format"]),
+    ("store", &["units", "error", "format", "record", "disk"]),
+    ("index", &["units", "error", "format", "disk"]),
+    ("config", &["units", "error", "format"]),
+    (
+        "segment",
+        &[
+            "units", "error", "format", "record", "disk", "store", "index", "config",
+        ],
+    ),
+];
+
+/// Crates that only some places know: the crate's name in code, then path prefixes
+/// under `src/`.
+const CRATES: &[(&str, &[&str])] = &[
+    ("clap", &["commands", "cli", "main.rs"]),
+    ("anyhow", &["commands", "cli", "main.rs"]),
+    ("comfy_table", &["render"]),
+    ("hex", &["render"]),
+    // JSON is read in one place too: the input of append.
+    ("serde_json", &["render", "commands/append", "framing"]),
+];
+
+/// Where the disk is changed.
+const WRITER: &str = "log/disk.rs";
+
+/// Functions of `std::fs` (or of `rustix::fs`) that change the disk.
+const FS_FUNCTIONS: &[&str] = &[
+    "copy",
+    "create_dir",
+    "create_dir_all",
+    "fallocate",
+    "ftruncate",
+    "hard_link",
+    "linkat",
+    "mkdirat",
+    "pwrite",
+    "remove_dir",
+    "remove_dir_all",
+    "remove_file",
+    "rename",
+    "renameat",
+    "set_permissions",
+    "soft_link",
+    "symlink",
+    "unlink",
+    "unlinkat",
+    "write",
+];
+
+/// Methods that change a file. Those whose names `disk` may have too (`set_len`,
+/// `write_at`) are left to clippy, which knows types: see `clippy.toml`.
+const FILE_METHODS: &[&str] = &["map_mut", "set_modified", "set_times"];
+
+/// The most lines that a file may have.
+const LINES_MAX: usize = 500;
+
+/// Methods of `OpenOptions` that open a file for more than reading, when given `true`.
+const OPEN_METHODS: &[&str] = &["append", "create", "create_new", "truncate", "write"];
+
+#[test]
+fn imports_point_one_way() {
+    let mut wrong = Vec::new();
+    for source in sources("src") {
+        let Some(module) = module_of(&source.path) else {
+            continue; // lib.rs is the map of all of them
+        };
+        let part = module[0].as_str();
+        let Some((_, allowed)) = PARTS.iter().find(|(name, _)| *name == part) else {
+            wrong.push(format!("{}: {part} is not in PARTS", source.path));
+            continue;
+        };
+        for path in paths(&without_tests(&source.tokens)) {
+            let Some(target) = resolve(&module, &path.names) else {
+                continue;
+            };
+            let Some(first) = target.first() else {
+                continue;
+            };
+            let known = PARTS.iter().any(|(name, _)| name == first);
+            if known && first != part && !allowed.contains(&first.as_str()) {
+                wrong.push(format!(
+                    "{}:{}: {part} imports {first}",
+                    source.path, path.line
+                ));
+            }
+            if part == "log" && first == "log" {
+                wrong.extend(wrong_within_log(&source.path, &module, &path, &target));
+            }
+        }
+    }
+    none(&wrong);
+}
+
+#[test]
+fn crates_keep_to_their_places() {
+    let mut wrong = Vec::new();
+    for source in sources("src") {
+        let tokens = without_tests(&source.tokens);
+        let paths = paths(&tokens);
+        let below = source.path.trim_start_matches("src/");
+        for (name, places) in CRATES {
+            // A module of ours may have a crate's name.
+            let ours = paths.iter().any(|path| {
+                matches!(path.names[0].as_str(), "crate" | "super" | "self")
+                    && path.names.last().is_some_and(|last| last == name)
+            });
+            if ours || places.iter().any(|place| below.starts_with(place)) {
+                continue;
+            }
+            for path in paths.iter().filter(|path| path.names[0] == *name) {
+                wrong.push(format!(
+                    "{}:{}: {name} is used here",
+                    source.path, path.line
+                ));
+            }
+        }
+    }
+    none(&wrong);
+}
+
+#[test]
+fn the_disk_is_changed_in_one_file() {
+    let mut wrong = Vec::new();
+    for source in sources("src") {
+        if source.path.trim_start_matches("src/") == WRITER {
+            continue;
+        }
+        let tokens = without_tests(&source.tokens);
+        for path in paths(&tokens) {
+            let names: Vec<_> = path.names.iter().map(String::as_str).collect();
+            let changes = match names.as_slice() {
+                [.., "fs", function] => FS_FUNCTIONS.contains(function),
+                [.., "File", "create" | "create_new"] => true,
+                names => names.contains(&"MmapMut"),
+            };
+            if changes {
+                wrong.push(format!(
+                    "{}:{}: {}",
+                    source.path,
+                    path.line,
+                    names.join("::")
+                ));
+            }
+        }
+        for call in calls(&tokens) {
+            let name = call.name.as_str();
+            let opens = OPEN_METHODS.contains(&name) && call.arguments == "true";
+            if opens || FILE_METHODS.contains(&name) {
+                wrong.push(format!("{}:{}: .{name}()", source.path, call.line));
+            }
+        }
+    }
+    none(&wrong);
+}
+
+#[test]
+fn a_file_says_what_it_is_and_is_short() {
+    let mut wrong = Vec::new();
+    for source in sources("") {
+        if !source.text.starts_with("//!") {
+            wrong.push(format!("{}: does not begin with //!", source.path));
+        }
+        let lines = source.text.lines().count();
+        if lines > LINES_MAX {
+            wrong.push(format!(
+                "{}: {lines} lines, at most {LINES_MAX}",
+                source.path
+            ));
+        }
+        for (line, text) in (1..).zip(source.text.lines()) {
+            if !text.is_ascii() {
+                wrong.push(format!("{}:{line}: not ASCII: {text}", source.path));
+            }
+        }
+    }
+    none(&wrong);
+}
+
+#[test]
+fn nothing_is_silenced_without_reason_or_left_to_do() {
+    let mut wrong = Vec::new();
+    for source in sources("") {
+        for (line, words) in attributes(&source.tokens) {
+            let silences = words.contains("allow") || words.contains("expect");
+            if silences && !words.contains("reason") {
+                wrong.push(format!(
+                    "{}:{line}: a lint silenced without reason",
+                    source.path
+                ));
+            }
+        }
+        for (line, name) in macros(&source.tokens) {
+            if name == "todo" || name == "unimplemented" {
+                wrong.push(format!("{}:{line}: {name}", source.path));
+            }
+        }
+    }
+    none(&wrong);
+}
+
+#[test]
+fn nothing_refers_to_a_place_outside_the_tree() {
+    // Put together, so that this file does not hold what it looks for.
+    let mut places = vec![
+        ["..", "/shared"].concat(),
+        ["/ho", "me/"].concat(),
+        ["/ro", "ot/"].concat(),
+        ["/Use", "rs/"].concat(),
+    ];
+    // Of one name only, as `/src`, it would be found in every other path.
+    let top = env!("CARGO_MANIFEST_DIR");
+    places.extend((top.matches('/').count() > 1).then(|| top.to_owned()));
+    let mut wrong = Vec::new();
+    for path in tree() {
+        let bytes = fs::read(&path).expect("a file of the tree");
+        let text = String::from_utf8_lossy(&bytes);
+        for (line, text) in (1..).zip(text.lines()) {
+            for place in places.iter().filter(|place| text.contains(*place)) {
+                wrong.push(format!("{}:{line}: {place}", path.display()));
+            }
+        }
+    }
+    none(&wrong);
+}
+
+/// What is wrong with an import of one file of `log` by another.
+fn wrong_within_log(
+    source: &str,
+    module: &[String],
+    path: &CodePath,
+    target: &[String],
+) -> Option<String> {
+    let (from, to) = (module.get(1)?, target.get(1)?);
+    let row = |name| LOG_PARTS.iter().find(|(part, _)| *part == name);
+    let (_, allowed) = row(from.as_str())?;
+    // `Log` stands in mod.rs, on top of all of them.
+    let judged = to == "Log" || row(to.as_str()).is_some();
+    (judged && from != to && !allowed.contains(&to.as_str()))
+        .then(|| format!("{source}:{}: log::{from} imports log::{to}", path.line))
+}
+
+fn none(wrong: &[String]) {
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+/// The rules above against code that breaks them: a reader that sees nothing would
+/// find every house in order.
+#[test]
+fn the_reader_sees_what_it_should() {
+    let module = module_of("src/log/store.rs").expect("a module");
+    assert_eq!(module, ["log", "store"]);
+    assert_eq!(module_of("src/log/mod.rs"), Some(vec!["log".to_owned()]));
+    assert_eq!(module_of("src/lib.rs"), None);
+    let tokens = parse(
+        "use crate::{inspect::{scan, check as c}, log::*};
+         use super::super::render; // use crate::cli
+         fn f(file: std::fs::File) -> &'static str { file.set_times(0); todo(); \"crate::cli\" }
+         #[cfg(test)] mod tests { use crate::commands; }
+         #[rustfmt::skip] impl X for proglog::mend::Y {}",
+    );
+    let shipped = without_tests(&tokens);
+    let found: Vec<_> = paths(&shipped)
+        .iter()
+        .filter_map(|path| resolve(&module, &path.names))
+        .map(|path| path.join("::"))
+        .collect();
+    let expected = [
+        "inspect::scan",
+        "inspect::check",
+        "log",
+        "render",
+        "mend::Y",
+    ];
+    assert_eq!(found, expected);
+    let calls = calls(&shipped);
+    assert_eq!(calls.len(), 1);
+    assert_eq!((calls[0].name.as_str(), calls[0].line), ("set_times", 3));
+    assert!(
+        paths(&tokens)
+            .iter()
+            .any(|path| path.names == ["crate", "commands"])
+    );
+
+    let tokens = parse("#[allow(unused)] fn f() { loop { todo !() } }");
+    assert!(attributes(&tokens)[0].1.contains("allow"));
+    assert_eq!(macros(&tokens), [(1, "todo".to_owned())]);
+    assert!(
+        sources("src")
+            .iter()
+            .any(|source| source.path == "src/lib.rs")
+    );
+}
