@@ -20,8 +20,8 @@ pub fn findings(report: &Report) -> Vec<Finding> {
     let mut findings = Vec::new();
     check_directory::names(report, &mut findings);
     check_directory::owners(report, &mut findings);
-    for (at, segment) in report.segments.iter().enumerate() {
-        check_segment::segment(report, at, segment, &mut findings);
+    for segment in &report.segments {
+        check_segment::segment(report, segment, &mut findings);
     }
     check_directory::neighbours(report, &mut findings);
     findings.sort_by_key(|finding| {

@@ -13,7 +13,7 @@ use crate::log::units::Offset;
 const SERVICE_BUFFER_BYTES: u64 = 4096;
 
 /// All findings of one segment.
-pub fn segment(report: &Report, at: usize, segment: &SegmentReport, findings: &mut Vec<Finding>) {
+pub fn segment(report: &Report, segment: &SegmentReport, findings: &mut Vec<Finding>) {
     if segment.little_endian {
         let name = segment.listing.file_name(FileKind::Store);
         let bytes = segment.listing.store.as_ref().map_or(0, |file| file.bytes);
@@ -32,7 +32,7 @@ pub fn segment(report: &Report, at: usize, segment: &SegmentReport, findings: &m
         facts,
         store: segment.listing.file_name(FileKind::Store),
         index: segment.listing.file_name(FileKind::Index),
-        is_last: at + 1 == report.segments.len(),
+        is_last: report.is_last(segment),
     };
     for damage in &facts.damages {
         findings.push(view.damaged(damage));

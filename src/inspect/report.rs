@@ -25,6 +25,9 @@ pub struct Options {
     pub quick: bool,
     /// Only this segment.
     pub segment: Option<Offset>,
+    /// Only what one commit can have written at the end of the last segment: what an
+    /// append looks at before it goes on.
+    pub tail_only: bool,
     /// The service's `MaxIndexBytes`, if it is known.
     pub max_index_bytes: Option<u64>,
     /// The codec, if somebody knows it.
@@ -125,6 +128,13 @@ impl Report {
         Ok(report)
     }
 
+    /// Whether a segment is the active one.
+    #[must_use]
+    pub fn is_last(&self, segment: &SegmentReport) -> bool {
+        let last = self.listing.segments.last();
+        last.is_some_and(|last| last.base() == segment.listing.base())
+    }
+
     /// Committed records that are whole.
     #[must_use]
     pub fn records(&self) -> u64 {
@@ -179,6 +189,11 @@ fn look_at_segments(
         .segments
         .iter()
         .filter(|segment| options.segment.is_none_or(|base| base == segment.base()))
+        .skip(if options.tail_only {
+            listing.segments.len().saturating_sub(1)
+        } else {
+            0
+        })
         .collect();
     let look = |segment: &SegmentListing, threads| {
         look_at_segment(
@@ -248,6 +263,8 @@ fn look_at_segment(
                 at_most(&mut pair.index, segment.index.as_ref());
                 let facts = if options.quick {
                     scan::scan_end(&pair, codec)?
+                } else if options.tail_only {
+                    scan::scan_last_commit(&pair, codec)?
                 } else {
                     scan::scan(&pair, codec, threads)?
                 };

@@ -13,6 +13,7 @@ use crate::log::segment::Segment;
 use crate::log::units::{Offset, Position};
 use crate::log::walk::{Committed, Flow, Visitor, Walk};
 use crate::log::window::{LOOKUP_BYTES, STREAM_BYTES};
+use crate::log::writer::COMMIT_INDEX_BYTES;
 
 /// Places that are kept one by one; what comes beyond is counted.
 const PLACES_MAX: usize = 20_000;
@@ -112,23 +113,26 @@ impl SegmentFacts {
 ///
 /// [`Error::Shrunk`], [`Error::Io`]; unreadable bytes are facts.
 pub fn scan(segment: &Segment, codec: Codec, threads: usize) -> Result<SegmentFacts> {
-    scan_from(segment, codec, 0, threads)
+    let entries = count_entries(segment)?;
+    scan_slots(segment, codec, entries, 0, threads)
 }
 
-/// The same from a slot on, taking what lies before for sound: for looking at the
-/// end of a log that is about to be appended to.
+/// The same for the entries that one commit can have written, which is all of them in
+/// a padded index; what lies before is taken for sound.
 ///
 /// # Errors
 ///
 /// As [`scan`].
-pub fn scan_from(
-    segment: &Segment,
-    codec: Codec,
-    first_slot: u64,
-    threads: usize,
-) -> Result<SegmentFacts> {
+pub fn scan_last_commit(segment: &Segment, codec: Codec) -> Result<SegmentFacts> {
     let entries = count_entries(segment)?;
-    scan_slots(segment, codec, entries, first_slot, threads)
+    let padded = (entries + 1) * ENTRY_BYTES <= segment.index.file_bytes;
+    let in_one_commit = COMMIT_INDEX_BYTES as u64 / ENTRY_BYTES;
+    let first = if padded {
+        0
+    } else {
+        entries.saturating_sub(in_one_commit)
+    };
+    scan_slots(segment, codec, entries, first, 1)
 }
 
 /// Scans the slots from `first_slot` on of an index with `entries` real entries.

@@ -23,8 +23,15 @@ pub struct Tail {
     pub frames: u64,
     /// Of these, the ones that continue the sequence of offsets (protobuf).
     pub continuing: u64,
+    /// Of these, the ones that carry an offset beyond the next: something before them
+    /// is gone (protobuf).
+    pub ahead: u64,
+    /// Where the last continuing one ends; `position` if there is none.
+    pub continuing_end: u64,
     /// Where the first whole frame begins.
     pub frames_position: u64,
+    /// Where the last whole frame begins.
+    pub last_frame_position: u64,
     /// Where the last whole frame ends.
     pub frames_end: u64,
     /// Where bytes begin that are no whole frame and not all zeros; as many as
@@ -82,6 +89,7 @@ pub fn look<E: From<Error>>(
     let mut tail = Tail {
         position: start.position.0,
         bytes: file_bytes.saturating_sub(start.position.0),
+        continuing_end: start.position.0,
         ..Tail::default()
     };
     if tail.bytes == 0 {
@@ -94,6 +102,7 @@ pub fn look<E: From<Error>>(
         base: start.base,
         next: start.slot,
         waiting: None,
+        ahead: 0,
     };
     let mut position = start.position.0;
     while position < file_bytes && position < zeros_from {
@@ -103,9 +112,11 @@ pub fn look<E: From<Error>>(
                     tail.frames_position = position;
                 }
                 tail.frames += 1;
+                tail.last_frame_position = position;
                 tail.frames_end = frame.end.0;
                 scan.take(frame, |frame| {
                     tail.continuing += 1;
+                    tail.continuing_end = frame.end.0;
                     continuing(frame)
                 })?;
                 position = frame.end.0;
@@ -126,8 +137,10 @@ pub fn look<E: From<Error>>(
     }
     scan.finish(|frame| {
         tail.continuing += 1;
+        tail.continuing_end = frame.end.0;
         continuing(frame)
     })?;
+    tail.ahead = scan.ahead;
     tail.zero_bytes = file_bytes.saturating_sub(position);
     if tail.torn_bytes > 0 && tail.zero_bytes > 0 && tail.zero_bytes < file_bytes {
         // Zeros behind a torn frame may be its own: one cause, one finding.
@@ -158,6 +171,8 @@ struct Scan {
     /// A frame that carries the next offset, and how often that came: the service
     /// writes a refused record's frame again and again with the same offset.
     waiting: Option<(Frame, u64)>,
+    /// Frames that carry an offset beyond the next.
+    ahead: u64,
 }
 
 impl Scan {
@@ -219,6 +234,8 @@ impl Scan {
         {
             continuing(self.numbered(confirmed))?;
             self.next += 1;
+        } else if frame.offset > next {
+            self.ahead += 1;
         }
         Ok(())
     }

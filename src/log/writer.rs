@@ -187,7 +187,8 @@ impl Writer {
     }
 
     /// Appends one record, and commits when a batch or a segment is full: see
-    /// [`Writer::committed`] for how far that has come.
+    /// [`Writer::committed`] for how far that has come, and begin the next segment
+    /// with [`Writer::roll_if_full`] before anything else.
     ///
     /// # Errors
     ///
@@ -195,10 +196,8 @@ impl Writer {
     /// [`Error::Io`]. After an error nothing more is appended: see
     /// [`Writer::roll_back`].
     pub fn append(&mut self, record: NewRecord<'_>) -> Result<Offset> {
-        if !self.has_uncommitted() && self.is_full() {
-            // Found so: it was written with larger limits.
-            self.roll()?;
-        }
+        // Found full, if it was written with larger limits.
+        self.roll_if_full()?;
         let Some(offset) = self.next_offset() else {
             return Err(Error::OffsetsExhausted { last: Offset::MAX });
         };
@@ -213,10 +212,8 @@ impl Writer {
         if self.active.frames.len() >= GATHER_BYTES {
             self.flush()?;
         }
-        if self.is_full() {
-            self.commit()?;
-            self.roll()?;
-        } else if self.active.end() - self.active.committed_store >= COMMIT_STORE_BYTES
+        if self.is_full()
+            || self.active.end() - self.active.committed_store >= COMMIT_STORE_BYTES
             || self.active.entries.len() >= COMMIT_INDEX_BYTES
         {
             self.commit()?;
@@ -349,6 +346,20 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// Closes the active segment if it is full, and begins the next; says whether it
+    /// did. An active segment is never left full.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn roll_if_full(&mut self) -> Result<bool> {
+        let roll = self.is_full() && !self.has_uncommitted() && self.next_offset().is_some();
+        if roll {
+            self.roll()?;
+        }
+        Ok(roll)
     }
 
     /// Closes a full segment and begins the next. The segment is synced whatever

@@ -1,3 +1,17 @@
-//! Mending: what a log needs before it can be appended to, planned and carried out.
+//! Mending: findings become a plan, which is a value; a plan is carried out in an
+//! order that a crash may cut anywhere, after every byte that goes was saved; what was
+//! saved can be put back.
+//!
+//! report -> plan -> saved, apply -> (verify); saved -> undo. What recovery does before
+//! an append is the same plan, held to what a crash can leave.
 
+pub mod apply;
+pub mod entries;
+pub mod exclusive;
+pub mod plan;
+pub mod recover;
+pub mod saved;
 pub mod session;
+pub mod trim;
+
+pub mod undo;

@@ -1,14 +1,23 @@
-//! Opening a log for appending together with what a crash makes necessary first.
+//! A log that is open for appending, with everything that keeps others out of the
+//! way: the lock against other proglogs, the leases against anybody else, and, on
+//! opening, the recovery of what a crash left.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::log::config::Config;
+use crate::log::directory::Directory;
 use crate::log::disk::Disk;
-use crate::log::error::Result;
+use crate::log::error::{Error, Result};
+use crate::log::lease::{Grant, Pending, WriteLease};
 use crate::log::lock::{DirectoryLock, Wait};
 use crate::log::open;
-use crate::log::writer::Writer;
+use crate::log::units::Offset;
+use crate::log::writer::{Committed, NewRecord, Writer};
+
+use super::apply::{ApplyOptions, Save};
+use super::exclusive::Others;
+use super::recover::{self, Recovered};
 
 /// How a log is opened for appending.
 #[derive(Debug, Clone)]
@@ -31,10 +40,11 @@ pub struct OpenOptions {
 
 /// A log that is open for appending, and locked.
 pub struct Session {
-    /// Where records go.
-    pub writer: Writer,
-    /// What was recovered on opening, in words for stderr; empty if nothing was.
-    pub recovered: Vec<String>,
+    writer: Writer,
+    recovered: Option<Recovered>,
+    leases: Vec<WriteLease>,
+    /// Records committed when the leases were last asked after.
+    checked_records: u64,
     lock: DirectoryLock,
 }
 
@@ -44,25 +54,147 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As [`DirectoryLock::take`] and [`open::open`].
+    /// [`Error::InUse`], [`Error::UseUnknown`], and as [`open::open`]; with
+    /// `no_recover` [`Error::NeedsRecovery`] for a log that a crash left.
     pub fn open(
-        path: &std::path::Path,
+        path: &Path,
         options: &OpenOptions,
         disk: &Arc<dyn Disk>,
         interrupted: &dyn Fn() -> bool,
     ) -> Result<Self> {
+        options.config.check()?;
         let lock = DirectoryLock::take(path, options.wait, interrupted)?;
-        let writer = open::open(&lock, &options.config, disk)?;
-        Ok(Self {
+        let others = || Others {
+            wait: options.wait_for_others,
+            assume_unused: options.assume_unused,
+            interrupted,
+        };
+        let directory = Directory::list(path)?;
+        let mut config = options.config;
+        if !directory.segments.is_empty() {
+            others().wait_for_writers(&directory)?;
+            // Recovery cuts the padding that shows the service's limit.
+            let limits = open::limits(&directory, &config)?;
+            config.max_store_bytes = Some(limits.max_store_bytes);
+            config.max_index_bytes = Some(limits.max_index_bytes);
+        }
+        let mut recovered = None;
+        let writer = match open::open(&lock, &config, disk) {
+            Err(Error::NeedsRecovery { .. }) if !options.no_recover => {
+                let codec = open::settle_codec(&directory, &config)?;
+                let apply = ApplyOptions {
+                    disk,
+                    save: match (&options.save_to, options.no_save) {
+                        (_, true) => Save::Nowhere,
+                        (Some(parent), false) => Save::To(parent.clone()),
+                        (None, false) => Save::Beside,
+                    },
+                    others: others(),
+                    command: "append",
+                };
+                recovered = Some(recover::recover(&lock, Some(codec), &apply)?);
+                open::open(&lock, &config, disk)?
+            }
+            other => other?,
+        };
+        let mut session = Self {
             writer,
-            recovered: Vec::new(),
+            recovered,
+            leases: Vec::new(),
+            checked_records: 0,
             lock,
-        })
+        };
+        session.take_leases();
+        Ok(session)
     }
 
-    /// The lock that the session holds.
+    /// Leases on the active pair, where nobody else has it open.
+    fn take_leases(&mut self) {
+        self.leases.clear();
+        for file in self.writer.active_files() {
+            match WriteLease::take(file.file()) {
+                Grant::Held(lease) => self.leases.push(lease),
+                Grant::Refused | Grant::Unknown(_) => {
+                    self.leases.clear();
+                    return;
+                }
+            }
+        }
+    }
+
+    /// What was recovered on opening.
     #[must_use]
-    pub fn lock(&self) -> &DirectoryLock {
-        &self.lock
+    pub fn recovered(&self) -> Option<&Recovered> {
+        self.recovered.as_ref()
+    }
+
+    /// The writer, for what it knows of the log.
+    #[must_use]
+    pub fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    /// What is committed since the session was opened.
+    #[must_use]
+    pub fn committed(&self) -> Committed {
+        self.writer.committed()
+    }
+
+    /// Appends one record; commits and rolls when it is time. Afterwards somebody
+    /// who waits to open the files is let in.
+    ///
+    /// # Errors
+    ///
+    /// As [`Writer::append`]; [`Error::InUse`] when another writer is coming, after
+    /// the commit.
+    #[inline]
+    pub fn append(&mut self, record: NewRecord<'_>) -> Result<Offset> {
+        let offset = self.writer.append(record)?;
+        if self.writer.committed().records != self.checked_records {
+            self.after_commit()?;
+        }
+        Ok(offset)
+    }
+
+    /// Commits everything appended so far.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::append`].
+    pub fn commit(&mut self) -> Result<()> {
+        self.writer.commit()?;
+        self.after_commit()
+    }
+
+    /// Lets in whoever waits, and begins the next segment when this one is full.
+    fn after_commit(&mut self) -> Result<()> {
+        self.checked_records = self.writer.committed().records;
+        let pending = self.leases.iter().map(WriteLease::pending).max();
+        match pending.unwrap_or(Pending::None) {
+            Pending::None => {}
+            // Readers read beside us; go on without.
+            Pending::Reader => self.leases.clear(),
+            // A service is starting: never roll under it.
+            Pending::Writer => {
+                self.leases.clear();
+                return Err(Error::InUse {
+                    path: self.lock.path().to_path_buf(),
+                    processes: Vec::new(),
+                });
+            }
+        }
+        if self.writer.roll_if_full()? {
+            self.take_leases();
+        }
+        Ok(())
+    }
+
+    /// After an error: see [`Writer::roll_back`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Writer::roll_back`].
+    pub fn roll_back(&mut self) -> Result<()> {
+        self.writer.roll_back()
     }
 }

@@ -1,0 +1,345 @@
+//! Carrying out a plan: look again, save what goes, change in an order that a crash
+//! may cut anywhere, each change durable before the next. What to change is the
+//! plan's.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::entries;
+use super::exclusive::{Exclusive, Others};
+use super::plan::{NewEntries, Plan, Step};
+use super::saved::{self, FileBefore, Saver};
+use crate::log::directory::Directory;
+use crate::log::disk::{Disk, DiskFile, Ownership, write_all_at};
+use crate::log::error::{Error, Result};
+use crate::log::format::{ENTRY_BYTES, Entry, FileKind};
+use crate::log::lock::DirectoryLock;
+use crate::log::record::Codec;
+use crate::log::units::Offset;
+use crate::log::window::ReadFile;
+
+/// Entries gathered before they are written. Units: bytes.
+const GATHER_BYTES: usize = 256 * 1024;
+
+/// Where the bytes go that a plan takes away.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Save {
+    /// To a directory beside the log.
+    #[default]
+    Beside,
+    /// To a directory in this one.
+    To(PathBuf),
+    /// Nowhere.
+    Nowhere,
+}
+
+/// How a plan is carried out.
+pub struct ApplyOptions<'a> {
+    /// The disk.
+    pub disk: &'a Arc<dyn Disk>,
+    /// Where the bytes go that are taken away.
+    pub save: Save,
+    /// What is done about other processes.
+    pub others: Others<'a>,
+    /// The command's name, for the manifest.
+    pub command: &'a str,
+}
+
+/// Carries out `plan` on the log whose directory is locked. Gives the directory in
+/// which the bytes were saved that went.
+///
+/// # Errors
+///
+/// [`Error::InUse`], [`Error::UseUnknown`]; [`Error::CannotAppend`] if the files are
+/// not as the plan saw them; [`Error::Io`]. After an error the log is as the last
+/// whole step left it, and the same command completes it.
+pub fn apply(
+    plan: &Plan,
+    lock: &DirectoryLock,
+    options: &ApplyOptions<'_>,
+) -> Result<Option<PathBuf>> {
+    if plan.steps.is_empty() {
+        return Ok(None);
+    }
+    let directory = Directory::list(lock.path())?;
+    options.others.wait_for_writers(&directory)?;
+    check_seen(plan, &directory)?;
+    let paths = changed_files(plan, &directory);
+    let disk = &**options.disk;
+    let exclusive = Exclusive::take(disk, &paths, &options.others)?;
+    check_seen(plan, &directory)?;
+    let job = Job {
+        plan,
+        directory: &directory,
+        disk,
+        exclusive: &exclusive,
+        codec: plan.codec.unwrap_or(Codec::Raw),
+    };
+    let real = directory
+        .path
+        .canonicalize()
+        .map_err(Error::io("look at", &directory.path))?;
+    let (saved, moved) = match &options.save {
+        Save::Nowhere => (None, Vec::new()),
+        Save::Beside => job.save(&real, None, options.command)?,
+        Save::To(parent) => job.save(&real, Some(parent), options.command)?,
+    };
+    // What is there may be in the page cache only: it must not go after what is
+    // written on its word.
+    for path in &paths {
+        sync(disk, exclusive.file(path)?)?;
+    }
+    for (number, step) in plan.steps.iter().enumerate() {
+        exclusive.check(&directory.path)?;
+        let place = moved.iter().find(|(at, _)| *at == number);
+        job.carry_out(step, place.map(|(_, place)| place.as_path()))?;
+    }
+    Ok(saved)
+}
+
+/// Whether every file is as the plan saw it.
+fn check_seen(plan: &Plan, directory: &Directory) -> Result<()> {
+    let changed = |name: &str, why: String| Error::CannotAppend {
+        path: directory.path.clone(),
+        why: format!("{name} {why} since the plan was made; look again"),
+    };
+    for seen in &plan.seen {
+        let path = directory.path.join(&seen.name);
+        let Ok(metadata) = std::fs::metadata(&path) else {
+            return Err(changed(&seen.name, "went away".to_owned()));
+        };
+        if metadata.len() != seen.bytes || metadata.modified().ok() != seen.modified {
+            let now = metadata.len();
+            return Err(changed(
+                &seen.name,
+                format!("changed ({} -> {now} bytes)", seen.bytes),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The files that a plan changes, and those of the first segment, whose lease keeps a
+/// service from starting meanwhile.
+fn changed_files(plan: &Plan, directory: &Directory) -> Vec<PathBuf> {
+    let mut paths = Vec::new();
+    let mut add = |base: Offset, kind: FileKind| {
+        let names = directory.segments.iter().find(|names| names.base == base);
+        if let Some(names) = names
+            && names.name(kind).is_some()
+        {
+            let path = directory.file(names, kind);
+            if !paths.contains(&path) {
+                paths.push(path);
+            }
+        }
+    };
+    if let Some(first) = directory.segments.first() {
+        add(first.base, FileKind::Store);
+        add(first.base, FileKind::Index);
+    }
+    for step in &plan.steps {
+        let (base, kind) = step.file();
+        add(base, kind);
+        if !matches!(step, Step::MoveAway { .. }) {
+            // Entries stand for frames: both are made durable first.
+            add(base, FileKind::Store);
+        }
+    }
+    paths
+}
+
+fn sync(disk: &dyn Disk, file: &DiskFile) -> Result<()> {
+    disk.sync_data(file).map_err(Error::io("sync", file.path()))
+}
+
+/// A plan on its way.
+struct Job<'a> {
+    plan: &'a Plan,
+    directory: &'a Directory,
+    disk: &'a dyn Disk,
+    exclusive: &'a Exclusive,
+    codec: Codec,
+}
+
+/// The places of files that are moved away, by the number of the step.
+type Moved = Vec<(usize, PathBuf)>;
+
+impl Job<'_> {
+    fn path(&self, base: Offset, kind: FileKind) -> PathBuf {
+        let names = self.directory.segments.iter().find(|n| n.base == base);
+        match names {
+            Some(names) => self.directory.file(names, kind),
+            None => self
+                .directory
+                .path
+                .join(crate::log::format::file_name(base, kind)),
+        }
+    }
+
+    fn name(path: &Path) -> String {
+        path.file_name()
+            .map(|name| name.display().to_string())
+            .unwrap_or_default()
+    }
+
+    /// A file that is open for changing, as a reader sees it.
+    fn readable(&self, path: &Path) -> Result<ReadFile> {
+        let file = self.exclusive.file(path)?.file();
+        let file = file.try_clone().map_err(Error::io("read", path))?;
+        ReadFile::of(file, path)
+    }
+
+    /// Saves everything that the plan takes away or writes over.
+    fn save(
+        &self,
+        real: &Path,
+        save_to: Option<&Path>,
+        command: &str,
+    ) -> Result<(Option<PathBuf>, Moved)> {
+        let parent = saved::parent_for(real, save_to)?;
+        let files: Vec<FileBefore> = self
+            .plan
+            .seen
+            .iter()
+            .map(|seen| FileBefore {
+                name: seen.name.clone(),
+                bytes: seen.bytes,
+            })
+            .collect();
+        let mut saver = Saver::begin(self.disk, &parent, real, command, &files)?;
+        let mut moved = Vec::new();
+        for (number, step) in self.plan.steps.iter().enumerate() {
+            let (base, kind) = step.file();
+            let path = self.path(base, kind);
+            let name = Self::name(&path);
+            match *step {
+                Step::CreateEmpty { .. } => saver.create_file(&name, 0),
+                Step::BuildIndex { entries, .. } => {
+                    saver.create_file(&name, entries.count * ENTRY_BYTES);
+                }
+                Step::WriteEntries { base, entries } => {
+                    let position = entries.first_slot * ENTRY_BYTES;
+                    let bytes = entries.count * ENTRY_BYTES;
+                    let index = self.readable(&path)?;
+                    saver.write(&name, &index, position, bytes, |put| {
+                        self.make_entries(base, &entries, put)
+                    })?;
+                }
+                Step::Cut { to, .. } => saver.cut(&name, &self.readable(&path)?, to)?,
+                Step::MoveAway { bytes, .. } => {
+                    moved.push((number, saver.move_file(&name, bytes)));
+                }
+            }
+        }
+        Ok((Some(saver.seal()?), moved))
+    }
+
+    /// Makes entries from the store's frames, in pieces.
+    fn make_entries(
+        &self,
+        base: Offset,
+        wanted: &NewEntries,
+        put: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let store = self.readable(&self.path(base, FileKind::Store))?;
+        let mut gathered = Vec::with_capacity(GATHER_BYTES);
+        entries::make(&store, self.codec, base, wanted, |entry: Entry| {
+            gathered.extend_from_slice(&entry.encode());
+            if gathered.len() >= GATHER_BYTES {
+                put(&gathered)?;
+                gathered.clear();
+            }
+            Ok(())
+        })?;
+        put(&gathered)
+    }
+
+    fn carry_out(&self, step: &Step, place: Option<&Path>) -> Result<()> {
+        let (base, kind) = step.file();
+        let path = self.path(base, kind);
+        match *step {
+            Step::CreateEmpty { .. } => {
+                let file = self
+                    .disk
+                    .create(&path, self.twin(base, kind))
+                    .map_err(Error::io("create", &path))?;
+                sync(self.disk, &file)?;
+                self.sync_directory()
+            }
+            Step::BuildIndex { entries, .. } => self.build_index(base, &path, &entries),
+            Step::WriteEntries { entries, .. } => {
+                let file = self.exclusive.file(&path)?;
+                self.write_entries(base, file, entries.first_slot, &entries)?;
+                sync(self.disk, file)
+            }
+            Step::Cut { to, .. } => {
+                let file = self.exclusive.file(&path)?;
+                self.disk
+                    .set_len(file, to)
+                    .map_err(Error::io("cut", &path))?;
+                sync(self.disk, file)
+            }
+            Step::MoveAway { .. } => {
+                match place {
+                    Some(place) => self.disk.rename(&path, place),
+                    None => self.disk.remove(&path),
+                }
+                .map_err(Error::io("move away", &path))?;
+                if let Some(parent) = place.and_then(Path::parent) {
+                    self.disk
+                        .sync_dir(parent)
+                        .map_err(Error::io("sync", parent))?;
+                }
+                self.sync_directory()
+            }
+        }
+    }
+
+    fn sync_directory(&self) -> Result<()> {
+        let path = &self.directory.path;
+        self.disk.sync_dir(path).map_err(Error::io("sync", path))
+    }
+
+    /// Owner and mode for a new file: those of its twin.
+    fn twin(&self, base: Offset, kind: FileKind) -> Option<Ownership> {
+        let twin = match kind {
+            FileKind::Store => FileKind::Index,
+            FileKind::Index => FileKind::Store,
+        };
+        let metadata = std::fs::metadata(self.path(base, twin)).ok()?;
+        Some(Ownership::of(&metadata))
+    }
+
+    fn write_entries(
+        &self,
+        base: Offset,
+        file: &DiskFile,
+        first_slot: u64,
+        wanted: &NewEntries,
+    ) -> Result<()> {
+        let mut position = first_slot * ENTRY_BYTES;
+        self.make_entries(base, wanted, &mut |piece| {
+            write_all_at(self.disk, file, piece, position)
+                .map_err(Error::io("write", file.path()))?;
+            position += piece.len() as u64;
+            Ok(())
+        })
+    }
+
+    /// A missing index appears whole or not at all: half of one would look like a
+    /// store with an uncommitted tail.
+    fn build_index(&self, base: Offset, path: &Path, wanted: &NewEntries) -> Result<()> {
+        let directory = &self.directory.path;
+        let file = self
+            .disk
+            .create_unnamed(directory, self.twin(base, FileKind::Index))
+            .map_err(Error::io("make a file without a name in", directory))?;
+        self.write_entries(base, &file, 0, wanted)?;
+        sync(self.disk, &file)?;
+        self.disk
+            .link(&file, path)
+            .map_err(Error::io("name", path))?;
+        self.sync_directory()
+    }
+}

@@ -1,0 +1,175 @@
+//! Nobody else is in the way: files opened for changing, with a lease on each where
+//! the kernel grants one. Whoever opens them meanwhile waits until we let go, and we
+//! stop between two steps as soon as somebody waits.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::log::directory::Directory;
+use crate::log::disk::{Disk, DiskFile};
+use crate::log::error::{Error, Result};
+use crate::log::format::{ENTRY_BYTES, FileKind};
+use crate::log::lease::{Grant, Pending, WriteLease};
+use crate::log::lock::Wait;
+use crate::log::processes::{self, Use};
+use crate::log::segment::Segment;
+
+/// How often somebody who is in the way is looked after again.
+const RETRY: Duration = Duration::from_millis(20);
+
+/// What is done about other processes.
+pub struct Others<'a> {
+    /// How long they are waited for.
+    pub wait: Wait,
+    /// Whether to go on where it cannot be known if somebody writes.
+    pub assume_unused: bool,
+    /// Asked while waiting; true ends it.
+    pub interrupted: &'a dyn Fn() -> bool,
+}
+
+impl Others<'_> {
+    /// Waits until no other process has the log open for writing. Opens nothing for
+    /// writing itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InUse`] with the processes, [`Error::UseUnknown`].
+    pub fn wait_for_writers(&self, directory: &Directory) -> Result<()> {
+        let files = telling_files(directory);
+        self.retry(|| match processes::in_use(&files) {
+            Use::NoWriter => Ok(()),
+            Use::Writers(writers) => Err(Error::InUse {
+                path: directory.path.clone(),
+                processes: writers.iter().map(|writer| writer.pid).collect(),
+            }),
+            Use::Unknown { .. } if self.assume_unused || !looks_open(directory) => Ok(()),
+            Use::Unknown { .. } => Err(Error::UseUnknown {
+                path: directory.path.clone(),
+                why: "an index is padded, as a running service leaves it".to_owned(),
+            }),
+        })
+    }
+
+    /// Tries again while the answer is "in use" and there is time to wait.
+    fn retry<T>(&self, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+        let deadline = self.wait.deadline();
+        loop {
+            match attempt() {
+                Err(Error::InUse { path, processes }) => {
+                    if (self.interrupted)() || deadline.is_some_and(|end| Instant::now() >= end) {
+                        return Err(Error::InUse { path, processes });
+                    }
+                    std::thread::sleep(RETRY);
+                }
+                other => return other,
+            }
+        }
+    }
+}
+
+/// The files that every writer of the log has open: the first and the last pair.
+fn telling_files(directory: &Directory) -> Vec<PathBuf> {
+    let (first, last) = (directory.segments.first(), directory.segments.last());
+    let mut files = Vec::new();
+    for names in [first, last].into_iter().flatten() {
+        for kind in [FileKind::Store, FileKind::Index] {
+            if names.name(kind).is_some() {
+                files.push(directory.file(names, kind));
+            }
+        }
+    }
+    files.dedup();
+    files
+}
+
+/// Whether an index is padded, the one sign of a log that a service has open.
+fn looks_open(directory: &Directory) -> bool {
+    directory.segments.iter().rev().take(8).any(|names| {
+        Segment::open(directory, names).is_ok_and(|segment| {
+            let entries = segment.bisect_entries().unwrap_or(0);
+            entries * ENTRY_BYTES + ENTRY_BYTES <= segment.index.file_bytes
+        })
+    })
+}
+
+/// Files that are open for changing, each with its lease.
+#[derive(Default)]
+pub struct Exclusive {
+    files: BTreeMap<PathBuf, DiskFile>,
+    leases: Vec<WriteLease>,
+}
+
+impl Exclusive {
+    /// Opens files for changing and takes a lease on each. Where the kernel cannot
+    /// say who has them open, /proc has been asked before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InUse`] if somebody else has one open, a reader too;
+    /// [`Error::SymbolicLink`], [`Error::Io`].
+    pub fn take(disk: &dyn Disk, paths: &[PathBuf], others: &Others<'_>) -> Result<Self> {
+        others.retry(|| {
+            let mut exclusive = Self::default();
+            for path in paths {
+                exclusive.open(disk, path)?;
+            }
+            Ok(exclusive)
+        })
+    }
+
+    fn open(&mut self, disk: &dyn Disk, path: &Path) -> Result<()> {
+        let link = std::fs::symlink_metadata(path).map_err(Error::io("look at", path))?;
+        if link.is_symlink() {
+            return Err(Error::SymbolicLink {
+                path: path.to_path_buf(),
+            });
+        }
+        if !link.is_file() {
+            return Err(Error::NotAFile {
+                path: path.to_path_buf(),
+            });
+        }
+        let file = disk.open(path).map_err(Error::io("open", path))?;
+        match WriteLease::take(file.file()) {
+            Grant::Held(lease) => self.leases.push(lease),
+            Grant::Refused => {
+                let users = processes::users_of(&[path.to_path_buf()]);
+                return Err(Error::InUse {
+                    path: path.to_path_buf(),
+                    processes: users.processes.iter().map(|user| user.pid).collect(),
+                });
+            }
+            Grant::Unknown(_) => {}
+        }
+        self.files.insert(path.to_path_buf(), file);
+        Ok(())
+    }
+
+    /// The open file under a path.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Missing`] if it was not opened.
+    pub fn file(&self, path: &Path) -> Result<&DiskFile> {
+        self.files.get(path).ok_or_else(|| Error::Missing {
+            path: path.to_path_buf(),
+        })
+    }
+
+    /// Whether nobody waits to open one of the files; asked before each step.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InUse`] if somebody does.
+    pub fn check(&self, directory: &Path) -> Result<()> {
+        let waiting = |lease: &WriteLease| lease.pending() != Pending::None;
+        if self.leases.iter().any(waiting) {
+            return Err(Error::InUse {
+                path: directory.to_path_buf(),
+                processes: Vec::new(),
+            });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,129 @@
+//! What an append does to a log that a crash left: the plan of `repair`, held to what
+//! a crash of a writer can leave behind. Anything else is for a human to look at.
+
+use crate::inspect::finding::{Detail, Finding, FindingId, Severity};
+use crate::inspect::report::{Options, Report};
+use crate::log::error::{Error, Result};
+use crate::log::lock::DirectoryLock;
+use crate::log::record::Codec;
+use crate::log::writer::COMMIT_STORE_BYTES;
+
+use super::apply::{ApplyOptions, apply};
+use super::plan::{self, Plan, RepairOptions};
+
+/// What a recovery did.
+#[derive(Debug, Clone)]
+pub struct Recovered {
+    /// The plan that was carried out.
+    pub plan: Plan,
+    /// What it was made from.
+    pub findings: Vec<Finding>,
+    /// Where the bytes were saved that went.
+    pub saved: Option<std::path::PathBuf>,
+}
+
+/// The plan that recovers the end of a log, from a look at what one commit can have
+/// written.
+///
+/// # Errors
+///
+/// [`Error::CannotAppend`] where the end of the log is not what a crash leaves.
+pub fn plan(lock: &DirectoryLock, codec: Option<Codec>) -> Result<(Report, Plan)> {
+    let options = Options {
+        tail_only: true,
+        codec,
+        ..Options::default()
+    };
+    let report = Report::of(lock.path(), &options)?;
+    for finding in &report.findings {
+        if finding.severity != Severity::Note && !may_be_a_crash(&report, finding) {
+            return Err(Error::CannotAppend {
+                path: lock.path().to_path_buf(),
+                why: match &finding.offsets {
+                    Some(offsets) => format!("{} at offsets {offsets}", finding.id),
+                    None => finding.id.to_string(),
+                },
+            });
+        }
+    }
+    let plan = plan::repair(&report, RepairOptions::default());
+    if let Some(left) = plan.left.iter().find(|left| is_about_the_end(left)) {
+        return Err(Error::CannotAppend {
+            path: lock.path().to_path_buf(),
+            why: left.id.to_string(),
+        });
+    }
+    Ok((report, plan))
+}
+
+/// Recovers the end of a log.
+///
+/// # Errors
+///
+/// As [`plan`] and [`apply`].
+pub fn recover(
+    lock: &DirectoryLock,
+    codec: Option<Codec>,
+    options: &ApplyOptions<'_>,
+) -> Result<Recovered> {
+    let (report, plan) = plan(lock, codec)?;
+    let saved = apply(&plan, lock, options)?;
+    Ok(Recovered {
+        plan,
+        findings: report.findings,
+        saved,
+    })
+}
+
+/// Whether a crash of a writer leaves this, and recovery may mend it.
+fn may_be_a_crash(report: &Report, finding: &Finding) -> bool {
+    let active = report.segments.last();
+    match finding.id {
+        FindingId::IndexPadded | FindingId::IndexPartialEntry => true,
+        // A hole: entries on their way to the disk that did not arrive.
+        FindingId::IndexEntryDamaged => matches!(
+            finding.detail,
+            Detail::Entry {
+                record_whole: true,
+                zeros: true
+            }
+        ),
+        // A roll that was cut short: one empty file without its twin.
+        FindingId::IndexMissing => active
+            .and_then(|segment| segment.lone_store)
+            .is_some_and(|tail| tail.bytes == 0),
+        FindingId::StoreMissing => active.and_then(|segment| segment.lone_index) == Some(0),
+        FindingId::StoreTornTail | FindingId::StoreZeroTail | FindingId::StoreUnindexedTail => {
+            active
+                .and_then(|segment| segment.facts.as_ref())
+                .is_some_and(|facts| {
+                    let tail = &facts.tail;
+                    let last_begins = match (tail.torn_bytes, tail.frames) {
+                        (0, 0) => tail.bytes,
+                        (0, _) => tail.last_frame_position - tail.position,
+                        _ => tail.torn_position.saturating_sub(tail.position),
+                    };
+                    last_begins.min(tail.bytes) <= COMMIT_STORE_BYTES
+                        || tail.continuing_end == facts.store_bytes
+                })
+        }
+        // These say nothing of the end; verify tells of them.
+        FindingId::StrayName
+        | FindingId::PaddedName
+        | FindingId::OwnerDiffers
+        | FindingId::DuplicateBase
+        | FindingId::IndexFull => true,
+        _ => false,
+    }
+}
+
+fn is_about_the_end(finding: &Finding) -> bool {
+    !matches!(
+        finding.id,
+        FindingId::StrayName
+            | FindingId::PaddedName
+            | FindingId::OwnerDiffers
+            | FindingId::DuplicateBase
+            | FindingId::IndexFull
+    )
+}

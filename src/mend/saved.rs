@@ -1,0 +1,393 @@
+//! What a change takes away, kept beside the log and never in it, with a manifest
+//! that says where it was and what stands there now. Only this file knows how saved
+//! directories look.
+//!
+//! ```text
+//! <name of the log>.proglog-saved/<UTC time>-<n>/
+//!   manifest.json     one object a line: log, files, changes, end
+//!   <i>.before        the bytes that change i takes away, without zeros at the end
+//!   <i>.after         the bytes that it writes
+//!   <i>.moved         a whole file that it moves away
+//!   undone            made when all of it has been put back
+//! ```
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde_json::{Value, json};
+
+use crate::log::disk::{Disk, DiskFile, write_all_at};
+use crate::log::error::{Error, Result};
+use crate::log::window::{ReadFile, STREAM_BYTES, Window};
+
+/// The name of the manifest in a saved directory.
+pub const MANIFEST: &str = "manifest.json";
+
+/// The name that marks a saved directory as undone.
+pub const UNDONE: &str = "undone";
+
+/// What one step of a plan did to one file. Sizes and positions are bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The file's name in the log's directory.
+    pub file: String,
+    /// What was done.
+    pub kind: ChangeKind,
+}
+
+/// The sorts of change that can be taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// Bytes were written; `before_bytes` of them stood there already.
+    Write {
+        position: u64,
+        bytes: u64,
+        before_bytes: u64,
+        size_before: u64,
+    },
+    /// The file was cut; of what went, `stored_bytes` are kept and the rest was zero.
+    Cut {
+        size_before: u64,
+        size_after: u64,
+        stored_bytes: u64,
+    },
+    /// The file was made.
+    Create { bytes: u64 },
+    /// The file was moved to the saved directory.
+    Move { bytes: u64 },
+}
+
+/// A file of the log as it was before the change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileBefore {
+    /// Its name.
+    pub name: String,
+    /// Its size. Bytes.
+    pub bytes: u64,
+}
+
+/// What a manifest says.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    /// The log's directory.
+    pub log: PathBuf,
+    /// Which command made the change.
+    pub command: String,
+    /// When, in UTC.
+    pub time: String,
+    /// All of the log's files before.
+    pub files: Vec<FileBefore>,
+    /// The changes, in the order in which they were made.
+    pub changes: Vec<Change>,
+}
+
+/// Where the bytes are saved that a change to the log in `real` takes away.
+///
+/// # Errors
+///
+/// [`Error::Config`] for a place inside the log's directory.
+pub fn parent_for(real: &Path, save_to: Option<&Path>) -> Result<PathBuf> {
+    let parent = match save_to {
+        Some(parent) => parent.to_path_buf(),
+        None => {
+            let mut name = real.file_name().unwrap_or_default().to_owned();
+            name.push(".proglog-saved");
+            real.parent().unwrap_or(Path::new("/")).join(name)
+        }
+    };
+    // The place may not exist yet: what counts is the part of it that does.
+    let mut existing = parent.as_path();
+    while !existing.exists() {
+        match existing.parent() {
+            Some(above) if !above.as_os_str().is_empty() => existing = above,
+            _ => {
+                existing = Path::new(".");
+                break;
+            }
+        }
+    }
+    let canonical = existing
+        .canonicalize()
+        .map_err(Error::io("look at", existing))?;
+    if canonical.starts_with(real) {
+        return Err(Error::Config(format!(
+            "{}: nothing of ours may stand in the log's directory",
+            parent.display()
+        )));
+    }
+    Ok(parent)
+}
+
+/// A saved directory that is being filled.
+pub struct Saver<'d> {
+    disk: &'d dyn Disk,
+    path: PathBuf,
+    manifest: Vec<u8>,
+    changes: usize,
+}
+
+impl<'d> Saver<'d> {
+    /// Makes a new saved directory in `parent`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn begin(
+        disk: &'d dyn Disk,
+        parent: &Path,
+        log: &Path,
+        command: &str,
+        files: &[FileBefore],
+    ) -> Result<Self> {
+        crate::log::writer::create_directories(disk, parent, 0o700)?;
+        let time = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        let stem: String = time.chars().filter(|c| *c != ':').collect();
+        let mut number = 1;
+        let path = loop {
+            let path = parent.join(format!("{stem}-{number}"));
+            match disk.create_dir(&path, 0o700) {
+                Ok(()) => break path,
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+                Err(error) => return Err(Error::io("create", &path)(error)),
+            }
+        };
+        let mut saver = Self {
+            disk,
+            path,
+            manifest: Vec::new(),
+            changes: 0,
+        };
+        saver.line(&json!({
+            "kind": "log", "version": 1, "path": log.display().to_string(),
+            "command": command, "time": time,
+        }));
+        for file in files {
+            saver.line(&json!({"kind": "file", "name": file.name, "bytes": file.bytes}));
+        }
+        Ok(saver)
+    }
+
+    /// Where the bytes are saved.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn line(&mut self, value: &Value) {
+        // Writing to memory does not fail.
+        let _ = writeln!(self.manifest, "{value}");
+    }
+
+    fn create(&self, extension: &str) -> Result<DiskFile> {
+        let path = self.path.join(format!("{}.{extension}", self.changes));
+        self.disk
+            .create(&path, None)
+            .map_err(Error::io("create", &path))
+    }
+
+    fn finish(&self, file: &DiskFile) -> Result<()> {
+        self.disk
+            .sync_data(file)
+            .map_err(Error::io("sync", file.path()))
+    }
+
+    /// Saves what `after` will be written over, and `after` itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`], and those of `fill`.
+    pub fn write(
+        &mut self,
+        name: &str,
+        source: &ReadFile,
+        position: u64,
+        bytes: u64,
+        fill: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>,
+    ) -> Result<()> {
+        let before_bytes = bytes.min(source.file_bytes.saturating_sub(position));
+        let before = self.create("before")?;
+        copy(self.disk, source, position, before_bytes, &before, 0)?;
+        self.finish(&before)?;
+        let after = self.create("after")?;
+        let mut at = 0;
+        fill(&mut |piece: &[u8]| {
+            write_all_at(self.disk, &after, piece, at).map_err(Error::io("write", after.path()))?;
+            at += piece.len() as u64;
+            Ok(())
+        })?;
+        self.finish(&after)?;
+        self.line(&json!({
+            "kind": "write", "file": name, "position": position, "bytes": bytes,
+            "before_bytes": before_bytes, "size_before": source.file_bytes,
+        }));
+        self.changes += 1;
+        Ok(())
+    }
+
+    /// Saves what a cut to `to` takes away.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn cut(&mut self, name: &str, source: &ReadFile, to: u64) -> Result<()> {
+        let nonzero = crate::log::index::Index::of(source.clone(), STREAM_BYTES)
+            .nonzero_end(source.file_bytes)?;
+        let stored_bytes = nonzero.saturating_sub(to);
+        let before = self.create("before")?;
+        copy(self.disk, source, to, stored_bytes, &before, 0)?;
+        self.finish(&before)?;
+        self.line(&json!({
+            "kind": "cut", "file": name, "size_before": source.file_bytes,
+            "size_after": to, "stored_bytes": stored_bytes,
+        }));
+        self.changes += 1;
+        Ok(())
+    }
+
+    /// Notes that a file will be made.
+    pub fn create_file(&mut self, name: &str, bytes: u64) {
+        self.line(&json!({"kind": "create", "file": name, "bytes": bytes}));
+        self.changes += 1;
+    }
+
+    /// Notes that a file will be moved here; gives its place.
+    pub fn move_file(&mut self, name: &str, bytes: u64) -> PathBuf {
+        let place = self.path.join(format!("{}.moved", self.changes));
+        self.line(&json!({"kind": "move", "file": name, "bytes": bytes}));
+        self.changes += 1;
+        place
+    }
+
+    /// Writes the manifest and makes everything durable. Only then may the log be
+    /// changed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn seal(mut self) -> Result<PathBuf> {
+        self.line(&json!({"kind": "end"}));
+        let path = self.path.join(MANIFEST);
+        let file = self
+            .disk
+            .create(&path, None)
+            .map_err(Error::io("create", &path))?;
+        write_all_at(self.disk, &file, &self.manifest, 0).map_err(Error::io("write", &path))?;
+        self.finish(&file)?;
+        let parent = self.path.parent().unwrap_or(Path::new("."));
+        for directory in [self.path.as_path(), parent] {
+            self.disk
+                .sync_dir(directory)
+                .map_err(Error::io("sync", directory))?;
+        }
+        Ok(self.path)
+    }
+}
+
+/// Copies bytes from one file to another, in pieces.
+///
+/// # Errors
+///
+/// [`Error::Io`], [`Error::Shrunk`], [`Error::Unreadable`].
+pub fn copy(
+    disk: &dyn Disk,
+    source: &ReadFile,
+    from: u64,
+    bytes: u64,
+    target: &DiskFile,
+    to: u64,
+) -> Result<()> {
+    let mut window = Window::new(source.clone(), STREAM_BYTES);
+    let mut done = 0;
+    while done < bytes {
+        let count = (bytes - done).min(STREAM_BYTES as u64);
+        let here = usize::try_from(count).unwrap_or(STREAM_BYTES);
+        let piece = window.bytes(from + done, here)?;
+        write_all_at(disk, target, piece, to + done).map_err(Error::io("write", target.path()))?;
+        done += count;
+    }
+    Ok(())
+}
+
+/// Reads the manifest of a saved directory.
+///
+/// # Errors
+///
+/// [`Error::Io`]; [`Error::Config`] for one that is no manifest or was cut short, in
+/// which case nothing was changed.
+pub fn read_manifest(saved: &Path) -> Result<Manifest> {
+    let path = saved.join(MANIFEST);
+    let text = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+    let wrong = |line: usize, what: &str| {
+        Error::Config(format!("{}: line {}: {what}", path.display(), line + 1))
+    };
+    let mut manifest = Manifest {
+        log: PathBuf::new(),
+        command: String::new(),
+        time: String::new(),
+        files: Vec::new(),
+        changes: Vec::new(),
+    };
+    let mut ended = false;
+    for (number, line) in text.lines().enumerate() {
+        let value: Value =
+            serde_json::from_str(line).map_err(|error| wrong(number, &error.to_string()))?;
+        let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+        let figure = |key: &str| {
+            let figure = value.get(key).and_then(Value::as_u64);
+            figure.ok_or_else(|| wrong(number, &format!("no number {key}")))
+        };
+        let name = |key: &str| plain_name(text(key)).ok_or_else(|| wrong(number, "no file name"));
+        let kind = match text("kind").as_deref() {
+            Some("log") => {
+                manifest.log = text("path").unwrap_or_default().into();
+                manifest.command = text("command").unwrap_or_default();
+                manifest.time = text("time").unwrap_or_default();
+                continue;
+            }
+            Some("file") => {
+                manifest.files.push(FileBefore {
+                    name: name("name")?,
+                    bytes: figure("bytes")?,
+                });
+                continue;
+            }
+            Some("end") => {
+                ended = true;
+                continue;
+            }
+            Some("write") => ChangeKind::Write {
+                position: figure("position")?,
+                bytes: figure("bytes")?,
+                before_bytes: figure("before_bytes")?,
+                size_before: figure("size_before")?,
+            },
+            Some("cut") => ChangeKind::Cut {
+                size_before: figure("size_before")?,
+                size_after: figure("size_after")?,
+                stored_bytes: figure("stored_bytes")?,
+            },
+            Some("create") => ChangeKind::Create {
+                bytes: figure("bytes")?,
+            },
+            Some("move") => ChangeKind::Move {
+                bytes: figure("bytes")?,
+            },
+            _ => return Err(wrong(number, "an unknown kind")),
+        };
+        let file = name("file")?;
+        manifest.changes.push(Change { file, kind });
+    }
+    if !ended {
+        return Err(wrong(
+            text.lines().count(),
+            "it was cut short before anything was changed",
+        ));
+    }
+    Ok(manifest)
+}
+
+/// A name that stays in its directory.
+fn plain_name(name: Option<String>) -> Option<String> {
+    name.filter(|name| !name.is_empty() && !name.contains('/') && name != "." && name != "..")
+}

@@ -1,0 +1,173 @@
+//! The plans of `trim`: whole segments from the front, records from the back. Each
+//! leaves a log without a hole, wherever a crash cuts it.
+
+use super::plan::{Plan, Step};
+use crate::inspect::report::{Report, SegmentReport};
+use crate::log::directory::Directory;
+use crate::log::error::{Error, Result};
+use crate::log::format::{ENTRY_BYTES, FileKind, LENGTH_BYTES, frame_end};
+use crate::log::record::Codec;
+use crate::log::segment::Segment;
+use crate::log::units::Offset;
+use crate::log::window::LOOKUP_BYTES;
+
+/// What stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// Segments with records from this offset on; never less than the last one.
+    From(Offset),
+    /// Records up to this offset, which stays too.
+    UpTo(Offset),
+    /// The last segments whose files have at most so many bytes; at least one.
+    Bytes(u64),
+    /// The last so many segments; at least one.
+    Segments(u64),
+}
+
+/// The plan that keeps what is said, over a report that looked at names and sizes.
+///
+/// # Errors
+///
+/// [`Error::Config`] for an offset that the log does not have,
+/// [`Error::CannotAppend`] where the record to keep is damaged, [`Error::Io`].
+pub fn plan(report: &Report, keep: Keep) -> Result<Plan> {
+    let segments = &report.segments;
+    let mut plan = Plan::over(report);
+    let dropped = match keep {
+        Keep::From(offset) => segments
+            .windows(2)
+            .take_while(|pair| matches!(pair, [_, next] if next.listing.base() <= offset))
+            .count(),
+        Keep::Bytes(bytes) => {
+            let mut left = bytes;
+            let kept = segments
+                .iter()
+                .rev()
+                .take_while(|segment| match left.checked_sub(file_bytes(segment)) {
+                    Some(rest) => {
+                        left = rest;
+                        true
+                    }
+                    None => false,
+                })
+                .count();
+            segments.len() - kept.max(1)
+        }
+        Keep::Segments(count) => {
+            let kept = usize::try_from(count).unwrap_or(usize::MAX).max(1);
+            segments.len().saturating_sub(kept)
+        }
+        Keep::UpTo(offset) => {
+            drop_after(report, offset, &mut plan)?;
+            return Ok(plan);
+        }
+    };
+    // Front to back, the index first: a store alone can be given its index again.
+    for segment in segments.iter().take(dropped) {
+        move_away(segment, [FileKind::Index, FileKind::Store], &mut plan);
+    }
+    Ok(plan)
+}
+
+fn file_bytes(segment: &SegmentReport) -> u64 {
+    let bytes = |file: &Option<crate::inspect::listing::FileFacts>| {
+        file.as_ref().map_or(0, |file| file.bytes)
+    };
+    bytes(&segment.listing.store) + bytes(&segment.listing.index)
+}
+
+fn move_away(segment: &SegmentReport, kinds: [FileKind; 2], plan: &mut Plan) {
+    for kind in kinds {
+        if let Some(file) = segment.listing.file(kind) {
+            plan.steps.push(Step::MoveAway {
+                base: segment.listing.base(),
+                kind,
+                bytes: file.bytes,
+            });
+        }
+    }
+}
+
+/// Drops the records above `last`, from the back: whole segments first, so that no
+/// crash leaves a hole.
+fn drop_after(report: &Report, last: Offset, plan: &mut Plan) -> Result<()> {
+    if last < report.lowest_offset() {
+        return Err(Error::Config(format!(
+            "offset {last} is not in the log, which begins at {}",
+            report.lowest_offset()
+        )));
+    }
+    if last >= report.next_offset() {
+        return Ok(());
+    }
+    let Some(next) = last.checked_add(1) else {
+        return Ok(());
+    };
+    for segment in report.segments.iter().rev() {
+        let base = segment.listing.base();
+        if base > next {
+            // The store first: an index alone is a segment of lost records, and
+            // they are to go anyway.
+            move_away(segment, [FileKind::Index, FileKind::Store], plan);
+            continue;
+        }
+        if base == next {
+            // Stays as the empty active segment, so that no full one is active.
+            cut(segment, 0, 0, plan);
+            continue;
+        }
+        let (entries, store_end) = end_of(report, segment, last)?;
+        cut(segment, entries, store_end, plan);
+        break;
+    }
+    Ok(())
+}
+
+fn cut(segment: &SegmentReport, entries: u64, store_end: u64, plan: &mut Plan) {
+    let base = segment.listing.base();
+    let ends = [
+        (FileKind::Index, entries * ENTRY_BYTES),
+        (FileKind::Store, store_end),
+    ];
+    for (kind, to) in ends {
+        if let Some(file) = segment.listing.file(kind)
+            && file.bytes > to
+        {
+            plan.steps.push(Step::Cut {
+                base,
+                kind,
+                from: file.bytes,
+                to,
+            });
+        }
+    }
+}
+
+/// Entries and store bytes of a segment that ends with the record at `last`.
+fn end_of(report: &Report, segment: &SegmentReport, last: Offset) -> Result<(u64, u64)> {
+    let directory: &Directory = &report.listing.directory;
+    let pair = Segment::open(directory, &segment.listing.names)?;
+    let slot = last.since(pair.base);
+    let damaged = |why: &str| Error::CannotAppend {
+        path: directory.path.clone(),
+        why: format!("offset {last}: {why}"),
+    };
+    if slot >= pair.bisect_entries()? {
+        return Err(damaged("no entry names it"));
+    }
+    let codec = report.codec.unwrap_or(Codec::Raw);
+    let mut walk = pair.walk(codec, slot + 1, LOOKUP_BYTES);
+    let entry = walk.index().entry(slot)?;
+    if u64::from(entry.relative.0) != slot {
+        return Err(damaged("its entry is damaged"));
+    }
+    let limit = pair.store.file_bytes;
+    if entry.position.0.saturating_add(LENGTH_BYTES) > limit {
+        return Err(damaged("its frame is not in the store"));
+    }
+    let payload_bytes = walk.store().length_at(entry.position.0)?;
+    match frame_end(entry.position, payload_bytes, limit) {
+        Some(end) => Ok((slot + 1, end.0)),
+        None => Err(damaged("its frame is not whole")),
+    }
+}
