@@ -63,6 +63,8 @@ pub struct Committed {
     pub bytes: u64,
     /// The offset behind the last one; `None` past 2^64 - 1.
     pub next_offset: Option<Offset>,
+    /// The segment that the last one stands in; `None` while there is none.
+    pub last_segment: Option<Offset>,
 }
 
 /// The last segment and what of it is not committed yet.
@@ -145,6 +147,7 @@ impl Writer {
                 records: 0,
                 bytes: 0,
                 next_offset,
+                last_segment: None,
             },
             segments_begun: 0,
         }
@@ -154,6 +157,12 @@ impl Writer {
     #[must_use]
     pub fn codec(&self) -> Codec {
         self.codec
+    }
+
+    /// The limits at which segments are full.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// What is committed since the writer was opened.
@@ -324,6 +333,7 @@ impl Writer {
         active.entries.clear();
         active.first_length = None;
         self.committed.next_offset = active.base.checked_add(active.committed_entries);
+        self.committed.last_segment = Some(active.base);
         Ok(())
     }
 

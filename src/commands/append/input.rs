@@ -1,0 +1,187 @@
+//! Where the bytes come from: files, pipes, a terminal; one buffer for all of them.
+//! Knows when an input pauses and when a signal ends it. What a record is in these
+//! bytes is for `framing`.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use super::signals::Signals;
+
+/// The buffer's first size; more only for a record that is longer. Units: bytes.
+const BUFFER_BYTES: usize = 256 * 1024;
+
+/// With less room than this the buffer grows rather than being filled in small
+/// pieces. Units: bytes.
+const ROOM_BYTES: usize = 64 * 1024;
+
+/// What a pipe on stdin is enlarged to, where that is allowed. Units: bytes.
+const PIPE_BYTES: usize = 1024 * 1024;
+
+/// An input without news for so long pauses. Units: nanoseconds.
+const PAUSE_NANOSECONDS: i64 = 10_000_000;
+
+/// One input, open.
+pub struct Input {
+    file: File,
+    /// The path as it was given; `None` is stdin.
+    pub path: Option<PathBuf>,
+    /// Device and inode: which file it is, by whatever name.
+    pub identity: (u64, u64),
+    /// Whether it is a regular file, which never pauses, and how long it is.
+    pub file_bytes: Option<u64>,
+}
+
+/// What came of waiting for input.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Filled {
+    /// More bytes are in the buffer.
+    Bytes,
+    /// Nothing came for a while.
+    Paused,
+    /// The input has ended.
+    End,
+    /// A signal came.
+    Signal(i32),
+}
+
+impl Input {
+    /// Opens a file, or stdin for `-`.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let stdin = path.as_os_str() == "-";
+        let file = if stdin {
+            File::from(io::stdin().as_fd().try_clone_to_owned()?)
+        } else {
+            File::open(path)?
+        };
+        let metadata = file.metadata()?;
+        if metadata.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        if metadata.file_type().is_fifo() {
+            // Fewer calls; a user without the right to it goes on with what is there.
+            let _ = rustix::pipe::fcntl_setpipe_size(&file, PIPE_BYTES);
+        }
+        Ok(Self {
+            file,
+            path: (!stdin).then(|| path.to_path_buf()),
+            identity: (metadata.dev(), metadata.ino()),
+            file_bytes: metadata.is_file().then_some(metadata.len()),
+        })
+    }
+
+    /// What messages call it.
+    pub fn name(&self) -> String {
+        match &self.path {
+            Some(path) => path.display().to_string(),
+            None => "stdin".to_owned(),
+        }
+    }
+
+    /// The regular file that this is and a path under which others find it too: of a
+    /// redirected stdin, the one that the kernel knows.
+    pub fn regular_path(&self) -> Option<PathBuf> {
+        self.file_bytes?;
+        match &self.path {
+            Some(path) => Some(path.clone()),
+            None => std::fs::read_link("/proc/self/fd/0")
+                .ok()
+                .filter(|path| path.is_absolute() && path.exists()),
+        }
+    }
+
+    /// Reads more into the buffer. `eager` is whether something waits for the input
+    /// to pause; else there is no end to waiting.
+    pub fn fill(&self, buffer: &mut Buffer, signals: &Signals, eager: bool) -> io::Result<Filled> {
+        loop {
+            if let Some(signal) = signals.raised() {
+                return Ok(Filled::Signal(signal));
+            }
+            // A read that blocks would be taken up again after a signal.
+            if self.file_bytes.is_none() && !self.wait(signals, eager)? {
+                if signals.raised().is_none() {
+                    return Ok(Filled::Paused);
+                }
+                continue;
+            }
+            match buffer.read(&self.file) {
+                Ok(0) => return Ok(Filled::End),
+                Ok(_) => return Ok(Filled::Bytes),
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Whether there is something to read; not if nothing comes in time, or a signal.
+    fn wait(&self, signals: &Signals, eager: bool) -> io::Result<bool> {
+        let timeout = Timespec {
+            tv_sec: 0,
+            tv_nsec: PAUSE_NANOSECONDS,
+        };
+        let wake = signals.wake();
+        let mut waiting = [
+            PollFd::new(&self.file, PollFlags::IN),
+            PollFd::new(&wake, PollFlags::IN),
+        ];
+        loop {
+            match poll(&mut waiting, eager.then_some(&timeout)) {
+                Ok(_) => {}
+                Err(Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+            }
+            let [input, _] = &waiting;
+            // Hung up and broken inputs too: the read says which.
+            return Ok(!input.revents().is_empty());
+        }
+    }
+}
+
+/// Bytes that were read and not yet taken.
+pub struct Buffer {
+    bytes: Vec<u8>,
+    /// How many at the front have been taken.
+    taken: usize,
+}
+
+impl Buffer {
+    /// An empty buffer.
+    pub fn new() -> Self {
+        Self {
+            bytes: Vec::with_capacity(BUFFER_BYTES),
+            taken: 0,
+        }
+    }
+
+    /// The bytes that wait.
+    pub fn waiting(&self) -> &[u8] {
+        self.bytes.get(self.taken..).unwrap_or_default()
+    }
+
+    /// Takes this many of them.
+    pub fn take(&mut self, bytes: usize) {
+        self.taken = self.taken.saturating_add(bytes).min(self.bytes.len());
+    }
+
+    /// Forgets what waits.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.taken = 0;
+    }
+
+    /// Reads as much as is there and has room.
+    fn read(&mut self, file: &File) -> Result<usize, Errno> {
+        self.bytes.drain(..self.taken);
+        self.taken = 0;
+        if self.bytes.capacity() - self.bytes.len() < ROOM_BYTES {
+            // Doubles: by what has come, never by what a length promises.
+            self.bytes.reserve(ROOM_BYTES);
+        }
+        rustix::io::read(file, rustix::buffer::spare_capacity(&mut self.bytes))
+    }
+}

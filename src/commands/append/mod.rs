@@ -1,0 +1,415 @@
+//! `proglog append DIR [FILE...]`: records from files or stdin, appended in order.
+//!
+//! ```text
+//! $ seq 1000 | proglog append log
+//! created log (raw)
+//! appended 1000 records at offsets 0..999
+//! $ printf 'a\0b\nc\0' | proglog append log -0 --print-offsets
+//! 1000
+//! 1001
+//! appended 2 records at offsets 1000..1001
+//! ```
+//!
+//! Records are committed at the end of input, when input pauses, and by the writer
+//! when a batch is full. While input pauses nothing of the log is held.
+
+mod framing;
+mod input;
+mod json;
+mod report;
+mod signals;
+mod target;
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use proglog::log::config::Config;
+use proglog::log::error::Error;
+use proglog::log::lock::Wait;
+use proglog::log::record::Codec;
+use proglog::log::units::Offset;
+use proglog::mend::session::OpenOptions;
+
+use super::{Failure, Globals, Status, quote};
+use framing::{Format, Splitter, Stopped, count};
+use input::{Buffer, Filled, Input};
+use report::{Resume, Talk};
+use signals::Signals;
+use target::{Target, Trouble};
+
+/// How long another proglog is waited for, unless told otherwise.
+const WAIT_DEFAULT: Duration = Duration::from_secs(10);
+
+const EXAMPLES: &str = "\
+Examples:
+  seq 100 | proglog append log               one record per line
+  find . -print0 | proglog append log -0     records that may hold newlines
+  proglog append log --input whole a.json b.json
+  proglog append log --expect-offset 42 --print-offsets < new.txt
+";
+
+/// Add records from files or stdin
+///
+/// Each line is a record, the newline not part of it. When append ends with 0 all
+/// of them are on disk; while input pauses, what was read so far is, and others may
+/// read and append. A directory that is missing or empty becomes a new log.
+#[derive(Debug, clap::Args)]
+#[command(after_help = help_after(), verbatim_doc_comment)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+pub struct Arguments {
+    /// The log's directory
+    dir: PathBuf,
+    /// Files to read, in this order; - is stdin, and so is none
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Records end with a zero byte
+    #[arg(short = '0', long, conflicts_with_all = ["delimiter", "input"])]
+    null: bool,
+    /// Records end with this; takes \n \r \t \0 \\ \xHH
+    #[arg(
+        short,
+        long,
+        value_name = "BYTE-OR-STRING",
+        conflicts_with = "input",
+        allow_hyphen_values = true
+    )]
+    delimiter: Option<std::ffi::OsString>,
+    /// How records are found in the input
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    input: Option<InputFormat>,
+    /// raw or protobuf, for a new log; an existing one has its own [default: raw]
+    #[arg(long, value_parser = |name: &str| name.parse::<Codec>())]
+    codec: Option<Codec>,
+    /// A store of this size is full [default: as the log shows, or 1GiB]
+    #[arg(long, value_name = "SIZE", value_parser = crate::cli::size)]
+    max_store_bytes: Option<u64>,
+    /// An index of this size is full [default: as the log shows, or 128MiB]
+    #[arg(long, value_name = "SIZE", value_parser = crate::cli::size)]
+    max_index_bytes: Option<u64>,
+    /// The first record's offset in a new log [default: 0]
+    #[arg(long, value_name = "N")]
+    initial_offset: Option<u64>,
+    /// Append only if the next offset is N (else status 1); keeps the log to the end
+    #[arg(long, value_name = "N")]
+    expect_offset: Option<u64>,
+    /// Print each record's offset once it is on disk
+    #[arg(long)]
+    print_offsets: bool,
+    /// Print a summary as a line of JSON
+    #[arg(long)]
+    json: bool,
+    /// Faster, but a power cut can take acknowledged records back: verify after one
+    #[arg(long)]
+    no_sync: bool,
+    /// Refuse a log that a crash left unclean, instead of recovering it
+    #[arg(long)]
+    no_recover: bool,
+    /// Refuse to make a new log
+    #[arg(long)]
+    no_create: bool,
+    /// Where a recovery saves what it cuts [default: beside the log]
+    #[arg(long, value_name = "DIR", conflicts_with = "no_save")]
+    save_to: Option<PathBuf>,
+    /// Save nothing of what a recovery cuts
+    #[arg(long)]
+    no_save: bool,
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+/// The names of the formats.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum InputFormat {
+    /// A record per line
+    Lines,
+    /// Records end with a zero byte
+    Null,
+    /// Each input is one record
+    Whole,
+    /// As `read --frames` writes them: 8 bytes of length before each record
+    Frames,
+    /// Lines as `read --json` writes them; value, term and type count
+    Json,
+}
+
+fn help_after() -> String {
+    format!("{EXAMPLES}\n{}", crate::cli::STATUSES)
+}
+
+impl Arguments {
+    fn format(&self) -> Result<Format, Failure> {
+        if let Some(delimiter) = &self.delimiter {
+            return Format::of_delimiter(delimiter)
+                .map_err(|what| Failure::new(Status::Failed, format!("--delimiter: {what}")));
+        }
+        Ok(match self.input {
+            _ if self.null => Format::Byte(0),
+            None | Some(InputFormat::Lines) => Format::Byte(b'\n'),
+            Some(InputFormat::Null) => Format::Byte(0),
+            Some(InputFormat::Whole) => Format::Whole,
+            Some(InputFormat::Frames) => Format::Frames,
+            Some(InputFormat::Json) => Format::Json,
+        })
+    }
+
+    fn open_options(&self) -> OpenOptions {
+        OpenOptions {
+            config: Config {
+                max_store_bytes: self.max_store_bytes,
+                max_index_bytes: self.max_index_bytes,
+                initial_offset: self.initial_offset.map(Offset),
+                codec: self.codec,
+                no_sync: self.no_sync,
+            },
+            wait: self.waiting.for_proglog(),
+            wait_for_others: self.waiting.for_others(),
+            no_recover: self.no_recover,
+            save_to: self.save_to.clone(),
+            no_save: self.no_save,
+            assume_unused: self.waiting.assume_unused,
+        }
+    }
+
+    /// What must be said again to go on in the same way.
+    fn lasting_options(&self) -> String {
+        let mut options = String::new();
+        for (name, value) in [
+            ("max-store-bytes", self.max_store_bytes),
+            ("max-index-bytes", self.max_index_bytes),
+        ] {
+            if let Some(value) = value {
+                let _ = write!(options, " --{name} {value}");
+            }
+        }
+        if let Some(codec) = self.codec {
+            let _ = write!(options, " --codec {codec}");
+        }
+        options
+    }
+
+    fn open_inputs(&self) -> anyhow::Result<Vec<Input>> {
+        let stdin = [PathBuf::from("-")];
+        let files: &[PathBuf] = if self.files.is_empty() {
+            &stdin
+        } else {
+            &self.files
+        };
+        let inputs = files.iter().map(|path| {
+            Input::open(path).map_err(|error| {
+                let message = format!("{}: cannot open: {error}", path.display());
+                Failure::new(Status::Failed, message).into()
+            })
+        });
+        inputs.collect()
+    }
+}
+
+/// Why an append ended before its input did.
+enum Stop {
+    /// A signal.
+    Signal(i32),
+    /// The input cannot be read, or is wrong.
+    Input(String),
+    /// The log's side.
+    Log(Trouble),
+}
+
+impl From<Trouble> for Stop {
+    fn from(trouble: Trouble) -> Self {
+        Self::Log(trouble)
+    }
+}
+
+/// Runs the command.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "all commands are called alike"
+)]
+pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<Status> {
+    let format = arguments.format()?;
+    let options = arguments.open_options();
+    options.config.check()?;
+    // Before the signals are taken over: opening a named pipe may take long.
+    let inputs = arguments.open_inputs()?;
+    let signals = Signals::install()?;
+    let mut target = Target::new(
+        &arguments.dir,
+        options,
+        arguments.expect_offset.map(Offset),
+        arguments.no_create,
+        &signals,
+        Talk::new(arguments.print_offsets, arguments.json, globals.quiet),
+    )?;
+    target.set_inputs(inputs.iter().map(|input| input.identity).collect());
+    let mut begun = Vec::with_capacity(inputs.len());
+    let copied = copy_all(&inputs, &format, &mut target, &signals, &mut begun);
+    let ended = settle(copied, &mut target, &signals);
+    let totals = target.totals();
+    target.talk().summary(&totals, ended.is_ok());
+    let Err(stop) = ended else {
+        return Ok(Status::Done);
+    };
+    let resume = Resume {
+        log: &arguments.dir,
+        format: &format,
+        inputs: &inputs,
+        begun: &begun,
+        options: &arguments.lasting_options(),
+        totals,
+        mend_first: matches!(stop, Stop::Input(_)),
+    };
+    conclude(stop, &resume)
+}
+
+/// Appends the records of all inputs. `begun` gets how many came before each.
+fn copy_all(
+    inputs: &[Input],
+    format: &Format,
+    target: &mut Target<'_>,
+    signals: &Signals,
+    begun: &mut Vec<u64>,
+) -> Result<(), Stop> {
+    let mut buffer = Buffer::new();
+    let mut records = 0;
+    for input in inputs {
+        begun.push(records);
+        buffer.clear();
+        let mut splitter = Splitter::new(format);
+        copy(input, &mut splitter, &mut buffer, target, signals)?;
+        records += splitter.records;
+    }
+    Ok(target.check_without_records()?)
+}
+
+/// Appends the records of one input.
+fn copy(
+    input: &Input,
+    splitter: &mut Splitter<'_>,
+    buffer: &mut Buffer,
+    target: &mut Target<'_>,
+    signals: &Signals,
+) -> Result<(), Stop> {
+    loop {
+        let filled = input.fill(buffer, signals, target.waits_for_pause());
+        match filled
+            .map_err(|error| Stop::Input(format!("{}: cannot read: {error}", input.name())))?
+        {
+            Filled::Bytes => {
+                let taken = splitter
+                    .split(buffer.waiting(), |record| target.append(record))
+                    .map_err(|stopped| stop(stopped, input, splitter.records))?;
+                buffer.take(taken);
+                refuse_overreaching(input, splitter, buffer)?;
+            }
+            Filled::Paused => target.pause()?,
+            Filled::End => {
+                return splitter
+                    .finish(buffer.waiting(), |record| target.append(record))
+                    .map_err(|stopped| stop(stopped, input, splitter.records));
+            }
+            Filled::Signal(signal) => return Err(Stop::Signal(signal)),
+        }
+    }
+}
+
+/// A damaged length in a file is found at once, not after all the rest was read.
+fn refuse_overreaching(
+    input: &Input,
+    splitter: &Splitter<'_>,
+    buffer: &Buffer,
+) -> Result<(), Stop> {
+    let Some(left) = input
+        .file_bytes
+        .and_then(|bytes| bytes.checked_sub(splitter.position()))
+    else {
+        return Ok(());
+    };
+    match splitter.overreach(buffer.waiting(), left) {
+        Some(what) => Err(Stop::Input(format!("{}: {what}", input.name()))),
+        None => Ok(()),
+    }
+}
+
+/// Says in which input it was that dividing stopped.
+fn stop(stopped: Stopped<Trouble>, input: &Input, record: u64) -> Stop {
+    match stopped {
+        Stopped::Malformed(what) => Stop::Input(format!("{}: {what}", input.name())),
+        Stopped::Refused(Trouble::Log(error @ Error::RawHoldsValuesOnly)) => {
+            Stop::Input(format!("{}: line {}: {error}", input.name(), record + 1))
+        }
+        Stopped::Refused(trouble) => Stop::Log(trouble),
+    }
+}
+
+/// Commits what was read whole, or takes back what cannot be committed.
+fn settle(
+    copied: Result<(), Stop>,
+    target: &mut Target<'_>,
+    signals: &Signals,
+) -> Result<(), Stop> {
+    let stop = match copied {
+        Err(Stop::Log(Trouble::Log(error))) if !matches!(error, Error::OffsetsExhausted { .. }) => {
+            target.abandon(&error);
+            return Err(match signals.raised() {
+                // It was a signal that ended the waiting.
+                Some(signal) if matches!(error, Error::InUse { .. }) => Stop::Signal(signal),
+                _ => Stop::Log(Trouble::Log(error)),
+            });
+        }
+        Err(Stop::Log(refused @ Trouble::Refused(_))) => return Err(Stop::Log(refused)),
+        Ok(()) => None,
+        Err(stop) => Some(stop),
+    };
+    if let Err(trouble) = target.finish() {
+        if let Trouble::Log(error) = &trouble {
+            target.abandon(error);
+        }
+        return Err(Stop::Log(trouble));
+    }
+    stop.map_or(Ok(()), Err)
+}
+
+/// Makes the end of an append that did not go through: a signal or an error.
+fn conclude(stop: Stop, resume: &Resume<'_>) -> anyhow::Result<Status> {
+    let (message, status) = match stop {
+        Stop::Signal(signal) => {
+            super::say(&format!(
+                "ended by {}{}",
+                signals::name(signal),
+                standing(resume)
+            ));
+            if let Some(hint) = resume.hint() {
+                super::say(&format!("hint: {hint}"));
+            }
+            signals::end_by(signal)?;
+            return Ok(Status::Failed);
+        }
+        Stop::Input(message) => (message, Status::Failed),
+        Stop::Log(Trouble::Refused(failure)) => return Err(failure.into()),
+        // Before the first commit the engine's error says it all.
+        Stop::Log(Trouble::Log(error)) if resume.totals.is_untouched() => {
+            return Err(error.into());
+        }
+        Stop::Log(Trouble::Log(error)) => (error.to_string(), super::status_of(&error)),
+    };
+    let failure = Failure::new(status, format!("{message}{}", standing(resume)));
+    Err(match resume.hint() {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+    .into())
+}
+
+/// How many records are in, and what comes next.
+fn standing(resume: &Resume<'_>) -> String {
+    let totals = &resume.totals;
+    let records = count(totals.records, "record");
+    let are = if totals.records == 1 { "is" } else { "are" };
+    let log = quote(resume.log);
+    match totals.next_offset {
+        Some(next) => format!("; {records} {are} in {log}, next offset {next}"),
+        None => format!("; {records} {are} in {log}"),
+    }
+}

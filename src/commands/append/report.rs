@@ -1,0 +1,236 @@
+//! What the user is told: offsets and the summary on stdout, words on stderr, and how
+//! to go on after an error. A stdout that fails is left alone: it never stops an
+//! append and never changes its status.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use proglog::log::units::Offset;
+use serde_json::{Map, Value, json};
+
+use super::framing::{Format, count};
+use super::input::Input;
+use super::target::Totals;
+use crate::commands::{quote, say};
+
+/// Stdout and stderr.
+pub struct Talk {
+    /// `None` once it has failed, and where nothing is to be printed.
+    out: Option<BufWriter<File>>,
+    print_offsets: bool,
+    json: bool,
+    quiet: bool,
+}
+
+impl Talk {
+    /// Talk as the options say.
+    pub fn new(print_offsets: bool, json: bool, quiet: bool) -> Self {
+        let out = (print_offsets || json).then(crate::commands::stdout);
+        Self {
+            out: out.and_then(Result::ok),
+            print_offsets,
+            json,
+            quiet,
+        }
+    }
+
+    /// Says a line on stderr, unless it is to be quiet.
+    pub fn say(&self, line: &str) {
+        if !self.quiet {
+            say(line);
+        }
+    }
+
+    /// Prints the offsets of records that are committed: from..last, both included.
+    pub fn offsets(&mut self, from: Offset, last: Offset) {
+        if !self.print_offsets {
+            return;
+        }
+        let json = self.json;
+        let mut digits = itoa::Buffer::new();
+        for offset in from.0..=last.0 {
+            let number = digits.format(offset);
+            let printed = self.print(|out| {
+                if json {
+                    out.write_all(br#"{"kind":"offset","offset":"#)?;
+                    out.write_all(number.as_bytes())?;
+                    out.write_all(b"}\n")
+                } else {
+                    out.write_all(number.as_bytes())?;
+                    out.write_all(b"\n")
+                }
+            });
+            if !printed {
+                break;
+            }
+        }
+        self.flush();
+    }
+
+    /// Hands over what was printed.
+    pub fn flush(&mut self) {
+        self.print(Write::flush);
+    }
+
+    /// Prints; after a failure never again. Says whether it went well.
+    fn print(&mut self, print: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>) -> bool {
+        let Some(out) = &mut self.out else {
+            return false;
+        };
+        if print(out).is_ok() {
+            return true;
+        }
+        if let Some(out) = self.out.take() {
+            // What it holds is not tried again when it goes.
+            let _ = out.into_parts();
+        }
+        false
+    }
+
+    /// Ends with the summary, as JSON and, if all went well, in words.
+    pub fn summary(&mut self, totals: &Totals, went_well: bool) {
+        if went_well {
+            self.say(&in_words(totals));
+        }
+        if self.json {
+            let line = Value::Object(as_json(totals, self.print_offsets)).to_string();
+            self.print(|out| writeln!(out, "{line}"));
+        }
+        self.flush();
+    }
+}
+
+/// `appended 1000 records at offsets 0..999`.
+fn in_words(totals: &Totals) -> String {
+    let records = count(totals.records, "record");
+    match (totals.first_offset, totals.last_offset) {
+        (Some(first), Some(last)) if first == last => {
+            format!("appended {records} at offset {first}")
+        }
+        (Some(first), Some(last)) if totals.mixed => {
+            format!("appended {records} among offsets {first}..{last} (others appended too)")
+        }
+        (Some(first), Some(last)) => format!("appended {records} at offsets {first}..{last}"),
+        _ => format!("appended {records}"),
+    }
+}
+
+fn as_json(totals: &Totals, with_kind: bool) -> Map<String, Value> {
+    let mut object = Map::new();
+    if with_kind {
+        object.insert("kind".to_owned(), json!("summary"));
+    }
+    for (name, offset) in [
+        ("first_offset", totals.first_offset),
+        ("last_offset", totals.last_offset),
+    ] {
+        if let Some(offset) = offset {
+            object.insert(name.to_owned(), json!(offset.0));
+        }
+    }
+    object.insert("records".to_owned(), json!(totals.records));
+    object.insert("bytes".to_owned(), json!(totals.bytes));
+    if let Some(next) = totals.next_offset {
+        object.insert("next_offset".to_owned(), json!(next.0));
+    }
+    object.insert("segments".to_owned(), json!(totals.segments));
+    object
+}
+
+/// What it takes to go on after an error.
+pub struct Resume<'a> {
+    /// The log.
+    pub log: &'a Path,
+    /// How the inputs are divided.
+    pub format: &'a Format,
+    /// All inputs.
+    pub inputs: &'a [Input],
+    /// How many records had been read before each input that was begun.
+    pub begun: &'a [u64],
+    /// Options to be given again.
+    pub options: &'a str,
+    /// What is committed.
+    pub totals: Totals,
+    /// Whether the input must be mended first, and so what follows is no help yet.
+    pub mend_first: bool,
+}
+
+impl Resume<'_> {
+    /// How to go on from here: a command where there is one, else what to skip.
+    pub fn hint(&self) -> Option<String> {
+        let committed = self.totals.records;
+        let next = self.totals.next_offset?;
+        let at = self.begun.iter().rposition(|&begun| begun <= committed)?;
+        let input = self.inputs.get(at)?;
+        let done = committed - self.begun.get(at)?;
+        let rest: String = self
+            .inputs
+            .get(at + 1..)?
+            .iter()
+            .map(|input| match &input.path {
+                Some(path) => format!(" {}", quote(path)),
+                None => " -".to_owned(),
+            })
+            .collect();
+        let log = quote(self.log);
+        let options = format!(
+            "{}{} --expect-offset {next}",
+            self.format_options(),
+            self.options
+        );
+        let first = if self.mend_first {
+            "mend the input, then: "
+        } else {
+            ""
+        };
+        let command = self.skipping(input, done).map(|skip| {
+            let input = if rest.is_empty() { "" } else { " -" };
+            format!("{first}{skip}proglog append {log}{input}{rest}{options}")
+        });
+        Some(command.unwrap_or_else(|| {
+            let (name, records) = (input.name(), count(done, "record"));
+            format!("{first}skip {records} of {name} and append the rest with{options}")
+        }))
+    }
+
+    /// What gives the input without its first records, as far as a pipe can do that.
+    fn skipping(&self, input: &Input, records: u64) -> Option<String> {
+        let zero = match self.format {
+            Format::Byte(b'\n') | Format::Json => "",
+            Format::Byte(0) => "-z ",
+            _ => return None,
+        };
+        let path = quote(&input.regular_path()?);
+        Some(format!(
+            "tail {zero}-n +{} {path} | ",
+            records.saturating_add(1)
+        ))
+    }
+
+    /// The options that name the format; `None` where they cannot be typed simply.
+    fn format_options(&self) -> String {
+        let text = |bytes: &[u8]| {
+            let escaped: String = bytes.iter().map(|&byte| escape(byte)).collect();
+            format!(" -d {}", quote(Path::new(&escaped)))
+        };
+        match self.format {
+            Format::Byte(b'\n') => String::new(),
+            Format::Byte(0) => " -0".to_owned(),
+            Format::Byte(byte) => text(&[*byte]),
+            Format::Text(bytes) => text(bytes),
+            Format::Whole => " --input whole".to_owned(),
+            Format::Frames => " --input frames".to_owned(),
+            Format::Json => " --input json".to_owned(),
+        }
+    }
+}
+
+/// A byte of a delimiter as `-d` takes it.
+fn escape(byte: u8) -> String {
+    match byte {
+        b'\\' => r"\\".to_owned(),
+        0x21..=0x7e => char::from(byte).to_string(),
+        _ => format!(r"\x{byte:02x}"),
+    }
+}

@@ -1,0 +1,395 @@
+//! The log that is appended to: taken when the first record is there, let go while
+//! input pauses, taken again. Knows which records are committed and under which
+//! offsets. What a record is and what is said about it is for others.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use proglog::log::config::Limits;
+use proglog::log::directory::Directory;
+use proglog::log::disk::{Disk, RealDisk};
+use proglog::log::error::Error;
+use proglog::log::format::ENTRY_BYTES;
+use proglog::log::lock::DirectoryLock;
+use proglog::log::open::shown_limits;
+use proglog::log::reader::LogReader;
+use proglog::log::record::Codec;
+use proglog::log::units::Offset;
+use proglog::log::writer::{NewRecord, create_directories};
+use proglog::mend::session::{OpenOptions, Session};
+
+use super::report::Talk;
+use super::signals::Signals;
+use crate::commands::{Failure, Status, quote, say};
+
+/// Permission bits of a directory that is made, less the umask.
+const DIRECTORY_MODE: u32 = 0o755;
+
+/// What can go wrong on the log's side.
+#[derive(Debug)]
+pub enum Trouble {
+    /// The engine stopped.
+    Log(Error),
+    /// The command's own answer is no.
+    Refused(Failure),
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Log(error)
+    }
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self::Refused(failure)
+    }
+}
+
+/// What has been committed, over all the times that the log was taken.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Totals {
+    /// Records.
+    pub records: u64,
+    /// Bytes of their frames.
+    pub bytes: u64,
+    /// Where the first one stands.
+    pub first_offset: Option<Offset>,
+    /// Where the last one stands.
+    pub last_offset: Option<Offset>,
+    /// The offset behind the last one, as far as we know; `None` before the log was
+    /// looked at, and past 2^64 - 1.
+    pub next_offset: Option<Offset>,
+    /// Segments that the records stand in.
+    pub segments: u64,
+    /// Whether others' records stand between.
+    pub mixed: bool,
+}
+
+impl Totals {
+    /// Whether the log was not even looked at.
+    pub fn is_untouched(&self) -> bool {
+        self.records == 0 && self.next_offset.is_none()
+    }
+}
+
+/// A log to append to.
+pub struct Target<'a> {
+    path: &'a Path,
+    options: OpenOptions,
+    expected: Option<Offset>,
+    must_exist: bool,
+    /// Device and inode of the inputs.
+    inputs: Vec<(u64, u64)>,
+    signals: &'a Signals,
+    disk: Arc<dyn Disk>,
+    open: Option<Open>,
+    totals: Totals,
+    last_segment: Option<Offset>,
+    talk: Talk,
+}
+
+/// The log while we have it.
+struct Open {
+    session: Session,
+    /// Where our first record goes; `None` past 2^64 - 1.
+    first: Option<Offset>,
+    /// How many of the writer's committed records are counted in the totals.
+    seen_records: u64,
+    /// And how many of their bytes.
+    seen_bytes: u64,
+}
+
+impl<'a> Target<'a> {
+    /// A log that is taken later. What can be refused already is: a file, a
+    /// directory that holds other things, a missing one with `must_exist`.
+    pub fn new(
+        path: &'a Path,
+        options: OpenOptions,
+        expected: Option<Offset>,
+        must_exist: bool,
+        signals: &'a Signals,
+        talk: Talk,
+    ) -> Result<Self, Error> {
+        let target = Self {
+            path,
+            options,
+            expected,
+            must_exist,
+            inputs: Vec::new(),
+            signals,
+            disk: Arc::new(RealDisk),
+            open: None,
+            totals: Totals::default(),
+            last_segment: None,
+            talk,
+        };
+        target.options.config.check()?;
+        target.look()?;
+        Ok(target)
+    }
+
+    /// These files are read meanwhile, and so are none of the log's.
+    pub fn set_inputs(&mut self, inputs: Vec<(u64, u64)>) {
+        self.inputs = inputs;
+    }
+
+    /// What is committed.
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// What the user is told, and how.
+    pub fn talk(&mut self) -> &mut Talk {
+        &mut self.talk
+    }
+
+    /// Whether a pause in the input would change something.
+    pub fn waits_for_pause(&self) -> bool {
+        self.open
+            .as_ref()
+            .is_some_and(|open| self.expected.is_none() || open.session.writer().has_uncommitted())
+    }
+
+    /// Appends a record, and takes the log first if need be.
+    #[inline]
+    pub fn append(&mut self, record: NewRecord<'_>) -> Result<(), Trouble> {
+        if self.open.is_none() {
+            self.take()?;
+        }
+        let Some(open) = &mut self.open else {
+            return Ok(());
+        };
+        let result = open.session.append(record);
+        if open.session.committed().records != open.seen_records {
+            self.count_committed();
+        }
+        result?;
+        Ok(())
+    }
+
+    /// Commits what was appended and lets the log go, as far as that is allowed.
+    pub fn pause(&mut self) -> Result<(), Trouble> {
+        let result = match &mut self.open {
+            Some(open) => open.session.commit(),
+            None => Ok(()),
+        };
+        self.count_committed();
+        result?;
+        if self.expected.is_none() {
+            self.open = None;
+        }
+        self.talk.flush();
+        Ok(())
+    }
+
+    /// Commits what was appended, and ends.
+    pub fn finish(&mut self) -> Result<(), Trouble> {
+        self.expected = None;
+        self.pause()
+    }
+
+    /// An expectation holds or not, also where no record came.
+    pub fn check_without_records(&self) -> Result<(), Trouble> {
+        if self.open.is_none() && self.expected.is_some() {
+            self.check_expected(self.look()?.as_ref())?;
+        }
+        Ok(())
+    }
+
+    /// After an error of the engine: takes back what is not committed.
+    pub fn abandon(&mut self, error: &Error) {
+        self.count_committed();
+        if let Some(mut open) = self.open.take()
+            // What somebody else wrote is not ours to cut.
+            && !matches!(error, Error::InUse { .. })
+            && let Err(error) = open.session.roll_back()
+        {
+            say(&error.to_string());
+        }
+        self.talk.flush();
+    }
+
+    /// The directory as it is; `None` where there is none and one may be made.
+    fn look(&self) -> Result<Option<Directory>, Error> {
+        let directory = match Directory::list(self.path) {
+            Ok(directory) => directory,
+            Err(Error::NoDirectory { .. }) if !self.must_exist => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if self.must_exist {
+            directory.require_log()?;
+        }
+        match directory.strays.first() {
+            Some(name) if directory.segments.is_empty() => Err(Error::NotEmpty {
+                path: directory.path.clone(),
+                name: name.into(),
+            }),
+            _ => Ok(Some(directory)),
+        }
+    }
+
+    /// Takes the log, for the first time or again.
+    fn take(&mut self) -> Result<(), Trouble> {
+        let found = self.look()?;
+        let is_new = found.as_ref().is_none_or(Directory::is_empty);
+        if is_new {
+            // Nothing is made where the answer is no.
+            self.check_expected(found.as_ref())?;
+            create_directories(&*self.disk, self.path, DIRECTORY_MODE)?;
+        }
+        let interrupted = || self.signals.raised().is_some();
+        let session = Session::open(self.path, &self.options, &self.disk, &interrupted)
+            .map_err(|error| name_holder(error, self.path))?;
+        let first = session.writer().next_offset();
+        let limits = session.writer().limits();
+        let codec = session.writer().codec();
+        // A finding, which the quiet hear too.
+        if let Some(recovered) = session.recovered() {
+            for line in crate::render::plan::recovery(recovered, &quote(self.path)) {
+                say(&line);
+            }
+        }
+        self.refuse_own_files(&session)?;
+        if let Some(expected) = self.expected
+            && first != Some(expected)
+        {
+            return Err(unexpected(expected, first).into());
+        }
+        if self.totals.records == 0 {
+            self.announce(is_new, codec, limits)?;
+        }
+        self.totals.next_offset = first;
+        // The next time it is this log again, or none.
+        self.must_exist = true;
+        self.options.config.initial_offset = None;
+        self.options.config.codec = Some(codec);
+        self.options.config.max_store_bytes = Some(limits.max_store_bytes);
+        self.options.config.max_index_bytes = Some(limits.max_index_bytes);
+        self.open = Some(Open {
+            session,
+            first,
+            seen_records: 0,
+            seen_bytes: 0,
+        });
+        Ok(())
+    }
+
+    /// Tells once what kind of log this is, where that matters.
+    fn announce(&mut self, is_new: bool, codec: Codec, limits: Limits) -> Result<(), Error> {
+        let log = quote(self.path);
+        if is_new {
+            self.talk.say(&format!("created {log} ({codec})"));
+        }
+        if self.options.config.no_sync {
+            self.talk.say(&format!(
+                "note: --no-sync: a power cut can take these records back; after one: proglog verify {log}"
+            ));
+        }
+        let told = self.options.config.max_index_bytes.is_some();
+        if codec == Codec::Protobuf
+            && !told
+            && shown_limits(&Directory::list(self.path)?)?
+                .max_index_bytes
+                .is_none()
+        {
+            self.talk.say(&format!(
+                "note: from now on the service needs MaxIndexBytes of at least {}: with less it destroys entries (--max-index-bytes)",
+                limits.max_index_bytes / ENTRY_BYTES * ENTRY_BYTES
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether the log meets the expectation as it is now. One that has records is
+    /// asked again once it is locked.
+    fn check_expected(&self, found: Option<&Directory>) -> Result<(), Trouble> {
+        let Some(expected) = self.expected else {
+            return Ok(());
+        };
+        let next = match found {
+            Some(directory) if !directory.segments.is_empty() => {
+                LogReader::open(self.path)?.next_offset()?
+            }
+            _ => self.options.config.initial_offset.unwrap_or_default(),
+        };
+        if next == expected {
+            return Ok(());
+        }
+        Err(unexpected(expected, Some(next)).into())
+    }
+
+    /// An input that grows as we append would never end.
+    fn refuse_own_files(&self, session: &Session) -> Result<(), Failure> {
+        for file in session.writer().active_files() {
+            if let Ok(metadata) = file.file().metadata()
+                && self.inputs.contains(&identity(&metadata))
+            {
+                return Err(Failure::new(
+                    Status::Failed,
+                    format!(
+                        "{}: is an input and a file of the log",
+                        file.path().display()
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes over into the totals what the writer has committed.
+    fn count_committed(&mut self) {
+        let Some(open) = &mut self.open else { return };
+        let committed = open.session.committed();
+        let new = committed.records - open.seen_records;
+        let (Some(first), true) = (open.first, new > 0) else {
+            return;
+        };
+        let from = first.saturating_add(open.seen_records);
+        let last = first.saturating_add(committed.records - 1);
+        let totals = &mut self.totals;
+        let behind = totals.last_offset.and_then(|last| last.checked_add(1));
+        totals.mixed |= behind.is_some_and(|behind| behind != from);
+        totals.records += new;
+        totals.bytes += committed.bytes - open.seen_bytes;
+        totals.first_offset.get_or_insert(from);
+        totals.last_offset = Some(last);
+        totals.next_offset = committed.next_offset;
+        // An append commits at most once, so that no segment is missed here.
+        if self.last_segment != committed.last_segment {
+            self.last_segment = committed.last_segment;
+            totals.segments += 1;
+        }
+        open.seen_records = committed.records;
+        open.seen_bytes = committed.bytes;
+        self.talk.offsets(from, last);
+    }
+}
+
+/// The failure of `--expect-offset`.
+fn unexpected(expected: Offset, next: Option<Offset>) -> Failure {
+    let next = match next {
+        Some(next) => format!("the next offset is {next}"),
+        None => "the log has no next offset".to_owned(),
+    };
+    Failure::new(
+        Status::No,
+        format!("{next}, not {expected}: nothing appended"),
+    )
+}
+
+/// Says who has the log, where the kernel does.
+fn name_holder(error: Error, log: &Path) -> Error {
+    match error {
+        Error::InUse { path, processes } if processes.is_empty() => Error::InUse {
+            path,
+            processes: DirectoryLock::holder(log).into_iter().collect(),
+        },
+        other => other,
+    }
+}
+
+fn identity(metadata: &std::fs::Metadata) -> (u64, u64) {
+    use std::os::unix::fs::MetadataExt;
+    (metadata.dev(), metadata.ino())
+}
