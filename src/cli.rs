@@ -32,6 +32,19 @@ Exit status:
   3  damage in what was asked for
   4  in use by another process";
 
+/// What stands below a command's options: examples, then the exit statuses.
+pub fn after_help(examples: &str) -> String {
+    let mut help = String::from("Examples:\n");
+    for line in examples.lines() {
+        help.push_str("  ");
+        help.push_str(line.trim_end());
+        help.push('\n');
+    }
+    help.push('\n');
+    help.push_str(STATUSES);
+    help
+}
+
 /// Words from elsewhere, and what they are called here.
 const ELSEWHERE: &[(&str, &[&str])] = &[
     ("verify", &["fsck", "check", "doctor"]),

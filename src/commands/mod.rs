@@ -3,6 +3,7 @@
 
 pub mod append;
 pub mod read;
+pub mod waiting;
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};

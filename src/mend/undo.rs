@@ -86,17 +86,18 @@ pub fn undo(
     if !directory.segments.is_empty() {
         others.wait_for_writers(&directory)?;
     }
+    let paths = changed_files(change, &directory);
+    let exclusive = Exclusive::take(&**disk, &paths, others)?;
     let job = Undo {
         change,
         log: lock.path(),
         disk: &**disk,
+        exclusive: &exclusive,
     };
-    let paths = job.changed_files(&directory);
-    let exclusive = Exclusive::take(&**disk, &paths, others)?;
     job.check(&directory)?;
     for number in (0..change.manifest.changes.len()).rev() {
         exclusive.check(lock.path())?;
-        job.put_back(number, &exclusive)?;
+        job.put_back(number)?;
     }
     let mark = change.path.join(UNDONE);
     if !mark.exists() {
@@ -106,6 +107,19 @@ pub fn undo(
             .map_err(Error::io("sync", &change.path))?;
     }
     Ok(())
+}
+
+/// The files that are there and will be written to.
+fn changed_files(change: &SavedChange, directory: &Directory) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for change in &change.manifest.changes {
+        let path = directory.path.join(&change.file);
+        let written = !matches!(change.kind, ChangeKind::Move { .. });
+        if written && path.exists() && !paths.contains(&path) {
+            paths.push(path);
+        }
+    }
+    paths
 }
 
 /// Bytes that are compared at once.
@@ -150,6 +164,7 @@ struct Undo<'a> {
     change: &'a SavedChange,
     log: &'a Path,
     disk: &'a dyn Disk,
+    exclusive: &'a Exclusive,
 }
 
 impl Undo<'_> {
@@ -164,17 +179,12 @@ impl Undo<'_> {
         ReadFile::open(&self.change.path.join(format!("{number}.{extension}")))
     }
 
-    /// The files that are there and will be written to.
-    fn changed_files(&self, directory: &Directory) -> Vec<PathBuf> {
-        let mut paths: Vec<PathBuf> = Vec::new();
-        for change in &self.change.manifest.changes {
-            let path = directory.path.join(&change.file);
-            let written = !matches!(change.kind, ChangeKind::Move { .. });
-            if written && path.exists() && !paths.contains(&path) {
-                paths.push(path);
-            }
-        }
-        paths
+    /// A file that is open for changing, as a reader sees it. Opened by name it would
+    /// wait for our own lease.
+    fn readable(&self, path: &Path) -> Result<ReadFile> {
+        let file = self.exclusive.file(path)?.file();
+        let file = file.try_clone().map_err(Error::io("read", path))?;
+        ReadFile::of(file, path)
     }
 
     /// Whether every file is as the change left it, or as it was before it.
@@ -236,7 +246,7 @@ impl Undo<'_> {
                 size_before,
                 ..
             } => {
-                let file = ReadFile::open(&path)?;
+                let file = self.readable(&path)?;
                 if file.file_bytes > size_before.max(position + bytes) {
                     return Err(self.changed(name, "has grown"));
                 }
@@ -247,7 +257,7 @@ impl Undo<'_> {
                 size_after,
                 ..
             } => {
-                let file = ReadFile::open(&path)?;
+                let file = self.readable(&path)?;
                 if file.file_bytes < size_after || file.file_bytes > size_before {
                     return Err(self.changed(name, "changed its size"));
                 }
@@ -331,7 +341,7 @@ impl Undo<'_> {
         Ok(())
     }
 
-    fn put_back(&self, number: usize, exclusive: &Exclusive) -> Result<()> {
+    fn put_back(&self, number: usize) -> Result<()> {
         let Some(change) = self.change.manifest.changes.get(number) else {
             return Ok(());
         };
@@ -363,7 +373,7 @@ impl Undo<'_> {
                 ..
             } => {
                 let before = self.stored(number, "before")?;
-                let file = exclusive.file(&path)?;
+                let file = self.exclusive.file(&path)?;
                 saved::copy(self.disk, &before, 0, before_bytes, file, position)?;
                 if self.cut_of(&change.file).is_none() {
                     self.resize(file, size_before)?;
@@ -376,7 +386,7 @@ impl Undo<'_> {
                 stored_bytes,
             } => {
                 let before = self.stored(number, "before")?;
-                let file = exclusive.file(&path)?;
+                let file = self.exclusive.file(&path)?;
                 saved::copy(self.disk, &before, 0, stored_bytes, file, size_after)?;
                 self.resize(file, size_before)?;
                 self.sync(file)

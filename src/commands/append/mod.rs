@@ -22,25 +22,21 @@ mod target;
 
 use std::fmt::Write;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::ValueEnum;
 use proglog::log::config::Config;
 use proglog::log::error::Error;
-use proglog::log::lock::Wait;
 use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 use proglog::mend::session::OpenOptions;
 
+use super::waiting::Waiting;
 use super::{Failure, Globals, Status, quote};
 use framing::{Format, Splitter, Stopped, count};
 use input::{Buffer, Filled, Input};
 use report::{Resume, Talk};
 use signals::Signals;
 use target::{Target, Trouble};
-
-/// How long another proglog is waited for, unless told otherwise.
-const WAIT_DEFAULT: Duration = Duration::from_secs(10);
 
 const EXAMPLES: &str = "\
 Examples:

@@ -1,0 +1,78 @@
+//! `proglog truncate-index DIR`: cuts each index to its real entries, and nothing
+//! else. Where a store would keep bytes that no entry names, a later append would bury
+//! them, so `repair` is the better command.
+//!
+//! ```console
+//! $ proglog truncate-index log
+//! changed, in this order:
+//!   0.index: 4096 -> 480 bytes (40 entries kept)
+//! ```
+
+use std::path::PathBuf;
+
+use proglog::inspect::report::Options;
+use proglog::log::units::Offset;
+use proglog::mend::plan;
+use serde_json::json;
+
+use super::mending::Mending;
+use super::{Failure, Globals, Status, quote, stdout};
+use crate::cli;
+
+/// What `truncate-index` can be told.
+#[derive(Debug, clap::Args)]
+#[command(after_help = cli::after_help(
+    "proglog truncate-index log --dry-run\n\
+     proglog truncate-index log --segment 0"
+))]
+pub struct Arguments {
+    /// The log's directory
+    dir: PathBuf,
+    /// Only the segment with this base offset
+    #[arg(long, value_name = "BASE")]
+    segment: Option<u64>,
+    /// Go on although a store keeps bytes that no entry names
+    #[arg(long)]
+    leave_tail: bool,
+    #[command(flatten)]
+    mending: Mending,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<Status> {
+    let options = Options {
+        segment: arguments.segment.map(Offset),
+        ..Options::default()
+    };
+    let mending = &arguments.mending;
+    let (lock, report) = mending.look(&arguments.dir, &options)?;
+    let (plan, buried) = plan::truncate_index(&report);
+    if let Some(first) = buried.first()
+        && !arguments.leave_tail
+    {
+        return Err(Failure::new(
+            Status::Damage,
+            format!(
+                "{}.store {}+{}: no entry would name these bytes, and the next append would \
+                 bury them; nothing was changed",
+                first.base, first.position, first.bytes
+            ),
+        )
+        .hint(format!(
+            "proglog repair {} mends both; --leave-tail insists",
+            quote(&arguments.dir)
+        ))
+        .into());
+    }
+    let saved = mending.carry_out(&plan, lock.as_ref(), &report, "truncate-index", globals)?;
+    if mending.json {
+        let summary = json!({
+            "kind": "summary", "dry_run": mending.dry_run, "steps": plan.steps.len(),
+            "saved": saved.map(|path| path.display().to_string()),
+        });
+        let mut out = stdout()?;
+        std::io::Write::write_all(&mut out, format!("{summary}\n").as_bytes())?;
+        std::io::Write::flush(&mut out)?;
+    }
+    Ok(Status::Done)
+}

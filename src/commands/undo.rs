@@ -1,0 +1,162 @@
+//! `proglog undo DIR`: takes the newest change back, byte for byte, from what was
+//! saved of it; refuses if the files have changed since.
+//!
+//! ```console
+//! $ proglog undo log
+//! undone: repair of 2026-11-22T10:00:00Z (2 changes)
+//! ```
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use proglog::log::disk::{Disk, RealDisk};
+use proglog::log::error::Error;
+use proglog::log::lock::DirectoryLock;
+use proglog::mend::saved;
+use proglog::mend::undo::{self, SavedChange};
+use serde_json::json;
+
+use super::mending::Waiting;
+use super::{Failure, Globals, Status, quote, stdout};
+use crate::cli;
+
+/// What `undo` can be told.
+#[derive(Debug, clap::Args)]
+#[command(after_help = cli::after_help(
+    "proglog undo log                  take the newest change back\n\
+     proglog undo log --list           what can be taken back\n\
+     proglog undo log --into old-log   the log as it was, in a new directory"
+))]
+pub struct Arguments {
+    /// The log's directory, or a saved directory
+    #[arg(value_name = "DIR|SAVED")]
+    dir: PathBuf,
+    /// List the saved changes
+    #[arg(long)]
+    list: bool,
+    /// Write the log as it was into a new directory instead
+    #[arg(long, value_name = "NEWDIR", conflicts_with = "list")]
+    into: Option<PathBuf>,
+    /// Where changes were saved, if not beside the log
+    #[arg(long, value_name = "DIR")]
+    save_to: Option<PathBuf>,
+    /// Say what would be put back; open nothing for writing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    waiting: Waiting,
+    /// Print JSON lines
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<Status> {
+    if arguments.list {
+        return list(arguments);
+    }
+    let (change, log) = choose(arguments)?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    if let Some(target) = &arguments.into {
+        if !arguments.dry_run {
+            refuse_inside(target, &log)?;
+            undo::into(&change, &log, target, &*disk)?;
+        }
+    } else if !arguments.dry_run {
+        let lock = DirectoryLock::take(&log, arguments.waiting.for_proglog(), &|| false)?;
+        undo::undo(&change, &lock, &disk, &arguments.waiting.others()).map_err(|error| {
+            let hint = format!(
+                "proglog undo {} --into NEWDIR writes the log as it was elsewhere",
+                quote(&arguments.dir)
+            );
+            match &error {
+                Error::CannotAppend { why, .. } => {
+                    anyhow::Error::from(Failure::new(Status::No, why.clone()).hint(hint))
+                }
+                _ => error.into(),
+            }
+        })?;
+    }
+    let mut out = stdout()?;
+    if arguments.json {
+        writeln!(out, "{}", as_json(&change, arguments.dry_run))?;
+    } else if !globals.quiet {
+        let verb = if arguments.dry_run { "would undo" } else { "undone" };
+        writeln!(out, "{verb}: {}", in_words(&change))?;
+    }
+    out.flush()?;
+    Ok(Status::Done)
+}
+
+/// Output of ours has no place in a log.
+fn refuse_inside(target: &Path, log: &Path) -> anyhow::Result<()> {
+    saved::parent_for(&log.canonicalize()?, Some(target))?;
+    Ok(())
+}
+
+fn parent(arguments: &Arguments) -> anyhow::Result<PathBuf> {
+    let real = arguments
+        .dir
+        .canonicalize()
+        .map_err(|_| Error::NoDirectory {
+            path: arguments.dir.clone(),
+        })?;
+    Ok(saved::parent_for(&real, arguments.save_to.as_deref())?)
+}
+
+/// The change that is meant, and the log it belongs to.
+fn choose(arguments: &Arguments) -> anyhow::Result<(SavedChange, PathBuf)> {
+    if undo::is_saved(&arguments.dir) {
+        let change = undo::load(&arguments.dir)?;
+        if change.undone && arguments.into.is_none() {
+            return Err(Failure::new(Status::No, "this change was taken back already").into());
+        }
+        let log = change.manifest.log.clone();
+        return Ok((change, log));
+    }
+    let changes = undo::list(&parent(arguments)?)?;
+    let open = |change: &SavedChange| !change.undone;
+    match changes.into_iter().rev().find(open) {
+        Some(change) => Ok((change, arguments.dir.clone())),
+        None => Err(Failure::new(
+            Status::No,
+            format!("{}: nothing to undo", arguments.dir.display()),
+        )
+        .hint("--save-to DIR, if the change was saved elsewhere")
+        .into()),
+    }
+}
+
+fn list(arguments: &Arguments) -> anyhow::Result<Status> {
+    let mut out = stdout()?;
+    for change in undo::list(&parent(arguments)?)? {
+        if arguments.json {
+            writeln!(out, "{}", as_json(&change, false))?;
+        } else {
+            let undone = if change.undone { ", undone" } else { "" };
+            let words = in_words(&change);
+            writeln!(out, "{words}{undone}: {}", quote(&change.path))?;
+        }
+    }
+    out.flush()?;
+    Ok(Status::Done)
+}
+
+fn in_words(change: &SavedChange) -> String {
+    let manifest = &change.manifest;
+    let changes = crate::render::text::count(manifest.changes.len() as u64, "change");
+    format!(
+        "{} of {} ({changes})",
+        crate::render::text::escaped(&manifest.command),
+        crate::render::text::escaped(&manifest.time)
+    )
+}
+
+fn as_json(change: &SavedChange, dry_run: bool) -> serde_json::Value {
+    json!({
+        "kind": "saved", "path": change.path.display().to_string(),
+        "command": change.manifest.command, "time": change.manifest.time,
+        "changes": change.manifest.changes.len(), "undone": change.undone, "dry_run": dry_run,
+    })
+}
