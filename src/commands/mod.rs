@@ -18,6 +18,9 @@ use crate::cli::Command;
 /// Bytes gathered before they go to stdout.
 const OUTPUT_BYTES: usize = 256 * 1024;
 
+/// What a pipe behind stdout is made to hold; Linux allows 1 MiB.
+const PIPE_BYTES: usize = 1024 * 1024;
+
 /// How a command ended, as the shell sees it. The larger of 1, 3 and 2, in this
 /// order, is what counts where several apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,9 +196,12 @@ pub fn stdout_is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
-/// Stdout without std's line buffering, which costs a call per line.
+/// Stdout without std's line buffering, which costs a call per line. A pipe is made
+/// to hold what is written at once, so that neither side waits for the other so often.
 pub fn stdout() -> io::Result<BufWriter<File>> {
     let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    // No pipe, or one that must not grow: nothing is lost.
+    let _ = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE_BYTES);
     Ok(BufWriter::with_capacity(OUTPUT_BYTES, stdout))
 }
 

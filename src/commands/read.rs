@@ -1,9 +1,291 @@
-//! placeholder
+//! `proglog read`: prints records, all of them or those that were asked for.
+//!
+//! ```console
+//! $ proglog read log --offset 42
+//! $ proglog read log -n 10
+//! $ proglog read log --from 100 --to 199 --json
+//! $ proglog read log --from -5 -r --format '%o %s\n'
+//! ```
+//!
+//! Everything before damage in what was asked for is printed, then the finding is
+//! told on stderr, with the offset where the log goes on; `--on-error skip` goes on
+//! there. Nothing is locked and nothing in the directory changes. Where the log ends
+//! is fixed when the command begins, so that a busy log ends too. What is selected
+//! stands in `select`, how records pass in `deliver`, the words in `obstacle`.
+
+mod deliver;
+mod obstacle;
+mod select;
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use proglog::inspect::finding::{FindingId, Severity};
+use proglog::inspect::report::{Options, Report};
+use proglog::log::directory::Directory;
+use proglog::log::reader::{Item, LogReader};
+use proglog::log::record::Codec;
+use proglog::log::units::Offset;
+
+use self::deliver::{Delivery, OnError};
+use self::select::{Place, Range};
+use super::{Failure, Globals, Status, quote, say};
+use crate::render::record::{Printer, Shape, WriteError};
+use crate::render::template::Template;
+
+const EXAMPLES: &str = "\
+Examples:
+  proglog read log --offset 42             one record
+  proglog read log -n 10                   the last ten
+  proglog read log --from 100 --to 199     a hundred, both ends included
+  proglog read log --from -5 --json        the last five offsets, as JSON lines
+  proglog read log --frames | proglog append copy --input frames";
+
+/// Print records, in order
 #[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", crate::cli::STATUSES))]
 pub struct Arguments {
-    dir: std::path::PathBuf,
+    /// The log's directory
+    dir: PathBuf,
+
+    /// Print this one record; -1 is the last
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    offset: Option<Place>,
+    /// Begin at this offset; -10 is the tenth from the end
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    from: Option<Place>,
+    /// End with this offset, included
+    #[arg(long, value_name = "M", allow_negative_numbers = true)]
+    to: Option<Place>,
+    /// Print the first K records of these
+    #[arg(short, long, value_name = "K")]
+    count: Option<u64>,
+    /// Print the last K records of these
+    #[arg(short = 'n', long, value_name = "K")]
+    tail: Option<u64>,
+    /// Print what was selected in reverse order
+    #[arg(short, long)]
+    reverse: bool,
+
+    #[command(flatten)]
+    output: Output,
+
+    /// Print the message's bytes in a protobuf log, not the value in it
+    #[arg(long)]
+    no_decode: bool,
+    /// At damage: stop there, or go on behind it
+    #[arg(long, value_name = "WHAT", default_value = "stop")]
+    on_error: OnError,
+    /// What the payloads are, instead of looking: raw or protobuf
+    #[arg(long, value_name = "CODEC")]
+    codec: Option<Codec>,
 }
-pub fn run(arguments: &Arguments, globals: &super::Globals) -> anyhow::Result<super::Status> {
-    let _ = (arguments, globals);
-    Ok(super::Status::Done)
+
+/// The formats; a record and a newline where none is named.
+#[derive(Debug, clap::Args)]
+#[group(multiple = false)]
+#[expect(clippy::struct_excessive_bools, reason = "one of them at most")]
+struct Output {
+    /// A zero byte behind each record, not a newline
+    #[arg(short = '0', long)]
+    null: bool,
+    /// The bytes of the records and nothing else
+    #[arg(long)]
+    raw: bool,
+    /// The length before each record, 8 bytes big-endian: lossless
+    #[arg(long)]
+    frames: bool,
+    /// A hex dump with offset and position
+    #[arg(long)]
+    hex: bool,
+    /// JSON lines
+    #[arg(long)]
+    json: bool,
+    /// %o offset, %s value, %S its length, %p position, %b base, %x hex
+    #[arg(long, value_name = "FMT")]
+    format: Option<Template>,
+}
+
+impl Output {
+    fn shape(&self) -> Shape {
+        match &self.format {
+            Some(template) => Shape::Template(template.clone()),
+            None if self.null => Shape::Null,
+            None if self.raw => Shape::Raw,
+            None if self.frames => Shape::Frames,
+            None if self.hex => Shape::Hex,
+            None if self.json => Shape::Json,
+            None => Shape::Lines,
+        }
+    }
+}
+
+/// Whether entries without frames at the end of the log may only wait for the buffer
+/// of a writer that lives: verify's own judgement of them.
+fn writer_is_live(directory: &Directory) -> bool {
+    let options = Options {
+        tail_only: true,
+        ask_usage: true,
+        ..Options::default()
+    };
+    Report::of(&directory.path, &options).is_ok_and(|report| {
+        report.findings.iter().any(|finding| {
+            finding.id == FindingId::IndexDangling && finding.severity == Severity::Note
+        })
+    })
+}
+
+/// Runs the command.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "all commands are run alike"
+)]
+pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<Status> {
+    check(arguments)?;
+    let mut log = LogReader::open(&arguments.dir)?;
+    if let Some(codec) = arguments.codec {
+        log.set_codec(codec);
+    }
+    let printer = Printer {
+        shape: arguments.output.shape(),
+        no_decode: arguments.no_decode,
+        terminal: super::stdout_is_terminal(),
+    };
+    let out = super::stdout().map_err(WriteError::from)?;
+    let directory = log.directory().clone();
+    let mut delivery = Delivery::new(directory, printer, out, arguments.on_error, writer_is_live);
+    let read = match arguments.offset {
+        Some(place) => one(&mut log, place, &mut delivery),
+        None => range(&mut log, arguments, *globals, &mut delivery),
+    };
+    // What was read before an error is printed all the same.
+    let flushed = delivery.finish();
+    let outcome = read?;
+    let damaged = flushed?;
+    match outcome {
+        _ if damaged => Ok(Status::Damage),
+        Outcome::Done => Ok(Status::Done),
+        Outcome::No(message) => Err(Failure::new(Status::No, message).into()),
+    }
+}
+
+/// How a read ended, damage aside.
+enum Outcome {
+    Done,
+    /// Nothing of what was asked for is there, and why.
+    No(String),
+}
+
+/// Refuses options that contradict each other.
+fn check(arguments: &Arguments) -> Result<(), Failure> {
+    let Some(offset) = arguments.offset else {
+        return Ok(());
+    };
+    let others = [
+        ("--from", arguments.from.is_some()),
+        ("--to", arguments.to.is_some()),
+        ("--count", arguments.count.is_some()),
+        ("--tail", arguments.tail.is_some()),
+    ];
+    let Some((other, _)) = others.iter().find(|(_, given)| *given) else {
+        return Ok(());
+    };
+    let message = format!("--offset asks for one record, {other} for a range");
+    Err(Failure::new(Status::Failed, message).hint(format!(
+        "a range: proglog read {} --from {offset} --to N, or -c K, or -n K",
+        quote(&arguments.dir)
+    )))
+}
+
+/// Prints the one record at an offset.
+fn one(log: &mut LogReader, place: Place, delivery: &mut Delivery) -> anyhow::Result<Outcome> {
+    let lowest = log.lowest_offset();
+    let offset = match place {
+        Place::At(offset) => offset,
+        Place::FromEnd(back) => {
+            let next = log.next_offset()?;
+            match next.0.checked_sub(back).map(Offset) {
+                Some(offset) if offset >= lowest => offset,
+                _ if next == lowest => {
+                    return Ok(Outcome::No("the log holds no record".to_owned()));
+                }
+                _ => {
+                    return Ok(Outcome::No(format!(
+                        "offset {place} from the end is before the log, which begins at {lowest}"
+                    )));
+                }
+            }
+        }
+    };
+    if offset < lowest {
+        return Ok(Outcome::No(format!(
+            "offset {offset} is no longer in the log, which begins at {lowest}"
+        )));
+    }
+    let found = log.lookup::<WriteError>(offset, |item| match item {
+        Item::Record(_) => delivery.item(item).map(|_| ControlFlow::Break(())),
+        Item::Obstacle { .. } => Ok(ControlFlow::Break(())),
+    });
+    let _ = found.map_err(deliver::error)?;
+    if delivery.came() {
+        return Ok(Outcome::Done);
+    }
+    // Not where the index alone leads to: look at what stands in the way.
+    let range = Range {
+        from: offset,
+        last: Some(offset),
+    };
+    delivery.run(log, range)?;
+    if delivery.printed() || delivery.damaged() {
+        return Ok(Outcome::Done);
+    }
+    Ok(Outcome::No(format!(
+        "offset {offset} is not in the log yet: the next offset is {}",
+        log.next_offset()?
+    )))
+}
+
+/// Prints the records of a range.
+fn range(
+    log: &mut LogReader,
+    arguments: &Arguments,
+    globals: Globals,
+    delivery: &mut Delivery,
+) -> anyhow::Result<Outcome> {
+    let next = log.next_offset()?;
+    let lowest = log.lowest_offset();
+    let asked = select::resolve(arguments.from, arguments.to, next)?;
+    if let Some(to) = asked.to.filter(|to| *to < i128::from(lowest.0)) {
+        return Ok(Outcome::No(format!(
+            "offset {to} is no longer in the log, which begins at {lowest}"
+        )));
+    }
+    let range = asked.within(lowest);
+    if asked.from.is_some_and(|from| from < i128::from(lowest.0)) && !globals.quiet {
+        say(&format!("note: the log begins at offset {lowest}"));
+    }
+    if arguments.count == Some(0) || arguments.tail == Some(0) {
+        return Ok(Outcome::Done);
+    }
+    let on_error = arguments.on_error;
+    let mut selected = range;
+    if let Some(records) = arguments.tail {
+        selected.from = select::tail(log, range, records)?;
+    }
+    if arguments.reverse {
+        if let Some(records) = arguments.count {
+            selected.last = select::head(log, selected, records, on_error)?;
+        }
+        delivery.run_backwards(log, selected)?;
+    } else {
+        delivery.limit(arguments.count);
+        delivery.run(log, selected)?;
+    }
+    if range.from > next && !delivery.came() {
+        return Ok(Outcome::No(format!(
+            "offset {} is not in the log yet: the next offset is {next}",
+            range.from
+        )));
+    }
+    Ok(Outcome::Done)
 }

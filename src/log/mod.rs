@@ -14,6 +14,7 @@ pub mod open;
 pub mod processes;
 pub mod reader;
 pub mod record;
+mod reverse;
 pub mod segment;
 pub mod units;
 pub mod walk;

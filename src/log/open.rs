@@ -38,7 +38,11 @@ pub fn open(lock: &DirectoryLock, config: &Config, disk: &Arc<dyn Disk>) -> Resu
     };
     check_initial_offset(&directory, config)?;
     let codec = settle_codec(&directory, config)?;
-    let limits = limits(&directory, config)?;
+    let limits = match (config.max_store_bytes, config.max_index_bytes) {
+        // A log of many segments is not looked at for what is known.
+        (Some(_), Some(_)) => limits(ShownLimits::default(), config),
+        _ => limits(shown_limits(&directory)?, config),
+    };
     for kind in [FileKind::Store, FileKind::Index] {
         check_file(&directory, last, kind)?;
     }
@@ -85,7 +89,7 @@ fn create(directory: &Directory, config: &Config, disk: &Arc<dyn Disk>) -> Resul
         Arc::clone(disk),
         &directory.path,
         config.codec.unwrap_or(Codec::Raw),
-        limits(directory, config)?,
+        limits(ShownLimits::default(), config),
         !config.no_sync,
         tail,
     ))
@@ -122,21 +126,14 @@ pub fn settle_codec(directory: &Directory, config: &Config) -> Result<Codec> {
 
 /// The limits that a log is written with: as asked, else as the log shows them, else
 /// the defaults.
-///
-/// # Errors
-///
-/// As [`shown_limits`].
-pub fn limits(directory: &Directory, config: &Config) -> Result<Limits> {
-    let shown = match (config.max_store_bytes, config.max_index_bytes) {
-        (Some(_), Some(_)) => ShownLimits::default(),
-        _ => shown_limits(directory)?,
-    };
+#[must_use]
+pub fn limits(shown: ShownLimits, config: &Config) -> Limits {
     let index = config.max_index_bytes.or(shown.max_index_bytes);
     let store = config.max_store_bytes.or(shown.max_store_bytes);
-    Ok(Limits {
+    Limits {
         max_store_bytes: store.unwrap_or(MAX_STORE_BYTES_DEFAULT),
         max_index_bytes: index.unwrap_or(MAX_INDEX_BYTES_DEFAULT),
-    })
+    }
 }
 
 /// The limits that a log shows to have been written with. Units: bytes.

@@ -2,10 +2,10 @@
 //! anything. What stands in the way (damage, gaps, forks) is handed over as it is
 //! met; whether to stop there is for the caller.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::Path;
 
-use super::damage::Damage;
+use super::damage::{Damage, DamageKind};
 use super::detect::detect;
 use super::directory::{Directory, SegmentNames};
 use super::error::{Error, Result};
@@ -15,9 +15,6 @@ use super::segment::{Segment, is_absent};
 use super::units::{Offset, Position};
 use super::walk::{Committed, Flow, Visitor};
 use super::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
-
-/// Slots that are walked along at once when reading backwards.
-const REVERSE_BLOCK: u64 = 4096;
 
 /// Earlier segments in which the older side of a fork is looked for: a bound, so that
 /// one lookup does not look at every file of a large log.
@@ -237,16 +234,22 @@ impl LogReader {
         let codec = self.codec()?;
         let lowest = self.lowest_offset();
         let mut ends = (lowest, lowest);
-        for names in self.directory.segments.iter().rev() {
+        let mut last = None;
+        for (number, names) in self.directory.segments.iter().enumerate().rev() {
+            // Before the last segment that is whole, only a fork's older side matters.
+            if last.is_some_and(|last| number + FORK_SEGMENTS < last) {
+                break;
+            }
+            if last.is_some() && !self.reaches(names, ends.1)? {
+                continue;
+            }
             match Segment::open(&self.directory, names) {
                 Ok(segment) => {
                     let entries = segment.count_entries()?;
                     let whole = segment.sound_entries(codec, entries)?;
-                    ends = (
-                        names.base.saturating_add(whole),
-                        names.base.saturating_add(entries),
-                    );
-                    break;
+                    ends.0 = ends.0.max(names.base.saturating_add(whole));
+                    ends.1 = ends.1.max(names.base.saturating_add(entries));
+                    last = last.or(Some(number));
                 }
                 Err(error) if is_absent(&error) => {}
                 Err(error) => return Err(error),
@@ -272,7 +275,23 @@ impl LogReader {
             return Ok(ControlFlow::Continue(()));
         };
         // In a fork the older segment's record is the one that was there first.
-        let at = self.earliest_reaching(at, offset)?;
+        let newest = at;
+        let at = self.earliest_reaching(newest, offset)?;
+        for newer in (at + 1..=newest).rev() {
+            if let Some(names) = self.directory.segments.get(newer)
+                && self.reaches(names, offset)?
+            {
+                let fork = Item::Obstacle {
+                    obstacle: Obstacle::Overlap { newer: names.base },
+                    first: offset,
+                    last: Some(offset),
+                };
+                if each(fork)?.is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+                break;
+            }
+        }
         if let Some(names) = self.directory.segments.get(at) {
             let segment = match Segment::open(&self.directory, names) {
                 Ok(segment) => segment,
@@ -361,8 +380,9 @@ impl LogReader {
             };
             let entries = segment.count_entries()?;
             let segment_end = names.base.saturating_add(entries).min(end);
-            let forked = next_base.filter(|next| *next < segment_end);
-            let sole_end = forked.unwrap_or(segment_end);
+            let later = segments.get(number + 1..).unwrap_or_default();
+            let forked = self.claimed_twice(later, wanted, segment_end)?;
+            let sole_end = forked.as_ref().map_or(segment_end, |(_, it)| it.start);
             let walk = |from: Offset, to: Offset, each: &mut _| {
                 if from >= to {
                     return Ok(ControlFlow::Continue(()));
@@ -373,14 +393,14 @@ impl LogReader {
             if walk(wanted, sole_end, &mut each)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
-            if let Some(newer) = forked.filter(|newer| wanted.max(*newer) < segment_end) {
+            if let Some((newer, doubled)) = forked {
                 let fork = Item::Obstacle {
                     obstacle: Obstacle::Overlap { newer },
-                    first: wanted.max(newer),
-                    last: Some(Offset(segment_end.0 - 1)),
+                    first: doubled.start,
+                    last: Some(Offset(doubled.end.0 - 1)),
                 };
-                let older = wanted.max(newer);
-                if each(fork)?.is_break() || walk(older, segment_end, &mut each)?.is_break() {
+                if each(fork)?.is_break() || walk(doubled.start, segment_end, &mut each)?.is_break()
+                {
                     return Ok(ControlFlow::Break(()));
                 }
             }
@@ -389,61 +409,30 @@ impl LogReader {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// The same, backwards. Obstacles come where they are met from behind.
-    ///
-    /// # Errors
-    ///
-    /// The callback's, and reading's.
-    pub fn read_reverse<E: From<Error>>(
-        &mut self,
-        from: Offset,
+    /// Which of the offsets from `wanted` up to `end`, an older segment's, later ones
+    /// claim too, and the base of the first that does.
+    fn claimed_twice(
+        &self,
+        later: &[SegmentNames],
+        wanted: Offset,
         end: Offset,
-        mut each: impl FnMut(Item<'_>) -> std::result::Result<Flow, E>,
-    ) -> std::result::Result<Flow, E> {
-        let mut high = end;
-        while high > from {
-            let low = self.block_before(high).max(from);
-            let mut positions = Vec::new();
-            // Forwards first, to judge each slot as every other reader does.
-            let _ = self.read::<E>(low, high, |item| {
-                positions.push(match item {
-                    Item::Record(record) => Backwards::Record(record.offset),
-                    Item::Obstacle {
-                        obstacle,
-                        first,
-                        last,
-                    } => Backwards::Obstacle(obstacle, first, last),
-                });
-                Ok(ControlFlow::Continue(()))
-            })?;
-            for item in positions.into_iter().rev() {
-                let flow = match item {
-                    Backwards::Record(offset) => self.lookup(offset, &mut each)?,
-                    Backwards::Obstacle(obstacle, first, last) => each(Item::Obstacle {
-                        obstacle,
-                        first,
-                        last,
-                    })?,
-                };
-                if flow.is_break() {
-                    return Ok(flow);
-                }
+    ) -> Result<Option<(Offset, Range<Offset>)>> {
+        let mut twice: Option<(Offset, Range<Offset>)> = None;
+        for names in later.iter().take_while(|names| names.base < end) {
+            let segment = match Segment::open(&self.directory, names) {
+                Ok(segment) => segment,
+                Err(error) if is_absent(&error) => continue,
+                Err(error) => return Err(error),
+            };
+            let start = names.base.max(wanted);
+            let claimed = names.base.saturating_add(segment.count_entries()?).min(end);
+            if claimed <= start {
+                continue;
             }
-            high = low;
+            let (_, doubled) = twice.get_or_insert((names.base, start..claimed));
+            doubled.end = doubled.end.max(claimed);
         }
-        Ok(ControlFlow::Continue(()))
-    }
-
-    /// Where a block begins that ends before `high` and lies in one segment, or in
-    /// the gap behind one.
-    fn block_before(&self, high: Offset) -> Offset {
-        let last = Offset(high.0.saturating_sub(1));
-        let base = self
-            .directory
-            .segment_of(last)
-            .and_then(|at| self.directory.segments.get(at))
-            .map_or(Offset(0), |names| names.base);
-        Offset(high.0.saturating_sub(REVERSE_BLOCK)).max(base)
+        Ok(twice)
     }
 
     /// The first segment, at or before `at`, that claims `offset` too.
@@ -456,12 +445,6 @@ impl LogReader {
         }
         Ok(at)
     }
-}
-
-/// An item that is kept until its turn comes from behind.
-enum Backwards {
-    Record(Offset),
-    Obstacle(Obstacle, Offset, Option<Offset>),
 }
 
 fn unpaired<'a>(
@@ -529,6 +512,34 @@ impl<F, E> Adapter<'_, F, E>
 where
     F: FnMut(Item<'_>) -> std::result::Result<Flow, E>,
 {
+    /// A record whose payload is not in memory.
+    #[cold]
+    fn large_record(&mut self, record: &Committed<'_>) -> Flow {
+        let start = record.position.0 + LENGTH_BYTES;
+        let file = |range: Range<u64>| {
+            Content::File(
+                self.segment.store.clone(),
+                start + range.start,
+                range.end - range.start,
+            )
+        };
+        let layout = record.layout.clone().unwrap_or(Layout {
+            value: 0..record.payload_bytes,
+            ..Layout::default()
+        });
+        let view = RecordView {
+            offset: self.segment.base.saturating_add(record.slot),
+            segment: self.segment.base,
+            position: record.position,
+            value: file(layout.value),
+            payload: file(0..record.payload_bytes),
+            term: layout.term,
+            record_type: layout.record_type,
+        };
+        self.hand(Item::Record(&view))
+    }
+
+    #[inline]
     fn hand(&mut self, item: Item<'_>) -> Flow {
         match (self.each)(item) {
             Ok(flow) => flow,
@@ -551,41 +562,24 @@ where
         if record.slot < self.first_slot {
             return Ok(ControlFlow::Continue(()));
         }
-        let start = record.position.0 + LENGTH_BYTES;
-        let file = |range: std::ops::Range<u64>| {
-            Content::File(
-                self.segment.store.clone(),
-                start + range.start,
-                range.end - range.start,
-            )
+        let (Some(payload), layout) = (record.payload, &record.layout) else {
+            return Ok(self.large_record(record));
         };
-        let payload = match record.payload {
-            Some(payload) => Content::Memory(payload),
-            None => file(0..record.payload_bytes),
-        };
-        let Layout {
-            value,
-            term,
-            record_type,
-            ..
-        } = record.layout.clone().unwrap_or(Layout {
-            value: 0..record.payload_bytes,
-            ..Layout::default()
-        });
-        let value = match record.payload {
-            Some(payload) => {
-                let range = usize::try_from(value.start).unwrap_or(usize::MAX)
-                    ..usize::try_from(value.end).unwrap_or(usize::MAX);
-                Content::Memory(payload.get(range).unwrap_or_default())
+        let (value, term, record_type) = match layout {
+            None => (payload, 0, 0),
+            Some(layout) => {
+                let range = usize::try_from(layout.value.start).unwrap_or(usize::MAX)
+                    ..usize::try_from(layout.value.end).unwrap_or(usize::MAX);
+                let value = payload.get(range).unwrap_or_default();
+                (value, layout.term, layout.record_type)
             }
-            None => file(value),
         };
         let view = RecordView {
             offset: self.segment.base.saturating_add(record.slot),
             segment: self.segment.base,
             position: record.position,
-            value,
-            payload,
+            value: Content::Memory(value),
+            payload: Content::Memory(payload),
             term,
             record_type,
         };
@@ -597,12 +591,18 @@ where
     }
 
     fn damage(&mut self, damage: Damage) -> Result<Flow> {
-        if damage.last_slot < self.first_slot || damage.first_slot >= self.end_slot {
-            return Ok(ControlFlow::Continue(()));
-        }
         let base = self.segment.base;
-        let first = base.saturating_add(damage.first_slot.max(self.first_slot));
-        let last = base.saturating_add(damage.last_slot.min(self.end_slot - 1));
+        let (mut first, mut last) = (damage.first_slot, damage.last_slot);
+        // Entries off their boundaries claim slots that may stand before their place.
+        if damage.kind != DamageKind::Misaligned {
+            if last < self.first_slot || first >= self.end_slot {
+                return Ok(ControlFlow::Continue(()));
+            }
+            first = first.max(self.first_slot);
+            last = last.min(self.end_slot - 1);
+        }
+        let first = base.saturating_add(first);
+        let last = base.saturating_add(last);
         Ok(self.hand(Item::Obstacle {
             obstacle: Obstacle::Damage {
                 segment: base,

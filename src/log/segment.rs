@@ -4,12 +4,15 @@
 
 use super::directory::{Directory, SegmentNames};
 use super::error::{Error, Result};
-use super::format::{ENTRY_BYTES, FileKind, LENGTH_BYTES, frame_end};
+use super::format::{ENTRY_BYTES, Entry, FileKind, LENGTH_BYTES, frame_end};
 use super::index::Index;
 use super::record::Codec;
 use super::units::{Offset, Position};
 use super::walk::Walk;
 use super::window::{LOOKUP_BYTES, ReadFile, Window};
+
+/// Entries that are looked at together where the last whole one is searched.
+const ENTRIES_FROM_BEHIND: u64 = 256;
 
 /// A segment's two files, open for reading.
 #[derive(Debug, Clone)]
@@ -102,28 +105,30 @@ impl Segment {
         let mut index = self.entries(LOOKUP_BYTES);
         let limit = self.store.file_bytes;
         let mut store = Window::new(self.store.clone(), LOOKUP_BYTES);
-        let mut ends_within = |slot: u64| -> Result<bool> {
-            let position = index.entry(slot)?.position;
-            if position.0.saturating_add(LENGTH_BYTES) > limit {
+        let mut ends_within = |slot: u64, entry: Entry| -> Result<bool> {
+            let position = entry.position;
+            if u64::from(entry.relative.0) != slot
+                || position.0.saturating_add(LENGTH_BYTES) > limit
+            {
                 return Ok(false);
             }
             let payload_bytes = store.length_at(position.0)?;
             Ok(frame_end(position, payload_bytes, limit).is_some())
         };
-        if entries == 0 || ends_within(entries - 1)? {
-            return Ok(entries);
-        }
-        // Entries below `low` are whole, `high` is not.
-        let (mut low, mut high) = (0, entries - 1);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if ends_within(middle)? {
-                low = middle + 1;
-            } else {
-                high = middle;
+        // From behind, not by bisection: a damaged entry in the middle decides nothing.
+        let mut end = entries;
+        while end > 0 {
+            let start = end.saturating_sub(ENTRIES_FROM_BEHIND);
+            let count = usize::try_from(end - start).unwrap_or_default();
+            let block = index.entries(start, count)?;
+            for (slot, entry) in (start..end).rev().zip(block.iter().rev()) {
+                if ends_within(slot, Entry::decode(entry))? {
+                    return Ok(slot + 1);
+                }
             }
+            end = start;
         }
-        Ok(low)
+        Ok(0)
     }
 
     /// The same, with a look at the last of these records, where the codec allows one.

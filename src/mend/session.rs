@@ -11,7 +11,7 @@ use crate::log::disk::Disk;
 use crate::log::error::{Error, Result};
 use crate::log::lease::{Grant, Pending, WriteLease};
 use crate::log::lock::{DirectoryLock, Wait};
-use crate::log::open;
+use crate::log::open::{self, ShownLimits};
 use crate::log::units::Offset;
 use crate::log::writer::{Committed, NewRecord, Writer};
 
@@ -42,6 +42,7 @@ pub struct OpenOptions {
 pub struct Session {
     writer: Writer,
     recovered: Option<Recovered>,
+    shown: ShownLimits,
     leases: Vec<WriteLease>,
     /// Records committed when the leases were last asked after.
     checked_records: u64,
@@ -71,10 +72,11 @@ impl Session {
         };
         let directory = Directory::list(path)?;
         let mut config = options.config;
+        let shown = open::shown_limits(&directory)?;
         if !directory.segments.is_empty() {
             others().wait_for_writers(&directory)?;
             // Recovery cuts the padding that shows the service's limit.
-            let limits = open::limits(&directory, &config)?;
+            let limits = open::limits(shown, &config);
             config.max_store_bytes = Some(limits.max_store_bytes);
             config.max_index_bytes = Some(limits.max_index_bytes);
         }
@@ -100,6 +102,7 @@ impl Session {
         let mut session = Self {
             writer,
             recovered,
+            shown,
             leases: Vec::new(),
             checked_records: 0,
             lock,
@@ -126,6 +129,13 @@ impl Session {
     #[must_use]
     pub fn recovered(&self) -> Option<&Recovered> {
         self.recovered.as_ref()
+    }
+
+    /// The limits that the log showed when it was opened. (To look again would mean to
+    /// wait for our own lease.)
+    #[must_use]
+    pub fn shown_limits(&self) -> ShownLimits {
+        self.shown
     }
 
     /// The writer, for what it knows of the log.

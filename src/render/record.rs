@@ -1,1 +1,221 @@
-//! placeholder
+//! A record on its way out, in each of the formats of `read`: which of its bytes are
+//! printed and what stands around them. Values that are too large for memory pass in
+//! pieces. How text, hex digits and JSON are spelled is for the files beside this.
+
+use std::io::{self, Write};
+
+use proglog::log;
+use proglog::log::format::{LENGTH_BYTES, encode_length};
+use proglog::log::reader::{Content, RecordView};
+
+use super::template::Template;
+use super::{hex, json, text};
+
+/// Why a record could not be printed.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// Its bytes could not be had.
+    #[error(transparent)]
+    Log(#[from] log::error::Error),
+    /// They could not be put anywhere.
+    #[error("cannot write to stdout")]
+    Output(#[from] io::Error),
+}
+
+/// What stands around a record's bytes.
+#[derive(Debug, Clone)]
+pub enum Shape {
+    /// A newline behind each.
+    Lines,
+    /// A zero byte behind each.
+    Null,
+    /// Nothing.
+    Raw,
+    /// The length before each: 8 bytes, big-endian. Lossless.
+    Frames,
+    /// A header and a dump.
+    Hex,
+    /// One object a line.
+    Json,
+    /// What the user says.
+    Template(Template),
+}
+
+/// How records are printed.
+#[derive(Debug, Clone)]
+pub struct Printer {
+    /// What stands around each record.
+    pub shape: Shape,
+    /// Whether the frame's payload is printed instead of the value.
+    pub no_decode: bool,
+    /// Whether a terminal gets it, which no record must drive.
+    pub terminal: bool,
+}
+
+impl Printer {
+    /// Prints one record.
+    ///
+    /// # Errors
+    ///
+    /// Reading's of a large value, and the output's.
+    #[inline]
+    pub fn print(&self, record: &RecordView<'_>, out: &mut impl Write) -> Result<(), WriteError> {
+        let content = if self.no_decode {
+            &record.payload
+        } else {
+            &record.value
+        };
+        // The usual case first, for it is the one that must be fast.
+        if let (Shape::Lines, Content::Memory(bytes), false) = (&self.shape, content, self.terminal)
+        {
+            out.write_all(bytes)?;
+            return Ok(out.write_all(b"\n")?);
+        }
+        self.print_other(record, content, out)
+    }
+
+    fn print_other(
+        &self,
+        record: &RecordView<'_>,
+        content: &Content<'_>,
+        out: &mut impl Write,
+    ) -> Result<(), WriteError> {
+        match &self.shape {
+            Shape::Lines => {
+                self.text(content, out)?;
+                out.write_all(b"\n")?;
+            }
+            Shape::Null => {
+                self.text(content, out)?;
+                out.write_all(b"\0")?;
+            }
+            Shape::Raw => copy(content, out)?,
+            Shape::Frames => {
+                out.write_all(&encode_length(content.len()))?;
+                copy(content, out)?;
+            }
+            Shape::Hex => hex::record(record, content, out)?,
+            Shape::Json => json::record(record, content, self.terminal, out)?,
+            Shape::Template(template) => template.print(record, content, self.terminal, out)?,
+        }
+        Ok(())
+    }
+
+    fn text(&self, content: &Content<'_>, out: &mut impl Write) -> Result<(), WriteError> {
+        if self.terminal {
+            return text::show(content, out);
+        }
+        copy(content, out)
+    }
+}
+
+/// All bytes, as they are.
+pub fn copy(content: &Content<'_>, out: &mut impl Write) -> Result<(), WriteError> {
+    content.pieces(|piece| Ok(out.write_all(piece)?))
+}
+
+/// A number in decimal; `write!` takes ten times as long.
+#[inline]
+pub fn number(number: u64, out: &mut impl Write) -> io::Result<()> {
+    out.write_all(itoa::Buffer::new().format(number).as_bytes())
+}
+
+/// The bytes that a record's frame takes, with the length field.
+pub fn frame_bytes(record: &RecordView<'_>) -> u64 {
+    record.payload.len().saturating_add(LENGTH_BYTES)
+}
+
+#[cfg(test)]
+pub mod tests {
+    use proglog::log::units::{Offset, Position};
+    use proglog::log::window::ReadFile;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A record of the documentation.
+    pub fn sample(value: &[u8]) -> RecordView<'_> {
+        RecordView {
+            offset: Offset(7),
+            segment: Offset(0),
+            position: Position(412),
+            value: Content::Memory(value),
+            payload: Content::Memory(value),
+            term: 0,
+            record_type: 0,
+        }
+    }
+
+    /// These bytes as a content that is not in memory, between bytes that are not its.
+    pub fn in_file(bytes: &[u8]) -> Content<'static> {
+        use std::io::{Seek, SeekFrom};
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"xyz").unwrap();
+        file.write_all(bytes).unwrap();
+        file.write_all(b"behind").unwrap();
+        file.seek(SeekFrom::Start(0)).unwrap();
+        let file = ReadFile::of(file, "test".as_ref()).unwrap();
+        Content::File(file, 3, bytes.len() as u64)
+    }
+
+    pub fn printed(shape: Shape, terminal: bool, record: &RecordView<'_>) -> Vec<u8> {
+        let printer = Printer {
+            shape,
+            no_decode: false,
+            terminal,
+        };
+        let mut out = Vec::new();
+        printer.print(record, &mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn each_shape_byte_for_byte() {
+        let record = sample(b"hello");
+        assert_eq!(printed(Shape::Lines, false, &record), b"hello\n");
+        assert_eq!(printed(Shape::Null, false, &record), b"hello\0");
+        assert_eq!(printed(Shape::Raw, false, &record), b"hello");
+        assert_eq!(
+            printed(Shape::Frames, false, &record),
+            b"\0\0\0\0\0\0\0\x05hello"
+        );
+    }
+
+    #[test]
+    fn the_payload_instead_of_the_value() {
+        let mut record = sample(b"a");
+        record.payload = Content::Memory(b"\x0a\x01a");
+        let printer = Printer {
+            shape: Shape::Lines,
+            no_decode: true,
+            terminal: false,
+        };
+        let mut out = Vec::new();
+        printer.print(&record, &mut out).unwrap();
+        assert_eq!(out, b"\x0a\x01a\n");
+    }
+
+    #[test]
+    fn a_pipe_gets_every_byte_and_a_terminal_none_that_drives_it() {
+        let record = sample(b"\x1b[2J\x00");
+        assert_eq!(printed(Shape::Lines, false, &record), b"\x1b[2J\0\n");
+        assert_eq!(printed(Shape::Lines, true, &record), b"\\x1b[2J\\x00\n");
+    }
+
+    proptest! {
+        #[test]
+        fn large_and_small_values_are_printed_alike(bytes: Vec<u8>, terminal: bool) {
+            let small = sample(&bytes);
+            let mut large = small.clone();
+            large.value = in_file(&bytes);
+            let template = "%o %s %S %p %b %x".parse::<Template>().unwrap();
+            for shape in [Shape::Lines, Shape::Null, Shape::Raw, Shape::Frames, Shape::Hex,
+                          Shape::Json, Shape::Template(template)] {
+                prop_assert_eq!(
+                    printed(shape.clone(), terminal, &small),
+                    printed(shape, terminal, &large)
+                );
+            }
+        }
+    }
+}

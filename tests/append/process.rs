@@ -14,7 +14,7 @@ use crate::{Sandbox, bases, lines, placed, raw, segment, stderr};
 
 /// Whether an append mends what a killed one left. Set this as soon as the session
 /// recovers; until then a log may be refused with status 3 after a kill.
-const APPEND_RECOVERS: bool = false;
+const APPEND_RECOVERS: bool = true;
 
 fn spawn(log: &Path, options: &[&str]) -> Child {
     Command::new(assert_cmd::cargo::cargo_bin("proglog"))

@@ -11,7 +11,7 @@ use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::error::Error;
 use proglog::log::format::ENTRY_BYTES;
 use proglog::log::lock::DirectoryLock;
-use proglog::log::open::shown_limits;
+use proglog::log::open::ShownLimits;
 use proglog::log::reader::LogReader;
 use proglog::log::record::Codec;
 use proglog::log::units::Offset;
@@ -257,7 +257,7 @@ impl<'a> Target<'a> {
             return Err(unexpected(expected, first).into());
         }
         if self.totals.records == 0 {
-            self.announce(is_new, codec, limits)?;
+            self.announce(is_new, codec, limits, session.shown_limits());
         }
         self.totals.next_offset = first;
         // The next time it is this log again, or none.
@@ -276,7 +276,7 @@ impl<'a> Target<'a> {
     }
 
     /// Tells once what kind of log this is, where that matters.
-    fn announce(&mut self, is_new: bool, codec: Codec, limits: Limits) -> Result<(), Error> {
+    fn announce(&mut self, is_new: bool, codec: Codec, limits: Limits, shown: ShownLimits) {
         let log = quote(self.path);
         if is_new {
             self.talk.say(&format!("created {log} ({codec})"));
@@ -287,18 +287,12 @@ impl<'a> Target<'a> {
             ));
         }
         let told = self.options.config.max_index_bytes.is_some();
-        if codec == Codec::Protobuf
-            && !told
-            && shown_limits(&Directory::list(self.path)?)?
-                .max_index_bytes
-                .is_none()
-        {
+        if codec == Codec::Protobuf && !told && shown.max_index_bytes.is_none() {
             self.talk.say(&format!(
                 "note: from now on the service needs MaxIndexBytes of at least {}: with less it destroys entries (--max-index-bytes)",
                 limits.max_index_bytes / ENTRY_BYTES * ENTRY_BYTES
             ));
         }
-        Ok(())
     }
 
     /// Whether the log meets the expectation as it is now. One that has records is

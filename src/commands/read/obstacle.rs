@@ -1,0 +1,261 @@
+//! What stands in a reader's way, in words: the finding's id, the place as `xxd`
+//! takes it, both figures, the offsets that cannot be had, and where the log goes on.
+
+use proglog::inspect::finding::{FindingId, OffsetRange, Place};
+use proglog::log::damage::{Damage, DamageKind};
+use proglog::log::directory::{Directory, SegmentNames};
+use proglog::log::format::{ENTRY_BYTES, FileKind, file_name};
+use proglog::log::reader::Obstacle;
+use proglog::log::units::Offset;
+
+/// Where a read goes on behind something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GoesOn {
+    /// At this offset.
+    At(Offset),
+    /// Nothing follows in the log.
+    Nowhere,
+    /// Nobody looked.
+    Unknown,
+}
+
+/// Something in the way, ready to be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    id: FindingId,
+    /// The file, and the bytes in it, where bytes are to blame.
+    file: Option<String>,
+    bytes: Option<(u64, u64)>,
+    /// What is wrong there.
+    what: String,
+    first: Offset,
+    last: Option<Offset>,
+    /// How many more of the same follow directly.
+    more: u64,
+    /// Whether a live writer still has these records in its buffer.
+    pub buffered: bool,
+}
+
+/// What an obstacle is; `None` where nothing is lost by it.
+pub fn describe(
+    directory: &Directory,
+    obstacle: &Obstacle,
+    first: Offset,
+    last: Option<Offset>,
+) -> Option<Trouble> {
+    let plain = |id, what: String| Trouble {
+        id,
+        file: None,
+        bytes: None,
+        what,
+        first,
+        last,
+        more: 0,
+        buffered: false,
+    };
+    Some(match obstacle {
+        Obstacle::Damage { segment, damage } => Trouble {
+            file: Some(name(directory, *segment, damage.file)),
+            bytes: Some((damage.position, damage.bytes)),
+            ..plain(id(damage.kind), what(directory, *segment, damage))
+        },
+        Obstacle::Gap => plain(
+            FindingId::SegmentGap,
+            "these offsets stand in no segment".to_owned(),
+        ),
+        Obstacle::Overlap { newer } => plain(
+            FindingId::SegmentOverlap,
+            format!(
+                "{} claims offsets that an older segment holds too; the older one's are read",
+                name(directory, *newer, FileKind::Index)
+            ),
+        ),
+        Obstacle::Unpaired { segment, missing } => {
+            let (id, what) = unpaired(directory, *segment, *missing, last)?;
+            Trouble {
+                file: Some(name(directory, *segment, *missing)),
+                ..plain(id, what)
+            }
+        }
+    })
+}
+
+fn id(kind: DamageKind) -> FindingId {
+    match kind {
+        DamageKind::Entry => FindingId::IndexEntryDamaged,
+        DamageKind::Misaligned => FindingId::IndexMisaligned,
+        DamageKind::Dangling => FindingId::IndexDangling,
+        DamageKind::Length => FindingId::FrameLengthDamaged,
+        DamageKind::Undecodable => FindingId::RecordUndecodable,
+        DamageKind::OffsetMismatch => FindingId::RecordOffsetMismatch,
+        DamageKind::Unreadable => FindingId::StoreUnreadable,
+    }
+}
+
+/// What is wrong, with both figures of the comparison.
+fn what(directory: &Directory, segment: Offset, damage: &Damage) -> String {
+    let got = damage.got.unwrap_or_default();
+    let whole = if damage.record_whole {
+        " (the record is whole in the store: proglog repair)"
+    } else {
+        ""
+    };
+    match (damage.kind, damage.expected) {
+        (DamageKind::Entry, Some(expected)) => {
+            let slot = damage.position / ENTRY_BYTES;
+            format!("entry {slot} says {got}, expected {expected}{whole}")
+        }
+        (DamageKind::Entry, None) => {
+            let slot = damage.position / ENTRY_BYTES;
+            format!("entry {slot} says {got}, where no record of its offset begins{whole}")
+        }
+        (DamageKind::Misaligned, _) => {
+            format!("entries go on {got} bytes behind a 12-byte boundary")
+        }
+        (DamageKind::Dangling, expected) => format!(
+            "entries name frames that are not in {}: one needs {} bytes, the store has {got}",
+            name(directory, segment, FileKind::Store),
+            expected.unwrap_or_default(),
+        ),
+        (DamageKind::Length, Some(expected)) => match damage.got {
+            Some(got) => format!("a length of {got}, expected {expected}"),
+            None => format!("no whole length, expected {expected}"),
+        },
+        (DamageKind::Length, None) => format!("a length of {got}, which no record fits"),
+        (DamageKind::Undecodable, _) => "a payload that is no record".to_owned(),
+        (DamageKind::OffsetMismatch, expected) => format!(
+            "a record with the offset {got}, expected {}",
+            expected.unwrap_or_default()
+        ),
+        (DamageKind::Unreadable, _) => "the disk gives an error".to_owned(),
+    }
+}
+
+/// What is missing of a segment, if anything of it is lost: the other half of one
+/// that is being made, or never got a record, is empty.
+fn unpaired(
+    directory: &Directory,
+    segment: Offset,
+    missing: FileKind,
+    last: Option<Offset>,
+) -> Option<(FindingId, String)> {
+    let names = segment_names(directory, segment)?;
+    let other = match missing {
+        FileKind::Store => FileKind::Index,
+        FileKind::Index => FileKind::Store,
+    };
+    let path = directory.file(names, missing);
+    let is_there = std::fs::symlink_metadata(&path);
+    if is_there.is_ok_and(|metadata| !metadata.is_symlink()) && !path.is_file() {
+        return Some((FindingId::NotAFile, "is no regular file".to_owned()));
+    }
+    let other_bytes = std::fs::metadata(directory.file(names, other)).map_or(0, |it| it.len());
+    if last.is_none() && (path.is_file() || other_bytes == 0) {
+        return None;
+    }
+    let id = match missing {
+        FileKind::Store => FindingId::StoreMissing,
+        FileKind::Index => FindingId::IndexMissing,
+    };
+    Some((
+        id,
+        format!("is missing; the {other} has {other_bytes} bytes"),
+    ))
+}
+
+fn segment_names(directory: &Directory, segment: Offset) -> Option<&SegmentNames> {
+    let at = directory.segment_of(segment)?;
+    directory.segments.get(at)
+}
+
+/// The name that a segment's file has in this directory.
+fn name(directory: &Directory, segment: Offset, kind: FileKind) -> String {
+    segment_names(directory, segment)
+        .and_then(|names| names.name(kind))
+        .map_or_else(
+            || file_name(segment, kind),
+            |name| name.to_string_lossy().into_owned(),
+        )
+}
+
+impl Trouble {
+    /// Whether entries without their frames are what stands in the way.
+    pub fn is_dangling(&self) -> bool {
+        self.id == FindingId::IndexDangling
+    }
+
+    /// Whether an offset is one of those concerned.
+    pub fn claims(&self, offset: Offset) -> bool {
+        self.first <= offset && self.last.is_none_or(|last| offset <= last)
+    }
+
+    /// Takes in what directly follows, or comes directly before, and is the same.
+    pub fn absorb(&mut self, next: &Self) -> bool {
+        let alike = self.bytes.is_some() || self.what == next.what;
+        let same = self.id == next.id && self.file == next.file && alike;
+        let (Some(last), Some(next_last)) = (self.last, next.last) else {
+            return false;
+        };
+        let follows = last.checked_add(1) == Some(next.first);
+        let precedes = next_last.checked_add(1) == Some(self.first);
+        if !same || !(follows || precedes) {
+            return false;
+        }
+        self.first = self.first.min(next.first);
+        self.last = Some(last.max(next_last));
+        // One that is read in two blocks is still one place.
+        self.more += next.more + u64::from(self.bytes != next.bytes);
+        true
+    }
+
+    /// The finding on one line.
+    pub fn line(&self, goes_on: GoesOn) -> String {
+        let place = match (&self.file, self.bytes) {
+            (Some(file), Some((position, bytes))) => {
+                let file = file.clone();
+                format!(
+                    "{}: ",
+                    Place {
+                        file,
+                        position,
+                        bytes
+                    }
+                )
+            }
+            (Some(file), None) => format!("{file} "),
+            (None, _) => String::new(),
+        };
+        let more = match self.more {
+            0 => String::new(),
+            more => format!(", and {more} more places"),
+        };
+        let offsets = self.offsets();
+        let (severity, fate) = if self.buffered {
+            ("note", "a writer has the log open and holds")
+        } else if self.id == FindingId::SegmentOverlap {
+            ("error", "in doubt:")
+        } else {
+            ("error", "cannot be read:")
+        };
+        let goes_on = match goes_on {
+            GoesOn::At(offset) => format!("; goes on at offset {offset}"),
+            GoesOn::Nowhere => "; nothing follows".to_owned(),
+            GoesOn::Unknown => String::new(),
+        };
+        format!(
+            "{severity}: {}: {place}{}{more}; {fate} {offsets}{goes_on}",
+            self.id, self.what
+        )
+    }
+
+    fn offsets(&self) -> String {
+        match self.last {
+            None => format!("offset {} and all behind it", self.first),
+            Some(last) if last <= self.first => format!("offset {}", self.first),
+            Some(last) => {
+                let first = self.first;
+                format!("offsets {}", OffsetRange { first, last })
+            }
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Reading a log backwards: a block of offsets is read forwards, so that each slot is
+//! judged as every other reader does, kept within bounds, and handed over from behind.
+
+use std::collections::VecDeque;
+use std::ops::{ControlFlow, Range};
+
+use super::error::Error;
+use super::reader::{Content, Item, LogReader, Obstacle, RecordView};
+use super::units::{Offset, Position};
+use super::walk::Flow;
+
+/// Items that are kept at once.
+const KEPT_ITEMS: usize = 4096;
+
+/// Payloads that are kept at once. Units: bytes.
+const KEPT_BYTES: usize = 16 * 1024 * 1024;
+
+impl LogReader {
+    /// As [`LogReader::read`], backwards. Obstacles come where they are met from
+    /// behind.
+    ///
+    /// # Errors
+    ///
+    /// The callback's, and reading's.
+    pub fn read_reverse<E: From<Error>>(
+        &mut self,
+        from: Offset,
+        end: Offset,
+        mut each: impl FnMut(Item<'_>) -> Result<Flow, E>,
+    ) -> Result<Flow, E> {
+        let mut high = end;
+        let mut reach = KEPT_ITEMS as u64;
+        while high > from {
+            let low = Offset(high.0.saturating_sub(reach)).max(from);
+            let mut kept = Kept::default();
+            let _ = self.read::<E>(low, high, |item| {
+                kept.take(item);
+                Ok(ControlFlow::Continue(()))
+            })?;
+            kept.close_fork();
+            for item in kept.items.iter().rev() {
+                let flow = item.with_item(&mut each)?;
+                if flow.is_break() {
+                    return Ok(flow);
+                }
+            }
+            // Larger steps across a gap, smaller ones where records are large.
+            reach = match kept.items.len() as u64 {
+                count if kept.overfull => count,
+                _ if kept.records == 0 => reach.saturating_mul(2),
+                _ => KEPT_ITEMS as u64,
+            };
+            high = kept.begin(low);
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// An item that is kept until its turn comes from behind.
+enum KeptItem {
+    Record(KeptRecord),
+    Obstacle(Obstacle, Offset, Option<Offset>),
+}
+
+struct KeptRecord {
+    /// The record but for bytes that were in memory.
+    view: RecordView<'static>,
+    payload: Vec<u8>,
+    /// Where the value stands in the payload.
+    value: Range<usize>,
+}
+
+impl KeptItem {
+    fn first(&self) -> Offset {
+        match self {
+            Self::Record(record) => record.view.offset,
+            Self::Obstacle(_, first, _) => *first,
+        }
+    }
+
+    /// Bytes of memory that it takes, about.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Record(record) => record.payload.len(),
+            Self::Obstacle(..) => 0,
+        }
+    }
+
+    fn with_item<R>(&self, each: impl FnOnce(Item<'_>) -> R) -> R {
+        match self {
+            Self::Record(record) => {
+                let mut view: RecordView<'_> = record.view.clone();
+                if let Content::Memory(_) = view.payload {
+                    let value = record.payload.get(record.value.clone());
+                    view.payload = Content::Memory(&record.payload);
+                    view.value = Content::Memory(value.unwrap_or_default());
+                }
+                each(Item::Record(&view))
+            }
+            Self::Obstacle(obstacle, first, last) => each(Item::Obstacle {
+                obstacle: obstacle.clone(),
+                first: *first,
+                last: *last,
+            }),
+        }
+    }
+}
+
+impl KeptRecord {
+    fn of(record: &RecordView<'_>) -> Self {
+        let (payload, value) = match (&record.payload, &record.value) {
+            (Content::Memory(payload), Content::Memory(value)) => {
+                // The value is a part of the payload, but for an empty one.
+                let start = value.as_ptr().addr().wrapping_sub(payload.as_ptr().addr());
+                let start = start.min(payload.len() - value.len());
+                (payload.to_vec(), start..start + value.len())
+            }
+            _ => (Vec::new(), 0..0),
+        };
+        Self {
+            view: RecordView {
+                offset: record.offset,
+                segment: record.segment,
+                position: Position(record.position.0),
+                value: in_file(&record.value),
+                payload: in_file(&record.payload),
+                term: record.term,
+                record_type: record.record_type,
+            },
+            payload,
+            value,
+        }
+    }
+}
+
+/// The content, or nothing in place of bytes in memory.
+fn in_file(content: &Content<'_>) -> Content<'static> {
+    match content {
+        Content::Memory(_) => Content::Memory(&[]),
+        Content::File(file, start, bytes) => Content::File(file.clone(), *start, *bytes),
+    }
+}
+
+/// The last items of a block, in order.
+#[derive(Default)]
+struct Kept {
+    items: VecDeque<KeptItem>,
+    bytes: usize,
+    records: u64,
+    /// Whether items at the front had to go.
+    overfull: bool,
+    /// A fork whose doubled offsets are still coming: from behind it is met first.
+    fork: Option<(Obstacle, Offset, Option<Offset>)>,
+}
+
+impl Kept {
+    fn take(&mut self, item: Item<'_>) {
+        let first = match &item {
+            Item::Record(record) => record.offset,
+            Item::Obstacle { first, .. } => *first,
+        };
+        let fork_ends =
+            |(_, _, last): &(_, _, Option<Offset>)| last.is_some_and(|last| last < first);
+        if self.fork.as_ref().is_some_and(fork_ends) {
+            self.close_fork();
+        }
+        match item {
+            Item::Record(record) => {
+                self.records += 1;
+                self.push(KeptItem::Record(KeptRecord::of(record)));
+            }
+            Item::Obstacle {
+                obstacle: obstacle @ Obstacle::Overlap { .. },
+                first,
+                last,
+            } => {
+                self.close_fork();
+                self.fork = Some((obstacle, first, last));
+            }
+            Item::Obstacle {
+                obstacle,
+                first,
+                last,
+            } => self.push(KeptItem::Obstacle(obstacle, first, last)),
+        }
+    }
+
+    fn close_fork(&mut self) {
+        if let Some((obstacle, first, last)) = self.fork.take() {
+            self.push(KeptItem::Obstacle(obstacle, first, last));
+        }
+    }
+
+    fn push(&mut self, item: KeptItem) {
+        self.bytes += item.bytes();
+        self.items.push_back(item);
+        while self.items.len() > KEPT_ITEMS || (self.bytes > KEPT_BYTES && self.items.len() > 2) {
+            if let Some(gone) = self.items.pop_front() {
+                self.bytes -= gone.bytes();
+                self.overfull = true;
+            }
+        }
+    }
+
+    /// Where the block begins of which everything was kept.
+    fn begin(&self, low: Offset) -> Offset {
+        if !self.overfull {
+            return low;
+        }
+        self.items.front().map_or(low, KeptItem::first).max(low)
+    }
+}
