@@ -65,12 +65,26 @@ impl Session {
     ) -> Result<Self> {
         options.config.check()?;
         let lock = DirectoryLock::take(path, options.wait, interrupted)?;
+        Self::open_locked(lock, options, disk, interrupted)
+    }
+
+    /// The same under a lock that is held already.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::open`].
+    pub fn open_locked(
+        lock: DirectoryLock,
+        options: &OpenOptions,
+        disk: &Arc<dyn Disk>,
+        interrupted: &dyn Fn() -> bool,
+    ) -> Result<Self> {
         let others = || Others {
             wait: options.wait_for_others,
             assume_unused: options.assume_unused,
             interrupted,
         };
-        let directory = Directory::list(path)?;
+        let directory = Directory::list(lock.path())?;
         let mut config = options.config;
         let shown = open::shown_limits(&directory)?;
         if !directory.segments.is_empty() {
@@ -109,6 +123,13 @@ impl Session {
         };
         session.take_leases();
         Ok(session)
+    }
+
+    /// Lets everything go but the lock: files and leases. What is not committed stays
+    /// uncommitted.
+    #[must_use]
+    pub fn into_lock(self) -> DirectoryLock {
+        self.lock
     }
 
     /// Leases on the active pair, where nobody else has it open.

@@ -84,6 +84,8 @@ pub struct Target<'a> {
     signals: &'a Signals,
     disk: Arc<dyn Disk>,
     open: Option<Open>,
+    /// The lock, where it is kept while input pauses.
+    lock: Option<DirectoryLock>,
     totals: Totals,
     last_segment: Option<Offset>,
     talk: Talk,
@@ -120,6 +122,7 @@ impl<'a> Target<'a> {
             signals,
             disk: Arc::new(RealDisk),
             open: None,
+            lock: None,
             totals: Totals::default(),
             last_segment: None,
             talk,
@@ -146,9 +149,7 @@ impl<'a> Target<'a> {
 
     /// Whether a pause in the input would change something.
     pub fn waits_for_pause(&self) -> bool {
-        self.open
-            .as_ref()
-            .is_some_and(|open| self.expected.is_none() || open.session.writer().has_uncommitted())
+        self.open.is_some()
     }
 
     /// Appends a record, and takes the log first if need be.
@@ -176,8 +177,12 @@ impl<'a> Target<'a> {
         };
         self.count_committed();
         result?;
-        if self.expected.is_none() {
-            self.open = None;
+        if let Some(open) = self.open.take()
+            && self.expected.is_some()
+        {
+            // The lock alone keeps other proglogs out until the end, and nobody else.
+            self.lock = Some(open.session.into_lock());
+            self.expected = self.totals.next_offset;
         }
         self.talk.flush();
         Ok(())
@@ -186,7 +191,9 @@ impl<'a> Target<'a> {
     /// Commits what was appended, and ends.
     pub fn finish(&mut self) -> Result<(), Trouble> {
         self.expected = None;
-        self.pause()
+        let finished = self.pause();
+        self.lock = None;
+        finished
     }
 
     /// An expectation holds or not, also where no record came.
@@ -239,8 +246,11 @@ impl<'a> Target<'a> {
             create_directories(&*self.disk, self.path, DIRECTORY_MODE)?;
         }
         let interrupted = || self.signals.raised().is_some();
-        let session = Session::open(self.path, &self.options, &self.disk, &interrupted)
-            .map_err(|error| name_holder(error, self.path))?;
+        let session = match self.lock.take() {
+            Some(lock) => Session::open_locked(lock, &self.options, &self.disk, &interrupted),
+            None => Session::open(self.path, &self.options, &self.disk, &interrupted),
+        };
+        let session = session.map_err(|error| name_holder(error, self.path))?;
         let first = session.writer().next_offset();
         let limits = session.writer().limits();
         let codec = session.writer().codec();
