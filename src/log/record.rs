@@ -104,7 +104,7 @@ impl Record {
     ///
     /// let record = Record { value: b"a".to_vec(), ..Record::default() };
     /// assert_eq!(record.encode(), [0x0a, 1, b'a']);
-    /// assert_eq!(Record::default().encode(), []);
+    /// assert!(Record::default().encode().is_empty());
     /// ```
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {

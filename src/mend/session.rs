@@ -38,6 +38,23 @@ pub struct OpenOptions {
     pub assume_unused: bool,
 }
 
+impl Default for OpenOptions {
+    /// The log's own limits and codec; nobody is waited for; recovery, with what it
+    /// cuts saved beside the log.
+    fn default() -> Self {
+        let no_wait = Wait::AtMost(std::time::Duration::ZERO);
+        Self {
+            config: Config::default(),
+            wait: no_wait,
+            wait_for_others: no_wait,
+            no_recover: false,
+            save_to: None,
+            no_save: false,
+            assume_unused: false,
+        }
+    }
+}
+
 /// A log that is open for appending, and locked.
 pub struct Session {
     writer: Writer,
