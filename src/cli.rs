@@ -16,34 +16,19 @@ usage: proglog COMMAND DIR [OPTIONS]         proglog COMMAND --help: examples
 
 use     append      add records from files or stdin; on disk when it returns
         read        print records: one, a range, the last ones
+look    verify      is it whole? what is lost, what would the service do?
+        explain     what a finding means and how it comes about
+mend    repair      mend what needs no guessing; saves what it cuts (--dry-run)
+        undo        take the last change back, byte for byte
+        trim        drop the oldest segments, or the newest records
+        truncate-index  cut the index to its real entries, nothing else
 
   seq 100 | proglog append log               proglog read log --offset 42
+  proglog read log -n 10                     proglog verify -q log || echo bad
 
 Any --json prints JSON lines. Offset ranges A..B include both ends.
 status: 0 done  1 the answer is no  2 could not  3 damage  4 in use
 ";
-
-/// What every command's help ends with.
-pub const STATUSES: &str = "\
-Exit status:
-  0  done; nothing wrong found
-  1  the answer is no: the offset is not in the log, an expectation failed
-  2  could not do it: usage, no such directory, no permission, I/O error
-  3  damage in what was asked for
-  4  in use by another process";
-
-/// What stands below a command's options: examples, then the exit statuses.
-pub fn after_help(examples: &str) -> String {
-    let mut help = String::from("Examples:\n");
-    for line in examples.lines() {
-        help.push_str("  ");
-        help.push_str(line.trim_end());
-        help.push('\n');
-    }
-    help.push('\n');
-    help.push_str(STATUSES);
-    help
-}
 
 /// Words from elsewhere, and what they are called here.
 const ELSEWHERE: &[(&str, &[&str])] = &[
@@ -83,6 +68,34 @@ pub enum Command {
     Append(commands::append::Arguments),
     /// Print records
     Read(commands::read::Arguments),
+    /// Check the whole log: what is lost, what would the service do?
+    Verify(commands::verify::Arguments),
+    /// Explain a finding of verify: what it means, how it comes about
+    Explain(commands::explain::Arguments),
+    /// Mend what needs no guessing
+    Repair(commands::repair::Arguments),
+    /// Take the last change back
+    Undo(commands::undo::Arguments),
+    /// Drop the oldest segments, or the newest records
+    Trim(commands::trim::Arguments),
+    /// Cut the index to its real entries
+    TruncateIndex(commands::truncate_index::Arguments),
+}
+
+impl Command {
+    /// Runs the command.
+    pub fn run(&self, globals: Globals) -> anyhow::Result<Status> {
+        match self {
+            Self::Append(arguments) => commands::append::run(arguments, globals),
+            Self::Read(arguments) => commands::read::run(arguments, globals),
+            Self::Verify(arguments) => commands::verify::run(arguments, globals),
+            Self::Explain(arguments) => commands::explain::run(arguments, globals),
+            Self::Repair(arguments) => commands::repair::run(arguments, globals),
+            Self::Undo(arguments) => commands::undo::run(arguments, globals),
+            Self::Trim(arguments) => commands::trim::run(arguments, globals),
+            Self::TruncateIndex(arguments) => commands::truncate_index::run(arguments, globals),
+        }
+    }
 }
 
 /// Reads the command line. What clap has to say (help, version, usage) is printed.
@@ -123,30 +136,6 @@ fn elsewhere(word: &str) -> Option<&'static str> {
         .map(|(command, _)| *command)
 }
 
-/// A size: `4096`, `64KiB`, `64K`, `1GiB`, `1G` (1024 each).
-pub fn size(text: &str) -> Result<u64, String> {
-    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number
-        .parse()
-        .map_err(|_| "a size is a number and a unit, as 4096, 64KiB or 1G".to_owned())?;
-    let shift = match unit.to_ascii_lowercase().as_str() {
-        "" | "b" => 0,
-        "k" | "kib" => 10,
-        "m" | "mib" => 20,
-        "g" | "gib" => 30,
-        "t" | "tib" => 40,
-        _ => {
-            return Err(format!(
-                "no unit is called {unit:?}: K, M, G, T or KiB, MiB, ..."
-            ));
-        }
-    };
-    number
-        .checked_mul(1 << shift)
-        .ok_or_else(|| "larger than 2^64 - 1 bytes".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,18 +143,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn sizes() {
-        assert_eq!(size("4096"), Ok(4096));
-        assert_eq!(size("64KiB"), Ok(65536));
-        assert_eq!(size("64K"), Ok(65536));
-        assert_eq!(size("1g"), Ok(1 << 30));
-        assert!(size("").is_err());
-        assert!(size("K").is_err());
-        assert!(size("-1").is_err());
-        assert!(size("1.5G").is_err());
-        assert!(size("99999999T").is_err());
     }
 }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let status = match cli::parse(std::env::args_os()) {
-        Ok((command, globals)) => commands::run(command, &globals),
+        Ok((command, globals)) => commands::conclude(command.run(globals)),
         Err(status) => status,
     };
     ExitCode::from(status as u8)

@@ -72,7 +72,7 @@ impl Mending {
         lock: Option<&DirectoryLock>,
         report: &Report,
         command: &str,
-        globals: &Globals,
+        globals: Globals,
     ) -> anyhow::Result<Option<PathBuf>> {
         let mut out = stdout()?;
         if self.json {

@@ -2,8 +2,16 @@
 //! Each command has a file of its own: arguments, then facts, then words.
 
 pub mod append;
+pub mod explain;
+mod mending;
+mod options;
 pub mod read;
-pub mod waiting;
+pub mod repair;
+pub mod trim;
+pub mod truncate_index;
+pub mod undo;
+pub mod verify;
+mod waiting;
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -13,7 +21,7 @@ use std::path::Path;
 use clap::ColorChoice;
 use proglog::log::error::Error;
 
-use crate::cli::Command;
+use crate::render::prose::drives_a_terminal;
 
 /// Bytes gathered before they go to stdout.
 const OUTPUT_BYTES: usize = 256 * 1024;
@@ -47,6 +55,19 @@ pub struct Globals {
     pub color: ColorChoice,
 }
 
+impl Globals {
+    /// Whether stdout gets color.
+    pub fn color_on_stdout(self) -> bool {
+        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let dumb = || std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        match self.color {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => stdout_is_terminal() && !set("NO_COLOR") && !dumb(),
+        }
+    }
+}
+
 /// An error with a status and, perhaps, a way out.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
@@ -71,20 +92,16 @@ impl Failure {
     }
 }
 
-/// Runs a command; says on stderr what went wrong.
-pub fn run(command: Command, globals: &Globals) -> Status {
-    let result = match command {
-        Command::Append(arguments) => append::run(&arguments, globals),
-        Command::Read(arguments) => read::run(&arguments, globals),
-    };
+/// Ends a command: says on stderr what went wrong.
+pub fn conclude(result: anyhow::Result<Status>) -> Status {
     match result {
         Ok(status) => status,
-        Err(error) => explain(&error),
+        Err(error) => say_error(&error),
     }
 }
 
 /// Prints an error and its hint; gives the status it means.
-fn explain(error: &anyhow::Error) -> Status {
+fn say_error(error: &anyhow::Error) -> Status {
     if is_closed_pipe(error) {
         return Status::Done;
     }
@@ -167,12 +184,25 @@ fn logs_below(path: &Path) -> Option<String> {
     }
 }
 
-/// A path as a shell takes it.
+/// A path as a shell takes it. What could drive a terminal, or is no text, is written
+/// as `$'...'` has it.
 pub fn quote(path: &Path) -> String {
-    let text = path.display().to_string();
+    use std::os::unix::ffi::OsStrExt;
+    let bytes = path.as_os_str().as_bytes();
+    let safe = path
+        .to_str()
+        .filter(|text| !text.chars().any(drives_a_terminal));
+    let Some(text) = safe else {
+        let escape = |byte: &u8| match byte {
+            b'\'' | b'\\' => format!("\\{}", char::from(*byte)),
+            0x20..=0x7e => char::from(*byte).to_string(),
+            byte => format!("\\x{byte:02x}"),
+        };
+        return format!("$'{}'", bytes.iter().map(escape).collect::<String>());
+    };
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:=@%".contains(c);
     if !text.is_empty() && text.chars().all(plain) && !text.starts_with('-') {
-        return text;
+        return text.to_owned();
     }
     format!("'{}'", text.replace('\'', r"'\''"))
 }
@@ -215,5 +245,6 @@ mod tests {
         assert_eq!(quote(Path::new("my log")), "'my log'");
         assert_eq!(quote(Path::new("it's")), r"'it'\''s'");
         assert_eq!(quote(Path::new("-rf")), "'-rf'");
+        assert_eq!(quote(Path::new("a\x1bb's")), r"$'a\x1bb\'s'");
     }
 }

@@ -43,7 +43,7 @@ Examples:
 
 /// Print records, in order
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", crate::cli::STATUSES))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", crate::commands::options::STATUSES))]
 pub struct Arguments {
     /// The log's directory
     dir: PathBuf,
@@ -140,7 +140,7 @@ fn writer_is_live(directory: &Directory) -> bool {
     clippy::trivially_copy_pass_by_ref,
     reason = "all commands are run alike"
 )]
-pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<Status> {
+pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     check(arguments)?;
     let mut log = LogReader::open(&arguments.dir)?;
     if let Some(codec) = arguments.codec {
@@ -156,7 +156,7 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<Status> {
     let mut delivery = Delivery::new(directory, printer, out, arguments.on_error, writer_is_live);
     let read = match arguments.offset {
         Some(place) => one(&mut log, place, &mut delivery),
-        None => range(&mut log, arguments, *globals, &mut delivery),
+        None => range(&mut log, arguments, globals, &mut delivery),
     };
     // What was read before an error is printed all the same.
     let flushed = delivery.finish();

@@ -2,7 +2,7 @@
 //!
 //! ```console
 //! $ proglog repair log --dry-run
-//! would be changed, in this order:
+//! would change, in this order:
 //!   0.index: 12288 -> 2916 bytes (243 entries kept)
 //!   0.store: 12288 -> 12272 bytes (16 bytes cut)
 //! lost     243..299: 57 records; these offsets will be given again
@@ -18,12 +18,12 @@ use proglog::mend::plan::{self, Plan, RepairOptions};
 use serde_json::json;
 
 use super::mending::Mending;
+use super::options;
 use super::{Globals, Status, stdout};
-use crate::cli;
 
 /// What `repair` can be told.
 #[derive(Debug, clap::Args)]
-#[command(after_help = cli::after_help(
+#[command(after_help = options::after_help(
     "proglog repair log --dry-run     what would be changed\n\
      proglog repair log               do it; what goes is saved beside the log\n\
      proglog undo log                 take it back"
@@ -35,14 +35,14 @@ pub struct Arguments {
     #[arg(long)]
     adopt_tail: bool,
     /// The service's MaxIndexBytes
-    #[arg(long, value_name = "SIZE", value_parser = cli::size)]
+    #[arg(long, value_name = "SIZE", value_parser = options::size)]
     max_index_bytes: Option<u64>,
     #[command(flatten)]
     mending: Mending,
 }
 
 /// Runs the command.
-pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<Status> {
+pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let mending = &arguments.mending;
     let options = Options {
         max_index_bytes: arguments.max_index_bytes,
@@ -76,14 +76,18 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<Status> {
         if !globals.quiet {
             lost_text(&mut out, &lost, &before)?;
         }
-        super::verify::print(&mut out, &after, globals)?;
+        super::verify::tell(&mut out, &arguments.dir, &after, globals)?;
     }
     out.flush()?;
-    Ok(if after.is_clean() {
-        Status::Done
-    } else {
-        Status::Damage
-    })
+    // What the service's configuration must mend stays, though no file shows it now.
+    let clean = after.is_clean() && !has_full_index(&before);
+    Ok(if clean { Status::Done } else { Status::Damage })
+}
+
+/// Whether the log's last index is full for a service with its present limit.
+fn has_full_index(report: &Report) -> bool {
+    let findings = &report.findings;
+    findings.iter().any(|f| f.id == FindingId::IndexFull)
 }
 
 /// What a dry run says beside the plan; ends as the real run would.
@@ -91,7 +95,7 @@ fn foretell(
     plan: &Plan,
     lost: &[Lost],
     mending: &Mending,
-    globals: &Globals,
+    globals: Globals,
 ) -> anyhow::Result<Status> {
     let mut out = stdout()?;
     let gap = lost.iter().any(|lost| !lost.given_again);
@@ -132,7 +136,9 @@ struct Lost {
 fn lost(report: &Report) -> Vec<Lost> {
     let mut lost = Vec::new();
     for segment in &report.segments {
-        let Some(facts) = &segment.facts else { continue };
+        let Some(facts) = &segment.facts else {
+            continue;
+        };
         let Some(damage) = facts.first_damage(DamageKind::Dangling) else {
             continue;
         };
@@ -164,7 +170,7 @@ fn lost_line(out: &mut impl Write, lost: Lost) -> std::io::Result<()> {
     } else {
         "a gap stays"
     };
-    let records = crate::render::text::count(lost.range.records(), "record");
+    let records = crate::render::prose::count(lost.range.records(), "record");
     writeln!(out, "lost     {}: {records}; {what}", lost.range)
 }
 
@@ -172,8 +178,7 @@ fn lost_text(out: &mut impl Write, lost: &[Lost], report: &Report) -> std::io::R
     for one in lost {
         lost_line(out, *one)?;
     }
-    let full = |finding: &&proglog::inspect::finding::Finding| finding.id == FindingId::IndexFull;
-    if report.findings.iter().any(|finding| full(&finding)) {
+    if has_full_index(report) {
         writeln!(
             out,
             "left     index-full: set the service's MaxIndexBytes to a multiple of 12"

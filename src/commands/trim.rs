@@ -2,7 +2,7 @@
 //!
 //! ```console
 //! $ proglog trim log --before 1000
-//! changed, in this order:
+//! changing, in this order:
 //!   0.index: taken away whole (6000 bytes)
 //!   0.store: taken away whole (52000 bytes)
 //! the log begins at offset 500 now
@@ -17,12 +17,12 @@ use proglog::mend::trim::{self, Keep};
 use serde_json::json;
 
 use super::mending::Mending;
+use super::options;
 use super::{Globals, Status, quote, say, stdout};
-use crate::cli;
 
 /// What `trim` can be told.
 #[derive(Debug, clap::Args)]
-#[command(after_help = cli::after_help(
+#[command(after_help = options::after_help(
     "proglog trim log --before 100000    drop segments whose records are all below\n\
      proglog trim log --keep-bytes 10G   drop the oldest segments beyond 10 GiB\n\
      proglog trim log --after 41227      drop the records above 41227"
@@ -38,7 +38,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N", group = "what")]
     after: Option<u64>,
     /// Drop the oldest segments until the log has at most so many bytes
-    #[arg(long, value_name = "SIZE", group = "what", value_parser = cli::size)]
+    #[arg(long, value_name = "SIZE", group = "what", value_parser = options::size)]
     keep_bytes: Option<u64>,
     /// Drop the oldest segments but so many
     #[arg(long, value_name = "K", group = "what")]
@@ -58,7 +58,7 @@ impl Arguments {
 }
 
 /// Runs the command.
-pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<Status> {
+pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let mending = &arguments.mending;
     let options = Options {
         quick: true,
@@ -74,7 +74,9 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<Status> {
     if !mending.dry_run && !plan.steps.is_empty() && !globals.quiet {
         let now = Report::of(&arguments.dir, &options)?;
         let (lowest, next) = (now.lowest_offset(), now.next_offset());
-        say(&format!("{dir} begins at offset {lowest} now; next offset {next}"));
+        say(&format!(
+            "{dir} begins at offset {lowest} now; next offset {next}"
+        ));
         if let Some(saved) = &saved {
             say(&format!(
                 "space is freed when the saved files are gone: rm -r {}",

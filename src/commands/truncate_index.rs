@@ -4,7 +4,7 @@
 //!
 //! ```console
 //! $ proglog truncate-index log
-//! changed, in this order:
+//! changing, in this order:
 //!   0.index: 4096 -> 480 bytes (40 entries kept)
 //! ```
 
@@ -16,12 +16,12 @@ use proglog::mend::plan;
 use serde_json::json;
 
 use super::mending::Mending;
+use super::options;
 use super::{Failure, Globals, Status, quote, stdout};
-use crate::cli;
 
 /// What `truncate-index` can be told.
 #[derive(Debug, clap::Args)]
-#[command(after_help = cli::after_help(
+#[command(after_help = options::after_help(
     "proglog truncate-index log --dry-run\n\
      proglog truncate-index log --segment 0"
 ))]
@@ -39,7 +39,7 @@ pub struct Arguments {
 }
 
 /// Runs the command.
-pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<Status> {
+pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let options = Options {
         segment: arguments.segment.map(Offset),
         ..Options::default()

@@ -17,13 +17,13 @@ use proglog::mend::saved;
 use proglog::mend::undo::{self, SavedChange};
 use serde_json::json;
 
-use super::mending::Waiting;
+use super::options;
+use super::waiting::Waiting;
 use super::{Failure, Globals, Status, quote, stdout};
-use crate::cli;
 
 /// What `undo` can be told.
 #[derive(Debug, clap::Args)]
-#[command(after_help = cli::after_help(
+#[command(after_help = options::after_help(
     "proglog undo log                  take the newest change back\n\
      proglog undo log --list           what can be taken back\n\
      proglog undo log --into old-log   the log as it was, in a new directory"
@@ -52,7 +52,7 @@ pub struct Arguments {
 }
 
 /// Runs the command.
-pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<Status> {
+pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     if arguments.list {
         return list(arguments);
     }
@@ -82,7 +82,11 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<Status> {
     if arguments.json {
         writeln!(out, "{}", as_json(&change, arguments.dry_run))?;
     } else if !globals.quiet {
-        let verb = if arguments.dry_run { "would undo" } else { "undone" };
+        let verb = if arguments.dry_run {
+            "would undo"
+        } else {
+            "undone"
+        };
         writeln!(out, "{verb}: {}", in_words(&change))?;
     }
     out.flush()?;
@@ -145,11 +149,11 @@ fn list(arguments: &Arguments) -> anyhow::Result<Status> {
 
 fn in_words(change: &SavedChange) -> String {
     let manifest = &change.manifest;
-    let changes = crate::render::text::count(manifest.changes.len() as u64, "change");
+    let changes = crate::render::prose::count(manifest.changes.len() as u64, "change");
     format!(
         "{} of {} ({changes})",
-        crate::render::text::escaped(&manifest.command),
-        crate::render::text::escaped(&manifest.time)
+        crate::render::prose::escaped(&manifest.command),
+        crate::render::prose::escaped(&manifest.time)
     )
 }
 

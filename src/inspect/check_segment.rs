@@ -24,7 +24,7 @@ pub fn segment(report: &Report, segment: &SegmentReport, findings: &mut Vec<Find
         );
         return;
     }
-    lone_half(segment, findings);
+    lone_half(report, segment, findings);
     let Some(facts) = &segment.facts else { return };
     let view = View {
         report,
@@ -47,7 +47,7 @@ pub fn segment(report: &Report, segment: &SegmentReport, findings: &mut Vec<Find
 }
 
 /// A store without index, or an index without store.
-fn lone_half(segment: &SegmentReport, findings: &mut Vec<Finding>) {
+fn lone_half(report: &Report, segment: &SegmentReport, findings: &mut Vec<Finding>) {
     let base = segment.listing.base();
     if let Some(tail) = &segment.lone_store {
         let name = segment.listing.file_name(FileKind::Index);
@@ -57,8 +57,13 @@ fn lone_half(segment: &SegmentReport, findings: &mut Vec<Finding>) {
             .detail(Detail::IndexMissing {
                 frames: tail.frames,
             });
-        if tail.frames > 0 {
-            finding = finding.offsets(base, base.saturating_add(tail.frames - 1));
+        // Of a protobuf log's frames only those count that carry their offsets.
+        let records = match report.codec {
+            Some(Codec::Protobuf) => tail.continuing,
+            _ => tail.frames,
+        };
+        if records > 0 {
+            finding = finding.offsets(base, base.saturating_add(records - 1));
         }
         findings.push(finding);
     }
@@ -130,6 +135,11 @@ impl View<'_> {
         if let Some(bytes) = self.in_writers_buffer() {
             finding.severity = Severity::Note;
             return finding.detail(Detail::InWritersBuffer { bytes });
+        }
+        // Where refused frames were written over, any bytes may stand for the length:
+        // no frame but the last ends behind the position that the last entry names.
+        if damage.slots() > 1 && damage.expected > Some(self.last_position()) {
+            finding.expected = None;
         }
         finding.detail(Detail::Dangling {
             store: self.store.clone(),
@@ -216,7 +226,8 @@ impl View<'_> {
             .figures(Some(self.facts.index_bytes), Some(rest.position));
         if self.report.usage.is_written() {
             finding.severity = Severity::Note;
-            let highest = self.facts.next_slot().checked_sub(1);
+            // What its buffer holds counts; only the last segment's end is the log's.
+            let highest = self.facts.entries.checked_sub(1).filter(|_| self.is_last);
             finding.detail = Detail::PaddedInUse {
                 highest: highest.map(|slot| self.offset(slot)),
             };

@@ -203,7 +203,8 @@ pub enum Detail {
     },
     /// `index-padded` beside a running writer.
     PaddedInUse {
-        /// The highest offset that the service should report.
+        /// The highest offset that the service should report; `None` in an earlier
+        /// segment, and where there is no record.
         highest: Option<Offset>,
     },
     /// `index-entry-damaged`: whether the store knows where the records are.

@@ -9,6 +9,7 @@ mod check_directory;
 mod check_segment;
 pub mod finding;
 pub mod listing;
+pub mod outlook;
 pub mod report;
 pub mod scan;
 pub mod service;

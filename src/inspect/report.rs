@@ -150,14 +150,13 @@ impl Report {
             .map_or(Offset(0), |segment| segment.listing.base())
     }
 
-    /// The offset behind the last committed record.
+    /// The offset behind the last committed record: the highest of all segments, for in
+    /// a forked log an earlier one may reach past the last.
     #[must_use]
     pub fn next_offset(&self) -> Offset {
-        self.segments
-            .iter()
-            .rev()
-            .find_map(|segment| segment.facts.as_ref().map(SegmentFacts::next_offset))
-            .unwrap_or_else(|| self.lowest_offset())
+        let facts = self.segments.iter().filter_map(|s| s.facts.as_ref());
+        let next = facts.map(SegmentFacts::next_offset).max();
+        next.unwrap_or_else(|| self.lowest_offset())
     }
 
     /// How many findings there are of a severity.

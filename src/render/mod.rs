@@ -1,8 +1,18 @@
 //! Facts made into text, tables, hex dumps and JSON on a `Write`. Knows no files.
 
+pub mod cost;
+pub mod explain;
+pub mod finding_json;
 pub mod hex;
+pub mod hexlines;
 pub mod json;
 pub mod plan;
+pub mod prose;
 pub mod record;
+pub mod remedy;
+pub mod service;
+pub mod strip;
 pub mod template;
 pub mod text;
+pub mod verify;
+pub mod words;

@@ -29,7 +29,7 @@ pub use limits::{BOOK_LIMIT_BYTES, Given, Printing, ServiceConfig, Source, Sourc
 pub use open::Failure;
 pub use planned::Planned;
 pub use read::Answer;
-pub use reads::{RUNS_MAX, Reads, Runs, reads};
+pub use reads::{RUNS_MAX, Reads, Runs, reads, reads_of};
 
 use self::compare::{Numbers, compare, pads_on_close, routes};
 use self::open::{GoLog, Stopped};

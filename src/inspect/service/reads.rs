@@ -68,6 +68,23 @@ pub struct Reads {
 /// When the directory, a file's size or an index cannot be read. An unreadable place
 /// in a store is an error for the service too, and counts as one.
 pub fn reads<F: Facts>(facts: F, config: &ServiceConfig) -> io::Result<Reads> {
+    let all = OffsetRange {
+        first: Offset(0),
+        last: Offset::MAX,
+    };
+    reads_of(facts, config, &[all])
+}
+
+/// The same for some offsets only, given as ascending ranges.
+///
+/// # Errors
+///
+/// As [`reads`].
+pub fn reads_of<F: Facts>(
+    facts: F,
+    config: &ServiceConfig,
+    wanted: &[OffsetRange],
+) -> io::Result<Reads> {
     let config = ServiceConfig {
         max_store_bytes: limits::or_default(config.max_store_bytes),
         max_index_bytes: limits::or_default(config.max_index_bytes),
@@ -86,7 +103,15 @@ pub fn reads<F: Facts>(facts: F, config: &ServiceConfig) -> io::Result<Reads> {
         let claims = |s: &&GoSegment| s.base == route.base.0 && s.next > route.range.last.0;
         let segments = log.segments.get(from..).unwrap_or_default();
         if let Some(segment) = segments.iter().find(claims).cloned() {
-            reads.walk(&mut log, &segment, route.range)?;
+            for wanted in wanted {
+                let range = OffsetRange {
+                    first: route.range.first.max(wanted.first),
+                    last: route.range.last.min(wanted.last),
+                };
+                if range.first <= range.last {
+                    reads.walk(&mut log, &segment, range)?;
+                }
+            }
         }
     }
     Ok(reads)

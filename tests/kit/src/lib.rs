@@ -6,6 +6,7 @@
 //! - [`Truth`]: what is known about a case of `fixtures/`
 //! - [`LogBuilder`], [`frame`], [`entry`], [`pb`]: the bytes of made-up logs
 //! - [`whole_records`], [`frames`]: the oracle, which reads a log as naively as can be
+//! - [`transcript`]: what a command says to a case, word for word
 //! - [`proglog`]: the binary, with an environment that is the same everywhere
 
 mod binary;
@@ -14,6 +15,7 @@ mod damage;
 mod oracle;
 mod sandbox;
 mod snapshot;
+mod transcript;
 mod truth;
 
 pub use binary::proglog;
@@ -21,4 +23,5 @@ pub use builder::{Codec, LogBuilder, Record, entry, frame, pb};
 pub use oracle::{frames, whole_records};
 pub use sandbox::Sandbox;
 pub use snapshot::{Entry, Snapshot};
+pub use transcript::transcript;
 pub use truth::{Truth, cases, truth};

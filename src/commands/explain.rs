@@ -1,0 +1,133 @@
+//! `proglog explain [ID]`: what a finding means and how it comes about.
+//!
+//! ```console
+//! $ proglog explain segment-gap
+//! segment-gap - error - offsets that stand in no segment
+//! ...
+//! ```
+//!
+//! Without an id: all of them, a line each. No log is looked at.
+
+use std::io::{self, Write};
+
+use clap::Args;
+use proglog::inspect::finding::FindingId;
+
+use super::options;
+use super::{Globals, Status, stdout};
+use crate::render::{explain, finding_json as json};
+
+const EXAMPLES: &str = "\
+Examples:
+  proglog explain                    all findings, a line each
+  proglog explain index-dangling     one at length: bytes, causes, what to do
+  proglog explain --json             the same for a script";
+
+/// Explain a finding of verify: what it means, how it comes about
+#[derive(Debug, Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", options::STATUSES))]
+pub struct Arguments {
+    /// The finding's id, as verify prints it
+    #[arg(value_parser = find)]
+    id: Option<FindingId>,
+    /// Print JSON lines
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints one text, or the list.
+pub fn run(arguments: &Arguments, _: Globals) -> anyhow::Result<Status> {
+    let print = || -> io::Result<()> {
+        let mut out = stdout()?;
+        match (arguments.id, arguments.json) {
+            (Some(id), true) => json::explanation(&mut out, id)?,
+            (None, true) => {
+                for id in FindingId::ALL {
+                    json::explanation(&mut out, *id)?;
+                }
+            }
+            (Some(id), false) => out.write_all(id.explanation().as_bytes())?,
+            (None, false) => explain::list(&mut out)?,
+        }
+        out.flush()
+    };
+    print().map_err(|error| anyhow::Error::from(error).context("stdout"))?;
+    Ok(Status::Done)
+}
+
+/// The id that is written so; else an error with those that are written nearly so.
+pub fn find(word: &str) -> Result<FindingId, String> {
+    word.parse().map_err(|()| {
+        let near: Vec<&str> = nearest(word).iter().map(|id| id.as_str()).collect();
+        match near.as_slice() {
+            [] => "no finding has this id; proglog explain lists them".to_owned(),
+            near => format!(
+                "no finding has this id; did you mean {}?",
+                near.join(" or ")
+            ),
+        }
+    })
+}
+
+/// The ids that a word may stand for: those written most alike, or that hold it.
+fn nearest(word: &str) -> Vec<FindingId> {
+    let word = word.to_ascii_lowercase();
+    let most = 1 + word.len() / 4;
+    let distances = FindingId::ALL
+        .iter()
+        .map(|&id| (distance(&word, id.as_str()), id));
+    let mut near: Vec<(usize, FindingId)> = distances
+        .filter(|(distance, _)| *distance <= most)
+        .collect();
+    if near.is_empty() && word.len() > 2 {
+        let holds = |id: &&FindingId| id.as_str().contains(&word);
+        near = FindingId::ALL
+            .iter()
+            .filter(holds)
+            .map(|&id| (0, id))
+            .collect();
+    }
+    near.sort();
+    let best = near.first().map_or(0, |(distance, _)| *distance);
+    let best = near.into_iter().filter(|(distance, _)| *distance == best);
+    best.map(|(_, id)| id).take(6).collect()
+}
+
+/// How many letters must be put in, taken out or changed.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut next = vec![i + 1];
+        let mut left = i + 1;
+        for (pair, to) in row.windows(2).zip(&b) {
+            let (diagonal, above) = match pair {
+                [diagonal, above] => (*diagonal, *above),
+                _ => continue,
+            };
+            left = (diagonal + usize::from(from != *to))
+                .min(above + 1)
+                .min(left + 1);
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_that_are_nearly_ids() {
+        assert_eq!(find("segment-gap"), Ok(FindingId::SegmentGap));
+        assert_eq!(nearest("segmnt-gap"), [FindingId::SegmentGap]);
+        assert_eq!(nearest("INDEX-PADED"), [FindingId::IndexPadded]);
+        assert_eq!(nearest("gap"), [FindingId::SegmentGap]);
+        assert_eq!(nearest("x"), []);
+        assert_eq!(nearest("quite something else"), []);
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+    }
+}

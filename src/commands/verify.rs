@@ -1,0 +1,346 @@
+//! `proglog verify DIR`: is the log whole? What is lost, what would the service do?
+//!
+//! ```console
+//! $ proglog verify log
+//! log: 3 segments, 60 whole records, offsets 0..59, protobuf, not in use
+//! ok: 3 segments, 60 records, offsets 0..59 (values unchecked: no manifest)
+//! $ proglog verify -q log || echo bad
+//! ```
+//!
+//! Arguments, then the report, then text or JSON. Nothing is written to the log.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{ArgAction, Args};
+use proglog::inspect::finding::{Finding, FindingId, OffsetRange, Place, Severity};
+use proglog::inspect::outlook::Outlook;
+use proglog::inspect::report::{Options, Report};
+use proglog::inspect::service::{Given, Printing};
+use proglog::log::error::Error;
+use proglog::log::format::parse_name;
+use proglog::log::record::Codec;
+use proglog::log::units::Offset;
+use proglog::log::window::ReadFile;
+
+use super::options;
+use super::{Failure, Globals, Status, explain, is_closed_pipe, quote, stdout};
+use crate::render::finding_json as json;
+use crate::render::prose::Paint;
+use crate::render::remedy::Remedies;
+use crate::render::verify::{Counts, View};
+
+const EXAMPLES: &str = "\
+Examples:
+  proglog verify log                     everything, for a person to read
+  proglog verify -q log || mail ...      says something on trouble alone
+  proglog verify log --json | jq .id     one line per finding, then a summary
+  proglog verify log --allow segment-gap=20..40
+  proglog verify log --service --max-index-bytes 1024";
+
+/// Check the whole log: what is lost, what would the service do?
+#[derive(Debug, Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", options::STATUSES))]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
+pub struct Arguments {
+    /// The log's directory
+    dir: PathBuf,
+    /// Only names, sizes, pairing and last entries
+    #[arg(long)]
+    quick: bool,
+    /// Only the segment with this base offset
+    #[arg(long, value_name = "BASE", conflicts_with = "service")]
+    segment: Option<u64>,
+    /// The service's `MaxIndexBytes`
+    #[arg(long, value_name = "SIZE", value_parser = options::size)]
+    max_index_bytes: Option<u64>,
+    /// The service's `MaxStoreBytes` (for --service)
+    #[arg(long, value_name = "SIZE", value_parser = options::size)]
+    max_store_bytes: Option<u64>,
+    /// The service's `InitialOffset` (for --service)
+    #[arg(long, value_name = "OFFSET")]
+    initial_offset: Option<u64>,
+    /// Do not count these findings in the exit status
+    #[arg(long, value_name = "ID[=A..B]", value_parser = Allowed::parse)]
+    allow: Vec<Allowed>,
+    /// Print the bytes of each place
+    #[arg(short, long, action = ArgAction::SetTrue)]
+    verbose: bool,
+    /// Print JSON lines
+    #[arg(long)]
+    json: bool,
+    /// What the records are: raw or protobuf; else it is detected
+    #[arg(long)]
+    codec: Option<Codec>,
+    /// Print what the Go service would do, in full, for both printings of the book
+    #[arg(long)]
+    service: bool,
+}
+
+/// Findings that somebody knows of: all of one id, or those within a range.
+#[derive(Debug, Clone)]
+struct Allowed {
+    id: FindingId,
+    within: Option<OffsetRange>,
+}
+
+impl Allowed {
+    fn parse(text: &str) -> Result<Self, String> {
+        let (id, range) = match text.split_once('=') {
+            Some((id, range)) => (id, Some(range)),
+            None => (text, None),
+        };
+        let id = explain::find(id)?;
+        let within = range.map(parse_range).transpose()?;
+        Ok(Self { id, within })
+    }
+
+    fn covers(&self, finding: &Finding) -> bool {
+        let within = self.within.is_none_or(|within| {
+            finding
+                .offsets
+                .is_some_and(|offsets| within.first <= offsets.first && offsets.last <= within.last)
+        });
+        finding.id == self.id && within
+    }
+}
+
+/// `A..B`, both included, or a single offset.
+fn parse_range(text: &str) -> Result<OffsetRange, String> {
+    let number = |text: &str| -> Result<Offset, String> {
+        let number = text.parse().map(Offset);
+        number.map_err(|_| format!("{text:?} is no offset: write A..B, both included"))
+    };
+    let (first, last) = match text.split_once("..") {
+        Some((first, last)) => (number(first)?, number(last)?),
+        None => (number(text)?, number(text)?),
+    };
+    if first > last {
+        return Err(format!("{first} is above {last}"));
+    }
+    Ok(OffsetRange { first, last })
+}
+
+/// Looks, prints, says by the status what was found.
+pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
+    let report = look(arguments)?;
+    let outlooks = outlooks(arguments, &report)?;
+    let allowed: Vec<bool> = report
+        .findings
+        .iter()
+        .map(|finding| arguments.allow.iter().any(|allow| allow.covers(finding)))
+        .collect();
+    let counts = Counts::of(report.findings.iter().zip(allowed.iter().copied()));
+    let service_sound = outlooks.iter().all(|outlook| outlook.now.is_sound());
+    let status = if counts.is_clean() && (service_sound || !arguments.service) {
+        Status::Done
+    } else {
+        Status::Damage
+    };
+    let printing = Output {
+        arguments,
+        globals,
+        report: &report,
+        outlooks: &outlooks,
+        allowed: &allowed,
+        counts,
+    };
+    match printing.print() {
+        Ok(()) => Ok(status),
+        Err(error) => {
+            let error = anyhow::Error::from(error).context("stdout");
+            // The status is about the log, whoever listens.
+            if is_closed_pipe(&error) {
+                Ok(status)
+            } else {
+                Err(error)
+            }
+        }
+    }
+}
+
+/// What a mending command ends with: the same look, and what the service will do.
+pub fn tell(
+    out: &mut impl Write,
+    dir: &Path,
+    report: &Report,
+    globals: Globals,
+) -> anyhow::Result<()> {
+    let unallowed = vec![false; report.findings.len()];
+    let mut outlooks = Vec::new();
+    if report.codec == Some(Codec::Protobuf) {
+        let given = Given {
+            max_index_bytes: report.options.max_index_bytes,
+            ..Given::default()
+        };
+        outlooks.push(Outlook::of(report, Printing::First, &given, false)?);
+    }
+    let quoted = quote(dir);
+    let view = View {
+        report,
+        allowed: &unallowed,
+        outlooks: &outlooks,
+        service_in_full: false,
+        mended: true,
+        remedies: Remedies {
+            report,
+            dir: &quoted,
+            quote,
+        },
+        quiet: globals.quiet,
+        paint: Paint {
+            color: globals.color_on_stdout(),
+        },
+        bytes_of: None,
+    };
+    Ok(view.print(out)?)
+}
+
+fn look(arguments: &Arguments) -> anyhow::Result<Report> {
+    let options = Options {
+        quick: arguments.quick,
+        segment: arguments.segment.map(Offset),
+        max_index_bytes: arguments.max_index_bytes,
+        codec: arguments.codec,
+        ask_usage: true,
+        ..Options::default()
+    };
+    Report::of(&arguments.dir, &options).map_err(|error| match &error {
+        Error::NotADirectory { path } => match with_segment(path) {
+            Some(hint) => Failure::new(Status::Failed, error.to_string())
+                .hint(hint)
+                .into(),
+            None => error.into(),
+        },
+        _ => error.into(),
+    })
+}
+
+/// For one of a segment's files: the same command about its segment.
+fn with_segment(path: &Path) -> Option<String> {
+    let name = parse_name(path.file_name()?)?;
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
+    let parent = quote(parent.unwrap_or(Path::new(".")));
+    Some(format!("proglog verify {parent} --segment {}", name.base))
+}
+
+/// What the service would do: asked for, or of use beside findings.
+fn outlooks(arguments: &Arguments, report: &Report) -> anyhow::Result<Vec<Outlook>> {
+    let wanted = if arguments.service {
+        if report.codec == Some(Codec::Raw) {
+            return Err(Failure::new(
+                Status::Failed,
+                format!(
+                    "{}: a raw log, which the Go service does not write",
+                    report.listing.path().display()
+                ),
+            )
+            .hint("where it does all the same: --codec protobuf")
+            .into());
+        }
+        &[Printing::First, Printing::Later][..]
+    } else if report.codec == Some(Codec::Protobuf)
+        && arguments.segment.is_none()
+        && !report.is_clean()
+    {
+        &[Printing::First][..]
+    } else {
+        &[]
+    };
+    let given = Given {
+        max_store_bytes: arguments.max_store_bytes,
+        max_index_bytes: arguments.max_index_bytes,
+        initial_offset: arguments.initial_offset.map(Offset),
+    };
+    let outlook = |&printing: &Printing| {
+        let in_full = arguments.service && !arguments.quick;
+        Outlook::of(report, printing, &given, in_full)
+            .with_context(|| format!("{}: what the service sees", report.listing.path().display()))
+    };
+    wanted.iter().map(outlook).collect()
+}
+
+/// Everything that is printed from.
+struct Output<'a> {
+    arguments: &'a Arguments,
+    globals: Globals,
+    report: &'a Report,
+    outlooks: &'a [Outlook],
+    allowed: &'a [bool],
+    counts: Counts,
+}
+
+impl Output<'_> {
+    fn print(&self) -> io::Result<()> {
+        let mut out = stdout()?;
+        let dir = quote(&self.arguments.dir);
+        let remedies = Remedies {
+            report: self.report,
+            dir: &dir,
+            quote,
+        };
+        if self.arguments.json {
+            self.json(&mut out, remedies)?;
+        } else {
+            let bytes_of = |place: &Place, position: u64, bytes: usize| {
+                let path = self.report.listing.path().join(&place.file);
+                bytes_at(&path, position, bytes)
+            };
+            let view = View {
+                report: self.report,
+                allowed: self.allowed,
+                outlooks: self.outlooks,
+                service_in_full: self.arguments.service,
+                mended: false,
+                remedies,
+                quiet: self.globals.quiet,
+                paint: Paint {
+                    color: self.globals.color_on_stdout(),
+                },
+                bytes_of: if self.arguments.verbose {
+                    Some(&bytes_of)
+                } else {
+                    None
+                },
+            };
+            view.print(&mut out)?;
+        }
+        out.flush()
+    }
+
+    fn json(&self, out: &mut impl Write, remedies: Remedies<'_>) -> io::Result<()> {
+        let quiet = self.globals.quiet;
+        for (finding, &allowed) in self.report.findings.iter().zip(self.allowed) {
+            if !quiet || !(allowed || finding.severity == Severity::Note) {
+                json::finding(out, finding, remedies.of(finding), allowed)?;
+            }
+        }
+        for outlook in self.outlooks {
+            if !self.arguments.service {
+                json::service(out, outlook, &outlook.now, None)?;
+            } else if !quiet || !outlook.now.is_sound() {
+                json::service(out, outlook, &outlook.now, Some(false))?;
+                let repaired = outlook.repaired.as_ref().unwrap_or(&outlook.now);
+                json::service(out, outlook, repaired, Some(true))?;
+            }
+        }
+        if quiet && self.counts.is_clean() {
+            return Ok(());
+        }
+        json::summary(out, self.report, self.counts)
+    }
+}
+
+/// Up to so many bytes of a regular file; `None` where there are none to be had.
+fn bytes_at(path: &Path, position: u64, bytes: usize) -> Option<Vec<u8>> {
+    let file = ReadFile::open(path).ok()?;
+    let there = file.file_bytes.checked_sub(position)?;
+    let bytes = usize::try_from(there).map_or(bytes, |there| there.min(bytes));
+    let mut window = proglog::log::window::Window::new(file, bytes.max(1));
+    let read = window.bytes(position, bytes).ok()?;
+    (!read.is_empty()).then(|| read.to_vec())
+}

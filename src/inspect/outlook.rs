@@ -1,0 +1,394 @@
+//! What the Go service would do with a log as a report shows it: with the directory as
+//! it is, and with what a repair would leave. Facts only; `service` is the model.
+
+use std::io;
+
+use super::finding::OffsetRange;
+use super::report::{Report, SegmentReport};
+use super::scan::SegmentFacts;
+use super::service::{
+    DirFacts, Facts, Given, Held, Planned, Printing, Reads, ServiceConfig, ServiceView, Source,
+    Sources, assume, model, reads, reads_of,
+};
+use super::tail::{self, TailStart};
+use crate::log::damage::{Damage, DamageKind};
+use crate::log::error::Error;
+use crate::log::format::{ENTRY_BYTES, Entry, FileKind, file_name, parse_name};
+use crate::log::record::Codec;
+use crate::log::units::{Offset, Position};
+use crate::log::window::ReadFile;
+
+/// What one printing of the service would do.
+#[derive(Debug, Clone)]
+pub struct Outlook {
+    /// How it is configured, or taken to be.
+    pub config: ServiceConfig,
+    /// Where the figures of the configuration come from.
+    pub sources: Sources,
+    /// With the directory as it is.
+    pub now: Prospect,
+    /// With the directory as a repair leaves it; `None` where a repair changes nothing.
+    pub repaired: Option<Prospect>,
+}
+
+/// What the service would do with one state of the directory.
+#[derive(Debug, Clone)]
+pub struct Prospect {
+    /// What it loads, reports, hides, and does with the next records.
+    pub view: ServiceView,
+    /// The runs of whole records that it should serve.
+    pub held: Vec<OffsetRange>,
+    /// What it answers for the offsets whose entries or frames are not sound.
+    pub doubtful: Reads,
+    /// How many of the whole records have a wrong entry.
+    pub misnamed: u64,
+    /// Offsets of whole records that no reader finds, since misaligned entries name
+    /// them.
+    pub buried: Vec<OffsetRange>,
+    /// What it answers for every offset, where that was asked for.
+    pub all: Option<Reads>,
+}
+
+impl Prospect {
+    /// Records of the log that it would serve.
+    #[must_use]
+    pub fn readable(&self) -> u64 {
+        let served_all_the_same = self.doubtful.own.offsets.min(self.misnamed);
+        self.view
+            .visible_records
+            .saturating_add(served_all_the_same)
+    }
+
+    /// Whole records of the log that it would not serve.
+    #[must_use]
+    pub fn hidden(&self) -> u64 {
+        let misnamed = self.misnamed.saturating_sub(self.doubtful.own.offsets);
+        let buried: u64 = self.buried.iter().map(|range| range.records()).sum();
+        self.view
+            .hidden_records
+            .saturating_add(misnamed)
+            .saturating_add(buried)
+    }
+
+    /// Whether it would serve every record, and take new ones.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        let wrong = |reads: &Reads| {
+            !(reads.foreign.is_empty() && reads.errors.is_empty() && reads.panics.is_empty())
+        };
+        self.view.is_sound()
+            && self.hidden() == 0
+            && !wrong(&self.doubtful)
+            && !self.all.as_ref().is_some_and(wrong)
+    }
+}
+
+impl Outlook {
+    /// What `printing` would do, given what is known of its configuration. With `in_full`
+    /// every record is read as the service reads it.
+    ///
+    /// # Errors
+    ///
+    /// When the directory or one of its files cannot be read.
+    pub fn of(
+        report: &Report,
+        printing: Printing,
+        given: &Given,
+        in_full: bool,
+    ) -> io::Result<Self> {
+        let mut facts = DirFacts::new(report.listing.path());
+        let (config, sources) = assume(&mut facts, printing, given)?;
+        let now_held = held(report, false);
+        let now = Prospect {
+            view: model(&mut facts, &config, &now_held)?,
+            held: ranges(&now_held),
+            doubtful: reads_of(&mut facts, &config, &doubtful(report))?,
+            misnamed: misnamed(report),
+            buried: buried(report),
+            all: in_full.then(|| reads(&mut facts, &config)).transpose()?,
+        };
+        let repaired = planned(report)?
+            .map(|mut planned| -> io::Result<Prospect> {
+                let held = held(report, true);
+                let config = after_repair(config, sources, given, &mut planned)?;
+                Ok(Prospect {
+                    view: model(&mut planned, &config, &held)?,
+                    held: ranges(&held),
+                    doubtful: Reads::default(),
+                    misnamed: 0,
+                    buried: buried(report),
+                    all: None,
+                })
+            })
+            .transpose()?;
+        Ok(Self {
+            config,
+            sources,
+            now,
+            repaired,
+        })
+    }
+}
+
+/// The configuration to model a repaired directory with. What padding showed goes with
+/// the padding; a limit that nothing showed must leave room for a rebuilt index.
+fn after_repair(
+    now: ServiceConfig,
+    sources: Sources,
+    given: &Given,
+    planned: &mut Planned<DirFacts>,
+) -> io::Result<ServiceConfig> {
+    let (assumed, _) = assume(planned, now.printing, given)?;
+    let known = matches!(sources.max_index_bytes, Source::Given | Source::PaddedIndex);
+    Ok(ServiceConfig {
+        max_index_bytes: if known {
+            now.max_index_bytes
+        } else {
+            now.max_index_bytes.max(assumed.max_index_bytes)
+        },
+        ..now
+    })
+}
+
+/// The offsets of runs, ascending.
+fn ranges(held: &[Held]) -> Vec<OffsetRange> {
+    let mut ranges: Vec<OffsetRange> = held.iter().map(|held| held.range).collect();
+    ranges.sort_by_key(|range| (range.first, range.last));
+    ranges
+}
+
+/// The directory as a repair would leave it, or `None` where it changes nothing: the
+/// padding, entries without their frames and torn tails cut, frames that continue the
+/// sequence adopted, wrong entries of whole records put right. Of a run of adopted
+/// records only the last entry is written, which is the one that the model looks at.
+///
+/// The seam to `mend`: whoever has the real plan builds this value from it instead.
+///
+/// # Errors
+///
+/// When a store cannot be read.
+pub fn planned(report: &Report) -> io::Result<Option<Planned<DirFacts>>> {
+    let mut planned = Planned::new(DirFacts::new(report.listing.path()));
+    let mut changes = false;
+    for segment in &report.segments {
+        changes |= plan_segment(report, segment, &mut planned)?;
+    }
+    Ok(changes.then_some(planned))
+}
+
+fn plan_segment(
+    report: &Report,
+    segment: &SegmentReport,
+    planned: &mut Planned<DirFacts>,
+) -> io::Result<bool> {
+    let base = segment.listing.base();
+    let (slot, end, index_bytes, store_bytes) = match (&segment.facts, &segment.lone_store) {
+        (Some(facts), _) if facts.first_damage(DamageKind::Misaligned).is_some() => {
+            let index = segment.listing.file_name(FileKind::Index);
+            return realign(facts, &index, planned);
+        }
+        (Some(facts), _) => (
+            facts.next_slot(),
+            facts.end,
+            Some(facts.index_bytes),
+            facts.store_bytes,
+        ),
+        // Something that is no file has the index's name: for a human.
+        (None, Some(_)) if segment.listing.index.is_some() => return Ok(false),
+        (None, Some(tail)) => (0, Position(0), None, tail.bytes),
+        (None, None) => return Ok(false),
+    };
+    let store = segment.listing.file_name(FileKind::Store);
+    let index = match index_bytes {
+        Some(_) => segment.listing.file_name(FileKind::Index),
+        None => file_name(base, FileKind::Index),
+    };
+    let mut changes = false;
+    if let Some(facts) = &segment.facts {
+        changes |= put_wrong_entries_right(facts, &index, planned)?;
+    }
+    let start = TailStart {
+        base,
+        slot,
+        position: end,
+    };
+    let (entries, end) = if store_bytes > end.0 {
+        let path = report.listing.path().join(&store);
+        adopted(&path, start, &index, planned)?
+    } else {
+        (slot, end)
+    };
+    if index_bytes != Some(entries * ENTRY_BYTES) {
+        planned.set_len(&index, entries * ENTRY_BYTES)?;
+        changes = true;
+    }
+    if store_bytes > end.0 {
+        planned.set_len(&store, end.0)?;
+        changes = true;
+    }
+    Ok(changes)
+}
+
+/// Puts misaligned entries on their boundaries, where they continue the sequence. Else
+/// they are a second history, and a repair does not choose.
+fn realign(facts: &SegmentFacts, index: &str, planned: &mut Planned<DirFacts>) -> io::Result<bool> {
+    let Some(damage) = facts.first_damage(DamageKind::Misaligned) else {
+        return Ok(false);
+    };
+    if doubles(facts, damage) {
+        return Ok(false);
+    }
+    let mut last = [0; 12];
+    let at = (damage.position + damage.bytes).saturating_sub(ENTRY_BYTES);
+    planned.read_at(index, at, &mut last)?;
+    planned.set_len(index, damage.last_slot * ENTRY_BYTES)?;
+    planned.put(index, damage.last_slot * ENTRY_BYTES, &last)?;
+    Ok(true)
+}
+
+/// Whether misaligned entries give offsets again that aligned ones gave before.
+fn doubles(facts: &SegmentFacts, damage: &Damage) -> bool {
+    damage.kind == DamageKind::Misaligned && damage.first_slot < facts.entries
+}
+
+/// Takes over the frames behind the last entry that continue the sequence; gives how
+/// many entries there are then, and where the last frame ends.
+fn adopted(
+    store: &std::path::Path,
+    start: TailStart,
+    index: &str,
+    planned: &mut Planned<DirFacts>,
+) -> io::Result<(u64, Position)> {
+    let file = ReadFile::open(store).map_err(io::Error::other)?;
+    let mut last = None;
+    tail::look::<Error>(&file, Codec::Protobuf, start, |frame| {
+        last = Some(frame);
+        Ok(())
+    })
+    .map_err(io::Error::other)?;
+    let Some(last) = last else {
+        return Ok((start.slot, start.position));
+    };
+    put_entry(last.slot, last.position, index, planned)?;
+    Ok((last.slot + 1, last.end))
+}
+
+fn put_wrong_entries_right(
+    facts: &SegmentFacts,
+    index: &str,
+    planned: &mut Planned<DirFacts>,
+) -> io::Result<bool> {
+    let mut changes = false;
+    for damage in &facts.damages {
+        if damage.kind == DamageKind::Entry
+            && damage.record_whole
+            && let Some(frame) = damage.frame
+        {
+            put_entry(damage.first_slot, frame, index, planned)?;
+            changes = true;
+        }
+    }
+    Ok(changes)
+}
+
+fn put_entry(
+    slot: u64,
+    position: Position,
+    index: &str,
+    planned: &mut Planned<DirFacts>,
+) -> io::Result<()> {
+    // A segment with more than 2^32 entries is a finding of its own.
+    let Some(relative) = Offset(slot).relative_to(Offset(0)) else {
+        return Ok(());
+    };
+    let entry = Entry { relative, position };
+    planned.put(index, slot * ENTRY_BYTES, &entry.encode())
+}
+
+/// The runs of records that the log holds: the committed ones and those that a repair
+/// would adopt; once repaired, also those whose entries were wrong.
+fn held(report: &Report, repaired: bool) -> Vec<Held> {
+    let mut held = Vec::new();
+    for segment in &report.segments {
+        let base = segment.listing.base();
+        let names = [&segment.listing.names.store, &segment.listing.names.index];
+        let plain_names = names
+            .into_iter()
+            .flatten()
+            .all(|name| parse_name(name).is_some_and(|name| !name.zero_padded));
+        let mut add = |slot: u64, end: u64| {
+            if let (Some(first), Some(last)) = (
+                base.checked_add(slot).filter(|_| slot < end),
+                end.checked_sub(1).and_then(|last| base.checked_add(last)),
+            ) {
+                held.push(Held {
+                    base,
+                    range: OffsetRange { first, last },
+                    plain_names,
+                });
+            }
+        };
+        let Some(facts) = &segment.facts else {
+            add(0, segment.lone_store.map_or(0, |tail| tail.continuing));
+            continue;
+        };
+        let mut slot = 0;
+        for damage in &facts.damages {
+            if damage.kind == DamageKind::Misaligned {
+                if repaired && !doubles(facts, damage) {
+                    add(damage.first_slot, damage.last_slot + 1);
+                }
+            } else if !(repaired && misnames(facts, damage)) {
+                add(slot, damage.first_slot);
+                slot = damage.last_slot + 1;
+            }
+        }
+        let next = facts.next_slot();
+        // Behind a misaligned index nobody knows what continues.
+        let misaligned = facts.first_damage(DamageKind::Misaligned).is_some();
+        let adopted = if misaligned { 0 } else { facts.tail.continuing };
+        let slot = slot.min(next);
+        add(slot, next + adopted);
+    }
+    held
+}
+
+/// Whether the records of a damage are whole, and a repair finds them again.
+fn misnames(facts: &SegmentFacts, damage: &Damage) -> bool {
+    damage.record_whole
+        && match damage.kind {
+            DamageKind::Entry => true,
+            DamageKind::Misaligned => !doubles(facts, damage),
+            _ => false,
+        }
+}
+
+/// The offsets whose entries or frames are not sound, ascending.
+fn doubtful(report: &Report) -> Vec<OffsetRange> {
+    let doubtful = damages(report).filter(|(facts, damage)| !doubles(facts, damage));
+    doubtful.map(offsets).collect()
+}
+
+/// The offsets that misaligned entries give once more.
+fn buried(report: &Report) -> Vec<OffsetRange> {
+    let buried = damages(report).filter(|(facts, damage)| doubles(facts, damage));
+    buried.map(offsets).collect()
+}
+
+/// How many whole records have a wrong entry.
+fn misnamed(report: &Report) -> u64 {
+    let misnamed = damages(report).filter(|(facts, damage)| misnames(facts, damage));
+    misnamed.map(|(_, damage)| damage.slots()).sum()
+}
+
+fn damages(report: &Report) -> impl Iterator<Item = (&SegmentFacts, &Damage)> {
+    let facts = report.segments.iter().filter_map(|s| s.facts.as_ref());
+    facts.flat_map(|facts| facts.damages.iter().map(move |damage| (facts, damage)))
+}
+
+fn offsets((facts, damage): (&SegmentFacts, &Damage)) -> OffsetRange {
+    OffsetRange {
+        first: facts.base.saturating_add(damage.first_slot),
+        last: facts.base.saturating_add(damage.last_slot),
+    }
+}

@@ -1,0 +1,232 @@
+//! Plain text for people: lines of at most 80 columns, singular and plural, ranges of
+//! offsets, names that cannot drive a terminal, and color where it is wanted.
+
+use proglog::inspect::finding::{OffsetRange, Severity};
+
+/// The columns that a line may have.
+pub const COLUMNS: usize = 80;
+
+/// Ranges that are named one by one; the others are counted.
+const RANGES_MAX: usize = 4;
+
+/// Whether text carries color.
+#[derive(Debug, Clone, Copy)]
+pub struct Paint {
+    pub color: bool,
+}
+
+impl Paint {
+    /// The text in the color of a severity.
+    pub fn severity(self, severity: Severity, text: &str) -> String {
+        let code = match severity {
+            Severity::Error => "1;31",
+            Severity::Warning => "1;33",
+            Severity::Note => "1;36",
+        };
+        self.sgr(code, text)
+    }
+
+    /// The text in the color of what is well.
+    pub fn sound(self, text: &str) -> String {
+        self.sgr("1;32", text)
+    }
+
+    fn sgr(self, code: &str, text: &str) -> String {
+        if self.color {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// A name that somebody else chose, with what could drive a terminal escaped: control
+/// characters, and those that turn the direction of writing round.
+pub fn escaped(name: &str) -> String {
+    let mut safe = String::with_capacity(name.len());
+    for c in name.chars() {
+        if drives_a_terminal(c) {
+            safe.extend(c.escape_default());
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
+}
+
+/// Whether a character does more than stand there.
+pub fn drives_a_terminal(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// `1 record`, `2 records`.
+pub fn count(number: u64, one: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    // "entry" is the one word here with a plural of its own.
+    match one.strip_suffix("entry") {
+        Some(before) if number != 1 => format!("{number} {before}entries"),
+        _ => format!("{number} {one}{plural}"),
+    }
+}
+
+/// One word or the other, as the number wants it.
+pub fn either<'a>(number: u64, one: &'a str, more: &'a str) -> &'a str {
+    if number == 1 { one } else { more }
+}
+
+/// `243..299`, `1..3, 7 and 9..11`; more than a few are counted.
+pub fn ranges(ranges: &[OffsetRange]) -> String {
+    let named: Vec<String> = ranges
+        .iter()
+        .take(RANGES_MAX)
+        .map(OffsetRange::to_string)
+        .collect();
+    let more = ranges.len().saturating_sub(RANGES_MAX);
+    match (named.as_slice(), more) {
+        ([], _) => String::new(),
+        ([one], 0) => one.clone(),
+        ([several @ .., last], 0) => format!("{} and {last}", several.join(", ")),
+        (named, more) => format!(
+            "{} and {} more",
+            named.join(", "),
+            count(more as u64, "range")
+        ),
+    }
+}
+
+/// `offset 59`, `offsets 243..299`.
+pub fn offsets(offsets: &[OffsetRange]) -> String {
+    let single = matches!(offsets, [one] if one.first == one.last);
+    let word = if single { "offset" } else { "offsets" };
+    format!("{word} {}", ranges(offsets))
+}
+
+/// Joins ranges that meet, so that a run is told once. They are in order.
+pub fn merged(ranges: impl IntoIterator<Item = OffsetRange>) -> Vec<OffsetRange> {
+    let mut merged: Vec<OffsetRange> = Vec::new();
+    for range in ranges {
+        match merged.last_mut() {
+            Some(last) if last.first <= range.first && touches(*last, range) => {
+                last.last = last.last.max(range.last);
+            }
+            _ => merged.push(range),
+        }
+    }
+    merged
+}
+
+fn touches(before: OffsetRange, range: OffsetRange) -> bool {
+    before
+        .last
+        .checked_add(1)
+        .is_none_or(|end| range.first <= end)
+}
+
+/// Breaks text at spaces, so that each line fits beside an indent. A word that is too
+/// long stays whole.
+pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if width(line) + 1 + width(word) <= columns => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// Breaks a command where a shell goes on after a backslash: between its words, never
+/// inside quotes.
+pub fn wrapped_command(command: &str, columns: usize) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quoted = false;
+    let mut before = ' ';
+    for c in command.chars() {
+        if c == '\'' && before != '\\' {
+            quoted = !quoted;
+        }
+        before = c;
+        if c == ' ' && !quoted {
+            words.push(String::new());
+        } else if let Some(word) = words.last_mut() {
+            word.push(c);
+        }
+    }
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
+        match lines.last_mut() {
+            // Room for the backslash too.
+            Some(line) if width(line) + 1 + width(&word) + 2 <= columns => {
+                line.push(' ');
+                line.push_str(&word);
+            }
+            _ => lines.push(word),
+        }
+    }
+    let last = lines.len().saturating_sub(1);
+    for line in lines.iter_mut().take(last) {
+        line.push_str(" \\");
+    }
+    // A second line is told from a second command by its indent.
+    for line in lines.iter_mut().skip(1) {
+        line.insert_str(0, "  ");
+    }
+    lines
+}
+
+/// Columns of a text without escapes.
+pub fn width(text: &str) -> usize {
+    text.chars().count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proglog::log::units::Offset;
+
+    fn range(first: u64, last: u64) -> OffsetRange {
+        OffsetRange {
+            first: Offset(first),
+            last: Offset(last),
+        }
+    }
+
+    #[test]
+    fn numbers_and_words_agree() {
+        assert_eq!(count(1, "record"), "1 record");
+        assert_eq!(count(0, "record"), "0 records");
+        assert_eq!(count(724, "zero entry"), "724 zero entries");
+        assert_eq!(count(1, "zero entry"), "1 zero entry");
+        assert_eq!(offsets(&[range(59, 59)]), "offset 59");
+        assert_eq!(offsets(&[range(1, 3), range(7, 7)]), "offsets 1..3 and 7");
+        let many: Vec<_> = (0..6).map(|n| range(n * 10, n * 10)).collect();
+        assert_eq!(ranges(&many), "0, 10, 20, 30 and 2 ranges more");
+    }
+
+    #[test]
+    fn ranges_that_meet_are_one() {
+        let runs = [range(0, 4), range(5, 9), range(11, 11)];
+        assert_eq!(merged(runs), [range(0, 9), range(11, 11)]);
+        assert_eq!(merged([range(0, 4), range(1, 3)]), [range(0, 4)]);
+        assert_eq!(merged([range(5, u64::MAX)]), [range(5, u64::MAX)]);
+    }
+
+    #[test]
+    fn names_do_not_drive_a_terminal() {
+        assert_eq!(escaped("0.index"), "0.index");
+        assert_eq!(escaped("a\x1b[2J\nb"), r"a\u{1b}[2J\nb");
+        assert_eq!(escaped("\u{9b}\u{202e}"), r"\u{9b}\u{202e}");
+        assert_eq!(escaped("gr\u{fc}n"), "gr\u{fc}n");
+    }
+
+    #[test]
+    fn commands_break_between_words_only() {
+        let lines = wrapped_command("mv -n 'my log/LOCK' 'my log/..'", 22);
+        assert_eq!(lines, ["mv -n 'my log/LOCK' \\", "  'my log/..'"]);
+        assert_eq!(wrapped_command("mv a b", 80), ["mv a b"]);
+    }
+}

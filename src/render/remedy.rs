@@ -1,0 +1,149 @@
+//! The command that mends a finding, with the real path, ready for a shell; and for
+//! whom there is none.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use proglog::inspect::finding::{Detail, Finding, FindingId, Severity};
+use proglog::inspect::report::Report;
+use proglog::log::format::{file_name, parse_name};
+
+/// How commands are written for one log.
+#[derive(Clone, Copy)]
+pub struct Remedies<'a> {
+    /// What is known of the log.
+    pub report: &'a Report,
+    /// Its directory, quoted for a shell.
+    pub dir: &'a str,
+    /// Quotes any other path.
+    pub quote: fn(&Path) -> String,
+}
+
+impl Remedies<'_> {
+    /// The command that mends a finding, or `None` where there is nothing to type:
+    /// nothing to do, or the service's configuration to change.
+    pub fn of(&self, finding: &Finding) -> Option<String> {
+        let dir = self.dir;
+        let repair = || Some(format!("proglog repair {dir}"));
+        let replica = || Some(format!("proglog repair {dir} --replica COPY"));
+        match finding.id {
+            FindingId::StoreDeadBytes | FindingId::OffsetOverflow => {
+                Some(format!("proglog salvage {dir} NEW"))
+            }
+            // What a running writer looks like wants no mending.
+            _ if finding.severity == Severity::Note => None,
+            FindingId::IndexEntryDamaged
+                if matches!(
+                    finding.detail,
+                    Detail::Entry {
+                        record_whole: false,
+                        ..
+                    }
+                ) =>
+            {
+                replica()
+            }
+            FindingId::IndexPadded
+            | FindingId::IndexPartialEntry
+            | FindingId::IndexDangling
+            | FindingId::IndexEntryDamaged
+            | FindingId::IndexMissing
+            | FindingId::IndexMisaligned
+            | FindingId::StoreTornTail
+            | FindingId::StoreUnindexedTail
+            | FindingId::StoreZeroTail => repair(),
+            FindingId::StoreMissing
+            | FindingId::StoreUnreadable
+            | FindingId::FrameLengthDamaged
+            | FindingId::RecordUndecodable
+            | FindingId::RecordOffsetMismatch
+            | FindingId::RecordChanged
+            | FindingId::SegmentGap => replica(),
+            FindingId::SegmentOverlap => Some(format!("proglog salvage {dir} NEW --prefer old")),
+            FindingId::StrayName | FindingId::DuplicateBase | FindingId::NotAFile => {
+                self.moved_away(finding)
+            }
+            FindingId::PaddedName => self.renamed(finding),
+            FindingId::OwnerDiffers => self.chown(finding),
+            FindingId::IndexFull | FindingId::IndexOverLimit | FindingId::ForeignDialect => None,
+        }
+    }
+
+    /// The commands to type next, each once, in the order of the findings.
+    pub fn next<'f>(&self, findings: impl IntoIterator<Item = &'f Finding>) -> Vec<String> {
+        let findings: Vec<&Finding> = findings.into_iter().collect();
+        let gaps = findings
+            .iter()
+            .filter(|finding| finding.id == FindingId::SegmentGap)
+            .count();
+        let mut commands: Vec<String> = Vec::new();
+        let mut add = |command: String| {
+            if !commands.contains(&command) {
+                commands.push(command);
+            }
+        };
+        for finding in findings {
+            let Some(command) = self.of(finding) else {
+                continue;
+            };
+            // What changes the log is first looked at.
+            if command.starts_with("proglog repair") {
+                add(format!("{command} --dry-run"));
+            } else {
+                add(command);
+            }
+            // A gap that nothing fills is allowed; many are somebody's decision.
+            if let (FindingId::SegmentGap, Some(gap), 1) = (finding.id, finding.offsets, gaps) {
+                let dir = self.dir;
+                add(format!("proglog verify {dir} --allow segment-gap={gap}"));
+            }
+        }
+        commands
+    }
+
+    fn path(&self, name: &str) -> String {
+        (self.quote)(&self.report.listing.path().join(name))
+    }
+
+    fn moved_away(&self, finding: &Finding) -> Option<String> {
+        let name = &finding.place.as_ref()?.file;
+        // Shown in place of bytes that are no text: such a name cannot be typed.
+        if name.contains(char::REPLACEMENT_CHARACTER) {
+            return None;
+        }
+        Some(format!("mv -n {} {}", self.path(name), self.path("..")))
+    }
+
+    fn renamed(&self, finding: &Finding) -> Option<String> {
+        let base = finding.segment?;
+        let mut command = String::new();
+        for (of, name) in &self.report.listing.directory.zero_padded {
+            if *of == base
+                && let Some(parsed) = parse_name(name)
+            {
+                let and = if command.is_empty() { "" } else { " && " };
+                let from = self.path(&name.display().to_string());
+                let to = self.path(&file_name(base, parsed.kind));
+                let _ = write!(command, "{and}mv -n {from} {to}");
+            }
+        }
+        (!command.is_empty()).then_some(command)
+    }
+
+    fn chown(&self, finding: &Finding) -> Option<String> {
+        let Detail::Owner {
+            files,
+            uid,
+            gid,
+            mode,
+        } = &finding.detail
+        else {
+            return None;
+        };
+        let names: Vec<String> = files.iter().map(|name| self.path(name)).collect();
+        let names = names.join(" ");
+        Some(format!(
+            "chown {uid}:{gid} {names} && chmod {mode:o} {names}"
+        ))
+    }
+}

@@ -1,0 +1,352 @@
+//! The words for what the Go service would do with a log: in one line each, and in
+//! full.
+
+use proglog::inspect::finding::OffsetRange;
+use proglog::inspect::outlook::{Outlook, Prospect};
+use proglog::inspect::service::{
+    Answer, Append, Failure, OpenFailure, Outcome, Printing, ReadBack, Reads, Roll, RollKind, Runs,
+    ServiceView, Source,
+};
+
+use proglog::log::units::Offset;
+
+use super::prose::{count, either, escaped, merged, offsets, ranges};
+
+/// A length above which a service may die of making room for it.
+const MEMORY_BYTES: u64 = 1 << 30;
+
+/// `first printing`, `later printing`.
+pub fn printing(printing: Printing) -> &'static str {
+    match printing {
+        Printing::First => "first printing",
+        Printing::Later => "later printing",
+    }
+}
+
+/// What the service would do, in one line.
+pub fn in_one_line(prospect: &Prospect) -> String {
+    let view = &prospect.view;
+    if let Some(failure) = &view.failure {
+        return does_not_start(view, &escaped(&failure.why.to_string()));
+    }
+    let mut parts = vec![serves(prospect)];
+    parts.extend(hides(prospect));
+    parts.extend(doubtful(&prospect.doubtful));
+    parts.extend(misreads(view));
+    parts.push(append(view));
+    parts.join(", ")
+}
+
+fn does_not_start(view: &ServiceView, why: &str) -> String {
+    let destroys = view.failure.as_ref().map(|failure| &failure.destroys);
+    match destroys {
+        Some(destroyed) if !destroyed.is_empty() => format!(
+            "does not start ({why}), and cuts off the entries of {}",
+            offsets(destroyed)
+        ),
+        _ => format!("does not start ({why})"),
+    }
+}
+
+/// What it serves, where that is all there is; else what it takes for its end.
+fn serves(prospect: &Prospect) -> String {
+    let held = merged(prospect.held.iter().copied());
+    let highest = prospect.view.highest;
+    let end = held.iter().map(|range| range.last).max();
+    let whole = prospect.hidden() == 0 && (end.is_none() || end == highest);
+    match (whole, held.is_empty(), highest) {
+        (true, true, _) => "has no record to serve".to_owned(),
+        (true, false, _) => format!("serves {}", run(&held)),
+        (false, _, Some(highest)) => format!("highest offset {highest}"),
+        (false, _, None) => "has no highest offset".to_owned(),
+    }
+}
+
+fn hides(prospect: &Prospect) -> Option<String> {
+    let view = &prospect.view;
+    let hidden: Vec<OffsetRange> = view.hidden.iter().map(|hidden| hidden.range).collect();
+    let mut parts = Vec::new();
+    if let Some(first) = view.hidden.first() {
+        // Where two segments hold the same offsets, whose records are meant?
+        let of = if view.doubles.is_empty() {
+            String::new()
+        } else {
+            format!(" of segment {}", first.base)
+        };
+        parts.push(format!("hides {}{of}", run(&merged(hidden))));
+    }
+    if !prospect.buried.is_empty() {
+        parts.push(format!(
+            "hides the second {} of {}",
+            either(
+                prospect.buried.iter().map(|range| range.records()).sum(),
+                "record",
+                "records"
+            ),
+            ranges(&prospect.buried)
+        ));
+    }
+    // Records that no offset leads to, since their entries are wrong.
+    let doubtful = &prospect.doubtful;
+    let told = [&doubtful.foreign, &doubtful.errors, &doubtful.panics]
+        .into_iter()
+        .fold(view.hidden_records, |sum, runs| {
+            sum.saturating_add(runs.offsets)
+        })
+        .saturating_add(prospect.buried.iter().map(|range| range.records()).sum());
+    let more = prospect.hidden().saturating_sub(told);
+    if more > 0 {
+        parts.push(format!(
+            "hides {} with a wrong entry",
+            count(more, "record")
+        ));
+    }
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// Offsets; a single one is said to be one, for it could be taken for a number of them.
+fn run(of: &[OffsetRange]) -> String {
+    match of {
+        [one] if one.first == one.last => format!("offset {one}"),
+        of => ranges(of),
+    }
+}
+
+/// What it makes of the directory's names, where that is not what they are.
+fn misreads(view: &ServiceView) -> Vec<String> {
+    let mut parts = Vec::new();
+    let twins: Vec<OffsetRange> = view
+        .segments
+        .iter()
+        .filter(|segment| segment.twin)
+        .map(|segment| single(segment.base))
+        .collect();
+    let twins = merged(twins);
+    if !twins.is_empty() {
+        parts.push(format!("opens segment {} more than once", ranges(&twins)));
+    }
+    let skipped: Vec<OffsetRange> = view.skipped.iter().map(|&base| single(base)).collect();
+    if !skipped.is_empty() {
+        parts.push(format!("does not open segment {}", ranges(&skipped)));
+    }
+    if !view.pads_on_close.is_empty() {
+        let bases: Vec<OffsetRange> = view.pads_on_close.iter().map(|&b| single(b)).collect();
+        parts.push(format!(
+            "its close leaves padding in segment {}",
+            ranges(&bases)
+        ));
+    }
+    parts
+}
+
+fn single(base: Offset) -> OffsetRange {
+    OffsetRange {
+        first: base,
+        last: base,
+    }
+}
+
+/// What it answers for offsets that are not sound.
+fn doubtful(reads: &Reads) -> Option<String> {
+    let mut parts = Vec::new();
+    if !reads.panics.is_empty() {
+        parts.push(format!("panics when {} is read", runs(&reads.panics)));
+    }
+    if let Some((offset, Answer::TooLong { claimed })) = &reads.worst
+        && *claimed > MEMORY_BYTES
+    {
+        parts.push(format!(
+            "asks for {claimed} bytes of memory when {offset} is read"
+        ));
+    }
+    if !reads.errors.is_empty() {
+        parts.push(format!("answers {} with an error", runs(&reads.errors)));
+    }
+    if !reads.foreign.is_empty() {
+        parts.push(format!(
+            "answers {} with another record",
+            runs(&reads.foreign)
+        ));
+    }
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+fn runs(runs: &Runs) -> String {
+    let kept = runs.runs.iter().map(|range| range.records());
+    match runs.runs.first() {
+        // Beyond some runs offsets are only counted.
+        Some(first) if kept.fold(0, u64::saturating_add) < runs.offsets => {
+            format!("{} offsets from {} on", runs.offsets, first.first)
+        }
+        _ => ranges(&runs.runs),
+    }
+}
+
+/// What was assumed, where it matters for what the service would do.
+pub fn assumption(outlook: &Outlook) -> Option<String> {
+    let known = matches!(
+        outlook.sources.max_index_bytes,
+        Source::Given | Source::PaddedIndex
+    );
+    let depends = |prospect: &Prospect| {
+        let cut = |failure: &OpenFailure| matches!(failure.why, Failure::PastMapping { .. });
+        let refused = |append: &Append| matches!(append.outcome, Outcome::Refused { .. });
+        prospect.view.failure.as_ref().is_some_and(cut) || prospect.view.appends.iter().any(refused)
+    };
+    let matters = depends(&outlook.now) || outlook.repaired.as_ref().is_some_and(depends);
+    (!known && matters).then(|| {
+        format!(
+            "assuming MaxIndexBytes {}; if it is another: --max-index-bytes",
+            outlook.config.max_index_bytes
+        )
+    })
+}
+
+/// What the next two appends do.
+pub fn append(view: &ServiceView) -> String {
+    let mut appends = view.appends.iter();
+    let Some(first) = appends.next() else {
+        return "takes no append".to_owned();
+    };
+    let second = appends.next();
+    if let (Outcome::Refused { error, .. }, Some(Outcome::Refused { .. })) =
+        (&first.outcome, second.map(|append| &append.outcome))
+    {
+        return format!("every append fails ({error})");
+    }
+    let mut words = format!("next append {}", outcome(first));
+    if let Some(second) = second
+        && std::mem::discriminant(&first.outcome) != std::mem::discriminant(&second.outcome)
+    {
+        words.push_str(", the one after ");
+        words.push_str(&outcome(second));
+    }
+    let rolls = view
+        .appends
+        .iter()
+        .flat_map(|append| [&append.rolls_before, &append.rolls_after]);
+    for roll in rolls.flatten() {
+        words.push_str(&rolled(roll));
+    }
+    words
+}
+
+fn outcome(append: &Append) -> String {
+    let answer = match &append.outcome {
+        Outcome::Works { offset } => format!("gets {offset}"),
+        Outcome::Repeats { offset } => format!("gets {offset}, which a record has already"),
+        Outcome::Refused { error, .. } => format!("fails ({error})"),
+        Outcome::DoesNotRoll { why } => format!("fails ({})", escaped(&why.to_string())),
+        Outcome::Panics { why } => {
+            format!("ends the process ({})", escaped(&why.to_string()))
+        }
+    };
+    match append.read_back {
+        None | Some(ReadBack::Itself) => answer,
+        Some(ReadBack::Another { .. }) => format!("{answer} and reads back as something else"),
+        Some(ReadBack::OutOfRange) => format!("{answer} and cannot be read back"),
+    }
+}
+
+/// A segment that is opened where none should be.
+fn rolled(roll: &Roll) -> String {
+    let base = roll.base;
+    if let Some(why) = &roll.failure {
+        let why = escaped(&why.to_string());
+        return format!(" (then segment {base} does not open: {why})");
+    }
+    match roll.kind {
+        RollKind::AtTheEnd => String::new(),
+        RollKind::Twin => format!(" (opens segment {base} a second time)"),
+        RollKind::Forks => format!(" (opens segment {base}, inside the log: a fork)"),
+        RollKind::Skips => format!(" (opens segment {base}, and leaves an offset out)"),
+    }
+}
+
+/// Rows of the full view of one printing: a heading and its text.
+pub fn in_full(outlook: &Outlook) -> Vec<(&'static str, String)> {
+    let view = &outlook.now.view;
+    let mut rows = vec![("config", config(outlook))];
+    let bases: Vec<String> = view
+        .segments
+        .iter()
+        .take(8)
+        .map(|segment| segment.base.to_string())
+        .collect();
+    let more = view.segments.len().saturating_sub(8);
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    rows.push((
+        "loads",
+        format!(
+            "{}: {}{more}",
+            count(view.segments.len() as u64, "segment"),
+            bases.join(", ")
+        ),
+    ));
+    if !view.creates.is_empty() {
+        rows.push(("creates", view.creates.join(", ")));
+    }
+    if let (Some(lowest), Some(highest)) = (view.lowest, view.highest) {
+        rows.push((
+            "reports",
+            format!("lowest offset {lowest}, highest {highest}"),
+        ));
+    }
+    let readable = outlook.now.readable();
+    rows.push((
+        "records",
+        format!(
+            "serves {}, hides {}",
+            count(readable, "record"),
+            outlook.now.hidden()
+        ),
+    ));
+    for double in view.doubles.iter().take(8) {
+        rows.push((
+            "doubled",
+            format!(
+                "{} twice: segment {}'s are never asked for",
+                offsets(&[double.range]),
+                double.shadowed
+            ),
+        ));
+    }
+    rows.extend(outlook.now.all.as_ref().and_then(answers));
+    rows.push(("now", in_one_line(&outlook.now)));
+    if let Some(repaired) = &outlook.repaired {
+        rows.push(("mended", in_one_line(repaired)));
+    }
+    rows
+}
+
+/// What it answers for all offsets that it claims, where one is not its own record's.
+fn answers(reads: &Reads) -> Option<(&'static str, String)> {
+    doubtful(reads).map(|words| ("reads", words))
+}
+
+fn config(outlook: &Outlook) -> String {
+    let (config, sources) = (&outlook.config, &outlook.sources);
+    format!(
+        "MaxStoreBytes {} ({}), MaxIndexBytes {} ({}), InitialOffset {} ({})",
+        config.max_store_bytes,
+        source(sources.max_store_bytes, "store"),
+        config.max_index_bytes,
+        source(sources.max_index_bytes, "index"),
+        config.initial_offset,
+        source(sources.initial_offset, "")
+    )
+}
+
+fn source(source: Source, file: &str) -> String {
+    match source {
+        Source::Given => "as given".to_owned(),
+        Source::PaddedIndex => "the padded index's size".to_owned(),
+        Source::LargestSealed => format!("the largest sealed {file}'s size"),
+        Source::BookDefault => "the book's default, assumed".to_owned(),
+        Source::RoomForMore => "assumed, with room for more".to_owned(),
+    }
+}

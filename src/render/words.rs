@@ -1,0 +1,338 @@
+//! The words for each finding, from its values alone: what is at its place, and all of
+//! it in one line. No file is looked at here, and nothing is said that the values do
+//! not bear out. What a group of findings costs stands in `cost`.
+
+use proglog::inspect::finding::{Detail, Figure, Finding, FindingId, OffsetRange};
+use proglog::log::format::ENTRY_BYTES;
+
+use super::cost::cost;
+use super::prose::{count, either, escaped};
+
+/// A finding in one line.
+pub fn message(finding: &Finding) -> String {
+    let cost = cost(&[finding]);
+    let what = what(finding);
+    match (&finding.place, what.is_empty()) {
+        (_, true) => cost,
+        (Some(place), false) if place.bytes == 0 => {
+            format!("{cost}; {}: {what}", escaped(&place.file))
+        }
+        _ => format!("{cost}; {what}"),
+    }
+}
+
+/// Where a finding is: `0.index 2916+684`, or the name where it is about the whole file.
+pub fn place(finding: &Finding) -> Option<String> {
+    let place = finding.place.as_ref()?;
+    let file = escaped(&place.file);
+    Some(if place.bytes == 0 {
+        file
+    } else {
+        format!("{file} {}+{}", place.position, place.bytes)
+    })
+}
+
+/// What is at the place of a finding, with all figures.
+pub fn what(finding: &Finding) -> String {
+    if let Detail::Uncounted { places } = finding.detail {
+        return format!(
+            "{} of damage beyond the ones that are told",
+            count(places, "place")
+        );
+    }
+    let got = number(finding.got.as_ref());
+    let expected = number(finding.expected.as_ref());
+    let bytes = finding.place.as_ref().map_or(0, |place| place.bytes);
+    match finding.id {
+        FindingId::IndexPadded => padding(finding, bytes),
+        FindingId::IndexPartialEntry => format!(
+            "{} that {} no whole entry and no padding",
+            count(bytes, "byte"),
+            either(bytes, "is", "are")
+        ),
+        FindingId::IndexDangling => dangling(finding),
+        FindingId::IndexEntryDamaged => entry(finding),
+        FindingId::IndexMissing => match finding.detail {
+            Detail::IndexMissing { frames } => {
+                format!(
+                    "no such file; the store holds {}",
+                    count(frames, "whole frame")
+                )
+            }
+            _ => "no such file".to_owned(),
+        },
+        FindingId::IndexMisaligned => format!(
+            "{} from a place {} behind a boundary of 12",
+            count(bytes / ENTRY_BYTES, "entry"),
+            count(got.unwrap_or(0), "byte")
+        ),
+        FindingId::IndexFull => index_full(finding, got.unwrap_or(0)),
+        FindingId::StoreMissing => format!(
+            "no such file; the index has {}",
+            count(finding.records.unwrap_or(0), "entry")
+        ),
+        FindingId::StoreTornTail => torn(finding, bytes),
+        FindingId::StoreUnindexedTail => unindexed(finding),
+        FindingId::StoreZeroTail => format!(
+            "{} behind the last frame, up to the end of the store",
+            count(bytes, "zero byte")
+        ),
+        FindingId::StoreDeadBytes => {
+            format!("{} that no entry names", count(bytes, "byte"))
+        }
+        FindingId::StoreUnreadable => "the disk gives an error for these bytes".to_owned(),
+        FindingId::FrameLengthDamaged => length(got, expected),
+        FindingId::RecordUndecodable => "the frame's payload is no Record".to_owned(),
+        FindingId::RecordOffsetMismatch => match (got, expected) {
+            (Some(got), Some(expected)) => {
+                format!("the record carries offset {got}, its place is {expected}'s")
+            }
+            _ => "the record carries the offset of another place".to_owned(),
+        },
+        FindingId::RecordChanged => match (&finding.got, &finding.expected) {
+            (Some(got), Some(expected)) => {
+                format!("the digest is {got}, the manifest says {expected}")
+            }
+            _ => "the digest is not the manifest's".to_owned(),
+        },
+        FindingId::SegmentGap => gap(finding),
+        FindingId::SegmentOverlap => overlap(finding),
+        FindingId::StrayName => match finding.detail {
+            Detail::Name { taken_for } => {
+                format!("taken for base offset {taken_for}")
+            }
+            _ => String::new(),
+        },
+        FindingId::PaddedName => match finding.detail {
+            Detail::Name { taken_for } => {
+                format!("base offset {taken_for}, which the service writes without zeros in front")
+            }
+            _ => String::new(),
+        },
+        FindingId::DuplicateBase => "a second name for the same base offset; not read".to_owned(),
+        FindingId::NotAFile => match finding.detail {
+            Detail::NotAFile { what } => format!("{what}, no regular file"),
+            _ => String::new(),
+        },
+        FindingId::OffsetOverflow => format!(
+            "{} where {} fit",
+            count(got.unwrap_or(0), "entry"),
+            expected.unwrap_or(0)
+        ),
+        FindingId::OwnerDiffers => owner(finding),
+        FindingId::IndexOverLimit => format!(
+            "the index has {}, the limit is {}",
+            count(got.unwrap_or(0), "byte"),
+            expected.unwrap_or(0)
+        ),
+        FindingId::ForeignDialect => {
+            "lengths that make sense with the last byte first only".to_owned()
+        }
+    }
+}
+
+fn number(figure: Option<&Figure>) -> Option<u64> {
+    match figure {
+        Some(Figure::Number(number)) => Some(*number),
+        _ => None,
+    }
+}
+
+fn padding(finding: &Finding, bytes: u64) -> String {
+    let (entries, rest) = (bytes / ENTRY_BYTES, bytes % ENTRY_BYTES);
+    let zeros = match (entries, rest) {
+        (0, rest) => count(rest, "zero byte"),
+        (entries, 0) => count(entries, "zero entry"),
+        (entries, rest) => format!(
+            "{} and {}",
+            count(entries, "zero entry"),
+            count(rest, "zero byte")
+        ),
+    };
+    let begins = finding.place.as_ref().map_or(0, |place| place.position);
+    let zeros = if begins == 0 {
+        format!("{zeros}, and no real entry before them")
+    } else {
+        format!("{zeros} after the last real one")
+    };
+    match finding.detail {
+        Detail::PaddedInUse {
+            highest: Some(highest),
+        } => format!(
+            "{zeros}; if the service's highest offset is not {highest}, it opened a padded \
+             index: stop it, then repair"
+        ),
+        _ => zeros,
+    }
+}
+
+fn dangling(finding: &Finding) -> String {
+    let entries = finding.offsets.map_or_else(String::new, |offsets| {
+        let one = offsets.first == offsets.last;
+        let (subject, object) = if one {
+            ("entry", "names a frame")
+        } else {
+            ("entries", "name frames")
+        };
+        format!("{subject} {offsets} {object}")
+    });
+    match &finding.detail {
+        Detail::InWritersBuffer { .. } => format!(
+            "{entries} that the store does not hold yet; up to 4096 bytes are in the writer's \
+             buffer"
+        ),
+        Detail::Dangling {
+            store,
+            store_bytes,
+            first_position,
+        } => {
+            let begins = match finding.offsets {
+                Some(OffsetRange { first, last }) if first == last => "it begins at",
+                _ => "the first begins at",
+            };
+            let must = number(finding.expected.as_ref()).map_or_else(
+                || ", the store".to_owned(),
+                |end| format!(", the store must reach {end} and"),
+            );
+            format!(
+                "{entries} that {} does not hold whole: {begins} {first_position}{must} ends at \
+                 {store_bytes}",
+                escaped(store)
+            )
+        }
+        _ => entries,
+    }
+}
+
+fn entry(finding: &Finding) -> String {
+    let slot = finding
+        .place
+        .as_ref()
+        .map_or(0, |p| p.position / ENTRY_BYTES);
+    let subject = match finding.records {
+        Some(1) | None => format!("entry {slot} says"),
+        Some(more) => format!(
+            "entries {slot}..{}: the first says",
+            slot.saturating_add(more - 1)
+        ),
+    };
+    let got = number(finding.got.as_ref()).unwrap_or(0);
+    match (number(finding.expected.as_ref()), slot) {
+        // Of slot 0 both figures are 0, and which is meant cannot be seen here.
+        (Some(0), 0) => format!("{subject} {got} where 0 is right"),
+        (Some(right), slot) if right == slot => {
+            format!("{subject} relative offset {got}, its place is {right}'s")
+        }
+        (Some(right), _) => format!("{subject} position {got}, its record begins at {right}"),
+        (None, _) => format!("{subject} position {got}, where its record does not begin"),
+    }
+}
+
+fn index_full(finding: &Finding, got: u64) -> String {
+    let entries = count(got / ENTRY_BYTES, "entry");
+    let config = "the first printing's service fails with EOF until its MaxIndexBytes is a \
+                  multiple of 12";
+    match finding.detail {
+        Detail::IndexFull { limit: Some(limit) } => format!(
+            "{entries} fill {got} of {limit} bytes, which is no multiple of 12 and leaves no room \
+             for another: {config}"
+        ),
+        _ => format!("{entries} in {got} bytes, and refused frames in the store: {config}"),
+    }
+}
+
+fn torn(finding: &Finding, bytes: u64) -> String {
+    let what = format!(
+        "{} at the end that {} no whole frame, and that no entry names",
+        count(bytes, "byte"),
+        either(bytes, "is", "are")
+    );
+    match finding.detail {
+        Detail::InWritersBuffer { .. } => {
+            format!("{what}; a writer has the log open, and may be about to write the rest")
+        }
+        _ => what,
+    }
+}
+
+fn unindexed(finding: &Finding) -> String {
+    let Detail::UnindexedTail {
+        frames,
+        continuing,
+        raw,
+        in_use,
+    } = finding.detail
+    else {
+        return String::new();
+    };
+    let what = format!("{} that no entry names", count(frames, "whole frame"));
+    let others = frames.saturating_sub(continuing);
+    match (raw, continuing, others) {
+        _ if in_use => format!("{what} yet"),
+        (true, ..) => what,
+        (false, 0, others) => format!(
+            "{what}; {} not continue the sequence: appends that were refused leave such",
+            either(others, "it does", "they do")
+        ),
+        (false, continuing, 0) => format!(
+            "{what}; {} the sequence",
+            either(continuing, "it continues", "they continue")
+        ),
+        (false, continuing, others) => format!(
+            "{what}; {continuing} {} the sequence, {others} {} not",
+            either(continuing, "continues", "continue"),
+            either(others, "does", "do")
+        ),
+    }
+}
+
+fn length(got: Option<u64>, expected: Option<u64>) -> String {
+    match (got, expected) {
+        (Some(got), Some(expected)) => {
+            format!("the length says {got}, the entries around it leave {expected}")
+        }
+        (Some(got), None) => format!("the length says {got}, and the frame is not its record's"),
+        (None, Some(expected)) => format!("no length here; the entries leave {expected} bytes"),
+        (None, None) => "the length is wrong".to_owned(),
+    }
+}
+
+fn gap(finding: &Finding) -> String {
+    let behind = finding
+        .segment
+        .map_or_else(String::new, |base| format!("behind segment {base}: "));
+    let first = finding
+        .offsets
+        .map_or_else(String::new, |offsets| offsets.first.to_string());
+    format!(
+        "{behind}the service answers \"out of range\" there, and who streams across waits at \
+         {first} for ever"
+    )
+}
+
+fn overlap(finding: &Finding) -> String {
+    match &finding.detail {
+        Detail::Overlap {
+            newer,
+            same_segment: true,
+        } => format!("segment {newer}: its misaligned entries give these offsets once more"),
+        Detail::Overlap { newer, .. } => {
+            format!("segment {newer} begins inside an earlier one: two histories")
+        }
+        _ => String::new(),
+    }
+}
+
+fn owner(finding: &Finding) -> String {
+    let Detail::Owner { files, uid, .. } = &finding.detail else {
+        return String::new();
+    };
+    let what = match number(finding.got.as_ref()) {
+        Some(got) if got != u64::from(*uid) => format!("belongs to user {got}, the log to {uid}"),
+        _ => format!("its owner, user {uid}, may not read and write it"),
+    };
+    match files.len().saturating_sub(1) as u64 {
+        0 => what,
+        more => format!("{what}; the one or the other holds for {more} more"),
+    }
+}
