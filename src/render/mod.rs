@@ -8,6 +8,7 @@ pub mod hexlines;
 pub mod json;
 pub mod plan;
 pub mod prose;
+pub mod quote;
 pub mod record;
 pub mod remedy;
 pub mod service;

@@ -63,7 +63,7 @@ pub fn recovery(recovered: &Recovered, log: &str) -> Vec<String> {
     if let Some(saved) = &recovered.saved {
         lines.push(format!(
             "recovered {log}: what was cut is saved in {}",
-            crate::commands::quote(saved)
+            super::quote::quote(saved)
         ));
     }
     lines

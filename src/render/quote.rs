@@ -1,0 +1,42 @@
+//! Paths as a shell takes them, so that what is printed can be pasted.
+
+use std::path::Path;
+
+use super::prose::drives_a_terminal;
+
+/// A path as a shell takes it. What could drive a terminal, or is no text, is written
+/// as `$'...'` has it.
+pub fn quote(path: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    let bytes = path.as_os_str().as_bytes();
+    let safe = path
+        .to_str()
+        .filter(|text| !text.chars().any(drives_a_terminal));
+    let Some(text) = safe else {
+        let escape = |byte: &u8| match byte {
+            b'\'' | b'\\' => format!("\\{}", char::from(*byte)),
+            0x20..=0x7e => char::from(*byte).to_string(),
+            byte => format!("\\x{byte:02x}"),
+        };
+        return format!("$'{}'", bytes.iter().map(escape).collect::<String>());
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:=@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) && !text.starts_with('-') {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_quoted_for_a_shell() {
+        assert_eq!(quote(Path::new("/srv/log.1")), "/srv/log.1");
+        assert_eq!(quote(Path::new("my log")), "'my log'");
+        assert_eq!(quote(Path::new("it's")), r"'it'\''s'");
+        assert_eq!(quote(Path::new("-rf")), "'-rf'");
+        assert_eq!(quote(Path::new("a\x1bb's")), r"$'a\x1bb\'s'");
+    }
+}
