@@ -17,7 +17,9 @@ usage: proglog COMMAND DIR [OPTIONS]         proglog COMMAND --help: examples
 use     append      add records from files or stdin; on disk when it returns
         read        print records: one, a range, the last ones
 look    verify      is it whole? what is lost, what would the service do?
+        info        segments, sizes, next offset, who has the log open
         explain     what a finding means and how it comes about
+        dump-index  entry by entry             dump-store  frame by frame
 mend    repair      mend what needs no guessing; saves what it cuts (--dry-run)
         undo        take the last change back, byte for byte
         trim        drop the oldest segments, or the newest records
@@ -70,6 +72,12 @@ pub enum Command {
     Read(commands::read::Arguments),
     /// Check the whole log: what is lost, what would the service do?
     Verify(commands::verify::Arguments),
+    /// What is there, at a glance
+    Info(commands::info::Arguments),
+    /// Print the index entry by entry
+    DumpIndex(commands::dump_index::Arguments),
+    /// Print the store frame by frame
+    DumpStore(commands::dump_store::Arguments),
     /// Explain a finding of verify: what it means, how it comes about
     Explain(commands::explain::Arguments),
     /// Mend what needs no guessing
@@ -89,6 +97,9 @@ impl Command {
             Self::Append(arguments) => commands::append::run(arguments, globals),
             Self::Read(arguments) => commands::read::run(arguments, globals),
             Self::Verify(arguments) => commands::verify::run(arguments, globals),
+            Self::Info(arguments) => commands::info::run(arguments, globals),
+            Self::DumpIndex(arguments) => commands::dump_index::run(arguments, globals),
+            Self::DumpStore(arguments) => commands::dump_store::run(arguments, globals),
             Self::Explain(arguments) => commands::explain::run(arguments, globals),
             Self::Repair(arguments) => commands::repair::run(arguments, globals),
             Self::Undo(arguments) => commands::undo::run(arguments, globals),

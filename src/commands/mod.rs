@@ -2,7 +2,11 @@
 //! Each command has a file of its own: arguments, then facts, then words.
 
 pub mod append;
+mod dump;
+pub mod dump_index;
+pub mod dump_store;
 pub mod explain;
+pub mod info;
 mod mending;
 mod options;
 pub mod read;
@@ -21,6 +25,7 @@ use std::path::Path;
 use clap::ColorChoice;
 use proglog::log::error::Error;
 
+use crate::render::prose::escaped;
 pub use crate::render::quote::quote;
 
 /// Bytes gathered before they go to stdout.
@@ -193,9 +198,11 @@ pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
     })
 }
 
-/// Says a line on stderr. A closed stderr stops nobody.
-pub fn say(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+/// Says a line on stderr, whatever stands in a name. A closed stderr stops nobody.
+pub fn say(text: &str) {
+    for line in text.lines() {
+        let _ = writeln!(io::stderr().lock(), "{}", escaped(line));
+    }
 }
 
 /// Whether a person looks at stdout.

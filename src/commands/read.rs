@@ -43,7 +43,7 @@ Examples:
 
 /// Print records, in order
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", crate::commands::options::STATUSES))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", super::options::STATUSES))]
 pub struct Arguments {
     /// The log's directory
     dir: PathBuf,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::check_directory;
 use super::check_segment;
 use super::finding::{Finding, FindingId};
-use super::listing::{FileFacts, Listing};
+use super::listing::{FileFacts, Listing, SegmentListing};
 use super::report::Report;
 use crate::log::error::Result;
 use crate::log::format::{FileKind, LENGTH_BYTES};
@@ -38,12 +38,12 @@ pub fn still_standing(report: &Report) -> Vec<Finding> {
     let mut changed: BTreeMap<Offset, bool> = BTreeMap::new();
     let mut has_changed = |base: Offset| {
         *changed.entry(base).or_insert_with(|| {
-            let listed = report.listing.segments.iter().find(|s| s.base() == base);
+            let listed = report.listing.segment_at(base);
             listed.is_none_or(|listed| {
                 let now = Listing::segment(report.listing.path(), &listed.names);
                 differs(listed.store.as_ref(), now.store.as_ref())
                     || differs(listed.index.as_ref(), now.index.as_ref())
-                    || appeared(report, base)
+                    || appeared(report, listed)
             })
         })
     };
@@ -63,16 +63,9 @@ pub fn still_standing(report: &Report) -> Vec<Finding> {
 }
 
 /// Whether a half that was missing is there now: somebody was making the pair.
-fn appeared(report: &Report, base: Offset) -> bool {
-    report
-        .listing
-        .segments
-        .iter()
-        .filter(|segment| segment.base() == base && !segment.names.is_pair())
-        .any(|segment| {
-            let there = |kind| report.listing.directory.file(&segment.names, kind).exists();
-            there(FileKind::Store) && there(FileKind::Index)
-        })
+fn appeared(report: &Report, segment: &SegmentListing) -> bool {
+    let there = |kind| report.listing.directory.file(&segment.names, kind).exists();
+    !segment.names.is_pair() && there(FileKind::Store) && there(FileKind::Index)
 }
 
 fn differs(before: Option<&FileFacts>, now: Option<&FileFacts>) -> bool {

@@ -100,21 +100,12 @@ impl View<'_> {
 
     /// One place at which entries and frames are not sound.
     fn damaged(&self, damage: &Damage) -> Finding {
-        let id = match damage.kind {
-            DamageKind::Entry => FindingId::IndexEntryDamaged,
-            DamageKind::Misaligned => FindingId::IndexMisaligned,
-            DamageKind::Dangling => FindingId::IndexDangling,
-            DamageKind::Length => FindingId::FrameLengthDamaged,
-            DamageKind::Undecodable => FindingId::RecordUndecodable,
-            DamageKind::OffsetMismatch => FindingId::RecordOffsetMismatch,
-            DamageKind::Unreadable => FindingId::StoreUnreadable,
-        };
         let file = match damage.file {
             FileKind::Store => &self.store,
             FileKind::Index => &self.index,
         };
         let finding = self
-            .finding(id, Severity::Error)
+            .finding(damage.kind.into(), Severity::Error)
             .at(file, damage.position, damage.bytes)
             .offsets(
                 self.offset(damage.first_slot),

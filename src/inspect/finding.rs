@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::log::damage::DamageKind;
 use crate::log::units::Offset;
 
 /// How bad a finding is; errors and warnings make the exit status 3.
@@ -98,6 +99,21 @@ finding_ids! {
     OwnerDiffers "owner-differs" "files that the log's owner cannot write";
     IndexOverLimit "index-over-limit" "an index larger than the service's limit";
     ForeignDialect "foreign-dialect" "the bytes make sense little-endian only";
+}
+
+/// Under which id what a walk came by is reported.
+impl From<DamageKind> for FindingId {
+    fn from(kind: DamageKind) -> Self {
+        match kind {
+            DamageKind::Entry => Self::IndexEntryDamaged,
+            DamageKind::Misaligned => Self::IndexMisaligned,
+            DamageKind::Dangling => Self::IndexDangling,
+            DamageKind::Length => Self::FrameLengthDamaged,
+            DamageKind::Undecodable => Self::RecordUndecodable,
+            DamageKind::OffsetMismatch => Self::RecordOffsetMismatch,
+            DamageKind::Unreadable => Self::StoreUnreadable,
+        }
+    }
 }
 
 impl fmt::Display for FindingId {

@@ -171,6 +171,15 @@ impl Listing {
         }
     }
 
+    /// The segment that begins at `base`.
+    #[must_use]
+    pub fn segment_at(&self, base: Offset) -> Option<&SegmentListing> {
+        let found = self
+            .segments
+            .binary_search_by_key(&base, SegmentListing::base);
+        self.segments.get(found.ok()?)
+    }
+
     /// Where the log is.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -7,11 +7,15 @@
 pub mod check;
 mod check_directory;
 mod check_segment;
+pub mod entries;
 pub mod finding;
+pub mod frames;
 pub mod listing;
 pub mod outlook;
+pub mod overview;
 pub mod report;
 pub mod scan;
 pub mod service;
+pub mod sizes;
 pub mod tail;
 pub mod usage;

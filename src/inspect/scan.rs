@@ -114,7 +114,7 @@ impl SegmentFacts {
 /// [`Error::Shrunk`], [`Error::Io`]; unreadable bytes are facts.
 pub fn scan(segment: &Segment, codec: Codec, threads: usize) -> Result<SegmentFacts> {
     let entries = count_entries(segment)?;
-    scan_slots(segment, codec, entries, 0, threads)
+    scan_slots(segment, codec, entries, 0, threads, false)
 }
 
 /// The same for the entries that one commit can have written, which is all of them in
@@ -132,16 +132,18 @@ pub fn scan_last_commit(segment: &Segment, codec: Codec) -> Result<SegmentFacts>
     } else {
         entries.saturating_sub(in_one_commit)
     };
-    scan_slots(segment, codec, entries, first, 1)
+    scan_slots(segment, codec, entries, first, 1, false)
 }
 
-/// Scans the slots from `first_slot` on of an index with `entries` real entries.
+/// Scans the slots from `first_slot` on of an index with `entries` real entries. A
+/// `quick` scan takes the padding for zeros without a look at all of it.
 fn scan_slots(
     segment: &Segment,
     codec: Codec,
     entries: u64,
     first_slot: u64,
     threads: usize,
+    quick: bool,
 ) -> Result<SegmentFacts> {
     let first_slot = first_slot.min(entries);
     let sound = if first_slot == 0 && threads > 1 && entries >= 2 * PART_ENTRIES {
@@ -161,7 +163,21 @@ fn scan_slots(
             (found, walk.end(), walk.entries())
         }
     };
-    let rest = index_rest(segment, entries, &found)?;
+    let padding = segment
+        .index
+        .file_bytes
+        .saturating_sub(entries * ENTRY_BYTES);
+    let misaligned =
+        matches!(found.damages.last(), Some(last) if last.kind == DamageKind::Misaligned);
+    let rest = if quick && padding >= ENTRY_BYTES && !misaligned {
+        Some(IndexRest {
+            position: entries * ENTRY_BYTES,
+            bytes: padding,
+            zeros: true,
+        })
+    } else {
+        index_rest(segment, entries, &found)?
+    };
     let next = match found.damages.last() {
         Some(last) if last.kind == DamageKind::Dangling => last.first_slot,
         _ => entries,
@@ -387,19 +403,8 @@ fn index_rest(segment: &Segment, entries: u64, found: &Found) -> Result<Option<I
 /// As [`scan`].
 pub fn scan_end(segment: &Segment, codec: Codec) -> Result<SegmentFacts> {
     const ENTRIES: u64 = 64;
-    let slots = segment.index.file_bytes / ENTRY_BYTES;
     let entries = segment.bisect_entries()?;
     let whole = segment.whole_entries(entries)?;
-    let mut facts = scan_slots(segment, codec, entries, whole.saturating_sub(ENTRIES), 1)?;
-    if entries == slots {
-        facts.rest = index_rest(segment, entries, &Found::default())?;
-    } else {
-        let position = entries * ENTRY_BYTES;
-        facts.rest = Some(IndexRest {
-            position,
-            bytes: segment.index.file_bytes - position,
-            zeros: true,
-        });
-    }
-    Ok(facts)
+    let first_slot = whole.saturating_sub(ENTRIES);
+    scan_slots(segment, codec, entries, first_slot, 1, true)
 }

@@ -1,10 +1,14 @@
 //! Facts made into text, tables, hex dumps and JSON on a `Write`. Knows no files.
 
 pub mod cost;
+pub mod dump;
+pub mod dump_index;
+pub mod dump_store;
 pub mod explain;
 pub mod finding_json;
 pub mod hex;
 pub mod hexlines;
+pub mod info;
 pub mod json;
 pub mod plan;
 pub mod prose;

@@ -79,10 +79,10 @@ pub struct Arguments {
     #[arg(long, value_parser = |name: &str| name.parse::<Codec>())]
     codec: Option<Codec>,
     /// A store of this size is full [default: as the log shows, or 1GiB]
-    #[arg(long, value_name = "SIZE", value_parser = crate::commands::options::size)]
+    #[arg(long, value_name = "SIZE", value_parser = super::options::size)]
     max_store_bytes: Option<u64>,
     /// An index of this size is full [default: as the log shows, or 128MiB]
-    #[arg(long, value_name = "SIZE", value_parser = crate::commands::options::size)]
+    #[arg(long, value_name = "SIZE", value_parser = super::options::size)]
     max_index_bytes: Option<u64>,
     /// The first record's offset in a new log [default: 0]
     #[arg(long, value_name = "N")]
@@ -131,7 +131,7 @@ enum InputFormat {
 }
 
 fn help_after() -> String {
-    format!("{EXAMPLES}\n{}", crate::commands::options::STATUSES)
+    format!("{EXAMPLES}\n{}", super::options::STATUSES)
 }
 
 impl Arguments {

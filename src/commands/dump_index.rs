@@ -1,0 +1,143 @@
+//! `proglog dump-index`: an index entry by entry, each with verify's judgement.
+//!
+//! ```text
+//! $ proglog dump-index log --from 241 -c 4
+//! 0.index: 12288 bytes; 0.store: 12288 bytes
+//! SLOT  RELATIVE  OFFSET  POSITION  FRAME
+//!  241       241     241     12176     47
+//!  242       242     242     12223     49
+//!  243       243     243     12272     61  ! index-dangling: needs bytes up to 12333, ...
+//! ```
+
+use std::io::Write;
+use std::ops::ControlFlow;
+
+use clap::Args;
+use proglog::inspect::entries::{EntryItem, IndexDump};
+use proglog::inspect::listing::Listing;
+use proglog::log::directory::{Directory, SegmentNames};
+use proglog::log::format::{ENTRY_BYTES, FileKind};
+use proglog::log::reader::LogReader;
+use proglog::log::record::Codec;
+
+use super::dump::{DumpArguments, Selection, beyond, past_the_end};
+use super::options::STATUSES;
+use super::{Globals, Status, stdout};
+use crate::render::dump_index::{Heading, Printer};
+
+const EXAMPLES: &str = "\
+Examples:
+  proglog dump-index log --from 40 -c 3      three entries from offset 40 on
+  proglog dump-index log --segment 0 --position 2916 --hex
+  proglog dump-index log --json | jq 'select(.damage)'
+
+A line that is not as verify expects it has a `!`, the finding's id and the
+expected figure. FRAME counts the length field too: position + frame is where
+the next begins. Damage that is shown does not change the exit status.";
+
+/// The options of `dump-index`.
+#[derive(Debug, Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{STATUSES}"))]
+pub struct Arguments {
+    #[command(flatten)]
+    dump: DumpArguments,
+}
+
+/// Prints the entries that are asked for.
+pub fn run(arguments: &Arguments, _: Globals) -> anyhow::Result<Status> {
+    let arguments = &arguments.dump;
+    let directory = arguments.directory("dump-index")?;
+    let segments = arguments.segments(&directory)?;
+    let codec = arguments.codec(&directory)?;
+    let claimed_end = || Ok(LogReader::open(&arguments.dir)?.claimed_end()?);
+    let mut selection = arguments.selection(claimed_end)?;
+    let mut printer = Printer::new(stdout()?, arguments.json, arguments.hex);
+    for names in segments {
+        if selection.left == 0 || names.base > selection.to {
+            break;
+        }
+        if !may_reach(&directory, names, &selection) {
+            continue;
+        }
+        dump(&directory, names, codec, &mut selection, &mut printer)?;
+    }
+    if arguments.position.is_none() {
+        printer.summary()?;
+    }
+    printer.finish()?;
+    if selection.has_from && printer.shown() == 0 && selection.left > 0 {
+        let end = claimed_end()?;
+        if selection.from > end {
+            return Err(beyond(selection.from, end));
+        }
+    }
+    Ok(Status::Done)
+}
+
+/// Whether a segment's entries can reach to the first wanted offset: by its size.
+fn may_reach(directory: &Directory, names: &SegmentNames, selection: &Selection) -> bool {
+    let listed = Listing::segment(&directory.path, names);
+    let slots = listed.index.map_or(0, |file| file.bytes / ENTRY_BYTES);
+    !selection.has_from || names.base.saturating_add(slots) > selection.from
+}
+
+fn dump<W: Write>(
+    directory: &Directory,
+    names: &SegmentNames,
+    codec: Codec,
+    selection: &mut Selection,
+    printer: &mut Printer<W>,
+) -> anyhow::Result<()> {
+    let listed = Listing::segment(&directory.path, names);
+    let heading = |dump: Option<&IndexDump>| Heading {
+        base: names.base,
+        index: listed.file_name(FileKind::Index),
+        index_bytes: dump.map(IndexDump::index_bytes),
+        store: listed.file_name(FileKind::Store),
+        store_bytes: dump.and_then(IndexDump::store_bytes),
+        entries: dump.map_or(0, |dump| dump.entries),
+    };
+    let Some(dump) = IndexDump::open(directory, names, codec)? else {
+        return Ok(printer.heading(heading(None))?);
+    };
+    if let Some(position) = selection.position
+        && position >= dump.index_bytes()
+    {
+        let name = listed.file_name(FileKind::Index);
+        return Err(past_the_end(&name, position, dump.index_bytes()));
+    }
+    printer.heading(heading(Some(&dump)))?;
+    let first = match selection.position {
+        Some(position) => position / ENTRY_BYTES,
+        None => selection.from.since(names.base),
+    };
+    let mut shown = false;
+    dump.each(first, |item| {
+        let wanted = match (item, selection.position) {
+            (_, Some(position)) => item.covers(position),
+            (EntryItem::Entry(view), None) => {
+                if view.slot.is_some() && view.offset.is_some_and(|it| it > selection.to) {
+                    return Ok(ControlFlow::Break(()));
+                }
+                selection.holds(view.offset)
+            }
+            (EntryItem::Unreadable { slot, .. }, None) => {
+                selection.holds(names.base.checked_add(*slot))
+            }
+            // What lies behind the entries belongs to those that were shown.
+            _ => shown || !selection.has_from,
+        };
+        if !wanted {
+            return Ok(ControlFlow::Continue(()));
+        }
+        shown = true;
+        printer.item(item)?;
+        if matches!(item, EntryItem::Entry(_) | EntryItem::Unreadable { .. }) {
+            selection.take();
+        }
+        if selection.left == 0 || selection.position.is_some() {
+            return Ok(ControlFlow::Break(()));
+        }
+        Ok::<_, anyhow::Error>(ControlFlow::Continue(()))
+    })
+}

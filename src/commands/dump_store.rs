@@ -1,0 +1,160 @@
+//! `proglog dump-store`: a store frame by frame, from the store alone.
+//!
+//! ```text
+//! $ proglog dump-store log -c 2
+//! 0.store: 2280 bytes
+//! POSITION  FRAME  OFFSET  CARRIES  LENGTH  VALUE
+//!        0     27       0        0      17  record-0000000000
+//!       27     29       1        1      17  record-0000000001
+//! ```
+
+use std::io::Write;
+use std::ops::ControlFlow;
+
+use clap::Args;
+use proglog::inspect::frames::{FrameItem, StoreDump};
+use proglog::inspect::listing::Listing;
+use proglog::log::directory::{Directory, SegmentNames};
+use proglog::log::format::FileKind;
+use proglog::log::reader::Content;
+use proglog::log::record::Codec;
+use proglog::log::segment::is_absent;
+use proglog::log::units::Offset;
+
+use super::dump::{DumpArguments, Selection, beyond, past_the_end};
+use super::options::STATUSES;
+use super::{Globals, Status, stdout};
+use crate::render::dump::Failed;
+use crate::render::dump_store::{Heading, Printer};
+
+const EXAMPLES: &str = "\
+Examples:
+  proglog dump-store log -c 3                the first three frames
+  proglog dump-store log --segment 0 --position 12272 --hex
+  proglog dump-store log --json | jq 'select(.kind == \"no-frame\")'
+
+The index is not looked at: OFFSET is what a frame would have by its place,
+CARRIES what its record says (protobuf). FRAME counts the length field too.
+Damage that is shown does not change the exit status. With --from, segments
+that end before the next one's base are left out; --segment shows the older
+side of a fork.";
+
+/// The options of `dump-store`.
+#[derive(Debug, Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{STATUSES}"))]
+pub struct Arguments {
+    #[command(flatten)]
+    dump: DumpArguments,
+}
+
+/// Prints the frames that are asked for.
+pub fn run(arguments: &Arguments, _: Globals) -> anyhow::Result<Status> {
+    let arguments = &arguments.dump;
+    let directory = arguments.directory("dump-store")?;
+    let segments = arguments.segments(&directory)?;
+    let codec = arguments.codec(&directory)?;
+    let end = || end_of_stores(&directory, &segments, codec);
+    let mut selection = arguments.selection(end)?;
+    let mut printer = Printer::new(stdout()?, arguments.json, arguments.hex, codec);
+    for (at, names) in segments.iter().enumerate() {
+        if selection.left == 0 || names.base > selection.to {
+            break;
+        }
+        let next = segments.get(at + 1);
+        if selection.has_from && next.is_some_and(|next| next.base <= selection.from) {
+            continue;
+        }
+        dump(&directory, names, codec, &mut selection, &mut printer)?;
+    }
+    if arguments.position.is_none() {
+        printer.summary()?;
+    }
+    printer.finish()?;
+    if selection.has_from && printer.shown() == 0 && selection.left > 0 {
+        let end = end_of_stores(&directory, &segments, codec)?;
+        if selection.from > end {
+            return Err(beyond(selection.from, end));
+        }
+    }
+    Ok(Status::Done)
+}
+
+/// The offset behind the last frame, by the stores alone.
+fn end_of_stores(
+    directory: &Directory,
+    segments: &[&SegmentNames],
+    codec: Codec,
+) -> anyhow::Result<Offset> {
+    for names in segments.iter().rev() {
+        let path = directory.file(names, FileKind::Store);
+        match StoreDump::open(&path, names.base, codec) {
+            Ok(mut dump) => {
+                dump.each::<anyhow::Error>(|_, _| Ok(ControlFlow::Continue(())))?;
+                return Ok(dump.next_offset().unwrap_or(Offset::MAX));
+            }
+            Err(error) if is_absent(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Offset(0))
+}
+
+fn dump<W: Write>(
+    directory: &Directory,
+    names: &SegmentNames,
+    codec: Codec,
+    selection: &mut Selection,
+    printer: &mut Printer<W>,
+) -> anyhow::Result<()> {
+    let listed = Listing::segment(&directory.path, names);
+    let file = listed.file_name(FileKind::Store);
+    let heading = |store_bytes| Heading {
+        base: names.base,
+        store: file.clone(),
+        store_bytes,
+    };
+    let path = directory.file(names, FileKind::Store);
+    let mut dump = match StoreDump::open(&path, names.base, codec) {
+        Err(error) if is_absent(&error) => return Ok(printer.heading(heading(None))?),
+        other => other?,
+    };
+    let store_bytes = dump.store_bytes();
+    if let Some(position) = selection.position
+        && position >= store_bytes
+    {
+        return Err(past_the_end(&file, position, store_bytes));
+    }
+    printer.heading(heading(Some(store_bytes)))?;
+    let (source, hex) = (dump.source().clone(), printer.wants_bytes());
+    dump.each(|item, offset| {
+        let is_frame = matches!(item, FrameItem::Frame(_));
+        let wanted = match selection.position {
+            Some(position) => item.covers(position),
+            None if is_frame && offset.is_some_and(|offset| offset > selection.to) => {
+                return Ok(ControlFlow::Break(()));
+            }
+            None => selection.holds(offset),
+        };
+        if !wanted {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let (position, bytes) = item.place();
+        let content = hex.then(|| Content::File(source.clone(), position, bytes));
+        printer.item(item, content.as_ref()).map_err(plain)?;
+        if is_frame {
+            selection.take();
+        }
+        if selection.left == 0 || selection.position.is_some() {
+            return Ok(ControlFlow::Break(()));
+        }
+        Ok::<_, anyhow::Error>(ControlFlow::Continue(()))
+    })
+}
+
+/// What went wrong itself, so that a closed pipe is known for one.
+fn plain(failed: Failed) -> anyhow::Error {
+    match failed {
+        Failed::Read(error) => error.into(),
+        Failed::Write(error) => error.into(),
+    }
+}

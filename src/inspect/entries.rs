@@ -1,0 +1,450 @@
+//! An index entry by entry, each with the judgement that `verify` makes of it: what
+//! `dump-index` prints. Walks in bounded memory; goes on behind damage; the words are
+//! `render`'s.
+
+use std::ops::ControlFlow;
+
+use super::finding::FindingId;
+use crate::log::damage::{Damage, DamageKind};
+use crate::log::directory::{Directory, SegmentNames};
+use crate::log::error::{Error, Result};
+use crate::log::format::{ENTRY_BYTES, Entry, FileKind, LENGTH_BYTES};
+use crate::log::index::Index;
+use crate::log::record::Codec;
+use crate::log::segment::{Segment, is_absent};
+use crate::log::units::{Offset, Position, RelativeOffset};
+use crate::log::walk::{Committed, Flow, Visitor};
+use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
+
+/// Bytes of an index that are looked at in one turn behind its entries.
+const REST_BYTES: u64 = 64 * 1024;
+
+/// What is not as the rest of the log demands. A figure that is as expected, or of
+/// which nothing better is known, is `None`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    /// Under which id `verify` reports it.
+    pub id: FindingId,
+    /// The relative offset that the entry's place demands.
+    pub relative: Option<u64>,
+    /// Where the slot's frame stands.
+    pub position: Option<u64>,
+    /// What the length field there must say. Bytes.
+    pub payload_bytes: Option<u64>,
+    /// The offset that the record there carries instead of its own.
+    pub carries: Option<u64>,
+}
+
+/// One entry as it stands in the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryView {
+    /// Its number, counted from the segment's base; `None` off the 12-byte boundaries.
+    pub slot: Option<u64>,
+    /// Where it begins in the index.
+    pub index_position: u64,
+    /// What it says.
+    pub entry: Entry,
+    /// The offset that it claims by its place; `None` past 2^64 - 1.
+    pub offset: Option<Offset>,
+    /// What the length field says at the position that it names, if that lies in the
+    /// store and can be read. Bytes.
+    pub payload_bytes: Option<u64>,
+    /// What is wrong; `None` for a sound entry.
+    pub fault: Option<Fault>,
+}
+
+/// What an index holds, in the order of its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EntryItem {
+    /// An entry, sound or not.
+    Entry(EntryView),
+    /// An entry that the disk does not give back.
+    Unreadable {
+        /// Its number.
+        slot: u64,
+        /// Where it begins in the index.
+        index_position: u64,
+    },
+    /// Zeros that are no entry. Units: bytes.
+    Padding {
+        /// Where they begin.
+        position: u64,
+        /// How many they are.
+        bytes: u64,
+    },
+    /// Bytes at the end that make no whole entry.
+    Partial {
+        /// Where they begin.
+        position: u64,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+}
+
+impl EntryItem {
+    /// Where it begins in the index, and how many bytes it has.
+    #[must_use]
+    pub fn place(&self) -> (u64, u64) {
+        match self {
+            Self::Entry(view) => (view.index_position, ENTRY_BYTES),
+            Self::Unreadable { index_position, .. } => (*index_position, ENTRY_BYTES),
+            Self::Padding { position, bytes } => (*position, *bytes),
+            Self::Partial { position, bytes } => (*position, bytes.len() as u64),
+        }
+    }
+
+    /// Whether byte `position` of the index belongs to it.
+    #[must_use]
+    pub fn covers(&self, position: u64) -> bool {
+        let (start, bytes) = self.place();
+        position >= start && position - start < bytes
+    }
+}
+
+/// One segment whose index is dumped.
+#[derive(Debug)]
+pub struct IndexDump {
+    base: Offset,
+    codec: Codec,
+    index: ReadFile,
+    store: Option<ReadFile>,
+    /// Real entries: those before the padding.
+    pub entries: u64,
+}
+
+impl IndexDump {
+    /// Opens a segment; `None` if it has no index. One without store is dumped too.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadFile::open`].
+    pub fn open(directory: &Directory, names: &SegmentNames, codec: Codec) -> Result<Option<Self>> {
+        let open = |kind| match ReadFile::open(&directory.file(names, kind)) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(error),
+        };
+        // The index first, as everywhere.
+        let Some(index) = open(FileKind::Index)? else {
+            return Ok(None);
+        };
+        let store = open(FileKind::Store)?;
+        let mut dump = Self {
+            base: names.base,
+            codec,
+            index,
+            store,
+            entries: 0,
+        };
+        dump.entries = match dump.pair() {
+            Some(pair) => pair.count_entries(),
+            None => dump.count_without_store(),
+        }
+        .or_else(|error| match error {
+            Error::Unreadable { .. } => Ok(dump.index.file_bytes / ENTRY_BYTES),
+            error => Err(error),
+        })?;
+        Ok(Some(dump))
+    }
+
+    /// The index's size. Units: bytes.
+    #[must_use]
+    pub fn index_bytes(&self) -> u64 {
+        self.index.file_bytes
+    }
+
+    /// The store's size, if there is one. Units: bytes.
+    #[must_use]
+    pub fn store_bytes(&self) -> Option<u64> {
+        self.store.as_ref().map(|store| store.file_bytes)
+    }
+
+    fn pair(&self) -> Option<Segment> {
+        Some(Segment {
+            base: self.base,
+            store: self.store.clone()?,
+            index: self.index.clone(),
+        })
+    }
+
+    fn count_without_store(&self) -> Result<u64> {
+        let mut index = Index::of(self.index.clone(), LOOKUP_BYTES);
+        let slots = index.slots();
+        Ok(index
+            .nonzero_end(slots * ENTRY_BYTES)?
+            .div_ceil(ENTRY_BYTES))
+    }
+
+    /// Hands over what stands in the index from `slot` on, until the callback breaks.
+    ///
+    /// # Errors
+    ///
+    /// The callback's; [`Error::Shrunk`], [`Error::Io`].
+    pub fn each<E: From<Error>>(
+        &self,
+        slot: u64,
+        each: impl FnMut(&EntryItem) -> std::result::Result<Flow, E>,
+    ) -> std::result::Result<(), E> {
+        let store = self.store.clone();
+        let mut judge = Judge {
+            base: self.base,
+            first_slot: slot,
+            index: Index::of(self.index.clone(), LOOKUP_BYTES),
+            store: store.map(|store| Window::new(store, LOOKUP_BYTES)),
+            end: slot.min(self.entries) * ENTRY_BYTES,
+            each,
+            failed: None,
+        };
+        let flow = match self.pair() {
+            Some(pair) => {
+                let mut walk = pair.walk(self.codec, self.entries, STREAM_BYTES);
+                walk.seek(slot)?;
+                walk.run(u64::MAX, &mut judge)
+            }
+            None => judge.without_store(slot, self.entries),
+        };
+        if let Some(error) = judge.failed.take() {
+            return Err(error);
+        }
+        if flow?.is_continue() {
+            let _ = judge.rest()?;
+        }
+        judge.failed.map_or(Ok(()), Err)
+    }
+}
+
+/// Makes items of what a walk comes by.
+struct Judge<F, E> {
+    base: Offset,
+    /// Slots before it are walked along but not handed over.
+    first_slot: u64,
+    index: Index,
+    store: Option<Window>,
+    /// Where the last item handed over ends in the index.
+    end: u64,
+    each: F,
+    /// The callback's error, which is not the walk's.
+    failed: Option<E>,
+}
+
+impl<F, E> Judge<F, E>
+where
+    F: FnMut(&EntryItem) -> std::result::Result<Flow, E>,
+{
+    #[inline]
+    fn hand(&mut self, item: &EntryItem) -> Flow {
+        match (self.each)(item) {
+            Ok(flow) => flow,
+            Err(error) => {
+                self.failed = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    /// One slot of a damage: what stands there, and what is expected.
+    fn damaged_slot(&mut self, slot: u64, damage: &Damage) -> Result<Flow> {
+        let index_position = if damage.kind == DamageKind::Misaligned {
+            damage.position + (slot - damage.first_slot) * ENTRY_BYTES
+        } else {
+            slot * ENTRY_BYTES
+        };
+        self.end = index_position + ENTRY_BYTES;
+        let bytes = match self.index.bytes(index_position, 12) {
+            Ok(bytes) => bytes.try_into().unwrap_or_default(),
+            Err(Error::Unreadable { .. }) => {
+                return Ok(self.hand(&EntryItem::Unreadable {
+                    slot,
+                    index_position,
+                }));
+            }
+            Err(error) => return Err(error),
+        };
+        let entry = Entry::decode(&bytes);
+        let misaligned = damage.kind == DamageKind::Misaligned;
+        let view = EntryView {
+            slot: (!misaligned).then_some(slot),
+            index_position,
+            entry,
+            offset: self.base.checked_add(slot),
+            payload_bytes: self.payload_bytes_at(entry.position)?,
+            fault: Some(fault(slot, entry, damage)),
+        };
+        Ok(self.hand(&EntryItem::Entry(view)))
+    }
+
+    /// The length field at a position, if it lies in the store and can be read.
+    fn payload_bytes_at(&mut self, position: Position) -> Result<Option<u64>> {
+        let Some(store) = &mut self.store else {
+            return Ok(None);
+        };
+        if position.0.saturating_add(LENGTH_BYTES) > store.file_bytes() {
+            return Ok(None);
+        }
+        match store.length_at(position.0) {
+            Ok(payload_bytes) => Ok(Some(payload_bytes)),
+            Err(Error::Unreadable { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All entries of an index whose store is gone.
+    fn without_store(&mut self, from: u64, entries: u64) -> Result<Flow> {
+        let lost = |slot| Damage {
+            kind: DamageKind::Dangling,
+            first_slot: slot,
+            last_slot: slot,
+            file: FileKind::Store,
+            position: 0,
+            bytes: 0,
+            got: None,
+            expected: None,
+            frame: None,
+            record_whole: false,
+        };
+        for slot in from..entries {
+            if self.damaged_slot(slot, &lost(slot))?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// What lies behind the last entry: padding, and perhaps a part of an entry.
+    fn rest(&mut self) -> Result<Flow> {
+        let file_bytes = self.index.file_bytes();
+        let rest = file_bytes.saturating_sub(self.end);
+        if rest == 0 {
+            return Ok(ControlFlow::Continue(()));
+        }
+        // A part of an entry is shorter than one, and stands at the end.
+        let aligned = (file_bytes / ENTRY_BYTES * ENTRY_BYTES).max(self.end);
+        let position = match self.first_nonzero(aligned)? {
+            Some(_) => aligned,
+            None => file_bytes,
+        };
+        if self.padding_up_to(position).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+        let count = usize::try_from(file_bytes - position).unwrap_or(0);
+        if count > 0 {
+            let bytes = self.index.bytes(position, count)?.to_vec();
+            return Ok(self.hand(&EntryItem::Partial { position, bytes }));
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Hands over the zeros between the last item and `position`, if any.
+    fn padding_up_to(&mut self, position: u64) -> Flow {
+        let bytes = position.saturating_sub(self.end);
+        if bytes == 0 {
+            return ControlFlow::Continue(());
+        }
+        let start = self.end;
+        self.end = position;
+        self.hand(&EntryItem::Padding {
+            position: start,
+            bytes,
+        })
+    }
+
+    fn first_nonzero(&mut self, from: u64) -> Result<Option<u64>> {
+        let file_bytes = self.index.file_bytes();
+        let mut at = from;
+        while at < file_bytes {
+            let count = usize::try_from((file_bytes - at).min(REST_BYTES)).unwrap_or(0);
+            let bytes = match self.index.bytes(at, count) {
+                Ok(bytes) => bytes,
+                Err(Error::Unreadable { .. }) => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            if let Some(found) = bytes.iter().position(|&byte| byte != 0) {
+                return Ok(Some(at + found as u64));
+            }
+            at += count as u64;
+        }
+        Ok(None)
+    }
+}
+
+impl<F, E> Visitor for Judge<F, E>
+where
+    F: FnMut(&EntryItem) -> std::result::Result<Flow, E>,
+{
+    const PAYLOADS: bool = false;
+
+    #[inline]
+    fn record(&mut self, record: &Committed<'_>) -> Result<Flow> {
+        let slot = record.slot;
+        if slot < self.first_slot {
+            return Ok(ControlFlow::Continue(()));
+        }
+        self.end = (slot + 1) * ENTRY_BYTES;
+        let relative = RelativeOffset(u32::try_from(slot).unwrap_or(u32::MAX));
+        let view = EntryView {
+            slot: Some(slot),
+            index_position: slot * ENTRY_BYTES,
+            entry: Entry {
+                relative,
+                position: record.position,
+            },
+            offset: self.base.checked_add(slot),
+            payload_bytes: Some(record.payload_bytes),
+            fault: None,
+        };
+        Ok(self.hand(&EntryItem::Entry(view)))
+    }
+
+    fn dead_bytes(&mut self, _: u64, _: Position, _: u64) -> Result<Flow> {
+        // No entry's business: dump-store shows them.
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn damage(&mut self, damage: Damage) -> Result<Flow> {
+        let misaligned = damage.kind == DamageKind::Misaligned;
+        if misaligned && self.padding_up_to(damage.position).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+        let first = if misaligned {
+            damage.first_slot
+        } else {
+            damage.first_slot.max(self.first_slot)
+        };
+        for slot in first..=damage.last_slot {
+            if self.damaged_slot(slot, &damage)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// What the damage means for one of its slots. Figures are about its first.
+fn fault(slot: u64, entry: Entry, damage: &Damage) -> Fault {
+    let mut fault = Fault {
+        id: FindingId::from(damage.kind),
+        relative: None,
+        position: None,
+        payload_bytes: None,
+        carries: None,
+    };
+    if damage.kind == DamageKind::Dangling && damage.file == FileKind::Store {
+        fault.id = FindingId::StoreMissing;
+    }
+    if damage.kind != DamageKind::Misaligned && u64::from(entry.relative.0) != slot {
+        fault.relative = Some(slot);
+    }
+    if slot != damage.first_slot {
+        return fault;
+    }
+    match damage.kind {
+        DamageKind::Entry => {
+            let frame = damage.frame.filter(|frame| *frame != entry.position);
+            fault.position = frame.map(|frame| frame.0);
+        }
+        DamageKind::Length => fault.payload_bytes = damage.expected,
+        DamageKind::OffsetMismatch => fault.carries = damage.got,
+        _ => {}
+    }
+    fault
+}

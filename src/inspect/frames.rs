@@ -1,0 +1,433 @@
+//! A store frame by frame, from the store alone: what stands where, which offset each
+//! frame would have, where the frames stop making sense and where they start again.
+//! What `dump-store` prints; no index is needed, no length believed.
+
+use std::path::Path;
+
+use crate::log::error::{Error, Result};
+use crate::log::format::{LENGTH_BYTES, frame_end};
+use crate::log::index::Index;
+use crate::log::record::{self, Codec, LayoutError};
+use crate::log::units::{Offset, Position};
+use crate::log::walk::{Flow, PAYLOAD_IN_MEMORY_MAX, layout_in};
+use crate::log::window::{ReadFile, STREAM_BYTES, Window};
+
+/// Bytes of a value that are handed over with its frame.
+pub const HEAD_BYTES: u64 = 48;
+
+/// Bytes that may be decoded on suspicion in any store, however small. See `fuel`.
+const FUEL_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Why no frame begins somewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoFrame {
+    /// Fewer bytes are left than a length has.
+    CutShort,
+    /// The length runs past the end of the store. Bytes.
+    PastEnd(u64),
+    /// A length of zero above offset 0, where an empty record cannot be.
+    ZeroLength,
+    /// A payload of this many bytes that is no Record, with no frame behind it.
+    NoRecord(u64),
+    /// The disk fails here.
+    Unreadable,
+}
+
+/// A frame, and what its place makes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameView<'a> {
+    /// Where its length begins.
+    pub position: u64,
+    /// What the length says. Bytes.
+    pub payload_bytes: u64,
+    /// The offset that it would have by its place; `None` past 2^64 - 1.
+    pub offset: Option<Offset>,
+    /// The offset that the record carries, in a protobuf log.
+    pub carries: Option<u64>,
+    /// Whether the payload is no Record in a protobuf log.
+    pub undecodable: bool,
+    /// Where the value begins, and how many bytes it has.
+    pub value: (u64, u64),
+    /// The first bytes of the value, at most [`HEAD_BYTES`].
+    pub head: &'a [u8],
+}
+
+impl FrameView<'_> {
+    /// Whether it is what should stand there, as far as the store can tell.
+    #[must_use]
+    pub fn is_expected(&self) -> bool {
+        let carries = self.carries.is_none_or(|carries| {
+            self.offset
+                .is_some_and(|expected| expected == Offset(carries))
+        });
+        carries && !self.undecodable
+    }
+
+    /// Bytes on disk, the length included.
+    #[must_use]
+    pub fn frame_bytes(&self) -> u64 {
+        self.payload_bytes.saturating_add(LENGTH_BYTES)
+    }
+}
+
+/// What a store holds, in the order of its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FrameItem<'a> {
+    /// A whole frame.
+    Frame(FrameView<'a>),
+    /// Bytes that are no frame, up to the next one or to the end. Units: bytes.
+    NoFrame {
+        /// Where they begin.
+        position: u64,
+        /// How many they are.
+        bytes: u64,
+        /// Why not.
+        why: NoFrame,
+    },
+    /// Zeros up to the end of the store. Units: bytes.
+    Zeros {
+        /// Where they begin.
+        position: u64,
+        /// How many they are.
+        bytes: u64,
+    },
+}
+
+impl FrameItem<'_> {
+    /// Where it begins in the store, and how many bytes it has.
+    #[must_use]
+    pub fn place(&self) -> (u64, u64) {
+        match self {
+            Self::Frame(frame) => (frame.position, frame.frame_bytes()),
+            Self::NoFrame {
+                position, bytes, ..
+            }
+            | Self::Zeros { position, bytes } => (*position, *bytes),
+        }
+    }
+
+    /// Whether byte `position` of the store belongs to it.
+    #[must_use]
+    pub fn covers(&self, position: u64) -> bool {
+        let (start, bytes) = self.place();
+        position >= start && position - start < bytes
+    }
+}
+
+/// The numbers that the next frame may carry. One that carries something else is
+/// marked; whether it took a number (a damaged offset) or repeats one (a refused
+/// append) shows in the frame behind it.
+#[derive(Debug, Clone, Copy)]
+struct Numbers {
+    /// By the frames before that carry what they should.
+    next: Option<u64>,
+    /// If the unexpected ones before it count too.
+    counted: Option<u64>,
+    /// If the frame before is right.
+    followed: Option<u64>,
+    /// Whether frames are lost before it: then it may carry any later number.
+    after_loss: bool,
+}
+
+impl Numbers {
+    fn at(next: Option<u64>) -> Self {
+        Self {
+            next,
+            counted: next,
+            followed: next,
+            after_loss: false,
+        }
+    }
+
+    /// The offset of a frame that carries `carries`, or does not say.
+    fn take(&mut self, carries: Option<u64>) -> Option<Offset> {
+        let after = |number: Option<u64>| number.and_then(|number| number.checked_add(1));
+        let expected = [self.next, self.counted, self.followed];
+        match carries {
+            Some(carries)
+                if expected.contains(&Some(carries))
+                    || (self.after_loss && self.next.is_some_and(|next| carries > next)) =>
+            {
+                *self = Self::at(carries.checked_add(1));
+                Some(Offset(carries))
+            }
+            Some(carries) => {
+                self.counted = after(self.counted);
+                self.followed = carries.checked_add(1);
+                self.next.map(Offset)
+            }
+            None => {
+                let offset = self.counted;
+                *self = Self::at(after(offset));
+                offset.map(Offset)
+            }
+        }
+    }
+}
+
+/// A store that is gone through.
+#[derive(Debug)]
+pub struct StoreDump {
+    window: Window,
+    codec: Codec,
+    base: Offset,
+    numbers: Numbers,
+    /// Where the zeros begin that reach to the end of the store.
+    zeros_from: u64,
+    /// Bytes that may still be decoded on suspicion: a bound on the work that
+    /// made-up lengths can cause.
+    fuel: u64,
+}
+
+impl StoreDump {
+    /// Opens a store.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadFile::open`].
+    pub fn open(path: &Path, base: Offset, codec: Codec) -> Result<Self> {
+        let store = ReadFile::open(path)?;
+        let zeros_from = match Index::of(store.clone(), STREAM_BYTES).nonzero_end(store.file_bytes)
+        {
+            Err(Error::Unreadable { .. }) => store.file_bytes,
+            other => other?,
+        };
+        Ok(Self {
+            fuel: store
+                .file_bytes
+                .saturating_mul(4)
+                .saturating_add(FUEL_BYTES),
+            window: Window::new(store, STREAM_BYTES),
+            codec,
+            base,
+            numbers: Numbers::at(Some(base.0)),
+            zeros_from,
+        })
+    }
+
+    /// The store's size when it was opened. Units: bytes.
+    #[must_use]
+    pub fn store_bytes(&self) -> u64 {
+        self.window.file_bytes()
+    }
+
+    /// The store itself, for showing its bytes.
+    #[must_use]
+    pub fn source(&self) -> &ReadFile {
+        self.window.source()
+    }
+
+    /// The offset that the next frame would have; `None` past 2^64 - 1.
+    #[must_use]
+    pub fn next_offset(&self) -> Option<Offset> {
+        self.numbers.next.map(Offset)
+    }
+
+    /// Hands over what stands in the store with the offset that stands there or would
+    /// come next, until the callback breaks.
+    ///
+    /// # Errors
+    ///
+    /// The callback's; [`Error::Shrunk`], [`Error::Io`].
+    pub fn each<E: From<Error>>(
+        &mut self,
+        mut each: impl FnMut(&FrameItem<'_>, Option<Offset>) -> std::result::Result<Flow, E>,
+    ) -> std::result::Result<(), E> {
+        let file_bytes = self.store_bytes();
+        let mut position = 0;
+        while position < file_bytes {
+            let flow = if position >= self.zeros_from {
+                let bytes = file_bytes - position;
+                let item = FrameItem::Zeros { position, bytes };
+                position = file_bytes;
+                each(&item, self.next_offset())?
+            } else {
+                match self.frame(position)? {
+                    Ok(frame) => {
+                        let (item, end) = self.view(position, frame)?;
+                        position = end;
+                        match &item {
+                            FrameItem::Frame(view) => each(&item, view.offset)?,
+                            _ => each(&item, None)?,
+                        }
+                    }
+                    Err(why) => {
+                        let end = self.resync(position)?.unwrap_or(self.store_bytes());
+                        let bytes = end - position;
+                        let item = FrameItem::NoFrame {
+                            position,
+                            bytes,
+                            why,
+                        };
+                        position = end;
+                        self.numbers.after_loss = true;
+                        each(&item, self.next_offset())?
+                    }
+                }
+            };
+            if flow.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The frame at `position`, or why there is none.
+    fn frame(&mut self, position: u64) -> Result<std::result::Result<Frame, NoFrame>> {
+        let frame = match self.decoded(position) {
+            Err(Error::Unreadable { .. }) => return Ok(Err(NoFrame::Unreadable)),
+            other => other?,
+        };
+        // A payload that is no record is one damaged frame if another frame, or the
+        // end, stands where it ends.
+        if let Ok(frame) = &frame
+            && frame.undecodable
+            && frame.end < self.store_bytes()
+            && frame.end < self.zeros_from
+        {
+            let behind = match self.decoded(frame.end) {
+                Err(Error::Unreadable { .. }) => return Ok(Err(NoFrame::Unreadable)),
+                other => other?,
+            };
+            if behind.is_err() || behind.is_ok_and(|behind| behind.undecodable) {
+                return Ok(Err(NoFrame::NoRecord(frame.payload_bytes)));
+            }
+        }
+        Ok(frame)
+    }
+
+    /// The frame at `position` without a look at the one behind it.
+    fn decoded(&mut self, position: u64) -> Result<std::result::Result<Frame, NoFrame>> {
+        let limit = self.store_bytes();
+        if position.saturating_add(LENGTH_BYTES) > limit {
+            return Ok(Err(NoFrame::CutShort));
+        }
+        let payload_bytes = self.window.length_at(position)?;
+        let Some(end) = frame_end(Position(position), payload_bytes, limit) else {
+            return Ok(Err(NoFrame::PastEnd(payload_bytes)));
+        };
+        let start = position + LENGTH_BYTES;
+        let mut frame = Frame {
+            payload_bytes,
+            end: end.0,
+            value: (start, payload_bytes),
+            carries: None,
+            undecodable: false,
+        };
+        if self.codec == Codec::Raw {
+            return Ok(Ok(frame));
+        }
+        if payload_bytes == 0 && (self.base.0 > 0 || position > 0) {
+            return Ok(Err(NoFrame::ZeroLength));
+        }
+        match layout_in(&mut self.window, start, payload_bytes) {
+            Ok(layout) => {
+                let bytes = layout.value.end.saturating_sub(layout.value.start);
+                frame.value = (start + layout.value.start, bytes);
+                frame.carries = Some(layout.offset);
+            }
+            Err(LayoutError::Illegal { .. }) => frame.undecodable = true,
+            Err(LayoutError::Source(error)) => return Err(error),
+        }
+        Ok(Ok(frame))
+    }
+
+    /// A frame as it is handed over, and where it ends.
+    fn view(&mut self, position: u64, frame: Frame) -> Result<(FrameItem<'_>, u64)> {
+        let offset = self.numbers.take(frame.carries);
+        let (value_start, value_bytes) = frame.value;
+        let count = usize::try_from(value_bytes.min(HEAD_BYTES)).unwrap_or(0);
+        let head = match self.window.bytes(value_start, count) {
+            Ok(head) => head,
+            Err(Error::Unreadable { .. }) => &[],
+            Err(error) => return Err(error),
+        };
+        let view = FrameView {
+            position,
+            payload_bytes: frame.payload_bytes,
+            offset,
+            carries: frame.carries,
+            undecodable: frame.undecodable,
+            value: frame.value,
+            head,
+        };
+        Ok((FrameItem::Frame(view), frame.end))
+    }
+
+    /// Where frames start again behind `position` (protobuf only): at a record that
+    /// this log can have written, and that an encoder makes.
+    fn resync(&mut self, position: u64) -> Result<Option<u64>> {
+        if self.codec == Codec::Raw {
+            return Ok(None);
+        }
+        let first = position.saturating_add(1);
+        for at in first..self.zeros_from {
+            if self.fuel == 0 {
+                break;
+            }
+            match self.is_record(at) {
+                Ok(true) => return Ok(Some(at)),
+                Ok(false) | Err(Error::Unreadable { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a record's frame begins at `at` beyond reasonable doubt.
+    fn is_record(&mut self, at: u64) -> Result<bool> {
+        let limit = self.store_bytes();
+        if at.saturating_add(LENGTH_BYTES) >= limit {
+            return Ok(false);
+        }
+        let payload_bytes = self.window.length_at(at)?;
+        let start = at + LENGTH_BYTES;
+        if payload_bytes == 0
+            || payload_bytes > PAYLOAD_IN_MEMORY_MAX
+            || frame_end(Position(at), payload_bytes, limit).is_none()
+        {
+            return Ok(false);
+        }
+        // What is certain from one byte is not read in full.
+        let key = self.window.bytes(start, 1)?.first().copied();
+        if !matches!(key, Some(0x0a | 0x10 | 0x18 | 0x20)) {
+            return Ok(false);
+        }
+        self.fuel = self.fuel.saturating_sub(payload_bytes);
+        let count = usize::try_from(payload_bytes).unwrap_or(0);
+        let payload = self.window.bytes(start, count)?;
+        Ok(record::decode(payload)
+            .is_ok_and(|record| record.offset >= self.base && record.encode() == payload))
+    }
+}
+
+/// A whole frame as the store shows it.
+#[derive(Debug, Clone, Copy)]
+struct Frame {
+    payload_bytes: u64,
+    end: u64,
+    value: (u64, u64),
+    carries: Option<u64>,
+    undecodable: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offsets(carried: &[u64]) -> Vec<u64> {
+        let mut numbers = Numbers::at(Some(10));
+        carried
+            .iter()
+            .map(|carries| numbers.take(Some(*carries)).map_or(0, |offset| offset.0))
+            .collect()
+    }
+
+    #[test]
+    fn a_damaged_offset_took_a_number_and_a_refused_one_did_not() {
+        assert_eq!(offsets(&[10, 11, 12]), [10, 11, 12]);
+        assert_eq!(offsets(&[10, 999, 12, 13]), [10, 11, 12, 13]);
+        assert_eq!(offsets(&[10, 10, 10, 11]), [10, 11, 11, 11]);
+        assert_eq!(offsets(&[10, 20, 21, 22]), [10, 11, 21, 22]);
+    }
+}

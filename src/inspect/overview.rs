@@ -1,0 +1,275 @@
+//! A log at a glance, as values: a row per segment with the states that its findings
+//! mean, and totals. What `info` prints; looks at nothing by itself.
+
+use super::finding::{Finding, FindingId, OffsetRange, Severity};
+use super::report::{Report, SegmentReport};
+use crate::log::format::ENTRY_BYTES;
+use crate::log::units::Offset;
+
+/// What can be said of a segment in a word. None at all: it is clean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Its entries name records that the store does not hold whole.
+    Lost(OffsetRange),
+    /// One of its files is missing.
+    NoIndex,
+    /// One of its files is missing.
+    NoStore,
+    /// Entries or frames are not sound.
+    Damaged,
+    /// Its bytes are another program's.
+    Foreign,
+    /// The store ends inside a frame.
+    Torn,
+    /// The store goes on behind the last entry with whole frames.
+    Unindexed(u64),
+    /// The store goes on behind the last entry with zeros.
+    ZeroTail,
+    /// The index ends inside an entry.
+    PartialEntry,
+    /// The index goes on behind the last entry with zeros.
+    Padded,
+    /// The service cannot append to it.
+    IndexFull,
+    /// No segment has these offsets, which come next.
+    Gap(OffsetRange),
+    /// An earlier segment claims these offsets too.
+    Overlap(OffsetRange),
+    /// A name that the Go service does not understand, or one too many.
+    Name,
+    /// Something that is no file.
+    NotAFile,
+    /// Its offsets go past the last there is.
+    Overflow,
+    /// A writer has it open; what looks unclean may be in its memory.
+    Open,
+    /// It has no record.
+    Empty,
+}
+
+/// One segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The offset of its first record.
+    pub base: Offset,
+    /// Whether appends go there.
+    pub is_last: bool,
+    /// Whole records, as far as a look at the end tells.
+    pub records: u64,
+    /// The offset behind its last record.
+    pub next_offset: Offset,
+    /// Size of the store, if there is one. Bytes.
+    pub store_bytes: Option<u64>,
+    /// Size of the index, if there is one. Bytes.
+    pub index_bytes: Option<u64>,
+    /// How much of that is no entry. Bytes.
+    pub padding_bytes: u64,
+    /// Offsets that its entries name and its store does not hold whole.
+    pub lost: Option<OffsetRange>,
+    /// The same while a writer may have them in memory.
+    pub buffered: Option<OffsetRange>,
+    /// What is to be said of it.
+    pub states: Vec<State>,
+}
+
+impl Row {
+    /// The offsets from its first record to its last.
+    #[must_use]
+    pub fn offsets(&self) -> Option<OffsetRange> {
+        let last = self.next_offset.0.checked_sub(1).map(Offset)?;
+        (last >= self.base && self.records > 0).then_some(OffsetRange {
+            first: self.base,
+            last,
+        })
+    }
+
+    /// Whether nothing is to be said of it.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.states.is_empty()
+    }
+}
+
+/// The rows and what they come to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overview {
+    /// A row per segment, in the order of their bases.
+    pub rows: Vec<Row>,
+    /// Whole records.
+    pub records: u64,
+    /// The first and the last offset of a record.
+    pub offsets: Option<OffsetRange>,
+    /// The offset of the first record, or of the one that would be.
+    pub lowest_offset: Offset,
+    /// The offset that comes next.
+    pub next_offset: Offset,
+    /// Places between the segments at which offsets are missing.
+    pub gaps: u64,
+    /// Records that the indexes name and the stores do not hold whole.
+    pub lost: u64,
+    /// The same while a writer may have them in memory.
+    pub buffered: u64,
+    /// Size of the stores. Bytes.
+    pub store_bytes: u64,
+    /// Size of the indexes. Bytes.
+    pub index_bytes: u64,
+    /// How much of the indexes is no entry. Bytes.
+    pub padding_bytes: u64,
+}
+
+impl Overview {
+    /// What a quick look at a log comes to.
+    #[must_use]
+    pub fn of(report: &Report) -> Self {
+        let mut overview = Self {
+            lowest_offset: report.lowest_offset(),
+            next_offset: report.next_offset(),
+            ..Self::default()
+        };
+        // In the order of the segments: no search per segment.
+        let mut findings: Vec<&Finding> = report
+            .findings
+            .iter()
+            .filter(|finding| finding.segment.is_some())
+            .collect();
+        findings.sort_by_key(|finding| finding.segment);
+        let mut findings = findings.as_slice();
+        let last = report.segments.len().saturating_sub(1);
+        for (at, segment) in report.segments.iter().enumerate() {
+            let base = segment.listing.base();
+            let before = findings.partition_point(|finding| finding.segment < Some(base));
+            let own = findings.partition_point(|finding| finding.segment <= Some(base));
+            let row = row(
+                segment,
+                findings.get(before..own).unwrap_or_default(),
+                at == last,
+            );
+            findings = findings.get(own..).unwrap_or_default();
+            overview.add(row);
+        }
+        overview
+    }
+
+    fn add(&mut self, row: Row) {
+        let records_of = |range: Option<OffsetRange>| range.map_or(0, OffsetRange::records);
+        self.records += row.records;
+        self.lost += records_of(row.lost);
+        self.buffered += records_of(row.buffered);
+        self.store_bytes += row.store_bytes.unwrap_or(0);
+        self.index_bytes += row.index_bytes.unwrap_or(0);
+        self.padding_bytes += row.padding_bytes;
+        if let Some(range) = row.offsets() {
+            self.offsets = Some(match self.offsets {
+                None => range,
+                Some(sum) => {
+                    if range.first.since(sum.last) > 1 {
+                        self.gaps += 1;
+                    }
+                    OffsetRange {
+                        first: sum.first,
+                        last: sum.last.max(range.last),
+                    }
+                }
+            });
+        }
+        self.rows.push(row);
+    }
+}
+
+fn row(segment: &SegmentReport, findings: &[&Finding], is_last: bool) -> Row {
+    let base = segment.listing.base();
+    let bytes = |file: &Option<super::listing::FileFacts>| {
+        let file = file.as_ref().filter(|file| file.no_file.is_none());
+        file.map(|file| file.bytes)
+    };
+    let index_bytes = bytes(&segment.listing.index);
+    let mut row = Row {
+        base,
+        is_last,
+        records: 0,
+        next_offset: base,
+        store_bytes: bytes(&segment.listing.store),
+        index_bytes,
+        padding_bytes: 0,
+        lost: None,
+        buffered: None,
+        states: Vec::new(),
+    };
+    if let Some(facts) = &segment.facts {
+        row.records = facts.records;
+        row.next_offset = facts.next_offset();
+        row.padding_bytes = facts.rest.map_or(0, |rest| rest.bytes);
+    } else if let (Some(entries), Some(bytes)) = (segment.lone_index, index_bytes) {
+        row.padding_bytes = bytes.saturating_sub(entries.saturating_mul(ENTRY_BYTES));
+    }
+    for finding in findings {
+        row.take(finding);
+    }
+    if segment
+        .facts
+        .as_ref()
+        .is_some_and(|facts| facts.entries == 0)
+    {
+        row.states.push(State::Empty);
+    }
+    row
+}
+
+impl Row {
+    /// What a finding means for the row.
+    fn take(&mut self, finding: &Finding) {
+        let is_note = finding.severity == Severity::Note;
+        if finding.id == FindingId::IndexDangling && is_note {
+            self.buffered = finding.offsets;
+        } else if matches!(
+            finding.id,
+            FindingId::IndexDangling | FindingId::StoreMissing
+        ) {
+            self.lost = finding.offsets;
+        }
+        let state = match state(finding) {
+            Some(_) if is_note => match finding.id {
+                FindingId::IndexPadded | FindingId::IndexDangling | FindingId::StoreTornTail => {
+                    State::Open
+                }
+                _ => return,
+            },
+            Some(state) => state,
+            None => return,
+        };
+        if !self.states.contains(&state) {
+            self.states.push(state);
+        }
+    }
+}
+
+/// The word for a finding; `None` for what is said elsewhere.
+fn state(finding: &Finding) -> Option<State> {
+    Some(match finding.id {
+        FindingId::IndexDangling => finding.offsets.map_or(State::Damaged, State::Lost),
+        FindingId::IndexMissing => State::NoIndex,
+        FindingId::StoreMissing => State::NoStore,
+        FindingId::ForeignDialect => State::Foreign,
+        FindingId::StoreTornTail => State::Torn,
+        FindingId::StoreUnindexedTail => State::Unindexed(finding.records.unwrap_or(0)),
+        FindingId::StoreZeroTail => State::ZeroTail,
+        FindingId::IndexPartialEntry => State::PartialEntry,
+        FindingId::IndexPadded => State::Padded,
+        FindingId::IndexFull => State::IndexFull,
+        FindingId::SegmentGap => State::Gap(finding.offsets?),
+        FindingId::SegmentOverlap => State::Overlap(finding.offsets?),
+        FindingId::PaddedName | FindingId::DuplicateBase | FindingId::StrayName => State::Name,
+        FindingId::NotAFile => State::NotAFile,
+        FindingId::OffsetOverflow => State::Overflow,
+        FindingId::IndexEntryDamaged
+        | FindingId::IndexMisaligned
+        | FindingId::FrameLengthDamaged
+        | FindingId::RecordUndecodable
+        | FindingId::RecordOffsetMismatch
+        | FindingId::RecordChanged
+        | FindingId::StoreUnreadable => State::Damaged,
+        FindingId::StoreDeadBytes | FindingId::OwnerDiffers | FindingId::IndexOverLimit => {
+            return None;
+        }
+    })
+}

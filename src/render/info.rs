@@ -1,0 +1,425 @@
+//! A log at a glance: a table of its segments, totals, the sizes of its records.
+
+use std::io::{self, Write};
+
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
+use proglog::inspect::finding::OffsetRange;
+use proglog::inspect::overview::{Overview, Row, State};
+use proglog::inspect::report::Report;
+use proglog::inspect::sizes::Sizes;
+
+use super::dump::{Lines, digits};
+
+/// Clean segments in sequence that are shown one by one.
+const CLEAN_ROWS_MAX: usize = 12;
+
+/// Rows that a table holds; more are streamed.
+const TABLE_ROWS_MAX: usize = 200;
+
+/// How wide the output is, where the figures let it.
+const WIDTH: u16 = 80;
+
+/// Columns of the longest bar.
+const BAR_WIDTH: u64 = 40;
+
+const HEADER: [&str; 7] = [
+    "SEGMENT", "RECORDS", "OFFSETS", "STORE", "INDEX", "PADDING", "STATE",
+];
+
+/// What is shown.
+pub struct View<'a> {
+    pub overview: Overview,
+    pub report: &'a Report,
+    pub sizes: Option<Sizes>,
+    /// The command that looks closer.
+    pub verify: String,
+    /// Whether clean segments are shown one by one, however many they are.
+    pub all: bool,
+}
+
+/// One line of the table: a segment, or several clean ones in sequence.
+enum Line<'a> {
+    One(&'a Row),
+    Several(&'a [Row]),
+}
+
+/// Prints everything as text.
+pub fn text(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
+    let folded = fold(&view.overview.rows, view.all);
+    if folded.len() <= TABLE_ROWS_MAX {
+        table(out, &folded)?;
+    } else {
+        stream(out, &folded)?;
+    }
+    writeln!(out)?;
+    totals(out, view)?;
+    if let Some(sizes) = &view.sizes {
+        writeln!(out)?;
+        bars(out, sizes)?;
+    }
+    out.flush()
+}
+
+/// Puts long runs of clean segments together. The last one always stands alone.
+fn fold(rows: &[Row], all: bool) -> Vec<Line<'_>> {
+    let mut lines = Vec::new();
+    for run in rows.chunk_by(|a, b| a.is_clean() && b.is_clean() && !b.is_last) {
+        if run.len() > CLEAN_ROWS_MAX && !all {
+            lines.push(Line::Several(run));
+        } else {
+            lines.extend(run.iter().map(Line::One));
+        }
+    }
+    lines
+}
+
+impl Line<'_> {
+    fn cells(&self) -> [String; 7] {
+        match self {
+            Self::One(row) => cells_of_one(row),
+            Self::Several(rows) => cells_of_several(rows),
+        }
+    }
+}
+
+fn cells_of_one(row: &Row) -> [String; 7] {
+    let dash = |bytes: Option<u64>| bytes.map_or("-".to_owned(), |bytes| bytes.to_string());
+    [
+        format!("{}{}", row.base, if row.is_last { "*" } else { " " }),
+        row.records.to_string(),
+        row.offsets().map_or("-".to_owned(), |it| it.to_string()),
+        dash(row.store_bytes),
+        dash(row.index_bytes),
+        row.padding_bytes.to_string(),
+        words(row),
+    ]
+}
+
+fn cells_of_several(rows: &[Row]) -> [String; 7] {
+    let sum = |of: fn(&Row) -> u64| rows.iter().map(of).sum::<u64>().to_string();
+    let first = rows.first().and_then(Row::offsets);
+    let last = rows.last().and_then(Row::offsets);
+    let offsets = match (first, last) {
+        (Some(first), Some(last)) => OffsetRange {
+            first: first.first,
+            last: last.last,
+        }
+        .to_string(),
+        _ => "-".to_owned(),
+    };
+    [
+        "... ".to_owned(),
+        sum(|row| row.records),
+        offsets,
+        sum(|row| row.store_bytes.unwrap_or(0)),
+        sum(|row| row.index_bytes.unwrap_or(0)),
+        sum(|row| row.padding_bytes),
+        format!("{} clean (--all)", rows.len()),
+    ]
+}
+
+fn words(row: &Row) -> String {
+    if row.is_clean() {
+        return "clean".to_owned();
+    }
+    let words: Vec<String> = row.states.iter().map(word).collect();
+    words.join(", ")
+}
+
+fn word(state: &State) -> String {
+    match state {
+        State::Lost(range) => format!("{range} lost"),
+        State::NoIndex => "unpaired: no index".to_owned(),
+        State::NoStore => "unpaired: no store".to_owned(),
+        State::Damaged => "damaged".to_owned(),
+        State::Foreign => "another program's".to_owned(),
+        State::Torn => "torn".to_owned(),
+        State::Unindexed(frames) => format!("{frames} unindexed"),
+        State::ZeroTail => "zero tail".to_owned(),
+        State::PartialEntry => "partial entry".to_owned(),
+        State::Padded => "padded".to_owned(),
+        State::IndexFull => "index full".to_owned(),
+        State::Gap(range) => format!("gap {range}"),
+        State::Overlap(range) => format!("overlap {range}"),
+        State::Name => "name".to_owned(),
+        State::NotAFile => "not a file".to_owned(),
+        State::Overflow => "offsets overflow".to_owned(),
+        State::Open => "open".to_owned(),
+        State::Empty => "empty".to_owned(),
+    }
+}
+
+/// Which columns hold numbers, at the right.
+fn is_number(column: usize) -> bool {
+    column != 2 && column != 6
+}
+
+fn table(out: &mut impl Write, lines: &[Line<'_>]) -> io::Result<()> {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(WIDTH)
+        .set_header(HEADER)
+        .add_rows(lines.iter().map(Line::cells));
+    for (number, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if is_number(number) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    // Numbers are never cut in two: what can be wrapped is the last column.
+    let widths = table.column_max_content_widths();
+    for ((number, column), width) in table.column_iter_mut().enumerate().zip(widths) {
+        if number < HEADER.len() - 1 {
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(width + 2)));
+        }
+    }
+    for line in table.lines() {
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+/// The same without holding the lines, each as wide as the widest.
+fn stream(out: &mut impl Write, folded: &[Line<'_>]) -> io::Result<()> {
+    let mut widths = HEADER.map(str::len);
+    for line in folded {
+        for (width, cell) in widths.iter_mut().zip(line.cells()) {
+            *width = (*width).max(cell.len());
+        }
+    }
+    let mut lines = Lines::new(out);
+    let mut print = |cells: [&str; 7]| {
+        for (number, (cell, width)) in cells.into_iter().zip(widths).enumerate() {
+            if number > 0 {
+                lines.text("  ");
+            }
+            if is_number(number) {
+                lines.right(cell, width);
+            } else {
+                lines.text(cell);
+                if number + 1 < HEADER.len() {
+                    lines.right("", width - cell.len());
+                }
+            }
+        }
+        lines.end_line()
+    };
+    print(HEADER)?;
+    for line in folded {
+        print(line.cells().each_ref().map(String::as_str))?;
+    }
+    lines.finish()
+}
+
+fn totals(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
+    let overview = &view.overview;
+    write!(
+        out,
+        "records  {} in {}",
+        overview.records,
+        counted(overview.rows.len() as u64, "segment")
+    )?;
+    if let Some(offsets) = overview.offsets {
+        write!(out, ", offsets {offsets}")?;
+    }
+    if overview.gaps > 0 {
+        write!(out, " with {}", counted(overview.gaps, "gap"))?;
+    }
+    writeln!(out, "; next offset {}", overview.next_offset)?;
+    if overview.lost > 0 {
+        writeln!(
+            out,
+            "lost     {} that the indexes name and the stores do not hold whole",
+            overview.lost
+        )?;
+    }
+    if overview.buffered > 0 {
+        writeln!(
+            out,
+            "pending  {} that may be in the writer's buffer",
+            overview.buffered
+        )?;
+    }
+    write!(
+        out,
+        "bytes    {} in stores, {} in indexes",
+        overview.store_bytes, overview.index_bytes
+    )?;
+    if overview.padding_bytes > 0 {
+        write!(out, " ({} of them padding)", overview.padding_bytes)?;
+    }
+    writeln!(out)?;
+    let codec = match (view.report.codec, view.report.options.codec) {
+        (Some(codec), Some(_)) => format!("{codec} (as told)"),
+        (Some(codec), None) => format!("{codec} (detected)"),
+        (None, _) => "unknown (no record shows it)".to_owned(),
+    };
+    writeln!(out, "codec    {codec}")?;
+    writeln!(out, "in use   {}", usage(view.report))?;
+    if !view.report.is_clean() {
+        writeln!(out, "unclean  {}", view.verify)?;
+    }
+    Ok(())
+}
+
+fn counted(number: u64, thing: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{ending}")
+}
+
+/// Who has the log open.
+fn usage(report: &Report) -> String {
+    let usage = &report.usage;
+    let mut by: Vec<String> = usage
+        .writers
+        .iter()
+        .map(|writer| format!("{} ({})", escaped(&writer.name), writer.pid))
+        .collect();
+    if let Some(pid) = usage.lock_holder
+        && usage.writers.iter().all(|writer| writer.pid != pid)
+    {
+        by.push(format!("proglog ({pid})"));
+    }
+    match (usage.in_use, by.as_slice()) {
+        (Some(false), _) => "no".to_owned(),
+        (Some(true), []) => "yes".to_owned(),
+        (Some(true), _) => format!("yes, by {}", by.join(", ")),
+        (None, []) => "unknown (the log's owner or root can tell)".to_owned(),
+        (None, _) => format!("perhaps, by {}", by.join(", ")),
+    }
+}
+
+/// A name that a process chose, as it may be shown.
+fn escaped(name: &str) -> String {
+    let escape = |c: char| match c {
+        ' '..='~' => c.to_string(),
+        _ => c.escape_default().to_string(),
+    };
+    name.chars().map(escape).collect()
+}
+
+/// The sizes of records as bars.
+fn bars(out: &mut impl Write, sizes: &Sizes) -> io::Result<()> {
+    let Some((smallest, largest)) = sizes.range else {
+        return writeln!(out, "sizes    none: no record is whole");
+    };
+    writeln!(
+        out,
+        "sizes    {smallest} to {largest} bytes, {} on average",
+        sizes.total / sizes.records.max(1)
+    )?;
+    let classes = sizes.classes();
+    let highest = classes.iter().map(|class| class.records).max().unwrap_or(1);
+    let last = classes.last().map_or(0, |class| class.last);
+    let most_records = digits(highest);
+    for class in &classes {
+        let bar = scaled(class.records, highest);
+        let line = format!(
+            "{:>width$}..{:<width$}  {:>most_records$}  {}",
+            class.first,
+            class.last,
+            class.records,
+            "#".repeat(bar),
+            width = digits(last),
+        );
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+/// How long a bar is; what is there at all is seen.
+fn scaled(records: u64, highest: u64) -> usize {
+    let bar = u128::from(records) * u128::from(BAR_WIDTH) / u128::from(highest.max(1));
+    let bar = usize::try_from(bar).unwrap_or(0);
+    bar.max(usize::from(records > 0))
+}
+
+/// Prints everything as JSON lines.
+pub fn json(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
+    let mut lines = Lines::new(&mut *out);
+    for row in &view.overview.rows {
+        json_row(&mut lines, row)?;
+    }
+    for writer in &view.report.usage.writers {
+        lines.text("{\"kind\":\"process\"");
+        lines.field("pid", Some(u64::from(writer.pid)));
+        lines.text_field("name", &writer.name)?;
+        lines.text("}").end_line()?;
+    }
+    for class in view.sizes.iter().flat_map(Sizes::classes) {
+        lines.text("{\"kind\":\"sizes\"");
+        lines
+            .field("first_length", Some(class.first))
+            .field("last_length", Some(class.last))
+            .field("records", Some(class.records));
+        lines.text("}").end_line()?;
+    }
+    json_summary(&mut lines, view)?;
+    lines.finish()
+}
+
+fn json_row(lines: &mut Lines<impl Write>, row: &Row) -> io::Result<()> {
+    let offsets = row.offsets();
+    lines.text("{\"kind\":\"segment\"");
+    lines
+        .field("segment", Some(row.base.0))
+        .field("records", Some(row.records))
+        .field("first_offset", offsets.map(|it| it.first.0))
+        .field("last_offset", offsets.map(|it| it.last.0))
+        .field("next_offset", Some(row.next_offset.0))
+        .field("store_bytes", row.store_bytes)
+        .field("index_bytes", row.index_bytes)
+        .field("padding_bytes", Some(row.padding_bytes))
+        .field("lost", row.lost.map(OffsetRange::records))
+        .field("first_lost_offset", row.lost.map(|it| it.first.0))
+        .field("last_lost_offset", row.lost.map(|it| it.last.0))
+        .field("pending", row.buffered.map(OffsetRange::records))
+        .text(if row.is_last {
+            ",\"last\":true"
+        } else {
+            ",\"last\":false"
+        });
+    lines.text_field("state", &words(row))?;
+    lines.text("}").end_line()
+}
+
+fn json_summary(lines: &mut Lines<impl Write>, view: &View<'_>) -> io::Result<()> {
+    let overview = &view.overview;
+    lines.text("{\"kind\":\"summary\"");
+    lines
+        .field("segments", Some(overview.rows.len() as u64))
+        .field("records", Some(overview.records))
+        .field("lowest_offset", Some(overview.lowest_offset.0))
+        .field("first_offset", overview.offsets.map(|it| it.first.0))
+        .field("last_offset", overview.offsets.map(|it| it.last.0))
+        .field("next_offset", Some(overview.next_offset.0))
+        .field("gaps", Some(overview.gaps))
+        .field("lost", Some(overview.lost))
+        .field("pending", Some(overview.buffered))
+        .field("store_bytes", Some(overview.store_bytes))
+        .field("index_bytes", Some(overview.index_bytes))
+        .field("padding_bytes", Some(overview.padding_bytes));
+    match view.report.codec {
+        Some(codec) => lines.text_field("codec", codec.as_str())?,
+        None => lines.text(",\"codec\":null"),
+    };
+    lines.text(match view.report.usage.in_use {
+        Some(true) => ",\"in_use\":true",
+        Some(false) => ",\"in_use\":false",
+        None => ",\"in_use\":null",
+    });
+    lines.text(if view.report.is_clean() {
+        ",\"clean\":true"
+    } else {
+        ",\"clean\":false"
+    });
+    if let Some(sizes) = &view.sizes {
+        lines
+            .field("least_length", sizes.range.map(|it| it.0))
+            .field("most_length", sizes.range.map(|it| it.1))
+            .field("value_bytes", Some(sizes.total));
+    }
+    lines.text("}").end_line()
+}
