@@ -12,11 +12,13 @@ use proglog::inspect::finding::Severity;
 use proglog::inspect::report::{Options, Report};
 use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::lock::{DirectoryLock, Wait};
+use proglog::log::units::Offset;
 use proglog::mend::apply::{ApplyOptions, Save, apply};
 use proglog::mend::exclusive::Others;
 use proglog::mend::plan::{self, Plan, RepairOptions};
+use proglog::mend::session::{OpenOptions, Session};
 use proglog::mend::{saved, undo};
-use proglog_testkit::{Sandbox, Snapshot, cases, truth, whole_records};
+use proglog_testkit::{LogBuilder, Sandbox, Snapshot, cases, frame, pb, truth, whole_records};
 
 /// What stays an error or a warning after a repair, for a human to decide.
 const LEFT: &[(&str, &[&str])] = &[
@@ -174,4 +176,24 @@ fn a_plan_is_not_carried_out_on_other_files_than_it_saw() {
     };
     assert!(apply(&plan, &lock(&log), &options).is_err());
     assert_eq!(sandbox.snapshot(), changed);
+}
+
+#[test]
+fn a_protobuf_commit_that_was_cut_short_is_taken_back_whole() {
+    let sandbox = Sandbox::built(&LogBuilder::protobuf().segment(0, ["a", "b"]));
+    let sound = sandbox.snapshot();
+    // The first length of a commit is zero until all the rest is durable.
+    let mut first = frame(&pb(b"c", 2, 0, 0));
+    first[..8].fill(0);
+    sandbox.append_bytes("0.store", &first);
+    for offset in 3..6 {
+        sandbox.append_bytes("0.store", &frame(&pb(b"later", offset, 0, 0)));
+    }
+    let log = sandbox.log();
+    assert_eq!(problems(&report(&log)), ["store-torn-tail"]);
+    let session = Session::open(&log, &OpenOptions::default(), &disk(), &|| false).unwrap();
+    assert!(session.recovered().is_some());
+    assert_eq!(session.writer().next_offset(), Some(Offset(2)));
+    drop(session);
+    assert_eq!(sandbox.snapshot().contents(), sound.contents());
 }

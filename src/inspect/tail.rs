@@ -122,7 +122,13 @@ pub fn look<E: From<Error>>(
                 position = frame.end.0;
             }
             None => {
-                let found = scan.resync(position)?;
+                // A commit that was cut short: nothing of it was promised, and what
+                // follows belongs to it.
+                let found = if scan.is_unfinished_commit(position)? {
+                    None
+                } else {
+                    scan.resync(position)?
+                };
                 if tail.torn_bytes == 0 {
                     tail.torn_position = position;
                 }
@@ -211,6 +217,22 @@ impl Scan {
             Err(LayoutError::Source(error)) => return Err(error),
         }
         Ok(Some(frame))
+    }
+
+    /// Whether a commit of ours to a protobuf log begins here that was never finished:
+    /// its first length is zero until all the rest is durable.
+    fn is_unfinished_commit(&mut self, position: u64) -> Result<bool> {
+        if self.codec == Codec::Raw || (self.base.0 == 0 && self.next == 0) {
+            return Ok(false);
+        }
+        if position.saturating_add(LENGTH_BYTES) > self.window.file_bytes() {
+            return Ok(false);
+        }
+        match self.window.length_at(position) {
+            Ok(length) => Ok(length == 0),
+            Err(Error::Unreadable { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Takes the next frame of the tail; hands over the one that it confirms.
