@@ -1,5 +1,7 @@
 //! The log engine.
+mod commit;
 pub mod config;
+pub mod create;
 pub mod damage;
 pub mod detect;
 pub mod directory;

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::config::{Config, Limits, MAX_INDEX_BYTES_DEFAULT, MAX_STORE_BYTES_DEFAULT};
+use super::create::{Tail, create_pair};
 use super::damage::Damage;
 use super::detect::detect;
 use super::directory::{Directory, SegmentNames};
@@ -19,7 +20,7 @@ use super::segment::Segment;
 use super::units::{Offset, Position};
 use super::walk::{Committed, Flow, Visitor};
 use super::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES};
-use super::writer::{COMMIT_INDEX_BYTES, Tail, Writer, create_pair};
+use super::writer::{COMMIT_INDEX_BYTES, Writer};
 
 /// Opens the log in the locked directory for appending, or makes one where it is
 /// empty.

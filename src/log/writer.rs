@@ -2,18 +2,18 @@
 //! here looks at damage; a log that does not end as a clean commit leaves it is
 //! refused with `NeedsRecovery`.
 //!
-//! A commit is: sync the store, write the entries, sync the index. In a protobuf log
-//! the commit's first length is written as zero and set after the rest is durable,
-//! so that recovery never takes a torn batch for records.
+//! What a commit is, `commit` knows. A batch that is full is committed beside the
+//! writer; [`Writer::commit`] waits for everything.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::commit::{Batch, Committer, Done};
 use super::config::Limits;
+use super::create::{Tail, create_pair};
 use super::disk::{Disk, DiskFile, Ownership, write_all_at};
 use super::error::{Error, Result};
-use super::format::{ENTRY_BYTES, Entry, FileKind, encode_length, file_name};
+use super::format::{ENTRY_BYTES, Entry, encode_length};
 use super::record::{self, Codec};
 use super::units::{Offset, Position, RelativeOffset};
 
@@ -48,6 +48,8 @@ pub struct Writer {
     limits: Limits,
     sync: bool,
     active: Active,
+    /// Started by the first batch that is full.
+    committer: Option<Committer>,
     /// Bytes and records committed by this writer, over all segments.
     committed: Committed,
     /// How many segments this writer has begun.
@@ -70,44 +72,36 @@ pub struct Committed {
 /// The last segment and what of it is not committed yet.
 struct Active {
     base: Offset,
-    store: DiskFile,
-    index: DiskFile,
+    store: Arc<DiskFile>,
+    index: Arc<DiskFile>,
     /// Frames up to here are committed. Units: bytes.
     committed_store: u64,
     /// Entries up to here are committed.
     committed_entries: u64,
+    /// Frames up to here are committed or on their way to be. Units: bytes.
+    batched_store: u64,
+    /// Entries up to here are committed or on their way to be.
+    batched_entries: u64,
     /// Frames up to here have been handed to the kernel.
     written: u64,
     /// Frames behind `written`.
     frames: Vec<u8>,
-    /// Entries behind the committed ones.
+    /// Entries behind the batched ones.
     entries: Vec<u8>,
     /// The length that a protobuf commit's first frame gets at last.
     first_length: Option<[u8; 8]>,
-}
-
-/// The two files of the active segment as they were found, to go on from.
-pub struct Tail {
-    /// The segment's base offset.
-    pub base: Offset,
-    /// The store, open for writing.
-    pub store: DiskFile,
-    /// The index, open for writing.
-    pub index: DiskFile,
-    /// Bytes of the store, all of them frames that entries commit.
-    pub store_bytes: u64,
-    /// Entries of the index, all of them sound.
-    pub entries: u64,
 }
 
 impl Active {
     fn of(tail: Tail) -> Self {
         Self {
             base: tail.base,
-            store: tail.store,
-            index: tail.index,
+            store: Arc::new(tail.store),
+            index: Arc::new(tail.index),
             committed_store: tail.store_bytes,
             committed_entries: tail.entries,
+            batched_store: tail.store_bytes,
+            batched_entries: tail.entries,
             written: tail.store_bytes,
             frames: Vec::with_capacity(GATHER_BYTES + GATHER_BYTES / 4),
             entries: Vec::new(),
@@ -116,7 +110,7 @@ impl Active {
     }
 
     fn entries_in_all(&self) -> u64 {
-        self.committed_entries + self.entries.len() as u64 / ENTRY_BYTES
+        self.batched_entries + self.entries.len() as u64 / ENTRY_BYTES
     }
 
     fn end(&self) -> u64 {
@@ -143,6 +137,7 @@ impl Writer {
             limits,
             sync,
             active: Active::of(tail),
+            committer: None,
             committed: Committed {
                 records: 0,
                 bytes: 0,
@@ -192,7 +187,7 @@ impl Writer {
     /// Whether records wait for a commit.
     #[must_use]
     pub fn has_uncommitted(&self) -> bool {
-        !self.active.entries.is_empty()
+        self.active.committed_entries < self.active.entries_in_all()
     }
 
     /// Appends one record, and commits when a batch or a segment is full: see
@@ -220,12 +215,16 @@ impl Writer {
         self.active.entries.extend_from_slice(&entry.encode());
         if self.active.frames.len() >= GATHER_BYTES {
             self.flush()?;
+            if let Some(done) = self.committer.as_mut().and_then(Committer::poll) {
+                self.take_over(done)?;
+            }
         }
-        if self.is_full()
-            || self.active.end() - self.active.committed_store >= COMMIT_STORE_BYTES
+        if self.is_full() {
+            self.commit()?;
+        } else if self.active.end() - self.active.batched_store >= COMMIT_STORE_BYTES
             || self.active.entries.len() >= COMMIT_INDEX_BYTES
         {
-            self.commit()?;
+            self.commit_behind()?;
         }
         Ok(offset)
     }
@@ -295,50 +294,85 @@ impl Writer {
     /// [`Error::InUse`] if somebody else has written to the files, [`Error::Io`].
     /// What a failed commit wrote does not count; a failed sync is final.
     pub fn commit(&mut self) -> Result<()> {
-        if self.active.entries.is_empty() {
+        self.wait_for_batch()?;
+        if let Some(batch) = self.batch()? {
+            let result = batch.commit(&*self.disk);
+            self.take_over((batch, result))?;
+        }
+        Ok(())
+    }
+
+    /// Begins to commit everything appended so far, and goes on gathering.
+    fn commit_behind(&mut self) -> Result<()> {
+        self.wait_for_batch()?;
+        let Some(batch) = self.batch()? else {
             return Ok(());
+        };
+        let disk = &self.disk;
+        let committer = self.committer.get_or_insert_with(|| Committer::start(disk));
+        match committer.hand_over(batch) {
+            Ok(()) => Ok(()),
+            Err(batch) => {
+                let result = batch.commit(&*self.disk);
+                self.take_over((batch, result))
+            }
+        }
+    }
+
+    /// Hands everything gathered to the kernel and makes a batch of it.
+    fn batch(&mut self) -> Result<Option<Batch>> {
+        if self.active.entries.is_empty() {
+            return Ok(None);
         }
         self.flush()?;
         self.nobody_else_wrote()?;
         let active = &mut self.active;
-        if self.sync {
-            self.disk
-                .sync_data(&active.store)
-                .map_err(Error::io("sync", active.store.path()))?;
+        let batch = Batch {
+            store: Arc::clone(&active.store),
+            index: Arc::clone(&active.index),
+            entries: std::mem::take(&mut active.entries),
+            index_position: active.batched_entries * ENTRY_BYTES,
+            first_length: active
+                .first_length
+                .take()
+                .map(|length| (length, active.batched_store)),
+            store_end: active.written,
+            sync: self.sync,
+        };
+        active.batched_entries += batch.entries.len() as u64 / ENTRY_BYTES;
+        active.batched_store = active.written;
+        Ok(Some(batch))
+    }
+
+    /// Waits for the batch that is on its way.
+    fn wait_for_batch(&mut self) -> Result<()> {
+        match self.committer.as_mut().and_then(Committer::wait) {
+            Some(done) => self.take_over(done),
+            None => Ok(()),
         }
-        if let Some(length) = active.first_length {
-            let path = active.store.path();
-            write_all_at(&*self.disk, &active.store, &length, active.committed_store)
-                .map_err(Error::io("write", path))?;
-            if self.sync {
-                self.disk
-                    .sync_data(&active.store)
-                    .map_err(Error::io("sync", path))?;
-            }
-        }
-        let path = active.index.path();
-        let at = active.committed_entries * ENTRY_BYTES;
-        write_all_at(&*self.disk, &active.index, &active.entries, at)
-            .map_err(Error::io("write", path))?;
-        if self.sync {
-            self.disk
-                .sync_data(&active.index)
-                .map_err(Error::io("sync", path))?;
-        }
-        let records = active.entries.len() as u64 / ENTRY_BYTES;
+    }
+
+    /// Counts a batch that is through.
+    fn take_over(&mut self, (batch, result): Done) -> Result<()> {
+        result?;
+        let active = &mut self.active;
+        let records = batch.entries.len() as u64 / ENTRY_BYTES;
         self.committed.records += records;
-        self.committed.bytes += active.written - active.committed_store;
+        self.committed.bytes += batch.store_end - active.committed_store;
         active.committed_entries += records;
-        active.committed_store = active.written;
-        active.entries.clear();
-        active.first_length = None;
+        active.committed_store = batch.store_end;
         self.committed.next_offset = active.base.checked_add(active.committed_entries);
         self.committed.last_segment = Some(active.base);
+        if active.entries.is_empty() {
+            // Its room serves the next batch.
+            active.entries = batch.entries;
+            active.entries.clear();
+        }
         Ok(())
     }
 
     /// Whether both files are as large as this writer left them. A difference is
-    /// another writer, whose frames our entries must not name.
+    /// another writer, whose frames our entries must not name. No batch is on its way.
     fn nobody_else_wrote(&self) -> Result<()> {
         let active = &self.active;
         let expected = [
@@ -405,6 +439,8 @@ impl Writer {
     ///
     /// [`Error::Io`] if a file could not be cut.
     pub fn roll_back(&mut self) -> Result<()> {
+        // A batch that is on its way is through or fails; both are told already.
+        let _ = self.wait_for_batch();
         let active = &mut self.active;
         active.frames.clear();
         active.entries.clear();
@@ -423,74 +459,8 @@ impl Writer {
             }
         }
         active.written = active.committed_store;
+        active.batched_store = active.committed_store;
+        active.batched_entries = active.committed_entries;
         Ok(())
     }
-}
-
-/// Creates the empty pair of a new segment and makes its names durable. What of it
-/// was made is removed again if the rest cannot be.
-///
-/// # Errors
-///
-/// [`Error::Io`].
-pub fn create_pair(
-    disk: &dyn Disk,
-    directory: &Path,
-    base: Offset,
-    [store_like, index_like]: [Option<Ownership>; 2],
-) -> Result<Tail> {
-    let path = |kind| directory.join(file_name(base, kind));
-    let (store_path, index_path) = (path(FileKind::Store), path(FileKind::Index));
-    let store = disk
-        .create(&store_path, store_like)
-        .map_err(Error::io("create", &store_path))?;
-    let made = disk
-        .create(&index_path, index_like)
-        .map_err(Error::io("create", &index_path))
-        .and_then(|index| match disk.sync_dir(directory) {
-            Ok(()) => Ok(index),
-            Err(source) => {
-                let _ = disk.remove(&index_path);
-                Err(Error::io("sync", directory)(source))
-            }
-        });
-    match made {
-        Ok(index) => Ok(Tail {
-            base,
-            store,
-            index,
-            store_bytes: 0,
-            entries: 0,
-        }),
-        Err(error) => {
-            let _ = disk.remove(&store_path);
-            Err(error)
-        }
-    }
-}
-
-/// Creates a directory and those above it that are missing, and makes each name
-/// durable.
-///
-/// # Errors
-///
-/// [`Error::Io`].
-pub fn create_directories(disk: &dyn Disk, path: &Path, mode: u32) -> Result<()> {
-    if path.as_os_str().is_empty() || path.is_dir() {
-        return Ok(());
-    }
-    let parent = path.parent().unwrap_or(Path::new(""));
-    create_directories(disk, parent, mode)?;
-    match disk.create_dir(path, mode) {
-        Ok(()) => {}
-        // Another process was faster, and syncs it too.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
-        Err(error) => return Err(Error::io("create", path)(error)),
-    }
-    let parent = if parent.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        parent
-    };
-    disk.sync_dir(parent).map_err(Error::io("sync", parent))
 }

@@ -140,7 +140,7 @@ impl<'d> Saver<'d> {
         command: &str,
         files: &[FileBefore],
     ) -> Result<Self> {
-        crate::log::writer::create_directories(disk, parent, 0o700)?;
+        crate::log::create::create_directories(disk, parent, 0o700)?;
         let time = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         let stem: String = time.chars().filter(|c| *c != ':').collect();
         let mut number = 1;

@@ -427,7 +427,7 @@ impl Undo<'_> {
 /// [`Error::NotEmpty`] if something is in `target`, [`Error::CannotAppend`] if a file
 /// lacks bytes that it had, [`Error::Io`].
 pub fn into(change: &SavedChange, log: &Path, target: &Path, disk: &dyn Disk) -> Result<()> {
-    crate::log::writer::create_directories(disk, target, 0o755)?;
+    crate::log::create::create_directories(disk, target, 0o755)?;
     let there = Directory::list(target)?;
     if let Some(name) = first_name(&there) {
         return Err(Error::NotEmpty {

@@ -232,6 +232,9 @@ fn a_signal_commits_whole_records_and_ends_by_that_signal() {
         send(&mut child, "a\n");
         eventually("a", || committed(&log) == 1);
         send(&mut child, "b\npart");
+        eventually("what was sent is read", || {
+            rustix::io::ioctl_fionread(child.stdin.as_ref().unwrap()).unwrap() == 0
+        });
         std::thread::sleep(Duration::from_millis(5));
         signal(&child, sent);
         // The input stays open: the signal alone ends it.

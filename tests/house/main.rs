@@ -35,7 +35,7 @@ const LOG_FLOORS: &[&[&str]] = &[
     &["format", "processes"],
     &["record", "damage"],
     &["error"],
-    &["window", "lock", "config", "directory"],
+    &["window", "lock", "config", "directory", "commit", "create"],
     &["index"],
     &["walk"],
     &["judge", "segment"],

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use proglog::log::config::Limits;
+use proglog::log::create::create_directories;
 use proglog::log::directory::Directory;
 use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::error::Error;
@@ -15,7 +16,7 @@ use proglog::log::open::ShownLimits;
 use proglog::log::reader::LogReader;
 use proglog::log::record::Codec;
 use proglog::log::units::Offset;
-use proglog::log::writer::{NewRecord, create_directories};
+use proglog::log::writer::NewRecord;
 use proglog::mend::session::{OpenOptions, Session};
 
 use super::report::Talk;

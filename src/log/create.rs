@@ -1,0 +1,92 @@
+//! Making what a log lacks: directories, and the empty pair of a new segment, each
+//! name durable before anything is written behind it.
+
+use std::io;
+use std::path::Path;
+
+use super::disk::{Disk, DiskFile, Ownership};
+use super::error::{Error, Result};
+use super::format::{FileKind, file_name};
+use super::units::Offset;
+
+/// The two files of the active segment as they were found, to go on from.
+pub struct Tail {
+    /// The segment's base offset.
+    pub base: Offset,
+    /// The store, open for writing.
+    pub store: DiskFile,
+    /// The index, open for writing.
+    pub index: DiskFile,
+    /// Bytes of the store, all of them frames that entries commit.
+    pub store_bytes: u64,
+    /// Entries of the index, all of them sound.
+    pub entries: u64,
+}
+
+/// Creates the empty pair of a new segment and makes its names durable. What of it
+/// was made is removed again if the rest cannot be.
+///
+/// # Errors
+///
+/// [`Error::Io`].
+pub fn create_pair(
+    disk: &dyn Disk,
+    directory: &Path,
+    base: Offset,
+    [store_like, index_like]: [Option<Ownership>; 2],
+) -> Result<Tail> {
+    let path = |kind| directory.join(file_name(base, kind));
+    let (store_path, index_path) = (path(FileKind::Store), path(FileKind::Index));
+    let store = disk
+        .create(&store_path, store_like)
+        .map_err(Error::io("create", &store_path))?;
+    let made = disk
+        .create(&index_path, index_like)
+        .map_err(Error::io("create", &index_path))
+        .and_then(|index| match disk.sync_dir(directory) {
+            Ok(()) => Ok(index),
+            Err(source) => {
+                let _ = disk.remove(&index_path);
+                Err(Error::io("sync", directory)(source))
+            }
+        });
+    match made {
+        Ok(index) => Ok(Tail {
+            base,
+            store,
+            index,
+            store_bytes: 0,
+            entries: 0,
+        }),
+        Err(error) => {
+            let _ = disk.remove(&store_path);
+            Err(error)
+        }
+    }
+}
+
+/// Creates a directory and those above it that are missing, and makes each name
+/// durable.
+///
+/// # Errors
+///
+/// [`Error::Io`].
+pub fn create_directories(disk: &dyn Disk, path: &Path, mode: u32) -> Result<()> {
+    if path.as_os_str().is_empty() || path.is_dir() {
+        return Ok(());
+    }
+    let parent = path.parent().unwrap_or(Path::new(""));
+    create_directories(disk, parent, mode)?;
+    match disk.create_dir(path, mode) {
+        Ok(()) => {}
+        // Another process was faster, and syncs it too.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+        Err(error) => return Err(Error::io("create", path)(error)),
+    }
+    let parent = if parent.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        parent
+    };
+    disk.sync_dir(parent).map_err(Error::io("sync", parent))
+}
