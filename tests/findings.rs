@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use proglog::inspect::finding::Severity;
 use proglog::inspect::report::{Options, Report};
+use proglog::log::record::Codec;
 use proglog_testkit::{Sandbox, cases, truth, whole_records};
 
 /// The findings of each case that has any: id, severity, offsets.
@@ -111,7 +112,7 @@ fn whole_records_are_counted_as_the_oracle_counts_them() {
         let truth = truth(&case);
         let whole = whole_records(&sandbox.log(), truth.codec);
         assert_eq!(report.records(), whole.len() as u64, "{case}");
-        let codec = report.codec.map(|codec| codec.as_str());
+        let codec = report.codec.map(Codec::as_str);
         if !whole.is_empty() {
             assert_eq!(codec, Some(truth.codec.as_str()), "{case}");
         }

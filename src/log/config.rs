@@ -1,8 +1,8 @@
 //! What can be set for a log: its limits, its first offset, its codec.
 
+use super::codec::Codec;
 use super::error::{Error, Result};
 use super::format::ENTRY_BYTES;
-use super::record::Codec;
 use super::units::Offset;
 
 /// The store's limit of a new log. Units: bytes.

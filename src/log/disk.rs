@@ -63,9 +63,13 @@ impl Ownership {
 /// # Errors
 ///
 /// Each gives the operating system's error as it is.
+#[expect(
+    clippy::missing_errors_doc,
+    reason = "all of them fail alike: the trait says how"
+)]
 pub trait Disk: Send + Sync {
-    /// Opens an existing regular file for reading and writing. No O_APPEND: pwrite
-    /// would ignore its position.
+    /// Opens an existing regular file for reading and writing. No `O_APPEND`:
+    /// pwrite would ignore its position.
     fn open(&self, path: &Path) -> io::Result<DiskFile>;
     /// Creates a file that must not exist; `like` gives owner, group and mode.
     fn create(&self, path: &Path, like: Option<Ownership>) -> io::Result<DiskFile>;

@@ -5,8 +5,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::codec::Codec;
 use super::damage::Damage;
-use super::record::Codec;
 use super::units::Offset;
 
 /// What stopped the engine.

@@ -1,4 +1,12 @@
-//! The log engine.
+//! The log engine: the format of `N.store` and `N.index` files, read without trusting
+//! a byte and written so that a crash loses nothing that was acknowledged.
+//!
+//! From the ground up: `units`, `format`, `record` know the bytes; `window`, `index`,
+//! `segment` read them; `walk` and `judge` say what is sound; `reader` reads a whole
+//! log. `commit`, `writer`, `open` write, through `disk` alone. `lock`, `lease` and
+//! `processes` know who else is there. Nothing here prints or mends.
+
+mod codec;
 mod commit;
 pub mod config;
 pub mod create;
@@ -10,10 +18,12 @@ pub mod error;
 pub mod format;
 pub mod index;
 mod judge;
+mod layout;
 pub mod lease;
 pub mod lock;
 pub mod open;
 pub mod processes;
+mod procfs;
 pub mod reader;
 pub mod record;
 mod reverse;
@@ -21,4 +31,5 @@ pub mod segment;
 pub mod units;
 pub mod walk;
 pub mod window;
+mod wire;
 pub mod writer;

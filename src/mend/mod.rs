@@ -10,8 +10,8 @@ pub mod entries;
 pub mod exclusive;
 pub mod plan;
 pub mod recover;
+pub mod restore;
 pub mod saved;
 pub mod session;
 pub mod trim;
-
 pub mod undo;

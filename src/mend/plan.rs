@@ -204,10 +204,11 @@ fn is_mended(finding: &Finding, plan: &Plan) -> bool {
         })
     };
     match finding.id {
-        FindingId::IndexPadded | FindingId::IndexPartialEntry | FindingId::IndexDangling => {
-            touches(FileKind::Index)
-        }
-        FindingId::IndexMissing | FindingId::IndexMisaligned => touches(FileKind::Index),
+        FindingId::IndexPadded
+        | FindingId::IndexPartialEntry
+        | FindingId::IndexDangling
+        | FindingId::IndexMissing
+        | FindingId::IndexMisaligned => touches(FileKind::Index),
         FindingId::IndexEntryDamaged => matches!(
             finding.detail,
             Detail::Entry {
@@ -215,9 +216,10 @@ fn is_mended(finding: &Finding, plan: &Plan) -> bool {
                 ..
             }
         ),
-        FindingId::StoreTornTail | FindingId::StoreZeroTail => touches(FileKind::Store),
+        FindingId::StoreTornTail | FindingId::StoreZeroTail | FindingId::StoreMissing => {
+            touches(FileKind::Store)
+        }
         FindingId::StoreUnindexedTail => touches(FileKind::Store) || touches(FileKind::Index),
-        FindingId::StoreMissing => touches(FileKind::Store),
         _ => false,
     }
 }

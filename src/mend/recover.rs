@@ -60,7 +60,7 @@ pub fn plan(lock: &DirectoryLock, codec: Option<Codec>) -> Result<(Report, Plan)
 ///
 /// # Errors
 ///
-/// As [`plan`] and [`apply`].
+/// As [`plan()`] and [`apply`].
 pub fn recover(
     lock: &DirectoryLock,
     codec: Option<Codec>,
@@ -107,13 +107,8 @@ fn may_be_a_crash(report: &Report, finding: &Finding) -> bool {
                         || tail.continuing_end == facts.store_bytes
                 })
         }
-        // These say nothing of the end; verify tells of them.
-        FindingId::StrayName
-        | FindingId::PaddedName
-        | FindingId::OwnerDiffers
-        | FindingId::DuplicateBase
-        | FindingId::IndexFull => true,
-        _ => false,
+        // What says nothing of the end is no hindrance; verify tells of it.
+        _ => !is_about_the_end(finding),
     }
 }
 

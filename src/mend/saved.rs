@@ -36,26 +36,39 @@ pub struct Change {
     pub kind: ChangeKind,
 }
 
-/// The sorts of change that can be taken back.
+/// The sorts of change that can be taken back. Positions and sizes are in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeKind {
     /// Bytes were written; `before_bytes` of them stood there already.
     Write {
+        /// Where in the file they begin.
         position: u64,
+        /// How many were written.
         bytes: u64,
+        /// How many of those places held a byte before.
         before_bytes: u64,
+        /// The file's size before.
         size_before: u64,
     },
     /// The file was cut; of what went, `stored_bytes` are kept and the rest was zero.
     Cut {
+        /// The file's size before.
         size_before: u64,
+        /// The file's size from then on.
         size_after: u64,
+        /// How many bytes are kept of those that went, from the first on.
         stored_bytes: u64,
     },
     /// The file was made.
-    Create { bytes: u64 },
+    Create {
+        /// Its size.
+        bytes: u64,
+    },
     /// The file was moved to the saved directory.
-    Move { bytes: u64 },
+    Move {
+        /// Its size.
+        bytes: u64,
+    },
 }
 
 /// A file of the log as it was before the change.
@@ -88,13 +101,12 @@ pub struct Manifest {
 ///
 /// [`Error::Config`] for a place inside the log's directory.
 pub fn parent_for(real: &Path, save_to: Option<&Path>) -> Result<PathBuf> {
-    let parent = match save_to {
-        Some(parent) => parent.to_path_buf(),
-        None => {
-            let mut name = real.file_name().unwrap_or_default().to_owned();
-            name.push(".proglog-saved");
-            real.parent().unwrap_or(Path::new("/")).join(name)
-        }
+    let parent = if let Some(parent) = save_to {
+        parent.to_path_buf()
+    } else {
+        let mut name = real.file_name().unwrap_or_default().to_owned();
+        name.push(".proglog-saved");
+        real.parent().unwrap_or(Path::new("/")).join(name)
     };
     // The place may not exist yet: what counts is the part of it that does.
     let mut existing = parent.as_path();

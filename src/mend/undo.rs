@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::exclusive::{Exclusive, Others};
+pub use super::restore::into;
 use super::saved::{self, Change, ChangeKind, MANIFEST, Manifest, UNDONE};
 use crate::log::directory::Directory;
-use crate::log::disk::{Disk, DiskFile, Ownership};
+use crate::log::disk::{Disk, DiskFile};
 use crate::log::error::{Error, Result};
 use crate::log::lock::DirectoryLock;
 use crate::log::window::{ReadFile, STREAM_BYTES, Window};
@@ -417,98 +418,4 @@ impl Undo<'_> {
         }
         Ok(())
     }
-}
-
-/// Writes the log as it was before `change` into a new directory; the log itself is
-/// only read, and may have grown since.
-///
-/// # Errors
-///
-/// [`Error::NotEmpty`] if something is in `target`, [`Error::CannotAppend`] if a file
-/// lacks bytes that it had, [`Error::Io`].
-pub fn into(change: &SavedChange, log: &Path, target: &Path, disk: &dyn Disk) -> Result<()> {
-    crate::log::create::create_directories(disk, target, 0o755)?;
-    let there = Directory::list(target)?;
-    if let Some(name) = first_name(&there) {
-        return Err(Error::NotEmpty {
-            path: target.to_path_buf(),
-            name,
-        });
-    }
-    for file in &change.manifest.files {
-        let number = change
-            .manifest
-            .changes
-            .iter()
-            .position(|c| c.file == file.name && matches!(c.kind, ChangeKind::Move { .. }));
-        let moved = number.map(|number| change.path.join(format!("{number}.moved")));
-        let source = match moved {
-            Some(moved) if moved.exists() => moved,
-            _ => log.join(&file.name),
-        };
-        restore_into(change, &file.name, file.bytes, &source, target, disk)?;
-    }
-    disk.sync_dir(target).map_err(Error::io("sync", target))
-}
-
-fn first_name(directory: &Directory) -> Option<PathBuf> {
-    let segment = directory.segments.first().and_then(|names| {
-        let name = names.store.as_ref().or(names.index.as_ref());
-        name.map(PathBuf::from)
-    });
-    segment.or_else(|| directory.strays.first().map(PathBuf::from))
-}
-
-fn restore_into(
-    change: &SavedChange,
-    name: &str,
-    size_before: u64,
-    source: &Path,
-    target: &Path,
-    disk: &dyn Disk,
-) -> Result<()> {
-    let source = ReadFile::open(source)?;
-    let metadata = source
-        .file()
-        .metadata()
-        .map_err(Error::io("look at", source.path()))?;
-    let path = target.join(name);
-    let file = disk
-        .create(&path, Some(Ownership::of(&metadata)))
-        .map_err(Error::io("create", &path))?;
-    let mut kept = size_before;
-    for change in change.manifest.changes.iter().filter(|c| c.file == name) {
-        if let ChangeKind::Cut { size_after, .. } = change.kind {
-            kept = kept.min(size_after);
-        }
-    }
-    if source.file_bytes < kept {
-        return Err(Error::CannotAppend {
-            path: source.path().to_path_buf(),
-            why: format!("has {} bytes and had {kept}", source.file_bytes),
-        });
-    }
-    saved::copy(disk, &source, 0, kept, &file, 0)?;
-    for (number, one) in change.manifest.changes.iter().enumerate() {
-        if one.file != name {
-            continue;
-        }
-        let stored = || ReadFile::open(&change.path.join(format!("{number}.before")));
-        match one.kind {
-            ChangeKind::Write {
-                position,
-                before_bytes,
-                ..
-            } => saved::copy(disk, &stored()?, 0, before_bytes, &file, position)?,
-            ChangeKind::Cut {
-                size_after,
-                stored_bytes,
-                ..
-            } => saved::copy(disk, &stored()?, 0, stored_bytes, &file, size_after)?,
-            ChangeKind::Create { .. } | ChangeKind::Move { .. } => {}
-        }
-    }
-    disk.set_len(&file, size_before)
-        .and_then(|()| disk.sync_data(&file))
-        .map_err(Error::io("write", &path))
 }

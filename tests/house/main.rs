@@ -31,9 +31,9 @@ const PARTS: &[(&str, &[&str])] = &[
 /// table, and nothing of `log` that stands below. Files of one row do not import each
 /// other; `judge` is the other half of `walk`.
 const LOG_FLOORS: &[&[&str]] = &[
-    &["units", "wire", "disk", "lease", "procfs"],
-    &["format", "processes"],
-    &["record", "damage"],
+    &["units", "codec", "wire", "disk", "lease"],
+    &["format", "layout", "procfs"],
+    &["record", "damage", "processes"],
     &["error"],
     &["window", "lock", "config", "directory", "commit", "create"],
     &["index"],

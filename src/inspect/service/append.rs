@@ -6,8 +6,8 @@ use std::io;
 use super::facts::Facts;
 use super::limits::Printing;
 use super::open::{Failure, GoLog, GoSegment};
+use super::payload;
 use super::read::Answer;
-use super::record;
 use crate::log::format::{ENTRY_BYTES, Entry, encode_length};
 use crate::log::units::{Offset, Position, RelativeOffset};
 
@@ -161,7 +161,7 @@ impl<F: Facts> GoLog<F> {
         let offset = Offset(active.next);
         append.segment = Some(Offset(active.base));
         append.entry_at = active.index_bytes;
-        let payload = record::sample(offset);
+        let payload = payload::sample(offset);
         let mut frame = encode_length(payload.len() as u64).to_vec();
         frame.extend(payload);
         let position = active.store_bytes;

@@ -8,7 +8,6 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::record;
 use crate::log::units::Offset;
 
 /// What stands under a name.

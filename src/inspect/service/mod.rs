@@ -8,17 +8,17 @@
 //! (protobuf, not raw) is for the caller to know.
 //!
 //! [`model`] looks at each file's size and at each index's last entry: O(segments).
-//! [`reads`] looks at every record that the service would serve.
+//! [`reads()`] looks at every record that the service would serve.
 
 mod append;
 mod compare;
 mod facts;
 mod limits;
 mod open;
+mod payload;
 mod planned;
 mod read;
 mod reads;
-mod record;
 
 use std::collections::BTreeSet;
 use std::io;

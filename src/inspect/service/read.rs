@@ -5,7 +5,7 @@ use std::io;
 
 use super::facts::Facts;
 use super::open::{Failure, GoLog, GoSegment};
-use super::record;
+use super::payload;
 use crate::log::format::{LENGTH_BYTES, decode_length};
 use crate::log::units::{Offset, Position};
 
@@ -117,7 +117,7 @@ const VALUE_KEY: u8 = 0x0a;
 /// Where in a payload the value that it begins with ends.
 fn behind_value(head: &[u8]) -> Option<u64> {
     let mut rest = head.strip_prefix(&[VALUE_KEY])?;
-    let value_bytes = record::varint(&mut rest)?;
+    let value_bytes = payload::varint(&mut rest)?;
     let before = head.len() - rest.len();
     value_bytes.checked_add(before as u64)
 }
