@@ -302,8 +302,13 @@ impl Writer {
         Ok(())
     }
 
-    /// Begins to commit everything appended so far, and goes on gathering.
-    fn commit_behind(&mut self) -> Result<()> {
+    /// Begins to commit everything appended so far, and goes on gathering: see
+    /// [`Writer::committed`] for when it is through.
+    ///
+    /// # Errors
+    ///
+    /// As [`Writer::commit`], also for the batch before.
+    pub fn commit_behind(&mut self) -> Result<()> {
         self.wait_for_batch()?;
         let Some(batch) = self.batch()? else {
             return Ok(());

@@ -214,6 +214,26 @@ impl Session {
         self.after_commit()
     }
 
+    /// Begins to commit everything appended so far, or commits it at once if somebody
+    /// waits to open the files.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::append`].
+    pub fn commit_behind(&mut self) -> Result<()> {
+        if self.is_awaited() {
+            return self.commit();
+        }
+        self.writer.commit_behind()
+    }
+
+    /// Whether somebody waits to open the files: they are let in after a commit.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        let awaited = |lease: &WriteLease| lease.pending() != Pending::None;
+        self.leases.iter().any(awaited)
+    }
+
     /// Lets in whoever waits, and begins the next segment when this one is full.
     fn after_commit(&mut self) -> Result<()> {
         self.checked_records = self.writer.committed().records;

@@ -57,6 +57,42 @@ fn committed(log: &Path) -> usize {
     usize::try_from(index.len()).unwrap() / 12
 }
 
+/// A stream that never pauses long enough to be a pause: what came is committed all
+/// the same, and whoever opens the files for reading does not wait for the end.
+#[test]
+fn a_stream_without_pauses_is_committed_and_lets_readers_in() {
+    let sandbox = Sandbox::new();
+    let log = sandbox.log();
+    let mut child = spawn(&log, &[]);
+    let begun = Instant::now();
+    let (mut seen, mut read) = (None, None);
+    let mut sent = 0;
+    while begun.elapsed() < Duration::from_secs(3) {
+        send(&mut child, "a line\n");
+        sent += 1;
+        std::thread::sleep(Duration::from_millis(2));
+        if seen.is_none() && committed(&log) > 0 {
+            seen = Some(begun.elapsed());
+            let store = log.join("0.store");
+            let opening = Instant::now();
+            // In a thread: this one must go on sending, or the input pauses.
+            read = Some(std::thread::spawn(move || {
+                assert!(!fs::read(store).unwrap().is_empty());
+                opening.elapsed()
+            }));
+        }
+    }
+    assert!(seen.is_some(), "nothing was committed in 3 s");
+    let waited = read.unwrap().join().unwrap();
+    assert!(
+        waited < Duration::from_secs(2),
+        "a reader waited {waited:?}"
+    );
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+    assert_eq!(committed(&log), sent);
+}
+
 #[test]
 fn what_was_read_is_visible_in_a_pause_and_nothing_is_held() {
     let sandbox = Sandbox::new();

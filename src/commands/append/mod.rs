@@ -294,6 +294,7 @@ fn copy(
                     .map_err(|stopped| stop(stopped, input, splitter.records))?;
                 buffer.take(taken);
                 refuse_overreaching(input, splitter, buffer)?;
+                target.breathe()?;
             }
             Filled::Paused => target.pause()?,
             Filled::End => {

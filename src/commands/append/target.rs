@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use proglog::log::config::Limits;
 use proglog::log::create::create_directories;
@@ -25,6 +26,9 @@ use crate::commands::{Failure, Status, quote, say};
 
 /// Permission bits of a directory that is made, less the umask.
 const DIRECTORY_MODE: u32 = 0o755;
+
+/// The longest that records of a stream without pauses wait for their commit.
+const COMMIT_INTERVAL: Duration = Duration::from_millis(250);
 
 /// What can go wrong on the log's side.
 #[derive(Debug)]
@@ -101,6 +105,8 @@ struct Open {
     seen_records: u64,
     /// And how many of their bytes.
     seen_bytes: u64,
+    /// When a commit was last begun because it was time.
+    last_commit: Instant,
 }
 
 impl<'a> Target<'a> {
@@ -167,6 +173,22 @@ impl<'a> Target<'a> {
             self.count_committed();
         }
         result?;
+        Ok(())
+    }
+
+    /// Between two reads of a stream that never pauses: what was appended is committed
+    /// now and then, and at once where somebody waits for the files.
+    pub fn breathe(&mut self) -> Result<(), Trouble> {
+        let Some(open) = &mut self.open else {
+            return Ok(());
+        };
+        let due = open.last_commit.elapsed() >= COMMIT_INTERVAL;
+        if due || open.session.is_awaited() {
+            open.last_commit = Instant::now();
+            let result = open.session.commit_behind();
+            self.count_committed();
+            result?;
+        }
         Ok(())
     }
 
@@ -282,6 +304,7 @@ impl<'a> Target<'a> {
             first,
             seen_records: 0,
             seen_bytes: 0,
+            last_commit: Instant::now(),
         });
         Ok(())
     }
