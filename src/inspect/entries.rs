@@ -137,7 +137,7 @@ impl IndexDump {
             entries: 0,
         };
         dump.entries = match dump.pair() {
-            Some(pair) => pair.count_entries(),
+            Some(pair) => pair.count_entries(Some(codec)),
             None => dump.count_without_store(),
         }
         .or_else(|error| match error {

@@ -203,7 +203,7 @@ fn look_at_segments(
             threads,
         )
     };
-    if wanted.len() < threads * 2 {
+    if threads < 2 || wanted.len() < threads * 2 {
         return wanted.into_iter().map(|s| look(s, threads)).collect();
     }
     // Dealt out one by one, so that large and small ones even out.

@@ -113,8 +113,29 @@ impl SegmentFacts {
 ///
 /// [`Error::Shrunk`], [`Error::Io`]; unreadable bytes are facts.
 pub fn scan(segment: &Segment, codec: Codec, threads: usize) -> Result<SegmentFacts> {
-    let entries = count_entries(segment)?;
-    scan_slots(segment, codec, entries, 0, threads, false)
+    scan_in_parts(segment, codec, threads, PART_ENTRIES)
+}
+
+/// The same in parts of at least `part_entries` entries, which changes nothing in what
+/// is found.
+///
+/// # Errors
+///
+/// As [`scan`].
+pub fn scan_in_parts(
+    segment: &Segment,
+    codec: Codec,
+    threads: usize,
+    part_entries: u64,
+) -> Result<SegmentFacts> {
+    let entries = count_entries(segment, codec)?;
+    if threads > 1
+        && entries >= part_entries.saturating_mul(2)
+        && let Some((found, end)) = scan_parts(segment, codec, entries, threads, part_entries)?
+    {
+        return facts(segment, codec, entries, found, end, false);
+    }
+    scan_slots(segment, codec, entries, 0, false)
 }
 
 /// The same for the entries that one commit can have written, which is all of them in
@@ -124,7 +145,7 @@ pub fn scan(segment: &Segment, codec: Codec, threads: usize) -> Result<SegmentFa
 ///
 /// As [`scan`].
 pub fn scan_last_commit(segment: &Segment, codec: Codec) -> Result<SegmentFacts> {
-    let entries = count_entries(segment)?;
+    let entries = count_entries(segment, codec)?;
     let padded = (entries + 1) * ENTRY_BYTES <= segment.index.file_bytes;
     let in_one_commit = COMMIT_INDEX_BYTES as u64 / ENTRY_BYTES;
     let first = if padded {
@@ -132,7 +153,7 @@ pub fn scan_last_commit(segment: &Segment, codec: Codec) -> Result<SegmentFacts>
     } else {
         entries.saturating_sub(in_one_commit)
     };
-    scan_slots(segment, codec, entries, first, 1, false)
+    scan_slots(segment, codec, entries, first, false)
 }
 
 /// Scans the slots from `first_slot` on of an index with `entries` real entries. A
@@ -142,27 +163,26 @@ fn scan_slots(
     codec: Codec,
     entries: u64,
     first_slot: u64,
-    threads: usize,
     quick: bool,
 ) -> Result<SegmentFacts> {
-    let first_slot = first_slot.min(entries);
-    let sound = if first_slot == 0 && threads > 1 && entries >= 2 * PART_ENTRIES {
-        scan_parts(segment, codec, entries, threads)?
-    } else {
-        None
-    };
-    let (found, end, entries) = match sound {
-        Some((found, end)) => (found, end, entries),
-        None => {
-            let mut walk = segment.walk(codec, entries, STREAM_BYTES);
-            walk.seek(first_slot)?;
-            let skipped = walk.slot();
-            let mut found = Found::default();
-            let _ = walk.run(entries, &mut found)?;
-            found.records += skipped;
-            (found, walk.end(), walk.entries())
-        }
-    };
+    let mut walk = segment.walk(codec, entries, STREAM_BYTES);
+    walk.seek(first_slot.min(entries))?;
+    let skipped = walk.slot();
+    let mut found = Found::default();
+    let _ = walk.run(entries, &mut found)?;
+    found.records += skipped;
+    facts(segment, codec, walk.entries(), found, walk.end(), quick)
+}
+
+/// What a walk along `entries` entries found, and what lies behind its end.
+fn facts(
+    segment: &Segment,
+    codec: Codec,
+    entries: u64,
+    found: Found,
+    end: Position,
+    quick: bool,
+) -> Result<SegmentFacts> {
     let padding = segment
         .index
         .file_bytes
@@ -218,8 +238,8 @@ fn last_position(segment: &Segment, entries: u64) -> Result<u64> {
 }
 
 /// Real entries; an index whose padding cannot be read is taken whole.
-fn count_entries(segment: &Segment) -> Result<u64> {
-    match segment.count_entries() {
+fn count_entries(segment: &Segment, codec: Codec) -> Result<u64> {
+    match segment.count_entries(Some(codec)) {
         Err(Error::Unreadable { .. }) => Ok(segment.index.file_bytes / ENTRY_BYTES),
         other => other,
     }
@@ -302,8 +322,9 @@ fn scan_parts(
     codec: Codec,
     entries: u64,
     threads: usize,
+    part_entries: u64,
 ) -> Result<Option<(Found, Position)>> {
-    let parts = (entries / PART_ENTRIES).min(threads as u64).max(1);
+    let parts = (entries / part_entries.max(1)).min(threads as u64).max(1);
     let bound = |part: u64| entries / parts * part + (entries % parts) * part / parts;
     let mut index = segment.entries(LOOKUP_BYTES);
     let mut starts = Vec::new();
@@ -403,8 +424,8 @@ fn index_rest(segment: &Segment, entries: u64, found: &Found) -> Result<Option<I
 /// As [`scan`].
 pub fn scan_end(segment: &Segment, codec: Codec) -> Result<SegmentFacts> {
     const ENTRIES: u64 = 64;
-    let entries = segment.bisect_entries()?;
+    let entries = segment.bisect_entries(Some(codec))?;
     let whole = segment.whole_entries(entries)?;
     let first_slot = whole.saturating_sub(ENTRIES);
-    scan_slots(segment, codec, entries, first_slot, 1, true)
+    scan_slots(segment, codec, entries, first_slot, true)
 }

@@ -65,7 +65,7 @@ impl Sizes {
                 Err(error) if is_absent(&error) => continue,
                 other => other?,
             };
-            let entries = match pair.count_entries() {
+            let entries = match pair.count_entries(Some(codec)) {
                 Err(Error::Unreadable { .. }) => pair.index.file_bytes / ENTRY_BYTES,
                 other => other?,
             };

@@ -51,6 +51,9 @@ impl Tail {
     }
 }
 
+/// Bytes that may be searched and decoded in any store.
+const FUEL_MAX: u64 = 128 * 1024 * 1024;
+
 /// A whole frame behind the last entry that continues the sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TailFrame {
@@ -103,6 +106,7 @@ pub fn look<E: From<Error>>(
         next: start.slot,
         waiting: None,
         ahead: 0,
+        fuel: file_bytes.saturating_add(RESYNC_BYTES).min(FUEL_MAX),
     };
     let mut position = start.position.0;
     while position < file_bytes && position < zeros_from {
@@ -179,6 +183,9 @@ struct Scan {
     waiting: Option<(Frame, u64)>,
     /// Frames that carry an offset beyond the next.
     ahead: u64,
+    /// Bytes that may still be searched, and decoded in searching: a bound on the work
+    /// that made-up bytes can cause.
+    fuel: u64,
 }
 
 impl Scan {
@@ -202,7 +209,9 @@ impl Scan {
             offset: None,
         };
         if self.codec == Codec::Raw {
-            return Ok(Some(frame));
+            // Nobody wrote the empty frames of a hole, and there may be 2^37 of them.
+            let hole = payload_bytes == 0 && self.window.source().is_hole(position, end.0);
+            return Ok((!hole).then_some(frame));
         }
         // An empty record stands at offset 0 only; elsewhere a zero length is a
         // commit that was cut short.
@@ -210,10 +219,16 @@ impl Scan {
             return Ok(None);
         }
         match layout_in(&mut self.window, position + LENGTH_BYTES, payload_bytes) {
-            Ok(layout) => frame.offset = Some(layout.offset),
-            Err(LayoutError::Illegal { .. } | LayoutError::Source(Error::Unreadable { .. })) => {
+            Ok(layout) => {
+                let value_bytes = layout.value.end - layout.value.start;
+                self.fuel = self.fuel.saturating_sub(payload_bytes - value_bytes);
+                frame.offset = Some(layout.offset);
+            }
+            Err(LayoutError::Illegal { at, .. }) => {
+                self.fuel = self.fuel.saturating_sub(at);
                 return Ok(None);
             }
+            Err(LayoutError::Source(Error::Unreadable { .. })) => return Ok(None),
             Err(LayoutError::Source(error)) => return Err(error),
         }
         Ok(Some(frame))
@@ -293,7 +308,21 @@ impl Scan {
             .window
             .file_bytes()
             .min(first.saturating_add(RESYNC_BYTES));
-        for at in first..limit {
+        let mut next = first;
+        let mut data_end = first;
+        while next < limit && self.fuel > 0 {
+            if next >= data_end {
+                // No record is in a hole, but for the beginning of its length.
+                let Some(data) = self.window.source().data_from(next) else {
+                    break;
+                };
+                data_end = data.end;
+                next = next.max(data.start.saturating_sub(LENGTH_BYTES));
+                continue;
+            }
+            let at = next;
+            next += 1;
+            self.fuel -= 1;
             let Some(frame) = self.frame(at)? else {
                 continue;
             };

@@ -4,6 +4,7 @@
 use super::directory::{Directory, SegmentNames};
 use super::error::{Error, Result};
 use super::format::{FileKind, LENGTH_BYTES, frame_end};
+use super::index::Index;
 use super::record::{self, Codec, LayoutError};
 use super::segment::{Segment, is_absent};
 use super::units::{Offset, Position};
@@ -12,6 +13,10 @@ use super::window::{LOOKUP_BYTES, ReadFile, Window};
 
 /// Frames that are looked at, from each end of a segment.
 const SAMPLES: u64 = 8;
+
+/// Bytes of keys and numbers that are looked at in all of a segment's samples: a bound
+/// on the work that made-up bytes can cause. (A raw value ends the look at it early.)
+const DECODED_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// What the samples showed.
 #[derive(Debug, Default, Clone, Copy)]
@@ -64,7 +69,7 @@ fn sample_next<'a>(
     votes: &mut Votes,
 ) -> Result<Option<usize>> {
     for (number, names) in segments.enumerate() {
-        match sample_segment(directory, names, votes) {
+        match Sampler::open(directory, names).and_then(|mut sampler| sampler.sample(votes)) {
             Ok(true) => return Ok(Some(number)),
             Ok(false) | Err(Error::Unreadable { .. }) => {}
             Err(error) if is_absent(&error) => {}
@@ -74,72 +79,149 @@ fn sample_next<'a>(
     Ok(None)
 }
 
-fn sample_segment(directory: &Directory, names: &SegmentNames, votes: &mut Votes) -> Result<bool> {
-    let store = ReadFile::open(&directory.file(names, FileKind::Store))?;
-    let mut window = Window::new(store, LOOKUP_BYTES);
-    let mut position = Position(0);
-    let mut slot = 0;
-    while slot < SAMPLES {
-        match sample_frame(&mut window, names.base, slot, position, votes)? {
-            Some(end) => position = end,
-            None => break,
-        }
-        slot += 1;
-    }
-    let from_front = slot;
-    if slot == SAMPLES
-        && let Ok(segment) = Segment::open(directory, names)
-    {
-        let whole = segment.whole_entries(segment.bisect_entries()?)?;
-        let mut index = segment.entries(LOOKUP_BYTES);
-        for slot in whole.saturating_sub(SAMPLES).max(from_front)..whole {
-            let entry = index.entry(slot)?;
-            sample_frame(&mut window, names.base, slot, entry.position, votes)?;
-        }
-    }
-    Ok(from_front > 0)
+/// One segment whose frames are sampled.
+struct Sampler {
+    base: Offset,
+    store: Window,
+    /// The entries, if there is any.
+    index: Option<Index>,
+    /// How many of them are real, and how many of these name whole frames.
+    entries: u64,
+    whole: u64,
+    /// Bytes of fields that may still be decoded.
+    fuel: u64,
 }
 
-/// Looks at one frame, if it is whole; gives its end.
-fn sample_frame(
-    store: &mut Window,
-    base: Offset,
-    slot: u64,
-    position: Position,
-    votes: &mut Votes,
-) -> Result<Option<Position>> {
-    let limit = store.file_bytes();
-    if position.0.saturating_add(LENGTH_BYTES) > limit {
-        return Ok(None);
-    }
-    let payload_bytes = store.length_at(position.0)?;
-    let Some(end) = frame_end(position, payload_bytes, limit) else {
-        return Ok(None);
-    };
-    let start = position.0 + LENGTH_BYTES;
-    let Some(offset) = base.checked_add(slot) else {
-        return Ok(None);
-    };
-    let layout = match layout_in(store, start, payload_bytes) {
-        Ok(layout) => Some(layout),
-        Err(LayoutError::Illegal { .. }) => None,
-        Err(LayoutError::Source(error)) => return Err(error),
-    };
-    if offset.0 > 0 {
-        votes.above += 1;
-        if layout.is_some_and(|layout| layout.offset == offset.0) {
-            votes.carry += 1;
+/// A whole frame.
+struct Sample {
+    end: Position,
+    /// Whether it decodes and carries the offset of its place.
+    carries: bool,
+    /// Whether it is, byte for byte, what an encoder writes.
+    canonical: bool,
+    empty: bool,
+}
+
+impl Sampler {
+    fn open(directory: &Directory, names: &SegmentNames) -> Result<Self> {
+        let store = ReadFile::open(&directory.file(names, FileKind::Store))?;
+        let mut sampler = Self {
+            base: names.base,
+            store: Window::new(store, LOOKUP_BYTES),
+            index: None,
+            entries: 0,
+            whole: 0,
+            fuel: DECODED_BYTES_MAX,
+        };
+        // Without an index the frames follow each other, as far as anyone knows.
+        if let Ok(segment) = Segment::open(directory, names)
+            && let Ok(entries) = segment.bisect_entries(None)
+            && entries > 0
+        {
+            sampler.index = Some(segment.entries(LOOKUP_BYTES));
+            sampler.entries = entries;
+            sampler.whole = segment.whole_entries(entries).unwrap_or(0);
         }
-        return Ok(Some(end));
+        Ok(sampler)
     }
-    votes.zero_empty = payload_bytes == 0;
-    let canonical = match usize::try_from(payload_bytes) {
-        Ok(count) if payload_bytes <= PAYLOAD_IN_MEMORY_MAX => {
-            record::is_canonical_with_value(store.bytes(start, count)?)
+
+    /// Samples the first and the last frames; says whether there is any.
+    fn sample(&mut self, votes: &mut Votes) -> Result<bool> {
+        let mut any = false;
+        let mut follows = Some(Position(0));
+        let mut slot = 0;
+        while slot < SAMPLES && (follows.is_some() || slot < self.entries) {
+            // Behind the last entry there may be what no commit finished.
+            if self.index.is_some() && slot >= self.entries {
+                break;
+            }
+            follows = self.sample_slot(slot, follows, votes)?;
+            any |= follows.is_some();
+            slot += 1;
         }
-        // Too large to encode anew for this; its fields are in order and fill it.
-        _ => layout.is_some_and(|layout| !layout.has_unknown && layout.value.end > 0),
-    };
-    votes.zero = Some(canonical);
-    Ok(Some(end))
+        for slot in self.whole.saturating_sub(SAMPLES).max(slot)..self.whole {
+            any |= self.sample_slot(slot, None, votes)?.is_some();
+        }
+        Ok(any)
+    }
+
+    /// Looks at the frame that `slot`'s entry names and at the one that follows the
+    /// frame before, since either the entry or a length may be wrong. Gives the end of
+    /// the better one, if any is whole.
+    fn sample_slot(
+        &mut self,
+        slot: u64,
+        follows: Option<Position>,
+        votes: &mut Votes,
+    ) -> Result<Option<Position>> {
+        let Some(offset) = self.base.checked_add(slot) else {
+            return Ok(None);
+        };
+        let named = self.named(slot);
+        let mut best: Option<Sample> = None;
+        for position in [named, follows.filter(|it| Some(*it) != named)] {
+            let Some(position) = position else { continue };
+            let sample = self.frame(offset, position)?;
+            if best.as_ref().is_none_or(|best| !best.carries) {
+                best = sample.filter(|it| it.carries || best.is_none()).or(best);
+            }
+        }
+        let Some(best) = best else { return Ok(None) };
+        if offset.0 > 0 {
+            // Nothing speaks for a codec, nor do the zeros of bytes that got lost.
+            votes.above += u64::from(!best.empty);
+            votes.carry += u64::from(best.carries);
+        } else {
+            votes.zero = Some(best.canonical);
+            votes.zero_empty = best.empty;
+        }
+        Ok(Some(best.end))
+    }
+
+    /// Where the entry of `slot` says that its frame is.
+    fn named(&mut self, slot: u64) -> Option<Position> {
+        if slot >= self.entries {
+            return None;
+        }
+        let entry = self.index.as_mut()?.entry(slot).ok()?;
+        (u64::from(entry.relative.0) == slot).then_some(entry.position)
+    }
+
+    /// Looks at the frame at `position`, if it is whole.
+    fn frame(&mut self, offset: Offset, position: Position) -> Result<Option<Sample>> {
+        let limit = self.store.file_bytes();
+        if position.0.saturating_add(LENGTH_BYTES) > limit || self.fuel == 0 {
+            return Ok(None);
+        }
+        let payload_bytes = self.store.length_at(position.0)?;
+        let Some(end) = frame_end(position, payload_bytes, limit) else {
+            return Ok(None);
+        };
+        let start = position.0 + LENGTH_BYTES;
+        let (layout, decoded) = match layout_in(&mut self.store, start, payload_bytes) {
+            Ok(layout) => {
+                let value_bytes = layout.value.end - layout.value.start;
+                (Some(layout), payload_bytes - value_bytes)
+            }
+            Err(LayoutError::Illegal { at, .. }) => (None, at),
+            Err(LayoutError::Source(error)) => return Err(error),
+        };
+        self.fuel = self.fuel.saturating_sub(decoded);
+        let canonical = offset.0 == 0
+            && match usize::try_from(payload_bytes) {
+                Ok(count) if payload_bytes <= PAYLOAD_IN_MEMORY_MAX => {
+                    record::is_canonical_with_value(self.store.bytes(start, count)?)
+                }
+                // Too large to encode anew for this; its fields are in order and fill it.
+                _ => layout
+                    .as_ref()
+                    .is_some_and(|layout| !layout.has_unknown && layout.value.end > 0),
+            };
+        Ok(Some(Sample {
+            end,
+            carries: layout.is_some_and(|layout| layout.offset == offset.0),
+            canonical,
+            empty: payload_bytes == 0,
+        }))
+    }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::error::Result;
 use super::format::{ENTRY_BYTES, Entry};
-use super::window::{ReadFile, STREAM_BYTES, Window};
+use super::window::{ReadFile, Window};
 
 /// An index that is open for reading.
 #[derive(Debug)]
@@ -116,24 +116,16 @@ impl Index {
     ///
     /// As [`ReadFile::read_at`].
     pub fn nonzero_end(&mut self, limit: u64) -> Result<u64> {
-        let mut end = limit.min(self.file_bytes());
-        let mut block = vec![0; STREAM_BYTES];
-        while end > 0 {
-            let start = end.saturating_sub(STREAM_BYTES as u64);
-            let count = usize::try_from(end - start).unwrap_or(STREAM_BYTES);
-            let bytes = block.get_mut(..count).unwrap_or_default();
-            self.window.source().read_at(bytes, start)?;
-            // Whole chunks at a time: padding can be 128 MiB.
-            let mut tail = count;
-            for chunk in bytes.rchunks(4096) {
-                if chunk.iter().any(|&byte| byte != 0) {
-                    let last = chunk.iter().rposition(|&byte| byte != 0).unwrap_or(0);
-                    return Ok(start + (tail - chunk.len() + last) as u64 + 1);
-                }
-                tail -= chunk.len();
-            }
-            end = start;
-        }
-        Ok(0)
+        self.window.source().nonzero_end(limit)
+    }
+
+    /// The first slot from `slot` on whose entry is not all zeros.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadFile::read_at`].
+    pub fn next_nonzero(&mut self, slot: u64) -> Result<Option<u64>> {
+        let found = self.window.source().first_nonzero(slot * ENTRY_BYTES)?;
+        Ok(found.map(|position| position / ENTRY_BYTES))
     }
 }

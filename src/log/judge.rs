@@ -5,37 +5,37 @@
 
 use super::damage::{Damage, DamageKind};
 use super::error::{Error, Result};
-use super::format::{ENTRY_BYTES, Entry, FileKind, LENGTH_BYTES, frame_end};
-use super::record::{self, Codec, LayoutError};
+use super::evidence::FRAMES_MAX;
+use super::format::{ENTRY_BYTES, Entry, FileKind, LENGTH_BYTES};
+use super::record::Codec;
 use super::units::Position;
-use super::walk::{Fit, Flow, Visitor, Walk, layout_in};
+use super::walk::{Fit, Flow, Visitor, Walk};
 
 /// Frames that are followed anew behind each damaged one of a raw log: a bound, so
 /// that many damaged frames do not cost their number squared.
 const RETRY_FRAMES: u64 = 1024;
 
-/// Bytes that are searched for the next record of a protobuf log.
-const RESYNC_BYTES: u64 = 64 * 1024 * 1024;
-
 /// The slots from the first doubtful one to the next that is beyond doubt.
 #[derive(Debug, Clone, Copy)]
-struct Region {
+pub(super) struct Region {
     /// The first slot in doubt.
-    slot: u64,
+    pub(super) slot: u64,
     /// Where its frame is expected: the end of the last sound frame.
-    position: Position,
+    pub(super) position: Position,
     /// The slot behind the region: beyond doubt, or the number of entries.
-    anchor: u64,
+    pub(super) anchor: u64,
     /// Where the anchor's frame begins, or the end of the store.
-    limit: Position,
+    pub(super) limit: Position,
     /// Whether there is an anchor.
-    anchored: bool,
+    pub(super) anchored: bool,
+    /// Entries before this slot are known to name whole frames.
+    pub(super) whole_to: u64,
 }
 
 impl Walk {
     /// Judges the slots from the walk's own on, tells the visitor, and moves the walk
-    /// behind them. Makes progress by at least one slot.
-    pub(super) fn judge<V: Visitor>(&mut self, visitor: &mut V) -> Result<Flow> {
+    /// behind them, or to `to`. Makes progress by at least one slot.
+    pub(super) fn judge<V: Visitor>(&mut self, to: u64, visitor: &mut V) -> Result<Flow> {
         if let Some(flow) = self.judge_neighbours(visitor)? {
             return Ok(flow);
         }
@@ -43,12 +43,19 @@ impl Walk {
         if !region.anchored
             && let Some(damage) = self.misaligned(region.slot)?
         {
-            // What follows is no slot of ours: the walk ends here.
-            self.entries = region.slot;
-            return visitor.damage(damage);
+            // What follows is no slot of ours: the walk ends there.
+            self.entries = self.entries_before(damage.position)?.max(region.slot);
+            self.misaligned = Some(damage);
+            if region.slot >= self.entries {
+                return Ok(Flow::Continue(()));
+            }
+            region = self.region()?;
         }
-        let mut exact = self.lengths_fit(region, u64::MAX)?;
-        while region.slot < region.anchor {
+        let mut exact = self.lengths_fit(region, FRAMES_MAX)?;
+        if !exact && self.lengths_speak_against_anchor(&mut region)? {
+            exact = true;
+        }
+        while region.slot < region.anchor.min(to) {
             let flow = if exact || self.codec == Codec::Protobuf {
                 match self.fit(region.slot, region.position)? {
                     Fit::Record { payload_bytes, end } if end <= region.limit => {
@@ -70,8 +77,7 @@ impl Walk {
                 return Ok(flow);
             }
         }
-        self.slot = region.anchor;
-        if region.anchored {
+        if region.slot >= region.anchor && region.anchored {
             // What is left before the anchor belongs to a frame that was told of.
             self.end = region.limit;
         }
@@ -80,7 +86,7 @@ impl Walk {
 
     /// The usual case of a protobuf log that was mended by hand: both neighbours are
     /// beyond doubt, and bytes that no entry names lie between or before them.
-    fn judge_neighbours<V: Visitor>(&mut self, visitor: &mut V) -> Result<Option<Flow>> {
+    pub(super) fn judge_neighbours<V: Visitor>(&mut self, visitor: &mut V) -> Result<Option<Flow>> {
         let slot = self.slot;
         let Ok(entry) = self.index.entry(slot) else {
             return Ok(None);
@@ -103,16 +109,22 @@ impl Walk {
         if slot + 1 < self.entries
             && let Ok(next) = self.index.entry(slot + 1)
             && next.position != end
-            && self.confirmed(slot + 1, next)?
+            && (matches!(self.fit(slot + 1, next.position)?, Fit::Record { .. })
+                || (payload_bytes == 0
+                    && u64::from(next.relative.0) == slot + 1
+                    && next.position > end
+                    && next.position.0 <= self.store.file_bytes()))
         {
-            // The next one is beyond doubt too: then this one must end where that
+            // The next record is beyond doubt too, if not its entry: then this one must end where that
             // begins, or be followed by what a refused append leaves.
             let expected = next
                 .position
                 .0
                 .saturating_sub(entry.position.0 + LENGTH_BYTES);
             let overlaps = next.position < end;
-            if overlaps || !self.begins_as_frame(end, next.position.0 - end.0)? {
+            // An empty record and less than a length: both are the zeros of a lost frame.
+            let lost = payload_bytes == 0 && next.position.0 < end.0.saturating_add(LENGTH_BYTES);
+            if overlaps || lost || !self.begins_as_frame(end, next.position.0 - end.0)? {
                 let flow = visitor.damage(Damage {
                     kind: DamageKind::Length,
                     first_slot: slot,
@@ -130,6 +142,15 @@ impl Walk {
                 return Ok(Some(flow));
             }
         }
+        let limit = Position(self.store.file_bytes());
+        if slot + 1 == self.entries && end < limit && self.is_record(slot, entry.position, limit)? {
+            // What follows the last frame are the other fields of its record.
+            let expected = limit.0 - entry.position.0 - LENGTH_BYTES;
+            let damage = wrong_length(slot, entry.position, Some(payload_bytes), Some(expected));
+            self.slot = slot + 1;
+            self.end = limit;
+            return visitor.damage(damage).map(Some);
+        }
         let flow = self.tell(slot, entry.position, payload_bytes, visitor)?;
         self.slot = slot + 1;
         self.end = end;
@@ -137,11 +158,16 @@ impl Walk {
     }
 
     /// Looks for the next entry that is beyond doubt.
-    fn region(&mut self) -> Result<Region> {
+    pub(super) fn region(&mut self) -> Result<Region> {
         let (slot, position) = (self.slot, self.end);
         let mut anchor = slot + 1;
         while anchor < self.entries {
-            if let Ok(entry) = self.index.entry(anchor)
+            let entry = self.index.entry(anchor);
+            if entry.as_ref().is_ok_and(|entry| entry.is_zero()) {
+                anchor = self.hole_end(anchor)?;
+                continue;
+            }
+            if let Ok(entry) = entry
                 && entry.position.0 >= position.0.saturating_add(LENGTH_BYTES)
                 && self.confirmed(anchor, entry)?
             {
@@ -151,6 +177,7 @@ impl Walk {
                     anchor,
                     limit: entry.position,
                     anchored: true,
+                    whole_to: slot,
                 });
             }
             anchor += 1;
@@ -161,37 +188,12 @@ impl Walk {
             anchor: self.entries,
             limit: Position(self.store.file_bytes()),
             anchored: false,
+            whole_to: slot,
         })
     }
 
-    /// Whether the lengths from the region's position lead, in exactly as many frames
-    /// as it has slots, to its end: then the lengths are right and the entries wrong.
-    /// (A protobuf log's records speak for themselves.)
-    fn lengths_fit(&mut self, region: Region, frames_max: u64) -> Result<bool> {
-        let frames = region.anchor - region.slot;
-        if self.codec == Codec::Protobuf || frames > frames_max {
-            return Ok(false);
-        }
-        let mut position = region.position;
-        for _ in 0..frames {
-            if position.0.saturating_add(LENGTH_BYTES) > region.limit.0 {
-                return Ok(false);
-            }
-            let payload_bytes = match self.store.length_at(position.0) {
-                Ok(payload_bytes) => payload_bytes,
-                Err(Error::Unreadable { .. }) => return Ok(false),
-                Err(error) => return Err(error),
-            };
-            match frame_end(position, payload_bytes, region.limit.0) {
-                Some(end) => position = end,
-                None => return Ok(false),
-            }
-        }
-        Ok(position == region.limit)
-    }
-
     /// The region's first record stands where it is expected: is its entry right?
-    fn frame_found<V: Visitor>(
+    pub(super) fn frame_found<V: Visitor>(
         &mut self,
         region: Region,
         payload_bytes: u64,
@@ -212,7 +214,11 @@ impl Walk {
     }
 
     /// The region's first record does not stand where it is expected.
-    fn frame_damaged<V: Visitor>(&mut self, region: &mut Region, visitor: &mut V) -> Result<Flow> {
+    pub(super) fn frame_damaged<V: Visitor>(
+        &mut self,
+        region: &mut Region,
+        visitor: &mut V,
+    ) -> Result<Flow> {
         let slot = region.slot;
         let entry = match self.index.entry(slot) {
             Ok(entry) => entry,
@@ -254,13 +260,22 @@ impl Walk {
     }
 
     /// The entry names the expected place, but the frame there is not the slot's.
-    fn frame_at_its_place<V: Visitor>(
+    pub(super) fn frame_at_its_place<V: Visitor>(
         &mut self,
         region: &mut Region,
         visitor: &mut V,
     ) -> Result<Flow> {
         let (slot, position) = (region.slot, region.position);
         let Some(next_position) = self.next_place(*region)? else {
+            if self.codec == Codec::Raw
+                && let Fit::Record { payload_bytes, end } = self.fit(slot, position)?
+                && self.is_plausible(*region, payload_bytes, end)
+            {
+                // Nothing speaks against it: what comes behind is wrong.
+                region.slot += 1;
+                region.position = end;
+                return self.tell(slot, position, payload_bytes, visitor);
+            }
             if !region.anchored {
                 return self.trailing(region, visitor);
             }
@@ -274,6 +289,15 @@ impl Walk {
             region.slot = next_slot;
             return visitor.damage(damage);
         };
+        if self.codec == Codec::Raw
+            && let Fit::Record { payload_bytes, end } = self.fit(slot, position)?
+            && end == next_position
+        {
+            // Sound; the doubt was about what comes behind it, or its value is unreadable.
+            region.slot += 1;
+            region.position = end;
+            return self.tell(slot, position, payload_bytes, visitor);
+        }
         let expected = next_position.0.saturating_sub(position.0 + LENGTH_BYTES);
         let damage = self.wrong_frame(slot, position, expected)?;
         region.slot += 1;
@@ -282,14 +306,15 @@ impl Walk {
     }
 
     /// What is wrong with the frame at `position`, which should have `expected` bytes.
-    fn wrong_frame(&mut self, slot: u64, position: Position, expected: u64) -> Result<Damage> {
+    pub(super) fn wrong_frame(
+        &mut self,
+        slot: u64,
+        position: Position,
+        expected: u64,
+    ) -> Result<Damage> {
         let frame_bytes = expected.saturating_add(LENGTH_BYTES);
         Ok(match self.fit(slot, position)? {
-            Fit::Unreadable => Damage {
-                kind: DamageKind::Unreadable,
-                bytes: frame_bytes,
-                ..wrong_length(slot, position, None, None)
-            },
+            Fit::Unreadable => unreadable_frame(slot, position, frame_bytes),
             Fit::NotWhole { payload_bytes } => {
                 wrong_length(slot, position, payload_bytes, Some(expected))
             }
@@ -316,221 +341,9 @@ impl Walk {
             }
         })
     }
-
-    /// Where the frame behind the region's first must begin, if anything says so.
-    fn next_place(&mut self, region: Region) -> Result<Option<Position>> {
-        let next_slot = region.slot + 1;
-        if region.anchored && next_slot == region.anchor {
-            return Ok(Some(region.limit));
-        }
-        let least = region.position.0.saturating_add(LENGTH_BYTES);
-        if next_slot < region.anchor
-            && let Ok(next) = self.index.entry(next_slot)
-            && u64::from(next.relative.0) == next_slot
-            && next.position.0 >= least
-            && next.position.0.saturating_add(LENGTH_BYTES) <= region.limit.0
-            && (region.anchored || self.codec == Codec::Raw)
-        {
-            return Ok(Some(next.position));
-        }
-        if !region.anchored && next_slot >= region.anchor {
-            return self.natural_end(region.slot, region.position);
-        }
-        Ok(None)
-    }
-
-    /// Where the store's last record ends by its own fields, if its length is wrong
-    /// but the rest of the store is exactly its payload (protobuf only).
-    fn natural_end(&mut self, slot: u64, position: Position) -> Result<Option<Position>> {
-        let end = self.store.file_bytes();
-        let start = position.0.saturating_add(LENGTH_BYTES);
-        if self.codec == Codec::Raw || start > end {
-            return Ok(None);
-        }
-        match layout_in(&mut self.store, start, end - start) {
-            Ok(layout) if self.base.0.checked_add(slot) == Some(layout.offset) => {
-                Ok(Some(Position(end)))
-            }
-            Ok(_) | Err(LayoutError::Illegal { .. }) => match self.fit(slot, position)? {
-                // The frame fills the store exactly: the payload is wrong, not its end.
-                Fit::Undecodable { payload_bytes } | Fit::Carries { payload_bytes, .. }
-                    if start + payload_bytes == end =>
-                {
-                    Ok(Some(Position(end)))
-                }
-                _ => Ok(None),
-            },
-            Err(LayoutError::Source(Error::Unreadable { .. })) => Ok(Some(Position(end))),
-            Err(LayoutError::Source(error)) => Err(error),
-        }
-    }
-
-    /// The rest of the index, none of whose entries is sound.
-    fn trailing<V: Visitor>(&mut self, region: &mut Region, visitor: &mut V) -> Result<Flow> {
-        let slot = region.slot;
-        let end = self.store.file_bytes();
-        let entry = self.index.entry(slot).unwrap_or_default();
-        let mut past_end = None;
-        for candidate in slot..region.anchor {
-            let Ok(entry) = self.index.entry(candidate) else {
-                continue;
-            };
-            if let Fit::NotWhole { payload_bytes } = self.fit(candidate, entry.position)? {
-                past_end = Some((candidate, entry, payload_bytes));
-                break;
-            }
-        }
-        let Some((_, past, payload_bytes)) = past_end else {
-            // All are whole, none is right: each for itself.
-            let agrees = u64::from(entry.relative.0) == slot && entry.position == region.position;
-            region.slot += 1;
-            let damage = match self.fit(slot, entry.position)? {
-                Fit::Undecodable { payload_bytes }
-                | Fit::Carries { payload_bytes, .. }
-                | Fit::Record { payload_bytes, .. }
-                    if agrees =>
-                {
-                    let damage = self.wrong_frame(slot, entry.position, payload_bytes)?;
-                    region.position =
-                        frame_end(entry.position, payload_bytes, end).unwrap_or(region.position);
-                    damage
-                }
-                Fit::Unreadable if agrees => self.wrong_frame(slot, entry.position, 0)?,
-                _ => wrong_entry(slot, entry, None),
-            };
-            return visitor.damage(damage);
-        };
-        let expected = past
-            .position
-            .0
-            .saturating_add(LENGTH_BYTES)
-            .saturating_add(payload_bytes.unwrap_or_default());
-        let damage = Damage {
-            kind: DamageKind::Dangling,
-            first_slot: slot,
-            last_slot: region.anchor - 1,
-            file: FileKind::Index,
-            position: slot * ENTRY_BYTES,
-            bytes: (region.anchor - slot) * ENTRY_BYTES,
-            got: Some(end),
-            expected: Some(expected),
-            frame: Some(entry.position),
-            record_whole: false,
-        };
-        region.slot = region.anchor;
-        visitor.damage(damage)
-    }
-
-    /// The next record of the region that can be recognised by its own offset.
-    fn resync(&mut self, region: &Region) -> Result<Option<(u64, Position)>> {
-        if self.codec == Codec::Raw {
-            return Ok(None);
-        }
-        let first = region.position.0.saturating_add(1);
-        let last = region.limit.0.min(first.saturating_add(RESYNC_BYTES));
-        for at in first..last {
-            let wanted = region.slot..region.anchor;
-            let position = Position(at);
-            if let Fit::Carries { offset, end, .. } = self.fit(u64::MAX, position)?
-                && end <= region.limit
-                && let Some(slot) = offset.checked_sub(self.base.0)
-                && wanted.contains(&slot)
-                && slot > region.slot
-            {
-                return Ok(Some((slot, position)));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Whether the bytes at `position` begin as a frame does: with a length and the
-    /// beginning of a Record. That is what refused and torn appends leave.
-    pub(super) fn begins_as_frame(&mut self, position: Position, bytes: u64) -> Result<bool> {
-        if bytes < LENGTH_BYTES {
-            let head = self
-                .store
-                .bytes(position.0, usize::try_from(bytes).unwrap_or(0))?;
-            return Ok(head.iter().all(|&byte| byte == 0));
-        }
-        let length = self.store.length_at(position.0)?;
-        let rest = bytes - LENGTH_BYTES;
-        // More than the rest: torn. Zero: a commit that was cut short.
-        let payload_bytes = if length == 0 { rest } else { rest.min(length) };
-        let count = usize::try_from(payload_bytes.min(64 * 1024)).unwrap_or(0);
-        let head = self.store.bytes(position.0 + LENGTH_BYTES, count)?;
-        Ok(length < 1 << 40
-            && (record::is_prefix(head) || (length == 0 && begins_with_field(head))))
-    }
-
-    /// Whether entries go on at a place that no 12-byte boundary falls on: each of
-    /// them, to the end of the file, names a frame that carries its offset.
-    fn misaligned(&mut self, slot: u64) -> Result<Option<Damage>> {
-        let file_bytes = self.index.file_bytes();
-        let aligned_end = slot * ENTRY_BYTES;
-        let Some(nonzero) = self.first_nonzero(aligned_end)? else {
-            return Ok(None);
-        };
-        let earliest = nonzero.saturating_sub(ENTRY_BYTES - 1).max(aligned_end);
-        for start in earliest..=nonzero {
-            if start % ENTRY_BYTES == 0 {
-                continue;
-            }
-            let mut at = start;
-            let mut first = None;
-            while at + ENTRY_BYTES <= file_bytes {
-                let bytes = self.index.bytes(at, 12)?;
-                let entry = Entry::decode(&bytes.try_into().unwrap_or_default());
-                let relative = u64::from(entry.relative.0);
-                let expected = first.map_or(relative, |first| first + (at - start) / ENTRY_BYTES);
-                if relative != expected
-                    || !matches!(self.fit(relative, entry.position)?, Fit::Record { .. })
-                {
-                    break;
-                }
-                first = Some(first.unwrap_or(relative));
-                at += ENTRY_BYTES;
-            }
-            let (Some(first), true) = (first, self.first_nonzero(at)?.is_none()) else {
-                continue;
-            };
-            return Ok(Some(Damage {
-                kind: DamageKind::Misaligned,
-                first_slot: first,
-                last_slot: first + (at - start) / ENTRY_BYTES - 1,
-                file: FileKind::Index,
-                position: start,
-                bytes: at - start,
-                got: Some(start % ENTRY_BYTES),
-                expected: Some(0),
-                frame: None,
-                record_whole: true,
-            }));
-        }
-        Ok(None)
-    }
-
-    /// The first byte of the index from `from` on that is not zero.
-    fn first_nonzero(&mut self, from: u64) -> Result<Option<u64>> {
-        let file_bytes = self.index.file_bytes();
-        let mut at = from;
-        while at < file_bytes {
-            let count = usize::try_from((file_bytes - at).min(64 * 1024)).unwrap_or(0);
-            let bytes = self.index.bytes(at, count)?;
-            if let Some(found) = bytes.iter().position(|&byte| byte != 0) {
-                return Ok(Some(at + found as u64));
-            }
-            at += count as u64;
-        }
-        Ok(None)
-    }
 }
 
-/// Whether a field of a Record begins here.
-fn begins_with_field(payload: &[u8]) -> bool {
-    matches!(payload.first(), None | Some(0x0a | 0x10 | 0x18 | 0x20))
-}
-
-fn wrong_entry(slot: u64, entry: Entry, frame: Option<Position>) -> Damage {
+pub(super) fn wrong_entry(slot: u64, entry: Entry, frame: Option<Position>) -> Damage {
     let relative_wrong = u64::from(entry.relative.0) != slot;
     let (got, expected) = match frame {
         Some(frame) if entry.position != frame => (Some(entry.position.0), Some(frame.0)),
@@ -548,6 +361,14 @@ fn wrong_entry(slot: u64, entry: Entry, frame: Option<Position>) -> Damage {
         expected,
         frame,
         record_whole: frame.is_some(),
+    }
+}
+
+pub(super) fn unreadable_frame(slot: u64, position: Position, bytes: u64) -> Damage {
+    Damage {
+        kind: DamageKind::Unreadable,
+        bytes,
+        ..wrong_length(slot, position, None, None)
     }
 }
 

@@ -169,7 +169,7 @@ pub fn shown_limits(directory: &Directory) -> Result<ShownLimits> {
         shown.max_index_bytes = shown.max_index_bytes.filter(|bytes| *bytes >= ENTRY_BYTES);
         if let Ok(segment) = Segment::open(directory, last) {
             let padded = segment.index.file_bytes;
-            if segment.bisect_entries()? * ENTRY_BYTES + ENTRY_BYTES <= padded {
+            if segment.bisect_entries(None)? * ENTRY_BYTES + ENTRY_BYTES <= padded {
                 shown.max_index_bytes = Some(padded);
             }
         }
@@ -256,7 +256,7 @@ fn check_tail(segment: &Segment, codec: Codec, path: &Path) -> Result<u64> {
         why,
     };
     let index_bytes = segment.index.file_bytes;
-    let entries = segment.count_entries()?;
+    let entries = segment.count_entries(Some(codec))?;
     let name = |file: &ReadFile| display_name(file.path());
     if entries * ENTRY_BYTES != index_bytes {
         return Err(unclean(format!(

@@ -5,132 +5,21 @@
 use std::ops::{ControlFlow, Range};
 use std::path::Path;
 
-use super::damage::{Damage, DamageKind};
 use super::detect::detect;
 use super::directory::{Directory, SegmentNames};
 use super::error::{Error, Result};
-use super::format::{FileKind, LENGTH_BYTES};
-use super::record::{Codec, Layout};
+use super::format::{ENTRY_BYTES, FileKind};
+pub use super::items::{Content, Item, Obstacle, RecordView};
+use super::items::{first_sound, last_sound, walk_segment};
+use super::record::Codec;
 use super::segment::{Segment, is_absent};
-use super::units::{Offset, Position};
-use super::walk::{Committed, Flow, Visitor};
-use super::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
+use super::units::Offset;
+use super::walk::Flow;
+use super::window::{LOOKUP_BYTES, STREAM_BYTES};
 
 /// Earlier segments in which the older side of a fork is looked for: a bound, so that
 /// one lookup does not look at every file of a large log.
 const FORK_SEGMENTS: usize = 64;
-
-/// Bytes of a record: in memory, or where they stand if they are too many.
-#[derive(Debug, Clone)]
-pub enum Content<'a> {
-    /// The bytes.
-    Memory(&'a [u8]),
-    /// The file that holds them, where they begin, and how many they are.
-    File(ReadFile, u64, u64),
-}
-
-impl Content<'_> {
-    /// How many bytes they are.
-    #[must_use]
-    pub fn len(&self) -> u64 {
-        match self {
-            Self::Memory(bytes) => bytes.len() as u64,
-            Self::File(_, _, bytes) => *bytes,
-        }
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Hands over all bytes, in pieces of bounded size.
-    ///
-    /// # Errors
-    ///
-    /// The callback's, and reading's.
-    pub fn pieces<E: From<Error>>(
-        &self,
-        mut piece: impl FnMut(&[u8]) -> std::result::Result<(), E>,
-    ) -> std::result::Result<(), E> {
-        match self {
-            Self::Memory(bytes) => piece(bytes),
-            Self::File(file, start, bytes) => {
-                let mut window = Window::new(file.clone(), STREAM_BYTES);
-                let mut at = 0;
-                while at < *bytes {
-                    let count = (*bytes - at).min(STREAM_BYTES as u64);
-                    let count_here = usize::try_from(count).unwrap_or(STREAM_BYTES);
-                    piece(window.bytes(start + at, count_here)?)?;
-                    at += count;
-                }
-                Ok(())
-            }
-        }
-    }
-}
-
-/// One record as a reader gets it.
-#[derive(Debug, Clone)]
-pub struct RecordView<'a> {
-    /// The record's number in the log.
-    pub offset: Offset,
-    /// The base offset of its segment.
-    pub segment: Offset,
-    /// Where its frame begins in the store.
-    pub position: Position,
-    /// What was appended.
-    pub value: Content<'a>,
-    /// The frame's payload: in a protobuf log the encoded message.
-    pub payload: Content<'a>,
-    /// The Raft term, in a protobuf log.
-    pub term: u64,
-    /// The Raft type, in a protobuf log.
-    pub record_type: u32,
-}
-
-/// Something that stands in the way of a reader.
-#[derive(Debug, Clone)]
-pub enum Obstacle {
-    /// Entries or frames of one segment that are not sound.
-    Damage {
-        /// The segment's base offset.
-        segment: Offset,
-        /// What is wrong.
-        damage: Damage,
-    },
-    /// Offsets that stand in no segment.
-    Gap,
-    /// Offsets that two segments claim; the older one's come next.
-    Overlap {
-        /// The base of the segment that claims them too.
-        newer: Offset,
-    },
-    /// A segment of which one file is missing or no regular file.
-    Unpaired {
-        /// The segment's base offset.
-        segment: Offset,
-        /// The half that is missing.
-        missing: FileKind,
-    },
-}
-
-/// What a reader comes by, in the order of the log.
-#[derive(Debug)]
-pub enum Item<'a> {
-    /// A committed record.
-    Record(&'a RecordView<'a>),
-    /// Offsets `first..=last` cannot be had; `last` is `None` where nobody knows.
-    Obstacle {
-        /// What stands in the way.
-        obstacle: Obstacle,
-        /// The first offset concerned.
-        first: Offset,
-        /// The last offset concerned.
-        last: Option<Offset>,
-    },
-}
 
 /// A log that is open for reading, as it was when it was opened.
 #[derive(Debug)]
@@ -240,12 +129,12 @@ impl LogReader {
             if last.is_some_and(|last| number + FORK_SEGMENTS < last) {
                 break;
             }
-            if last.is_some() && !self.reaches(names, ends.1)? {
+            if last.is_some() && !self.reaches(names, codec, ends.1)? {
                 continue;
             }
             match Segment::open(&self.directory, names) {
                 Ok(segment) => {
-                    let entries = segment.count_entries()?;
+                    let entries = segment.count_entries(Some(codec))?;
                     let whole = segment.sound_entries(codec, entries)?;
                     ends.0 = ends.0.max(names.base.saturating_add(whole));
                     ends.1 = ends.1.max(names.base.saturating_add(entries));
@@ -276,10 +165,10 @@ impl LogReader {
         };
         // In a fork the older segment's record is the one that was there first.
         let newest = at;
-        let at = self.earliest_reaching(newest, offset)?;
+        let at = self.earliest_reaching(newest, codec, offset)?;
         for newer in (at + 1..=newest).rev() {
             if let Some(names) = self.directory.segments.get(newer)
-                && self.reaches(names, offset)?
+                && self.reaches(names, codec, offset)?
             {
                 let fork = Item::Obstacle {
                     obstacle: Obstacle::Overlap { newer: names.base },
@@ -301,9 +190,14 @@ impl LogReader {
                 Err(error) => return Err(error.into()),
             };
             let slot = offset.since(names.base);
-            let entries = segment.bisect_entries()?;
+            let mut entries = segment.entries_for(slot, codec)?;
             if slot >= entries {
                 return Ok(ControlFlow::Continue(()));
+            }
+            let padded = (entries + 1) * ENTRY_BYTES <= segment.index.file_bytes;
+            if padded && first_sound(&segment, codec, entries, slot..slot + 1)?.is_none() {
+                // A hole may have misled the bisection, and so the judge.
+                entries = segment.count_entries(Some(codec))?;
             }
             let wanted = (offset, Some(offset));
             return walk_segment(&segment, codec, entries, wanted, LOOKUP_BYTES, &mut each);
@@ -311,19 +205,23 @@ impl LogReader {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Whether an older segment's entries reach to `offset`; told by its size alone
-    /// where that is enough.
-    fn reaches(&self, names: &SegmentNames, offset: Offset) -> Result<bool> {
+    /// Whether an older segment holds sound records at `offset` or behind it; told by its
+    /// size alone where that is enough. What is not sound at its end hides nothing.
+    fn reaches(&self, names: &SegmentNames, codec: Codec, offset: Offset) -> Result<bool> {
         let path = self.directory.file(names, FileKind::Index);
         let slot = offset.since(names.base);
         let Ok(metadata) = std::fs::metadata(&path) else {
             return Ok(false);
         };
-        if metadata.len() / super::format::ENTRY_BYTES <= slot {
+        if metadata.len() / ENTRY_BYTES <= slot {
             return Ok(false);
         }
         match Segment::open(&self.directory, names) {
-            Ok(segment) => Ok(slot < segment.bisect_entries()?),
+            Ok(segment) => {
+                let entries = segment.entries_for(slot, codec)?;
+                Ok(slot < entries
+                    && first_sound(&segment, codec, entries, slot..entries)?.is_some())
+            }
             Err(error) if is_absent(&error) => Ok(false),
             Err(error) => Err(error),
         }
@@ -343,7 +241,7 @@ impl LogReader {
         let codec = self.codec()?;
         let first = self.directory.segment_of(from).unwrap_or(0);
         // A fork may have the older history in an earlier segment.
-        let first = self.earliest_reaching(first, from)?;
+        let first = self.earliest_reaching(first, codec, from)?;
         let mut wanted = from;
         let segments = self.directory.segments.get(first..).unwrap_or_default();
         for (number, names) in segments.iter().enumerate() {
@@ -378,10 +276,17 @@ impl LogReader {
                 }
                 Err(error) => return Err(error.into()),
             };
-            let entries = segment.count_entries()?;
-            let segment_end = names.base.saturating_add(entries).min(end);
+            let entries = segment.count_entries(Some(codec))?;
+            let mut segment_end = names.base.saturating_add(entries).min(end);
+            if let Some(newer) = next_base.filter(|next| *next < segment_end) {
+                // What is not sound at its end hides nothing of the newer one.
+                let from = newer.since(names.base);
+                let sound = last_sound(&segment, codec, entries, from..entries)?;
+                let sound_slots = sound.map_or(from, |slot| slot + 1);
+                segment_end = segment_end.min(names.base.saturating_add(sound_slots));
+            }
             let later = segments.get(number + 1..).unwrap_or_default();
-            let forked = self.claimed_twice(later, wanted, segment_end)?;
+            let forked = self.claimed_twice(later, codec, wanted, segment_end)?;
             let sole_end = forked.as_ref().map_or(segment_end, |(_, it)| it.start);
             let walk = |from: Offset, to: Offset, each: &mut _| {
                 if from >= to {
@@ -414,6 +319,7 @@ impl LogReader {
     fn claimed_twice(
         &self,
         later: &[SegmentNames],
+        codec: Codec,
         wanted: Offset,
         end: Offset,
     ) -> Result<Option<(Offset, Range<Offset>)>> {
@@ -425,7 +331,10 @@ impl LogReader {
                 Err(error) => return Err(error),
             };
             let start = names.base.max(wanted);
-            let claimed = names.base.saturating_add(segment.count_entries()?).min(end);
+            let claimed = names
+                .base
+                .saturating_add(segment.count_entries(Some(codec))?)
+                .min(end);
             if claimed <= start {
                 continue;
             }
@@ -436,10 +345,10 @@ impl LogReader {
     }
 
     /// The first segment, at or before `at`, that claims `offset` too.
-    fn earliest_reaching(&self, at: usize, offset: Offset) -> Result<usize> {
+    fn earliest_reaching(&self, at: usize, codec: Codec, offset: Offset) -> Result<usize> {
         let earlier = self.directory.segments.iter().enumerate().take(at);
         for (number, names) in earlier.skip(at.saturating_sub(FORK_SEGMENTS)) {
-            if self.reaches(names, offset)? {
+            if self.reaches(names, codec, offset)? {
                 return Ok(number);
             }
         }
@@ -466,150 +375,5 @@ fn unpaired<'a>(
         },
         first,
         last,
-    }
-}
-
-/// Walks along the part of one segment that is asked for: first and last offset.
-fn walk_segment<E: From<Error>>(
-    segment: &Segment,
-    codec: Codec,
-    entries: u64,
-    (first, last): (Offset, Option<Offset>),
-    read_bytes: usize,
-    each: &mut impl FnMut(Item<'_>) -> std::result::Result<Flow, E>,
-) -> std::result::Result<Flow, E> {
-    let first_slot = first.since(segment.base);
-    let end_slot = last.map_or(entries, |last| {
-        last.since(segment.base).saturating_add(1).min(entries)
-    });
-    let mut walk = segment.walk(codec, entries, read_bytes);
-    walk.seek(first_slot)?;
-    let mut adapter = Adapter {
-        segment,
-        first_slot,
-        end_slot,
-        each,
-        failure: None,
-    };
-    let flow = walk.run(end_slot, &mut adapter);
-    if let Some(failure) = adapter.failure {
-        return Err(failure);
-    }
-    Ok(flow?)
-}
-
-/// Makes records of slots.
-struct Adapter<'s, F, E> {
-    segment: &'s Segment,
-    first_slot: u64,
-    end_slot: u64,
-    each: &'s mut F,
-    /// The callback's error, on its way past the walk.
-    failure: Option<E>,
-}
-
-impl<F, E> Adapter<'_, F, E>
-where
-    F: FnMut(Item<'_>) -> std::result::Result<Flow, E>,
-{
-    /// A record whose payload is not in memory.
-    #[cold]
-    fn large_record(&mut self, record: &Committed<'_>) -> Flow {
-        let start = record.position.0 + LENGTH_BYTES;
-        let file = |range: Range<u64>| {
-            Content::File(
-                self.segment.store.clone(),
-                start + range.start,
-                range.end - range.start,
-            )
-        };
-        let layout = record.layout.clone().unwrap_or(Layout {
-            value: 0..record.payload_bytes,
-            ..Layout::default()
-        });
-        let view = RecordView {
-            offset: self.segment.base.saturating_add(record.slot),
-            segment: self.segment.base,
-            position: record.position,
-            value: file(layout.value),
-            payload: file(0..record.payload_bytes),
-            term: layout.term,
-            record_type: layout.record_type,
-        };
-        self.hand(Item::Record(&view))
-    }
-
-    #[inline]
-    fn hand(&mut self, item: Item<'_>) -> Flow {
-        match (self.each)(item) {
-            Ok(flow) => flow,
-            Err(error) => {
-                self.failure = Some(error);
-                ControlFlow::Break(())
-            }
-        }
-    }
-}
-
-impl<F, E> Visitor for Adapter<'_, F, E>
-where
-    F: FnMut(Item<'_>) -> std::result::Result<Flow, E>,
-{
-    const PAYLOADS: bool = true;
-
-    #[inline]
-    fn record(&mut self, record: &Committed<'_>) -> Result<Flow> {
-        if record.slot < self.first_slot {
-            return Ok(ControlFlow::Continue(()));
-        }
-        let (Some(payload), layout) = (record.payload, &record.layout) else {
-            return Ok(self.large_record(record));
-        };
-        let (value, term, record_type) = match layout {
-            None => (payload, 0, 0),
-            Some(layout) => {
-                let range = usize::try_from(layout.value.start).unwrap_or(usize::MAX)
-                    ..usize::try_from(layout.value.end).unwrap_or(usize::MAX);
-                let value = payload.get(range).unwrap_or_default();
-                (value, layout.term, layout.record_type)
-            }
-        };
-        let view = RecordView {
-            offset: self.segment.base.saturating_add(record.slot),
-            segment: self.segment.base,
-            position: record.position,
-            value: Content::Memory(value),
-            payload: Content::Memory(payload),
-            term,
-            record_type,
-        };
-        Ok(self.hand(Item::Record(&view)))
-    }
-
-    fn dead_bytes(&mut self, _: u64, _: Position, _: u64) -> Result<Flow> {
-        Ok(ControlFlow::Continue(()))
-    }
-
-    fn damage(&mut self, damage: Damage) -> Result<Flow> {
-        let base = self.segment.base;
-        let (mut first, mut last) = (damage.first_slot, damage.last_slot);
-        // Entries off their boundaries claim slots that may stand before their place.
-        if damage.kind != DamageKind::Misaligned {
-            if last < self.first_slot || first >= self.end_slot {
-                return Ok(ControlFlow::Continue(()));
-            }
-            first = first.max(self.first_slot);
-            last = last.min(self.end_slot - 1);
-        }
-        let first = base.saturating_add(first);
-        let last = base.saturating_add(last);
-        Ok(self.hand(Item::Obstacle {
-            obstacle: Obstacle::Damage {
-                segment: base,
-                damage,
-            },
-            first,
-            last: Some(last),
-        }))
     }
 }

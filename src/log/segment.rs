@@ -65,10 +65,25 @@ impl Segment {
     /// # Errors
     ///
     /// As [`ReadFile::read_at`].
-    pub fn bisect_entries(&self) -> Result<u64> {
+    pub fn bisect_entries(&self, codec: Option<Codec>) -> Result<u64> {
         let mut index = self.entries(LOOKUP_BYTES);
         let entries = index.bisect_end()?;
-        self.with_entry_zero(entries, index.slots())
+        self.with_entry_zero(entries, index.slots(), codec)
+    }
+
+    /// The same for the lookup of one slot: where its entry lies behind a hole that
+    /// misled the bisection, all of the padding is looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadFile::read_at`].
+    pub fn entries_for(&self, slot: u64, codec: Codec) -> Result<u64> {
+        let entries = self.bisect_entries(Some(codec))?;
+        let mut index = self.entries(LOOKUP_BYTES);
+        if slot < entries || slot >= index.slots() || index.entry(slot)?.is_zero() {
+            return Ok(entries);
+        }
+        self.count_entries(Some(codec))
     }
 
     /// How many entries are real, by a look at all of the padding: for whoever reads
@@ -77,22 +92,30 @@ impl Segment {
     /// # Errors
     ///
     /// As [`ReadFile::read_at`].
-    pub fn count_entries(&self) -> Result<u64> {
+    pub fn count_entries(&self, codec: Option<Codec>) -> Result<u64> {
         let mut index = self.entries(LOOKUP_BYTES);
         let slots = index.slots();
         let end = index.nonzero_end(slots * ENTRY_BYTES)?;
-        self.with_entry_zero(end.div_ceil(ENTRY_BYTES), slots)
+        self.with_entry_zero(end.div_ceil(ENTRY_BYTES), slots, codec)
     }
 
     /// Entry 0 is all zeros, like padding; it is real when the store holds a whole
-    /// frame at 0. (An empty protobuf record is at offset 0 only.)
-    fn with_entry_zero(&self, entries: u64, slots: u64) -> Result<u64> {
-        if entries > 0 || slots == 0 || self.store.file_bytes < LENGTH_BYTES {
+    /// frame at 0. An empty one is a record at offset 0, and anywhere in a raw log,
+    /// but never elsewhere in a protobuf log. Where nobody knows the codec, it is one
+    /// if the store holds nothing else.
+    fn with_entry_zero(&self, entries: u64, slots: u64, codec: Option<Codec>) -> Result<u64> {
+        let store_bytes = self.store.file_bytes;
+        if entries > 0 || slots == 0 || store_bytes < LENGTH_BYTES {
             return Ok(entries);
         }
         let payload_bytes = Window::new(self.store.clone(), LOOKUP_BYTES).length_at(0)?;
-        let whole = frame_end(Position(0), payload_bytes, self.store.file_bytes).is_some();
-        Ok(u64::from(whole && (payload_bytes > 0 || self.base.0 == 0)))
+        let whole = frame_end(Position(0), payload_bytes, store_bytes).is_some();
+        let record = match codec {
+            _ if payload_bytes > 0 || self.base.0 == 0 => true,
+            Some(codec) => codec == Codec::Raw,
+            None => store_bytes == LENGTH_BYTES,
+        };
+        Ok(u64::from(whole && record))
     }
 
     /// How many of the first `entries` entries name frames that end within the store,
@@ -145,7 +168,13 @@ impl Segment {
                 if walk.confirmed(whole - 1, entry)? {
                     break;
                 }
-                whole -= 1;
+                whole = if entry.is_zero() {
+                    // A hole is passed in one step.
+                    let end = walk.index().nonzero_end((whole - 1) * ENTRY_BYTES)?;
+                    end.div_ceil(ENTRY_BYTES)
+                } else {
+                    whole - 1
+                };
             }
         }
         Ok(whole)

@@ -13,12 +13,19 @@ use super::damage::Damage;
 use super::error::{Error, Result};
 use super::format::{Entry, LENGTH_BYTES, decode_length, frame_end};
 use super::index::Index;
+use super::judge::unreadable_frame;
 use super::record::{self, Bytes, Codec, DecodeError, Layout, LayoutError};
 use super::units::{Offset, Position};
 use super::window::Window;
 
 /// Payloads up to this size are handed over in memory. Units: bytes.
 pub const PAYLOAD_IN_MEMORY_MAX: u64 = 8 * 1024 * 1024;
+
+/// Bytes that may be decoded on suspicion in the smallest store.
+const FUEL_LEAST: u64 = 4 * 1024 * 1024;
+
+/// Bytes that may be searched for recognisable records in any store.
+const SEARCH_MAX: u64 = 128 * 1024 * 1024;
 
 /// Entries looked at in one turn of the hot loop.
 const BLOCK_ENTRIES: u64 = 16 * 1024;
@@ -81,9 +88,13 @@ pub struct Walk {
     pub(super) slot: u64,
     /// Where the last sound frame ended.
     pub(super) end: Position,
+    /// Entries behind the last slot that stand where none of ours can, if they were found.
+    pub(super) misaligned: Option<Damage>,
     /// Bytes that may still be decoded on suspicion: a bound on the work that
     /// made-up bytes can cause.
     pub(super) fuel: u64,
+    /// Bytes that may still be searched for the next record.
+    pub(super) search_fuel: u64,
 }
 
 /// What stands at a position where the frame of a slot might be.
@@ -155,10 +166,9 @@ impl Walk {
     /// A walk over the first `entries` of an index, from slot 0.
     #[must_use]
     pub fn new(base: Offset, codec: Codec, index: Index, store: Window, entries: u64) -> Self {
-        let fuel = store
-            .file_bytes()
-            .saturating_mul(8)
-            .saturating_add(64 * 1024 * 1024);
+        // A record's fields are decoded a few times at most; holes hold none.
+        let fuel = store.source().data_bytes().saturating_mul(4);
+        let fuel = fuel.saturating_add(FUEL_LEAST);
         Self {
             base,
             codec,
@@ -167,6 +177,8 @@ impl Walk {
             entries,
             slot: 0,
             end: Position(0),
+            misaligned: None,
+            search_fuel: fuel.min(SEARCH_MAX),
             fuel,
         }
     }
@@ -248,11 +260,17 @@ impl Walk {
             if self.chain(to.min(self.entries), visitor)?.is_break() {
                 return Ok(Flow::Break(()));
             }
-            if self.slot < to.min(self.entries) && self.judge(visitor)?.is_break() {
+            if self.slot < to.min(self.entries) && self.judge(to, visitor)?.is_break() {
                 return Ok(Flow::Break(()));
             }
         }
-        Ok(Flow::Continue(()))
+        match self
+            .misaligned
+            .take_if(|_| self.slot >= self.entries && self.slot < to)
+        {
+            Some(damage) => visitor.damage(damage),
+            None => Ok(Flow::Continue(())),
+        }
     }
 
     /// Follows entries as long as each names the place where the frame before ends.
@@ -295,7 +313,8 @@ impl Walk {
                 match next {
                     Some(next)
                         if next.position == end && u64::from(next.relative.0) == slot + 1 => {}
-                    None if reaches_end => {}
+                    // Behind the last frame there may be the rest of its record.
+                    None if reaches_end && (end.0 == limit || self.codec == Codec::Raw) => {}
                     // The block ends, or somebody is wrong.
                     _ => break None,
                 }
@@ -428,7 +447,14 @@ impl Walk {
         };
         let count = usize::try_from(payload_bytes).unwrap_or(usize::MAX);
         let payload = if V::PAYLOADS && payload_bytes <= PAYLOAD_IN_MEMORY_MAX {
-            Some(self.store.bytes(start, count)?)
+            match self.store.bytes(start, count) {
+                Ok(payload) => Some(payload),
+                Err(Error::Unreadable { .. }) => {
+                    let frame_bytes = payload_bytes.saturating_add(LENGTH_BYTES);
+                    return visitor.damage(unreadable_frame(slot, position, frame_bytes));
+                }
+                Err(error) => return Err(error),
+            }
         } else {
             None
         };

@@ -87,7 +87,7 @@ fn telling_files(directory: &Directory) -> Vec<PathBuf> {
 fn looks_open(directory: &Directory) -> bool {
     directory.segments.iter().rev().take(8).any(|names| {
         Segment::open(directory, names).is_ok_and(|segment| {
-            let entries = segment.bisect_entries().unwrap_or(0);
+            let entries = segment.bisect_entries(None).unwrap_or(0);
             entries * ENTRY_BYTES + ENTRY_BYTES <= segment.index.file_bytes
         })
     })

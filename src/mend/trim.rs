@@ -152,10 +152,10 @@ fn end_of(report: &Report, segment: &SegmentReport, last: Offset) -> Result<(u64
         path: directory.path.clone(),
         why: format!("offset {last}: {why}"),
     };
-    if slot >= pair.bisect_entries()? {
+    let codec = report.codec.unwrap_or(Codec::Raw);
+    if slot >= pair.entries_for(slot, codec)? {
         return Err(damaged("no entry names it"));
     }
-    let codec = report.codec.unwrap_or(Codec::Raw);
     let mut walk = pair.walk(codec, slot + 1, LOOKUP_BYTES);
     let entry = walk.index().entry(slot)?;
     if u64::from(entry.relative.0) != slot {

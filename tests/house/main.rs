@@ -38,8 +38,10 @@ const LOG_FLOORS: &[&[&str]] = &[
     &["window", "lock", "config", "directory", "commit", "create"],
     &["index"],
     &["walk"],
-    &["judge", "segment"],
-    &["detect", "writer"],
+    &["evidence", "segment"],
+    &["trailing"],
+    &["judge"],
+    &["detect", "writer", "items"],
     &["reader", "open"],
     &["reverse"],
 ];

@@ -1,0 +1,339 @@
+//! What a reader of a log is handed: records, and what stands in their way; and the
+//! walks along one segment that make them of slots.
+
+use std::ops::{ControlFlow, Range};
+
+use super::damage::{Damage, DamageKind};
+use super::error::{Error, Result};
+use super::format::{FileKind, LENGTH_BYTES};
+use super::record::{Codec, Layout};
+use super::segment::Segment;
+use super::units::{Offset, Position};
+use super::walk::{Committed, Flow, Visitor};
+use super::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
+
+/// Bytes of a record: in memory, or where they stand if they are too many.
+#[derive(Debug, Clone)]
+pub enum Content<'a> {
+    /// The bytes.
+    Memory(&'a [u8]),
+    /// The file that holds them, where they begin, and how many they are.
+    File(ReadFile, u64, u64),
+}
+
+impl Content<'_> {
+    /// How many bytes they are.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::File(_, _, bytes) => *bytes,
+        }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Hands over all bytes, in pieces of bounded size.
+    ///
+    /// # Errors
+    ///
+    /// The callback's, and reading's.
+    pub fn pieces<E: From<Error>>(
+        &self,
+        mut piece: impl FnMut(&[u8]) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        match self {
+            Self::Memory(bytes) => piece(bytes),
+            Self::File(file, start, bytes) => {
+                let mut window = Window::new(file.clone(), STREAM_BYTES);
+                let mut at = 0;
+                while at < *bytes {
+                    let count = (*bytes - at).min(STREAM_BYTES as u64);
+                    let count_here = usize::try_from(count).unwrap_or(STREAM_BYTES);
+                    piece(window.bytes(start + at, count_here)?)?;
+                    at += count;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// One record as a reader gets it.
+#[derive(Debug, Clone)]
+pub struct RecordView<'a> {
+    /// The record's number in the log.
+    pub offset: Offset,
+    /// The base offset of its segment.
+    pub segment: Offset,
+    /// Where its frame begins in the store.
+    pub position: Position,
+    /// What was appended.
+    pub value: Content<'a>,
+    /// The frame's payload: in a protobuf log the encoded message.
+    pub payload: Content<'a>,
+    /// The Raft term, in a protobuf log.
+    pub term: u64,
+    /// The Raft type, in a protobuf log.
+    pub record_type: u32,
+}
+
+/// Something that stands in the way of a reader.
+#[derive(Debug, Clone)]
+pub enum Obstacle {
+    /// Entries or frames of one segment that are not sound.
+    Damage {
+        /// The segment's base offset.
+        segment: Offset,
+        /// What is wrong.
+        damage: Damage,
+    },
+    /// Offsets that stand in no segment.
+    Gap,
+    /// Offsets that two segments claim; the older one's come next.
+    Overlap {
+        /// The base of the segment that claims them too.
+        newer: Offset,
+    },
+    /// A segment of which one file is missing or no regular file.
+    Unpaired {
+        /// The segment's base offset.
+        segment: Offset,
+        /// The half that is missing.
+        missing: FileKind,
+    },
+}
+
+/// What a reader comes by, in the order of the log.
+#[derive(Debug)]
+pub enum Item<'a> {
+    /// A committed record.
+    Record(&'a RecordView<'a>),
+    /// Offsets `first..=last` cannot be had; `last` is `None` where nobody knows.
+    Obstacle {
+        /// What stands in the way.
+        obstacle: Obstacle,
+        /// The first offset concerned.
+        first: Offset,
+        /// The last offset concerned.
+        last: Option<Offset>,
+    },
+}
+
+/// The slots of sound records from one on: the first, and the last.
+#[derive(Default)]
+struct Sound {
+    from: u64,
+    first_only: bool,
+    found: Option<u64>,
+}
+
+impl Visitor for Sound {
+    const PAYLOADS: bool = false;
+
+    fn record(&mut self, record: &Committed<'_>) -> Result<Flow> {
+        if record.slot >= self.from {
+            self.found = Some(record.slot);
+            if self.first_only {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn dead_bytes(&mut self, _: u64, _: Position, _: u64) -> Result<Flow> {
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn damage(&mut self, _: Damage) -> Result<Flow> {
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// The first of these slots whose record is sound.
+pub(super) fn first_sound(
+    segment: &Segment,
+    codec: Codec,
+    entries: u64,
+    slots: Range<u64>,
+) -> Result<Option<u64>> {
+    look_for_sound(segment, codec, entries, slots, true)
+}
+
+/// The last of these slots whose record is sound.
+pub(super) fn last_sound(
+    segment: &Segment,
+    codec: Codec,
+    entries: u64,
+    slots: Range<u64>,
+) -> Result<Option<u64>> {
+    look_for_sound(segment, codec, entries, slots, false)
+}
+
+fn look_for_sound(
+    segment: &Segment,
+    codec: Codec,
+    entries: u64,
+    slots: Range<u64>,
+    first_only: bool,
+) -> Result<Option<u64>> {
+    let mut walk = segment.walk(codec, entries, LOOKUP_BYTES);
+    walk.seek(slots.start)?;
+    let mut sound = Sound {
+        from: slots.start,
+        first_only,
+        found: None,
+    };
+    let _ = walk.run(slots.end, &mut sound)?;
+    Ok(sound.found)
+}
+
+/// Walks along the part of one segment that is asked for: first and last offset.
+pub(super) fn walk_segment<E: From<Error>>(
+    segment: &Segment,
+    codec: Codec,
+    entries: u64,
+    (first, last): (Offset, Option<Offset>),
+    read_bytes: usize,
+    each: &mut impl FnMut(Item<'_>) -> std::result::Result<Flow, E>,
+) -> std::result::Result<Flow, E> {
+    let first_slot = first.since(segment.base);
+    let end_slot = last.map_or(entries, |last| {
+        last.since(segment.base).saturating_add(1).min(entries)
+    });
+    let mut walk = segment.walk(codec, entries, read_bytes);
+    walk.seek(first_slot)?;
+    let mut adapter = Adapter {
+        segment,
+        first_slot,
+        end_slot,
+        each,
+        failure: None,
+    };
+    let flow = walk.run(end_slot, &mut adapter);
+    if let Some(failure) = adapter.failure {
+        return Err(failure);
+    }
+    Ok(flow?)
+}
+
+/// Makes records of slots.
+struct Adapter<'s, F, E> {
+    segment: &'s Segment,
+    first_slot: u64,
+    end_slot: u64,
+    each: &'s mut F,
+    /// The callback's error, on its way past the walk.
+    failure: Option<E>,
+}
+
+impl<F, E> Adapter<'_, F, E>
+where
+    F: FnMut(Item<'_>) -> std::result::Result<Flow, E>,
+{
+    /// A record whose payload is not in memory.
+    #[cold]
+    fn large_record(&mut self, record: &Committed<'_>) -> Flow {
+        let start = record.position.0 + LENGTH_BYTES;
+        let file = |range: Range<u64>| {
+            Content::File(
+                self.segment.store.clone(),
+                start + range.start,
+                range.end - range.start,
+            )
+        };
+        let layout = record.layout.clone().unwrap_or(Layout {
+            value: 0..record.payload_bytes,
+            ..Layout::default()
+        });
+        let view = RecordView {
+            offset: self.segment.base.saturating_add(record.slot),
+            segment: self.segment.base,
+            position: record.position,
+            value: file(layout.value),
+            payload: file(0..record.payload_bytes),
+            term: layout.term,
+            record_type: layout.record_type,
+        };
+        self.hand(Item::Record(&view))
+    }
+
+    #[inline]
+    fn hand(&mut self, item: Item<'_>) -> Flow {
+        match (self.each)(item) {
+            Ok(flow) => flow,
+            Err(error) => {
+                self.failure = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    }
+}
+
+impl<F, E> Visitor for Adapter<'_, F, E>
+where
+    F: FnMut(Item<'_>) -> std::result::Result<Flow, E>,
+{
+    const PAYLOADS: bool = true;
+
+    #[inline]
+    fn record(&mut self, record: &Committed<'_>) -> Result<Flow> {
+        // A walk begins before the first slot, where it finds a footing.
+        if record.slot < self.first_slot || record.slot >= self.end_slot {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let (Some(payload), layout) = (record.payload, &record.layout) else {
+            return Ok(self.large_record(record));
+        };
+        let (value, term, record_type) = match layout {
+            None => (payload, 0, 0),
+            Some(layout) => {
+                let range = usize::try_from(layout.value.start).unwrap_or(usize::MAX)
+                    ..usize::try_from(layout.value.end).unwrap_or(usize::MAX);
+                let value = payload.get(range).unwrap_or_default();
+                (value, layout.term, layout.record_type)
+            }
+        };
+        let view = RecordView {
+            offset: self.segment.base.saturating_add(record.slot),
+            segment: self.segment.base,
+            position: record.position,
+            value: Content::Memory(value),
+            payload: Content::Memory(payload),
+            term,
+            record_type,
+        };
+        Ok(self.hand(Item::Record(&view)))
+    }
+
+    fn dead_bytes(&mut self, _: u64, _: Position, _: u64) -> Result<Flow> {
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn damage(&mut self, damage: Damage) -> Result<Flow> {
+        let base = self.segment.base;
+        let (mut first, mut last) = (damage.first_slot, damage.last_slot);
+        // Entries off their boundaries claim slots that may stand before their place.
+        if damage.kind != DamageKind::Misaligned {
+            if last < self.first_slot || first >= self.end_slot {
+                return Ok(ControlFlow::Continue(()));
+            }
+            first = first.max(self.first_slot);
+            last = last.min(self.end_slot - 1);
+        }
+        let first = base.saturating_add(first);
+        let last = base.saturating_add(last);
+        Ok(self.hand(Item::Obstacle {
+            obstacle: Obstacle::Damage {
+                segment: base,
+                damage,
+            },
+            first,
+            last: Some(last),
+        }))
+    }
+}
