@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::format::FileKind;
+use super::format::{ENTRY_BYTES, Entry, FileKind, LENGTH_BYTES};
 use super::units::Position;
 
 /// The ways in which an entry or its frame can be unsound.
@@ -55,6 +55,75 @@ pub struct Damage {
 }
 
 impl Damage {
+    /// An entry that does not name its slot's frame, which is at `frame` if anybody
+    /// knows.
+    pub(super) fn entry(slot: u64, entry: Entry, frame: Option<Position>) -> Self {
+        let relative_wrong = u64::from(entry.relative.0) != slot;
+        let (got, expected) = match frame {
+            Some(frame) if entry.position != frame => (Some(entry.position.0), Some(frame.0)),
+            _ if relative_wrong => (Some(u64::from(entry.relative.0)), Some(slot)),
+            _ => (Some(entry.position.0), None),
+        };
+        Self {
+            kind: DamageKind::Entry,
+            first_slot: slot,
+            last_slot: slot,
+            file: FileKind::Index,
+            position: slot * ENTRY_BYTES,
+            bytes: ENTRY_BYTES,
+            got,
+            expected,
+            frame,
+            record_whole: frame.is_some(),
+        }
+    }
+
+    /// A frame under which the disk fails.
+    pub(super) fn unreadable_frame(slot: u64, position: Position, bytes: u64) -> Self {
+        Self {
+            kind: DamageKind::Unreadable,
+            bytes,
+            ..Self::length(slot, position, None, None)
+        }
+    }
+
+    /// An entry under which the disk fails.
+    pub(super) fn unreadable_entry(slot: u64, frame: Option<Position>) -> Self {
+        Self {
+            kind: DamageKind::Unreadable,
+            first_slot: slot,
+            last_slot: slot,
+            file: FileKind::Index,
+            position: slot * ENTRY_BYTES,
+            bytes: ENTRY_BYTES,
+            got: None,
+            expected: None,
+            frame,
+            record_whole: frame.is_some(),
+        }
+    }
+
+    /// A frame whose length is not what the entries around it demand.
+    pub(super) fn length(
+        slot: u64,
+        position: Position,
+        got: Option<u64>,
+        expected: Option<u64>,
+    ) -> Self {
+        Self {
+            kind: DamageKind::Length,
+            first_slot: slot,
+            last_slot: slot,
+            file: FileKind::Store,
+            position: position.0,
+            bytes: LENGTH_BYTES,
+            got,
+            expected,
+            frame: Some(position),
+            record_whole: false,
+        }
+    }
+
     /// How many slots are concerned.
     #[must_use]
     pub fn slots(&self) -> u64 {

@@ -4,7 +4,6 @@
 
 use super::error::{Error, Result};
 use super::format::{LENGTH_BYTES, frame_end};
-use super::judge::Region;
 use super::record::{self, Codec, LayoutError};
 use super::units::Position;
 use super::walk::{Fit, Walk, layout_in};
@@ -14,6 +13,23 @@ const RESYNC_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Frames that are followed by their lengths alone: a bound on what a hole costs.
 pub(super) const FRAMES_MAX: u64 = 1 << 26;
+
+/// The slots from the first doubtful one to the next that is beyond doubt.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Region {
+    /// The first slot in doubt.
+    pub(super) slot: u64,
+    /// Where its frame is expected: the end of the last sound frame.
+    pub(super) position: Position,
+    /// The slot behind the region: beyond doubt, or the number of entries.
+    pub(super) anchor: u64,
+    /// Where the anchor's frame begins, or the end of the store.
+    pub(super) limit: Position,
+    /// Whether there is an anchor.
+    pub(super) anchored: bool,
+    /// Entries before this slot are known to name whole frames.
+    pub(super) whole_to: u64,
+}
 
 impl Walk {
     /// Whether the lengths from the region's position lead, in exactly as many frames

@@ -5,8 +5,8 @@
 
 use super::damage::{Damage, DamageKind};
 use super::error::{Error, Result};
-use super::evidence::FRAMES_MAX;
-use super::format::{ENTRY_BYTES, Entry, FileKind, LENGTH_BYTES};
+use super::evidence::{FRAMES_MAX, Region};
+use super::format::{ENTRY_BYTES, FileKind, LENGTH_BYTES};
 use super::record::Codec;
 use super::units::Position;
 use super::walk::{Fit, Flow, Visitor, Walk};
@@ -14,23 +14,6 @@ use super::walk::{Fit, Flow, Visitor, Walk};
 /// Frames that are followed anew behind each damaged one of a raw log: a bound, so
 /// that many damaged frames do not cost their number squared.
 const RETRY_FRAMES: u64 = 1024;
-
-/// The slots from the first doubtful one to the next that is beyond doubt.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Region {
-    /// The first slot in doubt.
-    pub(super) slot: u64,
-    /// Where its frame is expected: the end of the last sound frame.
-    pub(super) position: Position,
-    /// The slot behind the region: beyond doubt, or the number of entries.
-    pub(super) anchor: u64,
-    /// Where the anchor's frame begins, or the end of the store.
-    pub(super) limit: Position,
-    /// Whether there is an anchor.
-    pub(super) anchored: bool,
-    /// Entries before this slot are known to name whole frames.
-    pub(super) whole_to: u64,
-}
 
 impl Walk {
     /// Judges the slots from the walk's own on, tells the visitor, and moves the walk
@@ -146,7 +129,7 @@ impl Walk {
         if slot + 1 == self.entries && end < limit && self.is_record(slot, entry.position, limit)? {
             // What follows the last frame are the other fields of its record.
             let expected = limit.0 - entry.position.0 - LENGTH_BYTES;
-            let damage = wrong_length(slot, entry.position, Some(payload_bytes), Some(expected));
+            let damage = Damage::length(slot, entry.position, Some(payload_bytes), Some(expected));
             self.slot = slot + 1;
             self.end = limit;
             return visitor.damage(damage).map(Some);
@@ -203,14 +186,14 @@ impl Walk {
         let entry = match self.index.entry(slot) {
             Ok(entry) => entry,
             Err(Error::Unreadable { .. }) => {
-                return visitor.damage(unreadable_entry(slot, Some(region.position)));
+                return visitor.damage(Damage::unreadable_entry(slot, Some(region.position)));
             }
             Err(error) => return Err(error),
         };
         if u64::from(entry.relative.0) == slot && entry.position == region.position {
             return self.tell(slot, region.position, payload_bytes, visitor);
         }
-        visitor.damage(wrong_entry(slot, entry, Some(region.position)))
+        visitor.damage(Damage::entry(slot, entry, Some(region.position)))
     }
 
     /// The region's first record does not stand where it is expected.
@@ -224,7 +207,7 @@ impl Walk {
             Ok(entry) => entry,
             Err(Error::Unreadable { .. }) => {
                 region.slot += 1;
-                return visitor.damage(unreadable_entry(slot, None));
+                return visitor.damage(Damage::unreadable_entry(slot, None));
             }
             Err(error) => return Err(error),
         };
@@ -243,7 +226,7 @@ impl Walk {
             let position = region.position;
             region.slot += 1;
             region.position = end;
-            return visitor.damage(wrong_entry(slot, entry, Some(position)));
+            return visitor.damage(Damage::entry(slot, entry, Some(position)));
         }
         if !region.anchored {
             return self.trailing(region, visitor);
@@ -251,7 +234,7 @@ impl Walk {
         // Both are wrong. Go on at the next record that can be recognised.
         let found = self.resync(region)?;
         let (next_slot, next_position) = found.unwrap_or((region.anchor, region.limit));
-        let mut damage = wrong_entry(slot, entry, None);
+        let mut damage = Damage::entry(slot, entry, None);
         damage.last_slot = next_slot - 1;
         damage.bytes = (next_slot - slot) * ENTRY_BYTES;
         region.slot = next_slot;
@@ -284,7 +267,7 @@ impl Walk {
             let got = self.store.length_at(position.0).ok();
             region.slot = slot + 1;
             region.position = next;
-            let mut damage = wrong_length(slot, position, got, None);
+            let mut damage = Damage::length(slot, position, got, None);
             damage.last_slot = next_slot - 1;
             region.slot = next_slot;
             return visitor.damage(damage);
@@ -314,21 +297,21 @@ impl Walk {
     ) -> Result<Damage> {
         let frame_bytes = expected.saturating_add(LENGTH_BYTES);
         Ok(match self.fit(slot, position)? {
-            Fit::Unreadable => unreadable_frame(slot, position, frame_bytes),
+            Fit::Unreadable => Damage::unreadable_frame(slot, position, frame_bytes),
             Fit::NotWhole { payload_bytes } => {
-                wrong_length(slot, position, payload_bytes, Some(expected))
+                Damage::length(slot, position, payload_bytes, Some(expected))
             }
             Fit::Record { payload_bytes, .. }
             | Fit::Undecodable { payload_bytes }
             | Fit::Carries { payload_bytes, .. }
                 if payload_bytes != expected =>
             {
-                wrong_length(slot, position, Some(payload_bytes), Some(expected))
+                Damage::length(slot, position, Some(payload_bytes), Some(expected))
             }
             Fit::Record { .. } | Fit::Undecodable { .. } => Damage {
                 kind: DamageKind::Undecodable,
                 bytes: frame_bytes,
-                ..wrong_length(slot, position, None, None)
+                ..Damage::length(slot, position, None, None)
             },
             Fit::Carries { offset, field, .. } => {
                 let (at, bytes) = field.unwrap_or((position.0, frame_bytes));
@@ -336,68 +319,9 @@ impl Walk {
                     kind: DamageKind::OffsetMismatch,
                     position: at,
                     bytes,
-                    ..wrong_length(slot, position, Some(offset), self.base.0.checked_add(slot))
+                    ..Damage::length(slot, position, Some(offset), self.base.0.checked_add(slot))
                 }
             }
         })
-    }
-}
-
-pub(super) fn wrong_entry(slot: u64, entry: Entry, frame: Option<Position>) -> Damage {
-    let relative_wrong = u64::from(entry.relative.0) != slot;
-    let (got, expected) = match frame {
-        Some(frame) if entry.position != frame => (Some(entry.position.0), Some(frame.0)),
-        _ if relative_wrong => (Some(u64::from(entry.relative.0)), Some(slot)),
-        _ => (Some(entry.position.0), None),
-    };
-    Damage {
-        kind: DamageKind::Entry,
-        first_slot: slot,
-        last_slot: slot,
-        file: FileKind::Index,
-        position: slot * ENTRY_BYTES,
-        bytes: ENTRY_BYTES,
-        got,
-        expected,
-        frame,
-        record_whole: frame.is_some(),
-    }
-}
-
-pub(super) fn unreadable_frame(slot: u64, position: Position, bytes: u64) -> Damage {
-    Damage {
-        kind: DamageKind::Unreadable,
-        bytes,
-        ..wrong_length(slot, position, None, None)
-    }
-}
-
-fn unreadable_entry(slot: u64, frame: Option<Position>) -> Damage {
-    Damage {
-        kind: DamageKind::Unreadable,
-        first_slot: slot,
-        last_slot: slot,
-        file: FileKind::Index,
-        position: slot * ENTRY_BYTES,
-        bytes: ENTRY_BYTES,
-        got: None,
-        expected: None,
-        frame,
-        record_whole: frame.is_some(),
-    }
-}
-
-fn wrong_length(slot: u64, position: Position, got: Option<u64>, expected: Option<u64>) -> Damage {
-    Damage {
-        kind: DamageKind::Length,
-        first_slot: slot,
-        last_slot: slot,
-        file: FileKind::Store,
-        position: position.0,
-        bytes: LENGTH_BYTES,
-        got,
-        expected,
-        frame: Some(position),
-        record_whole: false,
     }
 }

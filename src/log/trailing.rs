@@ -3,8 +3,8 @@
 
 use super::damage::{Damage, DamageKind};
 use super::error::{Error, Result};
+use super::evidence::Region;
 use super::format::{ENTRY_BYTES, Entry, FileKind, LENGTH_BYTES, frame_end};
-use super::judge::{Region, wrong_entry};
 use super::units::Position;
 use super::walk::{Fit, Flow, Visitor, Walk};
 
@@ -35,7 +35,7 @@ impl Walk {
         }
         // All are whole, none is right: each for itself, and a hole as one.
         if entry.is_zero() && slot > 0 {
-            let mut damage = wrong_entry(slot, entry, None);
+            let mut damage = Damage::entry(slot, entry, None);
             region.slot = self.hole_end(slot)?;
             damage.last_slot = region.slot - 1;
             damage.bytes = (region.slot - slot) * ENTRY_BYTES;
@@ -54,7 +54,7 @@ impl Walk {
                 self.wrong_frame(slot, entry.position, payload_bytes)?
             }
             Fit::Unreadable if agrees => self.wrong_frame(slot, entry.position, 0)?,
-            _ => wrong_entry(slot, entry, None),
+            _ => Damage::entry(slot, entry, None),
         };
         visitor.damage(damage)
     }

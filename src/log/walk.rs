@@ -13,7 +13,6 @@ use super::damage::Damage;
 use super::error::{Error, Result};
 use super::format::{Entry, LENGTH_BYTES, decode_length, frame_end};
 use super::index::Index;
-use super::judge::unreadable_frame;
 use super::record::{self, Bytes, Codec, DecodeError, Layout, LayoutError};
 use super::units::{Offset, Position};
 use super::window::Window;
@@ -451,7 +450,7 @@ impl Walk {
                 Ok(payload) => Some(payload),
                 Err(Error::Unreadable { .. }) => {
                     let frame_bytes = payload_bytes.saturating_add(LENGTH_BYTES);
-                    return visitor.damage(unreadable_frame(slot, position, frame_bytes));
+                    return visitor.damage(Damage::unreadable_frame(slot, position, frame_bytes));
                 }
                 Err(error) => return Err(error),
             }
