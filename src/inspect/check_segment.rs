@@ -297,18 +297,15 @@ impl View<'_> {
         }
         let bytes = self.facts.entries * ENTRY_BYTES;
         let limit = self.report.options.max_index_bytes;
-        let full = match limit {
-            Some(limit) => {
-                bytes <= limit && bytes + ENTRY_BYTES > limit && limit % ENTRY_BYTES != 0
-            }
-            None => {
-                let tail = &self.facts.tail;
-                self.report.codec == Some(Codec::Protobuf)
-                    && self.facts.rest.is_none()
-                    && tail.frames > 1
-                    && tail.continuing == 0
-                    && self.facts.first_damage(DamageKind::Dangling).is_none()
-            }
+        let full = if let Some(limit) = limit {
+            bytes <= limit && bytes + ENTRY_BYTES > limit && limit % ENTRY_BYTES != 0
+        } else {
+            let tail = &self.facts.tail;
+            self.report.codec == Some(Codec::Protobuf)
+                && self.facts.rest.is_none()
+                && tail.frames > 1
+                && tail.continuing == 0
+                && self.facts.first_damage(DamageKind::Dangling).is_none()
         };
         if full {
             findings.push(
