@@ -1,0 +1,324 @@
+//! README.md is held true: every console block in it is run, but for the two that set
+//! up and test (`.ci/run` runs these), and what it shows is what is printed. So is the
+//! picture. `UPDATE_EXPECTED=1` writes what is printed now; whoever does that reads it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use proglog_testkit::{Sandbox, proglog};
+
+/// Where the reader is told to work; here it is a directory of the test's own.
+const TOUR: &str = "/tmp/tour";
+
+/// What stands between the outputs of two commands, and before the status.
+const MARK: char = '\u{1e}';
+
+/// Every time of day in what is printed, as README.md shows it.
+const TIME: &str = "2026-01-02T03:04:05Z";
+
+/// The columns of the picture.
+const COLUMNS: usize = 80;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// One bash, its directory `sandbox`, its proglog the one that was built; runs the
+/// commands in turn and gives what each printed on stdout and stderr.
+fn shell(sandbox: &Sandbox, commands: &[String]) -> Vec<String> {
+    let mut script = String::from("exec 2>&1\n");
+    for command in commands {
+        // The status stays what it was, for a command that asks.
+        let _ = write!(
+            script,
+            "{command}\nstatus=$?; printf '\\036'; (exit $status)\n"
+        );
+    }
+    let binary = PathBuf::from(proglog().get_program());
+    let mut path = OsString::from(binary.parent().unwrap());
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    let output = assert_cmd::Command::new("bash")
+        .arg("-c")
+        .arg(script)
+        .current_dir(sandbox.path())
+        .env("PATH", path)
+        .env("LC_ALL", "C")
+        .env("TZ", "UTC")
+        .env_remove("OLDPWD")
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let mut printed: Vec<String> = printed.split(MARK).map(timeless).collect();
+    printed.pop();
+    assert_eq!(printed.len(), commands.len(), "{printed:?}");
+    printed
+}
+
+/// The text with every time of day turned into `TIME`.
+fn timeless(text: &str) -> String {
+    let short: String = TIME.chars().filter(|&c| c != ':').collect();
+    let mut result = String::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let time = [TIME, &short].into_iter().find(|time| is_like(rest, time));
+        if let Some(time) = time {
+            result.push_str(time);
+            rest = &rest[time.len()..];
+        } else {
+            result.push(first);
+            rest = &rest[first.len_utf8()..];
+        }
+    }
+    result
+}
+
+/// Whether a text begins as the pattern does, one digit being like another.
+fn is_like(text: &str, pattern: &str) -> bool {
+    let mut text = text.bytes();
+    pattern.bytes().all(|expected| {
+        text.next().is_some_and(|byte| {
+            byte == expected || (byte.is_ascii_digit() && expected.is_ascii_digit())
+        })
+    })
+}
+
+/// Writes a file if that was asked for, else compares it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a file of this tree, not of a log"
+)]
+fn holds(name: &str, expected: &str) {
+    let path = root().join(name);
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        fs::write(&path, expected).unwrap();
+        return;
+    }
+    let found = fs::read_to_string(&path).unwrap_or_default();
+    let differs = found.lines().zip(expected.lines()).find(|(a, b)| a != b);
+    assert!(
+        found == expected,
+        "{name} is not what is printed now (UPDATE_EXPECTED=1 rewrites it); first: {differs:?}"
+    );
+}
+
+/// A piece of README.md.
+enum Piece {
+    /// Lines that are copied.
+    Text(String),
+    /// The commands of a console block, whose output is to be shown.
+    Console(Vec<String>),
+}
+
+/// README.md in pieces; the fences of a block belong to the text around it. A block
+/// with `jq` in it is text where there is none.
+fn pieces(readme: &str, has_jq: bool) -> Vec<Piece> {
+    let mut pieces = vec![Piece::Text(String::new())];
+    let (mut console, mut heading, mut first) = (false, "", true);
+    let mut behind = readme;
+    for line in readme.lines() {
+        behind = behind.split_once('\n').map_or("", |(_, behind)| behind);
+        if line == "```" && console {
+            console = false;
+            pieces.push(Piece::Text(String::new()));
+        }
+        match pieces.last_mut().unwrap() {
+            Piece::Text(text) => {
+                text.push_str(line);
+                text.push('\n');
+            }
+            Piece::Console(commands) => {
+                if let Some(command) = line.strip_prefix("$ ") {
+                    assert!(!command.ends_with('\\'), "one line each: {command}");
+                    commands.push(command.to_owned());
+                }
+            }
+        }
+        if line.starts_with("## ") {
+            heading = line;
+        }
+        if line == "```console" {
+            // The two that `.ci/run` takes.
+            let set_up = first || heading == "## Test";
+            first = false;
+            let block = behind.split("\n```").next().unwrap();
+            if !set_up && (has_jq || !block.contains("jq ")) {
+                console = true;
+                pieces.push(Piece::Console(Vec::new()));
+            }
+        }
+    }
+    assert!(!console, "a block that does not end");
+    pieces
+}
+
+#[test]
+fn what_the_readme_shows_is_what_is_printed() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let sandbox = Sandbox::bare();
+    symlink(root().join("fixtures"), sandbox.path().join("fixtures")).unwrap();
+    let tour = sandbox.path().canonicalize().unwrap().join("tour");
+    let tour = tour.to_str().unwrap();
+    let has_jq = std::process::Command::new("jq").arg("-V").output().is_ok();
+    if !has_jq {
+        eprintln!("SKIPPED: no jq here, so that blocks of README.md with jq are not run");
+    }
+    let pieces = pieces(&readme, has_jq);
+    let commands: Vec<String> = pieces
+        .iter()
+        .flat_map(|piece| match piece {
+            Piece::Text(_) => &[],
+            Piece::Console(commands) => commands.as_slice(),
+        })
+        .map(|command| command.replace(TOUR, tour))
+        .collect();
+    assert!(commands.len() > 10, "{commands:?}");
+    let mut printed = shell(&sandbox, &commands).into_iter();
+    let mut shown = String::new();
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) => shown.push_str(&text),
+            Piece::Console(commands) => {
+                for command in commands {
+                    let printed = printed.next().unwrap().replace(tour, TOUR);
+                    let _ = write!(shown, "$ {command}\n{printed}");
+                }
+            }
+        }
+    }
+    assert!(!Path::new(tour).exists(), "it cleans up behind itself");
+    holds("README.md", &shown);
+}
+
+/// What `.ci/run` looks for is where it looks.
+#[test]
+fn the_two_blocks_that_set_up_are_there() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let block = |text: &str| -> String {
+        let (_, block) = text.split_once("```console\n$ ").unwrap();
+        block.split_once("\n```").unwrap().0.to_owned()
+    };
+    assert!(block(&readme).starts_with("cargo build --release && "));
+    let (_, test) = readme.split_once("\n## Test\n").unwrap();
+    assert_eq!(block(test), "cargo test --workspace");
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    for name in ["README.md", "CHANGELOG.md", "docs/json.md"] {
+        let text = fs::read_to_string(root().join(name)).unwrap();
+        assert!(text.is_ascii(), "{name}");
+        for (_, link) in text
+            .match_indices("](")
+            .map(|(at, _)| text[at..].split_at(2))
+        {
+            let target = link.split(')').next().unwrap();
+            if !target.contains("://") {
+                let path = root().join(name).parent().unwrap().join(target);
+                assert!(path.exists(), "{name}: {target}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_picture_shows_what_is_printed() {
+    let sandbox = Sandbox::of("killed-index-ahead");
+    let commands = ["verify log", "repair log", "verify log"];
+    let colored = commands.map(|command| format!("proglog {command} --color always"));
+    let printed = shell(&sandbox, &colored);
+    let place = sandbox.path().canonicalize().unwrap();
+    let mut lines = Vec::new();
+    for (command, printed) in commands.iter().zip(printed) {
+        if !lines.is_empty() {
+            lines.push(String::new());
+        }
+        lines.push(format!(
+            "\x1b[1;32m$\x1b[0m \x1b[1mproglog {command}\x1b[0m"
+        ));
+        lines.extend(
+            printed
+                .replace(place.to_str().unwrap(), "/srv")
+                .lines()
+                .map(str::to_owned),
+        );
+    }
+    holds("docs/picture.svg", &svg(&lines));
+}
+
+/// A terminal of `COLUMNS` columns that shows these lines, as a picture.
+fn svg(lines: &[String]) -> String {
+    const CELL: (usize, usize) = (8, 18);
+    const MARGIN: usize = 16;
+    let rows: Vec<Vec<(char, &str)>> = lines.iter().flat_map(|line| rows(line)).collect();
+    let width = COLUMNS * CELL.0 + 2 * MARGIN;
+    let height = rows.len() * CELL.1 + 2 * MARGIN;
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
+         width=\"{width}\" height=\"{height}\">\n\
+         <style>\n\
+         text {{ font: 13px ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace; \
+         fill: #d8dee9; white-space: pre }}\n\
+         .s1 {{ font-weight: bold }}\n\
+         .s1-31 {{ font-weight: bold; fill: #ff6b6b }}\n\
+         .s1-32 {{ font-weight: bold; fill: #7ddc8a }}\n\
+         .s1-33 {{ font-weight: bold; fill: #f2c14e }}\n\
+         .s1-36 {{ font-weight: bold; fill: #6cc5e0 }}\n\
+         </style>\n\
+         <rect width=\"{width}\" height=\"{height}\" rx=\"8\" fill=\"#1b2028\"/>\n"
+    );
+    for (number, row) in rows.iter().enumerate() {
+        let y = MARGIN + number * CELL.1 + 13;
+        let mut column = 0;
+        for run in row.chunk_by(|a, b| a.1 == b.1 && (a.0 == ' ') == (b.0 == ' ')) {
+            let text: String = run.iter().map(|(c, _)| *c).collect();
+            let x = MARGIN + column * CELL.0;
+            column += run.len();
+            if text.trim().is_empty() {
+                continue;
+            }
+            // Each word gets the width of its cells, whatever font there is.
+            let cells = run.len() * CELL.0;
+            let class = match run[0].1 {
+                "" | "0" => String::new(),
+                code => format!(" class=\"s{}\"", code.replace(';', "-")),
+            };
+            let text = text.replace('&', "&amp;").replace('<', "&lt;");
+            let _ = writeln!(
+                svg,
+                "<text x=\"{x}\" y=\"{y}\" textLength=\"{cells}\"{class}>{text}</text>"
+            );
+        }
+    }
+    svg.push_str("</svg>\n");
+    svg
+}
+
+/// A line as the rows of a terminal: each character with the codes it is shown under.
+fn rows(line: &str) -> Vec<Vec<(char, &str)>> {
+    let mut cells = Vec::new();
+    let mut code = "";
+    for (number, part) in line.split('\x1b').enumerate() {
+        let text = if number == 0 {
+            part
+        } else {
+            let (new, text) = part.strip_prefix('[').unwrap().split_once('m').unwrap();
+            code = new;
+            text
+        };
+        cells.extend(text.chars().map(|c| (c, code)));
+    }
+    if cells.is_empty() {
+        return vec![cells];
+    }
+    cells.chunks(COLUMNS).map(<[_]>::to_vec).collect()
+}
