@@ -4,9 +4,9 @@
 pub const STATUSES: &str = "\
 Exit status:
   0  done; nothing wrong found
-  1  the answer is no: the offset is not in the log, an expectation failed
+  1  the answer is no: the offset is not in the log, nothing to undo, ...
   2  could not do it: usage, no such directory, no permission, I/O error
-  3  damage in what was asked for
+  3  damage: verify found some, or it stands in what was asked for
   4  in use by another process";
 
 /// What stands below a command's options: examples, then the exit statuses.

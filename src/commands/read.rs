@@ -74,7 +74,7 @@ pub struct Arguments {
     #[arg(long)]
     no_decode: bool,
     /// At damage: stop there, or go on behind it
-    #[arg(long, value_name = "WHAT", default_value = "stop")]
+    #[arg(long, value_name = "stop|skip", default_value = "stop")]
     on_error: OnError,
     /// What the payloads are, instead of looking: raw or protobuf
     #[arg(long, value_name = "CODEC")]
@@ -101,7 +101,8 @@ struct Output {
     /// JSON lines
     #[arg(long)]
     json: bool,
-    /// %o offset, %s value, %S its length, %p position, %b base, %x hex
+    /// %o offset, %s value, %S its length, %p position, %b base, %x hex, %% percent;
+    /// \n \t \0 \xHH
     #[arg(long, value_name = "FMT")]
     format: Option<Template>,
 }

@@ -35,7 +35,7 @@ const EXAMPLES: &str = "\
 Examples:
   proglog verify log                     everything, for a person to read
   proglog verify -q log || mail ...      says something on trouble alone
-  proglog verify log --json | jq .id     one line per finding, then a summary
+  proglog verify log --json              findings, the service, then a summary
   proglog verify log --allow segment-gap=20..40
   proglog verify log --service --max-index-bytes 1024";
 
@@ -55,13 +55,13 @@ pub struct Arguments {
     /// Only the segment with this base offset
     #[arg(long, value_name = "BASE", conflicts_with = "service")]
     segment: Option<u64>,
-    /// The service's `MaxIndexBytes`
+    /// The service's MaxIndexBytes
     #[arg(long, value_name = "SIZE", value_parser = options::size)]
     max_index_bytes: Option<u64>,
-    /// The service's `MaxStoreBytes` (for --service)
+    /// The service's MaxStoreBytes (for --service)
     #[arg(long, value_name = "SIZE", value_parser = options::size)]
     max_store_bytes: Option<u64>,
-    /// The service's `InitialOffset` (for --service)
+    /// The service's InitialOffset (for --service)
     #[arg(long, value_name = "OFFSET")]
     initial_offset: Option<u64>,
     /// Do not count these findings in the exit status

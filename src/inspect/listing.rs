@@ -38,7 +38,13 @@ impl FileFacts {
         let path = directory.join(name);
         let link = std::fs::symlink_metadata(&path).ok()?;
         let name = name.display().to_string();
-        let Ok(metadata) = std::fs::metadata(&path) else {
+        let is_link = link.is_symlink();
+        let metadata = if is_link {
+            std::fs::metadata(&path).ok()
+        } else {
+            Some(link.clone())
+        };
+        let Some(metadata) = metadata else {
             return Some(Self {
                 name,
                 bytes: 0,
@@ -70,7 +76,7 @@ impl FileFacts {
             gid: metadata.gid(),
             mode: metadata.mode() & 0o7777,
             no_file,
-            is_link: link.is_symlink(),
+            is_link,
         })
     }
 

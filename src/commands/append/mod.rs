@@ -72,7 +72,7 @@ pub struct Arguments {
         allow_hyphen_values = true
     )]
     delimiter: Option<std::ffi::OsString>,
-    /// How records are found in the input
+    /// How records are found in the input [default: lines]
     #[arg(long, value_enum, value_name = "FORMAT")]
     input: Option<InputFormat>,
     /// raw or protobuf, for a new log; an existing one has its own [default: raw]
@@ -93,7 +93,7 @@ pub struct Arguments {
     /// Print each record's offset once it is on disk
     #[arg(long)]
     print_offsets: bool,
-    /// Print a summary as a line of JSON
+    /// Print JSON lines: the summary, and with --print-offsets each offset
     #[arg(long)]
     json: bool,
     /// Faster, but a power cut can take acknowledged records back: verify after one
