@@ -1,17 +1,21 @@
 //! What the commands that change a log share: their options, the lock, the plan shown
 //! or carried out, and what is said afterwards.
 
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use proglog::inspect::report::{Options, Report};
+use proglog::log::directory::Directory;
 use proglog::log::disk::{Disk, RealDisk};
+use proglog::log::error::Error;
 use proglog::log::lock::DirectoryLock;
-use proglog::mend::apply::{ApplyOptions, Save, apply};
+use proglog::mend::apply::{ApplyOptions, Save, apply, rehearse};
 use proglog::mend::plan::Plan;
+use proglog::mend::saved;
 
 use super::waiting::Waiting;
-use super::{Globals, say, stdout};
+use super::{Failure, Globals, quote, say, status_of, stdout};
 use crate::render::plan as words;
 
 /// The options that every mending command has.
@@ -43,28 +47,32 @@ impl Mending {
         }
     }
 
-    /// Looks at the log, under its lock if it will be changed.
+    /// Looks at the log, under its lock if it will be changed, and when nobody writes
+    /// to it any more: what a writer leaves open looks like what a killed one leaves.
     pub fn look(
         &self,
         dir: &Path,
         options: &Options,
     ) -> anyhow::Result<(Option<DirectoryLock>, Report)> {
+        // What is no log is said before anything is waited for.
+        Directory::list(dir)?.require_log()?;
         let lock = if self.dry_run {
             None
         } else {
-            // What is no log is said before anything is waited for.
-            proglog::log::directory::Directory::list(dir)?.require_log()?;
-            Some(DirectoryLock::take(
-                dir,
-                self.waiting.for_proglog(),
-                &|| false,
-            )?)
+            let wait = self.waiting.for_proglog();
+            Some(DirectoryLock::take(dir, wait, &|| false)?)
         };
+        let directory = Directory::list(dir)?;
+        self.waiting.others().wait_for_writers(&directory)?;
+        if let Some(save_to) = &self.save_to {
+            let real = dir.canonicalize().map_err(Error::io("look at", dir))?;
+            saved::parent_for(&real, Some(save_to))?;
+        }
         let report = Report::of(dir, options)?;
         Ok((lock, report))
     }
 
-    /// Shows a plan, and carries it out if that was asked for. Gives where the bytes
+    /// Carries a plan out, if that was asked for, and shows it. Gives where the bytes
     /// were saved.
     pub fn carry_out(
         &self,
@@ -74,14 +82,47 @@ impl Mending {
         command: &str,
         globals: Globals,
     ) -> anyhow::Result<Option<PathBuf>> {
+        let saved = match lock {
+            Some(lock) => self.apply(plan, lock, command)?,
+            None => None,
+        };
         let mut out = stdout()?;
         if self.json {
             words::steps_json(&mut out, plan, report, self.dry_run)?;
         } else if !globals.quiet {
             words::steps_text(&mut out, plan, report, self.dry_run)?;
         }
-        std::io::Write::flush(&mut out)?;
-        let Some(lock) = lock else { return Ok(None) };
+        out.flush()?;
+        let Some(lock) = lock else {
+            // Shown first: it is of use also to whoever must wait with it.
+            let others = self.waiting.others();
+            rehearse(plan, report.listing.path(), &self.save(), &others)?;
+            return Ok(None);
+        };
+        if let Some(saved) = &saved
+            && !globals.quiet
+        {
+            // Only beside the log it is found by the log's name.
+            let what = if self.save_to.is_some() {
+                saved.as_path()
+            } else {
+                lock.path()
+            };
+            say(&format!(
+                "saved in {}; take it back with: proglog undo {}",
+                quote(saved),
+                quote(what)
+            ));
+        }
+        Ok(saved)
+    }
+
+    fn apply(
+        &self,
+        plan: &Plan,
+        lock: &DirectoryLock,
+        command: &str,
+    ) -> anyhow::Result<Option<PathBuf>> {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let options = ApplyOptions {
             disk: &disk,
@@ -89,16 +130,35 @@ impl Mending {
             others: self.waiting.others(),
             command,
         };
-        let saved = apply(plan, lock, &options)?;
-        if let Some(saved) = &saved
-            && !globals.quiet
-        {
-            say(&format!(
-                "saved in {}; take it back with: proglog undo {}",
-                super::quote(saved),
-                super::quote(lock.path())
-            ));
-        }
-        Ok(saved)
+        apply(plan, lock, &options).map_err(|error| {
+            let message = error.to_string();
+            match hint(&error) {
+                Some(hint) => Failure::new(status_of(&error), message).hint(hint).into(),
+                None => error.into(),
+            }
+        })
     }
+}
+
+/// The way out where bytes that go cannot be saved.
+fn hint(error: &Error) -> Option<String> {
+    let Error::Io { source, .. } = error else {
+        return None;
+    };
+    Some(match source.kind() {
+        ErrorKind::CrossesDevices => {
+            "whole files are moved: --save-to a directory on the log's own file system, or \
+             --no-save"
+                .to_owned()
+        }
+        ErrorKind::StorageFull
+        | ErrorKind::QuotaExceeded
+        | ErrorKind::ReadOnlyFilesystem
+        | ErrorKind::PermissionDenied => {
+            "--save-to DIR saves elsewhere what goes; run again, the same command completes \
+             what was begun"
+                .to_owned()
+        }
+        _ => "run again, the same command completes what was begun".to_owned(),
+    })
 }

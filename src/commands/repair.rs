@@ -3,23 +3,30 @@
 //! ```console
 //! $ proglog repair log --dry-run
 //! would change, in this order:
-//!   0.index: 12288 -> 2916 bytes (243 entries kept)
+//!   0.index: 12288 -> 2916 bytes (243 entries kept; 57 entries without records, 8688 bytes of padding)
 //!   0.store: 12288 -> 12272 bytes (16 bytes cut)
 //! lost     243..299: 57 records; these offsets will be given again
 //! ```
 
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use proglog::inspect::finding::{FindingId, OffsetRange, Severity};
 use proglog::inspect::report::{Options, Report};
-use proglog::log::damage::DamageKind;
+use proglog::log::damage::{Damage, DamageKind};
+use proglog::log::record::{Codec, Layout};
+use proglog::log::segment::Segment;
+use proglog::log::units::Position;
+use proglog::log::walk::{Committed, Flow, Visitor};
+use proglog::log::window::LOOKUP_BYTES;
 use proglog::mend::plan::{self, Plan, RepairOptions};
 use serde_json::json;
 
 use super::mending::Mending;
 use super::options;
 use super::{Globals, Status, stdout};
+use crate::render::prose::{count, either};
 
 /// What `repair` can be told.
 #[derive(Debug, clap::Args)]
@@ -55,26 +62,31 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let plan = plan::repair(&before, repair);
     let saved = mending.carry_out(&plan, lock.as_ref(), &before, "repair", globals)?;
     let lost = lost(&before);
+    let remark = (plan.cuts_entries(&before) && is_raft_log(&before)?).then_some(RAFT);
     if mending.dry_run {
-        return foretell(&plan, &lost, mending, globals);
+        return foretell(&plan, &lost, remark, mending, globals);
     }
     drop(lock);
     let after = Report::of(&arguments.dir, &options)?;
     let mut out = stdout()?;
     if mending.json {
-        for range in &lost {
-            writeln!(out, "{}", lost_json(*range))?;
+        facts_json(&mut out, &lost, remark)?;
+        for finding in &after.findings {
+            crate::render::finding_json::finding(&mut out, finding, None, false)?;
         }
-        let summary = json!({
+        let mut summary = json!({
             "kind": "summary", "dry_run": false, "steps": plan.steps.len(),
-            "saved": saved.map(|path| path.display().to_string()),
             "records": after.records(), "next_offset": after.next_offset().0,
             "errors": after.count(Severity::Error), "warnings": after.count(Severity::Warning),
         });
+        if let (Some(saved), Some(summary)) = (saved, summary.as_object_mut()) {
+            summary.insert("saved".to_owned(), json!(saved.display().to_string()));
+        }
         writeln!(out, "{summary}")?;
     } else {
         if !globals.quiet {
             lost_text(&mut out, &lost, &before)?;
+            remark_line(&mut out, remark)?;
         }
         super::verify::tell(&mut out, &arguments.dir, &after, globals)?;
     }
@@ -94,14 +106,15 @@ fn has_full_index(report: &Report) -> bool {
 fn foretell(
     plan: &Plan,
     lost: &[Lost],
+    remark: Option<&str>,
     mending: &Mending,
     globals: Globals,
 ) -> anyhow::Result<Status> {
     let mut out = stdout()?;
-    let gap = lost.iter().any(|lost| !lost.given_again);
     if mending.json {
-        for range in lost {
-            writeln!(out, "{}", lost_json(*range))?;
+        facts_json(&mut out, lost, remark)?;
+        for finding in &plan.left {
+            crate::render::finding_json::finding(&mut out, finding, None, false)?;
         }
         let summary = json!({
             "kind": "summary", "dry_run": true, "steps": plan.steps.len(),
@@ -112,13 +125,14 @@ fn foretell(
         for lost in lost {
             lost_line(&mut out, *lost)?;
         }
+        remark_line(&mut out, remark)?;
         for finding in &plan.left {
             let words = crate::render::words::message(finding);
             writeln!(out, "left     {}: {words}", finding.id)?;
         }
     }
     out.flush()?;
-    Ok(if plan.left.is_empty() && !gap {
+    Ok(if plan.left.is_empty() {
         Status::Done
     } else {
         Status::Damage
@@ -157,6 +171,80 @@ fn lost(report: &Report) -> Vec<Lost> {
     lost
 }
 
+/// What is said where a Raft log loses entries.
+const RAFT: &str = "a Raft log: a node of a cluster that forgets entries is safer emptied and \
+                    joined again";
+
+/// Whether the records carry a term and a type, as those of a Raft log do. A look at
+/// the first whole record of each segment: every entry has a term.
+fn is_raft_log(report: &Report) -> anyhow::Result<bool> {
+    if report.codec != Some(Codec::Protobuf) {
+        return Ok(false);
+    }
+    for segment in &report.segments {
+        let whole = segment
+            .facts
+            .as_ref()
+            .is_some_and(|facts| facts.records > 0);
+        if !whole {
+            continue;
+        }
+        let pair = Segment::open(&report.listing.directory, &segment.listing.names)?;
+        let mut first = First::default();
+        let entries = pair.count_entries(report.codec)?;
+        // It stops at the first record on purpose.
+        let _ = pair
+            .walk(Codec::Protobuf, entries, LOOKUP_BYTES)
+            .run(entries, &mut first)?;
+        if let Some(raft) = first.raft {
+            return Ok(raft);
+        }
+    }
+    Ok(false)
+}
+
+/// Stops at the first whole record.
+#[derive(Default)]
+struct First {
+    raft: Option<bool>,
+}
+
+impl Visitor for First {
+    const PAYLOADS: bool = false;
+
+    fn record(&mut self, record: &Committed<'_>) -> proglog::log::error::Result<Flow> {
+        let raft = |layout: &Layout| layout.term > 0 || layout.record_type > 0;
+        self.raft = Some(record.layout.as_ref().is_some_and(raft));
+        Ok(ControlFlow::Break(()))
+    }
+
+    fn dead_bytes(&mut self, _: u64, _: Position, _: u64) -> proglog::log::error::Result<Flow> {
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn damage(&mut self, _: Damage) -> proglog::log::error::Result<Flow> {
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+fn remark_line(out: &mut impl Write, remark: Option<&str>) -> std::io::Result<()> {
+    match remark {
+        Some(remark) => writeln!(out, "remark   {remark}"),
+        None => Ok(()),
+    }
+}
+
+/// The lines beside the steps: what is lost, and what is to be thought of.
+fn facts_json(out: &mut impl Write, lost: &[Lost], remark: Option<&str>) -> std::io::Result<()> {
+    for range in lost {
+        writeln!(out, "{}", lost_json(*range))?;
+    }
+    if let Some(remark) = remark {
+        writeln!(out, "{}", json!({"kind": "remark", "message": remark}))?;
+    }
+    Ok(())
+}
+
 fn lost_json(lost: Lost) -> serde_json::Value {
     json!({
         "kind": "lost", "first_offset": lost.range.first.0, "last_offset": lost.range.last.0,
@@ -166,11 +254,15 @@ fn lost_json(lost: Lost) -> serde_json::Value {
 
 fn lost_line(out: &mut impl Write, lost: Lost) -> std::io::Result<()> {
     let what = if lost.given_again {
-        "these offsets will be given again"
+        either(
+            lost.range.records(),
+            "its offset will be given again",
+            "these offsets will be given again",
+        )
     } else {
         "a gap stays"
     };
-    let records = crate::render::prose::count(lost.range.records(), "record");
+    let records = count(lost.range.records(), "record");
     writeln!(out, "lost     {}: {records}; {what}", lost.range)
 }
 

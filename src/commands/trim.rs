@@ -2,10 +2,10 @@
 //!
 //! ```console
 //! $ proglog trim log --before 1000
-//! changing, in this order:
+//! changed, in this order:
 //!   0.index: taken away whole (6000 bytes)
 //!   0.store: taken away whole (52000 bytes)
-//! the log begins at offset 500 now
+//! log begins at offset 500 now; next offset 1200
 //! ```
 
 use std::io::Write;
@@ -13,12 +13,13 @@ use std::path::PathBuf;
 
 use proglog::inspect::report::{Options, Report};
 use proglog::log::units::Offset;
+use proglog::mend::plan::{Plan, Step};
 use proglog::mend::trim::{self, Keep};
 use serde_json::json;
 
 use super::mending::Mending;
 use super::options;
-use super::{Globals, Status, quote, say, stdout};
+use super::{Failure, Globals, Status, quote, say, stdout};
 
 /// What `trim` can be told.
 #[derive(Debug, clap::Args)]
@@ -68,14 +69,28 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let Some(keep) = arguments.keep() else {
         return Ok(Status::Failed);
     };
+    let lowest = report.lowest_offset();
+    if let Keep::UpTo(last) = keep
+        && last < lowest
+    {
+        let dir = arguments.dir.display();
+        let why = format!("{dir}: offset {last} is not in the log, which begins at {lowest}");
+        return Err(Failure::new(Status::No, why).into());
+    }
     let plan = trim::plan(&report, keep)?;
     let saved = mending.carry_out(&plan, lock.as_ref(), &report, "trim", globals)?;
     let dir = quote(&arguments.dir);
-    if !mending.dry_run && !plan.steps.is_empty() && !globals.quiet {
-        let now = Report::of(&arguments.dir, &options)?;
-        let (lowest, next) = (now.lowest_offset(), now.next_offset());
+    drop(lock);
+    let (lowest, next) = ends(&plan, keep, &report);
+    if !plan.steps.is_empty() && !globals.quiet {
+        let begins = if mending.dry_run {
+            "would begin"
+        } else {
+            "begins"
+        };
+        let now = if mending.dry_run { "" } else { " now" };
         say(&format!(
-            "{dir} begins at offset {lowest} now; next offset {next}"
+            "{dir} {begins} at offset {lowest}{now}; next offset {next}"
         ));
         if let Some(saved) = &saved {
             say(&format!(
@@ -85,13 +100,31 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         }
     }
     if mending.json {
-        let summary = json!({
+        let mut summary = json!({
             "kind": "summary", "dry_run": mending.dry_run, "steps": plan.steps.len(),
-            "saved": saved.map(|path| path.display().to_string()),
+            "lowest_offset": lowest.0, "next_offset": next.0,
         });
+        if let (Some(saved), Some(summary)) = (saved, summary.as_object_mut()) {
+            summary.insert("saved".to_owned(), json!(saved.display().to_string()));
+        }
         let mut out = stdout()?;
         writeln!(out, "{summary}")?;
         out.flush()?;
     }
     Ok(Status::Done)
+}
+
+/// The lowest and the next offset of the log that the plan leaves.
+fn ends(plan: &Plan, keep: Keep, report: &Report) -> (Offset, Offset) {
+    let gone = |base: Offset| {
+        let away = |step: &Step| matches!(step, Step::MoveAway { .. }) && step.file().0 == base;
+        plan.steps.iter().any(away)
+    };
+    let bases = report.segments.iter().map(|s| s.listing.base());
+    let lowest = bases.into_iter().find(|base| !gone(*base));
+    let next = match keep {
+        Keep::UpTo(last) if !plan.steps.is_empty() => last.saturating_add(1),
+        _ => report.next_offset(),
+    };
+    (lowest.unwrap_or_else(|| report.lowest_offset()), next)
 }

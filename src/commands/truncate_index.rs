@@ -4,15 +4,15 @@
 //!
 //! ```console
 //! $ proglog truncate-index log
-//! changing, in this order:
-//!   0.index: 4096 -> 480 bytes (40 entries kept)
+//! changed, in this order:
+//!   0.index: 4096 -> 480 bytes (40 entries kept; 3616 bytes of padding)
 //! ```
 
 use std::path::PathBuf;
 
 use proglog::inspect::report::Options;
 use proglog::log::units::Offset;
-use proglog::mend::plan;
+use proglog::mend::truncate;
 use serde_json::json;
 
 use super::mending::Mending;
@@ -46,7 +46,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     };
     let mending = &arguments.mending;
     let (lock, report) = mending.look(&arguments.dir, &options)?;
-    let (plan, buried) = plan::truncate_index(&report);
+    let (plan, buried) = truncate::plan(&report);
     if let Some(first) = buried.first()
         && !arguments.leave_tail
     {
@@ -66,10 +66,12 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     }
     let saved = mending.carry_out(&plan, lock.as_ref(), &report, "truncate-index", globals)?;
     if mending.json {
-        let summary = json!({
+        let mut summary = json!({
             "kind": "summary", "dry_run": mending.dry_run, "steps": plan.steps.len(),
-            "saved": saved.map(|path| path.display().to_string()),
         });
+        if let (Some(saved), Some(summary)) = (saved, summary.as_object_mut()) {
+            summary.insert("saved".to_owned(), json!(saved.display().to_string()));
+        }
         let mut out = stdout()?;
         std::io::Write::write_all(&mut out, format!("{summary}\n").as_bytes())?;
         std::io::Write::flush(&mut out)?;

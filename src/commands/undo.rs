@@ -63,12 +63,18 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
             refuse_inside(target, &log)?;
             undo::into(&change, &log, target, &*disk)?;
         }
-    } else if !arguments.dry_run {
-        let lock = DirectoryLock::take(&log, arguments.waiting.for_proglog(), &|| false)?;
-        undo::undo(&change, &lock, &disk, &arguments.waiting.others()).map_err(|error| {
+    } else {
+        let others = arguments.waiting.others();
+        let done = if arguments.dry_run {
+            undo::rehearse(&change, &log, &disk, &others)
+        } else {
+            let lock = DirectoryLock::take(&log, arguments.waiting.for_proglog(), &|| false)?;
+            undo::undo(&change, &lock, &disk, &others)
+        };
+        done.map_err(|error| {
             let hint = format!(
                 "proglog undo {} --into NEWDIR writes the log as it was elsewhere",
-                quote(&arguments.dir)
+                quote(&change.path)
             );
             match &error {
                 Error::CannotAppend { why, .. } => {

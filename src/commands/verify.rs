@@ -15,14 +15,16 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{ArgAction, Args};
 use proglog::inspect::finding::{Finding, FindingId, OffsetRange, Place, Severity};
-use proglog::inspect::outlook::Outlook;
-use proglog::inspect::report::{Options, Report};
+use proglog::inspect::outlook::{Outlook, Repaired};
+use proglog::inspect::report::{Options, Report, SegmentReport};
 use proglog::inspect::service::{Given, Printing};
 use proglog::log::error::Error;
 use proglog::log::format::parse_name;
 use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 use proglog::log::window::ReadFile;
+use proglog::mend::foresee;
+use proglog::mend::plan::{self, Plan, RepairOptions};
 
 use super::options;
 use super::{Failure, Globals, Status, explain, is_closed_pipe, quote, stdout};
@@ -177,7 +179,7 @@ pub fn tell(
             max_index_bytes: report.options.max_index_bytes,
             ..Given::default()
         };
-        outlooks.push(Outlook::of(report, Printing::First, &given, false)?);
+        outlooks.push(Outlook::of(report, Printing::First, &given, false, None)?);
     }
     let quoted = quote(dir);
     let view = View {
@@ -256,9 +258,23 @@ fn outlooks(arguments: &Arguments, report: &Report) -> anyhow::Result<Vec<Outloo
         max_index_bytes: arguments.max_index_bytes,
         initial_offset: arguments.initial_offset.map(Offset),
     };
+    // What a repair would do, by its own plan.
+    let plan = if wanted.is_empty() {
+        Plan::default()
+    } else {
+        plan::repair(report, RepairOptions::default())
+    };
     let outlook = |&printing: &Printing| {
         let in_full = arguments.service && !arguments.quick;
-        Outlook::of(report, printing, &given, in_full)
+        let adopted = |segment: &SegmentReport| foresee::adopted(&plan, segment);
+        let repaired = foresee::files(&plan, report).map(|files| {
+            files.map(|files| Repaired {
+                files,
+                adopted: &adopted,
+            })
+        });
+        repaired
+            .and_then(|repaired| Outlook::of(report, printing, &given, in_full, repaired))
             .with_context(|| format!("{}: what the service sees", report.listing.path().display()))
     };
     wanted.iter().map(outlook).collect()

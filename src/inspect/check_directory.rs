@@ -112,11 +112,26 @@ fn segment_files(segment: &SegmentListing) -> impl Iterator<Item = &FileFacts> {
 
 /// Gaps and overlaps between segments, and offsets that go past the last there is.
 pub fn neighbours(report: &Report, findings: &mut Vec<Finding>) {
+    for segment in &report.segments {
+        overflow(segment, findings);
+    }
+    between(
+        report,
+        |segment| claimed_records(segment, report.codec),
+        findings,
+    );
+}
+
+/// Gaps and overlaps between segments that hold so many records each.
+pub fn between(
+    report: &Report,
+    records: impl Fn(&SegmentReport) -> u64,
+    findings: &mut Vec<Finding>,
+) {
     let mut reached: Option<(Offset, u64)> = None;
     for (at, segment) in report.segments.iter().enumerate() {
         let base = segment.listing.base();
-        let claimed = claimed_records(segment, report.codec);
-        overflow(segment, findings);
+        let claimed = records(segment);
         if let Some((before, end)) = reached {
             if base.0 > end && !fills_unknown(report, at) {
                 findings.push(gap(before, end, base));
@@ -159,7 +174,8 @@ fn fills_unknown(report: &Report, at: usize) -> bool {
 
 /// How many offsets a segment claims, by its entries or by frames that go on behind
 /// them.
-fn claimed_records(segment: &SegmentReport, codec: Option<Codec>) -> u64 {
+#[must_use]
+pub fn claimed_records(segment: &SegmentReport, codec: Option<Codec>) -> u64 {
     if let Some(facts) = &segment.facts {
         let by_entries = facts.claimed_end().since(facts.base);
         let tail = &facts.tail;

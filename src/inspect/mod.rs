@@ -5,7 +5,7 @@
 //! serialises starts from the report.
 
 pub mod check;
-mod check_directory;
+pub mod check_directory;
 mod check_segment;
 pub mod entries;
 pub mod finding;

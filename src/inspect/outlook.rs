@@ -7,16 +7,11 @@ use super::finding::OffsetRange;
 use super::report::{Report, SegmentReport};
 use super::scan::SegmentFacts;
 use super::service::{
-    DirFacts, Facts, Given, Held, Planned, Printing, Reads, ServiceConfig, ServiceView, Source,
-    Sources, assume, model, reads, reads_of,
+    DirFacts, Given, Held, Planned, Printing, Reads, ServiceConfig, ServiceView, Source, Sources,
+    assume, model, reads, reads_of,
 };
-use super::tail::{self, TailStart};
 use crate::log::damage::{Damage, DamageKind};
-use crate::log::error::Error;
-use crate::log::format::{ENTRY_BYTES, Entry, FileKind, file_name, parse_name};
-use crate::log::record::Codec;
-use crate::log::units::{Offset, Position};
-use crate::log::window::ReadFile;
+use crate::log::format::parse_name;
 
 /// What one printing of the service would do.
 #[derive(Debug, Clone)]
@@ -27,8 +22,16 @@ pub struct Outlook {
     pub sources: Sources,
     /// With the directory as it is.
     pub now: Prospect,
-    /// With the directory as a repair leaves it; `None` where a repair changes nothing.
+    /// With the directory as a repair leaves it; `None` where none was given.
     pub repaired: Option<Prospect>,
+}
+
+/// The directory as a repair leaves it, from the repair's own plan.
+pub struct Repaired<'a> {
+    /// Its files.
+    pub files: Planned<DirFacts>,
+    /// How many frames behind a segment's last committed one become records.
+    pub adopted: &'a dyn Fn(&SegmentReport) -> u64,
 }
 
 /// What the service would do with one state of the directory.
@@ -95,10 +98,11 @@ impl Outlook {
         printing: Printing,
         given: &Given,
         in_full: bool,
+        repaired: Option<Repaired<'_>>,
     ) -> io::Result<Self> {
         let mut facts = DirFacts::new(report.listing.path());
         let (config, sources) = assume(&mut facts, printing, given)?;
-        let now_held = held(report, false);
+        let now_held = held(report, None);
         let now = Prospect {
             view: model(&mut facts, &config, &now_held)?,
             held: ranges(&now_held),
@@ -107,9 +111,10 @@ impl Outlook {
             buried: buried(report),
             all: in_full.then(|| reads(&mut facts, &config)).transpose()?,
         };
-        let repaired = planned(report)?
-            .map(|mut planned| -> io::Result<Prospect> {
-                let held = held(report, true);
+        let repaired = repaired
+            .map(|repaired| -> io::Result<Prospect> {
+                let held = held(report, Some(repaired.adopted));
+                let mut planned = repaired.files;
                 let config = after_repair(config, sources, given, &mut planned)?;
                 Ok(Prospect {
                     view: model(&mut planned, &config, &held)?,
@@ -157,157 +162,15 @@ fn ranges(held: &[Held]) -> Vec<OffsetRange> {
     ranges
 }
 
-/// The directory as a repair would leave it, or `None` where it changes nothing: the
-/// padding, entries without their frames and torn tails cut, frames that continue the
-/// sequence adopted, wrong entries of whole records put right. Of a run of adopted
-/// records only the last entry is written, which is the one that the model looks at.
-///
-/// The seam to `mend`: whoever has the real plan builds this value from it instead.
-///
-/// # Errors
-///
-/// When a store cannot be read.
-pub fn planned(report: &Report) -> io::Result<Option<Planned<DirFacts>>> {
-    let mut planned = Planned::new(DirFacts::new(report.listing.path()));
-    let mut changes = false;
-    for segment in &report.segments {
-        changes |= plan_segment(report, segment, &mut planned)?;
-    }
-    Ok(changes.then_some(planned))
-}
-
-fn plan_segment(
-    report: &Report,
-    segment: &SegmentReport,
-    planned: &mut Planned<DirFacts>,
-) -> io::Result<bool> {
-    let base = segment.listing.base();
-    let (slot, end, index_bytes, store_bytes) = match (&segment.facts, &segment.lone_store) {
-        (Some(facts), _) if facts.first_damage(DamageKind::Misaligned).is_some() => {
-            let index = segment.listing.file_name(FileKind::Index);
-            return realign(facts, &index, planned);
-        }
-        (Some(facts), _) => (
-            facts.next_slot(),
-            facts.end,
-            Some(facts.index_bytes),
-            facts.store_bytes,
-        ),
-        // Something that is no file has the index's name: for a human.
-        (None, Some(_)) if segment.listing.index.is_some() => return Ok(false),
-        (None, Some(tail)) => (0, Position(0), None, tail.bytes),
-        (None, None) => return Ok(false),
-    };
-    let store = segment.listing.file_name(FileKind::Store);
-    let index = match index_bytes {
-        Some(_) => segment.listing.file_name(FileKind::Index),
-        None => file_name(base, FileKind::Index),
-    };
-    let mut changes = false;
-    if let Some(facts) = &segment.facts {
-        changes |= put_wrong_entries_right(facts, &index, planned)?;
-    }
-    let start = TailStart {
-        base,
-        slot,
-        position: end,
-    };
-    let (entries, end) = if store_bytes > end.0 {
-        let path = report.listing.path().join(&store);
-        adopted(&path, start, &index, planned)?
-    } else {
-        (slot, end)
-    };
-    if index_bytes != Some(entries * ENTRY_BYTES) {
-        planned.set_len(&index, entries * ENTRY_BYTES)?;
-        changes = true;
-    }
-    if store_bytes > end.0 {
-        planned.set_len(&store, end.0)?;
-        changes = true;
-    }
-    Ok(changes)
-}
-
-/// Puts misaligned entries on their boundaries, where they continue the sequence. Else
-/// they are a second history, and a repair does not choose.
-fn realign(facts: &SegmentFacts, index: &str, planned: &mut Planned<DirFacts>) -> io::Result<bool> {
-    let Some(damage) = facts.first_damage(DamageKind::Misaligned) else {
-        return Ok(false);
-    };
-    if doubles(facts, damage) {
-        return Ok(false);
-    }
-    let mut last = [0; 12];
-    let at = (damage.position + damage.bytes).saturating_sub(ENTRY_BYTES);
-    planned.read_at(index, at, &mut last)?;
-    planned.set_len(index, damage.last_slot * ENTRY_BYTES)?;
-    planned.put(index, damage.last_slot * ENTRY_BYTES, &last)?;
-    Ok(true)
-}
-
 /// Whether misaligned entries give offsets again that aligned ones gave before.
 fn doubles(facts: &SegmentFacts, damage: &Damage) -> bool {
     damage.kind == DamageKind::Misaligned && damage.first_slot < facts.entries
 }
 
-/// Takes over the frames behind the last entry that continue the sequence; gives how
-/// many entries there are then, and where the last frame ends.
-fn adopted(
-    store: &std::path::Path,
-    start: TailStart,
-    index: &str,
-    planned: &mut Planned<DirFacts>,
-) -> io::Result<(u64, Position)> {
-    let file = ReadFile::open(store).map_err(io::Error::other)?;
-    let mut last = None;
-    tail::look::<Error>(&file, Codec::Protobuf, start, |frame| {
-        last = Some(frame);
-        Ok(())
-    })
-    .map_err(io::Error::other)?;
-    let Some(last) = last else {
-        return Ok((start.slot, start.position));
-    };
-    put_entry(last.slot, last.position, index, planned)?;
-    Ok((last.slot + 1, last.end))
-}
-
-fn put_wrong_entries_right(
-    facts: &SegmentFacts,
-    index: &str,
-    planned: &mut Planned<DirFacts>,
-) -> io::Result<bool> {
-    let mut changes = false;
-    for damage in &facts.damages {
-        if damage.kind == DamageKind::Entry
-            && damage.record_whole
-            && let Some(frame) = damage.frame
-        {
-            put_entry(damage.first_slot, frame, index, planned)?;
-            changes = true;
-        }
-    }
-    Ok(changes)
-}
-
-fn put_entry(
-    slot: u64,
-    position: Position,
-    index: &str,
-    planned: &mut Planned<DirFacts>,
-) -> io::Result<()> {
-    // A segment with more than 2^32 entries is a finding of its own.
-    let Some(relative) = Offset(slot).relative_to(Offset(0)) else {
-        return Ok(());
-    };
-    let entry = Entry { relative, position };
-    planned.put(index, slot * ENTRY_BYTES, &entry.encode())
-}
-
-/// The runs of records that the log holds: the committed ones and those that a repair
-/// would adopt; once repaired, also those whose entries were wrong.
-fn held(report: &Report, repaired: bool) -> Vec<Held> {
+/// The runs of records that the log holds: the committed ones and those that go on
+/// behind them. Once repaired: those that the repair adopts in each segment, and those
+/// whose entries were wrong.
+fn held(report: &Report, adopted: Option<&dyn Fn(&SegmentReport) -> u64>) -> Vec<Held> {
     let mut held = Vec::new();
     for segment in &report.segments {
         let base = segment.listing.base();
@@ -329,16 +192,14 @@ fn held(report: &Report, repaired: bool) -> Vec<Held> {
             }
         };
         let Some(facts) = &segment.facts else {
-            add(0, segment.lone_store.map_or(0, |tail| tail.continuing));
+            let goes_on = segment.lone_store.map_or(0, |tail| tail.continuing);
+            add(0, adopted.map_or(goes_on, |adopted| adopted(segment)));
             continue;
         };
         let mut slot = 0;
         for damage in &facts.damages {
-            if damage.kind == DamageKind::Misaligned {
-                if repaired && !doubles(facts, damage) {
-                    add(damage.first_slot, damage.last_slot + 1);
-                }
-            } else if !(repaired && misnames(facts, damage)) {
+            let mended = adopted.is_some() && misnames(facts, damage);
+            if damage.kind != DamageKind::Misaligned && !mended {
                 add(slot, damage.first_slot);
                 slot = damage.last_slot + 1;
             }
@@ -346,9 +207,9 @@ fn held(report: &Report, repaired: bool) -> Vec<Held> {
         let next = facts.next_slot();
         // Behind a misaligned index nobody knows what continues.
         let misaligned = facts.first_damage(DamageKind::Misaligned).is_some();
-        let adopted = if misaligned { 0 } else { facts.tail.continuing };
-        let slot = slot.min(next);
-        add(slot, next + adopted);
+        let goes_on = if misaligned { 0 } else { facts.tail.continuing };
+        let goes_on = adopted.map_or(goes_on, |adopted| adopted(segment));
+        add(slot.min(next), next + goes_on);
     }
     held
 }

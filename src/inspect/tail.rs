@@ -26,6 +26,8 @@ pub struct Tail {
     /// Of these, the ones that carry an offset beyond the next: something before them
     /// is gone (protobuf).
     pub ahead: u64,
+    /// Where the first continuing one begins; `position` if there is none.
+    pub continuing_position: u64,
     /// Where the last continuing one ends; `position` if there is none.
     pub continuing_end: u64,
     /// Where the first whole frame begins.
@@ -48,6 +50,14 @@ impl Tail {
     #[must_use]
     pub fn is_frames_only(&self) -> bool {
         self.frames > 0 && self.torn_bytes == 0 && self.zero_bytes == 0
+    }
+
+    fn goes_on(&mut self, frame: TailFrame) {
+        if self.continuing == 0 {
+            self.continuing_position = frame.position.0;
+        }
+        self.continuing += 1;
+        self.continuing_end = frame.end.0;
     }
 }
 
@@ -92,6 +102,7 @@ pub fn look<E: From<Error>>(
     let mut tail = Tail {
         position: start.position.0,
         bytes: file_bytes.saturating_sub(start.position.0),
+        continuing_position: start.position.0,
         continuing_end: start.position.0,
         ..Tail::default()
     };
@@ -119,8 +130,7 @@ pub fn look<E: From<Error>>(
                 tail.last_frame_position = position;
                 tail.frames_end = frame.end.0;
                 scan.take(frame, |frame| {
-                    tail.continuing += 1;
-                    tail.continuing_end = frame.end.0;
+                    tail.goes_on(frame);
                     continuing(frame)
                 })?;
                 position = frame.end.0;
@@ -146,8 +156,7 @@ pub fn look<E: From<Error>>(
         }
     }
     scan.finish(|frame| {
-        tail.continuing += 1;
-        tail.continuing_end = frame.end.0;
+        tail.goes_on(frame);
         continuing(frame)
     })?;
     tail.ahead = scan.ahead;

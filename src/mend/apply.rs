@@ -97,6 +97,32 @@ pub fn apply(
     Ok(saved)
 }
 
+/// Whether `apply` would begin: nobody has the files open, and what goes can be saved
+/// where it shall. Opens nothing for writing.
+///
+/// # Errors
+///
+/// As [`apply`] before its first change.
+pub fn rehearse(plan: &Plan, log: &Path, save: &Save, others: &Others<'_>) -> Result<()> {
+    if plan.steps.is_empty() {
+        return Ok(());
+    }
+    let directory = Directory::list(log)?;
+    if let Save::To(parent) = save {
+        let real = log.canonicalize().map_err(Error::io("look at", log))?;
+        saved::parent_for(&real, Some(parent))?;
+    }
+    others.wait_for_writers(&directory)?;
+    let paths = changed_files(plan, &directory);
+    for path in &paths {
+        let link = std::fs::symlink_metadata(path).map_err(Error::io("look at", path))?;
+        if link.is_symlink() {
+            return Err(Error::SymbolicLink { path: path.clone() });
+        }
+    }
+    others.wait_for_anybody(&paths)
+}
+
 /// Whether every file is as the plan saw it.
 fn check_seen(plan: &Plan, directory: &Directory) -> Result<()> {
     let changed = |name: &str, why: String| Error::CannotAppend {

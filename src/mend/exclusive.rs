@@ -2,6 +2,7 @@
 //! the kernel grants one. Whoever opens them meanwhile waits until we let go, and we
 //! stop between two steps as soon as somebody waits.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -48,6 +49,25 @@ impl Others<'_> {
                 path: directory.path.clone(),
                 why: "an index is padded, as a running service leaves it".to_owned(),
             }),
+        })
+    }
+
+    /// Waits until no other process has one of `files` open, be it for reading, as far
+    /// as /proc tells. Opens nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InUse`] with the processes.
+    pub fn wait_for_anybody(&self, files: &[PathBuf]) -> Result<()> {
+        self.retry(|| {
+            let users = processes::users_of(files).processes;
+            match files.first() {
+                Some(path) if !users.is_empty() => Err(Error::InUse {
+                    path: path.clone(),
+                    processes: users.iter().map(|user| user.pid).collect(),
+                }),
+                _ => Ok(()),
+            }
         })
     }
 
@@ -98,6 +118,10 @@ fn looks_open(directory: &Directory) -> bool {
 pub struct Exclusive {
     files: BTreeMap<PathBuf, DiskFile>,
     leases: Vec<WriteLease>,
+    /// Whether a step may have been done already.
+    begun: Cell<bool>,
+    /// Since when somebody has been waiting.
+    waiting_since: Cell<Option<Instant>>,
 }
 
 impl Exclusive {
@@ -157,19 +181,34 @@ impl Exclusive {
         })
     }
 
-    /// Whether nobody waits to open one of the files; asked before each step.
+    /// Asked before each step: before the first, whether nobody waits to open one of
+    /// the files; later, whether whoever waits is still held back. To let them in half
+    /// way would show them a log that is half mended, to which a service appends.
     ///
     /// # Errors
     ///
-    /// [`Error::InUse`] if somebody does.
+    /// [`Error::InUse`] if somebody waits, or has for so long that the kernel will let
+    /// them in.
     pub fn check(&self, directory: &Path) -> Result<()> {
+        let begun = self.begun.replace(true);
         let waiting = |lease: &WriteLease| lease.pending() != Pending::None;
-        if self.leases.iter().any(waiting) {
-            return Err(Error::InUse {
-                path: directory.to_path_buf(),
-                processes: Vec::new(),
-            });
+        if !self.leases.iter().any(waiting) {
+            return Ok(());
         }
-        Ok(())
+        let since = self.waiting_since.get().unwrap_or_else(Instant::now);
+        self.waiting_since.set(Some(since));
+        if begun && since.elapsed() < held_back_for() {
+            return Ok(());
+        }
+        Err(Error::InUse {
+            path: directory.to_path_buf(),
+            processes: Vec::new(),
+        })
     }
+}
+
+/// How long others are surely kept waiting: half of what the kernel gives us.
+fn held_back_for() -> Duration {
+    let text = std::fs::read_to_string("/proc/sys/fs/lease-break-time").unwrap_or_default();
+    Duration::from_secs(text.trim().parse().unwrap_or(0) / 2)
 }

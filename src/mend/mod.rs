@@ -8,10 +8,13 @@
 pub mod apply;
 pub mod entries;
 pub mod exclusive;
+pub mod foresee;
+mod left;
 pub mod plan;
 pub mod recover;
 pub mod restore;
 pub mod saved;
 pub mod session;
 pub mod trim;
+pub mod truncate;
 pub mod undo;

@@ -4,7 +4,9 @@
 
 use std::time::SystemTime;
 
-use crate::inspect::finding::{Detail, Finding, FindingId, Severity};
+use super::left;
+use crate::inspect::check_directory::claimed_records;
+use crate::inspect::finding::Finding;
 use crate::inspect::listing::FileFacts;
 use crate::inspect::report::{Report, SegmentReport};
 use crate::inspect::scan::SegmentFacts;
@@ -150,6 +152,31 @@ impl Plan {
         }
     }
 
+    /// How many records a segment holds afterwards, damaged ones included: up to where
+    /// its entries go.
+    #[must_use]
+    pub fn records_after(&self, segment: &SegmentReport, codec: Option<Codec>) -> u64 {
+        let base = segment.listing.base();
+        let of_index = |step: &&Step| step.file() == (base, FileKind::Index);
+        let steps: Vec<&Step> = self.steps.iter().filter(of_index).collect();
+        let cut_to = steps.iter().rev().find_map(|step| match step {
+            Step::Cut { to, .. } => Some(to / ENTRY_BYTES),
+            _ => None,
+        });
+        let written_to = steps.iter().rev().find_map(|step| match step {
+            Step::BuildIndex { entries, .. } | Step::WriteEntries { entries, .. } => {
+                Some(entries.first_slot + entries.count)
+            }
+            _ => None,
+        });
+        let before = claimed_records(segment, codec);
+        match (cut_to, &segment.facts) {
+            (Some(kept), _) => kept.max(written_to.unwrap_or(0)),
+            (None, Some(_)) => before.max(written_to.unwrap_or(0)),
+            (None, None) => written_to.unwrap_or(before),
+        }
+    }
+
     /// Whether entries are taken away: records that somebody was promised.
     #[must_use]
     pub fn cuts_entries(&self, report: &Report) -> bool {
@@ -186,42 +213,8 @@ pub fn repair(report: &Report, options: RepairOptions) -> Plan {
         };
         plan.steps.extend(policy.segment(segment));
     }
-    plan.left = report
-        .findings
-        .iter()
-        .filter(|finding| finding.severity != Severity::Note && !is_mended(finding, &plan))
-        .cloned()
-        .collect();
+    plan.left = left::of(&plan, report);
     plan
-}
-
-/// Whether a plan takes care of a finding.
-fn is_mended(finding: &Finding, plan: &Plan) -> bool {
-    let touches = |wanted: FileKind| {
-        plan.steps.iter().any(|step| {
-            let (base, kind) = step.file();
-            Some(base) == finding.segment && kind == wanted
-        })
-    };
-    match finding.id {
-        FindingId::IndexPadded
-        | FindingId::IndexPartialEntry
-        | FindingId::IndexDangling
-        | FindingId::IndexMissing
-        | FindingId::IndexMisaligned => touches(FileKind::Index),
-        FindingId::IndexEntryDamaged => matches!(
-            finding.detail,
-            Detail::Entry {
-                record_whole: true,
-                ..
-            }
-        ),
-        FindingId::StoreTornTail | FindingId::StoreZeroTail | FindingId::StoreMissing => {
-            touches(FileKind::Store)
-        }
-        FindingId::StoreUnindexedTail => touches(FileKind::Store) || touches(FileKind::Index),
-        _ => false,
-    }
 }
 
 /// What is decided the same way for every part of a segment.
@@ -239,8 +232,8 @@ struct Policy {
 struct TailPlan {
     /// Frames that become records.
     adopt: Option<NewEntries>,
-    /// Where the store ends afterwards; `None` where it is left as it is.
-    store_end: Option<u64>,
+    /// Where the store ends afterwards.
+    store_end: u64,
 }
 
 impl Policy {
@@ -274,8 +267,8 @@ impl Policy {
     fn pair(&self, facts: &SegmentFacts) -> Vec<Step> {
         let base = facts.base;
         let misaligned = facts.first_damage(DamageKind::Misaligned);
-        if misaligned.is_some_and(|damage| damage.first_slot < facts.entries) {
-            // Two histories: only a human can choose.
+        if misaligned.is_some_and(|damage| damage.first_slot != facts.entries) {
+            // Two histories, or none at all: only a human can choose.
             return Vec::new();
         }
         let mut steps: Vec<Step> = facts
@@ -283,7 +276,14 @@ impl Policy {
             .iter()
             .filter_map(|damage| rewritten_entries(base, damage))
             .collect();
-        let tail = self.tail(&facts.tail, facts.next_slot());
+        let Some(tail) = self.tail(facts) else {
+            // The entries say more of such a tail than nothing would.
+            if !self.last && misaligned.is_none() {
+                let end = facts.entries * ENTRY_BYTES;
+                steps.extend(cut(base, FileKind::Index, facts.index_bytes, end));
+            }
+            return steps;
+        };
         let adopted = tail.adopt.map_or(0, |entries| entries.count);
         let index_end = (facts.next_slot() + adopted) * ENTRY_BYTES;
         let write = tail
@@ -298,59 +298,64 @@ impl Policy {
             steps.extend(write);
             steps.extend(cut(base, FileKind::Index, facts.index_bytes, index_end));
         }
-        if let Some(end) = tail.store_end {
-            steps.extend(cut(base, FileKind::Store, facts.store_bytes, end));
-        }
+        steps.extend(cut(
+            base,
+            FileKind::Store,
+            facts.store_bytes,
+            tail.store_end,
+        ));
         steps
     }
 
     /// Frames behind the last committed one are adopted where the log proves that
-    /// they are records, cut where nobody was promised them, and else left.
-    fn tail(&self, tail: &Tail, next_slot: u64) -> TailPlan {
-        let cut_all = TailPlan {
+    /// they are records, cut where nobody was promised them, and else left to a human:
+    /// `None`.
+    fn tail(&self, facts: &SegmentFacts) -> Option<TailPlan> {
+        let tail = &facts.tail;
+        let next_slot = facts.next_slot();
+        let nothing_adopted = TailPlan {
             adopt: None,
-            store_end: Some(tail.position),
-        };
-        let leave = TailPlan {
-            adopt: None,
-            store_end: None,
+            store_end: tail.position,
         };
         let room = self.room.map(|room| room.saturating_sub(next_slot));
-        let entries = |count, follow| NewEntries {
-            first_slot: next_slot,
-            count,
-            from: Position(tail.position),
-            follow,
+        let adopt = |count, follow, store_end| TailPlan {
+            adopt: (count > 0).then_some(NewEntries {
+                first_slot: next_slot,
+                count,
+                from: Position(tail.position),
+                follow,
+            }),
+            store_end,
         };
-        if tail.bytes == 0 {
-            return leave;
+        if tail.bytes == 0 && !ends_in_wreckage(facts) {
+            return Some(nothing_adopted);
+        }
+        if !ends_where_known(facts) || ends_in_wreckage(facts) {
+            return None;
         }
         if self.is_protobuf() {
-            if tail.ahead > 0 || room.is_some_and(|room| tail.continuing > room) {
-                return leave;
-            }
-            let adopt = (tail.continuing > 0).then(|| entries(tail.continuing, Follow::Sequence));
-            return TailPlan {
-                adopt,
-                store_end: Some(tail.continuing_end),
-            };
+            let fits = room.is_none_or(|room| tail.continuing <= room);
+            return (fits && goes_on_cleanly(tail, next_slot))
+                .then(|| adopt(tail.continuing, Follow::Sequence, tail.continuing_end));
+        }
+        if let Some(damage) = facts.first_damage(DamageKind::Misaligned) {
+            // The misaligned entries count the frames.
+            let agree = tail.is_frames_only() && tail.frames == damage.slots();
+            return agree.then(|| adopt(tail.frames, Follow::Lengths, tail.frames_end));
         }
         if tail.frames == 0 {
-            return if self.last || room == Some(0) {
-                cut_all
-            } else {
-                leave
-            };
+            // In a sealed segment they may be records whose entries are gone, unless
+            // entries name them.
+            let named = facts.first_damage(DamageKind::Dangling).is_some();
+            return (self.last || named || room == Some(0)).then_some(nothing_adopted);
         }
-        let adopt = TailPlan {
-            adopt: Some(entries(tail.frames, Follow::Lengths)),
-            store_end: Some(tail.frames_end),
-        };
         match room {
-            None if self.adopt_tail => adopt,
-            None | Some(0) => cut_all,
-            Some(room) if tail.is_frames_only() && tail.frames == room => adopt,
-            Some(_) => leave,
+            None if self.adopt_tail => Some(adopt(tail.frames, Follow::Lengths, tail.frames_end)),
+            None | Some(0) => Some(nothing_adopted),
+            Some(room) if tail.is_frames_only() && tail.frames == room => {
+                Some(adopt(tail.frames, Follow::Lengths, tail.frames_end))
+            }
+            Some(_) => None,
         }
     }
 
@@ -368,7 +373,8 @@ impl Policy {
             (tail.frames, tail.frames_end)
         };
         let too_many = self.room.is_some_and(|room| count > room);
-        if tail.ahead > 0 || too_many || (count == 0 && !self.last) {
+        let unclear = self.is_protobuf() && !goes_on_cleanly(tail, 0);
+        if unclear || too_many || (count == 0 && !self.last) {
             return Vec::new();
         }
         let entries = NewEntries {
@@ -382,7 +388,7 @@ impl Policy {
             },
         };
         let mut steps = vec![Step::BuildIndex { base, entries }];
-        if self.last || self.room == Some(count) {
+        if self.last || self.is_protobuf() || self.room == Some(count) {
             steps.extend(cut(
                 base,
                 FileKind::Store,
@@ -392,6 +398,38 @@ impl Policy {
         }
         steps
     }
+}
+
+/// Whether it is known where the last record ends: not behind entries at the end that
+/// are wrong while nothing tells the right ones. What lies there may be their frames.
+fn ends_where_known(facts: &SegmentFacts) -> bool {
+    if facts.damages_uncounted > 0 {
+        return false;
+    }
+    let Some(last) = facts.damages.last() else {
+        return true;
+    };
+    last.last_slot + 1 < facts.entries
+        || matches!(last.kind, DamageKind::Dangling | DamageKind::Misaligned)
+        || rewritten_entries(facts.base, last).is_some()
+}
+
+/// Whether what stands right before the entries without frames is damaged itself:
+/// cut off, they would make it the end, which tells even less of it.
+fn ends_in_wreckage(facts: &SegmentFacts) -> bool {
+    let [.., before, last] = facts.damages.as_slice() else {
+        return false;
+    };
+    last.kind == DamageKind::Dangling
+        && before.last_slot + 1 == last.first_slot
+        && rewritten_entries(facts.base, before).is_none()
+}
+
+/// Whether frames of a protobuf log can be adopted as they stand: none of them is
+/// ahead of the sequence, and the first record of a segment begins its store.
+fn goes_on_cleanly(tail: &Tail, next_slot: u64) -> bool {
+    let first_at_its_place = next_slot > 0 || tail.continuing == 0 || tail.continuing_position == 0;
+    tail.ahead == 0 && first_at_its_place
 }
 
 /// Entries that are wrong while the store knows the right ones.
@@ -411,45 +449,12 @@ fn rewritten_entries(base: Offset, damage: &Damage) -> Option<Step> {
     })
 }
 
-fn cut(base: Offset, kind: FileKind, from: u64, to: u64) -> Option<Step> {
+/// The step that cuts a file, if it is longer.
+pub(super) fn cut(base: Offset, kind: FileKind, from: u64, to: u64) -> Option<Step> {
     (to < from).then_some(Step::Cut {
         base,
         kind,
         from,
         to,
     })
-}
-
-/// Why `truncate-index` does nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Buried {
-    /// The segment.
-    pub base: Offset,
-    /// Where the bytes begin that no entry would name.
-    pub position: u64,
-    /// How many they are.
-    pub bytes: u64,
-}
-
-/// The plan of `truncate-index`: each index is cut to its real entries, no store is
-/// touched. Says which stores would keep bytes that a later append buries; without
-/// `leave_tail` those are a reason to do nothing.
-#[must_use]
-pub fn truncate_index(report: &Report) -> (Plan, Vec<Buried>) {
-    let mut plan = Plan::over(report);
-    let mut buried = Vec::new();
-    for facts in report.segments.iter().filter_map(|s| s.facts.as_ref()) {
-        let end = facts.next_slot() * ENTRY_BYTES;
-        let step = cut(facts.base, FileKind::Index, facts.index_bytes, end);
-        let Some(step) = step else { continue };
-        plan.steps.push(step);
-        if facts.tail.bytes > 0 {
-            buried.push(Buried {
-                base: facts.base,
-                position: facts.tail.position,
-                bytes: facts.tail.bytes,
-            });
-        }
-    }
-    (plan, buried)
 }

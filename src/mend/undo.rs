@@ -110,6 +110,31 @@ pub fn undo(
     Ok(())
 }
 
+/// Whether [`undo`] would put everything back. Opens nothing for writing.
+///
+/// # Errors
+///
+/// As [`undo`] before its first change.
+pub fn rehearse(
+    change: &SavedChange,
+    log: &Path,
+    disk: &Arc<dyn Disk>,
+    others: &Others<'_>,
+) -> Result<()> {
+    let directory = Directory::list(log)?;
+    if !directory.segments.is_empty() {
+        others.wait_for_writers(&directory)?;
+    }
+    others.wait_for_anybody(&changed_files(change, &directory))?;
+    let job = Undo {
+        change,
+        log,
+        disk: &**disk,
+        exclusive: &Exclusive::default(),
+    };
+    job.check(&directory)
+}
+
 /// The files that are there and will be written to.
 fn changed_files(change: &SavedChange, directory: &Directory) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = Vec::new();
@@ -183,8 +208,11 @@ impl Undo<'_> {
     /// A file that is open for changing, as a reader sees it. Opened by name it would
     /// wait for our own lease.
     fn readable(&self, path: &Path) -> Result<ReadFile> {
-        let file = self.exclusive.file(path)?.file();
-        let file = file.try_clone().map_err(Error::io("read", path))?;
+        let Ok(file) = self.exclusive.file(path) else {
+            // A rehearsal holds none.
+            return ReadFile::open(path);
+        };
+        let file = file.file().try_clone().map_err(Error::io("read", path))?;
         ReadFile::of(file, path)
     }
 
@@ -242,13 +270,10 @@ impl Undo<'_> {
                 _ => Ok(()),
             },
             ChangeKind::Write {
-                position,
-                bytes,
-                size_before,
-                ..
+                position, bytes, ..
             } => {
                 let file = self.readable(&path)?;
-                if file.file_bytes > size_before.max(position + bytes) {
+                if file.file_bytes > self.most_bytes(name) {
                     return Err(self.changed(name, "has grown"));
                 }
                 self.compare(name, &file, position, position + bytes)
@@ -259,12 +284,30 @@ impl Undo<'_> {
                 ..
             } => {
                 let file = self.readable(&path)?;
-                if file.file_bytes < size_after || file.file_bytes > size_before {
+                if file.file_bytes < size_after || file.file_bytes > self.most_bytes(name) {
                     return Err(self.changed(name, "changed its size"));
                 }
                 self.compare(name, &file, size_after, size_before)
             }
         }
+    }
+
+    /// The largest that a file was or became; another of its changes may make it grow.
+    fn most_bytes(&self, name: &str) -> u64 {
+        let changes = self.change.manifest.changes.iter();
+        let sizes = changes
+            .filter(|change| change.file == name)
+            .map(|change| match change.kind {
+                ChangeKind::Write {
+                    position,
+                    bytes,
+                    size_before,
+                    ..
+                } => size_before.max(position.saturating_add(bytes)),
+                ChangeKind::Cut { size_before, .. } => size_before,
+                ChangeKind::Create { bytes } | ChangeKind::Move { bytes } => bytes,
+            });
+        sizes.max().unwrap_or(0)
     }
 
     /// The bytes that may stand in a file, each from a position on: what was there

@@ -8,6 +8,8 @@ use proglog::mend::plan::{Plan, Step};
 use proglog::mend::recover::Recovered;
 use serde_json::json;
 
+use super::prose::{count, either, escaped};
+
 /// Steps that are printed one by one in text; the rest is counted.
 const STEPS_MAX: usize = 40;
 
@@ -38,8 +40,12 @@ pub fn steps_text(
     };
     writeln!(out, "{tense}, in this order:")?;
     for step in plan.steps.iter().take(STEPS_MAX) {
-        let file = file_of(step, report);
-        writeln!(out, "  {}", step_text(step, &file))?;
+        let file = escaped(&file_of(step, report));
+        writeln!(
+            out,
+            "  {}",
+            step_text(step, &file, CutOff::by(step, report))
+        )?;
     }
     if plan.steps.len() > STEPS_MAX {
         let more = plan.steps.len() - STEPS_MAX;
@@ -57,7 +63,10 @@ pub fn recovery(recovered: &Recovered, log: &str) -> Vec<String> {
         .map(|step| {
             let (base, kind) = step.file();
             let file = proglog::log::format::file_name(base, kind);
-            format!("recovered {log}: {}", step_text(step, &file))
+            format!(
+                "recovered {log}: {}",
+                step_text(step, &file, CutOff::default())
+            )
         })
         .collect();
     if let Some(saved) = &recovered.saved {
@@ -69,15 +78,77 @@ pub fn recovery(recovered: &Recovered, log: &str) -> Vec<String> {
     lines
 }
 
-fn step_text(step: &Step, file: &str) -> String {
+/// What of an index a cut takes away.
+#[derive(Debug, Clone, Copy, Default)]
+struct CutOff {
+    /// Whole entries.
+    entries: u64,
+    /// Zeros behind the last entry. Bytes.
+    padding: u64,
+    /// Other bytes behind it.
+    partial: u64,
+}
+
+impl CutOff {
+    fn by(step: &Step, report: &Report) -> Self {
+        let Step::Cut {
+            base,
+            kind: FileKind::Index,
+            to,
+            ..
+        } = *step
+        else {
+            return Self::default();
+        };
+        let facts = report.segments.iter().filter_map(|s| s.facts.as_ref());
+        let Some(facts) = facts.into_iter().find(|facts| facts.base == base) else {
+            return Self::default();
+        };
+        let (position, bytes, zeros) = match facts.rest {
+            Some(rest) => (rest.position.max(to), rest.bytes, rest.zeros),
+            None => (facts.index_bytes, 0, true),
+        };
+        let rest = bytes.min(facts.index_bytes.saturating_sub(position));
+        Self {
+            entries: position.saturating_sub(to) / ENTRY_BYTES,
+            padding: if zeros { rest } else { 0 },
+            partial: if zeros { 0 } else { rest },
+        }
+    }
+
+    /// `; 57 entries without records, 8688 bytes of padding`, or nothing.
+    fn text(self) -> String {
+        let mut parts = Vec::new();
+        if self.entries > 0 {
+            let entries = either(self.entries, "entry", "entries");
+            parts.push(format!("{} {entries} without records", self.entries));
+        }
+        if self.padding > 0 {
+            parts.push(format!("{} of padding", count(self.padding, "byte")));
+        }
+        if self.partial > 0 {
+            parts.push(format!("{} of no entry", count(self.partial, "byte")));
+        }
+        if parts.is_empty() {
+            return String::new();
+        }
+        format!("; {}", parts.join(", "))
+    }
+}
+
+fn entries_text(entries: u64) -> String {
+    format!("{entries} {}", either(entries, "entry", "entries"))
+}
+
+fn step_text(step: &Step, file: &str, off: CutOff) -> String {
     match *step {
         Step::CreateEmpty { .. } => format!("{file}: created empty, beside its twin"),
         Step::BuildIndex { entries, .. } => {
-            format!("{file}: made anew with {} entries", entries.count)
+            format!("{file}: made anew with {}", entries_text(entries.count))
         }
         Step::WriteEntries { entries, .. } => format!(
-            "{file}: {} entries written at {}+{}",
-            entries.count,
+            "{file}: {} written at {}+{}",
+            entries_text(entries.count),
             entries.first_slot * ENTRY_BYTES,
             entries.count * ENTRY_BYTES
         ),
@@ -87,13 +158,19 @@ fn step_text(step: &Step, file: &str) -> String {
             to,
             ..
         } => format!(
-            "{file}: {from} -> {to} bytes ({} entries kept)",
-            to / ENTRY_BYTES
+            "{file}: {from} -> {to} bytes ({} kept{})",
+            entries_text(to / ENTRY_BYTES),
+            off.text()
         ),
         Step::Cut { from, to, .. } => {
-            format!("{file}: {from} -> {to} bytes ({} bytes cut)", from - to)
+            format!(
+                "{file}: {from} -> {to} bytes ({} cut)",
+                count(from - to, "byte")
+            )
         }
-        Step::MoveAway { bytes, .. } => format!("{file}: taken away whole ({bytes} bytes)"),
+        Step::MoveAway { bytes, .. } => {
+            format!("{file}: taken away whole ({})", count(bytes, "byte"))
+        }
     }
 }
 
@@ -110,22 +187,35 @@ pub fn steps_json(
             "kind": "step", "action": action(step), "segment": base.0,
             "file": file_of(step, report), "dry_run": dry_run,
         });
-        let figures: &[(&str, u64)] = &match *step {
-            Step::CreateEmpty { .. } => [("size_before", 0), ("size_after", 0)],
-            Step::BuildIndex { entries, .. } => [
+        let figures = match *step {
+            Step::CreateEmpty { .. } => vec![("size_before", 0), ("size_after", 0)],
+            Step::BuildIndex { entries, .. } => vec![
                 ("entries", entries.count),
                 ("size_after", entries.count * ENTRY_BYTES),
             ],
-            Step::WriteEntries { entries, .. } => [
+            Step::WriteEntries { entries, .. } => vec![
+                ("entries", entries.count),
                 ("position", entries.first_slot * ENTRY_BYTES),
                 ("bytes", entries.count * ENTRY_BYTES),
             ],
-            Step::Cut { from, to, .. } => [("size_before", from), ("size_after", to)],
-            Step::MoveAway { bytes, .. } => [("size_before", bytes), ("bytes", bytes)],
+            Step::Cut {
+                kind: FileKind::Index,
+                from,
+                to,
+                ..
+            } => vec![
+                ("size_before", from),
+                ("size_after", to),
+                ("entries_kept", to / ENTRY_BYTES),
+                ("entries_cut", CutOff::by(step, report).entries),
+                ("padding", CutOff::by(step, report).padding),
+            ],
+            Step::Cut { from, to, .. } => vec![("size_before", from), ("size_after", to)],
+            Step::MoveAway { bytes, .. } => vec![("size_before", bytes), ("bytes", bytes)],
         };
         for (name, figure) in figures {
             if let Some(object) = line.as_object_mut() {
-                object.insert((*name).to_owned(), json!(figure));
+                object.insert(name.to_owned(), json!(figure));
             }
         }
         writeln!(out, "{line}")?;

@@ -1,0 +1,89 @@
+//! The directory as a plan would leave it, in memory: for whoever wants to know what a
+//! repair leads to before it is made. It follows the very steps that `apply` takes.
+
+use std::io;
+
+use super::entries;
+use super::plan::{NewEntries, Plan, Step};
+use crate::inspect::report::{Report, SegmentReport};
+use crate::inspect::scan::SegmentFacts;
+use crate::inspect::service::{DirFacts, Planned};
+use crate::log::format::{ENTRY_BYTES, Entry, FileKind, file_name};
+use crate::log::record::Codec;
+use crate::log::units::Offset;
+use crate::log::window::ReadFile;
+
+/// The files as the plan would leave them, or `None` where it changes nothing. Of each
+/// run of new entries only the last is there, which is the one that the model of the
+/// service looks at.
+///
+/// # Errors
+///
+/// When a store cannot be read, or does not hold what the plan counted.
+pub fn files(plan: &Plan, report: &Report) -> io::Result<Option<Planned<DirFacts>>> {
+    if plan.steps.is_empty() {
+        return Ok(None);
+    }
+    let mut planned = Planned::new(DirFacts::new(report.listing.path()));
+    for step in &plan.steps {
+        let (base, kind) = step.file();
+        let name = name(report, base, kind);
+        match *step {
+            Step::CreateEmpty { .. } => planned.set_len(&name, 0)?,
+            Step::Cut { to, .. } => planned.set_len(&name, to)?,
+            Step::MoveAway { .. } => planned.remove(name.as_ref()),
+            Step::BuildIndex { entries, .. } | Step::WriteEntries { entries, .. } => {
+                let store = report
+                    .listing
+                    .path()
+                    .join(self::name(report, base, FileKind::Store));
+                let codec = plan.codec.unwrap_or(Codec::Raw);
+                match last_entry(&store, codec, base, &entries)? {
+                    Some(entry) => {
+                        let slot = u64::from(entry.relative.0);
+                        planned.put(&name, slot * ENTRY_BYTES, &entry.encode())?;
+                    }
+                    None => planned.set_len(&name, 0)?,
+                }
+            }
+        }
+    }
+    Ok(Some(planned))
+}
+
+/// How many frames behind a segment's last committed one the plan makes records.
+#[must_use]
+pub fn adopted(plan: &Plan, segment: &SegmentReport) -> u64 {
+    let next_slot = segment.facts.as_ref().map_or(0, SegmentFacts::next_slot);
+    let of_segment = |step: &&Step| step.file().0 == segment.listing.base();
+    let counts = plan.steps.iter().filter(of_segment).map(|step| match step {
+        Step::BuildIndex { entries, .. } => entries.count,
+        Step::WriteEntries { entries, .. } if entries.first_slot == next_slot => entries.count,
+        _ => 0,
+    });
+    counts.sum()
+}
+
+fn name(report: &Report, base: Offset, kind: FileKind) -> String {
+    let segments = &report.listing.segments;
+    let segment = segments.iter().find(|segment| segment.base() == base);
+    segment
+        .filter(|segment| segment.file(kind).is_some())
+        .map_or_else(|| file_name(base, kind), |segment| segment.file_name(kind))
+}
+
+fn last_entry(
+    store: &std::path::Path,
+    codec: Codec,
+    base: Offset,
+    wanted: &NewEntries,
+) -> io::Result<Option<Entry>> {
+    let store = ReadFile::open(store).map_err(io::Error::other)?;
+    let mut last = None;
+    entries::make(&store, codec, base, wanted, |entry| {
+        last = Some(entry);
+        Ok(())
+    })
+    .map_err(io::Error::other)?;
+    Ok(last)
+}

@@ -1,0 +1,41 @@
+//! The plan of `truncate-index`: each index is cut to its real entries, no store is
+//! touched. Says where a store would keep bytes that a later append buries.
+
+use super::plan::{Plan, cut};
+use crate::inspect::report::Report;
+use crate::log::format::{ENTRY_BYTES, FileKind};
+use crate::log::units::Offset;
+
+/// Why `truncate-index` does nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Buried {
+    /// The segment.
+    pub base: Offset,
+    /// Where the bytes begin that no entry would name.
+    pub position: u64,
+    /// How many they are.
+    pub bytes: u64,
+}
+
+/// The plan of `truncate-index`: each index is cut to its real entries, no store is
+/// touched. Says which stores would keep bytes that a later append buries; without
+/// `leave_tail` those are a reason to do nothing.
+#[must_use]
+pub fn plan(report: &Report) -> (Plan, Vec<Buried>) {
+    let mut plan = Plan::over(report);
+    let mut buried = Vec::new();
+    for facts in report.segments.iter().filter_map(|s| s.facts.as_ref()) {
+        let end = facts.next_slot() * ENTRY_BYTES;
+        let step = cut(facts.base, FileKind::Index, facts.index_bytes, end);
+        let Some(step) = step else { continue };
+        plan.steps.push(step);
+        if facts.tail.bytes > 0 {
+            buried.push(Buried {
+                base: facts.base,
+                position: facts.tail.position,
+                bytes: facts.tail.bytes,
+            });
+        }
+    }
+    (plan, buried)
+}

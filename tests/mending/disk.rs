@@ -1,0 +1,163 @@
+//! Disks that are full or read-only: status 2, the log as it was, and a second run
+//! completes it. Real mounts, so it needs root; else it is skipped, loudly.
+
+use std::path::Path;
+use std::process::Command;
+
+use proglog_testkit::{Sandbox, Snapshot};
+
+use crate::run;
+
+/// A small tmpfs; dropping it unmounts it.
+struct Mount(tempfile::TempDir);
+
+impl Mount {
+    fn tmpfs(options: &str) -> Option<Self> {
+        let directory = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "none"])
+            .arg(directory.path())
+            .status();
+        if mounted.is_ok_and(|status| status.success()) {
+            return Some(Self(directory));
+        }
+        eprintln!("NOT TESTED: cannot mount a tmpfs");
+        None
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn remount(&self, options: &str) {
+        let done = Command::new("mount")
+            .args(["-o", &format!("remount,{options}")])
+            .arg(self.path())
+            .status();
+        assert!(done.unwrap().success());
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.path()).status();
+    }
+}
+
+fn copy_log(case: &str, to: &Path) {
+    let sandbox = Sandbox::of(case);
+    std::fs::create_dir(to).unwrap();
+    for name in sandbox.names() {
+        std::fs::write(to.join(&name), sandbox.read(&name)).unwrap();
+    }
+}
+
+#[test]
+fn a_full_disk_stops_before_anything_is_changed() {
+    let Some(mount) = Mount::tmpfs("size=64k") else {
+        return;
+    };
+    let log = mount.path().join("log");
+    copy_log("killed-index-ahead", &log);
+    let before = Snapshot::of(&log);
+    let filler = mount.path().join("filler");
+    let mut bytes = 64 * 1024;
+    while std::fs::write(&filler, vec![1; bytes]).is_err() {
+        bytes -= 4096;
+    }
+    let (status, stdout, stderr) = run(mount.path(), &["repair", "log"]);
+    assert_eq!((status, stdout.as_str()), (2, ""), "{stderr}");
+    assert!(stderr.contains("hint: --save-to"), "{stderr}");
+    assert_eq!(Snapshot::of(&log), before);
+    std::fs::remove_file(filler).unwrap();
+    let (status, _, stderr) = run(mount.path(), &["repair", "log"]);
+    assert_eq!(status, 0, "{stderr}");
+    let (status, _, stderr) = run(mount.path(), &["undo", "log"]);
+    assert_eq!(status, 0, "{stderr}");
+    assert_eq!(Snapshot::of(&log).contents(), before.contents());
+}
+
+#[test]
+fn no_place_to_save_beside_the_log() {
+    let Some(outer) = Mount::tmpfs("size=64k") else {
+        return;
+    };
+    let log = outer.path().join("log");
+    std::fs::create_dir(&log).unwrap();
+    let inner = Command::new("mount")
+        .args(["-t", "tmpfs", "none"])
+        .arg(&log)
+        .status();
+    assert!(inner.unwrap().success());
+    let sandbox = Sandbox::of("killed-index-ahead");
+    for name in sandbox.names() {
+        std::fs::write(log.join(&name), sandbox.read(&name)).unwrap();
+    }
+    outer.remount("ro");
+    let before = Snapshot::of(&log);
+    let (status, _, stderr) = run(outer.path(), &["repair", "log"]);
+    assert_eq!(status, 2, "{stderr}");
+    assert_eq!(Snapshot::of(&log), before);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let place = elsewhere.path().join("saved");
+    let save_to = ["repair", "log", "--save-to", place.to_str().unwrap()];
+    let (status, _, stderr) = run(outer.path(), &save_to);
+    assert_eq!(status, 0, "{stderr}");
+    // Whole files are moved, which ends at the file system's edge.
+    let before = Snapshot::of(&log);
+    let trim = [
+        "trim",
+        "log",
+        "--after",
+        "100",
+        "--save-to",
+        place.to_str().unwrap(),
+    ];
+    assert_eq!(run(outer.path(), &trim).0, 0);
+    assert!(Snapshot::of(&log) != before);
+    let _ = Command::new("umount").arg(&log).status();
+}
+
+#[test]
+fn whole_files_are_not_moved_to_another_file_system() {
+    let Some(mount) = Mount::tmpfs("size=256k") else {
+        return;
+    };
+    let sandbox = Sandbox::of("clean-three-segments");
+    let before = sandbox.snapshot();
+    let place = mount.path().join("saved");
+    let trim = [
+        "trim",
+        "log",
+        "--keep-segments",
+        "1",
+        "--save-to",
+        place.to_str().unwrap(),
+    ];
+    let (status, _, stderr) = run(sandbox.path(), &trim);
+    assert_eq!(status, 2, "{stderr}");
+    assert!(stderr.contains("--no-save"), "{stderr}");
+    assert_eq!(sandbox.snapshot().contents(), before.contents());
+}
+
+#[test]
+fn a_file_that_cannot_be_changed_half_way() {
+    let sandbox = Sandbox::of("killed-index-ahead");
+    let chattr = |flag: &str| {
+        let status = Command::new("chattr")
+            .arg(flag)
+            .arg(sandbox.file("0.store"))
+            .output();
+        status.is_ok_and(|output| output.status.success())
+    };
+    if !chattr("+i") {
+        eprintln!("NOT TESTED: no chattr +i here");
+        return;
+    }
+    let before = sandbox.snapshot();
+    let (status, _, stderr) = run(sandbox.path(), &["repair", "log"]);
+    let same = sandbox.snapshot() == before;
+    assert!(chattr("-i"));
+    assert_eq!((status, same), (2, true), "{stderr}");
+    assert_eq!(run(sandbox.path(), &["repair", "log"]).0, 0);
+}

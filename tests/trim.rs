@@ -1,0 +1,164 @@
+//! `proglog trim`: from the front, from the back, by size and by number; at the
+//! boundaries; the log goes on afterwards.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use proglog_testkit::{Codec, LogBuilder, Sandbox, whole_records};
+
+/// Segments 10..13, 14..16, 17..19.
+fn log() -> Sandbox {
+    let values = |base: u64, count: u64| (base..base + count).map(|n| format!("value {n}"));
+    Sandbox::built(
+        &LogBuilder::raw()
+            .segment(10, values(10, 4))
+            .segment(14, values(14, 3))
+            .segment(17, values(17, 3)),
+    )
+}
+
+fn run(sandbox: &Sandbox, arguments: &[&str]) -> (i32, String, String) {
+    let output = sandbox.proglog().args(arguments).output().unwrap();
+    (
+        output.status.code().unwrap(),
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+fn offsets(sandbox: &Sandbox) -> Vec<u64> {
+    let records = whole_records(&sandbox.log(), Codec::Raw);
+    for (offset, value) in &records {
+        assert_eq!(value, format!("value {offset}").as_bytes());
+    }
+    records.into_iter().map(|(offset, _)| offset).collect()
+}
+
+/// Trims a fresh log, after a dry run that must say the same and change nothing; gives
+/// the offsets that are left. Then the log goes on, and undo would not be right; without
+/// that it brings everything back.
+fn trimmed(option: &str, value: &str) -> Vec<u64> {
+    let sandbox = log();
+    let before = sandbox.snapshot();
+    let (foretold, dry, _) = run(&sandbox, &["trim", "log", option, value, "--dry-run"]);
+    assert_eq!(sandbox.snapshot(), before);
+    let (status, real, stderr) = run(&sandbox, &["trim", "log", option, value]);
+    assert_eq!((status, foretold), (0, 0), "{stderr}");
+    assert_eq!(dry.replace("would be changed", "changed"), real);
+    let left = offsets(&sandbox);
+    if real != "nothing to change\n" {
+        let lowest = left.first().unwrap();
+        let next = left.last().unwrap() + 1;
+        let says = format!("log begins at offset {lowest} now; next offset {next}");
+        assert!(stderr.contains(&says), "{stderr}");
+        assert_eq!(run(&sandbox, &["verify", "log"]).0, 0);
+        let (status, _, stderr) = run(&sandbox, &["undo", "log"]);
+        assert_eq!(status, 0, "{stderr}");
+        assert_eq!(sandbox.snapshot().contents(), before.contents());
+        run(&sandbox, &["trim", "log", option, value, "--no-save"]);
+        assert_eq!(offsets(&sandbox), left);
+        let mut append = sandbox.proglog();
+        let line = format!("value {next}\n");
+        append
+            .args(["append", "log"])
+            .write_stdin(line)
+            .assert()
+            .success();
+        assert_eq!(offsets(&sandbox).last(), Some(&next));
+    }
+    left
+}
+
+#[test]
+fn before_an_offset() {
+    let all: Vec<u64> = (10..20).collect();
+    for (before, lowest) in [
+        ("0", 10),
+        ("10", 10),
+        ("13", 10),
+        ("14", 14),
+        ("16", 14),
+        ("17", 17),
+        ("19", 17),
+        // Beyond the end: never the last.
+        ("20", 17),
+        ("18446744073709551615", 17),
+    ] {
+        let left: Vec<u64> = all
+            .iter()
+            .copied()
+            .filter(|offset| *offset >= lowest)
+            .collect();
+        assert_eq!(trimmed("--before", before), left, "{before}");
+    }
+}
+
+#[test]
+fn after_an_offset() {
+    for after in 10..23 {
+        let left: Vec<u64> = (10..=after.min(19)).collect();
+        assert_eq!(trimmed("--after", &after.to_string()), left, "{after}");
+    }
+}
+
+#[test]
+fn after_an_offset_below_the_log() {
+    let sandbox = log();
+    let before = sandbox.snapshot();
+    for dry_run in [&["--dry-run"][..], &[]] {
+        let arguments = [&["trim", "log", "--after", "9"][..], dry_run].concat();
+        let (status, _, stderr) = run(&sandbox, &arguments);
+        assert_eq!(status, 1, "{stderr}");
+        assert!(
+            stderr.contains("offset 9 is not in the log, which begins at 10"),
+            "{stderr}"
+        );
+        assert_eq!(sandbox.snapshot(), before);
+    }
+}
+
+#[test]
+fn by_number_and_by_size() {
+    for (keep, lowest) in [("0", 17), ("1", 17), ("2", 14), ("3", 10), ("9", 10)] {
+        let left: Vec<u64> = (lowest..20).collect();
+        assert_eq!(trimmed("--keep-segments", keep), left, "{keep}");
+    }
+    // A record takes 16 bytes of store and 12 of index: 84, 84 and 112 bytes.
+    for (keep, lowest) in [
+        ("0", 17),
+        ("84", 17),
+        ("167", 17),
+        ("168", 14),
+        ("279", 14),
+        ("1K", 10),
+    ] {
+        let left: Vec<u64> = (lowest..20).collect();
+        assert_eq!(trimmed("--keep-bytes", keep), left, "{keep}");
+    }
+}
+
+#[test]
+fn exactly_one_of_them() {
+    let sandbox = log();
+    assert_eq!(run(&sandbox, &["trim", "log"]).0, 2);
+    let both = ["trim", "log", "--before", "14", "--after", "16"];
+    assert_eq!(run(&sandbox, &both).0, 2);
+}
+
+#[test]
+fn json_lines() {
+    let sandbox = log();
+    let mut steps = Vec::new();
+    for dry_run in [&["--dry-run"][..], &[]] {
+        let arguments = [&["trim", "log", "--before", "17", "--json"][..], dry_run].concat();
+        let (_, stdout, _) = run(&sandbox, &arguments);
+        let lines: Vec<serde_json::Value> = stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let summary = lines.last().unwrap();
+        assert_eq!(summary.get("lowest_offset").unwrap(), 17);
+        assert_eq!(summary.get("next_offset").unwrap(), 20);
+        steps.push(lines.len());
+    }
+    assert_eq!(steps, [5, 5]);
+}

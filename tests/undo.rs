@@ -1,0 +1,151 @@
+//! `proglog undo`: lists, restores elsewhere, takes back, refuses a log that went on,
+//! and completes what was cut short.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::disallowed_methods, reason = "a test changes its own sandbox")]
+
+use std::fs;
+use std::path::PathBuf;
+
+use proglog_testkit::{Sandbox, Snapshot, cases};
+
+fn run(sandbox: &Sandbox, arguments: &[&str]) -> (i32, String, String) {
+    let output = sandbox.proglog().args(arguments).output().unwrap();
+    (
+        output.status.code().unwrap(),
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+/// The only saved directory.
+fn saved(sandbox: &Sandbox) -> PathBuf {
+    let parent = sandbox.path().join("log.proglog-saved");
+    let mut entries = fs::read_dir(parent).unwrap();
+    entries.next().unwrap().unwrap().path()
+}
+
+#[test]
+fn the_damaged_original_comes_back_byte_for_byte() {
+    for case in cases() {
+        let sandbox = Sandbox::of(&case);
+        let before = sandbox.snapshot();
+        let (_, stdout, _) = run(&sandbox, &["repair", "log"]);
+        if stdout.starts_with("nothing to change") {
+            let (status, _, stderr) = run(&sandbox, &["undo", "log"]);
+            assert_eq!(status, 1, "{case}: {stderr}");
+            continue;
+        }
+        let repaired = sandbox.snapshot();
+        let (status, _, stderr) = run(&sandbox, &["undo", "log", "--into", "old"]);
+        assert_eq!(status, 0, "{case}: {stderr}");
+        let old = Snapshot::of(&sandbox.path().join("old"));
+        for (name, bytes) in old.contents() {
+            assert_eq!(before.contents().get(name), Some(&bytes), "{case}");
+        }
+        let (status, _, _) = run(&sandbox, &["undo", "log", "--dry-run"]);
+        assert_eq!(
+            (status, sandbox.snapshot() == repaired),
+            (0, true),
+            "{case}"
+        );
+        let (status, _, stderr) = run(&sandbox, &["undo", "log"]);
+        assert_eq!(status, 0, "{case}: {stderr}");
+        assert_eq!(sandbox.snapshot().contents(), before.contents(), "{case}");
+        assert_eq!(run(&sandbox, &["undo", "log"]).0, 1, "{case}");
+    }
+}
+
+#[test]
+fn by_the_saved_directory_and_in_a_list() {
+    let sandbox = Sandbox::of("killed-index-ahead");
+    let before = sandbox.snapshot();
+    run(&sandbox, &["repair", "log"]);
+    let place = saved(&sandbox);
+    let (_, list, _) = run(&sandbox, &["undo", "log", "--list"]);
+    assert!(list.contains(place.to_str().unwrap()), "{list}");
+    let (_, list, _) = run(&sandbox, &["undo", "log", "--list", "--json"]);
+    let line: serde_json::Value = serde_json::from_str(list.trim()).unwrap();
+    assert_eq!(line.get("undone").unwrap(), false);
+    let (status, _, stderr) = run(&sandbox, &["undo", place.to_str().unwrap()]);
+    assert_eq!(status, 0, "{stderr}");
+    assert_eq!(sandbox.snapshot().contents(), before.contents());
+    let (status, _, stderr) = run(&sandbox, &["undo", place.to_str().unwrap()]);
+    assert_eq!(status, 1, "{stderr}");
+    let (_, list, _) = run(&sandbox, &["undo", "log", "--list"]);
+    assert!(list.contains("undone"), "{list}");
+}
+
+#[test]
+fn it_refuses_after_the_log_went_on() {
+    let sandbox = Sandbox::of("killed-index-ahead");
+    let damaged = sandbox.snapshot();
+    run(&sandbox, &["repair", "log"]);
+    let mut append = sandbox.proglog();
+    append
+        .args(["append", "log"])
+        .write_stdin("more\n")
+        .assert()
+        .success();
+    let went_on = sandbox.snapshot();
+    for dry_run in [&["undo", "log", "--dry-run"][..], &["undo", "log"]] {
+        let (status, stdout, stderr) = run(&sandbox, dry_run);
+        assert_eq!((status, stdout.as_str()), (1, ""), "{stderr}");
+        assert!(stderr.contains("--into NEWDIR"), "{stderr}");
+        assert_eq!(sandbox.snapshot(), went_on);
+    }
+    let (status, _, stderr) = run(&sandbox, &["undo", "log", "--into", "old"]);
+    assert_eq!(status, 0, "{stderr}");
+    let old = Snapshot::of(&sandbox.path().join("old"));
+    assert_eq!(old.contents(), damaged.contents());
+    let (status, _, _) = run(&sandbox, &["undo", "log", "--into", "log/inside"]);
+    assert_eq!(status, 2);
+    let (status, _, _) = run(&sandbox, &["undo", "log", "--into", "old"]);
+    assert_eq!(status, 2, "not empty");
+}
+
+/// Each file is, independently, as before or as after, or as a cut-short write of the
+/// one over the other leaves it.
+#[test]
+fn an_undo_cut_short_is_run_again() {
+    for case in [
+        "killed-three-segments",
+        "index-bit-flipped",
+        "index-shrunk",
+        "raw-torn",
+    ] {
+        let sandbox = Sandbox::of(case);
+        let before: Vec<(String, Vec<u8>)> = sandbox
+            .names()
+            .into_iter()
+            .map(|name| (name.clone(), sandbox.read(&name)))
+            .collect();
+        run(&sandbox, &["repair", "log"]);
+        let after: Vec<Vec<u8>> = before.iter().map(|(name, _)| sandbox.read(name)).collect();
+        for round in 0..16_usize {
+            for (number, ((name, was), is)) in before.iter().zip(&after).enumerate() {
+                let mixed = match (round >> (number % 4)) & 1 {
+                    0 => is.clone(),
+                    _ if round % 3 == 0 => was.clone(),
+                    // Half of what goes back is back.
+                    _ => {
+                        let back = usize::midpoint(is.len(), was.len());
+                        let kept = was.get(..back.min(was.len())).unwrap();
+                        if kept.len() < is.len() {
+                            is.clone()
+                        } else {
+                            kept.to_vec()
+                        }
+                    }
+                };
+                fs::write(sandbox.file(name), mixed).unwrap();
+            }
+            let (status, _, stderr) = run(&sandbox, &["undo", "log"]);
+            assert_eq!(status, 0, "{case} {round}: {stderr}");
+            for (name, was) in &before {
+                assert_eq!(&sandbox.read(name), was, "{case} {round} {name}");
+            }
+            fs::remove_file(saved(&sandbox).join("undone")).unwrap();
+        }
+    }
+}
