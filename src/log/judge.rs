@@ -6,7 +6,7 @@
 use super::damage::{Damage, DamageKind};
 use super::error::{Error, Result};
 use super::evidence::{FRAMES_MAX, Region};
-use super::format::{ENTRY_BYTES, FileKind, LENGTH_BYTES};
+use super::format::{ENTRY_BYTES, Entry, FileKind, LENGTH_BYTES};
 use super::record::Codec;
 use super::units::Position;
 use super::walk::{Fit, Flow, Visitor, Walk};
@@ -220,8 +220,7 @@ impl Walk {
         if self.codec == Codec::Raw
             && let Fit::Record { end, .. } = self.fit(slot, region.position)?
             && end <= region.limit
-            && u64::from(entry.relative.0) == slot
-            && (region.anchored || entry.position.0 < region.limit.0)
+            && self.is_misled(slot, entry, end, *region)?
         {
             let position = region.position;
             region.slot += 1;
@@ -249,6 +248,14 @@ impl Walk {
         visitor: &mut V,
     ) -> Result<Flow> {
         let (slot, position) = (region.slot, region.position);
+        if let Fit::Record { payload_bytes, end } = self.fit(slot, position)?
+            && end <= region.limit
+            && !self.speaks_against(slot + 1, end, *region)?
+        {
+            region.slot += 1;
+            region.position = end;
+            return self.tell(slot, position, payload_bytes, visitor);
+        }
         let Some(next_position) = self.next_place(*region)? else {
             if self.codec == Codec::Raw
                 && let Fit::Record { payload_bytes, end } = self.fit(slot, position)?
@@ -286,6 +293,45 @@ impl Walk {
         region.slot += 1;
         region.position = next_position;
         visitor.damage(damage)
+    }
+
+    /// Whether an entry of a raw log is `slot`'s though it does not name the frame at
+    /// the region's position, which ends at `end`: the entry behind it names that end,
+    /// or one half of it is right while the other leads nowhere.
+    fn is_misled(
+        &mut self,
+        slot: u64,
+        entry: Entry,
+        end: Position,
+        region: Region,
+    ) -> Result<bool> {
+        let next = self.index.entry(slot + 1).unwrap_or_default();
+        let followed = slot + 1 < region.anchor
+            && u64::from(next.relative.0) == slot + 1
+            && next.position == end;
+        if followed || entry.position == region.position {
+            return Ok(true);
+        }
+        let nowhere = !self.speaks_against(slot, region.position, region)?;
+        let within = region.anchored || entry.position < region.limit;
+        Ok(u64::from(entry.relative.0) == slot && within && nowhere)
+    }
+
+    /// Whether the entry of `slot` shows that the frame before it does not end at `end`:
+    /// it is beyond doubt, or it names a whole frame behind that place. One that names
+    /// nothing, or a place inside that frame, is itself the one that is wrong.
+    fn speaks_against(&mut self, slot: u64, end: Position, region: Region) -> Result<bool> {
+        if slot >= region.anchor {
+            return Ok(region.anchored);
+        }
+        let Ok(entry) = self.index.entry(slot) else {
+            return Ok(false);
+        };
+        if u64::from(entry.relative.0) != slot || entry.position <= end {
+            return Ok(false);
+        }
+        Ok(matches!(self.fit(slot, entry.position)?,
+            Fit::Record { end, .. } if end <= region.limit))
     }
 
     /// What is wrong with the frame at `position`, which should have `expected` bytes.
