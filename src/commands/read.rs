@@ -137,10 +137,6 @@ fn writer_is_live(directory: &Directory) -> bool {
 }
 
 /// Runs the command.
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "all commands are run alike"
-)]
 pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     check(arguments)?;
     let mut log = LogReader::open(&arguments.dir)?;

@@ -21,11 +21,11 @@ use proglog::log::units::Position;
 use proglog::log::walk::{Committed, Flow, Visitor};
 use proglog::log::window::LOOKUP_BYTES;
 use proglog::mend::plan::{self, Plan, RepairOptions};
-use serde_json::json;
 
 use super::mending::Mending;
 use super::options;
 use super::{Globals, Status, stdout};
+use crate::render::json_line::JsonLine;
 use crate::render::prose::{count, either};
 
 /// What `repair` can be told.
@@ -74,14 +74,14 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         for finding in &after.findings {
             crate::render::finding_json::finding(&mut out, finding, None, false)?;
         }
-        let mut summary = json!({
-            "kind": "summary", "dry_run": false, "steps": plan.steps.len(),
-            "records": after.records(), "next_offset": after.next_offset().0,
-            "errors": after.count(Severity::Error), "warnings": after.count(Severity::Warning),
-        });
-        if let (Some(saved), Some(summary)) = (saved, summary.as_object_mut()) {
-            summary.insert("saved".to_owned(), json!(saved.display().to_string()));
-        }
+        let summary = JsonLine::of("summary")
+            .flag("dry_run", false)
+            .count("steps", plan.steps.len())
+            .number("records", after.records())
+            .number("next_offset", after.next_offset().0)
+            .count("errors", after.count(Severity::Error))
+            .count("warnings", after.count(Severity::Warning))
+            .text_if("saved", saved.map(|path| path.display().to_string()));
         writeln!(out, "{summary}")?;
     } else {
         if !globals.quiet {
@@ -116,10 +116,10 @@ fn foretell(
         for finding in &plan.left {
             crate::render::finding_json::finding(&mut out, finding, None, false)?;
         }
-        let summary = json!({
-            "kind": "summary", "dry_run": true, "steps": plan.steps.len(),
-            "left": plan.left.len(),
-        });
+        let summary = JsonLine::of("summary")
+            .flag("dry_run", true)
+            .count("steps", plan.steps.len())
+            .count("left", plan.left.len());
         writeln!(out, "{summary}")?;
     } else if !globals.quiet {
         for lost in lost {
@@ -240,16 +240,17 @@ fn facts_json(out: &mut impl Write, lost: &[Lost], remark: Option<&str>) -> std:
         writeln!(out, "{}", lost_json(*range))?;
     }
     if let Some(remark) = remark {
-        writeln!(out, "{}", json!({"kind": "remark", "message": remark}))?;
+        writeln!(out, "{}", JsonLine::of("remark").text("message", remark))?;
     }
     Ok(())
 }
 
-fn lost_json(lost: Lost) -> serde_json::Value {
-    json!({
-        "kind": "lost", "first_offset": lost.range.first.0, "last_offset": lost.range.last.0,
-        "records": lost.range.records(), "given_again": lost.given_again,
-    })
+fn lost_json(lost: Lost) -> JsonLine {
+    JsonLine::of("lost")
+        .number("first_offset", lost.range.first.0)
+        .number("last_offset", lost.range.last.0)
+        .number("records", lost.range.records())
+        .flag("given_again", lost.given_again)
 }
 
 fn lost_line(out: &mut impl Write, lost: Lost) -> std::io::Result<()> {

@@ -15,11 +15,11 @@ use proglog::inspect::report::{Options, Report};
 use proglog::log::units::Offset;
 use proglog::mend::plan::{Plan, Step};
 use proglog::mend::trim::{self, Keep};
-use serde_json::json;
 
 use super::mending::Mending;
 use super::options;
 use super::{Failure, Globals, Status, quote, say, stdout};
+use crate::render::json_line::JsonLine;
 
 /// What `trim` can be told.
 #[derive(Debug, clap::Args)]
@@ -100,13 +100,12 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         }
     }
     if mending.json {
-        let mut summary = json!({
-            "kind": "summary", "dry_run": mending.dry_run, "steps": plan.steps.len(),
-            "lowest_offset": lowest.0, "next_offset": next.0,
-        });
-        if let (Some(saved), Some(summary)) = (saved, summary.as_object_mut()) {
-            summary.insert("saved".to_owned(), json!(saved.display().to_string()));
-        }
+        let summary = JsonLine::of("summary")
+            .flag("dry_run", mending.dry_run)
+            .count("steps", plan.steps.len())
+            .number("lowest_offset", lowest.0)
+            .number("next_offset", next.0)
+            .text_if("saved", saved.map(|path| path.display().to_string()));
         let mut out = stdout()?;
         writeln!(out, "{summary}")?;
         out.flush()?;

@@ -13,11 +13,11 @@ use std::path::PathBuf;
 use proglog::inspect::report::Options;
 use proglog::log::units::Offset;
 use proglog::mend::truncate;
-use serde_json::json;
 
 use super::mending::Mending;
 use super::options;
 use super::{Failure, Globals, Status, quote, stdout};
+use crate::render::json_line::JsonLine;
 
 /// What `truncate-index` can be told.
 #[derive(Debug, clap::Args)]
@@ -66,12 +66,10 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     }
     let saved = mending.carry_out(&plan, lock.as_ref(), &report, "truncate-index", globals)?;
     if mending.json {
-        let mut summary = json!({
-            "kind": "summary", "dry_run": mending.dry_run, "steps": plan.steps.len(),
-        });
-        if let (Some(saved), Some(summary)) = (saved, summary.as_object_mut()) {
-            summary.insert("saved".to_owned(), json!(saved.display().to_string()));
-        }
+        let summary = JsonLine::of("summary")
+            .flag("dry_run", mending.dry_run)
+            .count("steps", plan.steps.len())
+            .text_if("saved", saved.map(|path| path.display().to_string()));
         let mut out = stdout()?;
         std::io::Write::write_all(&mut out, format!("{summary}\n").as_bytes())?;
         std::io::Write::flush(&mut out)?;

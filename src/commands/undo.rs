@@ -15,11 +15,11 @@ use proglog::log::error::Error;
 use proglog::log::lock::DirectoryLock;
 use proglog::mend::saved;
 use proglog::mend::undo::{self, SavedChange};
-use serde_json::json;
 
 use super::options;
 use super::waiting::Waiting;
 use super::{Failure, Globals, Status, quote, stdout};
+use crate::render::json_line::JsonLine;
 
 /// What `undo` can be told.
 #[derive(Debug, clap::Args)]
@@ -163,10 +163,12 @@ fn in_words(change: &SavedChange) -> String {
     )
 }
 
-fn as_json(change: &SavedChange, dry_run: bool) -> serde_json::Value {
-    json!({
-        "kind": "saved", "path": change.path.display().to_string(),
-        "command": change.manifest.command, "time": change.manifest.time,
-        "changes": change.manifest.changes.len(), "undone": change.undone, "dry_run": dry_run,
-    })
+fn as_json(change: &SavedChange, dry_run: bool) -> JsonLine {
+    JsonLine::of("saved")
+        .text("path", change.path.display().to_string())
+        .text("command", &change.manifest.command)
+        .text("time", &change.manifest.time)
+        .count("changes", change.manifest.changes.len())
+        .flag("undone", change.undone)
+        .flag("dry_run", dry_run)
 }

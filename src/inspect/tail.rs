@@ -121,38 +121,34 @@ pub fn look<E: From<Error>>(
     };
     let mut position = start.position.0;
     while position < file_bytes && position < zeros_from {
-        match scan.frame(position)? {
-            Some(frame) => {
-                if tail.frames == 0 {
-                    tail.frames_position = position;
-                }
-                tail.frames += 1;
-                tail.last_frame_position = position;
-                tail.frames_end = frame.end.0;
-                scan.take(frame, |frame| {
-                    tail.goes_on(frame);
-                    continuing(frame)
-                })?;
-                position = frame.end.0;
+        if let Some(frame) = scan.frame(position)? {
+            if tail.frames == 0 {
+                tail.frames_position = position;
             }
-            None => {
-                // A commit that was cut short: nothing of it was promised, and what
-                // follows belongs to it.
-                let found = if scan.is_unfinished_commit(position)? {
-                    None
-                } else {
-                    scan.resync(position)?
-                };
-                if tail.torn_bytes == 0 {
-                    tail.torn_position = position;
-                }
-                let until = found.unwrap_or(zeros_from.max(position));
-                tail.torn_bytes = until - tail.torn_position;
-                position = until;
-                if found.is_none() {
-                    break;
-                }
-            }
+            tail.frames += 1;
+            tail.last_frame_position = position;
+            tail.frames_end = frame.end.0;
+            scan.take(frame, |frame| {
+                tail.goes_on(frame);
+                continuing(frame)
+            })?;
+            position = frame.end.0;
+            continue;
+        }
+        // A commit that was cut short: nothing of it was promised, and what follows
+        // belongs to it.
+        let found = if scan.is_unfinished_commit(position)? {
+            None
+        } else {
+            scan.resync(position)?
+        };
+        if tail.torn_bytes == 0 {
+            tail.torn_position = position;
+        }
+        position = found.unwrap_or(zeros_from.max(position));
+        tail.torn_bytes = position - tail.torn_position;
+        if found.is_none() {
+            break;
         }
     }
     scan.finish(|frame| {

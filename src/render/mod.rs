@@ -10,6 +10,7 @@ pub mod hex;
 pub mod hexlines;
 pub mod info;
 pub mod json;
+pub mod json_line;
 pub mod plan;
 pub mod prose;
 pub mod quote;
