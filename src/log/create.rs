@@ -66,14 +66,24 @@ pub fn create_pair(
 }
 
 /// Creates a directory and those above it that are missing, and makes each name
-/// durable.
+/// durable; also that of the last one that is there, for whoever made it may have been
+/// killed before that.
 ///
 /// # Errors
 ///
 /// [`Error::Io`].
 pub fn create_directories(disk: &dyn Disk, path: &Path, mode: u32) -> Result<()> {
-    if path.as_os_str().is_empty() || path.is_dir() {
+    if path.as_os_str().is_empty() {
         return Ok(());
+    }
+    if path.is_dir() {
+        let real = path.canonicalize().map_err(Error::io("look at", path))?;
+        let above = real.parent().unwrap_or(&real);
+        return match disk.sync_dir(above) {
+            // Whoever may not read it has not made anything there just now.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            synced => synced.map_err(Error::io("sync", above)),
+        };
     }
     let parent = path.parent().unwrap_or(Path::new(""));
     create_directories(disk, parent, mode)?;

@@ -279,6 +279,10 @@ impl<'d> Saver<'d> {
     /// [`Error::Io`].
     pub fn seal(mut self) -> Result<PathBuf> {
         self.line(&json!({"kind": "end"}));
+        // A manifest must not outlive the names of what it tells of.
+        self.disk
+            .sync_dir(&self.path)
+            .map_err(Error::io("sync", &self.path))?;
         let path = self.path.join(MANIFEST);
         let file = self
             .disk
