@@ -42,6 +42,9 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
     ("trim", &["vacuum", "gc", "purge", "compact", "truncate"]),
 ];
 
+/// Commands that remedies name and that this version does not have yet.
+const PLANNED: &[&str] = &["salvage", "diff", "manifest", "push", "pull"];
+
 #[derive(Debug, Parser)]
 #[command(
     name = "proglog",
@@ -127,9 +130,13 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Command, 
             let _ = error.print();
             if error.kind() == ErrorKind::InvalidSubcommand
                 && let Some(word) = error.get(clap::error::ContextKind::InvalidSubcommand)
-                && let Some(hint) = elsewhere(&word.to_string())
             {
-                commands::say(&format!("hint: proglog {hint}"));
+                let word = word.to_string();
+                if let Some(hint) = elsewhere(&word) {
+                    commands::say(&format!("hint: proglog {hint}"));
+                } else if PLANNED.contains(&word.as_str()) {
+                    commands::say(&format!("hint: this version has no {word} yet"));
+                }
             }
             Err(match error.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Status::Done,

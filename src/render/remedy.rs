@@ -7,6 +7,7 @@ use std::path::Path;
 use proglog::inspect::finding::{Detail, Finding, FindingId, Severity};
 use proglog::inspect::report::Report;
 use proglog::log::format::{file_name, parse_name};
+use proglog::log::units::Offset;
 
 /// How commands are written for one log.
 #[derive(Clone, Copy)]
@@ -20,6 +21,12 @@ pub struct Remedies<'a> {
 }
 
 impl Remedies<'_> {
+    /// Whether offsets of a segment are claimed twice.
+    fn has_overlap_in(&self, segment: Option<Offset>) -> bool {
+        let mut findings = self.report.findings.iter();
+        findings.any(|f| f.id == FindingId::SegmentOverlap && f.segment == segment)
+    }
+
     /// The command that mends a finding, or `None` where there is nothing to type:
     /// nothing to do, or the service's configuration to change.
     pub fn of(&self, finding: &Finding) -> Option<String> {
@@ -42,6 +49,10 @@ impl Remedies<'_> {
                 ) =>
             {
                 replica()
+            }
+            // Two histories in one segment: repair leaves the choice to a human.
+            FindingId::IndexMisaligned if self.has_overlap_in(finding.segment) => {
+                Some(format!("proglog salvage {dir} NEW --prefer old"))
             }
             FindingId::IndexPadded
             | FindingId::IndexPartialEntry
