@@ -4,7 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::disallowed_methods, reason = "a test changes its own sandbox")]
 
-use proglog_testkit::{Codec, LogBuilder, Sandbox, cases, transcript, truth, whole_records};
+use proglog_testkit::{
+    Codec, LogBuilder, Sandbox, cases, frame, pb, transcript, truth, whole_records,
+};
 use serde_json::Value;
 
 /// Status, stdout, stderr.
@@ -240,4 +242,29 @@ fn a_symbolic_link_is_never_changed() {
         assert_eq!(status, 2, "{stderr}");
         assert_eq!(std::fs::read(&elsewhere).unwrap(), index);
     }
+}
+
+/// Junk between frames: the only mending that the plan knows would condemn the record
+/// before it. A repair that costs a readable record is none.
+#[test]
+fn a_repair_that_would_cost_a_record_is_taken_back() {
+    let values = ["one", "two", "three", "four"];
+    let sandbox = Sandbox::built(&LogBuilder::protobuf().segment(0, values));
+    let store = sandbox.read("0.store");
+    let last = store.len() - frame(&pb(b"four", 3, 0, 0)).len();
+    let junk = [&[0xff; 8][..], b"garbage!"].concat();
+    sandbox.write("0.store", &[&store[..last], &junk, &store[last..]].concat());
+    let read = sandbox
+        .proglog()
+        .args(["read", "log", "--on-error", "skip"])
+        .output()
+        .unwrap()
+        .stdout;
+    let before = sandbox.snapshot();
+    assert!(read.starts_with(b"one\ntwo\nthree\n"), "{read:?}");
+    let output = sandbox.proglog().args(["repair", "log"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("taken back"), "{said}");
+    assert_eq!(sandbox.snapshot().contents(), before.contents());
 }

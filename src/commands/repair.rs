@@ -10,21 +10,25 @@
 
 use std::io::Write;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use proglog::inspect::finding::{FindingId, OffsetRange, Severity};
 use proglog::inspect::report::{Options, Report};
 use proglog::log::damage::{Damage, DamageKind};
+use proglog::log::disk::{Disk, RealDisk};
+use proglog::log::lock::DirectoryLock;
 use proglog::log::record::{Codec, Layout};
 use proglog::log::segment::Segment;
 use proglog::log::units::Position;
 use proglog::log::walk::{Committed, Flow, Visitor};
 use proglog::log::window::LOOKUP_BYTES;
 use proglog::mend::plan::{self, Plan, RepairOptions};
+use proglog::mend::undo;
 
 use super::mending::Mending;
 use super::options;
-use super::{Globals, Status, stdout};
+use super::{Failure, Globals, Status, quote, stdout};
 use crate::render::json_line::JsonLine;
 use crate::render::prose::{count, either};
 
@@ -66,8 +70,18 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     if mending.dry_run {
         return foretell(&plan, &lost, remark, mending, globals);
     }
-    drop(lock);
     let after = Report::of(&arguments.dir, &options)?;
+    if let (Some(lock), Some(saved)) = (&lock, &saved)
+        && after.records() < before.records()
+    {
+        return Err(take_back(
+            lock,
+            saved,
+            before.records() - after.records(),
+            mending,
+        ));
+    }
+    drop(lock);
     let mut out = stdout()?;
     if mending.json {
         facts_json(&mut out, &lost, remark)?;
@@ -94,6 +108,29 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     // What the service's configuration must mend stays, though no file shows it now.
     let clean = after.is_clean() && !has_full_index(&before);
     Ok(if clean { Status::Done } else { Status::Damage })
+}
+
+/// A repair after which fewer records can be read is none, whatever its plan promised:
+/// it is taken back. Says so.
+fn take_back(lock: &DirectoryLock, saved: &Path, lost: u64, mending: &Mending) -> anyhow::Error {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let back = undo::load(saved)
+        .and_then(|change| undo::undo(&change, lock, &disk, &mending.waiting.others()));
+    let lost = count(lost, "readable record");
+    match back {
+        Ok(()) => Failure::new(
+            Status::Damage,
+            format!("this repair would have cost {lost}, so it was taken back: nothing is changed"),
+        )
+        .hint(format!("proglog verify {}", quote(lock.path())))
+        .into(),
+        Err(error) => Failure::new(
+            Status::Failed,
+            format!("this repair cost {lost}, and taking it back failed: {error}"),
+        )
+        .hint(format!("proglog undo {}", quote(saved)))
+        .into(),
+    }
 }
 
 /// Whether the log's last index is full for a service with its present limit.

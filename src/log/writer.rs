@@ -202,8 +202,12 @@ impl Writer {
     pub fn append(&mut self, record: NewRecord<'_>) -> Result<Offset> {
         // Found full, if it was written with larger limits.
         self.roll_if_full()?;
-        let Some(offset) = self.next_offset() else {
-            return Err(Error::OffsetsExhausted { last: Offset::MAX });
+        // The offset behind a record must be one too: readers name the end by it, and
+        // the Go service wraps to 0 there.
+        let offset = self.next_offset().filter(|offset| *offset < Offset::MAX);
+        let Some(offset) = offset else {
+            let last = Offset(Offset::MAX.0 - 1);
+            return Err(Error::OffsetsExhausted { last });
         };
         let relative = RelativeOffset(
             u32::try_from(self.active.entries_in_all())
@@ -404,7 +408,8 @@ impl Writer {
     ///
     /// [`Error::Io`].
     pub fn roll_if_full(&mut self) -> Result<bool> {
-        let roll = self.is_full() && !self.has_uncommitted() && self.next_offset().is_some();
+        let has_room = self.next_offset().is_some_and(|next| next < Offset::MAX);
+        let roll = self.is_full() && !self.has_uncommitted() && has_room;
         if roll {
             self.roll()?;
         }
