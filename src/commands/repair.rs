@@ -72,14 +72,9 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     }
     let after = Report::of(&arguments.dir, &options)?;
     if let (Some(lock), Some(saved)) = (&lock, &saved)
-        && after.records() < before.records()
+        && let lost @ 1.. = before.records_lost_in(&after)
     {
-        return Err(take_back(
-            lock,
-            saved,
-            before.records() - after.records(),
-            mending,
-        ));
+        return Err(take_back(lock, saved, lost, mending));
     }
     drop(lock);
     let mut out = stdout()?;

@@ -142,6 +142,22 @@ impl Report {
         facts.map(|facts| facts.records).sum()
     }
 
+    /// How many records that were whole here are not in a later report of the log.
+    #[must_use]
+    pub fn records_lost_in(&self, later: &Self) -> u64 {
+        let later = later.segments.iter().filter_map(|s| s.facts.as_ref());
+        let later: Vec<&SegmentFacts> = later.collect();
+        let mine = self.segments.iter().filter_map(|s| s.facts.as_ref());
+        mine.map(|mine| {
+            // Both are in the order of their base offsets.
+            match later.binary_search_by_key(&mine.base, |facts| facts.base) {
+                Ok(at) => later.get(at).map_or(0, |later| mine.records_lost_in(later)),
+                Err(_) => mine.records,
+            }
+        })
+        .sum()
+    }
+
     /// The offset of the first record.
     #[must_use]
     pub fn lowest_offset(&self) -> Offset {

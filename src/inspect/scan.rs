@@ -100,6 +100,34 @@ impl SegmentFacts {
             .saturating_add(self.entries.max(claimed.unwrap_or(0)))
     }
 
+    /// How many slots that are sound here are not in a later look at the segment.
+    #[must_use]
+    pub fn records_lost_in(&self, later: &Self) -> u64 {
+        let later_damages = later
+            .damages
+            .iter()
+            .map(|d| (d.first_slot, d.last_slot + 1));
+        let gone = (later.entries, self.entries);
+        later_damages
+            .chain((gone.0 < gone.1).then_some(gone))
+            .map(|(first, end)| self.sound_between(first, end.min(self.entries)))
+            .sum()
+    }
+
+    /// How many of the slots from `first` up to `end` (excluded) are sound.
+    fn sound_between(&self, first: u64, end: u64) -> u64 {
+        let from = self.damages.partition_point(|d| d.last_slot < first);
+        let within = self.damages.get(from..).unwrap_or_default().iter();
+        let damaged: u64 = within
+            .take_while(|damage| damage.first_slot < end)
+            .map(|d| {
+                end.min(d.last_slot + 1)
+                    .saturating_sub(first.max(d.first_slot))
+            })
+            .sum();
+        end.saturating_sub(first).saturating_sub(damaged)
+    }
+
     /// The first damage of a kind.
     #[must_use]
     pub fn first_damage(&self, kind: DamageKind) -> Option<&Damage> {

@@ -15,14 +15,14 @@ use proglog::mend::{saved, undo};
 
 fn others() -> Others<'static> {
     Others {
-        wait: Wait::AtMost(Duration::ZERO),
+        wait: Wait::AtMost(Duration::from_secs(10)),
         assume_unused: false,
         interrupted: &|| false,
     }
 }
 
 fn lock(log: &Path) -> DirectoryLock {
-    DirectoryLock::take(log, Wait::AtMost(Duration::ZERO), &|| false).unwrap()
+    DirectoryLock::take(log, Wait::AtMost(Duration::from_secs(10)), &|| false).unwrap()
 }
 
 pub fn report(log: &Path) -> Report {
