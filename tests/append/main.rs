@@ -10,6 +10,7 @@
 )]
 
 mod framing;
+mod goes_on;
 mod log;
 mod process;
 mod refusal;
