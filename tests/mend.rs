@@ -12,6 +12,7 @@ use proglog::inspect::finding::Severity;
 use proglog::inspect::report::{Options, Report};
 use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::lock::{DirectoryLock, Wait};
+use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 use proglog::mend::apply::{ApplyOptions, Save, apply};
 use proglog::mend::exclusive::Others;
@@ -194,6 +195,23 @@ fn a_protobuf_commit_that_was_cut_short_is_taken_back_whole() {
     let session = Session::open(&log, &OpenOptions::default(), &disk(), &|| false).unwrap();
     assert!(session.recovered().is_some());
     assert_eq!(session.writer().next_offset(), Some(Offset(2)));
+    drop(session);
+    assert_eq!(sandbox.snapshot().contents(), sound.contents());
+}
+
+#[test]
+fn the_first_commit_of_a_protobuf_log_that_was_cut_short_makes_no_record_up() {
+    let sandbox = Sandbox::built(&LogBuilder::protobuf().segment(0, [""; 0]));
+    let sound = sandbox.snapshot();
+    let mut first = frame(&pb(b"a", 0, 0, 0));
+    first[..8].fill(0);
+    sandbox.append_bytes("0.store", &first);
+    sandbox.append_bytes("0.store", &frame(&pb(b"b", 1, 0, 0)));
+    let log = sandbox.log();
+    let mut options = OpenOptions::default();
+    options.config.codec = Some(Codec::Protobuf);
+    let session = Session::open(&log, &options, &disk(), &|| false).unwrap();
+    assert_eq!(session.writer().next_offset(), Some(Offset(0)));
     drop(session);
     assert_eq!(sandbox.snapshot().contents(), sound.contents());
 }

@@ -218,9 +218,10 @@ impl Scan {
             let hole = payload_bytes == 0 && self.window.source().is_hole(position, end.0);
             return Ok((!hole).then_some(frame));
         }
-        // An empty record stands at offset 0 only; elsewhere a zero length is a
-        // commit that was cut short.
-        if payload_bytes == 0 && (self.base.0 > 0 || self.next > 0) {
+        // An empty record stands at offset 0 only; elsewhere a zero length is a commit
+        // that was cut short, and there too where record 1 does not follow.
+        let at_zero = self.base.0 == 0 && self.next == 0;
+        if payload_bytes == 0 && !(at_zero && (end.0 == limit || self.carries_one(end)?)) {
             return Ok(None);
         }
         match layout_in(&mut self.window, position + LENGTH_BYTES, payload_bytes) {
@@ -239,10 +240,24 @@ impl Scan {
         Ok(Some(frame))
     }
 
+    /// Whether a whole record 1 stands at `position`.
+    fn carries_one(&mut self, position: Position) -> Result<bool> {
+        let limit = self.window.file_bytes();
+        if position.0.saturating_add(LENGTH_BYTES) > limit {
+            return Ok(false);
+        }
+        let payload_bytes = self.window.length_at(position.0)?;
+        if frame_end(position, payload_bytes, limit).is_none() {
+            return Ok(false);
+        }
+        let layout = layout_in(&mut self.window, position.0 + LENGTH_BYTES, payload_bytes);
+        Ok(layout.is_ok_and(|layout| layout.offset == 1))
+    }
+
     /// Whether a commit of ours to a protobuf log begins here that was never finished:
     /// its first length is zero until all the rest is durable.
     fn is_unfinished_commit(&mut self, position: u64) -> Result<bool> {
-        if self.codec == Codec::Raw || (self.base.0 == 0 && self.next == 0) {
+        if self.codec == Codec::Raw {
             return Ok(false);
         }
         if position.saturating_add(LENGTH_BYTES) > self.window.file_bytes() {

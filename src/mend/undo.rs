@@ -336,7 +336,8 @@ impl Undo<'_> {
                     ..
                 } => {
                     add("before", position, before_bytes, 0)?;
-                    add("after", position, bytes, 0)?;
+                    // A write that was cut short may leave zeros, as a cut does.
+                    add("after", position, bytes, position + bytes)?;
                 }
                 ChangeKind::Cut {
                     size_before,
