@@ -1,10 +1,8 @@
 //! Who has the log open: asked without disturbing anybody.
 
-use std::path::PathBuf;
 use std::time::SystemTime;
 
 use super::listing::Listing;
-use crate::log::format::FileKind;
 use crate::log::lock::DirectoryLock;
 use crate::log::processes::{self, Process, Use};
 
@@ -25,7 +23,7 @@ impl Usage {
     pub fn of(listing: &Listing) -> Self {
         let lock_holder =
             DirectoryLock::holder(listing.path()).filter(|pid| *pid != std::process::id());
-        let (in_use, writers) = match processes::in_use(&telling_files(listing)) {
+        let (in_use, writers) = match processes::in_use(&listing.directory.telling_files()) {
             Use::NoWriter => (Some(lock_holder.is_some()), Vec::new()),
             Use::Writers(writers) => (Some(true), writers),
             Use::Unknown { .. } => (None, Vec::new()),
@@ -53,20 +51,4 @@ impl Usage {
         }
         earliest
     }
-}
-
-/// The files that every writer of a log has open: the first and the last pair.
-#[must_use]
-pub fn telling_files(listing: &Listing) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    let (first, last) = (listing.segments.first(), listing.segments.last());
-    for segment in [first, last].into_iter().flatten() {
-        for kind in [FileKind::Store, FileKind::Index] {
-            if segment.names.name(kind).is_some() {
-                files.push(listing.directory.file(&segment.names, kind));
-            }
-        }
-    }
-    files.dedup();
-    files
 }

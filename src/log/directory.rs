@@ -130,6 +130,23 @@ impl Directory {
         }
     }
 
+    /// The files that every writer of the log has open: those of the first and of the
+    /// last segment, each once.
+    #[must_use]
+    pub fn telling_files(&self) -> Vec<PathBuf> {
+        let first = self.segments.first();
+        let last = self.segments.last().filter(|last| Some(*last) != first);
+        let mut files = Vec::new();
+        for names in [first, last].into_iter().flatten() {
+            for kind in [FileKind::Store, FileKind::Index] {
+                if names.name(kind).is_some() {
+                    files.push(self.file(names, kind));
+                }
+            }
+        }
+        files
+    }
+
     /// Whether nothing at all is in the directory.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -181,6 +198,21 @@ mod tests {
         assert!(log.segments.iter().all(SegmentNames::is_pair));
         assert_eq!(log.segment_of(Offset(9)), Some(1));
         assert_eq!(log.segment_of(Offset(u64::MAX)), Some(2));
+    }
+
+    #[test]
+    fn the_first_and_the_last_pair_tell_who_writes() {
+        let names = |log: &Directory| -> Vec<String> {
+            let files = log.telling_files();
+            files
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect()
+        };
+        let one = of(&["0.store", "0.index"]);
+        assert_eq!(names(&one), ["log/0.store", "log/0.index"]);
+        let three = of(&["0.store", "0.index", "5.store", "5.index", "9.index"]);
+        assert_eq!(names(&three), ["log/0.store", "log/0.index", "log/9.index"]);
     }
 
     #[test]

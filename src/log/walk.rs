@@ -13,7 +13,7 @@ use super::damage::Damage;
 use super::error::{Error, Result};
 use super::format::{Entry, LENGTH_BYTES, decode_length, frame_end};
 use super::index::Index;
-use super::record::{self, Bytes, Codec, DecodeError, Layout, LayoutError};
+use super::record::{self, Bytes, Codec, Layout, LayoutError};
 use super::units::{Offset, Position};
 use super::window::Window;
 
@@ -486,10 +486,4 @@ impl Walk {
         };
         Ok(next.position == end && u64::from(next.relative.0) == slot + 1)
     }
-}
-
-/// Why a payload is no record; for whoever reports it.
-#[must_use]
-pub fn why_undecodable(payload: &[u8]) -> Option<DecodeError> {
-    record::layout_of(payload).err()
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::log::directory::Directory;
 use crate::log::disk::{Disk, DiskFile};
 use crate::log::error::{Error, Result};
-use crate::log::format::{ENTRY_BYTES, FileKind};
+use crate::log::format::ENTRY_BYTES;
 use crate::log::lease::{Grant, Pending, WriteLease};
 use crate::log::lock::Wait;
 use crate::log::processes::{self, Use};
@@ -37,7 +37,7 @@ impl Others<'_> {
     ///
     /// [`Error::InUse`] with the processes, [`Error::UseUnknown`].
     pub fn wait_for_writers(&self, directory: &Directory) -> Result<()> {
-        let files = telling_files(directory);
+        let files = directory.telling_files();
         self.retry(|| match processes::in_use(&files) {
             Use::NoWriter => Ok(()),
             Use::Writers(writers) => Err(Error::InUse {
@@ -86,21 +86,6 @@ impl Others<'_> {
             }
         }
     }
-}
-
-/// The files that every writer of the log has open: the first and the last pair.
-fn telling_files(directory: &Directory) -> Vec<PathBuf> {
-    let (first, last) = (directory.segments.first(), directory.segments.last());
-    let mut files = Vec::new();
-    for names in [first, last].into_iter().flatten() {
-        for kind in [FileKind::Store, FileKind::Index] {
-            if names.name(kind).is_some() {
-                files.push(directory.file(names, kind));
-            }
-        }
-    }
-    files.dedup();
-    files
 }
 
 /// Whether an index is padded, the one sign of a log that a service has open.
