@@ -1,0 +1,134 @@
+//! What must not grow: single lookups and quick looks over sizes and segments.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::data::Lines;
+use crate::rows::{Limit, Row, one_segment, text};
+use crate::run::{Run, alone, mebibytes, median, remove};
+use crate::table;
+
+/// Tiny lines, for logs of many records.
+fn tiny(count: u64) -> Lines {
+    Lines {
+        count,
+        shortest: 1,
+        longest: 5,
+    }
+}
+
+/// A log of `records` in one segment.
+fn of_records(proglog: &str, place: &Path, records: u64) -> Result<()> {
+    let lines = place.join("lines");
+    tiny(records).file(&lines)?;
+    let append = Run::new(&[proglog, "-q", "append", text(&place.join("log"))]);
+    one_segment(append).stdin(&lines).once()?;
+    remove(&lines)
+}
+
+/// A log of `segments`, ten records in each and none in the last.
+fn of_segments(proglog: &str, place: &Path, segments: u64) -> Result<()> {
+    let lines = place.join("lines");
+    tiny((segments - 1) * 10).file(&lines)?;
+    let append = Run::new(&[proglog, "-q", "append", text(&place.join("log"))]);
+    append
+        .and(&["--max-index-bytes", "120"])
+        .stdin(&lines)
+        .once()?;
+    remove(&lines)
+}
+
+/// The rows of single lookups, each with its limit.
+pub fn lookups(proglog: &str, place: &Path, quick: bool) -> Result<Vec<Row>> {
+    let (records, segments) = if quick {
+        (1_000_000, 1_000)
+    } else {
+        (100_000_000, 10_000)
+    };
+    let [many, rolled] = [place.join("many"), place.join("rolled")];
+    for at in [&many, &rolled] {
+        std::fs::create_dir_all(at)?;
+    }
+    of_records(proglog, &many, records)?;
+    of_segments(proglog, &rolled, segments)?;
+    let read = |at: &Path, offset: u64| {
+        Run::new(&[
+            proglog,
+            "read",
+            text(&at.join("log")),
+            "--offset",
+            &offset.to_string(),
+        ])
+    };
+    let mut rows: Vec<Row> = [0, records / 2, records - 1]
+        .map(|offset| Row {
+            work: format!("read --offset {offset} of {records} records"),
+            against: "true",
+            ours: read(&many, offset),
+            other: Run::new(&["/bin/true"]),
+            limit: Limit::Plus(3.0),
+        })
+        .into();
+    rows.push(Row {
+        work: format!("read --offset {} in {segments} segments", segments * 5),
+        against: "ls -U of it",
+        ours: read(&rolled, segments * 5),
+        other: Run::new(&["ls", "-U", text(&rolled.join("log"))]),
+        limit: Limit::Plus(5.0),
+    });
+    Ok(rows)
+}
+
+/// Prints what the looks take and hold as a log grows.
+pub fn growth(proglog: &str, place: &Path, quick: bool, rounds: usize) -> Result<()> {
+    let sizes: &[u32] = if quick { &[4, 5, 6] } else { &[4, 5, 6, 7, 8] };
+    let segments: &[u32] = if quick {
+        &[0, 1, 2, 3]
+    } else {
+        &[0, 1, 2, 3, 4, 5]
+    };
+    let logs = sizes.iter().map(|&power| (10_u64.pow(power), 1));
+    let logs = logs.chain(segments.iter().map(|&power| (0, 10_u64.pow(power))));
+    table::head(&[
+        "log",
+        "read --offset",
+        "read --tail 10",
+        "info",
+        "verify --quick",
+        "verify",
+        "MiB at most",
+    ]);
+    for (records, segments) in logs {
+        let at = place.join("growth");
+        remove(&at)?;
+        std::fs::create_dir_all(&at)?;
+        let (name, middle) = if records > 0 {
+            of_records(proglog, &at, records)?;
+            (format!("{records} records"), records / 2)
+        } else {
+            of_segments(proglog, &at, segments.max(2))?;
+            (format!("{segments} segments"), segments / 2 * 10)
+        };
+        let log = at.join("log");
+        let log = log.to_str().context("a path of ours")?;
+        let middle = middle.to_string();
+        let looks: [&[&str]; 5] = [
+            &["read", log, "--offset", &middle],
+            &["read", log, "--tail", "10"],
+            &["info", log],
+            &["verify", log, "--quick"],
+            &["verify", log],
+        ];
+        let (mut cells, mut most) = (vec![name], 0);
+        for words in looks {
+            let taken = alone(&Run::new(&[proglog]).and(words), rounds)?;
+            cells.push(table::seconds(median(&taken)));
+            most = most.max(mebibytes(&taken));
+        }
+        cells.push(most.to_string());
+        table::line(&cells);
+        remove(&at)?;
+    }
+    Ok(())
+}
