@@ -24,6 +24,8 @@ mend    repair      mend what needs no guessing; saves what it cuts (--dry-run)
         undo        take the last change back, byte for byte
         trim        drop the oldest segments, or the newest records
         truncate-index  cut the index to its real entries, nothing else
+copies  diff        compare two copies of a log, by offset
+        manifest    print digests, for `verify --manifest`
 
   seq 100 | proglog append log               proglog read log --offset 42
   proglog read log -n 10                     proglog verify -q log || echo bad
@@ -43,7 +45,7 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
 ];
 
 /// Commands that remedies name and that this version does not have yet.
-const PLANNED: &[&str] = &["salvage", "diff", "manifest", "push", "pull"];
+const PLANNED: &[&str] = &["salvage", "push", "pull"];
 
 #[derive(Debug, Parser)]
 #[command(
@@ -91,6 +93,10 @@ pub enum Command {
     Trim(commands::trim::Arguments),
     /// Cut the index to its real entries
     TruncateIndex(commands::truncate_index::Arguments),
+    /// Compare two copies of a log, by offset
+    Diff(commands::diff::Arguments),
+    /// Print digests, for `verify --manifest`
+    Manifest(commands::manifest::Arguments),
 }
 
 impl Command {
@@ -108,6 +114,8 @@ impl Command {
             Self::Undo(arguments) => commands::undo::run(arguments, globals),
             Self::Trim(arguments) => commands::trim::run(arguments, globals),
             Self::TruncateIndex(arguments) => commands::truncate_index::run(arguments, globals),
+            Self::Diff(arguments) => commands::diff::run(arguments, globals),
+            Self::Manifest(arguments) => commands::manifest::run(arguments, globals),
         }
     }
 }

@@ -10,7 +10,8 @@
 //!   [`mend::session::Session`] opens a log for appending, with the lock, the leases
 //!   and the recovery that make it safe.
 //! - [`inspect`]: facts about a directory, however broken, as a
-//!   [`Report`](inspect::report::Report). Strictly read-only.
+//!   [`Report`](inspect::report::Report). Strictly read-only. Two reports are compared
+//!   record by record by [`inspect::compare`]; [`inspect::manifest`] has digests.
 //! - [`mend`]: plans made from a report, carried out and taken back.
 //!
 //! # Examples

@@ -10,6 +10,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("read", &["read", "log", "--json", "--on-error", "skip"]),
     ("dump-index", &["dump-index", "log"]),
     ("dump-store", &["dump-store", "log"]),
+    ("manifest", &["manifest", "log"]),
 ];
 
 #[test]

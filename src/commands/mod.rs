@@ -2,11 +2,13 @@
 //! Each command has a file of its own: arguments, then facts, then words.
 
 pub mod append;
+pub mod diff;
 mod dump;
 pub mod dump_index;
 pub mod dump_store;
 pub mod explain;
 pub mod info;
+pub mod manifest;
 mod mending;
 mod options;
 pub mod read;

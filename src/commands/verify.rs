@@ -9,12 +9,15 @@
 //!
 //! Arguments, then the report, then text or JSON. Nothing is written to the log.
 
+mod held_against;
+
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{ArgAction, Args};
 use proglog::inspect::finding::{Finding, FindingId, OffsetRange, Place, Severity};
+use proglog::inspect::manifest::check::Checked;
 use proglog::inspect::outlook::{Outlook, Repaired};
 use proglog::inspect::report::{Options, Report, SegmentReport};
 use proglog::inspect::service::{Given, Printing};
@@ -39,6 +42,7 @@ Examples:
   proglog verify -q log || mail ...      says something on trouble alone
   proglog verify log --json              findings, the service, then a summary
   proglog verify log --allow segment-gap=20..40
+  proglog verify log --manifest FILE     values too, by what `manifest` printed
   proglog verify log --service --max-index-bytes 1024";
 
 /// Check the whole log: what is lost, what would the service do?
@@ -69,6 +73,9 @@ pub struct Arguments {
     /// Do not count these findings in the exit status
     #[arg(long, value_name = "ID[=A..B]", value_parser = Allowed::parse)]
     allow: Vec<Allowed>,
+    /// Hold the values against what `proglog manifest` printed; - is stdin
+    #[arg(long, value_name = "FILE|-", conflicts_with = "quick")]
+    manifest: Option<PathBuf>,
     /// Print the bytes of each place
     #[arg(short, long, action = ArgAction::SetTrue)]
     verbose: bool,
@@ -129,7 +136,15 @@ fn parse_range(text: &str) -> Result<OffsetRange, String> {
 
 /// Looks, prints, says by the status what was found.
 pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
-    let report = look(arguments)?;
+    let mut manifest = match &arguments.manifest {
+        Some(path) => Some(held_against::open(path)?),
+        None => None,
+    };
+    let mut report = look(arguments)?;
+    let held = match &mut manifest {
+        Some(manifest) => Some(manifest.check(&mut report)?),
+        None => None,
+    };
     let outlooks = outlooks(arguments, &report)?;
     let allowed: Vec<bool> = report
         .findings
@@ -150,14 +165,17 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         outlooks: &outlooks,
         allowed: &allowed,
         counts,
+        checked: held.as_ref().map(|held| &held.checked),
     };
-    match printing.print() {
-        Ok(()) => Ok(status),
+    let printed = printing.print();
+    let status = held.as_ref().map_or(Ok(status), |held| held.status(status));
+    match printed {
+        Ok(()) => status,
         Err(error) => {
             let error = anyhow::Error::from(error).context("stdout");
             // The status is about the log, whoever listens.
             if is_closed_pipe(&error) {
-                Ok(status)
+                status
             } else {
                 Err(error)
             }
@@ -198,6 +216,7 @@ pub fn tell(
             color: globals.color_on_stdout(),
         },
         bytes_of: None,
+        checked: None,
     };
     Ok(view.print(out)?)
 }
@@ -288,6 +307,7 @@ struct Output<'a> {
     outlooks: &'a [Outlook],
     allowed: &'a [bool],
     counts: Counts,
+    checked: Option<&'a Checked>,
 }
 
 impl Output<'_> {
@@ -322,6 +342,7 @@ impl Output<'_> {
                 } else {
                     None
                 },
+                checked: self.checked,
             };
             view.print(&mut out)?;
         }
@@ -347,12 +368,12 @@ impl Output<'_> {
         if quiet && self.counts.is_clean() {
             return Ok(());
         }
-        json::summary(out, self.report, self.counts)
+        json::summary(out, self.report, self.counts, self.checked)
     }
 }
 
 /// Up to so many bytes of a regular file; `None` where there are none to be had.
-fn bytes_at(path: &Path, position: u64, bytes: usize) -> Option<Vec<u8>> {
+pub fn bytes_at(path: &Path, position: u64, bytes: usize) -> Option<Vec<u8>> {
     let file = ReadFile::open(path).ok()?;
     let there = file.file_bytes.checked_sub(position)?;
     let bytes = usize::try_from(there).map_or(bytes, |there| there.min(bytes));

@@ -24,11 +24,16 @@ pub fn findings(report: &Report) -> Vec<Finding> {
         check_segment::segment(report, segment, &mut findings);
     }
     check_directory::neighbours(report, &mut findings);
+    sort(&mut findings);
+    findings
+}
+
+/// The order in which findings are told: severity, then place.
+pub fn sort(findings: &mut [Finding]) {
     findings.sort_by_key(|finding| {
         let position = finding.place.as_ref().map(|place| place.position);
         (finding.severity, finding.segment, position)
     });
-    findings
 }
 
 /// Findings about the end of a segment count only if its files are at the end of the

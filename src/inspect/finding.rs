@@ -279,6 +279,11 @@ pub enum Detail {
         /// `MaxIndexBytes`. Bytes.
         limit: Option<u64>,
     },
+    /// `record-changed`: the manifest has records that the log does not reach to.
+    NotThere {
+        /// The offset behind the log's last one.
+        end: Offset,
+    },
     /// More places than are kept one by one.
     Uncounted {
         /// How many more.

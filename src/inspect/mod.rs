@@ -2,18 +2,23 @@
 //! damage, checks that make findings of both.
 //!
 //! listing -> scan (walk, tail) -> check -> `Report`. Whatever prints, plans or
-//! serialises starts from the report.
+//! serialises starts from the report; so do `compare` (two logs) and `manifest`
+//! (digests of one, made and held against it), over the stretches of `coverage`.
 
 pub mod check;
 pub mod check_directory;
 mod check_segment;
+pub mod compare;
+pub mod coverage;
 pub mod entries;
 pub mod finding;
 pub mod frames;
 pub mod listing;
+pub mod manifest;
 pub mod outlook;
 pub mod overview;
 pub mod report;
+mod rounds;
 pub mod scan;
 pub mod service;
 pub mod sizes;

@@ -128,6 +128,12 @@ impl Report {
         Ok(report)
     }
 
+    /// Adds what a look of another sort found.
+    pub fn add_findings(&mut self, findings: Vec<Finding>) {
+        self.findings.extend(findings);
+        check::sort(&mut self.findings);
+    }
+
     /// Whether a segment is the active one.
     #[must_use]
     pub fn is_last(&self, segment: &SegmentReport) -> bool {

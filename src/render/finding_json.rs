@@ -4,6 +4,7 @@
 use std::io::{self, Write};
 
 use proglog::inspect::finding::{Detail, Figure, Finding, FindingId};
+use proglog::inspect::manifest::check::Checked;
 use proglog::inspect::outlook::{Outlook, Prospect};
 use proglog::inspect::report::Report;
 use proglog::inspect::service::{Outcome, Printing, ReadBack};
@@ -209,7 +210,12 @@ fn outcome(outcome: &Outcome) -> (&'static str, Option<u64>, Option<String>) {
 /// # Errors
 ///
 /// Writing's.
-pub fn summary(out: &mut impl Write, report: &Report, counts: Counts) -> io::Result<()> {
+pub fn summary(
+    out: &mut impl Write,
+    report: &Report,
+    counts: Counts,
+    checked: Option<&Checked>,
+) -> io::Result<()> {
     let mut line = Line::of("summary");
     line.put("segments", report.segments.len());
     line.put("records", report.records());
@@ -225,6 +231,13 @@ pub fn summary(out: &mut impl Write, report: &Report, counts: Counts) -> io::Res
     }
     if report.options.quick {
         line.put("quick", true);
+    }
+    if let Some(checked) = checked {
+        line.put("checked_runs", checked.runs);
+        line.put("fitting_runs", checked.same);
+        line.put("checked_records", checked.records);
+        line.put_some("checked_last_offset", checked.up_to.map(|offset| offset.0));
+        line.put("trimmed_records", checked.trimmed);
     }
     line.write(out)
 }

@@ -1,11 +1,13 @@
 //! Facts made into text, tables, hex dumps and JSON on a `Write`. Knows no files.
 
 pub mod cost;
+pub mod diff;
 pub mod dump;
 pub mod dump_index;
 pub mod dump_store;
 pub mod explain;
 pub mod finding_json;
+pub mod held;
 pub mod hex;
 pub mod hexlines;
 pub mod info;

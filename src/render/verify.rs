@@ -5,6 +5,7 @@
 use std::io::{self, Write};
 
 use proglog::inspect::finding::{Finding, FindingId, Place, Severity};
+use proglog::inspect::manifest::check::Checked;
 use proglog::inspect::outlook::Outlook;
 use proglog::inspect::report::Report;
 use proglog::inspect::usage::Usage;
@@ -14,7 +15,7 @@ use super::hexlines;
 use super::prose::{COLUMNS, Paint, count, escaped, width, wrapped, wrapped_command};
 use super::remedy::Remedies;
 use super::strip::{LEGEND, Strip, strips};
-use super::{service, words};
+use super::{held, service, words};
 
 /// The columns before what is told.
 const INDENT: usize = 9;
@@ -84,6 +85,8 @@ pub struct View<'a> {
     pub paint: Paint,
     /// The bytes of a place and of the lines around it, where hex lines are wanted.
     pub bytes_of: Option<&'a BytesOf<'a>>,
+    /// What came of a manifest, where there is one.
+    pub checked: Option<&'a Checked>,
 }
 
 impl View<'_> {
@@ -163,7 +166,10 @@ impl View<'_> {
         for line in wrapped(&facts, COLUMNS) {
             writeln!(out, "{line}")?;
         }
-        Ok(())
+        match self.checked {
+            Some(checked) => writeln!(out, "{}", held::manifest(checked)),
+            None => Ok(()),
+        }
     }
 
     fn group(&self, out: &mut impl Write, group: &Group<'_>) -> io::Result<()> {
@@ -364,7 +370,7 @@ impl View<'_> {
         let facts = format!("{segments}, {}", records(report, "record"));
         // One line, whatever has to go.
         let room = COLUMNS.saturating_sub(width(ok) + 2 + width(&facts));
-        let remarks = remarks(report.options.quick, counts.allowed);
+        let remarks = remarks(report, self.checked, counts.allowed);
         let remark = remarks
             .iter()
             .find(|remark| width(remark) <= room)
@@ -375,13 +381,21 @@ impl View<'_> {
 }
 
 /// What the last line says of what was not looked at, the longest first.
-fn remarks(quick: bool, allowed: u64) -> Vec<String> {
-    let unchecked: &[&str] = if quick {
-        &["names, sizes and ends only", "ends only"]
-    } else {
-        &["values unchecked: no manifest", "values unchecked"]
+fn remarks(report: &Report, checked: Option<&Checked>, allowed: u64) -> Vec<String> {
+    let unchecked = match checked.map(|checked| held::values(report, checked)) {
+        Some(values) => vec![values],
+        None if report.options.quick => {
+            vec![
+                "names, sizes and ends only".to_owned(),
+                "ends only".to_owned(),
+            ]
+        }
+        None => vec![
+            "values unchecked: no manifest".to_owned(),
+            "values unchecked".to_owned(),
+        ],
     };
-    let remark = |unchecked: &&str| match allowed {
+    let remark = |unchecked: &String| match allowed {
         0 => format!(" ({unchecked})"),
         allowed => format!(" ({unchecked}; {} allowed)", count(allowed, "finding")),
     };

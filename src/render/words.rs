@@ -89,12 +89,7 @@ pub fn what(finding: &Finding) -> String {
             }
             _ => "the record carries the offset of another place".to_owned(),
         },
-        FindingId::RecordChanged => match (&finding.got, &finding.expected) {
-            (Some(got), Some(expected)) => {
-                format!("the digest is {got}, the manifest says {expected}")
-            }
-            _ => "the digest is not the manifest's".to_owned(),
-        },
+        FindingId::RecordChanged => changed(finding),
         FindingId::SegmentGap => gap(finding),
         FindingId::SegmentOverlap => overlap(finding),
         FindingId::StrayName => match finding.detail {
@@ -128,6 +123,27 @@ pub fn what(finding: &Finding) -> String {
         FindingId::ForeignDialect => {
             "lengths that make sense with the last byte first only".to_owned()
         }
+    }
+}
+
+/// What `record-changed` is about; the digests by their first digits.
+fn changed(finding: &Finding) -> String {
+    const DIGITS: usize = 16;
+    let short = |figure: &Figure| {
+        let text = figure.to_string();
+        text.get(..DIGITS)
+            .map_or_else(|| text.clone(), |short| format!("{short}..."))
+    };
+    match (&finding.detail, &finding.got, &finding.expected) {
+        (Detail::NotThere { end }, ..) => {
+            format!("the manifest has them, and the log ends before: its next offset is {end}")
+        }
+        (_, Some(got), Some(expected)) => format!(
+            "the digest is {}, the manifest says {}",
+            short(got),
+            short(expected)
+        ),
+        _ => "the digests are not the manifest's".to_owned(),
     }
 }
 

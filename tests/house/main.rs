@@ -53,11 +53,17 @@ const CRATES: &[(&str, &[&str])] = &[
     ("anyhow", &["commands", "cli", "main.rs"]),
     ("comfy_table", &["render"]),
     ("hex", &["render", "commands/append/framing.rs"]),
-    // JSON is read in one place too: the input of append.
+    // JSON is read in few places: the input of append, what mending and manifests keep.
     (
         "serde_json",
-        &["render", "commands/append", "mend/saved.rs"],
+        &[
+            "render",
+            "commands/append",
+            "mend/saved.rs",
+            "inspect/manifest/line.rs",
+        ],
     ),
+    ("blake3", &["inspect/manifest"]),
 ];
 
 /// Where the disk is changed.

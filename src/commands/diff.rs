@@ -1,0 +1,251 @@
+//! `proglog diff A B`: two copies of one log, compared by offset.
+//!
+//! ```console
+//! $ proglog diff log copy
+//! a: log: 3 segments, 60 records, offsets 0..59, protobuf
+//! b: copy: 2 segments, 40 records, offsets 20..59, protobuf
+//!
+//! only in a  offsets 0..19: 20 records
+//!
+//! not equal: 20 only in a; 40 equal
+//! ```
+//!
+//! What is compared are values (of two protobuf logs, terms and types too), whatever
+//! the files around them look like; `--files` compares the files.
+
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use proglog::inspect::compare::{self, EVERYTHING, Side, Tally, Verdict, files};
+use proglog::inspect::coverage::{State, stretches};
+use proglog::inspect::finding::{FindingId, OffsetRange, Severity};
+use proglog::inspect::listing::Listing;
+use proglog::inspect::report::{Options, Report};
+use proglog::log::error::Error;
+use proglog::log::record::Codec;
+use proglog::log::units::Offset;
+
+use super::dump::{TypedOffset, is_a_file};
+use super::options::after_help;
+use super::verify::bytes_at;
+use super::{Failure, Globals, Status, quote, say, stdout};
+use crate::render::diff::Printer;
+
+const EXAMPLES: &str = "\
+proglog diff log copy                 which offsets differ, and the first bytes
+proglog diff log copy -q || echo no   says only whether
+proglog diff log copy --from -1000    the last thousand records of both
+proglog diff log copy --files         the files: names, sizes, bytes
+proglog diff log copy --json | jq 'select(.kind == \"differs\")'";
+
+/// What fails where nothing can be printed.
+const STDOUT: &str = "stdout";
+
+/// Compare two copies of a log.
+#[derive(Debug, Args)]
+#[command(after_help = after_help(EXAMPLES))]
+pub struct Arguments {
+    /// The one log's directory
+    a: PathBuf,
+    /// The other's
+    b: PathBuf,
+    /// Compare the files, byte by byte, instead of the records
+    #[arg(long, conflicts_with_all = ["from", "to", "codec"])]
+    files: bool,
+    /// Begin at this offset; -1 is the last of the longer log
+    #[arg(long, value_name = "OFFSET", allow_hyphen_values = true)]
+    from: Option<TypedOffset>,
+    /// End with this offset, included
+    #[arg(long, value_name = "OFFSET", allow_hyphen_values = true)]
+    to: Option<TypedOffset>,
+    /// Print JSON lines
+    #[arg(long)]
+    json: bool,
+    /// What the records of both are: raw or protobuf; else it is detected
+    #[arg(long)]
+    codec: Option<Codec>,
+}
+
+/// Compares, prints, says by the status whether they are equal.
+pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
+    if arguments.files {
+        return compare_files(arguments, globals);
+    }
+    let options = Options {
+        codec: arguments.codec,
+        ask_usage: true,
+        ..Options::default()
+    };
+    let look = |dir: &Path| Report::of(dir, &options).map_err(|error| explained(dir, error));
+    let (a, b) = (look(&arguments.a)?, look(&arguments.b)?);
+    let within = arguments.within(a.next_offset().max(b.next_offset()))?;
+    for (report, dir) in [(&a, &arguments.a), (&b, &arguments.b)] {
+        pending(report, dir);
+    }
+    if globals.quiet {
+        return quietly(arguments, &a, &b, within);
+    }
+    let bytes_of = |side: Side, file: &str, position, count| {
+        let report = match side {
+            Side::A => &a,
+            Side::B => &b,
+        };
+        bytes_at(&report.listing.path().join(file), position, count)
+    };
+    let mut printer = Printer::new(stdout()?, arguments.json, &bytes_of);
+    printer.log(Side::A, &a).context(STDOUT)?;
+    printer.log(Side::B, &b).context(STDOUT)?;
+    let mut damaged = [false, false];
+    let tally = compare::compare(&a, &b, within, |range| {
+        if let Verdict::Damaged { side, .. } = range.verdict {
+            let [of_a, of_b] = &mut damaged;
+            *of_a |= side != Some(Side::B);
+            *of_b |= side != Some(Side::A);
+        }
+        if range.verdict != Verdict::Equal {
+            printer.range(range).context(STDOUT)?;
+        }
+        Ok::<_, anyhow::Error>(ControlFlow::Continue(()))
+    })?;
+    printer
+        .end_of_ranges(tally.first.as_ref())
+        .context(STDOUT)?;
+    printer.summary(&tally).context(STDOUT)?;
+    printer.out.flush().context(STDOUT)?;
+    for (damaged, dir) in damaged.into_iter().zip([&arguments.a, &arguments.b]) {
+        if damaged {
+            say(&format!("hint: proglog verify {}", quote(dir)));
+        }
+    }
+    Ok(status(&tally))
+}
+
+/// Says which records are left out because a running writer still holds them.
+fn pending(report: &Report, dir: &Path) {
+    for finding in &report.findings {
+        if finding.id == FindingId::IndexDangling
+            && finding.severity == Severity::Note
+            && let Some(offsets) = finding.offsets
+        {
+            let dir = quote(dir);
+            say(&format!(
+                "note: {dir}: offsets {offsets} may still be in the writer's buffer: left out"
+            ));
+        }
+    }
+}
+
+fn status(tally: &Tally) -> Status {
+    if tally.damaged > 0 {
+        Status::Damage
+    } else if tally.is_equal() {
+        Status::Done
+    } else {
+        Status::No
+    }
+}
+
+/// Only whether they differ: up to the first difference, unless there is damage, which
+/// the status is to tell of.
+fn quietly(
+    arguments: &Arguments,
+    a: &Report,
+    b: &Report,
+    within: OffsetRange,
+) -> anyhow::Result<Status> {
+    let damaged = |report: &Report| {
+        stretches(report).iter().any(|stretch| {
+            matches!(stretch.state, State::Damaged { .. })
+                && stretch.offsets.first <= within.last
+                && stretch.offsets.last >= within.first
+        })
+    };
+    let may_stop = !damaged(a) && !damaged(b);
+    let tally = compare::compare(a, b, within, |range| {
+        Ok::<_, Error>(if may_stop && range.verdict != Verdict::Equal {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        })
+    })?;
+    let status = status(&tally);
+    if status != Status::Done && !arguments.json {
+        let both = (quote(&arguments.a), quote(&arguments.b));
+        let mut out = stdout()?;
+        if status == Status::No {
+            writeln!(out, "{} and {} differ", both.0, both.1).context(STDOUT)?;
+        } else {
+            let damaged = tally.damaged;
+            writeln!(
+                out,
+                "{} and {}: {damaged} not compared for damage",
+                both.0, both.1
+            )?;
+        }
+        out.flush().context(STDOUT)?;
+    }
+    Ok(status)
+}
+
+fn compare_files(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
+    let list = |dir: &Path| Listing::of(dir).map_err(|error| explained(dir, error));
+    let (a, b) = (list(&arguments.a)?, list(&arguments.b)?);
+    let bytes_of = |side: Side, file: &str, position, count| {
+        let dir = match side {
+            Side::A => a.path(),
+            Side::B => b.path(),
+        };
+        bytes_at(&dir.join(file), position, count)
+    };
+    let mut printer = Printer::new(stdout()?, arguments.json, &bytes_of);
+    let mut differing = 0;
+    let equal = files::compare(&a, &b, |difference| {
+        differing += 1;
+        if globals.quiet {
+            return Ok(ControlFlow::Break(()));
+        }
+        printer.file(&difference).context(STDOUT)?;
+        Ok::<_, anyhow::Error>(ControlFlow::Continue(()))
+    })?;
+    if !globals.quiet {
+        printer.end_of_ranges(None).context(STDOUT)?;
+        printer.files_summary(equal, differing).context(STDOUT)?;
+    } else if differing > 0 && !arguments.json {
+        let both = (quote(&arguments.a), quote(&arguments.b));
+        writeln!(printer.out, "{} and {} differ", both.0, both.1)?;
+    }
+    printer.out.flush().context(STDOUT)?;
+    Ok(if differing == 0 {
+        Status::Done
+    } else {
+        Status::No
+    })
+}
+
+impl Arguments {
+    /// The offsets that are asked for; `end` is behind the last one of both.
+    fn within(&self, end: Offset) -> anyhow::Result<OffsetRange> {
+        let resolve = |typed| match typed {
+            TypedOffset::At(offset) => Offset(offset),
+            TypedOffset::FromEnd(back) => Offset(end.0.saturating_sub(back)),
+        };
+        let first = self.from.map_or(EVERYTHING.first, resolve);
+        let last = self.to.map_or(EVERYTHING.last, resolve);
+        if first > last {
+            let message = format!("--from {first} is above --to {last}: there is nothing between");
+            return Err(Failure::new(Status::Failed, message).into());
+        }
+        Ok(OffsetRange { first, last })
+    }
+}
+
+/// An error about one of the two directories.
+fn explained(dir: &Path, error: Error) -> anyhow::Error {
+    match error {
+        Error::NotADirectory { .. } => is_a_file(dir, "diff", false).into(),
+        error => error.into(),
+    }
+}

@@ -1,0 +1,127 @@
+//! `proglog manifest DIR`: digests of the records, to be kept outside of the log.
+//!
+//! ```console
+//! $ proglog manifest log > log.manifest
+//! $ proglog verify log --manifest log.manifest
+//! log: 3 segments, 60 whole records, offsets 0..59, protobuf, not in use
+//! manifest: 3 of 3 runs fit, 60 records
+//! ok: 3 segments, 60 records, offsets 0..59 (values checked up to offset 59)
+//! $ ssh b proglog manifest /srv/log | proglog verify /srv/log --manifest -
+//! ```
+//!
+//! Damaged records get no digest: a manifest must not call them right.
+
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use proglog::inspect::finding::{FindingId, Severity};
+use proglog::inspect::manifest::make::{Part, make};
+use proglog::inspect::manifest::{Header, line};
+use proglog::inspect::report::{Options, Report};
+use proglog::log::error::Error;
+use proglog::log::record::Codec;
+
+use super::dump::is_a_file;
+use super::options::after_help;
+use super::{Failure, Globals, Status, quote, say, stdout};
+
+const EXAMPLES: &str = "\
+proglog manifest log > log.manifest       not inside the log's directory
+proglog verify log --manifest log.manifest
+ssh b proglog manifest /srv/log | proglog verify /srv/log --manifest -
+
+It prints JSON lines: a digest (BLAKE3) for each run of up to 1024 records or
+1 MiB, one for each segment, and a summary, which tells a whole manifest from
+one that was cut off. It holds what was committed when it was made; a log may
+have grown since. Damaged records get no digest: status 3.";
+
+/// Print digests, for `verify --manifest`.
+#[derive(Debug, Args)]
+#[command(after_help = after_help(EXAMPLES))]
+pub struct Arguments {
+    /// The log's directory
+    dir: PathBuf,
+    /// What the records are: raw or protobuf; else it is detected
+    #[arg(long)]
+    codec: Option<Codec>,
+    /// Print JSON lines, as it always does
+    #[arg(long)]
+    json: bool,
+}
+
+/// Takes the digests and prints them.
+pub fn run(arguments: &Arguments, _: Globals) -> anyhow::Result<Status> {
+    let options = Options {
+        codec: arguments.codec,
+        ask_usage: true,
+        ..Options::default()
+    };
+    let report = Report::of(&arguments.dir, &options).map_err(|error| match error {
+        Error::NotADirectory { .. } => is_a_file(&arguments.dir, "manifest", false).into(),
+        error => anyhow::Error::from(error),
+    })?;
+    refuse_the_log_itself(&report)?;
+    let mut out = stdout()?;
+    let header = Header {
+        codec: report.codec,
+    };
+    writeln!(out, "{}", line::header(header)).context("stdout")?;
+    let summary = make(&report, |part| {
+        if let Part::Unreadable(offsets) = part {
+            say(&format!(
+                "error: offsets {offsets} cannot be read: no digest"
+            ));
+        }
+        if let Some(line) = line::part(&part) {
+            writeln!(out, "{line}").context("stdout")?;
+        }
+        Ok::<_, anyhow::Error>(())
+    })?;
+    writeln!(out, "{}", line::summary(&summary)).context("stdout")?;
+    out.flush().context("stdout")?;
+    if !summary.damaged {
+        return Ok(Status::Done);
+    }
+    let errors = report.findings.iter().filter(|finding| {
+        finding.severity == Severity::Error && finding.id != FindingId::SegmentGap
+    });
+    let mut ids: Vec<&str> = errors.map(|finding| finding.id.as_str()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let why = match ids.as_slice() {
+        [] => String::new(),
+        ids => format!(" ({})", ids.join(", ")),
+    };
+    let dir = quote(&arguments.dir);
+    let message = format!("{dir} is damaged{why}: the manifest holds what is sound only");
+    let hint = format!("proglog verify {dir}; mend it, then make the manifest again");
+    Err(Failure::new(Status::Damage, message).hint(hint).into())
+}
+
+/// The service takes every name in the directory for a base offset: nothing may be
+/// made there, also not by a shell's `>`.
+fn refuse_the_log_itself(report: &Report) -> anyhow::Result<()> {
+    let stdout = io::stdout().as_fd().try_clone_to_owned();
+    let Ok(stdout) = stdout.and_then(|stdout| std::fs::File::from(stdout).metadata()) else {
+        return Ok(());
+    };
+    let directory = &report.listing.directory;
+    for name in &directory.strays {
+        let path = directory.path.join(name);
+        let same = std::fs::metadata(&path)
+            .is_ok_and(|it| (it.dev(), it.ino()) == (stdout.dev(), stdout.ino()));
+        if same && stdout.is_file() {
+            let message = format!(
+                "{} is in the log's directory, where the service would trip on it",
+                quote(&path)
+            );
+            let hint = format!("rm {}, and write it elsewhere", quote(&path));
+            return Err(Failure::new(Status::Failed, message).hint(hint).into());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! A manifest that a log is held against: where it comes from, and what is said where
+//! it cannot be used.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
+
+use anyhow::Context;
+use proglog::inspect::manifest::check::{Checked, check};
+use proglog::inspect::manifest::line::{ManifestError, Reader};
+use proglog::inspect::report::Report;
+
+use crate::commands::{Failure, Status, say};
+
+/// A manifest of which the first line was read.
+pub struct Manifest {
+    reader: Reader<BufReader<Box<dyn Read>>>,
+}
+
+/// What came of it.
+pub struct Held {
+    /// What was found.
+    pub checked: Checked,
+    failure: Option<ManifestError>,
+}
+
+/// Opens a manifest: a file, or stdin.
+pub fn open(path: &Path) -> anyhow::Result<Manifest> {
+    let input: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(io::stdin())
+    } else {
+        Box::new(File::open(path).with_context(|| path.display().to_string())?)
+    };
+    let reader = Reader::open(BufReader::new(input)).map_err(|error| explained(&error))?;
+    Ok(Manifest { reader })
+}
+
+impl Manifest {
+    /// Holds the log against it; what does not fit is added to the report.
+    pub fn check(&mut self, report: &mut Report) -> anyhow::Result<Held> {
+        let (mut checked, failure) = check(report, &mut self.reader)?;
+        report.add_findings(std::mem::take(&mut checked.findings));
+        if let Some(summary) = self.reader.summary().filter(|summary| summary.damaged) {
+            say(&format!(
+                "the manifest was made of a damaged log: it holds {} records that were sound",
+                summary.records
+            ));
+        }
+        if checked.runs > 1 && checked.same == 0 {
+            say("hint: no run fits: is it the manifest of another log?");
+        }
+        Ok(Held { checked, failure })
+    }
+}
+
+impl Held {
+    /// The status of a look that ended so: a manifest that cannot be read to its end
+    /// is one that could not be held against all of the log.
+    pub fn status(&self, status: Status) -> anyhow::Result<Status> {
+        match &self.failure {
+            None => Ok(status),
+            Some(error) => Err(explained(error)),
+        }
+    }
+}
+
+fn explained(error: &ManifestError) -> anyhow::Error {
+    let failure = Failure::new(Status::Failed, error.to_string());
+    let hint = match error {
+        ManifestError::Io(_) => return failure.into(),
+        ManifestError::Empty | ManifestError::CutOff { .. } => {
+            "get it again: a whole one ends with a summary (set -o pipefail tells of a failed ssh)"
+        }
+        ManifestError::Malformed { .. } => "proglog manifest DIR > FILE makes one",
+        ManifestError::OtherCodec { .. } => {
+            "proglog diff compares the values of two logs, whatever their codecs"
+        }
+    };
+    failure.hint(hint).into()
+}

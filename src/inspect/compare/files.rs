@@ -1,0 +1,188 @@
+//! The files of two logs as they are, byte by byte: names, sizes, the first byte that
+//! differs. Padding, dead bytes and the boundaries of segments count here.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use super::Side;
+use crate::inspect::listing::{FileFacts, Listing};
+use crate::inspect::rounds;
+use crate::log::error::{Error, Result};
+use crate::log::units::Offset;
+use crate::log::walk::Flow;
+use crate::log::window::ReadFile;
+
+/// Bytes that are held against each other at once.
+const BLOCK_BYTES: usize = 128 * 1024;
+
+/// Bytes of a file that are one piece of work.
+const PIECE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// One name that is not the same file in both directories.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileDifference {
+    /// The name.
+    pub file: String,
+    /// What is not the same.
+    pub what: FileWhat,
+}
+
+/// How two files of one name differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileWhat {
+    /// The other directory does not have the name.
+    Only(Side, u64),
+    /// Both have it.
+    Differs {
+        /// The sizes. Units: bytes.
+        bytes: [u64; 2],
+        /// The first byte that differs; the end of the shorter one where it is the
+        /// beginning of the other.
+        position: u64,
+    },
+    /// One of them is no regular file, and is never opened.
+    NotAFile {
+        /// Which sides' are.
+        files: [bool; 2],
+    },
+}
+
+/// Compares the files of all segments of two logs, in the order of the segments, as
+/// large as they were listed.
+///
+/// # Errors
+///
+/// The callback's, and reading's.
+pub fn compare<E: From<Error>>(
+    a: &Listing,
+    b: &Listing,
+    mut each: impl FnMut(FileDifference) -> std::result::Result<Flow, E>,
+) -> std::result::Result<u64, E> {
+    let mut equal = 0;
+    let mut done: Option<String> = None;
+    let names = names(a, b);
+    let pieces = names.values().flat_map(|both| pieces(a, b, both));
+    let threads = rounds::threads(0);
+    let _ = rounds::in_rounds(pieces, threads, Piece::look, |answer: Answer| {
+        // Behind the first difference of a file nothing more is said of it.
+        if done.as_ref() == Some(&answer.file) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let Some(what) = answer.what else {
+            equal += u64::from(answer.last);
+            return Ok::<_, E>(ControlFlow::Continue(()));
+        };
+        done = Some(answer.file.clone());
+        each(FileDifference {
+            file: answer.file,
+            what,
+        })
+    })?;
+    Ok(equal)
+}
+
+/// One name's files, as they were listed.
+type Both<'a> = [Option<&'a FileFacts>; 2];
+
+/// The names of both directories in the order of the segments, the index before the
+/// store.
+fn names<'a>(a: &'a Listing, b: &'a Listing) -> BTreeMap<(Offset, &'a str), Both<'a>> {
+    let mut names: BTreeMap<_, Both<'a>> = BTreeMap::new();
+    for (side, listing) in [a, b].into_iter().enumerate() {
+        for segment in &listing.segments {
+            for file in [&segment.index, &segment.store].into_iter().flatten() {
+                let both = names.entry((segment.base(), file.name.as_str()));
+                if let Some(place) = both.or_default().get_mut(side) {
+                    *place = Some(file);
+                }
+            }
+        }
+    }
+    names
+}
+
+/// A piece of one file.
+struct Piece<'a> {
+    dirs: [&'a Listing; 2],
+    both: Both<'a>,
+    position: u64,
+}
+
+struct Answer {
+    file: String,
+    what: Option<FileWhat>,
+    /// Whether it was the file's last piece.
+    last: bool,
+}
+
+fn pieces<'a>(
+    a: &'a Listing,
+    b: &'a Listing,
+    both: &Both<'a>,
+) -> impl Iterator<Item = Piece<'a>> + use<'a> {
+    let both = *both;
+    let shorter = both.iter().map(|file| file.map_or(0, |file| file.bytes));
+    let count = shorter.min().unwrap_or(0).div_ceil(PIECE_BYTES).max(1);
+    (0..count).map(move |piece| Piece {
+        dirs: [a, b],
+        both,
+        position: piece * PIECE_BYTES,
+    })
+}
+
+impl Piece<'_> {
+    fn look(&self) -> Result<Answer> {
+        let [a, b] = self.both;
+        let file = a.or(b).map(|file| file.name.clone()).unwrap_or_default();
+        let answer = |what, last| Answer {
+            file: file.clone(),
+            what,
+            last,
+        };
+        let (a, b) = match (a, b) {
+            (Some(a), Some(b)) => (a, b),
+            (Some(a), None) => return Ok(answer(Some(FileWhat::Only(Side::A, a.bytes)), true)),
+            (None, Some(b)) => return Ok(answer(Some(FileWhat::Only(Side::B, b.bytes)), true)),
+            (None, None) => return Ok(answer(None, true)),
+        };
+        let files = [a.no_file.is_none(), b.no_file.is_none()];
+        if files != [true, true] {
+            let what = (files != [false, false]).then_some(FileWhat::NotAFile { files });
+            return Ok(answer(what, true));
+        }
+        let shorter = a.bytes.min(b.bytes);
+        let end = shorter.min(self.position.saturating_add(PIECE_BYTES));
+        let [dir_a, dir_b] = self.dirs;
+        let paths = [dir_a.path().join(&a.name), dir_b.path().join(&b.name)];
+        let [path_a, path_b] = &paths;
+        let files = (ReadFile::open(path_a)?, ReadFile::open(path_b)?);
+        let bytes = [a.bytes, b.bytes];
+        let differs = |position| Some(FileWhat::Differs { bytes, position });
+        if let Some(position) = first_difference(&files.0, &files.1, self.position, end)? {
+            return Ok(answer(differs(position), true));
+        }
+        let last = end == shorter;
+        let cut = last && a.bytes != b.bytes;
+        Ok(answer(if cut { differs(shorter) } else { None }, last))
+    }
+}
+
+fn first_difference(a: &ReadFile, b: &ReadFile, from: u64, end: u64) -> Result<Option<u64>> {
+    let mut blocks = (vec![0; BLOCK_BYTES], vec![0; BLOCK_BYTES]);
+    let mut at = from;
+    while at < end {
+        let count = usize::try_from(end - at).map_or(BLOCK_BYTES, |it| it.min(BLOCK_BYTES));
+        let (Some(of_a), Some(of_b)) = (blocks.0.get_mut(..count), blocks.1.get_mut(..count))
+        else {
+            return Ok(None);
+        };
+        a.read_at(of_a, at)?;
+        b.read_at(of_b, at)?;
+        if of_a != of_b {
+            let found = of_a.iter().zip(of_b.iter()).position(|(a, b)| a != b);
+            return Ok(found.map(|found| at + found as u64));
+        }
+        at += count as u64;
+    }
+    Ok(None)
+}

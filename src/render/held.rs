@@ -1,0 +1,42 @@
+//! The words for what came of a manifest that a log was held against.
+
+use std::fmt::Write as _;
+
+use proglog::inspect::manifest::check::Checked;
+use proglog::inspect::report::Report;
+
+use super::prose::{count, either};
+
+/// What is known of the values by a manifest.
+pub fn values(report: &Report, checked: &Checked) -> String {
+    if checked.records == 0 {
+        return "values unchecked".to_owned();
+    }
+    let joined = checked.up_to.filter(|last| {
+        // More of them than stand before the first that has no digest.
+        let before = last.since(report.lowest_offset()).saturating_add(1);
+        checked.records <= before
+    });
+    match joined {
+        Some(last) => format!("values checked up to offset {last}"),
+        None => format!("values of {} checked", count(checked.records, "record")),
+    }
+}
+
+/// What came of a manifest, in a line.
+pub fn manifest(checked: &Checked) -> String {
+    let mut line = format!(
+        "manifest: {} of {} {}, {}",
+        checked.same,
+        count(checked.runs, "run"),
+        either(checked.runs, "fits", "fit"),
+        count(checked.records, "record")
+    );
+    if checked.trimmed > 0 {
+        let _ = write!(line, "; {} trimmed since", count(checked.trimmed, "record"));
+    }
+    if !checked.whole {
+        line.push_str("; not read to its end");
+    }
+    line
+}
