@@ -1,12 +1,15 @@
 //! The command line: global options, the table of commands, help, and what is said
 //! to a word that is none of them. What a command's own options mean stands with it.
 
+mod help;
+
 use std::ffi::OsString;
 
 use clap::error::ErrorKind;
 use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{self, Globals, Status};
+use crate::render::prose::drives_a_terminal;
 
 /// The short help: all commands on one screen.
 const HELP: &str = "\
@@ -34,6 +37,13 @@ Any --json prints JSON lines. Offset ranges A..B include both ends.
 status: 0 done  1 the answer is no  2 could not  3 damage  4 in use
 ";
 
+/// For the man page; the short help has its own.
+const EXAMPLES: &str = "\
+seq 100 | proglog append log            one record per line
+proglog read log --offset 42            one record
+proglog verify log                      is it whole?
+proglog repair log --dry-run            what would be mended";
+
 /// Words from elsewhere, and what they are called here.
 const ELSEWHERE: &[(&str, &[&str])] = &[
     ("verify", &["fsck", "check", "doctor"]),
@@ -51,18 +61,20 @@ const PLANNED: &[&str] = &["salvage", "push", "pull"];
 #[command(
     name = "proglog",
     version,
+    about = "Look into, write and mend append-only logs",
+    before_help = EXAMPLES,
     override_help = HELP,
-    disable_help_subcommand = true,
     subcommand_required = true,
     arg_required_else_help = true,
     max_term_width = 80
 )]
 struct Cli {
-    /// Print nothing but errors and findings
-    #[arg(short, long, global = true)]
+    /// No talk and no progress: only what was asked for, findings and errors
+    #[arg(short, long, global = true, display_order = 1000)]
     quiet: bool,
-    /// When to use color
+    /// When to use color: auto, always or never
     #[arg(long, global = true, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
+    #[arg(hide_possible_values = true, display_order = 1001)]
     color: ColorChoice,
     #[command(subcommand)]
     command: Command,
@@ -97,6 +109,10 @@ pub enum Command {
     Diff(commands::diff::Arguments),
     /// Print digests, for `verify --manifest`
     Manifest(commands::manifest::Arguments),
+    /// Print the completions for a shell
+    Completions(commands::completions::Arguments),
+    /// Print a man page, or write all of them
+    Man(commands::man::Arguments),
 }
 
 impl Command {
@@ -116,14 +132,22 @@ impl Command {
             Self::TruncateIndex(arguments) => commands::truncate_index::run(arguments, globals),
             Self::Diff(arguments) => commands::diff::run(arguments, globals),
             Self::Manifest(arguments) => commands::manifest::run(arguments, globals),
+            Self::Completions(arguments) => commands::completions::run(arguments, command()),
+            Self::Man(arguments) => commands::man::run(arguments, Cli::command()),
         }
     }
 }
 
+/// The whole command line as clap knows it, with the help of each command in order.
+fn command() -> clap::Command {
+    Cli::command().mut_subcommands(help::in_order)
+}
+
 /// Reads the command line. What clap has to say (help, version, usage) is printed.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Command, Globals), Status> {
-    let parsed = Cli::command()
-        .try_get_matches_from(arguments)
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let parsed = command()
+        .try_get_matches_from(&arguments)
         .and_then(|matches| Cli::from_arg_matches(&matches));
     match parsed {
         Ok(cli) => {
@@ -134,8 +158,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Command, 
             Ok((cli.command, globals))
         }
         Err(error) => {
-            // A closed stdout is no reason to fail at printing help.
-            let _ = error.print();
+            print(&error, &arguments);
             if error.kind() == ErrorKind::InvalidSubcommand
                 && let Some(word) = error.get(clap::error::ContextKind::InvalidSubcommand)
             {
@@ -154,6 +177,18 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Command, 
     }
 }
 
+/// Prints what clap has to say. It repeats words of the command line, which are file
+/// names where a shell expanded them.
+fn print(error: &clap::Error, arguments: &[OsString]) {
+    let drives = |word: &OsString| word.to_string_lossy().contains(drives_a_terminal);
+    if error.use_stderr() && arguments.iter().any(drives) {
+        commands::say(&error.render().to_string());
+    } else {
+        // A closed stdout is no reason to fail at printing help.
+        let _ = error.print();
+    }
+}
+
 /// What a word from another tool is called here.
 fn elsewhere(word: &str) -> Option<&'static str> {
     ELSEWHERE
@@ -168,6 +203,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 }

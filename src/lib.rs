@@ -6,60 +6,99 @@
 //! first record. There is no checksum, no lock and no recovery in the format; this
 //! crate adds them from outside.
 //!
-//! - [`log`]: the engine. [`log::reader::LogReader`] reads by offset, and
-//!   [`mend::session::Session`] opens a log for appending, with the lock, the leases
-//!   and the recovery that make it safe.
-//! - [`inspect`]: facts about a directory, however broken, as a
-//!   [`Report`](inspect::report::Report). Strictly read-only. Two reports are compared
-//!   record by record by [`inspect::compare`]; [`inspect::manifest`] has digests.
-//! - [`mend`]: plans made from a report, carried out and taken back.
+//! # Append, reopen, read
 //!
-//! # Examples
-//!
-//! Append, reopen and read:
+//! A [`Session`] is a log that is open for appending: under its lock, recovered if a
+//! crash left it unclean. What was appended is on disk when [`Session::commit`] returns.
+//! A [`LogReader`] needs neither lock nor permission to write.
 //!
 //! ```
 //! use std::ops::ControlFlow;
 //! use std::sync::Arc;
-//! use std::time::Duration;
 //!
-//! use proglog::log::config::Config;
-//! use proglog::log::disk::{Disk, RealDisk};
-//! use proglog::log::error::Error;
-//! use proglog::log::lock::Wait;
-//! use proglog::log::reader::{Item, LogReader};
-//! use proglog::log::units::Offset;
-//! use proglog::log::writer::NewRecord;
-//! use proglog::mend::session::{OpenOptions, Session};
+//! use proglog::{Disk, Error, Item, LogReader, NewRecord, Offset, OpenOptions, RealDisk};
+//! use proglog::{Report, Session};
 //!
 //! # let dir = tempfile::tempdir()?;
 //! # let path = dir.path();
 //! let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-//! let mut session = Session::open(path, &OpenOptions::default(), &disk, &|| false)?;
-//! let offset = session.append(NewRecord { value: b"hello", ..NewRecord::default() })?;
+//! let not_interrupted = || false;
+//!
+//! // An empty or missing directory becomes a new log.
+//! let mut session = Session::open(path, &OpenOptions::default(), &disk, &not_interrupted)?;
+//! let first = session.append(NewRecord { value: b"hello", ..NewRecord::default() })?;
 //! session.commit()?; // on disk from here on
-//! assert_eq!(offset, Offset(0));
+//! assert_eq!(first, Offset(0));
+//! drop(session); // lets the log go
+//!
+//! // It goes on where it ended.
+//! let mut session = Session::open(path, &OpenOptions::default(), &disk, &not_interrupted)?;
+//! let second = session.append(NewRecord { value: b"world", ..NewRecord::default() })?;
+//! session.commit()?;
+//! assert_eq!(second, Offset(1));
 //! drop(session);
 //!
 //! let mut log = LogReader::open(path)?;
+//! let (from, end) = (log.lowest_offset(), log.next_offset()?);
 //! let mut values = Vec::new();
-//! let end = log.next_offset()?;
-//! let _ = log.read(Offset(0), end, |item| {
-//!     if let Item::Record(record) = item {
-//!         record.value.pieces(|piece| {
-//!             values.extend_from_slice(piece);
-//!             Ok::<(), Error>(())
-//!         })?;
+//! let _ = log.read(from, end, |item| {
+//!     match item {
+//!         Item::Record(record) => values.push(record.value.to_vec()?),
+//!         Item::Obstacle { obstacle, first, .. } => panic!("{first}: {obstacle:?}"),
 //!     }
 //!     Ok::<_, Error>(ControlFlow::Continue(()))
 //! })?;
-//! assert_eq!(values, b"hello");
+//! assert_eq!(values, [b"hello", b"world"]);
+//!
+//! // Nothing is wrong with it, or each thing that is has a name and a place.
+//! let report = Report::of(path, &Default::default())?;
+//! assert!(report.is_clean(), "{:?}", report.findings);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What this is not: a replacement for the service's gRPC, replication or
-//! membership; it knows the directory only.
+//! # The parts
+//!
+//! They import each other in this order only, so that they can be read in it:
+//!
+//! 1. [`log`], the engine: the bytes ([`log::format`], [`log::record`]), what is sound
+//!    ([`log::walk`]), reading ([`log::reader`]), writing ([`log::writer`]), who else is
+//!    there ([`log::lock`], [`log::lease`], [`log::processes`]).
+//! 2. [`inspect`], facts about a directory, however broken, as a [`Report`]: segments,
+//!    findings, what the Go service would make of them. Strictly read-only. Two reports
+//!    are compared record by record by [`inspect::compare`]; [`inspect::manifest`] has
+//!    digests.
+//! 3. [`mend`], plans made from a report, carried out and taken back
+//!    ([`mend::plan`], [`mend::apply`], [`mend::undo`]), and the [`Session`], which
+//!    recovers before it appends.
+//!
+//! Commands, words and JSON are the program's and not in here.
+//!
+//! # Errors and findings
+//!
+//! An [`Error`] is something that stopped the engine: the disk, the rights, another
+//! process. Something about the log itself is no error for whoever looks at it, but a
+//! [`Finding`](inspect::finding::Finding), and for a reader an
+//! [`Obstacle`](log::reader::Obstacle) among the records. No bytes on disk make a
+//! function panic, hang or allocate what they promise.
+//!
+//! # What this is not
+//!
+//! A replacement for the service's gRPC, replication or membership; it knows the
+//! directory only. Linux only.
 
 pub mod inspect;
 pub mod log;
 pub mod mend;
+
+#[doc(no_inline)]
+pub use self::{
+    inspect::report::Report,
+    log::config::Config,
+    log::disk::{Disk, RealDisk},
+    log::error::{Error, Result},
+    log::reader::{Item, LogReader, RecordView},
+    log::record::Codec,
+    log::units::{Offset, Position},
+    log::writer::NewRecord,
+    mend::session::{OpenOptions, Session},
+};

@@ -29,7 +29,6 @@ use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 
 use super::dump::{TypedOffset, is_a_file};
-use super::options::after_help;
 use super::verify::bytes_at;
 use super::{Failure, Globals, Status, quote, say, stdout};
 use crate::render::diff::Printer;
@@ -42,11 +41,11 @@ proglog diff log copy --files         the files: names, sizes, bytes
 proglog diff log copy --json | jq 'select(.kind == \"differs\")'";
 
 /// What fails where nothing can be printed.
-const STDOUT: &str = "stdout";
+const STDOUT: &str = "cannot write to stdout";
 
 /// Compare two copies of a log.
 #[derive(Debug, Args)]
-#[command(after_help = after_help(EXAMPLES))]
+#[command(before_help = EXAMPLES)]
 pub struct Arguments {
     /// The one log's directory
     a: PathBuf,

@@ -21,23 +21,23 @@ use proglog::log::reader::LogReader;
 use proglog::log::record::Codec;
 
 use super::dump::{DumpArguments, Selection, beyond, past_the_end};
-use super::options::STATUSES;
 use super::{Globals, Status, stdout};
+use crate::render::dump::absence;
 use crate::render::dump_index::{Heading, Printer};
 
 const EXAMPLES: &str = "\
-Examples:
-  proglog dump-index log --from 40 -c 3      three entries from offset 40 on
-  proglog dump-index log --segment 0 --position 2916 --hex
-  proglog dump-index log --json | jq 'select(.damage)'
+proglog dump-index log --from 40 -c 3      three entries from offset 40 on
+proglog dump-index log --segment 0 --position 2916 --hex
+proglog dump-index log --json | jq 'select(.damage)'";
 
+const NOTES: &str = "\
 A line that is not as verify expects it has a `!`, the finding's id and the
 expected figure. FRAME counts the length field too: position + frame is where
 the next begins. Damage that is shown does not change the exit status.";
 
 /// The options of `dump-index`.
 #[derive(Debug, Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{STATUSES}"))]
+#[command(before_help = EXAMPLES, after_help = NOTES)]
 pub struct Arguments {
     #[command(flatten)]
     dump: DumpArguments,
@@ -96,6 +96,8 @@ fn dump<W: Write>(
         store: listed.file_name(FileKind::Store),
         store_bytes: dump.and_then(IndexDump::store_bytes),
         entries: dump.map_or(0, |dump| dump.entries),
+        no_index: absence(listed.index.as_ref()),
+        no_store: absence(listed.store.as_ref()),
     };
     let Some(dump) = IndexDump::open(directory, names, codec)? else {
         return Ok(printer.heading(heading(None))?);

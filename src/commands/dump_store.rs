@@ -22,17 +22,16 @@ use proglog::log::segment::is_absent;
 use proglog::log::units::Offset;
 
 use super::dump::{DumpArguments, Selection, beyond, past_the_end};
-use super::options::STATUSES;
 use super::{Globals, Status, stdout};
-use crate::render::dump::Failed;
+use crate::render::dump::{Failed, absence};
 use crate::render::dump_store::{Heading, Printer};
 
 const EXAMPLES: &str = "\
-Examples:
-  proglog dump-store log -c 3                the first three frames
-  proglog dump-store log --segment 0 --position 12272 --hex
-  proglog dump-store log --json | jq 'select(.kind == \"no-frame\")'
+proglog dump-store log -c 3                the first three frames
+proglog dump-store log --segment 0 --position 12272 --hex
+proglog dump-store log --json | jq 'select(.kind == \"no-frame\")'";
 
+const NOTES: &str = "\
 The index is not looked at: OFFSET is what a frame would have by its place,
 CARRIES what its record says (protobuf). FRAME counts the length field too.
 Damage that is shown does not change the exit status. With --from, segments
@@ -41,7 +40,7 @@ side of a fork.";
 
 /// The options of `dump-store`.
 #[derive(Debug, Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{STATUSES}"))]
+#[command(before_help = EXAMPLES, after_help = NOTES)]
 pub struct Arguments {
     #[command(flatten)]
     dump: DumpArguments,
@@ -112,6 +111,7 @@ fn dump<W: Write>(
         base: names.base,
         store: file.clone(),
         store_bytes,
+        no_store: absence(listed.store.as_ref()),
     };
     let path = directory.file(names, FileKind::Store);
     let mut dump = match StoreDump::open(&path, names.base, codec) {

@@ -13,19 +13,17 @@ use std::io::{self, Write};
 use clap::Args;
 use proglog::inspect::finding::FindingId;
 
-use super::options;
 use super::{Globals, Status, stdout};
 use crate::render::{explain, finding_json as json};
 
 const EXAMPLES: &str = "\
-Examples:
-  proglog explain                    all findings, a line each
-  proglog explain index-dangling     one at length: bytes, causes, what to do
-  proglog explain --json             the same for a script";
+proglog explain                    all findings, a line each
+proglog explain index-dangling     one at length: bytes, causes, what to do
+proglog explain --json             the same for a script";
 
 /// Explain a finding of verify: what it means, how it comes about
 #[derive(Debug, Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", options::STATUSES))]
+#[command(before_help = EXAMPLES)]
 pub struct Arguments {
     /// The finding's id, as verify prints it
     #[arg(value_parser = find)]
@@ -51,7 +49,7 @@ pub fn run(arguments: &Arguments, _: Globals) -> anyhow::Result<Status> {
         }
         out.flush()
     };
-    print().map_err(|error| anyhow::Error::from(error).context("stdout"))?;
+    print().map_err(|error| anyhow::Error::from(error).context("cannot write to stdout"))?;
     Ok(Status::Done)
 }
 

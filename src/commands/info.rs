@@ -20,22 +20,21 @@ use proglog::inspect::sizes::Sizes;
 use proglog::log::error::Error;
 use proglog::log::record::Codec;
 
-use super::options::STATUSES;
 use super::{Globals, Status, quote, stdout};
 use crate::render::info::{self, View};
 
 const EXAMPLES: &str = "\
-Examples:
-  proglog info log
-  proglog info log --all --sizes
-  proglog info log --json | jq 'select(.kind == \"summary\").next_offset'
+proglog info log
+proglog info log --all --sizes
+proglog info log --json | jq 'select(.kind == \"summary\").next_offset'";
 
+const NOTES: &str = "\
 It looks at the ends of the segments; `proglog verify` looks at everything.
 Damage that is shown does not change the exit status.";
 
 /// The options of `info`.
 #[derive(Debug, Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{STATUSES}"))]
+#[command(before_help = EXAMPLES, after_help = NOTES)]
 pub struct Arguments {
     /// The log's directory
     dir: PathBuf,

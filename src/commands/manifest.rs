@@ -26,14 +26,14 @@ use proglog::log::error::Error;
 use proglog::log::record::Codec;
 
 use super::dump::is_a_file;
-use super::options::after_help;
 use super::{Failure, Globals, Status, quote, say, stdout};
 
 const EXAMPLES: &str = "\
 proglog manifest log > log.manifest       not inside the log's directory
 proglog verify log --manifest log.manifest
-ssh b proglog manifest /srv/log | proglog verify /srv/log --manifest -
+ssh b proglog manifest /srv/log | proglog verify /srv/log --manifest -";
 
+const NOTES: &str = "\
 It prints JSON lines: a digest (BLAKE3) for each run of up to 1024 records or
 1 MiB, one for each segment, and a summary, which tells a whole manifest from
 one that was cut off. It holds what was committed when it was made; a log may
@@ -41,7 +41,7 @@ have grown since. Damaged records get no digest: status 3.";
 
 /// Print digests, for `verify --manifest`.
 #[derive(Debug, Args)]
-#[command(after_help = after_help(EXAMPLES))]
+#[command(before_help = EXAMPLES, after_help = NOTES)]
 pub struct Arguments {
     /// The log's directory
     dir: PathBuf,
@@ -69,7 +69,7 @@ pub fn run(arguments: &Arguments, _: Globals) -> anyhow::Result<Status> {
     let header = Header {
         codec: report.codec,
     };
-    writeln!(out, "{}", line::header(header)).context("stdout")?;
+    writeln!(out, "{}", line::header(header)).context("cannot write to stdout")?;
     let summary = make(&report, |part| {
         if let Part::Unreadable(offsets) = part {
             say(&format!(
@@ -77,12 +77,12 @@ pub fn run(arguments: &Arguments, _: Globals) -> anyhow::Result<Status> {
             ));
         }
         if let Some(line) = line::part(&part) {
-            writeln!(out, "{line}").context("stdout")?;
+            writeln!(out, "{line}").context("cannot write to stdout")?;
         }
         Ok::<_, anyhow::Error>(())
     })?;
-    writeln!(out, "{}", line::summary(&summary)).context("stdout")?;
-    out.flush().context("stdout")?;
+    writeln!(out, "{}", line::summary(&summary)).context("cannot write to stdout")?;
+    out.flush().context("cannot write to stdout")?;
     if !summary.damaged {
         return Ok(Status::Done);
     }

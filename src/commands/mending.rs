@@ -14,6 +14,7 @@ use proglog::mend::apply::{ApplyOptions, Save, apply, rehearse};
 use proglog::mend::plan::Plan;
 use proglog::mend::saved;
 
+use super::progress::Bar;
 use super::waiting::Waiting;
 use super::{Failure, Globals, quote, say, status_of, stdout};
 use crate::render::plan as words;
@@ -53,6 +54,7 @@ impl Mending {
         &self,
         dir: &Path,
         options: &Options,
+        globals: Globals,
     ) -> anyhow::Result<(Option<DirectoryLock>, Report)> {
         // What is no log is said before anything is waited for.
         Directory::list(dir)?.require_log()?;
@@ -68,6 +70,8 @@ impl Mending {
             let real = dir.canonicalize().map_err(Error::io("look at", dir))?;
             saved::parent_for(&real, Some(save_to))?;
         }
+        let segment = options.segment.map(|base| base.0);
+        let _bar = Bar::for_look("look", dir, segment, globals);
         let report = Report::of(dir, options)?;
         Ok((lock, report))
     }
@@ -109,7 +113,7 @@ impl Mending {
                 lock.path()
             };
             say(&format!(
-                "saved in {}; take it back with: proglog undo {}",
+                "saved in {}\ntake it back with: proglog undo {}",
                 quote(saved),
                 quote(what)
             ));

@@ -2,15 +2,18 @@
 //! Each command has a file of its own: arguments, then facts, then words.
 
 pub mod append;
+pub mod completions;
 pub mod diff;
 mod dump;
 pub mod dump_index;
 pub mod dump_store;
 pub mod explain;
 pub mod info;
+pub mod man;
 pub mod manifest;
 mod mending;
-mod options;
+pub mod options;
+mod progress;
 pub mod read;
 pub mod repair;
 pub mod trim;
@@ -112,7 +115,7 @@ fn say_error(error: &anyhow::Error) -> Status {
     if is_closed_pipe(error) {
         return Status::Done;
     }
-    say(&format!("error: {error:#}"));
+    say(&format!("error: {}", in_one_line(error)));
     if let Some(failure) = error.downcast_ref::<Failure>() {
         if let Some(hint) = &failure.hint {
             say(&format!("hint: {hint}"));
@@ -128,6 +131,26 @@ fn say_error(error: &anyhow::Error) -> Status {
         }
         None => Status::Failed,
     }
+}
+
+/// An error and its causes, each said once: those of the engine quote the system's
+/// words themselves. What comes from the system and says no more is about stdout.
+fn in_one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    let outermost: &(dyn std::error::Error + 'static) = error.as_ref();
+    if outermost.is::<io::Error>() {
+        line.push_str("cannot write to stdout");
+    }
+    for cause in error.chain() {
+        let words = cause.to_string();
+        if !line.ends_with(&words) {
+            if !line.is_empty() {
+                line.push_str(": ");
+            }
+            line.push_str(&words);
+        }
+    }
+    line
 }
 
 /// The exit status that an error of the engine means.
@@ -202,9 +225,11 @@ pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
 
 /// Says a line on stderr, whatever stands in a name. A closed stderr stops nobody.
 pub fn say(text: &str) {
-    for line in text.lines() {
-        let _ = writeln!(io::stderr().lock(), "{}", escaped(line));
-    }
+    progress::suspended(|| {
+        for line in text.lines() {
+            let _ = writeln!(io::stderr().lock(), "{}", escaped(line));
+        }
+    });
 }
 
 /// Whether a person looks at stdout.

@@ -1,26 +1,12 @@
 //! What several commands' options and help have in common.
 
-/// What every command's help ends with.
+/// What every command's help ends with, below a heading.
 pub const STATUSES: &str = "\
-Exit status:
-  0  done; nothing wrong found
-  1  the answer is no: the offset is not in the log, nothing to undo, ...
-  2  could not do it: usage, no such directory, no permission, I/O error
-  3  damage: verify found some, or it stands in what was asked for
-  4  in use by another process";
-
-/// What stands below a command's options: examples, then the exit statuses.
-pub fn after_help(examples: &str) -> String {
-    let mut help = String::from("Examples:\n");
-    for line in examples.lines() {
-        help.push_str("  ");
-        help.push_str(line.trim_end());
-        help.push('\n');
-    }
-    help.push('\n');
-    help.push_str(STATUSES);
-    help
-}
+0  done; nothing wrong found
+1  the answer is no: the offset is not in the log, nothing to undo, ...
+2  could not do it: usage, no such directory, no permission, I/O error
+3  damage: verify found some, or it stands in what was asked for
+4  in use by another process";
 
 /// A size: `4096`, `64KiB`, `64K`, `1GiB`, `1G` (1024 each).
 pub fn size(text: &str) -> Result<u64, String> {

@@ -29,21 +29,21 @@ use proglog::log::units::Offset;
 
 use self::deliver::{Delivery, OnError};
 use self::select::{Place, Range};
+use super::progress::Bar;
 use super::{Failure, Globals, Status, quote, say};
 use crate::render::record::{Printer, Shape, WriteError};
 use crate::render::template::Template;
 
 const EXAMPLES: &str = "\
-Examples:
-  proglog read log --offset 42             one record
-  proglog read log -n 10                   the last ten
-  proglog read log --from 100 --to 199     a hundred, both ends included
-  proglog read log --from -5 --json        the last five offsets, as JSON lines
-  proglog read log --frames | proglog append copy --input frames";
+proglog read log --offset 42             one record
+proglog read log -n 10                   the last ten
+proglog read log --from 100 --to 199     a hundred, both ends included
+proglog read log --from -5 --json        the last five offsets, as JSON lines
+proglog read log --frames | proglog append copy --input frames";
 
 /// Print records, in order
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", super::options::STATUSES))]
+#[command(before_help = EXAMPLES)]
 pub struct Arguments {
     /// The log's directory
     dir: PathBuf,
@@ -79,6 +79,13 @@ pub struct Arguments {
     /// What the payloads are, instead of looking: raw or protobuf
     #[arg(long, value_name = "CODEC")]
     codec: Option<Codec>,
+}
+
+impl Arguments {
+    /// Whether no part of the log is left out.
+    fn selects_all(&self) -> bool {
+        self.from.is_none() && self.to.is_none() && self.count.is_none() && self.tail.is_none()
+    }
 }
 
 /// The formats; a record and a newline where none is named.
@@ -151,12 +158,15 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let out = super::stdout().map_err(WriteError::from)?;
     let directory = log.directory().clone();
     let mut delivery = Delivery::new(directory, printer, out, arguments.on_error, writer_is_live);
+    let whole = arguments.offset.is_none() && arguments.selects_all();
+    let bar = Bar::for_read(&arguments.dir, whole, globals);
     let read = match arguments.offset {
         Some(place) => one(&mut log, place, &mut delivery),
         None => range(&mut log, arguments, globals, &mut delivery),
     };
     // What was read before an error is printed all the same.
     let flushed = delivery.finish();
+    drop(bar);
     let outcome = read?;
     let damaged = flushed?;
     match outcome {

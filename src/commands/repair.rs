@@ -3,7 +3,8 @@
 //! ```console
 //! $ proglog repair log --dry-run
 //! would change, in this order:
-//!   0.index: 12288 -> 2916 bytes (243 entries kept; 57 entries without records, 8688 bytes of padding)
+//!   0.index: 12288 -> 2916 bytes (243 entries kept; 57 entries without records,
+//!     8688 bytes of padding)
 //!   0.store: 12288 -> 12272 bytes (16 bytes cut)
 //! lost     243..299: 57 records; these offsets will be given again
 //! ```
@@ -23,22 +24,24 @@ use proglog::log::segment::Segment;
 use proglog::log::units::Position;
 use proglog::log::walk::{Committed, Flow, Visitor};
 use proglog::log::window::LOOKUP_BYTES;
-use proglog::mend::plan::{self, Plan, RepairOptions};
+use proglog::mend::plan::{self, Plan, RepairOptions, Step};
 use proglog::mend::undo;
 
 use super::mending::Mending;
 use super::options;
+use super::progress::Bar;
 use super::{Failure, Globals, Status, quote, stdout};
 use crate::render::json_line::JsonLine;
-use crate::render::prose::{count, either};
+use crate::render::prose::{self, count, either};
 
-/// What `repair` can be told.
+const EXAMPLES: &str = "\
+proglog repair log --dry-run     what would be changed
+proglog repair log               do it; what goes is saved beside the log
+proglog undo log                 take it back";
+
+/// Mend what needs no guessing
 #[derive(Debug, clap::Args)]
-#[command(after_help = options::after_help(
-    "proglog repair log --dry-run     what would be changed\n\
-     proglog repair log               do it; what goes is saved beside the log\n\
-     proglog undo log                 take it back"
-))]
+#[command(before_help = EXAMPLES)]
 pub struct Arguments {
     /// The log's directory
     dir: PathBuf,
@@ -59,7 +62,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         max_index_bytes: arguments.max_index_bytes,
         ..Options::default()
     };
-    let (lock, before) = mending.look(&arguments.dir, &options)?;
+    let (lock, before) = mending.look(&arguments.dir, &options, globals)?;
     let repair = RepairOptions {
         adopt_tail: arguments.adopt_tail,
     };
@@ -68,18 +71,23 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let lost = lost(&before);
     let remark = (plan.cuts_entries(&before) && is_raft_log(&before)?).then_some(RAFT);
     if mending.dry_run {
-        return foretell(&plan, &lost, remark, mending, globals);
+        let unshown = shows_no_codec(&plan, &before).then_some(UNSHOWN);
+        return foretell(&plan, &lost, [remark, unshown], mending, globals);
     }
+    let bar = Bar::for_look("verify", &arguments.dir, None, globals);
     let after = Report::of(&arguments.dir, &options)?;
+    drop(bar);
     if let (Some(lock), Some(saved)) = (&lock, &saved)
         && let lost @ 1.. = before.records_lost_in(&after)
     {
         return Err(take_back(lock, saved, lost, mending));
     }
     drop(lock);
+    let unshown = (after.codec.is_none() && after.is_clean()).then_some(UNSHOWN);
     let mut out = stdout()?;
     if mending.json {
         facts_json(&mut out, &lost, remark)?;
+        facts_json(&mut out, &[], unshown)?;
         for finding in &after.findings {
             crate::render::finding_json::finding(&mut out, finding, None, false)?;
         }
@@ -96,6 +104,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         if !globals.quiet {
             lost_text(&mut out, &lost, &before)?;
             remark_line(&mut out, remark)?;
+            remark_line(&mut out, unshown)?;
         }
         super::verify::tell(&mut out, &arguments.dir, &after, globals)?;
     }
@@ -138,13 +147,16 @@ fn has_full_index(report: &Report) -> bool {
 fn foretell(
     plan: &Plan,
     lost: &[Lost],
-    remark: Option<&str>,
+    remarks: [Option<&str>; 2],
     mending: &Mending,
     globals: Globals,
 ) -> anyhow::Result<Status> {
     let mut out = stdout()?;
     if mending.json {
-        facts_json(&mut out, lost, remark)?;
+        facts_json(&mut out, lost, None)?;
+        for remark in remarks {
+            facts_json(&mut out, &[], remark)?;
+        }
         for finding in &plan.left {
             crate::render::finding_json::finding(&mut out, finding, None, false)?;
         }
@@ -157,10 +169,12 @@ fn foretell(
         for lost in lost {
             lost_line(&mut out, *lost)?;
         }
-        remark_line(&mut out, remark)?;
+        for remark in remarks {
+            remark_line(&mut out, remark)?;
+        }
         for finding in &plan.left {
             let words = crate::render::words::message(finding);
-            writeln!(out, "left     {}: {words}", finding.id)?;
+            prose::labelled(&mut out, "left", &format!("{}: {words}", finding.id))?;
         }
     }
     out.flush()?;
@@ -206,6 +220,16 @@ fn lost(report: &Report) -> Vec<Lost> {
 /// What is said where a Raft log loses entries.
 const RAFT: &str = "a Raft log: a node of a cluster that forgets entries is safer emptied and \
                     joined again";
+
+/// What is said where nothing shows what the next record must be.
+const UNSHOWN: &str = "no record is left that would show the codec: the next append must say \
+                       it, --codec raw or --codec protobuf";
+
+/// Whether a sound log without records will be left.
+fn shows_no_codec(plan: &Plan, before: &Report) -> bool {
+    let adopts = |step: &Step| matches!(step, Step::BuildIndex { .. } | Step::WriteEntries { .. });
+    before.records() == 0 && plan.left.is_empty() && !plan.steps.iter().any(adopts)
+}
 
 /// Whether the records carry a term and a type, as those of a Raft log do. A look at
 /// the first whole record of each segment: every entry has a term.
@@ -261,7 +285,7 @@ impl Visitor for First {
 
 fn remark_line(out: &mut impl Write, remark: Option<&str>) -> std::io::Result<()> {
     match remark {
-        Some(remark) => writeln!(out, "remark   {remark}"),
+        Some(remark) => prose::labelled(out, "remark", remark),
         None => Ok(()),
     }
 }

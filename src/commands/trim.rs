@@ -21,13 +21,20 @@ use super::options;
 use super::{Failure, Globals, Status, quote, say, stdout};
 use crate::render::json_line::JsonLine;
 
-/// What `trim` can be told.
+const EXAMPLES: &str = "\
+proglog trim log --before 100000    drop segments whose records are all below
+proglog trim log --keep-bytes 10G   drop the oldest segments beyond 10 GiB
+proglog trim log --after 41227      drop the records above 41227";
+
+const USAGE: &str = "\
+proglog trim [OPTIONS] --before <N> <DIR>
+       proglog trim [OPTIONS] --after <N> <DIR>
+       proglog trim [OPTIONS] --keep-bytes <SIZE> <DIR>
+       proglog trim [OPTIONS] --keep-segments <K> <DIR>";
+
+/// Drop the oldest segments, or the newest records
 #[derive(Debug, clap::Args)]
-#[command(after_help = options::after_help(
-    "proglog trim log --before 100000    drop segments whose records are all below\n\
-     proglog trim log --keep-bytes 10G   drop the oldest segments beyond 10 GiB\n\
-     proglog trim log --after 41227      drop the records above 41227"
-))]
+#[command(before_help = EXAMPLES, override_usage = USAGE)]
 #[command(group = clap::ArgGroup::new("what").required(true))]
 pub struct Arguments {
     /// The log's directory
@@ -65,7 +72,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         quick: true,
         ..Options::default()
     };
-    let (lock, report) = mending.look(&arguments.dir, &options)?;
+    let (lock, report) = mending.look(&arguments.dir, &options, globals)?;
     let Some(keep) = arguments.keep() else {
         return Ok(Status::Failed);
     };

@@ -15,16 +15,17 @@ use proglog::log::units::Offset;
 use proglog::mend::truncate;
 
 use super::mending::Mending;
-use super::options;
 use super::{Failure, Globals, Status, quote, stdout};
 use crate::render::json_line::JsonLine;
 
-/// What `truncate-index` can be told.
+const EXAMPLES: &str = "\
+proglog truncate-index log --dry-run       what would be cut
+proglog truncate-index log --segment 0     one index only
+proglog undo log                           take it back";
+
+/// Cut the index to its real entries
 #[derive(Debug, clap::Args)]
-#[command(after_help = options::after_help(
-    "proglog truncate-index log --dry-run\n\
-     proglog truncate-index log --segment 0"
-))]
+#[command(before_help = EXAMPLES)]
 pub struct Arguments {
     /// The log's directory
     dir: PathBuf,
@@ -45,7 +46,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         ..Options::default()
     };
     let mending = &arguments.mending;
-    let (lock, report) = mending.look(&arguments.dir, &options)?;
+    let (lock, report) = mending.look(&arguments.dir, &options, globals)?;
     let (plan, buried) = truncate::plan(&report);
     if let Some(first) = buried.first()
         && !arguments.leave_tail

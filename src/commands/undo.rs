@@ -16,18 +16,18 @@ use proglog::log::lock::DirectoryLock;
 use proglog::mend::saved;
 use proglog::mend::undo::{self, SavedChange};
 
-use super::options;
 use super::waiting::Waiting;
 use super::{Failure, Globals, Status, quote, stdout};
 use crate::render::json_line::JsonLine;
 
-/// What `undo` can be told.
+const EXAMPLES: &str = "\
+proglog undo log                  take the newest change back
+proglog undo log --list           what can be taken back
+proglog undo log --into old-log   the log as it was, in a new directory";
+
+/// Take the last change back
 #[derive(Debug, clap::Args)]
-#[command(after_help = options::after_help(
-    "proglog undo log                  take the newest change back\n\
-     proglog undo log --list           what can be taken back\n\
-     proglog undo log --into old-log   the log as it was, in a new directory"
-))]
+#[command(before_help = EXAMPLES)]
 pub struct Arguments {
     /// The log's directory, or a saved directory
     #[arg(value_name = "DIR|SAVED")]

@@ -30,6 +30,7 @@ use proglog::mend::foresee;
 use proglog::mend::plan::{self, Plan, RepairOptions};
 
 use super::options;
+use super::progress::Bar;
 use super::{Failure, Globals, Status, explain, is_closed_pipe, quote, stdout};
 use crate::render::finding_json as json;
 use crate::render::prose::Paint;
@@ -37,17 +38,16 @@ use crate::render::remedy::Remedies;
 use crate::render::verify::{Counts, View};
 
 const EXAMPLES: &str = "\
-Examples:
-  proglog verify log                     everything, for a person to read
-  proglog verify -q log || mail ...      says something on trouble alone
-  proglog verify log --json              findings, the service, then a summary
-  proglog verify log --allow segment-gap=20..40
-  proglog verify log --manifest FILE     values too, by what `manifest` printed
-  proglog verify log --service --max-index-bytes 1024";
+proglog verify log                     everything, for a person to read
+proglog verify -q log || mail ...      says something on trouble alone
+proglog verify log --json              findings, the service, then a summary
+proglog verify log --allow segment-gap=20..40
+proglog verify log --manifest FILE     values too, by what `manifest` printed
+proglog verify log --service --max-index-bytes 1024";
 
 /// Check the whole log: what is lost, what would the service do?
 #[derive(Debug, Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", options::STATUSES))]
+#[command(before_help = EXAMPLES)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is an option of its own"
@@ -140,12 +140,14 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         Some(path) => Some(held_against::open(path)?),
         None => None,
     };
+    let bar = Bar::for_look("verify", &arguments.dir, arguments.segment, globals);
     let mut report = look(arguments)?;
     let held = match &mut manifest {
         Some(manifest) => Some(manifest.check(&mut report)?),
         None => None,
     };
     let outlooks = outlooks(arguments, &report)?;
+    drop(bar);
     let allowed: Vec<bool> = report
         .findings
         .iter()
@@ -172,7 +174,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     match printed {
         Ok(()) => status,
         Err(error) => {
-            let error = anyhow::Error::from(error).context("stdout");
+            let error = anyhow::Error::from(error).context("cannot write to stdout");
             // The status is about the log, whoever listens.
             if is_closed_pipe(&error) {
                 status

@@ -5,8 +5,8 @@
 //! serialises starts from the report; so do `compare` (two logs) and `manifest`
 //! (digests of one, made and held against it), over the stretches of `coverage`.
 
-pub mod check;
-pub mod check_directory;
+mod check;
+pub(crate) mod check_directory;
 mod check_segment;
 pub mod compare;
 pub mod coverage;

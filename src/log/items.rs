@@ -37,6 +37,20 @@ impl Content<'_> {
         self.len() == 0
     }
 
+    /// All bytes in memory, however many they are.
+    ///
+    /// # Errors
+    ///
+    /// As reading the store: [`Error::Shrunk`], [`Error::Unreadable`], [`Error::Io`].
+    pub fn to_vec(&self) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.pieces(|piece| {
+            bytes.extend_from_slice(piece);
+            Ok::<(), Error>(())
+        })?;
+        Ok(bytes)
+    }
+
     /// Hands over all bytes, in pieces of bounded size.
     ///
     /// # Errors

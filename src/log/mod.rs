@@ -9,6 +9,7 @@
 mod codec;
 mod commit;
 pub mod config;
+#[doc(hidden)] // for the commands, which make a directory before they lock it
 pub mod create;
 pub mod damage;
 pub mod detect;
@@ -26,6 +27,8 @@ pub mod lock;
 pub mod open;
 pub mod processes;
 mod procfs;
+#[doc(hidden)] // for the progress bars of the commands
+pub mod progress;
 pub mod reader;
 pub mod record;
 mod reverse;

@@ -13,6 +13,7 @@ use super::damage::Damage;
 use super::error::{Error, Result};
 use super::format::{Entry, LENGTH_BYTES, decode_length, frame_end};
 use super::index::Index;
+use super::progress::WALKED;
 use super::record::{self, Bytes, Codec, Layout, LayoutError};
 use super::units::{Offset, Position};
 use super::window::Window;
@@ -367,9 +368,8 @@ impl Walk {
                     None => break None,
                 }
             };
-            self.end = Position(position);
             let stuck = slot == first;
-            self.slot = slot;
+            self.advance(slot, Position(position));
             if let Some(flow) = flow {
                 return Ok(flow);
             }
@@ -379,6 +379,13 @@ impl Walk {
             }
         }
         Ok(Flow::Continue(()))
+    }
+
+    /// The slots before `slot` are done, and the last sound frame ended at `end`.
+    fn advance(&mut self, slot: u64, end: Position) {
+        WALKED.add_records(slot - self.slot);
+        self.slot = slot;
+        self.end = end;
     }
 
     /// What stands at `position`, held against what `slot` should have there.

@@ -12,6 +12,7 @@ use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 
 use super::error::{Error, Result};
+use super::progress::WALKED;
 
 /// Bytes read at once where a file is read through: the kernel is called once for
 /// several hundred KiB.
@@ -361,6 +362,7 @@ impl Window {
             return Err(self.source.shrunk());
         }
         self.filled = filled;
+        WALKED.add_bytes(filled as u64);
         Ok(())
     }
 }

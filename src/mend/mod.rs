@@ -6,13 +6,14 @@
 //! an append is the same plan, held to what a crash can leave.
 
 pub mod apply;
-pub mod entries;
+mod entries;
 pub mod exclusive;
+#[doc(hidden)] // for the commands, which tell of a repair beforehand
 pub mod foresee;
 mod left;
 pub mod plan;
 pub mod recover;
-pub mod restore;
+mod restore;
 pub mod saved;
 pub mod session;
 pub mod trim;

@@ -3,6 +3,7 @@
 
 use std::io::{self, Write};
 
+use proglog::inspect::listing::FileFacts;
 use proglog::log::error::Error;
 use proglog::log::reader::Content;
 
@@ -113,6 +114,24 @@ impl<W: Write> Lines<W> {
         self
     }
 
+    /// As much of `bytes` as fits in so many columns, as text that drives no terminal;
+    /// `...` where more follows, here or by `more`.
+    pub fn escaped_within(&mut self, bytes: &[u8], more: bool, columns: usize) -> &mut Self {
+        let dots = "...".len();
+        let (mut used, mut fit) = (0, 0);
+        for (at, &byte) in bytes.iter().enumerate() {
+            used += escaped_columns(byte);
+            if used + dots <= columns {
+                fit = at + 1;
+            }
+        }
+        if !more && used <= columns {
+            return self.escaped(bytes);
+        }
+        self.escaped(bytes.get(..fit).unwrap_or_default())
+            .text("...")
+    }
+
     /// Bytes as text that drives no terminal.
     pub fn escaped(&mut self, mut bytes: &[u8]) -> &mut Self {
         loop {
@@ -220,6 +239,24 @@ pub enum Failed {
     /// They could not be written.
     #[error(transparent)]
     Write(#[from] io::Error),
+}
+
+/// What is said of a file that cannot be dumped: there is none, or not a regular one.
+pub fn absence(file: Option<&FileFacts>) -> String {
+    match file.and_then(|file| file.no_file) {
+        Some(what) => format!(" is {what}, no regular file"),
+        None => " is missing".to_owned(),
+    }
+}
+
+/// How many columns a byte takes where it is escaped.
+fn escaped_columns(byte: u8) -> usize {
+    match byte {
+        b'\\' | b'\n' | b'\r' | b'\t' => 2,
+        b'"' => 1,
+        _ if is_plain(byte) => 1,
+        _ => 4,
+    }
 }
 
 /// Whether a byte stands for itself, in text and in JSON.

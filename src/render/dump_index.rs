@@ -18,6 +18,10 @@ pub struct Heading {
     pub store: String,
     /// The store's size; `None` where it is missing.
     pub store_bytes: Option<u64>,
+    /// What is said where there is no index.
+    pub no_index: String,
+    /// And no store.
+    pub no_store: String,
     pub entries: u64,
 }
 
@@ -107,14 +111,14 @@ impl<W: Write> Printer<W> {
         }
         self.lines.escaped(heading.index.as_bytes());
         let Some(index_bytes) = heading.index_bytes else {
-            return self.lines.text(" is missing").end_line();
+            return self.lines.text(&heading.no_index).end_line();
         };
         self.lines.text(": ").number(index_bytes);
         self.lines.text(" bytes; ");
         self.lines.escaped(heading.store.as_bytes());
         match heading.store_bytes {
             Some(bytes) => self.lines.text(": ").number(bytes).text(" bytes"),
-            None => self.lines.text(" is missing"),
+            None => self.lines.text(&heading.no_store),
         };
         self.lines.end_line()?;
         let widths = &self.widths;

@@ -9,6 +9,10 @@ use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 
 use super::dump::{Failed, Lines, digits};
+use super::prose::COLUMNS;
+
+/// Columns that a value gets in any case.
+const VALUE_LEAST: usize = 12;
 
 /// What is said of a segment before its frames.
 pub struct Heading {
@@ -16,6 +20,8 @@ pub struct Heading {
     pub store: String,
     /// The store's size; `None` where it is missing.
     pub store_bytes: Option<u64>,
+    /// What is said where there is none.
+    pub no_store: String,
 }
 
 /// The widths of the columns.
@@ -24,6 +30,8 @@ struct Widths {
     position: usize,
     frame: usize,
     offset: usize,
+    /// What is left for the value.
+    value: usize,
 }
 
 /// How many items were shown.
@@ -83,10 +91,19 @@ impl<W: Write> Printer<W> {
         self.store = heading.store;
         self.store_bytes = heading.store_bytes.unwrap_or(0);
         let position = digits(self.store_bytes).max(8);
+        let frame = position.min(8);
+        let offset = digits(self.base.saturating_add(self.store_bytes / LENGTH_BYTES).0).max(7);
+        let offsets = match self.codec {
+            Codec::Raw => offset + 2,
+            Codec::Protobuf => (offset + 2) * 2,
+        };
+        // Two between columns, and eight for the length.
+        let before = position + 2 + frame + offsets + 2 + 8 + 2;
         self.widths = Widths {
             position,
-            frame: position.min(8),
-            offset: digits(self.base.saturating_add(self.store_bytes / LENGTH_BYTES).0).max(7),
+            frame,
+            offset,
+            value: COLUMNS.saturating_sub(before).max(VALUE_LEAST),
         };
         if self.json {
             if heading.store_bytes.is_none() {
@@ -101,7 +118,7 @@ impl<W: Write> Printer<W> {
         }
         self.lines.escaped(self.store.as_bytes());
         if heading.store_bytes.is_none() {
-            return self.lines.text(" is missing").end_line();
+            return self.lines.text(&heading.no_store).end_line();
         }
         self.lines.text(": ").number(self.store_bytes);
         self.lines.text(" bytes").end_line()?;
@@ -198,10 +215,8 @@ impl<W: Write> Printer<W> {
             lines.next_maybe(view.carries, widths.offset);
         }
         lines.next_number(view.value.1, 8).text("  ");
-        lines.escaped(view.head);
-        if view.value.1 > HEAD_BYTES {
-            lines.text("...");
-        }
+        let more = view.value.1 > HEAD_BYTES;
+        lines.escaped_within(view.head, more, self.widths.value);
         if view.undecodable {
             lines.text("  ! no record");
         } else if let (false, Some(carries)) = (view.is_expected(), view.carries) {

@@ -1,5 +1,6 @@
 //! A log at a glance: a table of its segments, totals, the sizes of its records.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
@@ -9,6 +10,7 @@ use proglog::inspect::report::Report;
 use proglog::inspect::sizes::Sizes;
 
 use super::dump::{Lines, digits};
+use super::prose::{COLUMNS, labelled, wrapped};
 
 /// Clean segments in sequence that are shown one by one.
 const CLEAN_ROWS_MAX: usize = 12;
@@ -18,6 +20,9 @@ const TABLE_ROWS_MAX: usize = 200;
 
 /// How wide the output is, where the figures let it.
 const WIDTH: u16 = 80;
+
+/// How wide the last column of the table must be able to be.
+const STATE_LEAST: usize = 12;
 
 /// Columns of the longest bar.
 const BAR_WIDTH: u64 = 40;
@@ -46,7 +51,9 @@ enum Line<'a> {
 /// Prints everything as text.
 pub fn text(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
     let folded = fold(&view.overview.rows, view.all);
-    if folded.len() <= TABLE_ROWS_MAX {
+    if is_too_wide(&folded) {
+        stacked(out, &folded)?;
+    } else if folded.len() <= TABLE_ROWS_MAX {
         table(out, &folded)?;
     } else {
         stream(out, &folded)?;
@@ -181,14 +188,50 @@ fn table(out: &mut impl Write, lines: &[Line<'_>]) -> io::Result<()> {
     Ok(())
 }
 
-/// The same without holding the lines, each as wide as the widest.
-fn stream(out: &mut impl Write, folded: &[Line<'_>]) -> io::Result<()> {
+/// Whether the figures leave too little room for the words: offsets can have twenty
+/// digits, and a segment has three of them.
+fn is_too_wide(lines: &[Line<'_>]) -> bool {
+    let figures: usize = widths(lines).into_iter().take(6).map(|it| it + 2).sum();
+    figures + STATE_LEAST > usize::from(WIDTH)
+}
+
+/// How wide the columns are.
+fn widths(lines: &[Line<'_>]) -> [usize; 7] {
     let mut widths = HEADER.map(str::len);
-    for line in folded {
+    for line in lines {
         for (width, cell) in widths.iter_mut().zip(line.cells()) {
             *width = (*width).max(cell.len());
         }
     }
+    widths
+}
+
+/// Each segment on two lines: the figures, then offsets and state.
+fn stacked(out: &mut impl Write, folded: &[Line<'_>]) -> io::Result<()> {
+    let widths = widths(folded);
+    let mut print = |cells: [&str; 7]| {
+        let [segment, records, offsets, store, index, padding, state] = cells;
+        let [first, second, _, fourth, fifth, sixth, _] = widths;
+        writeln!(
+            out,
+            "{segment:>first$}  {records:>second$}  {store:>fourth$}  {index:>fifth$}  \
+             {padding:>sixth$}"
+        )?;
+        for line in wrapped(&format!("{offsets}  {state}"), COLUMNS - 2) {
+            writeln!(out, "  {line}")?;
+        }
+        Ok::<_, io::Error>(())
+    };
+    print(HEADER)?;
+    for line in folded {
+        print(line.cells().each_ref().map(String::as_str))?;
+    }
+    Ok(())
+}
+
+/// The same without holding the lines, each as wide as the widest.
+fn stream(out: &mut impl Write, folded: &[Line<'_>]) -> io::Result<()> {
+    let widths = widths(folded);
     let mut lines = Lines::new(out);
     let mut print = |cells: [&str; 7]| {
         for (number, (cell, width)) in cells.into_iter().zip(widths).enumerate() {
@@ -215,19 +258,19 @@ fn stream(out: &mut impl Write, folded: &[Line<'_>]) -> io::Result<()> {
 
 fn totals(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
     let overview = &view.overview;
-    write!(
-        out,
-        "records  {} in {}",
+    let mut records = format!(
+        "{} in {}",
         overview.records,
         counted(overview.rows.len() as u64, "segment")
-    )?;
+    );
     if let Some(offsets) = overview.offsets {
-        write!(out, ", offsets {offsets}")?;
+        let _ = write!(records, ", offsets {offsets}");
     }
     if overview.gaps > 0 {
-        write!(out, " with {}", counted(overview.gaps, "gap"))?;
+        let _ = write!(records, " with {}", counted(overview.gaps, "gap"));
     }
-    writeln!(out, "; next offset {}", overview.next_offset)?;
+    let _ = write!(records, "; next offset {}", overview.next_offset);
+    labelled(out, "records", &records)?;
     if overview.lost > 0 {
         writeln!(
             out,
@@ -242,22 +285,21 @@ fn totals(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
             overview.buffered
         )?;
     }
-    write!(
-        out,
-        "bytes    {} in stores, {} in indexes",
+    let mut bytes = format!(
+        "{} in stores, {} in indexes",
         overview.store_bytes, overview.index_bytes
-    )?;
+    );
     if overview.padding_bytes > 0 {
-        write!(out, " ({} of them padding)", overview.padding_bytes)?;
+        let _ = write!(bytes, " ({} of them padding)", overview.padding_bytes);
     }
-    writeln!(out)?;
+    labelled(out, "bytes", &bytes)?;
     let codec = match (view.report.codec, view.report.options.codec) {
         (Some(codec), Some(_)) => format!("{codec} (as told)"),
         (Some(codec), None) => format!("{codec} (detected)"),
         (None, _) => "unknown (no record shows it)".to_owned(),
     };
     writeln!(out, "codec    {codec}")?;
-    writeln!(out, "in use   {}", usage(view.report))?;
+    labelled(out, "in use", &usage(view.report))?;
     if !view.report.is_clean() {
         writeln!(out, "unclean  {}", view.verify)?;
     }

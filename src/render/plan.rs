@@ -8,7 +8,7 @@ use proglog::mend::plan::{Plan, Step};
 use proglog::mend::recover::Recovered;
 use serde_json::json;
 
-use super::prose::{count, either, escaped};
+use super::prose::{COLUMNS, count, either, escaped, wrapped};
 
 /// Steps that are printed one by one in text; the rest is counted.
 const STEPS_MAX: usize = 40;
@@ -41,11 +41,12 @@ pub fn steps_text(
     writeln!(out, "{tense}, in this order:")?;
     for step in plan.steps.iter().take(STEPS_MAX) {
         let file = escaped(&file_of(step, report));
-        writeln!(
-            out,
-            "  {}",
-            step_text(step, &file, CutOff::by(step, report))
-        )?;
+        let text = step_text(step, &file, CutOff::by(step, report));
+        let mut indent = 2;
+        for line in wrapped(&text, COLUMNS - 4) {
+            writeln!(out, "{:indent$}{line}", "")?;
+            indent = 4;
+        }
     }
     if plan.steps.len() > STEPS_MAX {
         let more = plan.steps.len() - STEPS_MAX;

@@ -1,6 +1,8 @@
 //! Plain text for people: lines of at most 80 columns, singular and plural, ranges of
 //! offsets, names that cannot drive a terminal, and color where it is wanted.
 
+use std::io::{self, Write};
+
 use proglog::inspect::finding::{OffsetRange, Severity};
 
 /// The columns that a line may have.
@@ -137,6 +139,17 @@ pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Text beside a word that says what it is about, as `lost` or `left`.
+pub fn labelled(out: &mut impl Write, label: &str, text: &str) -> io::Result<()> {
+    const INDENT: usize = 9;
+    let mut label = label;
+    for line in wrapped(text, COLUMNS - INDENT) {
+        writeln!(out, "{label:<INDENT$}{line}")?;
+        label = "";
+    }
+    Ok(())
 }
 
 /// Breaks a command where a shell goes on after a backslash: between its words, never

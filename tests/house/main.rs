@@ -31,7 +31,7 @@ const PARTS: &[(&str, &[&str])] = &[
 /// table, and nothing of `log` that stands below. Files of one row do not import each
 /// other; `judge` is the other half of `walk`.
 const LOG_FLOORS: &[&[&str]] = &[
-    &["units", "codec", "wire", "disk", "lease"],
+    &["units", "codec", "wire", "disk", "lease", "progress"],
     &["format", "layout", "procfs"],
     &["record", "damage", "processes"],
     &["error"],
@@ -51,7 +51,10 @@ const LOG_FLOORS: &[&[&str]] = &[
 const CRATES: &[(&str, &[&str])] = &[
     ("clap", &["commands", "cli", "main.rs"]),
     ("anyhow", &["commands", "cli", "main.rs"]),
+    ("clap_complete", &["commands/completions.rs"]),
+    ("clap_mangen", &["commands/man.rs"]),
     ("comfy_table", &["render"]),
+    ("indicatif", &["commands/progress.rs"]),
     ("hex", &["render", "commands/append/framing.rs"]),
     // JSON is read in few places: the input of append, what mending and manifests keep.
     (

@@ -3,7 +3,7 @@
 //! bytes is for `framing`.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -75,6 +75,11 @@ impl Input {
         })
     }
 
+    /// Whether a person types it.
+    pub fn is_terminal(&self) -> bool {
+        self.file.is_terminal()
+    }
+
     /// What messages call it.
     pub fn name(&self) -> String {
         match &self.path {
@@ -112,8 +117,8 @@ impl Input {
             match buffer.read(&self.file) {
                 Ok(0) => return Ok(Filled::End),
                 Ok(_) => return Ok(Filled::Bytes),
-                Err(Errno::INTR | Errno::AGAIN) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) if is_passing(&error) => {}
+                Err(error) => return Err(error),
             }
         }
     }
@@ -140,6 +145,14 @@ impl Input {
             return Ok(!input.revents().is_empty());
         }
     }
+}
+
+/// Whether the next read may do better.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock
+    )
 }
 
 /// Bytes that were read and not yet taken.
@@ -175,13 +188,20 @@ impl Buffer {
     }
 
     /// Reads as much as is there and has room.
-    fn read(&mut self, file: &File) -> Result<usize, Errno> {
+    fn read(&mut self, file: &File) -> io::Result<usize> {
         self.bytes.drain(..self.taken);
         self.taken = 0;
         if self.bytes.capacity() - self.bytes.len() < ROOM_BYTES {
             // Doubles: by what has come, never by what a length promises.
-            self.bytes.reserve(ROOM_BYTES);
+            let reserved = self.bytes.try_reserve(ROOM_BYTES);
+            reserved
+                .or_else(|_| self.bytes.try_reserve_exact(ROOM_BYTES))
+                .map_err(|_| {
+                    let bytes = self.bytes.len();
+                    io::Error::other(format!("no memory for a record of more than {bytes} bytes"))
+                })?;
         }
-        rustix::io::read(file, rustix::buffer::spare_capacity(&mut self.bytes))
+        let read = rustix::io::read(file, rustix::buffer::spare_capacity(&mut self.bytes));
+        Ok(read?)
     }
 }

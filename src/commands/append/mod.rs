@@ -17,19 +17,22 @@ mod framing;
 mod input;
 mod json;
 mod report;
-mod signals;
+pub mod signals;
 mod target;
 
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::ValueEnum;
 use proglog::log::config::Config;
 use proglog::log::error::Error;
+use proglog::log::progress::Progress;
 use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 use proglog::mend::session::OpenOptions;
 
+use super::progress::{self, Bar};
 use super::waiting::Waiting;
 use super::{Failure, Globals, Status, quote};
 use framing::{Format, Splitter, Stopped, count};
@@ -39,20 +42,25 @@ use signals::Signals;
 use target::{Target, Trouble};
 
 const EXAMPLES: &str = "\
-Examples:
-  seq 100 | proglog append log               one record per line
-  find . -print0 | proglog append log -0     records that may hold newlines
-  proglog append log --input whole a.json b.json
-  proglog append log --expect-offset 42 --print-offsets < new.txt
-";
+seq 100 | proglog append log               one record per line
+find . -print0 | proglog append log -0     records that may hold newlines
+proglog append log --expect-offset 42 --print-offsets < new.txt";
+
+const NOTES: &str = "\
+Each line is a record, the newline not part of it. When append ends with 0 all
+of them are on disk; while input pauses, what was read so far is, and others may
+read and append. A directory that is missing or empty becomes a new log.
+
+Formats of --input:
+  lines   a record per line
+  null    records end with a zero byte
+  whole   each input is one record
+  frames  what `read --frames` writes: 8 bytes of length before each record
+  json    lines as `read --json` writes them; value, term and type count";
 
 /// Add records from files or stdin
-///
-/// Each line is a record, the newline not part of it. When append ends with 0 all
-/// of them are on disk; while input pauses, what was read so far is, and others may
-/// read and append. A directory that is missing or empty becomes a new log.
 #[derive(Debug, clap::Args)]
-#[command(after_help = help_after(), verbatim_doc_comment)]
+#[command(before_help = EXAMPLES, after_help = NOTES)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Arguments {
     /// The log's directory
@@ -72,8 +80,8 @@ pub struct Arguments {
         allow_hyphen_values = true
     )]
     delimiter: Option<std::ffi::OsString>,
-    /// How records are found in the input [default: lines]
-    #[arg(long, value_enum, value_name = "FORMAT")]
+    /// lines, null, whole, frames or json: see below [default: lines]
+    #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true)]
     input: Option<InputFormat>,
     /// raw or protobuf, for a new log; an existing one has its own [default: raw]
     #[arg(long, value_parser = |name: &str| name.parse::<Codec>())]
@@ -130,10 +138,6 @@ enum InputFormat {
     Json,
 }
 
-fn help_after() -> String {
-    format!("{EXAMPLES}\n{}", super::options::STATUSES)
-}
-
 impl Arguments {
     fn format(&self) -> Result<Format, Failure> {
         if let Some(delimiter) = &self.delimiter {
@@ -168,8 +172,9 @@ impl Arguments {
         }
     }
 
-    /// What must be said again to go on in the same way.
-    fn lasting_options(&self) -> String {
+    /// What must be said again to go on in the same way. `codec` is the log's, where
+    /// no record shows it.
+    fn lasting_options(&self, codec: Option<Codec>) -> String {
         let mut options = String::new();
         for (name, value) in [
             ("max-store-bytes", self.max_store_bytes),
@@ -179,7 +184,7 @@ impl Arguments {
                 let _ = write!(options, " --{name} {value}");
             }
         }
-        if let Some(codec) = self.codec {
+        if let Some(codec) = self.codec.or(codec) {
             let _ = write!(options, " --codec {codec}");
         }
         options
@@ -225,7 +230,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     options.config.check()?;
     // Before the signals are taken over: opening a named pipe may take long.
     let inputs = arguments.open_inputs()?;
-    let signals = Signals::install()?;
+    let signals = Signals::install().context("cannot watch for signals")?;
     let mut target = Target::new(
         &arguments.dir,
         options,
@@ -236,8 +241,10 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     )?;
     target.set_inputs(inputs.iter().map(|input| input.identity).collect());
     let mut begun = Vec::with_capacity(inputs.len());
+    let bar = bar(arguments, &inputs, globals);
     let copied = copy_all(&inputs, &format, &mut target, &signals, &mut begun);
     let ended = settle(copied, &mut target, &signals);
+    drop(bar);
     let totals = target.totals();
     target.talk().summary(&totals, ended.is_ok());
     let Err(stop) = ended else {
@@ -248,11 +255,34 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         format: &format,
         inputs: &inputs,
         begun: &begun,
-        options: &arguments.lasting_options(),
+        options: &arguments.lasting_options(target.codec_to_say()),
         totals,
         mend_first: matches!(stop, Stop::Input(_)),
     };
     conclude(stop, &resume)
+}
+
+/// How far an append has come, for the progress bar.
+static APPENDED: Progress = Progress::new();
+
+/// A bar for the inputs; where one may pause, the end is not known.
+fn bar(arguments: &Arguments, inputs: &[Input], globals: Globals) -> Option<Bar> {
+    // Offsets on a terminal are progress enough, and a bar is in the way of one that
+    // types.
+    let prints = arguments.print_offsets || arguments.json;
+    let typed = inputs.iter().any(Input::is_terminal);
+    if typed || (prints && super::stdout_is_terminal()) {
+        return None;
+    }
+    let total: Option<u64> = inputs.iter().map(|input| input.file_bytes).sum();
+    let handled = progress::Signals::Handled;
+    Some(Bar::new(
+        "append",
+        &APPENDED,
+        move || total,
+        handled,
+        globals,
+    ))
 }
 
 /// Appends the records of all inputs. `begun` gets how many came before each.
@@ -283,6 +313,7 @@ fn copy(
     target: &mut Target<'_>,
     signals: &Signals,
 ) -> Result<(), Stop> {
+    let mut counted = 0;
     loop {
         let filled = input.fill(buffer, signals, target.waits_for_pause());
         match filled
@@ -293,6 +324,9 @@ fn copy(
                     .split(buffer.waiting(), |record| target.append(record))
                     .map_err(|stopped| stop(stopped, input, splitter.records))?;
                 buffer.take(taken);
+                APPENDED.add_bytes(taken as u64);
+                APPENDED.add_records(splitter.records - counted);
+                counted = splitter.records;
                 refuse_overreaching(input, splitter, buffer)?;
                 target.breathe()?;
             }
@@ -376,7 +410,7 @@ fn conclude(stop: Stop, resume: &Resume<'_>) -> anyhow::Result<Status> {
             if let Some(hint) = resume.hint() {
                 super::say(&format!("hint: {hint}"));
             }
-            signals::end_by(signal)?;
+            signals::end_by(signal).context("cannot end by the signal")?;
             return Ok(Status::Failed);
         }
         Stop::Input(message) => (message, Status::Failed),

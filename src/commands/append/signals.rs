@@ -24,14 +24,10 @@ impl Signals {
     pub fn install() -> io::Result<Self> {
         let raised = Arc::new(AtomicUsize::new(0));
         let (wake, waker) = UnixStream::pair()?;
-        let ignored = ignored_signals();
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
+        for signal in not_ignored(&[SIGINT, SIGTERM, SIGHUP]) {
             let Ok(number) = usize::try_from(signal) else {
                 continue;
             };
-            if ignored & (1 << (number - 1)) != 0 {
-                continue;
-            }
             // The number comes first, so that whoever is woken finds it.
             signal_hook::flag::register_usize(signal, Arc::clone(&raised), number)?;
             signal_hook::low_level::pipe::register(signal, waker.try_clone()?)?;
@@ -61,6 +57,15 @@ pub fn name(signal: i32) -> &'static str {
 /// Ends the process as the signal would have.
 pub fn end_by(signal: i32) -> io::Result<()> {
     signal_hook::low_level::emulate_default_handler(signal)
+}
+
+/// Those of some signals that the process was not started with as ignored.
+pub fn not_ignored(signals: &[i32]) -> Vec<i32> {
+    let ignored = ignored_signals();
+    let is_ignored = |signal: i32| ignored & (1 << (signal - 1)) != 0;
+    let mut signals = signals.to_vec();
+    signals.retain(|&signal| !is_ignored(signal));
+    signals
 }
 
 /// The signals that the process was started with as ignored; bit n - 1 is signal n.

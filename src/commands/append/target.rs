@@ -84,6 +84,8 @@ pub struct Target<'a> {
     options: OpenOptions,
     expected: Option<Offset>,
     must_exist: bool,
+    /// Whether the log is ours: it was made when the first record came.
+    is_new: bool,
     /// Device and inode of the inputs.
     inputs: Vec<(u64, u64)>,
     signals: &'a Signals,
@@ -125,6 +127,7 @@ impl<'a> Target<'a> {
             options,
             expected,
             must_exist,
+            is_new: false,
             inputs: Vec::new(),
             signals,
             disk: Arc::new(RealDisk),
@@ -147,6 +150,12 @@ impl<'a> Target<'a> {
     /// What is committed.
     pub fn totals(&self) -> Totals {
         self.totals
+    }
+
+    /// The codec of a log in which no record shows it: whoever goes on must say it.
+    pub fn codec_to_say(&self) -> Option<Codec> {
+        let empty = self.is_new && self.totals.records == 0;
+        self.options.config.codec.filter(|_| empty)
     }
 
     /// What the user is told, and how.
@@ -293,6 +302,7 @@ impl<'a> Target<'a> {
             self.announce(is_new, codec, limits, session.shown_limits());
         }
         self.totals.next_offset = first;
+        self.is_new |= is_new;
         // The next time it is this log again, or none.
         self.must_exist = true;
         self.options.config.initial_offset = None;

@@ -1,0 +1,48 @@
+//! The help of a command, in one order for all: what it does, examples, usage and
+//! options, notes, the exit statuses. A command's file gives the examples as
+//! `before_help` and the notes, if any, as `after_help`; the rest is added here.
+
+use std::fmt::Write;
+
+use clap::builder::{StyledStr, Styles};
+use clap::{Command, ValueHint};
+
+use crate::commands::options::STATUSES;
+
+/// The parts in their order. clap ends `before-help` with an empty line and begins
+/// `after-help` with one.
+const TEMPLATE: &str =
+    "{about-with-newline}\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
+
+/// Arguments that are directories, for the completions.
+const DIRECTORIES: &[&str] = &["dir", "into", "out", "save_to"];
+
+/// Puts a command's help in order.
+pub fn in_order(command: Command) -> Command {
+    let text = |part: Option<&StyledStr>| part.map(ToString::to_string);
+    let examples = text(command.get_before_help()).unwrap_or_default();
+    let notes = text(command.get_after_help()).map_or(String::new(), |notes| notes + "\n\n");
+    command
+        .help_template(TEMPLATE)
+        .before_help(section("Examples", &examples))
+        .after_help(format!("{notes}{}", section("Exit status", STATUSES)))
+        .mut_args(|argument| {
+            if DIRECTORIES.contains(&argument.get_id().as_str()) {
+                argument.value_hint(ValueHint::DirPath)
+            } else {
+                argument
+            }
+        })
+}
+
+/// Lines below a heading that looks as those of clap do; without color where clap
+/// prints none.
+fn section(title: &str, text: &str) -> String {
+    let style = Styles::default();
+    let header = style.get_header();
+    let mut section = format!("{header}{title}:{header:#}");
+    for line in text.lines() {
+        let _ = write!(section, "\n  {}", line.trim_end());
+    }
+    section
+}
