@@ -18,7 +18,7 @@ Look into, write and mend append-only logs (N.store/N.index pairs).
 usage: proglog COMMAND DIR [OPTIONS]         proglog COMMAND --help: examples
 
 use     append      add records from files or stdin; on disk when it returns
-        read        print records: one, a range, the last ones
+        read        print records: one, a range, the last ones, or follow
 look    verify      is it whole? what is lost, what would the service do?
         info        segments, sizes, next offset, who has the log open
         explain     what a finding means and how it comes about
@@ -31,7 +31,7 @@ copies  diff        compare two copies of a log, by offset
         manifest    print digests, for `verify --manifest`
 
   seq 100 | proglog append log               proglog read log --offset 42
-  proglog read log -n 10                     proglog verify -q log || echo bad
+  proglog read log -n 10 -f                  proglog verify -q log || echo bad
 
 Any --json prints JSON lines. Offset ranges A..B include both ends.
 status: 0 done  1 the answer is no  2 could not  3 damage  4 in use

@@ -16,6 +16,7 @@ pub mod options;
 mod progress;
 pub mod read;
 pub mod repair;
+mod signals;
 pub mod trim;
 pub mod truncate_index;
 pub mod undo;
@@ -34,7 +35,7 @@ use crate::render::prose::escaped;
 pub use crate::render::quote::quote;
 
 /// Bytes gathered before they go to stdout.
-const OUTPUT_BYTES: usize = 256 * 1024;
+pub const OUTPUT_BYTES: usize = 256 * 1024;
 
 /// What a pipe behind stdout is made to hold; Linux allows 1 MiB.
 const PIPE_BYTES: usize = 1024 * 1024;
@@ -240,8 +241,13 @@ pub fn stdout_is_terminal() -> bool {
 /// Stdout without std's line buffering, which costs a call per line. A pipe is made
 /// to hold what is written at once, so that neither side waits for the other so often.
 pub fn stdout() -> io::Result<BufWriter<File>> {
+    Ok(BufWriter::with_capacity(OUTPUT_BYTES, raw_stdout()?))
+}
+
+/// The same without a buffer.
+pub fn raw_stdout() -> io::Result<File> {
     let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     // No pipe, or one that must not grow: nothing is lost.
     let _ = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE_BYTES);
-    Ok(BufWriter::with_capacity(OUTPUT_BYTES, stdout))
+    Ok(stdout)
 }

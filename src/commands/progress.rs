@@ -19,7 +19,7 @@ use rustix::fs::FileType;
 use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM};
 
 use super::Globals;
-use super::append::signals;
+use super::signals;
 use crate::render::prose::count;
 
 /// Work that is done sooner shows nothing.

@@ -11,12 +11,23 @@
 //! told on stderr, with the offset where the log goes on; `--on-error skip` goes on
 //! there. Nothing is locked and nothing in the directory changes. Where the log ends
 //! is fixed when the command begins, so that a busy log ends too. What is selected
-//! stands in `select`, how records pass in `deliver`, the words in `obstacle`.
+//! stands in `select`, how records pass in `deliver`, the words in `obstacle`. A read
+//! that goes on (`-f`, a cursor file, a command) is `follow`'s.
 
+mod begin;
+mod cursor;
 mod deliver;
+mod follow;
+mod going_on;
 mod obstacle;
+mod open;
+mod output;
 mod select;
+mod standing;
+mod wait;
+mod worker;
 
+use std::io::BufWriter;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
@@ -28,9 +39,11 @@ use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 
 use self::deliver::{Delivery, OnError};
+use self::going_on::GoingOn;
+use self::output::Output as Out;
 use self::select::{Place, Range};
 use super::progress::Bar;
-use super::{Failure, Globals, Status, quote, say};
+use super::{Failure, Globals, OUTPUT_BYTES, Status, quote, raw_stdout, say};
 use crate::render::record::{Printer, Shape, WriteError};
 use crate::render::template::Template;
 
@@ -39,7 +52,10 @@ proglog read log --offset 42             one record
 proglog read log -n 10                   the last ten
 proglog read log --from 100 --to 199     a hundred, both ends included
 proglog read log --from -5 --json        the last five offsets, as JSON lines
-proglog read log --frames | proglog append copy --input frames";
+proglog read log --frames | proglog append copy --input frames
+proglog read log -n 10 -f                the last ten, and those that come
+proglog read log --cursor-file c -c 100 -- ./work
+                                         a work queue: the next hundred";
 
 /// Print records, in order
 #[derive(Debug, clap::Args)]
@@ -79,9 +95,19 @@ pub struct Arguments {
     /// What the payloads are, instead of looking: raw or protobuf
     #[arg(long, value_name = "CODEC")]
     codec: Option<Codec>,
+    #[command(flatten)]
+    going_on: GoingOn,
 }
 
 impl Arguments {
+    fn printer(&self, terminal: bool) -> Printer {
+        Printer {
+            shape: self.output.shape(),
+            no_decode: self.no_decode,
+            terminal,
+        }
+    }
+
     /// Whether no part of the log is left out.
     fn selects_all(&self) -> bool {
         self.from.is_none() && self.to.is_none() && self.count.is_none() && self.tail.is_none()
@@ -146,16 +172,17 @@ fn writer_is_live(directory: &Directory) -> bool {
 /// Runs the command.
 pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     check(arguments)?;
+    going_on::check(arguments)?;
+    if arguments.going_on.is_asked() {
+        return follow::run(arguments, globals);
+    }
     let mut log = LogReader::open(&arguments.dir)?;
     if let Some(codec) = arguments.codec {
         log.set_codec(codec);
     }
-    let printer = Printer {
-        shape: arguments.output.shape(),
-        no_decode: arguments.no_decode,
-        terminal: super::stdout_is_terminal(),
-    };
-    let out = super::stdout().map_err(WriteError::from)?;
+    let printer = arguments.printer(super::stdout_is_terminal());
+    let out = Out::plain(raw_stdout().map_err(WriteError::from)?);
+    let out = BufWriter::with_capacity(OUTPUT_BYTES, out);
     let directory = log.directory().clone();
     let mut delivery = Delivery::new(directory, printer, out, arguments.on_error, writer_is_live);
     let whole = arguments.offset.is_none() && arguments.selects_all();
@@ -169,11 +196,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     drop(bar);
     let outcome = read?;
     let damaged = flushed?;
-    match outcome {
-        _ if damaged => Ok(Status::Damage),
-        Outcome::Done => Ok(Status::Done),
-        Outcome::No(message) => Err(Failure::new(Status::No, message).into()),
-    }
+    outcome.into_status(damaged)
 }
 
 /// How a read ended, damage aside.
@@ -181,6 +204,17 @@ enum Outcome {
     Done,
     /// Nothing of what was asked for is there, and why.
     No(String),
+}
+
+impl Outcome {
+    /// What it means for the exit status; damage outweighs an answer of no.
+    fn into_status(self, damaged: bool) -> anyhow::Result<Status> {
+        match self {
+            _ if damaged => Ok(Status::Damage),
+            Self::Done => Ok(Status::Done),
+            Self::No(message) => Err(Failure::new(Status::No, message).into()),
+        }
+    }
 }
 
 /// Refuses options that contradict each other.
@@ -262,10 +296,8 @@ fn range(
     let next = log.next_offset()?;
     let lowest = log.lowest_offset();
     let asked = select::resolve(arguments.from, arguments.to, next)?;
-    if let Some(to) = asked.to.filter(|to| *to < i128::from(lowest.0)) {
-        return Ok(Outcome::No(format!(
-            "offset {to} is no longer in the log, which begins at {lowest}"
-        )));
+    if let Some(outcome) = begin::before_the_log(&asked, arguments, lowest) {
+        return Ok(outcome);
     }
     let range = asked.within(lowest);
     if asked.from.is_some_and(|from| from < i128::from(lowest.0)) && !globals.quiet {
@@ -289,10 +321,7 @@ fn range(
         delivery.run(log, selected)?;
     }
     if range.from > next && !delivery.came() {
-        return Ok(Outcome::No(format!(
-            "offset {} is not in the log yet: the next offset is {next}",
-            range.from
-        )));
+        return Ok(begin::not_yet(range.from, next));
     }
     Ok(Outcome::Done)
 }

@@ -9,7 +9,7 @@
 
 use std::ffi::CString;
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -118,6 +118,42 @@ pub fn write_all_at(
         }
     }
     Ok(())
+}
+
+/// Gives the file at `path` other bytes, or makes it: wholly or not at all, also in a
+/// power cut. `temporary` is a name beside it that nobody else uses.
+///
+/// # Errors
+///
+/// The operating system's; the file is as it was then, or as it was to be.
+pub fn replace(path: &Path, temporary: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(temporary)?;
+    take_ownership(&file, fs::metadata(path).ok().as_ref().map(Ownership::of))?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    drop(file);
+    fs::rename(temporary, path)?;
+    let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
+    RealDisk.sync_dir(parent.unwrap_or(Path::new(".")))
+}
+
+/// Opens a file that is only there to be locked; makes it where it is missing.
+///
+/// # Errors
+///
+/// The operating system's.
+pub fn open_lock(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(path)
 }
 
 /// The disk itself.

@@ -97,7 +97,7 @@ pub struct RecordView<'a> {
 }
 
 /// Something that stands in the way of a reader.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Obstacle {
     /// Entries or frames of one segment that are not sound.
     Damage {

@@ -31,7 +31,9 @@ const PARTS: &[(&str, &[&str])] = &[
 /// table, and nothing of `log` that stands below. Files of one row do not import each
 /// other; `judge` is the other half of `walk`.
 const LOG_FLOORS: &[&[&str]] = &[
-    &["units", "codec", "wire", "disk", "lease", "progress"],
+    &[
+        "units", "codec", "wire", "disk", "lease", "progress", "watch",
+    ],
     &["format", "layout", "procfs"],
     &["record", "damage", "processes"],
     &["error"],
@@ -43,7 +45,8 @@ const LOG_FLOORS: &[&[&str]] = &[
     &["judge"],
     &["detect", "writer", "items"],
     &["reader", "open"],
-    &["reverse"],
+    &["reverse", "footing"],
+    &["follow"],
 ];
 
 /// Crates that only some places know: the crate's name in code, then path prefixes

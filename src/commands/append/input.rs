@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::signals::Signals;
+use crate::commands::signals::Signals;
 
 /// The buffer's first size; more only for a record that is longer. Units: bytes.
 const BUFFER_BYTES: usize = 256 * 1024;

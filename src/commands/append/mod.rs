@@ -17,7 +17,6 @@ mod framing;
 mod input;
 mod json;
 mod report;
-pub mod signals;
 mod target;
 
 use std::fmt::Write;
@@ -33,12 +32,12 @@ use proglog::log::units::Offset;
 use proglog::mend::session::OpenOptions;
 
 use super::progress::{self, Bar};
+use super::signals::{self, Signals};
 use super::waiting::Waiting;
 use super::{Failure, Globals, Status, quote};
 use framing::{Format, Splitter, Stopped, count};
 use input::{Buffer, Filled, Input};
 use report::{Resume, Talk};
-use signals::Signals;
 use target::{Target, Trouble};
 
 const EXAMPLES: &str = "\

@@ -21,7 +21,7 @@ use proglog::log::writer::NewRecord;
 use proglog::mend::session::{OpenOptions, Session};
 
 use super::report::Talk;
-use super::signals::Signals;
+use crate::commands::signals::Signals;
 use crate::commands::{Failure, Status, quote, say};
 
 /// Permission bits of a directory that is made, less the umask.

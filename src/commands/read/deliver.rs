@@ -1,17 +1,18 @@
 //! Records on their way from the log to stdout, and what stands in their way: where
 //! a read begins to go on again, when it stops, and whether it met damage.
 
-use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::ops::ControlFlow;
 use std::str::FromStr;
 
 use proglog::log::directory::Directory;
+use proglog::log::follow::Blocked;
 use proglog::log::reader::{Item, LogReader, Obstacle, RecordView};
 use proglog::log::units::Offset;
 use proglog::log::walk::Flow;
 
 use super::obstacle::{self, GoesOn, Trouble};
+use super::output::Output;
 use super::select::Range;
 use crate::commands::{quote, say};
 use crate::render::record::{Printer, WriteError};
@@ -45,7 +46,7 @@ impl FromStr for OnError {
 pub struct Delivery {
     directory: Directory,
     printer: Printer,
-    out: BufWriter<File>,
+    out: BufWriter<Output>,
     on_error: OnError,
     writer_is_live: fn(&Directory) -> bool,
     /// Offsets from here on are not asked for, or were not there at the start.
@@ -68,7 +69,7 @@ impl Delivery {
     pub fn new(
         directory: Directory,
         printer: Printer,
-        out: BufWriter<File>,
+        out: BufWriter<Output>,
         on_error: OnError,
         writer_is_live: fn(&Directory) -> bool,
     ) -> Self {
@@ -252,6 +253,24 @@ impl Delivery {
         Ok(())
     }
 
+    /// Tells of what stands in the way of a read that goes from pass to pass, and says
+    /// whether it goes on behind it.
+    pub fn blocked(&mut self, directory: &Directory, blocked: &Blocked) -> anyhow::Result<bool> {
+        self.directory = directory.clone();
+        self.end = Offset::MAX;
+        for (obstacle, first, last) in &blocked.obstacles {
+            let _ = self.obstacle(obstacle, *first, *last).map_err(error)?;
+        }
+        let goes_on = blocked.goes_on.map_or(GoesOn::Nowhere, GoesOn::At);
+        self.tell(goes_on).map_err(error)?;
+        Ok(!self.stopped)
+    }
+
+    /// Puts out what is held back.
+    pub fn flush(&mut self) -> Result<(), WriteError> {
+        Ok(self.out.flush()?)
+    }
+
     /// Puts out what is still held back; gives whether damage was met.
     pub fn finish(mut self) -> anyhow::Result<bool> {
         self.out.flush().map_err(WriteError::from)?;
@@ -288,7 +307,7 @@ mod tests {
             terminal: false,
         };
         let mut file = tempfile::tempfile().unwrap();
-        let out = BufWriter::new(file.try_clone().unwrap());
+        let out = BufWriter::new(Output::plain(file.try_clone().unwrap()));
         let directory = log.directory().clone();
         let mut delivery = Delivery::new(directory, printer, out, OnError::Stop, writer_is_live);
         let all = Range {

@@ -1,5 +1,5 @@
-//! Signals that must not end an append halfway: SIGINT, SIGTERM and SIGHUP are noted
-//! and wake whoever waits for input; SIGXFSZ becomes an error of the write. (SIGPIPE
+//! Signals that must not end an append or a follower halfway: SIGINT, SIGTERM and
+//! SIGHUP are noted and wake whoever waits; SIGXFSZ becomes an error of the write. (SIGPIPE
 //! is ignored by every Rust program, so that the write fails instead.)
 
 use std::io;

@@ -1,0 +1,216 @@
+//! The cursor file: how far somebody has read, as one decimal number, the offset of
+//! the next record. It is replaced as a whole, and only after what it passes is on
+//! disk, so that it never points behind what a power cut leaves.
+
+use std::fs::{File, TryLockError};
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use proglog::log::disk::{self, Disk, RealDisk};
+use proglog::log::error::Error;
+use proglog::log::follow::sync_read;
+use proglog::log::units::Offset;
+
+use crate::commands::{Failure, Status, quote};
+
+/// More digits than an offset has.
+const BYTES_MAX: u64 = 64;
+
+/// How long a cursor may lag behind a busy log.
+const LAG: Duration = Duration::from_millis(250);
+
+/// How long a cursor file that is in use is waited for: what a killed reader was just
+/// starting may hold it for an instant longer.
+const LOCK_WAIT: Duration = Duration::from_millis(500);
+
+/// How often it is tried.
+const LOCK_RETRY: Duration = Duration::from_millis(10);
+
+/// A cursor file that is ours alone.
+pub struct Cursor {
+    path: PathBuf,
+    /// The path as it was given.
+    given: PathBuf,
+    /// What the file holds; `None` while there is none.
+    saved: Option<Offset>,
+    /// Up to where what was read is on disk already.
+    synced: Option<Offset>,
+    saved_at: Option<Instant>,
+    lock: Option<(File, PathBuf)>,
+}
+
+impl Cursor {
+    /// Takes the cursor file over, and reads it.
+    pub fn open(path: &Path, log: &Path) -> anyhow::Result<Self> {
+        let given = path.to_path_buf();
+        let path = real_path(path, log)?;
+        let lock = lock(&path, &given)?;
+        Ok(Self {
+            saved: load(&path, &given)?,
+            given,
+            synced: None,
+            saved_at: None,
+            path,
+            lock,
+        })
+    }
+
+    /// The offset that the file holds.
+    pub fn saved(&self) -> Option<Offset> {
+        self.saved
+    }
+
+    /// The file, as it was named.
+    pub fn name(&self) -> &Path {
+        &self.given
+    }
+
+    /// Whether the file is due to be written, if there is something new.
+    pub fn is_due(&self) -> bool {
+        self.saved_at.is_none_or(|at| at.elapsed() >= LAG)
+    }
+
+    /// Writes the offset down, after what lies before it: read from `from` on.
+    pub fn save(&mut self, log: &Path, from: Offset, next: Offset) -> anyhow::Result<()> {
+        if self.saved == Some(next) {
+            return Ok(());
+        }
+        sync_read(log, self.synced.unwrap_or(from), next)?;
+        self.synced = Some(next);
+        let text = format!("{next}\n");
+        disk::replace(&self.path, &beside(&self.path, "new"), text.as_bytes())
+            .map_err(Error::io("write", &self.path))?;
+        self.saved = Some(next);
+        self.saved_at = Some(Instant::now());
+        Ok(())
+    }
+}
+
+impl Drop for Cursor {
+    fn drop(&mut self) {
+        // While it is held, so that nobody else has just taken it.
+        if let Some((_held, path)) = self.lock.take() {
+            let _ = RealDisk.remove(&path);
+        }
+    }
+}
+
+/// A hidden name beside the cursor file.
+fn beside(path: &Path, what: &str) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".proglog-");
+    name.push(what);
+    path.with_file_name(name)
+}
+
+/// The file itself, if it is a link to one; never in the log's directory, nor below.
+fn real_path(path: &Path, log: &Path) -> anyhow::Result<PathBuf> {
+    let refused = |what: &str| {
+        Failure::new(
+            Status::Failed,
+            format!("cursor file {}: {what}", path.display()),
+        )
+    };
+    let Some(name) = path.file_name() else {
+        return Err(refused("this is no file's name").into());
+    };
+    let real = match path.canonicalize() {
+        Ok(real) => real,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
+            let parent = parent.unwrap_or(Path::new("."));
+            let parent = parent.canonicalize().map_err(Error::io("open", parent))?;
+            parent.join(name)
+        }
+        Err(error) => return Err(Error::io("look at", path)(error).into()),
+    };
+    if let Ok(log) = std::fs::metadata(log) {
+        let identity = |it: &Path| std::fs::metadata(it).map(|it| (it.dev(), it.ino())).ok();
+        let here = Some((log.dev(), log.ino()));
+        if real
+            .ancestors()
+            .skip(1)
+            .any(|above| identity(above) == here)
+        {
+            return Err(
+                refused("this is in the log's directory, where nothing else may stand")
+                    .hint("name a file outside of it: --cursor-file log.cursor")
+                    .into(),
+            );
+        }
+    }
+    Ok(real)
+}
+
+/// What the file holds, if there is one.
+fn load(path: &Path, given: &Path) -> anyhow::Result<Option<Offset>> {
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => {}
+        Ok(_) => {
+            return Err(Error::NotAFile {
+                path: path.to_path_buf(),
+            }
+            .into());
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io("look at", path)(error).into()),
+    }
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(BYTES_MAX).read_to_end(&mut bytes))
+        .map_err(Error::io("read", path))?;
+    let text = bytes.trim_ascii();
+    let number = std::str::from_utf8(text)
+        .ok()
+        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
+        .and_then(|text| text.parse().ok());
+    if let (Some(number), true) = (number, (bytes.len() as u64) < BYTES_MAX) {
+        return Ok(Some(Offset(number)));
+    }
+    let message = format!(
+        "cursor file {}: it holds {:?}, not an offset",
+        given.display(),
+        String::from_utf8_lossy(&bytes)
+    );
+    Err(Failure::new(Status::Failed, message)
+        .hint(format!(
+            "write the offset of the next record into it, or remove it and say --from: rm {}",
+            quote(given)
+        ))
+        .into())
+}
+
+/// Keeps others from using the same cursor file. The lock is on a file beside it,
+/// since the cursor file itself is replaced; a file that a killed process left there
+/// is not locked any more.
+fn lock(path: &Path, given: &Path) -> anyhow::Result<Option<(File, PathBuf)>> {
+    let beside = beside(path, "lock");
+    let end = Instant::now() + LOCK_WAIT;
+    loop {
+        let file = disk::open_lock(&beside).map_err(Error::io("open", &beside))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) if Instant::now() < end => {
+                std::thread::sleep(LOCK_RETRY);
+                continue;
+            }
+            Err(TryLockError::WouldBlock) => {
+                let message = format!("cursor file {}: in use by another process", given.display());
+                return Err(Failure::new(Status::InUse, message)
+                    .hint("each reader needs a cursor file of its own")
+                    .into());
+            }
+            // A file system without locks.
+            Err(TryLockError::Error(_)) => return Ok(None),
+        }
+        // It may have been removed by the one who held it before.
+        let held = file.metadata().map_err(Error::io("look at", &beside))?;
+        let there = std::fs::metadata(&beside);
+        if there.is_ok_and(|there| there.ino() == held.ino()) {
+            return Ok(Some((file, beside)));
+        }
+    }
+}

@@ -1,0 +1,431 @@
+//! A read that goes on from pass to pass: as records arrive (`-f`), with a cursor
+//! file, for a command's stdin. While it waits it holds nothing of the log open; what
+//! stands in the way is believed only when it stays, since beside a writer an entry
+//! may be half written and a frame may wait in a buffer.
+
+use std::io::BufWriter;
+use std::rc::Rc;
+use std::time::Duration;
+
+use proglog::log::directory::Directory;
+use proglog::log::follow::{Blocked, Follower, Pass, Rewritten, Step};
+use proglog::log::reader::Item;
+use proglog::log::units::Offset;
+
+use super::begin::{self, Begin};
+use super::cursor::Cursor;
+use super::deliver::{self, Delivery};
+use super::open::{Opened, not_come, open};
+use super::output::Output;
+use super::standing::Standing;
+use super::wait::{Look, Waiter, Woken};
+use super::worker::Worker;
+use super::{Arguments, Outcome};
+use crate::commands::signals::{self, Signals};
+use crate::commands::{Failure, Globals, OUTPUT_BYTES, Status, quote, raw_stdout, say};
+use crate::render::record::{Printer, WriteError};
+
+/// How often a log that shrinks is looked at again without `-f`.
+const DISTURBED_MAX: u32 = 20;
+
+/// How long it is left alone in between.
+const DISTURBED_REST: Duration = Duration::from_millis(20);
+
+/// Records of one run of the command, with `-f` and without `--batch`.
+const BATCH_RECORDS: u64 = 1000;
+
+/// A read that goes on.
+struct Session<'a> {
+    arguments: &'a Arguments,
+    globals: Globals,
+    signals: Rc<Signals>,
+    waiter: Waiter,
+    follower: Follower,
+    printer: Printer,
+    delivery: Delivery,
+    cursor: Option<Cursor>,
+    /// Where reading began.
+    from: Offset,
+    /// Nothing behind this offset is read.
+    last: Option<Offset>,
+    /// Records that may still be read.
+    left: u64,
+    /// What stands in the way.
+    standing: Option<Standing>,
+    /// Whether damage was passed over.
+    damaged: bool,
+    /// How often a file shrank under a pass.
+    disturbed: u32,
+}
+
+/// What comes after a pass.
+enum Next {
+    Pass,
+    Wait,
+    End(Outcome),
+}
+
+/// Runs such a read.
+pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
+    let signals = Rc::new(Signals::install()?);
+    let result = follow(arguments, globals, &signals);
+    if let Some(signal) = signals.raised() {
+        // Whatever came of it: the signal asked for an end.
+        signals::end_by(signal)?;
+    }
+    result
+}
+
+fn follow(
+    arguments: &Arguments,
+    globals: Globals,
+    signals: &Rc<Signals>,
+) -> anyhow::Result<Status> {
+    let going_on = &arguments.going_on;
+    let cursor = going_on.cursor_file.as_deref();
+    let cursor = cursor.map(|path| Cursor::open(path, &arguments.dir));
+    let cursor = cursor.transpose()?;
+    let stdout = raw_stdout()?;
+    let printing = going_on.command.is_empty();
+    let mut waiter = Waiter::new(signals, going_on.until_idle, printing.then_some(&stdout))?;
+    let mut log = match open(arguments, globals, &mut waiter)? {
+        Opened::Log(log) => log,
+        Opened::Not(woken) => return Ok(not_come(arguments, woken)),
+    };
+    waiter.not_idle();
+    if let Some(codec) = arguments.codec {
+        log.log.set_codec(codec);
+    }
+    let saved = cursor
+        .as_ref()
+        .and_then(|cursor| Some((cursor.saved()?, cursor.name())));
+    let (from, last) = match begin::begin(&mut log.log, arguments, globals, saved)? {
+        // What came since the log was waited for is new, all of it.
+        Begin::At { last, .. } if log.awaited && arguments.tail.is_some() => {
+            (log.log.lowest_offset(), last)
+        }
+        Begin::At { from, last } => (from, last),
+        Begin::Nothing(outcome) => return outcome.into_status(false),
+    };
+    waiter.watch(&arguments.dir);
+    let mut follower = Follower::of(&mut log.log, from)?;
+    if let Some(codec) = arguments.codec {
+        follower.set_codec(codec);
+    }
+    let printer = arguments.printer(printing && crate::commands::stdout_is_terminal());
+    let output = Output::that_ends(stdout, signals);
+    let mut session = Session {
+        arguments,
+        globals,
+        signals: Rc::clone(signals),
+        waiter,
+        delivery: delivery(arguments, &printer, output, log.log.directory()),
+        follower,
+        printer,
+        cursor,
+        from,
+        last,
+        left: arguments.count.unwrap_or(u64::MAX),
+        standing: None,
+        damaged: false,
+        disturbed: 0,
+    };
+    let outcome = session.run();
+    // What was read before an error or a signal is printed and counts all the same.
+    session.settle(true)?;
+    outcome?.into_status(session.damaged)
+}
+
+fn delivery(
+    arguments: &Arguments,
+    printer: &Printer,
+    output: Output,
+    directory: &Directory,
+) -> Delivery {
+    let out = BufWriter::with_capacity(OUTPUT_BYTES, output);
+    // A follower has waited for the buffer of a writer already.
+    let is_live = if arguments.going_on.follows() {
+        |_: &Directory| false
+    } else {
+        super::writer_is_live
+    };
+    Delivery::new(
+        directory.clone(),
+        printer.clone(),
+        out,
+        arguments.on_error,
+        is_live,
+    )
+}
+
+impl Session<'_> {
+    fn run(&mut self) -> anyhow::Result<Outcome> {
+        loop {
+            let before = self.follower.next();
+            let pass = if self.arguments.going_on.command.is_empty() {
+                self.print()?
+            } else {
+                self.work()?
+            };
+            if self.follower.next() != before {
+                self.standing = None;
+                self.waiter.not_idle();
+            }
+            self.settle(false)?;
+            match self.after(pass)? {
+                Next::Pass => {}
+                Next::End(outcome) => return Ok(outcome),
+                Next::Wait => {
+                    self.settle(true)?;
+                    let due = self.standing.as_ref().map(|it| it.due);
+                    let follower = &mut self.follower;
+                    match self.waiter.wait(due, || look(follower))? {
+                        Woken::Changed => {}
+                        Woken::Idle => return Ok(self.idle()),
+                        Woken::Closed | Woken::Signal => return Ok(Outcome::Done),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether nothing more was asked for.
+    fn is_done(&self) -> bool {
+        self.left == 0 || self.last.is_some_and(|last| self.follower.next() > last)
+    }
+
+    /// Prints what has come.
+    fn print(&mut self) -> anyhow::Result<Pass> {
+        let cursor = self.cursor.as_ref();
+        let (mut left, last, signals) = (self.left, self.last, &self.signals);
+        let delivery = &mut self.delivery;
+        let pass = self.follower.pass::<WriteError>(|record| {
+            if signals.raised().is_some() || last.is_some_and(|last| record.offset > last) {
+                return Ok(Step::Leave);
+            }
+            let flow = delivery.item(Item::Record(record))?;
+            left -= 1;
+            // Now and then a look at the clock: a backlog may be long.
+            let pause = record.offset.0.is_multiple_of(4096) && cursor.is_some_and(Cursor::is_due);
+            let over = flow.is_break() || left == 0 || last == Some(record.offset);
+            Ok(if over || pause {
+                Step::Last
+            } else {
+                Step::Next
+            })
+        });
+        self.left = left;
+        let pass = pass.map_err(deliver::error)?;
+        self.delivery.flush()?;
+        Ok(pass)
+    }
+
+    /// Gives what has come to the command, if anything has.
+    fn work(&mut self) -> anyhow::Result<Pass> {
+        let pass = self.follower.pass::<WriteError>(|_| Ok(Step::Leave));
+        let pass = pass.map_err(deliver::error)?;
+        if pass != Pass::Stopped || self.signals.raised().is_some() || self.is_done() {
+            return Ok(pass);
+        }
+        let before = self.follower.next();
+        let going_on = &self.arguments.going_on;
+        let batch = match going_on.batch {
+            Some(batch) => batch.get(),
+            None if going_on.follows() => BATCH_RECORDS,
+            None => u64::MAX,
+        };
+        let (worker, stdin) = Worker::start(&going_on.command)?;
+        let directory = self.follower.directory().clone();
+        let mut delivery = delivery(
+            self.arguments,
+            &self.printer,
+            Output::plain(stdin),
+            &directory,
+        );
+        let (last, signals) = (self.last, &self.signals);
+        let (mut taken, limit) = (0, batch.min(self.left));
+        let fed = self.follower.pass::<WriteError>(|record| {
+            if signals.raised().is_some() || last.is_some_and(|last| record.offset > last) {
+                return Ok(Step::Leave);
+            }
+            let _ = delivery.item(Item::Record(record))?;
+            taken += 1;
+            let over = taken == limit || last == Some(record.offset);
+            Ok(if over { Step::Last } else { Step::Next })
+        });
+        // Its end of input: behind the last whole record.
+        let flushed = delivery.flush();
+        drop(delivery);
+        let ended = worker.wait()?;
+        if ended.code() != 0 {
+            self.stays(&ended.words(), before);
+            self.settle(true)?;
+            // The status is the command's, and all is said and written.
+            if self.signals.raised().is_none() {
+                self.cursor = None;
+                std::process::exit(ended.code().into());
+            }
+            return Ok(Pass::Stopped);
+        }
+        if let Err(error) = fed.and(flushed) {
+            if is_closed(&error) {
+                let words = format!("{} before it had read all its records", ended.words());
+                self.stays(&words, before);
+                return Err(Failure::new(Status::Failed, words).into());
+            }
+            return Err(deliver::error(error));
+        }
+        self.left -= taken;
+        self.save(self.follower.next())?;
+        Ok(Pass::Stopped)
+    }
+
+    fn stays(&self, words: &str, cursor: Offset) {
+        if self.cursor.is_some() && !self.globals.quiet {
+            say(&format!("note: {words}: the cursor stays at {cursor}"));
+        }
+    }
+
+    fn save(&mut self, next: Offset) -> anyhow::Result<()> {
+        match &mut self.cursor {
+            Some(cursor) if next > self.from => cursor.save(&self.arguments.dir, self.from, next),
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts out what is printed, and moves the cursor behind it.
+    fn settle(&mut self, at_rest: bool) -> anyhow::Result<()> {
+        self.delivery.flush()?;
+        let due = self.cursor.as_ref().is_some_and(Cursor::is_due);
+        if self.arguments.going_on.command.is_empty() && (at_rest || due) {
+            self.save(self.follower.next())?;
+        }
+        Ok(())
+    }
+
+    fn after(&mut self, pass: Pass) -> anyhow::Result<Next> {
+        if self.signals.raised().is_some() || self.is_done() {
+            return Ok(Next::End(Outcome::Done));
+        }
+        match pass {
+            Pass::Stopped => Ok(Next::Pass),
+            Pass::End if self.arguments.going_on.follows() => Ok(Next::Wait),
+            Pass::End => Ok(Next::End(Outcome::Done)),
+            Pass::Blocked(blocked) => self.blocked(blocked),
+            Pass::Gone { first, last } => self.gone(first, last),
+            Pass::Rewritten(what) => Err(self.rewritten(what).into()),
+        }
+    }
+
+    /// Offsets that vanished before they were read.
+    fn gone(&mut self, first: Offset, last: Offset) -> anyhow::Result<Next> {
+        let log = quote(&self.arguments.dir);
+        let next = last.saturating_add(1);
+        let message =
+            format!("offsets {first}..{last} are gone: they were trimmed before they were read");
+        Err(Failure::new(Status::No, message)
+            .hint(format!("proglog read {log} --from {next}"))
+            .into())
+    }
+
+    /// What to say where the log is not the one that was read.
+    fn rewritten(&self, what: Rewritten) -> Failure {
+        let log = self.arguments.dir.display();
+        let what = match what {
+            Rewritten::Removed => "it is gone".to_owned(),
+            Rewritten::Replaced => "another directory has its name".to_owned(),
+            Rewritten::Cut(offset) => {
+                format!("offset {offset} was read and has been taken back")
+            }
+            Rewritten::Changed(offset) => {
+                format!("offset {offset} was read and is another record now")
+            }
+            Rewritten::Forked { segment, offset } => format!(
+                "offset {offset} was read, and a new segment begins at {segment}: two histories"
+            ),
+        };
+        Failure::new(
+            Status::Damage,
+            format!("{log}: history was rewritten: {what}"),
+        )
+        .hint(format!(
+            "look at it, then begin anew: proglog info {0}; proglog read {0} -f --from N",
+            quote(&self.arguments.dir)
+        ))
+    }
+
+    /// Nothing came for so long.
+    fn idle(&mut self) -> Outcome {
+        if self.arguments.count.is_some() && self.left > 0 {
+            let left = self.left;
+            return Outcome::No(format!(
+                "{left} of the records asked for did not come: the next offset is {}",
+                self.follower.next()
+            ));
+        }
+        Outcome::Done
+    }
+
+    /// Something stands in the way: wait for it to go, pass over it, or end.
+    fn blocked(&mut self, blocked: Blocked) -> anyhow::Result<Next> {
+        let follows = self.arguments.going_on.follows();
+        if !follows && blocked.obstacles.is_empty() {
+            // A file shrank while it was read: the next pass says what it means.
+            self.disturbed += 1;
+            if self.disturbed > DISTURBED_MAX {
+                let message = "the log's files shrink while they are read";
+                return Err(Failure::new(Status::Failed, message).into());
+            }
+            std::thread::sleep(DISTURBED_REST);
+            return Ok(Next::Pass);
+        }
+        let same = self
+            .standing
+            .as_ref()
+            .is_some_and(|it| it.blocked == blocked);
+        if follows && !same {
+            let passed = self
+                .standing
+                .as_ref()
+                .is_some_and(|it| it.was_told(&blocked));
+            if let (true, Some(offset)) = (passed, blocked.goes_on) {
+                self.follower.skip_to(offset);
+                return Ok(Next::Pass);
+            }
+            self.follower.doubt_codec();
+            self.standing = Some(Standing::new(blocked, passed));
+            return Ok(Next::Wait);
+        }
+        let directory = self.follower.directory();
+        if let Some(standing) = self.standing.as_mut().filter(|_| follows)
+            && !standing.is_convicted(directory)
+        {
+            return Ok(Next::Wait);
+        }
+        let goes_on = self.delivery.blocked(directory, &blocked)?;
+        self.damaged |= self.delivery.damaged();
+        match blocked.goes_on {
+            Some(offset) if goes_on => {
+                self.follower.skip_to(offset);
+                Ok(Next::Pass)
+            }
+            None if goes_on && follows => Ok(Next::Wait),
+            _ => Ok(Next::End(Outcome::Done)),
+        }
+    }
+}
+
+/// Whether it is time for another pass.
+fn look(follower: &mut Follower) -> Look {
+    if follower.changed() {
+        Look::Now
+    } else if follower.is_held_up() {
+        Look::Soon
+    } else {
+        Look::Nothing
+    }
+}
+
+fn is_closed(error: &WriteError) -> bool {
+    matches!(error, WriteError::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,115 @@
+//! Something that stands in a follower's way, and what is thought of it: beside a
+//! writer an entry may be half written and a frame may wait in a buffer, so damage is
+//! believed only when it stays, and when nobody is left who could put it right.
+
+use std::time::{Duration, Instant};
+
+use proglog::inspect::finding::{FindingId, Severity};
+use proglog::inspect::report::{Options, Report};
+use proglog::log::damage::DamageKind;
+use proglog::log::directory::Directory;
+use proglog::log::follow::Blocked;
+use proglog::log::reader::Obstacle;
+
+use super::obstacle;
+
+/// How long something must stand in the way before it is believed.
+const GRACE: Duration = Duration::from_millis(300);
+
+/// How often it is asked whether a writer still holds what is missing.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// The longest time between two such questions.
+const ASK_AT_LEAST: Duration = Duration::from_secs(16);
+
+/// Something in the way, and what is thought of it.
+pub struct Standing {
+    pub blocked: Blocked,
+    /// When to think of it again.
+    pub due: Instant,
+    /// How often it was found to be damage and not a buffer.
+    convictions: u32,
+    /// How long it is left alone before it is asked about once more.
+    patience: Duration,
+    /// Whether it was told.
+    pub told: bool,
+}
+
+impl Standing {
+    /// Something that was not in the way before; `told` if it is part of what was.
+    pub fn new(blocked: Blocked, told: bool) -> Self {
+        Self {
+            blocked,
+            due: Instant::now() + GRACE,
+            convictions: 0,
+            patience: ASK_AGAIN,
+            told,
+        }
+    }
+
+    /// Whether this was told, and is what stands in the way now, or has grown into it.
+    pub fn was_told(&self, blocked: &Blocked) -> bool {
+        let first = |blocked: &Blocked| blocked.obstacles.first().map(|(_, first, _)| *first);
+        self.told && first(&self.blocked).is_some() && first(&self.blocked) == first(blocked)
+    }
+
+    /// Whether it is damage beyond doubt, and was not told yet.
+    pub fn is_convicted(&mut self, directory: &Directory) -> bool {
+        let now = Instant::now();
+        if now < self.due {
+            return false;
+        }
+        if self.told {
+            self.due = now + ASK_AT_LEAST;
+            return false;
+        }
+        // A segment that is being made, or a file that shrank this instant, is nothing.
+        let is_nothing =
+            self.blocked.obstacles.iter().all(|(it, first, last)| {
+                obstacle::describe(directory, it, *first, *last).is_none()
+            });
+        if is_nothing || may_wait_in_a_buffer(directory, &self.blocked) {
+            self.convictions = 0;
+            self.due = now + self.patience;
+            self.patience = (self.patience * 2).min(ASK_AT_LEAST);
+            return false;
+        }
+        // Whoever wrote may have ended this instant, with the rest of it written.
+        self.convictions += 1;
+        self.due = now + GRACE;
+        self.told = self.convictions > 1;
+        self.told
+    }
+}
+
+/// Whether entries without frames stand in the way that may wait for a writer's
+/// buffer: as verify judges it, and where nobody can know who writes, for the writer.
+fn may_wait_in_a_buffer(directory: &Directory, blocked: &Blocked) -> bool {
+    let dangling = blocked.obstacles.iter().find_map(|it| match &it.0 {
+        Obstacle::Damage { segment, damage } if damage.kind == DamageKind::Dangling => {
+            Some(*segment)
+        }
+        _ => None,
+    });
+    let Some(segment) = dangling else {
+        return false;
+    };
+    let is_last = directory
+        .segments
+        .last()
+        .is_some_and(|last| last.base == segment);
+    let options = Options {
+        ask_usage: true,
+        tail_only: is_last,
+        segment: (!is_last).then_some(segment),
+        ..Options::default()
+    };
+    let Ok(report) = Report::of(&directory.path, &options) else {
+        return false;
+    };
+    let mut dangling = report
+        .findings
+        .iter()
+        .filter(|finding| finding.id == FindingId::IndexDangling);
+    report.usage.in_use.is_none() || dangling.all(|finding| finding.severity == Severity::Note)
+}

@@ -1,0 +1,442 @@
+//! A log that is read while somebody writes: what has come since the last pass, and
+//! whether what was read before still stands. Waiting is for the caller, with `watch`.
+//!
+//! Between two passes nothing of the log is held, no lock, no lease, no descriptor: a
+//! repair, an append and a starting service find it unused. A pass gives each record
+//! once. A record is given when it is committed: its entry names it, and its frame is
+//! whole. What stands in the way is given as it is now; beside a writer it may be
+//! gone a moment later (an entry half written, a frame in the writer's buffer), so a
+//! caller that believes in it looks again first.
+
+use std::fs::Metadata;
+use std::io::ErrorKind;
+use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::detect::detect;
+use super::directory::{Directory, SegmentNames};
+use super::error::{Error, Result};
+use super::footing::{Footing, names_of};
+pub use super::footing::{Rewritten, sync_read};
+use super::format::{ENTRY_BYTES, FileKind};
+use super::index::Index;
+use super::lock::DirectoryLock;
+use super::reader::{Item, LogReader, Obstacle, RecordView};
+use super::record::Codec;
+use super::units::Offset;
+
+/// Records from which on the codec is sure enough not to be looked for again.
+const SURE_RECORDS: u64 = 64;
+
+/// A time of change this recent may hide a later change within the same tick.
+const TICK: Duration = Duration::from_secs(2);
+
+/// How long an append that holds the log is left alone: it lets go when its input
+/// pauses.
+const PATIENCE_WITH_APPEND: Duration = Duration::from_millis(60);
+
+/// How long whoever mends the log is left alone.
+const PATIENCE_WITH_MENDING: Duration = Duration::from_secs(5);
+
+/// A log that is followed.
+///
+/// # Examples
+///
+/// ```no_run
+/// use proglog::log::follow::{Follower, Pass, Step};
+/// use proglog::log::reader::LogReader;
+///
+/// let mut log = LogReader::open("data".as_ref())?;
+/// let end = log.next_offset()?;
+/// let mut follower = Follower::of(&mut log, end)?; // new records only
+/// loop {
+///     let pass = follower.pass(|record| {
+///         println!("{}", record.offset);
+///         Ok::<_, proglog::log::error::Error>(Step::Next)
+///     })?;
+///     if !matches!(pass, Pass::End) {
+///         break; // something stands in the way, or history was rewritten
+///     }
+///     while !follower.changed() {
+///         std::thread::sleep(std::time::Duration::from_millis(50));
+///     }
+/// }
+/// # Ok::<(), proglog::log::error::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Follower {
+    directory: Directory,
+    /// Device and inode of the directory.
+    identity: (u64, u64),
+    codec: Option<Codec>,
+    /// Whether somebody said the codec, so that it is not looked for.
+    codec_is_given: bool,
+    next: Offset,
+    footing: Option<Footing>,
+    seen: Option<Seen>,
+    /// Since when there is something that no pass has looked at.
+    changed_since: Option<Instant>,
+}
+
+/// What becomes of a record that is handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// It is taken; the next one, please.
+    Next,
+    /// It is taken; the pass ends.
+    Last,
+    /// It is not taken, and comes again; the pass ends.
+    Leave,
+}
+
+/// How a pass ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pass {
+    /// The callback ended it.
+    Stopped,
+    /// At the end of the log.
+    End,
+    /// At something that stands in the way, for now at least.
+    Blocked(Blocked),
+    /// Offsets that were not read yet are gone from the front of the log.
+    Gone {
+        /// The first of them.
+        first: Offset,
+        /// The last of them.
+        last: Offset,
+    },
+    /// What was read before does not stand any more.
+    Rewritten(Rewritten),
+}
+
+/// What stands in the way of the next record.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Blocked {
+    /// Each thing that does, with its first and last offset.
+    pub obstacles: Vec<(Obstacle, Offset, Option<Offset>)>,
+    /// The first record behind all of it, if there is one.
+    pub goes_on: Option<Offset>,
+}
+
+/// Everything by which it is seen that there may be more to read.
+#[derive(Debug, PartialEq, Eq)]
+struct Seen {
+    directory: Mark,
+    /// The segments, where the directory's time alone does not tell.
+    names: Option<Vec<SegmentNames>>,
+    /// The segment that holds the next record, and the last one.
+    files: Vec<Mark>,
+    /// The entry of the next record: a mapped file changes without a sign.
+    next_entry: Option<[u8; 12]>,
+}
+
+impl Seen {
+    /// Whether this is what an append makes of `before`.
+    fn only_grew(&self, before: &Self) -> bool {
+        let bytes = |mark: &Mark| mark.map_or(0, |(_, bytes, _)| bytes);
+        let names = |seen: &Self| seen.names.as_ref().map(Vec::len);
+        let mut pairs = self.files.iter().zip(&before.files);
+        let grew = self.files.len() > before.files.len()
+            || self.next_entry != before.next_entry
+            || pairs
+                .clone()
+                .any(|(now, before)| bytes(now) > bytes(before));
+        let fewer = match (names(self), names(before)) {
+            (Some(now), Some(before)) => now < before,
+            _ => false,
+        };
+        grew && !fewer && pairs.all(|(now, before)| bytes(now) >= bytes(before))
+    }
+}
+
+/// A file as `stat` shows it: inode, size, and time of the last change. `None` where
+/// there is no file.
+type Mark = Option<(u64, u64, (i64, i64))>;
+
+fn mark(metadata: &Metadata) -> (u64, u64, (i64, i64)) {
+    let time = (metadata.mtime(), metadata.mtime_nsec());
+    (metadata.ino(), metadata.len(), time)
+}
+
+/// An engine's error on its way out, or the callback's.
+enum Stop<E> {
+    Engine(Error),
+    Caller(E),
+}
+
+impl<E> From<Error> for Stop<E> {
+    fn from(error: Error) -> Self {
+        Self::Engine(error)
+    }
+}
+
+impl Follower {
+    /// Follows a log from `next` on, which may lie beyond its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`LogReader::lookup`].
+    pub fn of(log: &mut LogReader, next: Offset) -> Result<Self> {
+        let directory = log.directory().clone();
+        let path = &directory.path;
+        let metadata = std::fs::metadata(path).map_err(Error::io("look at", path))?;
+        let mut footing = None;
+        if let Some(before) = next.0.checked_sub(1) {
+            let _ = log.lookup::<Error>(Offset(before), |item| {
+                if let Item::Record(record) = item {
+                    footing = Some(Footing::of(record));
+                }
+                Ok(ControlFlow::Continue(()))
+            })?;
+        }
+        Ok(Self {
+            identity: (metadata.dev(), metadata.ino()),
+            directory,
+            codec: None,
+            codec_is_given: false,
+            next,
+            footing,
+            seen: None,
+            changed_since: None,
+        })
+    }
+
+    /// Says which codec the log has instead of looking.
+    pub fn set_codec(&mut self, codec: Codec) {
+        self.codec = Some(codec);
+        self.codec_is_given = true;
+    }
+
+    /// The offset of the next record.
+    #[must_use]
+    pub fn next(&self) -> Offset {
+        self.next
+    }
+
+    /// The names in the directory, as of the last pass.
+    #[must_use]
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// Goes on at an offset behind something that stood in the way.
+    pub fn skip_to(&mut self, next: Offset) {
+        self.next = self.next.max(next);
+    }
+
+    /// Looks for the codec again in the next pass: what stands in the way may do so
+    /// only because a few first records looked like another's.
+    pub fn doubt_codec(&mut self) {
+        if !self.codec_is_given {
+            self.codec = None;
+        }
+    }
+
+    /// Hands over what has come, in order.
+    ///
+    /// # Errors
+    ///
+    /// The callback's, and reading's. A file that shrinks meanwhile is none: the next
+    /// pass says what it means.
+    pub fn pass<E: From<Error>>(
+        &mut self,
+        mut each: impl FnMut(&RecordView<'_>) -> std::result::Result<Step, E>,
+    ) -> std::result::Result<Pass, E> {
+        // Before the files are looked at: what comes meanwhile is a change.
+        self.seen = Some(self.look());
+        self.changed_since = None;
+        match self.read(&mut each) {
+            Ok(pass) => Ok(pass),
+            Err(Stop::Engine(Error::Shrunk { .. })) => {
+                self.seen = None;
+                Ok(Pass::Blocked(Blocked::default()))
+            }
+            Err(Stop::Engine(error)) => Err(error.into()),
+            Err(Stop::Caller(error)) => Err(error),
+        }
+    }
+
+    fn read<E>(
+        &mut self,
+        each: &mut impl FnMut(&RecordView<'_>) -> std::result::Result<Step, E>,
+    ) -> std::result::Result<Pass, Stop<E>> {
+        let path = self.directory.path.clone();
+        let removed = Ok(Pass::Rewritten(Rewritten::Removed));
+        match std::fs::metadata(&path) {
+            Ok(metadata) if (metadata.dev(), metadata.ino()) == self.identity => {}
+            Ok(_) => return Ok(Pass::Rewritten(Rewritten::Replaced)),
+            Err(error) if error.kind() == ErrorKind::NotFound => return removed,
+            Err(error) => return Err(Error::io("look at", &path)(error).into()),
+        }
+        let mut log = match LogReader::open(&path) {
+            Ok(log) => log,
+            Err(Error::NoDirectory { .. } | Error::NotALog { .. }) => return removed,
+            Err(error) => return Err(error.into()),
+        };
+        let known = std::mem::replace(&mut self.directory, log.directory().clone());
+        if let Some(footing) = self.footing {
+            if let Some(lost) = footing.lost(&self.directory)? {
+                return Ok(Pass::Rewritten(lost));
+            }
+            let claims = |names: &&SegmentNames| {
+                footing.segment < names.base && names.base <= footing.offset
+            };
+            let mut claiming = self.directory.segments.iter().filter(claims);
+            if let Some(names) = claiming.find(|it| names_of(&known, it.base).is_none()) {
+                return Ok(Pass::Rewritten(Rewritten::Forked {
+                    segment: names.base,
+                    offset: footing.offset,
+                }));
+            }
+        }
+        let lowest = log.lowest_offset();
+        if lowest > self.next {
+            return Ok(Pass::Gone {
+                first: self.next,
+                last: Offset(lowest.0 - 1),
+            });
+        }
+        if let Some(codec) = self.settled_codec(lowest)? {
+            log.set_codec(codec);
+        }
+        self.read_records(&mut log, each)
+    }
+
+    fn read_records<E>(
+        &mut self,
+        log: &mut LogReader,
+        each: &mut impl FnMut(&RecordView<'_>) -> std::result::Result<Step, E>,
+    ) -> std::result::Result<Pass, Stop<E>> {
+        let mut blocked = Blocked::default();
+        let (mut next, mut footing) = (self.next, self.footing);
+        let flow = log.read::<Stop<E>>(next, Offset::MAX, |item| {
+            let record = match item {
+                Item::Record(record) => record,
+                Item::Obstacle {
+                    obstacle,
+                    first,
+                    last,
+                } => {
+                    blocked.obstacles.push((obstacle, first, last));
+                    return Ok(ControlFlow::Continue(()));
+                }
+            };
+            if !blocked.obstacles.is_empty() {
+                blocked.goes_on = Some(record.offset);
+                return Ok(ControlFlow::Break(()));
+            }
+            let step = each(record).map_err(Stop::Caller)?;
+            if step == Step::Leave {
+                return Ok(ControlFlow::Break(()));
+            }
+            next = record.offset.saturating_add(1);
+            footing = Some(Footing::of(record));
+            Ok(if step == Step::Next {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            })
+        });
+        (self.next, self.footing) = (next, footing);
+        let flow = flow?;
+        Ok(if !blocked.obstacles.is_empty() {
+            Pass::Blocked(blocked)
+        } else if flow.is_break() {
+            Pass::Stopped
+        } else {
+            Pass::End
+        })
+    }
+
+    /// The codec, looked for until there are records enough to be sure of it.
+    fn settled_codec(&mut self, lowest: Offset) -> Result<Option<Codec>> {
+        if self.codec.is_none() {
+            let found = detect(&self.directory)?;
+            if self.next.since(lowest) < SURE_RECORDS {
+                return Ok(found);
+            }
+            self.codec = found;
+        }
+        Ok(self.codec)
+    }
+
+    /// Whether there may be something new since the last pass, and it is time to look.
+    /// Costs a few `stat`, and a small read where the index is padded.
+    ///
+    /// A pass opens files, which a mending command takes for a use of the log, and
+    /// which ends an append's lease. So while another proglog holds the directory's
+    /// lock it comes a little later: for records, soon; for a log that shrinks or
+    /// changes in place, when the other is done.
+    #[must_use]
+    pub fn changed(&mut self) -> bool {
+        let now = self.look();
+        let Some(seen) = self.seen.as_ref() else {
+            return true;
+        };
+        if *seen == now {
+            self.changed_since = None;
+            return false;
+        }
+        let patience = if now.only_grew(seen) {
+            PATIENCE_WITH_APPEND
+        } else {
+            PATIENCE_WITH_MENDING
+        };
+        let since = *self.changed_since.get_or_insert_with(Instant::now);
+        since.elapsed() >= patience || DirectoryLock::holder(&self.directory.path).is_none()
+    }
+
+    /// Whether there is something new that it is not time for yet.
+    #[must_use]
+    pub fn is_held_up(&self) -> bool {
+        self.changed_since.is_some()
+    }
+
+    fn look(&self) -> Seen {
+        let path = &self.directory.path;
+        let metadata = std::fs::metadata(path).ok();
+        let directory = metadata.as_ref().map(mark);
+        let long_ago = metadata
+            .and_then(|metadata| metadata.modified().ok())
+            .and_then(|changed| SystemTime::now().duration_since(changed).ok())
+            .is_some_and(|age| age > TICK);
+        let names = (!long_ago)
+            .then(|| Directory::list(path).ok().map(|it| it.segments))
+            .flatten();
+        let segments = names.as_ref().unwrap_or(&self.directory.segments);
+        let last = segments.last();
+        let at = self.directory.segment_of(self.next);
+        let holding = at.and_then(|at| self.directory.segments.get(at));
+        let mut files = Vec::new();
+        for names in [holding, last].into_iter().flatten() {
+            for kind in [FileKind::Index, FileKind::Store] {
+                let metadata = std::fs::metadata(self.directory.file(names, kind));
+                files.push(metadata.ok().as_ref().map(mark));
+            }
+        }
+        Seen {
+            next_entry: holding.and_then(|names| self.next_entry(names)),
+            directory,
+            names,
+            files,
+        }
+    }
+
+    /// The bytes of the next record's entry, where there are any.
+    fn next_entry(&self, names: &SegmentNames) -> Option<[u8; 12]> {
+        let slot = self.next.since(names.base);
+        let path = self.directory.file(names, FileKind::Index);
+        // Most indexes end with their last entry, and need not be opened.
+        let metadata = std::fs::metadata(&path).ok()?;
+        if !metadata.is_file() || metadata.len() / ENTRY_BYTES <= slot {
+            return None;
+        }
+        if DirectoryLock::holder(&self.directory.path).is_some() {
+            // Whoever mends the log would take us for a user of it.
+            return self.seen.as_ref().and_then(|seen| seen.next_entry);
+        }
+        let mut index = Index::open(&path, 12).ok()?;
+        index.entries(slot, 1).ok()?.first().copied()
+    }
+}
