@@ -25,6 +25,12 @@ const MARK: char = '\u{1e}';
 /// Every time of day in what is printed, as README.md shows it.
 const TIME: &str = "2026-01-02T03:04:05Z";
 
+/// What else than a shell and its tools the examples need.
+const TOOLS: &[&str] = &["jq", "duckdb", "kcat"];
+
+/// kcat with a broker of its own, inside its process.
+const KCAT: &str = "test.mock.num.brokers=1\nlog_level=0\n";
+
 /// The columns of the picture.
 const COLUMNS: usize = 80;
 
@@ -43,6 +49,8 @@ fn shell(sandbox: &Sandbox, commands: &[String]) -> Vec<String> {
             "{command}\nstatus=$?; printf '\\036'; (exit $status)\n"
         );
     }
+    let kcat = sandbox.path().join("kcat.conf");
+    fs::write(&kcat, KCAT).unwrap();
     let binary = PathBuf::from(proglog().get_program());
     let mut path = OsString::from(binary.parent().unwrap());
     path.push(":");
@@ -52,12 +60,17 @@ fn shell(sandbox: &Sandbox, commands: &[String]) -> Vec<String> {
         .arg(script)
         .current_dir(sandbox.path())
         .env("PATH", path)
+        .env("KCAT_CONFIG", &kcat)
         .env("LC_ALL", "C")
         .env("TZ", "UTC")
         .env_remove("OLDPWD")
         .output()
         .unwrap();
-    let printed = String::from_utf8(output.stdout).unwrap();
+    let mut printed = String::from_utf8(output.stdout).unwrap();
+    printed = printed.replace(
+        &format!("% Reading configuration from file {}\n", kcat.display()),
+        "",
+    );
     let mut printed: Vec<String> = printed.split(MARK).map(timeless).collect();
     printed.pop();
     assert_eq!(printed.len(), commands.len(), "{printed:?}");
@@ -120,8 +133,8 @@ enum Piece {
 }
 
 /// README.md in pieces; the fences of a block belong to the text around it. A block
-/// with `jq` in it is text where there is none.
-fn pieces(readme: &str, has_jq: bool) -> Vec<Piece> {
+/// with one of the missing tools in it is text.
+fn pieces(readme: &str, missing: &[&str]) -> Vec<Piece> {
     let mut pieces = vec![Piece::Text(String::new())];
     let (mut console, mut heading, mut first) = (false, "", true);
     let mut behind = readme;
@@ -151,7 +164,8 @@ fn pieces(readme: &str, has_jq: bool) -> Vec<Piece> {
             let set_up = first || heading == "## Test";
             first = false;
             let block = behind.split("\n```").next().unwrap();
-            if !set_up && (has_jq || !block.contains("jq ")) {
+            let needs = |tool: &&str| block.contains(&format!("| {tool} "));
+            if !set_up && !missing.iter().any(needs) {
                 console = true;
                 pieces.push(Piece::Console(Vec::new()));
             }
@@ -168,11 +182,15 @@ fn what_the_readme_shows_is_what_is_printed() {
     symlink(root().join("fixtures"), sandbox.path().join("fixtures")).unwrap();
     let tour = sandbox.path().canonicalize().unwrap().join("tour");
     let tour = tour.to_str().unwrap();
-    let has_jq = std::process::Command::new("jq").arg("-V").output().is_ok();
-    if !has_jq {
-        eprintln!("SKIPPED: no jq here, so that blocks of README.md with jq are not run");
-    }
-    let pieces = pieces(&readme, has_jq);
+    let is_missing = |tool: &&str| {
+        let missing = std::process::Command::new(tool).arg("-V").output().is_err();
+        if missing {
+            eprintln!("SKIPPED: no {tool} here: blocks of README.md with it are not run");
+        }
+        missing
+    };
+    let missing: Vec<&str> = TOOLS.iter().copied().filter(is_missing).collect();
+    let pieces = pieces(&readme, &missing);
     let commands: Vec<String> = pieces
         .iter()
         .flat_map(|piece| match piece {
