@@ -27,7 +27,7 @@ mend    repair      mend what needs no guessing; saves what it cuts (--dry-run)
         undo        take the last change back, byte for byte
         trim        drop the oldest segments, or the newest records
         truncate-index  cut the index to its real entries, nothing else
-copies  diff        compare two copies of a log, by offset
+copies  diff        compare two copies         salvage   copy what can be read
         manifest    print digests, for `verify --manifest`
 
   seq 100 | proglog append log               proglog read log --offset 42
@@ -55,7 +55,7 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
 ];
 
 /// Commands that remedies name and that this version does not have yet.
-const PLANNED: &[&str] = &["salvage", "push", "pull"];
+const PLANNED: &[&str] = &["push", "pull"];
 
 #[derive(Debug, Parser)]
 #[command(
@@ -105,6 +105,8 @@ pub enum Command {
     Trim(commands::trim::Arguments),
     /// Cut the index to its real entries
     TruncateIndex(commands::truncate_index::Arguments),
+    /// Copy what can be read of a damaged log to a new one
+    Salvage(commands::salvage::Arguments),
     /// Compare two copies of a log, by offset
     Diff(commands::diff::Arguments),
     /// Print digests, for `verify --manifest`
@@ -130,6 +132,7 @@ impl Command {
             Self::Undo(arguments) => commands::undo::run(arguments, globals),
             Self::Trim(arguments) => commands::trim::run(arguments, globals),
             Self::TruncateIndex(arguments) => commands::truncate_index::run(arguments, globals),
+            Self::Salvage(arguments) => commands::salvage::run(arguments, globals),
             Self::Diff(arguments) => commands::diff::run(arguments, globals),
             Self::Manifest(arguments) => commands::manifest::run(arguments, globals),
             Self::Completions(arguments) => commands::completions::run(arguments, command()),

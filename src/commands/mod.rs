@@ -16,6 +16,7 @@ pub mod options;
 mod progress;
 pub mod read;
 pub mod repair;
+pub mod salvage;
 mod signals;
 pub mod trim;
 pub mod truncate_index;

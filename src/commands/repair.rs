@@ -9,6 +9,8 @@
 //! lost     243..299: 57 records; these offsets will be given again
 //! ```
 
+mod with_replica;
+
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -25,6 +27,7 @@ use proglog::log::units::Position;
 use proglog::log::walk::{Committed, Flow, Visitor};
 use proglog::log::window::LOOKUP_BYTES;
 use proglog::mend::plan::{self, Plan, RepairOptions, Step};
+use proglog::mend::replica::ReplicaPlan;
 use proglog::mend::undo;
 
 use super::mending::Mending;
@@ -37,6 +40,7 @@ use crate::render::prose::{self, count, either};
 const EXAMPLES: &str = "\
 proglog repair log --dry-run     what would be changed
 proglog repair log               do it; what goes is saved beside the log
+proglog repair log --replica b   take what is lost from another copy
 proglog undo log                 take it back";
 
 /// Mend what needs no guessing
@@ -48,6 +52,9 @@ pub struct Arguments {
     /// Take whole frames at the end of a raw log for records
     #[arg(long)]
     adopt_tail: bool,
+    /// Take what is damaged or missing from another copy of the log
+    #[arg(long, value_name = "COPY")]
+    replica: Option<PathBuf>,
     /// The service's MaxIndexBytes
     #[arg(long, value_name = "SIZE", value_parser = options::size)]
     max_index_bytes: Option<u64>,
@@ -58,7 +65,7 @@ pub struct Arguments {
 /// Runs the command.
 pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let mending = &arguments.mending;
-    let options = Options {
+    let mut options = Options {
         max_index_bytes: arguments.max_index_bytes,
         ..Options::default()
     };
@@ -66,13 +73,33 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let repair = RepairOptions {
         adopt_tail: arguments.adopt_tail,
     };
-    let plan = plan::repair(&before, repair);
-    let saved = mending.carry_out(&plan, lock.as_ref(), &before, "repair", globals)?;
-    let lost = lost(&before);
-    let remark = (plan.cuts_entries(&before) && is_raft_log(&before)?).then_some(RAFT);
+    let (before, helped) = if let Some(copy) = &arguments.replica {
+        let (before, helped) = with_replica::plan(before, copy, &options, repair, mending)?;
+        options.codec = before.codec;
+        (before, helped)
+    } else {
+        let helped = ReplicaPlan {
+            plan: plan::repair(&before, repair),
+            ..ReplicaPlan::default()
+        };
+        (before, helped)
+    };
+    let plan = &helped.plan;
+    let saved = mending.carry_out(plan, lock.as_ref(), &before, "repair", globals)?;
+    let lost = lost(&before, plan);
+    let cuts = plan.cuts_entries(&before) && (arguments.replica.is_none() || !lost.is_empty());
+    let remark = (cuts && is_raft_log(&before)?).then_some(RAFT);
+    if let Some(copy) = &arguments.replica {
+        if mending.json || !globals.quiet {
+            let mut out = stdout()?;
+            with_replica::tell(&mut out, &helped, mending.json)?;
+            out.flush()?;
+        }
+        with_replica::say_not_taken(&helped, &arguments.dir, copy, globals);
+    }
     if mending.dry_run {
-        let unshown = shows_no_codec(&plan, &before).then_some(UNSHOWN);
-        return foretell(&plan, &lost, [remark, unshown], mending, globals);
+        let unshown = shows_no_codec(plan, &before).then_some(UNSHOWN);
+        return foretell(plan, &lost, [remark, unshown], mending, globals);
     }
     let bar = Bar::for_look("verify", &arguments.dir, None, globals);
     let after = Report::of(&arguments.dir, &options)?;
@@ -193,7 +220,7 @@ struct Lost {
     given_again: bool,
 }
 
-fn lost(report: &Report) -> Vec<Lost> {
+fn lost(report: &Report, plan: &Plan) -> Vec<Lost> {
     let mut lost = Vec::new();
     for segment in &report.segments {
         let Some(facts) = &segment.facts else {
@@ -204,12 +231,16 @@ fn lost(report: &Report) -> Vec<Lost> {
         };
         // Frames that carry these very offsets are adopted.
         let first = damage.first_slot + facts.tail.continuing;
-        if first <= damage.last_slot {
+        if first > damage.last_slot {
+            continue;
+        }
+        let range = OffsetRange {
+            first: facts.base.saturating_add(first),
+            last: facts.base.saturating_add(damage.last_slot),
+        };
+        if let Some(range) = with_replica::still_lost(plan, range) {
             lost.push(Lost {
-                range: OffsetRange {
-                    first: facts.base.saturating_add(first),
-                    last: facts.base.saturating_add(damage.last_slot),
-                },
+                range,
                 given_again: report.is_last(segment),
             });
         }

@@ -90,7 +90,16 @@ impl Report {
     /// # Ok::<(), proglog::log::error::Error>(())
     /// ```
     pub fn of(path: &Path, options: &Options) -> Result<Self> {
-        let listing = Listing::of(path)?;
+        Self::over(Listing::of(path)?, options)
+    }
+
+    /// The same of the files in a listing, and of no others.
+    ///
+    /// # Errors
+    ///
+    /// As [`Report::of`].
+    pub fn over(listing: Listing, options: &Options) -> Result<Self> {
+        let path = listing.path().to_path_buf();
         let usage = if options.ask_usage {
             Usage::of(&listing)
         } else {

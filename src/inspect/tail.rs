@@ -246,7 +246,10 @@ impl Scan {
         if position.0.saturating_add(LENGTH_BYTES) > limit {
             return Ok(false);
         }
-        let payload_bytes = self.window.length_at(position.0)?;
+        let payload_bytes = match self.window.length_at(position.0) {
+            Err(Error::Unreadable { .. }) => return Ok(false),
+            other => other?,
+        };
         if frame_end(position, payload_bytes, limit).is_none() {
             return Ok(false);
         }
@@ -372,7 +375,11 @@ impl Scan {
 
 /// Where the zeros begin that reach to the end of the file, not before `from`.
 fn zeros_from(store: &ReadFile, from: u64) -> Result<u64> {
-    crate::log::index::Index::of(store.clone(), STREAM_BYTES)
-        .nonzero_end(store.file_bytes)
-        .map(|end| end.max(from))
+    let end =
+        crate::log::index::Index::of(store.clone(), STREAM_BYTES).nonzero_end(store.file_bytes);
+    match end {
+        // What cannot be read is torn, not zero.
+        Err(Error::Unreadable { .. }) => Ok(store.file_bytes),
+        end => Ok(end?.max(from)),
+    }
 }

@@ -93,6 +93,15 @@ pub trait Disk: Send + Sync {
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
     /// Moves a file to another name, which must be free.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a directory owner, group and mode, as far as this process may.
+    fn own_dir(&self, _path: &Path, _like: Ownership) -> io::Result<()> {
+        Ok(())
+    }
+    /// Moves a file to the name of another, which is gone at that moment. A disk that
+    /// cannot is one of a test's that never mends with another copy.
+    fn replace(&self, _from: &Path, _to: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// Writes all of `bytes`, going on after short writes and interruptions.
@@ -267,5 +276,13 @@ impl Disk for RealDisk {
             rustix::fs::RenameFlags::NOREPLACE,
         )?;
         Ok(())
+    }
+
+    fn own_dir(&self, path: &Path, like: Ownership) -> io::Result<()> {
+        take_ownership(&File::open(path)?, Some(like))
+    }
+
+    fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
     }
 }

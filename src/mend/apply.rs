@@ -2,9 +2,11 @@
 //! may cut anywhere, each change durable before the next. What to change is the
 //! plan's.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::assembly::Assembly;
 use super::entries;
 use super::exclusive::{Exclusive, Others};
 use super::plan::{NewEntries, Plan, Step};
@@ -253,6 +255,24 @@ impl Job<'_> {
                     })?;
                 }
                 Step::Cut { to, .. } => saver.cut(&name, &self.readable(&path)?, to)?,
+                Step::Fill {
+                    position,
+                    bytes,
+                    assembly,
+                    ..
+                } => {
+                    let file = self.readable(&path)?;
+                    saver.write(&name, &file, position, bytes, |put| {
+                        self.stream(assembly, kind, position, bytes, put)
+                    })?;
+                }
+                Step::Assemble { from: None, to, .. } => saver.create_file(&name, to),
+                Step::Assemble {
+                    from: Some(_), to, ..
+                } => {
+                    let file = self.exclusive.file(&path)?;
+                    saver.replace_file(&name, file, &self.readable(&path)?, to)?;
+                }
                 Step::MoveAway { bytes, .. } => {
                     moved.push((number, saver.move_file(&name, bytes)));
                 }
@@ -299,6 +319,27 @@ impl Job<'_> {
                 self.write_entries(base, file, entries.first_slot, &entries)?;
                 sync(self.disk, file)
             }
+            Step::Fill {
+                position,
+                bytes,
+                assembly,
+                ..
+            } => {
+                let file = self.exclusive.file(&path)?;
+                if let (FileKind::Store, Some(made)) = (kind, self.plan.assemblies.get(assembly)) {
+                    let here = self.here(made)?;
+                    let (disk, here) = (self.disk, here.as_ref());
+                    return super::fill::store(disk, file, made, here, position, bytes);
+                }
+                let mut at = position;
+                self.stream(assembly, kind, position, bytes, &mut |piece| {
+                    write_all_at(self.disk, file, piece, at).map_err(Error::io("write", &path))?;
+                    at += piece.len() as u64;
+                    Ok(())
+                })?;
+                sync(self.disk, file)
+            }
+            Step::Assemble { to, assembly, .. } => self.assemble(base, kind, to, assembly),
             Step::Cut { to, .. } => {
                 let file = self.exclusive.file(&path)?;
                 self.disk
@@ -327,13 +368,22 @@ impl Job<'_> {
         self.disk.sync_dir(path).map_err(Error::io("sync", path))
     }
 
-    /// Owner and mode for a new file: those of its twin.
+    /// Owner and mode for a new file: those of the one that it replaces, of its twin, or
+    /// of the first segment.
     fn twin(&self, base: Offset, kind: FileKind) -> Option<Ownership> {
         let twin = match kind {
             FileKind::Store => FileKind::Index,
             FileKind::Index => FileKind::Store,
         };
-        let metadata = std::fs::metadata(self.path(base, twin)).ok()?;
+        let first = self.directory.segments.first();
+        let models = [
+            Some(self.path(base, kind)),
+            Some(self.path(base, twin)),
+            first.map(|names| self.directory.file(names, FileKind::Store)),
+            first.map(|names| self.directory.file(names, FileKind::Index)),
+        ];
+        let mut models = models.into_iter().flatten();
+        let metadata = models.find_map(|path| std::fs::metadata(path).ok())?;
         Some(Ownership::of(&metadata))
     }
 
@@ -351,6 +401,78 @@ impl Job<'_> {
             position += piece.len() as u64;
             Ok(())
         })
+    }
+
+    /// Bytes of a segment that is put together.
+    fn stream(
+        &self,
+        assembly: usize,
+        kind: FileKind,
+        position: u64,
+        bytes: u64,
+        put: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let Some(assembly) = self.plan.assemblies.get(assembly) else {
+            return Ok(());
+        };
+        let here = self.here(assembly)?;
+        assembly.stream(kind, position, bytes, here.as_ref(), put)
+    }
+
+    /// The store of a segment that is put together, if it is there and open.
+    fn here(&self, assembly: &Assembly) -> Result<Option<ReadFile>> {
+        let path = self.path(assembly.base, FileKind::Store);
+        if self.exclusive.file(&path).is_err() {
+            return Ok(None);
+        }
+        // The file that was there when all began, also where another has its name now.
+        self.readable(&path).map(Some)
+    }
+
+    /// A file that is put together appears whole or not at all.
+    fn assemble(&self, base: Offset, kind: FileKind, bytes: u64, assembly: usize) -> Result<()> {
+        let path = self.path(base, kind);
+        let directory = &self.directory.path;
+        let file = self
+            .disk
+            .create_unnamed(directory, self.twin(base, kind))
+            .map_err(Error::io("make a file without a name in", directory))?;
+        let mut at = 0;
+        self.stream(assembly, kind, 0, bytes, &mut |piece| {
+            write_all_at(self.disk, &file, piece, at).map_err(Error::io("write", &path))?;
+            at += piece.len() as u64;
+            Ok(())
+        })?;
+        sync(self.disk, &file)?;
+        if self.exclusive.file(&path).is_ok() {
+            self.put_in_place(&file, &path)?;
+        } else {
+            self.disk
+                .link(&file, &path)
+                .map_err(Error::io("name", &path))?;
+        }
+        self.sync_directory()
+    }
+
+    /// Gives a file the name of another. It needs a name before, which is none in the
+    /// log's directory; where only that is in its file system, the other goes first.
+    fn put_in_place(&self, file: &DiskFile, path: &Path) -> Result<()> {
+        let log = self.directory.path.canonicalize();
+        let log = log.map_err(Error::io("look at", &self.directory.path))?;
+        let mut name = log.file_name().unwrap_or_default().to_owned();
+        name.push(".proglog-new");
+        let beside = log.parent().unwrap_or(Path::new("/")).join(name);
+        // Left by a mending that was killed.
+        let _ = self.disk.remove(&beside);
+        match self.disk.link(file, &beside) {
+            Ok(()) => self.disk.replace(&beside, path),
+            Err(error) if error.kind() == ErrorKind::CrossesDevices => {
+                let removed = self.disk.remove(path);
+                removed.and_then(|()| self.disk.link(file, path))
+            }
+            Err(error) => Err(error),
+        }
+        .map_err(Error::io("put in place", path))
     }
 
     /// A missing index appears whole or not at all: half of one would look like a

@@ -32,6 +32,24 @@ pub fn files(plan: &Plan, report: &Report) -> io::Result<Option<Planned<DirFacts
             Step::CreateEmpty { .. } => planned.set_len(&name, 0)?,
             Step::Cut { to, .. } => planned.set_len(&name, to)?,
             Step::MoveAway { .. } => planned.remove(name.as_ref()),
+            Step::Fill { assembly, .. } | Step::Assemble { assembly, .. } => {
+                let made = plan.assemblies.get(assembly);
+                let Some(made) = made else { continue };
+                if let Step::Assemble { to, .. } = *step {
+                    planned.set_len(&name, to)?;
+                }
+                let end = made.entries();
+                let mut last = None;
+                made.each_entry(end.saturating_sub(1), end, None, |entry| {
+                    last = Some(entry);
+                    Ok(())
+                })
+                .map_err(io::Error::other)?;
+                if let (FileKind::Index, Some(entry)) = (kind, last) {
+                    let slot = u64::from(entry.relative.0);
+                    planned.put(&name, slot * ENTRY_BYTES, &entry.encode())?;
+                }
+            }
             Step::BuildIndex { entries, .. } | Step::WriteEntries { entries, .. } => {
                 let store = report
                     .listing

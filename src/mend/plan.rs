@@ -4,6 +4,7 @@
 
 use std::time::SystemTime;
 
+use super::assembly::Assembly;
 use super::left;
 use crate::inspect::check_directory::claimed_records;
 use crate::inspect::finding::Finding;
@@ -82,6 +83,32 @@ pub enum Step {
         /// Its size.
         bytes: u64,
     },
+    /// Writes bytes of an assembly over what stands there, or behind the end.
+    Fill {
+        /// The segment.
+        base: Offset,
+        /// The half.
+        kind: FileKind,
+        /// Where.
+        position: u64,
+        /// How many.
+        bytes: u64,
+        /// Which of the plan's assemblies.
+        assembly: usize,
+    },
+    /// Makes a whole file from an assembly, in place of the one that is there.
+    Assemble {
+        /// The segment.
+        base: Offset,
+        /// The half.
+        kind: FileKind,
+        /// Its size now, if it is there.
+        from: Option<u64>,
+        /// Its size then.
+        to: u64,
+        /// Which of the plan's assemblies.
+        assembly: usize,
+    },
 }
 
 impl Step {
@@ -91,7 +118,9 @@ impl Step {
         match *self {
             Self::CreateEmpty { base, kind }
             | Self::Cut { base, kind, .. }
-            | Self::MoveAway { base, kind, .. } => (base, kind),
+            | Self::MoveAway { base, kind, .. }
+            | Self::Fill { base, kind, .. }
+            | Self::Assemble { base, kind, .. } => (base, kind),
             Self::BuildIndex { base, .. } | Self::WriteEntries { base, .. } => {
                 (base, FileKind::Index)
             }
@@ -127,6 +156,8 @@ pub struct Plan {
     pub codec: Option<Codec>,
     /// The changes.
     pub steps: Vec<Step>,
+    /// Segments put together with the help of another copy.
+    pub assemblies: Vec<Assembly>,
     /// Errors and warnings that stay, for a human to decide.
     pub left: Vec<Finding>,
     /// Every file of the log as the plan saw it.
@@ -144,6 +175,7 @@ impl Plan {
         Self {
             codec: report.codec,
             steps: Vec::new(),
+            assemblies: Vec::new(),
             left: Vec::new(),
             seen: files
                 .filter(|file| file.no_file.is_none())
@@ -169,6 +201,11 @@ impl Plan {
             }
             _ => None,
         });
+        let made = self.assemblies.iter().find(|made| made.base == base);
+        if let Some(made) = made.filter(|made| made.closed) {
+            return made.entries();
+        }
+        let written_to = written_to.max(made.map(Assembly::entries));
         let before = claimed_records(segment, codec);
         match (cut_to, &segment.facts) {
             (Some(kept), _) => kept.max(written_to.unwrap_or(0)),

@@ -31,7 +31,7 @@ pub fn into(change: &SavedChange, log: &Path, target: &Path, disk: &dyn Disk) ->
             .manifest
             .changes
             .iter()
-            .position(|c| c.file == file.name && matches!(c.kind, ChangeKind::Move { .. }));
+            .position(|c| c.file == file.name && is_kept_whole(c.kind));
         let moved = number.map(|number| change.path.join(format!("{number}.moved")));
         let source = match moved {
             Some(moved) if moved.exists() => moved,
@@ -40,6 +40,11 @@ pub fn into(change: &SavedChange, log: &Path, target: &Path, disk: &dyn Disk) ->
         restore_into(change, &file.name, file.bytes, &source, target, disk)?;
     }
     disk.sync_dir(target).map_err(Error::io("sync", target))
+}
+
+/// Whether the file as it was stands in the saved directory.
+fn is_kept_whole(kind: ChangeKind) -> bool {
+    matches!(kind, ChangeKind::Move { .. } | ChangeKind::Replace { .. })
 }
 
 fn first_name(directory: &Directory) -> Option<PathBuf> {
@@ -96,7 +101,7 @@ fn restore_into(
                 stored_bytes,
                 ..
             } => saved::copy(disk, &stored()?, 0, stored_bytes, &file, size_after)?,
-            ChangeKind::Create { .. } | ChangeKind::Move { .. } => {}
+            ChangeKind::Create { .. } | ChangeKind::Move { .. } | ChangeKind::Replace { .. } => {}
         }
     }
     disk.set_len(&file, size_before)

@@ -7,7 +7,7 @@
 //!   manifest.json     one object a line: log, files, changes, end
 //!   <i>.before        the bytes that change i takes away, without zeros at the end
 //!   <i>.after         the bytes that it writes
-//!   <i>.moved         a whole file that it moves away
+//!   <i>.moved         a whole file that it moves away, or replaces
 //!   undone            made when all of it has been put back
 //! ```
 
@@ -20,6 +20,9 @@ use serde_json::{Value, json};
 use crate::log::disk::{Disk, DiskFile, write_all_at};
 use crate::log::error::{Error, Result};
 use crate::log::window::{ReadFile, STREAM_BYTES, Window};
+
+/// Bytes that are kept or lost together where a disk fails.
+const KEPT_BYTES: u64 = 4096;
 
 /// The name of the manifest in a saved directory.
 pub const MANIFEST: &str = "manifest.json";
@@ -68,6 +71,13 @@ pub enum ChangeKind {
     Move {
         /// Its size.
         bytes: u64,
+    },
+    /// Another file was put in the place of this one, which is kept.
+    Replace {
+        /// Its size.
+        bytes: u64,
+        /// The other one's size.
+        size_after: u64,
     },
 }
 
@@ -204,6 +214,28 @@ impl<'d> Saver<'d> {
             .map_err(Error::io("sync", file.path()))
     }
 
+    /// Copies what will go. Bytes that the disk does not give cannot be kept: zeros
+    /// stand for them.
+    fn keep(&self, source: &ReadFile, from: u64, bytes: u64, to: &DiskFile) -> Result<()> {
+        match copy(self.disk, source, from, bytes, to, 0) {
+            Err(Error::Unreadable { .. }) => {}
+            copied => return copied,
+        }
+        let mut done = 0;
+        while done < bytes {
+            // One page of the disk after the other.
+            let page = KEPT_BYTES - (from + done) % KEPT_BYTES;
+            let count = page.min(bytes - done);
+            match copy(self.disk, source, from + done, count, to, done) {
+                Err(Error::Unreadable { .. }) => {}
+                copied => copied?,
+            }
+            done += count;
+        }
+        let set = self.disk.set_len(to, bytes);
+        set.map_err(Error::io("stretch", to.path()))
+    }
+
     /// Saves what `after` will be written over, and `after` itself.
     ///
     /// # Errors
@@ -219,7 +251,7 @@ impl<'d> Saver<'d> {
     ) -> Result<()> {
         let before_bytes = bytes.min(source.file_bytes.saturating_sub(position));
         let before = self.create("before")?;
-        copy(self.disk, source, position, before_bytes, &before, 0)?;
+        self.keep(source, position, before_bytes, &before)?;
         self.finish(&before)?;
         let after = self.create("after")?;
         let mut at = 0;
@@ -244,10 +276,14 @@ impl<'d> Saver<'d> {
     /// [`Error::Io`].
     pub fn cut(&mut self, name: &str, source: &ReadFile, to: u64) -> Result<()> {
         let nonzero = crate::log::index::Index::of(source.clone(), STREAM_BYTES)
-            .nonzero_end(source.file_bytes)?;
+            .nonzero_end(source.file_bytes);
+        let nonzero = match nonzero {
+            Err(Error::Unreadable { .. }) => source.file_bytes,
+            nonzero => nonzero?,
+        };
         let stored_bytes = nonzero.saturating_sub(to);
         let before = self.create("before")?;
-        copy(self.disk, source, to, stored_bytes, &before, 0)?;
+        self.keep(source, to, stored_bytes, &before)?;
         self.finish(&before)?;
         self.line(&json!({
             "kind": "cut", "file": name, "size_before": source.file_bytes,
@@ -269,6 +305,33 @@ impl<'d> Saver<'d> {
         self.line(&json!({"kind": "move", "file": name, "bytes": bytes}));
         self.changes += 1;
         place
+    }
+
+    /// Keeps a file that another will take the place of: under a second name, or as a
+    /// copy where the saved directory is in another file system.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`], and reading's.
+    pub fn replace_file(
+        &mut self,
+        name: &str,
+        file: &DiskFile,
+        source: &ReadFile,
+        size_after: u64,
+    ) -> Result<()> {
+        let place = self.path.join(format!("{}.moved", self.changes));
+        if self.disk.link(file, &place).is_err() {
+            let kept = self.create("moved")?;
+            copy(self.disk, source, 0, source.file_bytes, &kept, 0)?;
+            self.finish(&kept)?;
+        }
+        self.line(&json!({
+            "kind": "replace", "file": name, "bytes": source.file_bytes,
+            "size_after": size_after,
+        }));
+        self.changes += 1;
+        Ok(())
     }
 
     /// Writes the manifest and makes everything durable. Only then may the log be
@@ -388,6 +451,10 @@ pub fn read_manifest(saved: &Path) -> Result<Manifest> {
             },
             Some("move") => ChangeKind::Move {
                 bytes: figure("bytes")?,
+            },
+            Some("replace") => ChangeKind::Replace {
+                bytes: figure("bytes")?,
+                size_after: figure("size_after")?,
             },
             _ => return Err(wrong(number, "an unknown kind")),
         };

@@ -2,10 +2,12 @@
 //! still hold what the change left there, or already what stood there before, so that
 //! an undo that was cut short is simply run again.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::exclusive::{Exclusive, Others};
+use super::fill::UNFINISHED;
 pub use super::restore::into;
 use super::saved::{self, Change, ChangeKind, MANIFEST, Manifest, UNDONE};
 use crate::log::directory::Directory;
@@ -165,7 +167,8 @@ impl Layer {
     /// Strikes the bytes from `at` on that are as this layer has them.
     fn explain(&mut self, at: u64, here: &[u8], unexplained: &mut [bool]) -> Result<()> {
         for (place, (byte, flag)) in (at..).zip(here.iter().zip(unexplained.iter_mut())) {
-            if *byte == 0 && place >= self.position && place < self.zeros_to {
+            let unfinished = [0, UNFINISHED].contains(byte);
+            if unfinished && place >= self.position && place < self.zeros_to {
                 *flag = false;
             }
         }
@@ -263,6 +266,19 @@ impl Undo<'_> {
                     _ => Err(self.changed(name, "or what was saved of it changed")),
                 }
             }
+            ChangeKind::Replace { bytes, size_after } => {
+                let place = self.change.path.join(format!("{number}.moved"));
+                let size = |path: &Path| std::fs::metadata(path).ok().map(|m| m.len());
+                match (size(&place), size(&path)) {
+                    (Some(there), Some(here))
+                        if there == bytes && [bytes, size_after].contains(&here) =>
+                    {
+                        Ok(())
+                    }
+                    (None, Some(here)) if here == bytes => Ok(()),
+                    _ => Err(self.changed(name, "or what was saved of it changed")),
+                }
+            }
             ChangeKind::Create { bytes } => match std::fs::metadata(&path) {
                 Ok(metadata) if metadata.len() != bytes => {
                     Err(self.changed(name, "changed its size"))
@@ -306,6 +322,7 @@ impl Undo<'_> {
                 } => size_before.max(position.saturating_add(bytes)),
                 ChangeKind::Cut { size_before, .. } => size_before,
                 ChangeKind::Create { bytes } | ChangeKind::Move { bytes } => bytes,
+                ChangeKind::Replace { bytes, size_after } => bytes.max(size_after),
             });
         sizes.max().unwrap_or(0)
     }
@@ -344,7 +361,9 @@ impl Undo<'_> {
                     size_after,
                     stored_bytes,
                 } => add("before", size_after, stored_bytes, size_before)?,
-                ChangeKind::Create { .. } | ChangeKind::Move { .. } => {}
+                ChangeKind::Create { .. }
+                | ChangeKind::Move { .. }
+                | ChangeKind::Replace { .. } => {}
             }
         }
         Ok(layers)
@@ -401,6 +420,21 @@ impl Undo<'_> {
                     self.sync_directories()?;
                 }
                 Ok(())
+            }
+            ChangeKind::Replace { bytes, .. } => {
+                let place = self.change.path.join(format!("{number}.moved"));
+                match self.disk.replace(&place, &path) {
+                    Err(error) if error.kind() == ErrorKind::CrossesDevices => {
+                        let file = self.exclusive.file(&path)?;
+                        self.resize(file, bytes)?;
+                        let before = self.stored(number, "moved")?;
+                        saved::copy(self.disk, &before, 0, bytes, file, 0)?;
+                        return self.sync(file);
+                    }
+                    Err(error) if error.kind() == ErrorKind::NotFound => {}
+                    replaced => replaced.map_err(Error::io("move back", &path))?,
+                }
+                self.sync_directories()
             }
             ChangeKind::Create { .. } => {
                 if path.exists() {

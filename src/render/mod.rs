@@ -18,6 +18,7 @@ pub mod prose;
 pub mod quote;
 pub mod record;
 pub mod remedy;
+pub mod salvage;
 pub mod service;
 pub mod strip;
 pub mod template;

@@ -169,6 +169,26 @@ fn step_text(step: &Step, file: &str, off: CutOff) -> String {
                 count(from - to, "byte")
             )
         }
+        Step::Fill {
+            kind: FileKind::Index,
+            position,
+            bytes,
+            ..
+        } => format!(
+            "{file}: {} written at {position}+{bytes}",
+            entries_text(bytes / ENTRY_BYTES)
+        ),
+        Step::Fill {
+            position, bytes, ..
+        } => format!("{file}: frames written at {position}+{bytes}"),
+        Step::Assemble { from: None, to, .. } => {
+            format!("{file}: made anew ({})", count(to, "byte"))
+        }
+        Step::Assemble {
+            from: Some(from),
+            to,
+            ..
+        } => format!("{file}: {from} -> {to} bytes (put together anew)"),
         Step::MoveAway { bytes, .. } => {
             format!("{file}: taken away whole ({})", count(bytes, "byte"))
         }
@@ -211,7 +231,26 @@ pub fn steps_json(
                 ("entries_cut", CutOff::by(step, report).entries),
                 ("padding", CutOff::by(step, report).padding),
             ],
-            Step::Cut { from, to, .. } => vec![("size_before", from), ("size_after", to)],
+            Step::Cut { from, to, .. }
+            | Step::Assemble {
+                from: Some(from),
+                to,
+                ..
+            } => vec![("size_before", from), ("size_after", to)],
+            Step::Fill {
+                kind: FileKind::Index,
+                position,
+                bytes,
+                ..
+            } => vec![
+                ("entries", bytes / ENTRY_BYTES),
+                ("position", position),
+                ("bytes", bytes),
+            ],
+            Step::Fill {
+                position, bytes, ..
+            } => vec![("position", position), ("bytes", bytes)],
+            Step::Assemble { from: None, to, .. } => vec![("size_after", to)],
             Step::MoveAway { bytes, .. } => vec![("size_before", bytes), ("bytes", bytes)],
         };
         for (name, figure) in figures {
@@ -228,8 +267,14 @@ fn action(step: &Step) -> &'static str {
     match step {
         Step::CreateEmpty { .. } => "create",
         Step::BuildIndex { .. } => "build-index",
-        Step::WriteEntries { .. } => "write-entries",
         Step::Cut { .. } => "cut",
         Step::MoveAway { .. } => "move-away",
+        Step::WriteEntries { .. }
+        | Step::Fill {
+            kind: FileKind::Index,
+            ..
+        } => "write-entries",
+        Step::Fill { .. } => "write-frames",
+        Step::Assemble { .. } => "assemble",
     }
 }

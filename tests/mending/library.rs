@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use proglog::inspect::report::{Options, Report};
 use proglog::log::disk::{Disk, RealDisk};
+use proglog::log::error::Error;
 use proglog::log::lock::{DirectoryLock, Wait};
+use proglog::log::record::Codec;
 use proglog::mend::apply::{ApplyOptions, Save, apply};
 use proglog::mend::exclusive::Others;
 use proglog::mend::plan::{self, Plan, RepairOptions};
@@ -29,6 +31,15 @@ pub fn report(log: &Path) -> Report {
     Report::of(log, &Options::default()).unwrap()
 }
 
+/// The same where the codec is known.
+pub fn report_as(log: &Path, codec: Option<Codec>) -> Report {
+    let options = Options {
+        codec,
+        ..Options::default()
+    };
+    Report::of(log, &options).unwrap()
+}
+
 /// Repairs as the command does, and gives the plan that it carried out.
 pub fn repair(log: &Path) -> Plan {
     repair_on(log, &(Arc::new(RealDisk) as Arc<dyn Disk>))
@@ -36,24 +47,40 @@ pub fn repair(log: &Path) -> Plan {
 
 /// The same on a disk that does more than change.
 pub fn repair_on(log: &Path, disk: &Arc<dyn Disk>) -> Plan {
-    let lock = lock(log);
     let plan = plan::repair(&report(log), RepairOptions::default());
+    carry_out_on(log, &plan, disk);
+    plan
+}
+
+/// Carries a plan out.
+pub fn carry_out(log: &Path, plan: &Plan) {
+    carry_out_on(log, plan, &(Arc::new(RealDisk) as Arc<dyn Disk>));
+}
+
+fn carry_out_on(log: &Path, plan: &Plan, disk: &Arc<dyn Disk>) {
+    if let Err(error) = try_on(log, plan, disk) {
+        panic!("{error}\n{:?}", plan.steps);
+    }
+}
+
+/// Carries a plan out as far as the disk lets it.
+pub fn try_on(log: &Path, plan: &Plan, disk: &Arc<dyn Disk>) -> Result<(), Error> {
+    let lock = lock(log);
     let options = ApplyOptions {
         disk,
         save: Save::Beside,
         others: others(),
         command: "repair",
     };
-    if let Err(error) = apply(&plan, &lock, &options) {
-        panic!("{error}\n{:?}", plan.steps);
-    }
-    plan
+    apply(plan, &lock, &options).map(|_| ())
 }
 
-/// Takes the newest change back.
+/// Takes the newest change back that is not undone yet.
 pub fn undo(log: &Path) {
     let parent = saved::parent_for(&log.canonicalize().unwrap(), None).unwrap();
-    let change = undo::list(&parent).unwrap().pop().unwrap();
+    let mut changes = undo::list(&parent).unwrap();
+    changes.retain(|change| !change.undone);
+    let change = changes.pop().unwrap();
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     undo::undo(&change, &lock(log), &disk, &others()).unwrap();
 }

@@ -8,11 +8,14 @@
     reason = "all of it is test: it changes its own sandbox and fails by panicking"
 )]
 
+mod cut_short;
 mod disk;
 mod library;
 mod others;
 mod owner;
 mod random;
+mod replica;
+mod salvage;
 
 use std::path::Path;
 use std::process::Output;

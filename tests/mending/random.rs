@@ -12,48 +12,48 @@ use crate::library;
 const RUNS: u64 = 1000;
 
 /// Numbers that are the same in every run (xorshift).
-struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    fn of(seed: u64) -> Self {
+    pub fn of(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    fn next(&mut self) -> u64 {
+    pub fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0 >> 11
     }
 
-    fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         self.next() % end.max(1)
     }
 
-    fn bytes(&mut self, count: u64) -> Vec<u8> {
+    pub fn bytes(&mut self, count: u64) -> Vec<u8> {
         (0..count)
             .map(|_| u8::try_from(self.next() & 255).unwrap())
             .collect()
     }
 
-    fn one_of<'a>(&mut self, from: &'a [String]) -> &'a String {
+    pub fn one_of<'a>(&mut self, from: &'a [String]) -> &'a String {
         &from[usize::try_from(self.below(from.len() as u64)).unwrap()]
     }
 }
 
 /// A log as it was made, and which frame each record has.
-struct Made {
-    sandbox: Sandbox,
-    codec: Codec,
+pub struct Made {
+    pub sandbox: Sandbox,
+    pub codec: Codec,
     /// Base, next offset of each segment.
-    segments: Vec<(u64, u64)>,
+    pub segments: Vec<(u64, u64)>,
     /// Offset and value of each record.
-    records: Vec<(u64, Vec<u8>)>,
+    pub records: Vec<(u64, Vec<u8>)>,
     /// The frames of a protobuf log's records, with the segment's base.
-    frames: Vec<(u64, Vec<u8>)>,
+    pub frames: Vec<(u64, Vec<u8>)>,
 }
 
-fn make(random: &mut Random) -> Made {
+pub fn make(random: &mut Random) -> Made {
     let codec = if random.below(2) == 0 {
         Codec::Raw
     } else {
@@ -97,7 +97,7 @@ fn make(random: &mut Random) -> Made {
 }
 
 /// Does one damage; says which.
-fn damage(made: &Made, random: &mut Random) -> String {
+pub fn damage(made: &Made, random: &mut Random) -> String {
     let sandbox = &made.sandbox;
     let names = sandbox.names();
     let name = random.one_of(&names).clone();

@@ -8,6 +8,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod copies;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{self, File, Permissions};
@@ -17,11 +19,14 @@ use proglog_testkit::{LogBuilder, Sandbox, cases, frame, pb, proglog};
 use serde_json::{Map, Value};
 
 /// What is documented and not seen here, and why.
-const UNSEEN: &[(&str, &str, &str)] = &[(
-    "dump-index",
-    "unreadable",
-    "a disk that gives errors is needed",
-)];
+const UNSEEN: &[(&str, &str, &str)] = &[
+    (
+        "dump-index",
+        "unreadable",
+        "a disk that gives errors is needed",
+    ),
+    ("salvage", "unopened", "somebody who is not root is needed"),
+];
 
 /// The kinds that need a kernel which tells who has a file open.
 const WITH_A_WRITER: &[(&str, &str, &str)] = &[
@@ -270,7 +275,8 @@ fn the_document_is_true() {
     appends(&mut seen);
     damages(&mut seen);
     places(&mut seen);
-    copies(&mut seen);
+    copies::compared(&mut seen);
+    copies::mended(&mut seen);
     let writers_are_known = beside_a_writer(&mut seen);
     let bare = Sandbox::bare();
     seen.run(&bare, &["explain"]);
@@ -402,51 +408,6 @@ fn damages(seen: &mut Seen) {
     sandbox.write("0.store", b"");
     sandbox.write("0.index", &[0; 24]);
     seen.run(&sandbox, &["verify", "log", "--codec", "protobuf"]);
-}
-
-/// Two copies of a log, and manifests of them.
-#[expect(clippy::disallowed_methods, reason = "a test's own files")]
-fn copies(seen: &mut Seen) {
-    let protobuf = |term, kind, values: &[&str]| {
-        let builder = LogBuilder::protobuf().raft(term, kind);
-        builder.segment(0, values.iter())
-    };
-    let logs = [
-        protobuf(1, 1, &["a", "b", "c"]),
-        protobuf(2, 1, &["a", "b", "c", "d"]),
-        protobuf(1, 2, &["a", "b", "c"]),
-        protobuf(1, 1, &["a", "bb", "c"]),
-        LogBuilder::raw().segment(0, [""; 0]),
-        LogBuilder::raw()
-            .segment(0, ["a", "c", "c"])
-            .segment(9, ["x"]),
-    ];
-    for a in &logs {
-        let sandbox = Sandbox::built(a);
-        let manifest = proglog()
-            .current_dir(sandbox.path())
-            .args(["manifest", "log"])
-            .output();
-        fs::write(sandbox.path().join("manifest"), manifest.unwrap().stdout).unwrap();
-        seen.run(&sandbox, &["manifest", "log"]);
-        let copy = sandbox.path().join("copy");
-        for b in &logs {
-            let _ = fs::remove_dir_all(&copy);
-            fs::create_dir(&copy).unwrap();
-            for (name, bytes) in b.files() {
-                fs::write(copy.join(name), bytes).unwrap();
-            }
-            seen.run(&sandbox, &["diff", "log", "copy"]);
-            seen.run(&sandbox, &["diff", "log", "copy", "-q"]);
-            seen.run(&sandbox, &["diff", "log", "copy", "--files"]);
-            seen.run(&sandbox, &["verify", "copy", "--manifest", "manifest"]);
-        }
-        fs::remove_file(copy.join("0.store")).unwrap();
-        fs::create_dir(copy.join("0.store")).unwrap();
-        seen.run(&sandbox, &["diff", "log", "copy"]);
-        seen.run(&sandbox, &["diff", "log", "copy", "--files"]);
-        seen.run(&sandbox, &["manifest", "copy"]);
-    }
 }
 
 /// More places of one sort than are kept one by one.

@@ -1,0 +1,202 @@
+//! `proglog repair DIR --replica COPY`: what is damaged or missing is taken from another
+//! copy of the same log, once every record that both hold was found to be the same. The
+//! copy is only read; it may be damaged itself, in use, and without some segments.
+//!
+//! ```console
+//! $ proglog repair log --replica copy --dry-run
+//! would be changed, in this order:
+//!   23.store: 1044 bytes put together (23.store is not there)
+//! taken    23..42: 20 records, copy/23.store 0+1044 to 23.store 0
+//! ```
+
+use std::io::Write;
+use std::path::Path;
+
+use proglog::inspect::finding::OffsetRange;
+use proglog::inspect::report::{Options, Report};
+use proglog::log::format::{FileKind, file_name};
+use proglog::log::units::Offset;
+use proglog::mend::agree::{Difference, Side};
+use proglog::mend::plan::{Plan, RepairOptions};
+use proglog::mend::replica::{self, ReplicaPlan, Taken, Verdict};
+
+use super::super::mending::Mending;
+use super::super::{Failure, Globals, Status, quote, stdout};
+use crate::render::json_line::JsonLine;
+use crate::render::prose::{count, escaped};
+use crate::render::quote::quote as quoted;
+
+/// Ranges that are printed one by one in text; the rest is counted.
+const RANGES_MAX: usize = 40;
+
+/// Both copies looked at, and what to do. `before` is looked at again where the copy
+/// alone shows what its records are.
+pub fn plan(
+    before: Report,
+    copy: &Path,
+    options: &Options,
+    repair: RepairOptions,
+    mending: &Mending,
+) -> anyhow::Result<(Report, ReplicaPlan)> {
+    let log = before.listing.path().to_path_buf();
+    let (before, there) = replica::look(before, copy, options)?;
+    match replica::plan(&before, &there, repair)? {
+        Verdict::Plan(plan) => Ok((before, *plan)),
+        Verdict::Differ(difference) => {
+            if mending.json {
+                let mut out = stdout()?;
+                writeln!(out, "{}", difference_json(&difference))?;
+                out.flush()?;
+            }
+            Err(refusal(&difference, &log, copy))
+        }
+    }
+}
+
+fn refusal(difference: &Difference, log: &Path, copy: &Path) -> anyhow::Error {
+    let [here, there] = &difference.sides;
+    let offset = difference.offset;
+    Failure::new(
+        Status::Damage,
+        format!(
+            "the copies differ in record {offset}, which both hold whole: {}, {}; nothing was \
+             changed",
+            side(here),
+            side(there)
+        ),
+    )
+    .hint(format!(
+        "which one is right, the format does not tell: proglog read {} --offset {offset} --hex, \
+         proglog read {} --offset {offset} --hex",
+        quote(log),
+        quote(copy)
+    ))
+    .into()
+}
+
+/// `log/0.store 120+40 has "abc" at 139`.
+fn side(side: &Side) -> String {
+    let shown = side.shown.escape_ascii();
+    format!(
+        "{} {}+{} has \"{shown}\" at {}",
+        quoted(&side.store),
+        side.position,
+        side.bytes,
+        side.differs_at
+    )
+}
+
+fn difference_json(difference: &Difference) -> JsonLine {
+    let [here, there] = &difference.sides;
+    JsonLine::of("difference")
+        .number("offset", difference.offset.0)
+        .text("file", here.store.display().to_string())
+        .number("position", here.position)
+        .number("bytes", here.bytes)
+        .number("differs_at", here.differs_at)
+        .text("replica_file", there.store.display().to_string())
+        .number("replica_position", there.position)
+        .number("replica_bytes", there.bytes)
+        .number("replica_differs_at", there.differs_at)
+}
+
+/// What is taken and what is not, behind the steps.
+pub fn tell(out: &mut impl Write, plan: &ReplicaPlan, json: bool) -> std::io::Result<()> {
+    if json {
+        for taken in &plan.taken {
+            writeln!(out, "{}", taken_json(taken))?;
+        }
+        for range in &plan.not_taken {
+            let line = JsonLine::of("not-taken")
+                .number("first_offset", range.first.0)
+                .number("last_offset", range.last.0)
+                .number("records", range.records());
+            writeln!(out, "{line}")?;
+        }
+        return Ok(());
+    }
+    for taken in plan.taken.iter().take(RANGES_MAX) {
+        writeln!(
+            out,
+            "taken    {}: {}, {} {}+{} to {} {}",
+            taken.offsets,
+            count(taken.offsets.records(), "record"),
+            escaped(&taken.from.display().to_string()),
+            taken.position,
+            taken.bytes,
+            file_name(taken.segment, FileKind::Store),
+            taken.at
+        )?;
+    }
+    if plan.taken.len() > RANGES_MAX {
+        let more = plan.taken.len() - RANGES_MAX;
+        writeln!(
+            out,
+            "taken    ... and {more} more ranges (--json has them all)"
+        )?;
+    }
+    Ok(())
+}
+
+fn taken_json(taken: &Taken) -> JsonLine {
+    JsonLine::of("taken")
+        .number("first_offset", taken.offsets.first.0)
+        .number("last_offset", taken.offsets.last.0)
+        .number("records", taken.offsets.records())
+        .number("segment", taken.segment.0)
+        .number("position", taken.at)
+        .number("bytes", taken.bytes)
+        .text("replica_file", taken.from.display().to_string())
+        .number("replica_position", taken.position)
+}
+
+/// Says on stderr what the copy has and this log never says that it had.
+pub fn say_not_taken(plan: &ReplicaPlan, log: &Path, copy: &Path, globals: Globals) {
+    if globals.quiet {
+        return;
+    }
+    let lowest = plan.lowest;
+    for range in &plan.not_taken {
+        let before = range.last < lowest;
+        let records = count(range.records(), "record");
+        let copy = quote(copy);
+        if before {
+            super::super::say(&format!(
+                "not taken: {range} ({records}): this log begins behind them, as a trimmed one does"
+            ));
+            continue;
+        }
+        super::super::say(&format!(
+            "not taken: {range} ({records}): nothing here says that this log had them; to add \
+             them: proglog read {copy} --from {} --json | proglog append {} --input json \
+             --expect-offset {}",
+            range.first,
+            quote(log),
+            range.first
+        ));
+    }
+}
+
+/// What is still lost of a range of offsets when the plan is carried out.
+pub fn still_lost(plan: &Plan, range: OffsetRange) -> Option<OffsetRange> {
+    let mut first = range.first.0;
+    let mut runs: Vec<(u64, u64)> = plan
+        .assemblies
+        .iter()
+        .flat_map(|made| {
+            made.parts
+                .iter()
+                .map(|part| (part.run.first, part.run.next))
+        })
+        .collect();
+    runs.sort_unstable();
+    for (from, next) in runs {
+        if from <= first && first < next {
+            first = next;
+        }
+    }
+    (first <= range.last.0).then_some(OffsetRange {
+        first: Offset(first),
+        last: range.last,
+    })
+}

@@ -1,0 +1,216 @@
+//! `proglog salvage SRC DST`: a new, clean log from whatever can be read of a damaged
+//! one: the same offsets, codec, owner and mode, a new segment behind each hole. Frames
+//! that have no place go to a side log, `DST.side`; `DST.salvage.ndjson` says where each
+//! of them was. The source is only read.
+//!
+//! ```console
+//! $ proglog salvage log new
+//! new: 1 segment, 40 records, offsets 0..39, protobuf
+//! side     new.side: 5 records (5 orphans)
+//!          new.salvage.ndjson says where they were
+//! next     mv log log.damaged
+//!          mv new log
+//! ```
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use proglog::inspect::report::Options;
+use proglog::log::disk::RealDisk;
+use proglog::log::error::Error;
+use proglog::log::record::Codec;
+use proglog::mend::salvage::{self, Prefer, Salvage};
+use proglog::mend::salvage_write::{self, Targets};
+
+use super::{Failure, Globals, Status, quote, say, stdout};
+use crate::render::salvage as words;
+
+const EXAMPLES: &str = "\
+proglog salvage log new --dry-run       what would be there, and what is lost
+proglog salvage log new
+proglog salvage log new --prefer old    of a fork, the older history";
+
+/// Copy what can be read of a damaged log to a new one
+#[derive(Debug, clap::Args)]
+#[command(before_help = EXAMPLES)]
+pub struct Arguments {
+    /// The damaged log's directory, which is only read
+    src: PathBuf,
+    /// The new log's directory, missing or empty
+    dst: PathBuf,
+    /// Of two histories, which one keeps its offsets: old or new
+    #[arg(long, value_name = "SIDE")]
+    prefer: Option<Side>,
+    /// What the records are: raw or protobuf; else it is detected
+    #[arg(long)]
+    codec: Option<Codec>,
+    /// Write nothing; say what would be written
+    #[arg(long)]
+    dry_run: bool,
+    /// Print JSON lines
+    #[arg(long)]
+    json: bool,
+}
+
+/// A side of a fork, as it is typed.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum Side {
+    // What was there before the crash.
+    Old,
+    // What came after the restart.
+    New,
+}
+
+impl From<Side> for Prefer {
+    fn from(side: Side) -> Self {
+        match side {
+            Side::Old => Self::Old,
+            Side::New => Self::New,
+        }
+    }
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
+    let source = without_slash(&arguments.src);
+    let target = without_slash(&arguments.dst);
+    let targets = Targets::beside(&target);
+    // A source that is no log is said first.
+    proglog::log::directory::Directory::list(&source)?.require_log()?;
+    targets
+        .check(&source)
+        .map_err(|error| refused(&error, &targets))?;
+    let prefer = arguments.prefer.map(Prefer::from);
+    let options = Options {
+        codec: arguments.codec,
+        ask_usage: true,
+        ..Options::default()
+    };
+    let salvage = salvage::plan(&source, prefer, &options)?;
+    if salvage.report.usage.is_written() && !globals.quiet {
+        say("in use: what is written there from now on is not in the new log");
+    }
+    for (path, why) in &salvage.unopened {
+        say(&format!("cannot open {}: {why}", quote(path)));
+    }
+    if let Err(error) = salvage::require_choice(&salvage, prefer) {
+        return Err(choice(&error, &source, &target));
+    }
+    let view = words::View {
+        salvage: &salvage,
+        source: &source,
+        targets: &targets,
+        dry_run: arguments.dry_run,
+        moves: moves(&source, &target),
+    };
+    if !arguments.dry_run {
+        write(&view)?;
+    }
+    let mut out = stdout()?;
+    if arguments.json {
+        out.write_all(view.lines().as_bytes())?;
+        writeln!(out, "{}", view.summary())?;
+    } else if !globals.quiet {
+        view.text(&mut out)?;
+    }
+    out.flush()?;
+    Ok(status(&salvage))
+}
+
+/// Done only where nothing is missing and nothing is beside.
+fn status(salvage: &Salvage) -> Status {
+    if !salvage.unopened.is_empty() {
+        Status::Failed
+    } else if salvage.lost.is_empty() && salvage.side.is_empty() {
+        Status::Done
+    } else {
+        Status::Damage
+    }
+}
+
+fn write(view: &words::View<'_>) -> anyhow::Result<()> {
+    let note = view.lines();
+    let end = format!("{}\n", view.summary());
+    salvage_write::write(
+        view.salvage,
+        view.targets,
+        &RealDisk,
+        note.as_bytes(),
+        end.as_bytes(),
+    )
+    .map_err(|error| {
+        let message = error.to_string();
+        Failure::new(super::status_of(&error), message)
+            .hint(format!(
+                "the new log is not whole; to begin again: {}",
+                removal(view.targets)
+            ))
+            .into()
+    })
+}
+
+/// The command that takes away what a salvage wrote.
+fn removal(targets: &Targets) -> String {
+    let [log, side, note] = [&targets.log, &targets.side, &targets.note].map(|path| quote(path));
+    format!("rm -rf {log} {side} {note}")
+}
+
+/// What is said where something is in the way.
+fn refused(error: &Error, targets: &Targets) -> anyhow::Error {
+    let message = error.to_string();
+    let failure = Failure::new(super::status_of(error), message);
+    if !matches!(error, Error::NotEmpty { .. }) {
+        return failure.into();
+    }
+    let note = std::fs::read_to_string(&targets.note);
+    let cut_short = note.is_ok_and(|note| {
+        let last = note.lines().last().unwrap_or_default();
+        !last.starts_with("{\"kind\":\"summary\"")
+    });
+    let hint = if cut_short {
+        format!(
+            "an earlier salvage was cut short there; to begin again: {}",
+            removal(targets)
+        )
+    } else {
+        "name a directory that is not there yet".to_owned()
+    };
+    failure.hint(hint).into()
+}
+
+fn choice(error: &Error, source: &Path, target: &Path) -> anyhow::Error {
+    let (source, target) = (quote(source), quote(target));
+    Failure::new(Status::Damage, format!("{error}; nothing was written"))
+        .hint(format!(
+            "proglog salvage {source} {target} --prefer old keeps what was there before the \
+             crash, --prefer new what came after the restart; the other side goes to the side log"
+        ))
+        .into()
+}
+
+/// A path without the slash that a shell puts behind it.
+fn without_slash(path: &Path) -> PathBuf {
+    path.components().as_path().to_path_buf()
+}
+
+/// The two commands that put the new log in place; the name for the old one is free.
+fn moves(source: &Path, target: &Path) -> [String; 2] {
+    let name = source.file_name().unwrap_or_default();
+    let mut away = source.to_path_buf();
+    for number in 0.. {
+        let mut free = name.to_owned();
+        free.push(".damaged");
+        if number > 0 {
+            free.push(format!("-{number}"));
+        }
+        away.set_file_name(free);
+        if away.symlink_metadata().is_err() {
+            break;
+        }
+    }
+    let (source, target, away) = (quote(source), quote(target), quote(&away));
+    [
+        format!("mv {source} {away}"),
+        format!("mv {target} {source}"),
+    ]
+}

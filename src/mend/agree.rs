@@ -1,0 +1,156 @@
+//! Whether two copies of a log agree: every record that both hold sound is compared,
+//! up to the first difference. Which copy is right is nobody's to say here.
+
+use std::path::PathBuf;
+
+use super::holdings::{Frames, Run};
+use crate::log::error::Result;
+use crate::log::format::LENGTH_BYTES;
+use crate::log::record::{self, Codec};
+use crate::log::units::Offset;
+use crate::log::walk::PAYLOAD_IN_MEMORY_MAX;
+use crate::log::window::ReadFile;
+
+/// Bytes that are compared at once.
+const COMPARED_BYTES: u64 = 64 * 1024;
+
+/// Bytes of a difference that are shown.
+const SHOWN_BYTES: u64 = 16;
+
+/// A record that two copies have and that differs. Units: bytes of the stores.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Its offset.
+    pub offset: Offset,
+    /// Where it stands in either copy, and what differs first.
+    pub sides: [Side; 2],
+}
+
+/// One copy's side of a difference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Side {
+    /// The store.
+    pub store: PathBuf,
+    /// Where the frame begins.
+    pub position: u64,
+    /// How many bytes the frame has.
+    pub bytes: u64,
+    /// Where in the store the first byte stands that differs.
+    pub differs_at: u64,
+    /// That byte and some behind it, as far as the frame goes.
+    pub shown: Vec<u8>,
+}
+
+/// The first record that both have and that differs. Each side's runs do not overlap.
+///
+/// # Errors
+///
+/// Reading's.
+pub fn first_difference(ours: &[Run], theirs: &[Run], codec: Codec) -> Result<Option<Difference>> {
+    let (ours, theirs) = (sorted(ours), sorted(theirs));
+    let (mut ours, mut theirs) = (ours.into_iter(), theirs.into_iter());
+    let (mut our_run, mut their_run) = (ours.next(), theirs.next());
+    let (mut our_frames, mut their_frames) = (None, None);
+    while let (Some(our), Some(their)) = (our_run, their_run) {
+        let (from, to) = (our.first.max(their.first), our.next.min(their.next));
+        if from < to {
+            let our_frames = open(&mut our_frames, our)?;
+            let their_frames = open(&mut their_frames, their)?;
+            our_frames.skip_to(from)?;
+            their_frames.skip_to(from)?;
+            for offset in from..to {
+                let place = (our_frames.next_frame()?, their_frames.next_frame()?);
+                if let Some(sides) = compare(our_frames, their_frames, place, codec)? {
+                    return Ok(Some(Difference {
+                        offset: Offset(offset),
+                        sides,
+                    }));
+                }
+            }
+        }
+        if our.next <= their.next {
+            (our_run, our_frames) = (ours.next(), None);
+        } else {
+            (their_run, their_frames) = (theirs.next(), None);
+        }
+    }
+    Ok(None)
+}
+
+fn sorted(runs: &[Run]) -> Vec<&Run> {
+    let mut runs: Vec<&Run> = runs.iter().collect();
+    runs.sort_by_key(|run| run.first);
+    runs
+}
+
+fn open<'f>(frames: &'f mut Option<Frames>, run: &Run) -> Result<&'f mut Frames> {
+    let opened = match frames.take() {
+        Some(frames) => frames,
+        None => Frames::new(ReadFile::open(&run.store)?, run),
+    };
+    Ok(frames.insert(opened))
+}
+
+/// The sides of a record if they differ. The places are begin and end of its frames.
+fn compare(
+    ours: &mut Frames,
+    theirs: &mut Frames,
+    places: ((u64, u64), (u64, u64)),
+    codec: Codec,
+) -> Result<Option<[Side; 2]>> {
+    let ((our_begin, our_end), (their_begin, their_end)) = places;
+    let bytes = (our_end - our_begin).min(their_end - their_begin);
+    let mut equal = 0;
+    while equal < bytes {
+        let count = (bytes - equal).min(COMPARED_BYTES);
+        let size = usize::try_from(count).unwrap_or(0);
+        let our = ours.window().bytes(our_begin + equal, size)?;
+        let their = theirs.window().bytes(their_begin + equal, size)?;
+        if let Some(at) = our.iter().zip(their).position(|(a, b)| a != b) {
+            equal += at as u64;
+            break;
+        }
+        equal += count;
+    }
+    if equal == bytes && our_end - our_begin == their_end - their_begin {
+        return Ok(None);
+    }
+    if codec == Codec::Protobuf && says_the_same(ours, theirs, places)? {
+        return Ok(None);
+    }
+    let side = |frames: &mut Frames, (begin, end): (u64, u64)| -> Result<Side> {
+        let differs_at = begin + equal;
+        let count = end.saturating_sub(differs_at).min(SHOWN_BYTES);
+        let window = frames.window();
+        Ok(Side {
+            store: window.source().path().to_path_buf(),
+            position: begin,
+            bytes: end - begin,
+            differs_at,
+            shown: window
+                .bytes(differs_at, usize::try_from(count).unwrap_or(0))?
+                .to_vec(),
+        })
+    };
+    Ok(Some([side(ours, places.0)?, side(theirs, places.1)?]))
+}
+
+/// Whether two payloads that differ are one record all the same: an encoder may put
+/// fields in another order.
+fn says_the_same(
+    ours: &mut Frames,
+    theirs: &mut Frames,
+    places: ((u64, u64), (u64, u64)),
+) -> Result<bool> {
+    let decoded = |frames: &mut Frames, (begin, end): (u64, u64)| {
+        let payload_bytes = end - begin - LENGTH_BYTES;
+        if payload_bytes > PAYLOAD_IN_MEMORY_MAX {
+            return Ok(None);
+        }
+        let count = usize::try_from(payload_bytes).unwrap_or(0);
+        let payload = frames.window().bytes(begin + LENGTH_BYTES, count)?;
+        Ok(record::decode(payload).ok())
+    };
+    let (our, their) = (decoded(ours, places.0)?, decoded(theirs, places.1)?);
+    Ok(our.is_some() && our == their)
+}

@@ -1,0 +1,212 @@
+//! A segment put together from runs of frames, wherever they stand: which bytes its
+//! store and its index have then. Makes them piece by piece; what is written where is
+//! `apply`'s and `salvage`'s.
+
+use super::holdings::{Frames, Run};
+use crate::log::error::{Error, Result};
+use crate::log::format::{ENTRY_BYTES, Entry, FileKind};
+use crate::log::units::{Offset, Position, RelativeOffset};
+use crate::log::window::{ReadFile, STREAM_BYTES, Window};
+
+/// Entries gathered before they are handed over. Units: bytes.
+const GATHER_BYTES: usize = 256 * 1024;
+
+/// Where a run of an assembly comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The store of the segment itself, as it is.
+    Here,
+    /// Another file.
+    Elsewhere,
+}
+
+/// A run and its place in the segment that is put together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The frames.
+    pub run: Run,
+    /// Whose they are.
+    pub source: Source,
+    /// Where the first of them begins in the new store. Bytes.
+    pub at: u64,
+}
+
+impl Part {
+    /// Where the last of its frames ends in the new store. Bytes.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.at + (self.run.end - self.run.position)
+    }
+}
+
+/// A segment put together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assembly {
+    /// Its base offset.
+    pub base: Offset,
+    /// Its parts, in the order of their offsets. Where they leave offsets out, what
+    /// stands there stays.
+    pub parts: Vec<Part>,
+    /// Whether nothing is to stay behind them.
+    pub closed: bool,
+}
+
+impl Assembly {
+    /// The size of its store. Bytes.
+    #[must_use]
+    pub fn store_bytes(&self) -> u64 {
+        self.parts.last().map_or(0, Part::end)
+    }
+
+    /// How many entries its index has.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        let last = self.parts.last();
+        last.map_or(0, |last| Offset(last.run.next).since(self.base))
+    }
+
+    /// The size of one of its files. Bytes.
+    #[must_use]
+    pub fn bytes(&self, kind: FileKind) -> u64 {
+        match kind {
+            FileKind::Store => self.store_bytes(),
+            FileKind::Index => self.entries() * ENTRY_BYTES,
+        }
+    }
+
+    /// How many records come from elsewhere.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        let parts = self.parts.iter();
+        let taken = parts.filter(|part| part.source == Source::Elsewhere);
+        taken.map(|part| part.run.records()).sum()
+    }
+
+    /// Hands over `bytes` bytes of one of its files from `position` on, in pieces.
+    /// `here` is the segment's own store, where it is open already. No part may be
+    /// missing there.
+    ///
+    /// # Errors
+    ///
+    /// `put`'s and reading's; [`Error::CannotAppend`] if frames are not where they
+    /// were when this was planned.
+    pub fn stream(
+        &self,
+        kind: FileKind,
+        position: u64,
+        bytes: u64,
+        here: Option<&ReadFile>,
+        put: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        match kind {
+            FileKind::Store => self.store(position, position + bytes, here, put),
+            FileKind::Index => {
+                let first = position / ENTRY_BYTES;
+                let next = first + bytes / ENTRY_BYTES;
+                let mut gathered = Vec::with_capacity(GATHER_BYTES);
+                self.each_entry(first, next, here, |entry| {
+                    gathered.extend_from_slice(&entry.encode());
+                    if gathered.len() >= GATHER_BYTES {
+                        put(&gathered)?;
+                        gathered.clear();
+                    }
+                    Ok(())
+                })?;
+                put(&gathered)
+            }
+        }
+    }
+
+    fn open(part: &Part, here: Option<&ReadFile>) -> Result<ReadFile> {
+        match (part.source, here) {
+            (Source::Here, Some(here)) => Ok(here.clone()),
+            _ => ReadFile::open(&part.run.store),
+        }
+    }
+
+    fn store(
+        &self,
+        from: u64,
+        to: u64,
+        here: Option<&ReadFile>,
+        put: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        for part in &self.parts {
+            let (mut at, end) = (part.at.max(from), part.end().min(to));
+            if at >= end {
+                continue;
+            }
+            let mut window = Window::new(Self::open(part, here)?, STREAM_BYTES);
+            while at < end {
+                let count = (end - at).min(STREAM_BYTES as u64);
+                let size = usize::try_from(count).unwrap_or(STREAM_BYTES);
+                put(window.bytes(part.run.position + (at - part.at), size)?)?;
+                at += count;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands over where each frame that begins between two places of the new store
+    /// begins and ends there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Assembly::stream`].
+    pub fn each_frame(
+        &self,
+        from: u64,
+        to: u64,
+        here: Option<&ReadFile>,
+        mut each: impl FnMut(u64, u64) -> Result<()>,
+    ) -> Result<()> {
+        for part in &self.parts {
+            if part.end() <= from || to <= part.at {
+                continue;
+            }
+            let mut frames = Frames::new(Self::open(part, here)?, &part.run);
+            for _ in 0..part.run.records() {
+                let (begin, end) = frames.next_frame()?;
+                let moved = |at: u64| part.at + (at - part.run.position);
+                if (from..to).contains(&moved(begin)) {
+                    each(moved(begin), moved(end))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the entries from slot `first` up to `next` (excluded), but for those that
+    /// no part has.
+    ///
+    /// # Errors
+    ///
+    /// As [`Assembly::stream`].
+    pub fn each_entry(
+        &self,
+        first: u64,
+        next: u64,
+        here: Option<&ReadFile>,
+        mut each: impl FnMut(Entry) -> Result<()>,
+    ) -> Result<()> {
+        for part in &self.parts {
+            let slot = Offset(part.run.first).since(self.base);
+            let (from, to) = (slot.max(first), (slot + part.run.records()).min(next));
+            if from >= to {
+                continue;
+            }
+            let mut frames = Frames::new(Self::open(part, here)?, &part.run);
+            frames.skip_to(part.run.first + (from - slot))?;
+            for slot in from..to {
+                let (begin, _) = frames.next_frame()?;
+                let relative = u32::try_from(slot)
+                    .map_err(|_| Error::Config("an index numbers at most 2^32 records".into()))?;
+                each(Entry {
+                    relative: RelativeOffset(relative),
+                    position: Position(part.at + (begin - part.run.position)),
+                })?;
+            }
+        }
+        Ok(())
+    }
+}

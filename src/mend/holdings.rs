@@ -1,0 +1,354 @@
+//! Which records a copy of a log holds, and where their frames stand: as runs, each of
+//! frames that follow each other. Those are the records that a repair would leave;
+//! every byte of them has been read. What becomes of them is for others.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::entries;
+use super::plan::{Plan, Step};
+use crate::inspect::report::{Report, SegmentReport};
+use crate::inspect::scan::SegmentFacts;
+use crate::log::damage::Damage;
+use crate::log::error::{Error, Result};
+use crate::log::format::{ENTRY_BYTES, FileKind, LENGTH_BYTES, frame_end};
+use crate::log::record::Codec;
+use crate::log::segment::Segment;
+use crate::log::units::{Offset, Position};
+use crate::log::walk::{Committed, Flow, Visitor};
+use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
+
+/// Bytes that are read at once where nobody wants them, to know that they can be.
+const TRIED_BYTES: u64 = 64 * 1024;
+
+/// Frames that follow each other in one store, of records with consecutive offsets.
+/// Units: positions are bytes of the store; `next` and `end` are excluded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// The store.
+    pub store: Arc<Path>,
+    /// The base of the segment that it belongs to.
+    pub segment: Offset,
+    /// The offset of the first record.
+    pub first: u64,
+    /// The offset behind the last record.
+    pub next: u64,
+    /// Where the first frame begins.
+    pub position: u64,
+    /// Where the last frame ends.
+    pub end: u64,
+}
+
+impl Run {
+    /// How many records it has.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.next.saturating_sub(self.first)
+    }
+
+    /// The records of it from offset `from` up to `to` (excluded), if there are any.
+    ///
+    /// # Errors
+    ///
+    /// Reading's; [`Error::CannotAppend`] if the frames are not there any more.
+    pub fn clip(&self, from: u64, to: u64) -> Result<Option<Self>> {
+        let (first, next) = (self.first.max(from), self.next.min(to));
+        if first >= next {
+            return Ok(None);
+        }
+        let mut clipped = self.clone();
+        if (first, next) != (self.first, self.next) {
+            let mut frames = Frames::new(ReadFile::open(&self.store)?, self);
+            clipped.position = frames.skip_to(first)?;
+            clipped.end = frames.skip_to(next)?;
+            (clipped.first, clipped.next) = (first, next);
+        }
+        Ok(Some(clipped))
+    }
+}
+
+/// The frames of a run, one behind the other.
+#[derive(Debug)]
+pub struct Frames {
+    window: Window,
+    /// The offset of the next frame, and where it begins.
+    offset: u64,
+    position: u64,
+    end: u64,
+}
+
+impl Frames {
+    /// The frames of `run`, from the first on; `store` is its store.
+    #[must_use]
+    pub fn new(store: ReadFile, run: &Run) -> Self {
+        Self {
+            window: Window::new(store, STREAM_BYTES),
+            offset: run.first,
+            position: run.position,
+            end: run.end,
+        }
+    }
+
+    /// The store.
+    pub fn window(&mut self) -> &mut Window {
+        &mut self.window
+    }
+
+    /// Passes the frames below `offset`; gives where its frame begins, which is where
+    /// the one before it ends.
+    ///
+    /// # Errors
+    ///
+    /// As [`Frames::next_frame`].
+    pub fn skip_to(&mut self, offset: u64) -> Result<u64> {
+        while self.offset < offset {
+            self.next_frame()?;
+        }
+        Ok(self.position)
+    }
+
+    /// Where the next frame begins and ends.
+    ///
+    /// # Errors
+    ///
+    /// Reading's; [`Error::CannotAppend`] if no whole frame is there any more.
+    pub fn next_frame(&mut self) -> Result<(u64, u64)> {
+        let begin = self.position;
+        let limit = self.end.min(self.window.file_bytes());
+        let gone = |path: &Path| Error::CannotAppend {
+            path: path.to_path_buf(),
+            why: format!("no whole frame is at byte {begin} any more; look again"),
+        };
+        if begin.saturating_add(LENGTH_BYTES) > limit {
+            return Err(gone(self.window.source().path()));
+        }
+        let payload_bytes = self.window.length_at(begin)?;
+        let Some(end) = frame_end(Position(begin), payload_bytes, limit) else {
+            return Err(gone(self.window.source().path()));
+        };
+        self.position = end.0;
+        self.offset += 1;
+        Ok((begin, end.0))
+    }
+}
+
+/// The records of a copy whose report this is, in the order of segments and slots.
+/// `plan` is what a repair of it would do.
+///
+/// # Errors
+///
+/// Reading's; unreadable bytes cost their records only.
+pub fn of(report: &Report, plan: &Plan) -> Result<Vec<Run>> {
+    let mut runs = Vec::new();
+    for segment in &report.segments {
+        runs.extend(of_segment(report, segment, plan)?);
+    }
+    Ok(runs)
+}
+
+/// The records of one segment, in the order of their slots.
+///
+/// # Errors
+///
+/// As [`of`].
+pub fn of_segment(report: &Report, segment: &SegmentReport, plan: &Plan) -> Result<Vec<Run>> {
+    if segment.little_endian {
+        return Ok(Vec::new());
+    }
+    let names = &segment.listing.names;
+    let path = report.listing.directory.file(names, FileKind::Store);
+    let codec = report.codec.unwrap_or(Codec::Raw);
+    let base = segment.listing.base();
+    let mut next_slot = 0;
+    let store = if let Some(facts) = &segment.facts {
+        let mut pair = Segment::open(&report.listing.directory, names)?;
+        pair.store.file_bytes = pair.store.file_bytes.min(facts.store_bytes);
+        pair.index.file_bytes = pair.index.file_bytes.min(facts.index_bytes);
+        next_slot = facts.next_slot();
+        pair
+    } else if let Some(tail) = &segment.lone_store {
+        let mut store = ReadFile::open(&path)?;
+        store.file_bytes = store.file_bytes.min(tail.bytes);
+        Segment {
+            base,
+            index: store.clone(),
+            store,
+        }
+    } else {
+        return Ok(Vec::new());
+    };
+    let mut found = Found::new(base, path, store.store.clone());
+    if segment.facts.is_some() {
+        let entries = match store.count_entries(Some(codec)) {
+            Err(Error::Unreadable { .. }) => store.index.file_bytes / ENTRY_BYTES,
+            other => other?,
+        };
+        let _ = store
+            .walk(codec, entries, STREAM_BYTES)
+            .run(entries, &mut found)?;
+    }
+    // Frames that no entry names and that a repair would make records.
+    for step in &plan.steps {
+        match *step {
+            Step::BuildIndex { base: of, entries } if of == base => {
+                found.adopt(&store.store, codec, &entries)?;
+            }
+            Step::WriteEntries { base: of, entries }
+                if of == base && entries.first_slot >= next_slot =>
+            {
+                found.adopt(&store.store, codec, &entries)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(found.runs)
+}
+
+/// How many offsets a segment claims by its entries, sound or not.
+#[must_use]
+pub fn claimed(segment: &SegmentReport) -> u64 {
+    let by_entries = |facts: &SegmentFacts| facts.claimed_end().since(facts.base);
+    segment
+        .facts
+        .as_ref()
+        .map_or(segment.lone_index.unwrap_or(0), by_entries)
+}
+
+/// The runs of one segment while they are being found.
+struct Found {
+    base: Offset,
+    path: Arc<Path>,
+    /// To read what the walk does not: large values, frames that damaged entries hide.
+    window: Window,
+    runs: Vec<Run>,
+}
+
+impl Found {
+    fn new(base: Offset, path: PathBuf, store: ReadFile) -> Self {
+        Self {
+            base,
+            path: path.into(),
+            window: Window::new(store, LOOKUP_BYTES),
+            runs: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, slot: u64, position: u64, end: u64) {
+        // The offset behind a record must be one too: readers name the end by it.
+        let next = slot
+            .checked_add(1)
+            .and_then(|next| self.base.checked_add(next));
+        let (Some(first), Some(next)) = (self.base.checked_add(slot), next) else {
+            return;
+        };
+        if let Some(last) = self.runs.last_mut()
+            && last.next == first.0
+            && last.end == position
+        {
+            last.next = next.0;
+            last.end = end;
+            return;
+        }
+        self.runs.push(Run {
+            store: Arc::clone(&self.path),
+            segment: self.base,
+            first: first.0,
+            next: next.0,
+            position,
+            end,
+        });
+    }
+
+    /// Whether the disk gives these bytes.
+    fn is_readable(&mut self, from: u64, to: u64) -> Result<bool> {
+        let mut at = from;
+        while at < to {
+            let count = (to - at).min(TRIED_BYTES);
+            match self.window.bytes(at, usize::try_from(count).unwrap_or(0)) {
+                Ok(_) => at += count,
+                Err(Error::Unreadable { .. }) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Adds the frame at `position`, whose entry is wrong or cannot be read; gives
+    /// where it ends.
+    fn add_hidden(&mut self, slot: u64, position: u64) -> Result<Option<u64>> {
+        let limit = self.window.file_bytes();
+        if position.saturating_add(LENGTH_BYTES) > limit {
+            return Ok(None);
+        }
+        let payload_bytes = match self.window.length_at(position) {
+            Ok(payload_bytes) => payload_bytes,
+            Err(Error::Unreadable { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let Some(end) = frame_end(Position(position), payload_bytes, limit) else {
+            return Ok(None);
+        };
+        if self.is_readable(position, end.0)? {
+            self.add(slot, position, end.0);
+        }
+        Ok(Some(end.0))
+    }
+
+    fn adopt(
+        &mut self,
+        store: &ReadFile,
+        codec: Codec,
+        wanted: &super::plan::NewEntries,
+    ) -> Result<()> {
+        let mut places = Vec::new();
+        entries::make(store, codec, self.base, wanted, |entry| {
+            places.push((u64::from(entry.relative.0), entry.position.0));
+            // Not one by one in memory for ever: they follow each other most often.
+            if places.len() >= 4096 {
+                for (slot, position) in places.drain(..) {
+                    self.add_hidden(slot, position)?;
+                }
+            }
+            Ok(())
+        })?;
+        for (slot, position) in places {
+            self.add_hidden(slot, position)?;
+        }
+        Ok(())
+    }
+}
+
+impl Visitor for Found {
+    const PAYLOADS: bool = true;
+
+    fn record(&mut self, record: &Committed<'_>) -> Result<Flow> {
+        let begin = record.position.0;
+        let end = begin
+            .saturating_add(LENGTH_BYTES)
+            .saturating_add(record.payload_bytes);
+        if record.payload.is_some() || self.is_readable(begin, end)? {
+            self.add(record.slot, begin, end);
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn dead_bytes(&mut self, _: u64, _: Position, _: u64) -> Result<Flow> {
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn damage(&mut self, damage: Damage) -> Result<Flow> {
+        if let Some(frame) = damage.frame
+            && damage.record_whole
+        {
+            let mut position = frame.0;
+            for slot in damage.first_slot..=damage.last_slot {
+                match self.add_hidden(slot, position)? {
+                    Some(end) => position = end,
+                    None => break,
+                }
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}

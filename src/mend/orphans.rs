@@ -1,0 +1,271 @@
+//! Frames of a store that are no record of the log as it stands: refused appends, what
+//! a cut index or a lost neighbour left without a name, a second history behind the
+//! first. Found for salvage; where they belong is decided there.
+
+use std::sync::Arc;
+
+use super::holdings::Run;
+use crate::inspect::report::{Report, SegmentReport};
+use crate::log::damage::{Damage, DamageKind};
+use crate::log::error::{Error, Result};
+use crate::log::format::{ENTRY_BYTES, Entry, FileKind, LENGTH_BYTES, frame_end};
+use crate::log::record::{self, Codec};
+use crate::log::units::{Offset, Position};
+use crate::log::walk::{PAYLOAD_IN_MEMORY_MAX, layout_in};
+use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
+
+/// Bytes of one store that are searched for records that nothing points to.
+const SEARCH_MAX: u64 = 256 * 1024 * 1024;
+
+/// A whole frame and the offset that its record carries; `None` in a raw log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Orphan {
+    /// Where it begins in the store.
+    pub position: u64,
+    /// Where it ends.
+    pub end: u64,
+    /// What it carries.
+    pub carries: Option<u64>,
+}
+
+/// The whole frames of a segment's store that lie outside `runs`, which are its
+/// records, in the order of the file.
+///
+/// # Errors
+///
+/// Reading's; unreadable bytes are passed over.
+pub fn of(report: &Report, segment: &SegmentReport, runs: &[Run]) -> Result<Vec<Orphan>> {
+    let path = report
+        .listing
+        .directory
+        .file(&segment.listing.names, FileKind::Store);
+    let facts = segment.facts.as_ref();
+    let tail = segment.lone_store.or(facts.map(|facts| facts.tail));
+    let Some(tail) = tail.filter(|_| !segment.little_endian) else {
+        return Ok(Vec::new());
+    };
+    let mut store = ReadFile::open(&path)?;
+    let limit = facts.map_or(tail.bytes, |facts| facts.store_bytes);
+    store.file_bytes = store.file_bytes.min(limit);
+    let mut scan = Scan {
+        zeros_from: match store.nonzero_end(store.file_bytes) {
+            Err(Error::Unreadable { .. }) => store.file_bytes,
+            other => other?,
+        },
+        window: Window::new(store, STREAM_BYTES),
+        base: segment.listing.base(),
+        fuel: SEARCH_MAX,
+        found: Vec::new(),
+    };
+    if report.codec == Some(Codec::Protobuf) {
+        let mut taken: Vec<(u64, u64)> = runs.iter().map(|run| (run.position, run.end)).collect();
+        taken.sort_unstable();
+        let mut at = 0;
+        for (from, to) in taken {
+            scan.search(at, from)?;
+            at = at.max(to);
+        }
+        scan.search(at, limit)?;
+        return Ok(scan.found);
+    }
+    // Nothing tells a raw frame from other bytes but that it follows the last one.
+    let named = |at: u64| runs.iter().any(|run| run.position <= at && at < run.end);
+    let mut at = tail.frames_position;
+    for _ in 0..tail.frames {
+        let Some(end) = scan.frame_at(at)? else { break };
+        if !named(at) && at < scan.zeros_from {
+            scan.add(at, end, None)?;
+        }
+        at = end;
+    }
+    Ok(scan.found)
+}
+
+/// The records that misaligned entries name, if they number offsets that the entries
+/// before them number too: a second history in one segment.
+///
+/// # Errors
+///
+/// Reading's.
+pub fn second_history(report: &Report, segment: &SegmentReport) -> Result<Vec<Run>> {
+    let names = &segment.listing.names;
+    let Some(facts) = &segment.facts else {
+        return Ok(Vec::new());
+    };
+    let Some(damage) = facts.first_damage(DamageKind::Misaligned) else {
+        return Ok(Vec::new());
+    };
+    let path = report.listing.directory.file(names, FileKind::Store);
+    let index = report.listing.directory.file(names, FileKind::Index);
+    let mut scan = Scan {
+        window: Window::new(ReadFile::open(&path)?, LOOKUP_BYTES),
+        base: facts.base,
+        fuel: SEARCH_MAX,
+        zeros_from: facts.store_bytes,
+        found: Vec::new(),
+    };
+    let mut entries = Window::new(ReadFile::open(&index)?, LOOKUP_BYTES);
+    let mut runs = Vec::new();
+    for (entry, _) in misaligned(&mut entries, damage)? {
+        let Some(offset) = facts.base.checked_add(u64::from(entry.relative.0)) else {
+            continue;
+        };
+        let begin = entry.position.0;
+        let Some(end) = scan.frame_at(begin)? else {
+            continue;
+        };
+        if report.codec == Some(Codec::Protobuf) && scan.carried(begin, end)? != Some(offset.0) {
+            continue;
+        }
+        if offset < Offset::MAX && scan.is_readable(begin, end)? {
+            runs.push(Run {
+                store: Arc::from(path.as_path()),
+                segment: facts.base,
+                first: offset.0,
+                next: offset.0 + 1,
+                position: begin,
+                end,
+            });
+        }
+    }
+    Ok(runs)
+}
+
+fn misaligned(index: &mut Window, damage: &Damage) -> Result<Vec<(Entry, u64)>> {
+    let mut entries = Vec::new();
+    let end = (damage.position + damage.bytes).min(index.file_bytes());
+    let mut at = damage.position;
+    while at + ENTRY_BYTES <= end {
+        let bytes = index.bytes(at, 12)?;
+        let bytes: &[u8; 12] = bytes.try_into().unwrap_or(&[0; 12]);
+        entries.push((Entry::decode(bytes), at));
+        at += ENTRY_BYTES;
+    }
+    Ok(entries)
+}
+
+/// A store that is searched.
+struct Scan {
+    window: Window,
+    base: Offset,
+    /// Bytes that may still be searched.
+    fuel: u64,
+    /// Zeros from here to the end.
+    zeros_from: u64,
+    found: Vec<Orphan>,
+}
+
+impl Scan {
+    /// Finds the whole records between two places.
+    fn search(&mut self, from: u64, to: u64) -> Result<()> {
+        let to = to.min(self.zeros_from);
+        let (mut at, mut follows, mut data_end) = (from, true, from);
+        while at < to && self.fuel > 0 {
+            if at >= data_end {
+                // No record is in a hole, but for the beginning of its length.
+                let Some(data) = self.window.source().data_from(at) else {
+                    break;
+                };
+                data_end = data.end;
+                let start = data.start.saturating_sub(LENGTH_BYTES);
+                follows &= start <= at;
+                at = at.max(start);
+                continue;
+            }
+            if let Some((end, carries)) = self.record_at(at, to, follows)? {
+                self.add(at, end, Some(carries))?;
+                (at, follows) = (end, true);
+            } else {
+                self.fuel -= 1;
+                (at, follows) = (at + 1, false);
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, position: u64, end: u64, carries: Option<u64>) -> Result<()> {
+        if self.is_readable(position, end)? {
+            self.found.push(Orphan {
+                position,
+                end,
+                carries,
+            });
+        }
+        Ok(())
+    }
+
+    /// Where the record's frame at `at` ends and what it carries. Where none is known
+    /// to begin it must be, byte for byte, what an encoder writes.
+    fn record_at(&mut self, at: u64, limit: u64, follows: bool) -> Result<Option<(u64, u64)>> {
+        let Some(end) = self.frame_at(at)?.filter(|end| *end <= limit) else {
+            return Ok(None);
+        };
+        let payload_bytes = end - at - LENGTH_BYTES;
+        if payload_bytes == 0 {
+            return Ok(None);
+        }
+        let start = at + LENGTH_BYTES;
+        let key = match self.window.bytes(start, 1) {
+            Err(Error::Unreadable { .. }) => return Ok(None),
+            other => other?.first().copied(),
+        };
+        if !matches!(key, Some(0x0a | 0x10 | 0x18 | 0x20)) {
+            return Ok(None);
+        }
+        if !follows {
+            let count = usize::try_from(payload_bytes).unwrap_or(usize::MAX);
+            if payload_bytes > PAYLOAD_IN_MEMORY_MAX {
+                return Ok(None);
+            }
+            self.fuel = self.fuel.saturating_sub(payload_bytes);
+            let payload = match self.window.bytes(start, count) {
+                Err(Error::Unreadable { .. }) => return Ok(None),
+                other => other?,
+            };
+            if !record::decode(payload).is_ok_and(|record| record.encode() == payload) {
+                return Ok(None);
+            }
+        }
+        let carries = self
+            .carried(at, end)?
+            .filter(|carries| *carries >= self.base.0);
+        Ok(carries.map(|carries| (end, carries)))
+    }
+
+    /// What the record in a frame carries, if it is one.
+    fn carried(&mut self, begin: u64, end: u64) -> Result<Option<u64>> {
+        let start = begin + LENGTH_BYTES;
+        match layout_in(&mut self.window, start, end - start) {
+            Ok(layout) => Ok(Some(layout.offset)),
+            Err(record::LayoutError::Source(error @ (Error::Shrunk { .. } | Error::Io { .. }))) => {
+                Err(error)
+            }
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Where the frame at `at` ends, if it is whole.
+    fn frame_at(&mut self, at: u64) -> Result<Option<u64>> {
+        let limit = self.window.file_bytes();
+        if at.saturating_add(LENGTH_BYTES) > limit {
+            return Ok(None);
+        }
+        match self.window.length_at(at) {
+            Err(Error::Unreadable { .. }) => Ok(None),
+            length => Ok(frame_end(Position(at), length?, limit).map(|end| end.0)),
+        }
+    }
+
+    fn is_readable(&mut self, from: u64, to: u64) -> Result<bool> {
+        let mut at = from;
+        while at < to {
+            let count = (to - at).min(LOOKUP_BYTES as u64);
+            match self.window.bytes(at, usize::try_from(count).unwrap_or(0)) {
+                Ok(_) => at += count,
+                Err(Error::Unreadable { .. }) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+}

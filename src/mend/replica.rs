@@ -1,0 +1,490 @@
+//! The plan of `repair --replica`: what is damaged or missing here is taken from
+//! another copy of the same log, after every record that both hold was found to be the
+//! same. Takes no more than it needs: what the log here says that it has.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use super::agree::{self, Difference};
+use super::assembly::{Assembly, Source};
+use super::holdings::{self, Run};
+use super::left;
+use super::plan::{Plan, RepairOptions, Step, repair};
+pub use super::replica_copies::look;
+use super::replica_copies::{contested, first_behind, has_more, reaches, unambiguous};
+use super::replica_layout::{Files, Wanted, anew, fill, in_place, sparing, whole};
+use super::replica_left::{gaps, is_about_content, is_mended, taken_by};
+use crate::inspect::finding::OffsetRange;
+use crate::inspect::listing::FileFacts;
+use crate::inspect::report::{Report, SegmentReport};
+use crate::log::damage::DamageKind;
+use crate::log::error::{Error, Result};
+use crate::log::format::FileKind;
+use crate::log::record::Codec;
+use crate::log::units::Offset;
+use crate::log::window::ReadFile;
+
+/// Records that a plan takes from the other copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// Their offsets.
+    pub offsets: OffsetRange,
+    /// The segment here that gets them.
+    pub segment: Offset,
+    /// Where their frames go in its store. Bytes.
+    pub at: u64,
+    /// The store that they come from.
+    pub from: PathBuf,
+    /// Where they stand there, and how many bytes they are.
+    pub position: u64,
+    /// See `position`.
+    pub bytes: u64,
+}
+
+/// A plan that uses another copy.
+#[derive(Debug, Clone, Default)]
+pub struct ReplicaPlan {
+    /// What is changed.
+    pub plan: Plan,
+    /// What is taken, in the order of offsets.
+    pub taken: Vec<Taken>,
+    /// What the other copy has before the first record here and behind the last: it is
+    /// not needed.
+    pub not_taken: Vec<OffsetRange>,
+    /// Where the log here begins.
+    pub lowest: Offset,
+}
+
+/// Whether the two copies are one log.
+#[derive(Debug)]
+pub enum Verdict {
+    /// They agree, and this is the plan.
+    Plan(Box<ReplicaPlan>),
+    /// They differ in a record that both hold sound.
+    Differ(Difference),
+}
+
+/// The plan of `repair --replica`, from a look at both copies.
+///
+/// # Errors
+///
+/// Reading's.
+pub fn plan(here: &Report, there: &Report, options: RepairOptions) -> Result<Verdict> {
+    let alone = repair(here, options);
+    let theirs = repair(there, RepairOptions::default());
+    let theirs = unambiguous(holdings::of(there, &theirs)?);
+    let mut ours = Vec::new();
+    for segment in &here.segments {
+        ours.push(holdings::of_segment(here, segment, &alone)?);
+    }
+    let all: Vec<Run> = ours.iter().flatten().cloned().collect();
+    let contested = contested(here, &all);
+    let codec = here.codec.unwrap_or(Codec::Raw);
+    let sides = if contested.is_empty() {
+        vec![all]
+    } else {
+        ours.clone()
+    };
+    let mut first: Option<Difference> = None;
+    for side in &sides {
+        let found = agree::first_difference(side, &theirs, codec)?;
+        first = [first, found]
+            .into_iter()
+            .flatten()
+            .min_by_key(|difference| difference.offset);
+    }
+    if let Some(difference) = first {
+        return Ok(Verdict::Differ(difference));
+    }
+    let mut work = Work {
+        here,
+        alone: &alone,
+        theirs: &theirs,
+        plan: Plan {
+            codec: here.codec,
+            ..Plan::over(here)
+        },
+        whole: BTreeSet::new(),
+    };
+    for (at, (segment, runs)) in here.segments.iter().zip(ours).enumerate() {
+        let next = here.segments.get(at + 1).map(|next| next.listing.base());
+        if contested.contains(&segment.listing.base()) || !is_plain(segment) {
+            work.as_alone(segment);
+        } else {
+            work.segment(segment, runs, next)?;
+        }
+    }
+    Ok(Verdict::Plan(Box::new(work.finish())))
+}
+
+/// Whether a segment is one that can be changed: regular files in their own order of
+/// bytes.
+fn is_plain(segment: &SegmentReport) -> bool {
+    let plain = |file: &FileFacts| file.no_file.is_none() && !file.is_link;
+    let files = [&segment.listing.store, &segment.listing.index];
+    !segment.little_endian && files.into_iter().flatten().all(plain)
+}
+
+/// A plan that is being made.
+struct Work<'a> {
+    here: &'a Report,
+    /// What a repair without the other copy would do.
+    alone: &'a Plan,
+    theirs: &'a [Run],
+    plan: Plan,
+    /// Segments that will hold what they claim, and nothing else.
+    whole: BTreeSet<Offset>,
+}
+
+impl Work<'_> {
+    /// Does with a segment what a repair without the other copy would.
+    fn as_alone(&mut self, segment: &SegmentReport) {
+        let base = segment.listing.base();
+        let steps = self.alone.steps.iter();
+        let steps = steps.filter(|step| step.file().0 == base);
+        self.plan.steps.extend(steps);
+    }
+
+    fn segment(
+        &mut self,
+        segment: &SegmentReport,
+        mut ours: Vec<Run>,
+        next: Option<Offset>,
+    ) -> Result<()> {
+        let base = segment.listing.base();
+        let last = next.map_or(u64::MAX, |next| next.0);
+        let mut clipped = Vec::new();
+        for run in ours.drain(..) {
+            clipped.extend(run.clip(base.0, last)?);
+        }
+        let ours = clipped;
+        let claimed = base.saturating_add(holdings::claimed(segment)).0;
+        let mut reach = ours.last().map_or(claimed, |run| run.next.max(claimed));
+        if has_more(segment) {
+            // What lies behind belongs to this segment, whatever it is.
+            reach = reach.max(next.map_or(0, |next| next.0));
+        }
+        let files = self.files(segment);
+        let end = match next {
+            Some(next) => self.end_before(next, base, reach),
+            None => reach.max(self.confirmed(&files, segment, &ours, reach)?),
+        };
+        let wanted = self.merged(&ours, base.0, end)?;
+        let mut missing_from = end;
+        let hole = reaches(&wanted, base.0);
+        let ours_end = ours.last().map_or(0, |run| run.next);
+        if ours_end <= hole && wanted.last().is_some_and(|(run, _)| run.next > hole) {
+            missing_from = self.up_to_the_first_hole(segment, &files, wanted)?;
+        } else if self.is_needed(segment, &files, &wanted, end) {
+            self.put_together(segment, &files, &wanted, end)?;
+        } else {
+            self.as_alone(segment);
+        }
+        if missing_from < end {
+            self.new_pairs(missing_from, end)?;
+        }
+        if let Some(next) = next {
+            self.new_pairs(end, next.0)?;
+        }
+        Ok(())
+    }
+
+    /// A segment whose end is lost here, where the other copy lacks something of it: it
+    /// ends at the first hole, and new ones begin behind each. Gives where it ends.
+    fn up_to_the_first_hole(
+        &mut self,
+        segment: &SegmentReport,
+        files: &Files,
+        mut wanted: Wanted,
+    ) -> Result<u64> {
+        let base = files.base;
+        let end = reaches(&wanted, base.0);
+        wanted.retain(|(run, _)| run.first < end);
+        let facts = segment.facts.as_ref();
+        let dangling = facts.is_some_and(|facts| {
+            let last = facts.damages.last();
+            last.is_some_and(|last| last.kind == DamageKind::Dangling)
+        });
+        let store_bytes = files.store.as_ref().map_or(0, |(_, bytes)| *bytes);
+        if store_bytes > 0 && !dangling {
+            // Something is there of which nobody knows what it is.
+            self.as_alone(segment);
+            return Ok(u64::MAX);
+        }
+        let mut steps = Vec::new();
+        if files.store.is_none() && wanted.is_empty() {
+            steps.push(Step::CreateEmpty {
+                base,
+                kind: FileKind::Store,
+            });
+        }
+        if !wanted.is_empty() {
+            self.put_together(segment, files, &wanted, end)?;
+            return Ok(end);
+        }
+        for (kind, file) in [
+            (FileKind::Index, &files.index),
+            (FileKind::Store, &files.store),
+        ] {
+            let now = file.as_ref().map_or(0, |(_, bytes)| *bytes);
+            steps.extend(super::plan::cut(base, kind, now, 0));
+        }
+        self.plan.steps.extend(steps);
+        self.whole.insert(base);
+        Ok(base.0)
+    }
+
+    fn files(&self, segment: &SegmentReport) -> Files {
+        let directory = &self.here.listing.directory;
+        let file = |kind| {
+            let facts = segment.listing.file(kind)?;
+            Some((directory.file(&segment.listing.names, kind), facts.bytes))
+        };
+        Files {
+            base: segment.listing.base(),
+            store: file(FileKind::Store),
+            index: file(FileKind::Index),
+            dead: segment
+                .facts
+                .iter()
+                .flat_map(|facts| &facts.dead)
+                .copied()
+                .collect(),
+        }
+    }
+
+    /// Where a segment ends that another follows: there, or where the other copy begins
+    /// one that is missing here.
+    fn end_before(&self, next: Offset, base: Offset, reach: u64) -> u64 {
+        let bases = self.theirs.iter().map(|run| run.segment);
+        let missing = bases.filter(|it| *it > base && it.0 >= reach && *it < next);
+        missing.min().map_or(next.0, |it| it.0)
+    }
+
+    /// How far the last segment reaches by frames behind its last entry that are the
+    /// other copy's, byte for byte; without an index, by any frame that begins in it.
+    fn confirmed(
+        &self,
+        files: &Files,
+        segment: &SegmentReport,
+        ours: &[Run],
+        reach: u64,
+    ) -> Result<u64> {
+        let Some((path, _)) = &files.store else {
+            return Ok(reach);
+        };
+        let store = ReadFile::open(path)?;
+        let data = match store.nonzero_end(store.file_bytes) {
+            Err(Error::Unreadable { .. }) => store.file_bytes,
+            other => other?,
+        };
+        let wanted = self.merged(ours, files.base.0, u64::MAX)?;
+        let Some(laid_out) = in_place(files, &wanted) else {
+            return Ok(reach);
+        };
+        let mut end = reach;
+        for part in sparing(&laid_out, &store)?.parts {
+            let begins = part.at < data;
+            if begins && (part.source == Source::Here || segment.lone_store.is_some()) {
+                let mut next = part.run.next;
+                if part.source == Source::Elsewhere && part.end() > data {
+                    next = first_behind(&part, data)?;
+                }
+                end = end.max(next);
+            }
+        }
+        Ok(end)
+    }
+
+    /// Our runs, and theirs where we have none, from offset `from` up to `to`.
+    fn merged(&self, ours: &[Run], from: u64, to: u64) -> Result<Wanted> {
+        let mut wanted = Wanted::new();
+        let mut at = from;
+        for run in ours {
+            self.between(at, run.first.min(to), &mut wanted)?;
+            if let Some(run) = run.clip(at, to)? {
+                at = run.next;
+                wanted.push((run, Source::Here));
+            }
+        }
+        self.between(at, to, &mut wanted)?;
+        Ok(wanted)
+    }
+
+    fn between(&self, from: u64, to: u64, wanted: &mut Wanted) -> Result<()> {
+        let first = self.theirs.partition_point(|run| run.next <= from);
+        for run in self.theirs.get(first..).unwrap_or_default() {
+            if run.first >= to {
+                break;
+            }
+            let run = run.clip(from, to)?;
+            wanted.extend(run.map(|run| (run, Source::Elsewhere)));
+        }
+        Ok(())
+    }
+
+    /// Whether something of the other copy is wanted, or what is here is all there is
+    /// to know and a repair alone would leave something all the same.
+    fn is_needed(&self, segment: &SegmentReport, files: &Files, wanted: &Wanted, end: u64) -> bool {
+        let taken = wanted
+            .iter()
+            .any(|(_, source)| *source == Source::Elsewhere);
+        let base = segment.listing.base();
+        let mut left = self.alone.left.iter();
+        let stays = left.any(|f| f.segment == Some(base) && is_about_content(f.id));
+        let complete = reaches(wanted, base.0) == end;
+        taken || (complete && (stays || in_place(files, wanted).is_none()))
+    }
+
+    fn put_together(
+        &mut self,
+        segment: &SegmentReport,
+        files: &Files,
+        wanted: &Wanted,
+        end: u64,
+    ) -> Result<()> {
+        let base = files.base;
+        let unbroken = reaches(wanted, base.0);
+        let last = wanted.last().map_or(base.0, |(run, _)| run.next);
+        let complete = unbroken == end;
+        let facts = segment.facts.as_ref();
+        let dangling = facts.is_none_or(|facts| {
+            let last = facts.damages.last();
+            last.is_some_and(|last| last.kind == DamageKind::Dangling)
+        });
+        let theirs_last = wanted
+            .last()
+            .is_some_and(|(_, source)| *source == Source::Elsewhere);
+        // What lies behind is nobody's record.
+        let cut = complete || (theirs_last && dangling && unbroken == last);
+        let number = self.plan.assemblies.len();
+        if let Some(assembly) = in_place(files, wanted)
+            && let Some((path, _)) = &files.store
+        {
+            let assembly = sparing(&assembly, &ReadFile::open(path)?)?;
+            let steps = fill(files, &assembly, number, cut)?;
+            self.plan.steps.extend(steps);
+            if !cut && !theirs_last {
+                // The end is what it was: cut as without the other copy.
+                let cuts = self.alone.steps.iter();
+                let cuts =
+                    cuts.filter(|step| step.file().0 == base && matches!(step, Step::Cut { .. }));
+                self.plan.steps.extend(cuts);
+            }
+            self.plan.assemblies.push(Assembly {
+                closed: cut,
+                ..assembly
+            });
+        } else if cut && let Some(assembly) = anew(base, wanted) {
+            let store = whole(files, &assembly, number, FileKind::Store);
+            self.plan.steps.push(store);
+            if files.store.is_some() {
+                let index = whole(files, &assembly, number, FileKind::Index);
+                self.plan.steps.push(index);
+            } else {
+                // The index may be right as it is.
+                let steps = fill(files, &assembly, number, true)?;
+                let index = steps
+                    .into_iter()
+                    .filter(|step| step.file().1 == FileKind::Index);
+                self.plan.steps.extend(index);
+            }
+            self.plan.assemblies.push(Assembly {
+                closed: cut,
+                ..assembly
+            });
+        } else {
+            self.as_alone(segment);
+            return Ok(());
+        }
+        if cut {
+            self.whole.insert(base);
+        }
+        Ok(())
+    }
+
+    /// Pairs for the offsets that no segment here claims and the other copy has: a new
+    /// one where the other copy begins one, and behind each hole.
+    fn new_pairs(&mut self, from: u64, to: u64) -> Result<()> {
+        let mut wanted = Wanted::new();
+        self.between(from, to, &mut wanted)?;
+        let mut pairs: Vec<Wanted> = Vec::new();
+        for (run, source) in wanted {
+            match pairs.last_mut() {
+                Some(pair)
+                    if pair.last().is_some_and(|(last, _)| last.next == run.first)
+                        && run.segment.0 < run.first =>
+                {
+                    pair.push((run, source));
+                }
+                _ => pairs.push(vec![(run, source)]),
+            }
+        }
+        for pair in pairs {
+            let Some((first, _)) = pair.first() else {
+                continue;
+            };
+            let files = Files {
+                base: Offset(first.first),
+                store: None,
+                index: None,
+                dead: Vec::new(),
+            };
+            let Some(assembly) = anew(files.base, &pair) else {
+                continue;
+            };
+            let number = self.plan.assemblies.len();
+            for kind in [FileKind::Store, FileKind::Index] {
+                self.plan.steps.push(whole(&files, &assembly, number, kind));
+            }
+            self.plan.assemblies.push(Assembly {
+                closed: true,
+                ..assembly
+            });
+            self.whole.insert(files.base);
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> ReplicaPlan {
+        let taken = self.plan.assemblies.iter().flat_map(taken_by).collect();
+        let lowest = self.here.lowest_offset().0;
+        let plan_end = self
+            .plan
+            .assemblies
+            .iter()
+            .map(|it| it.base.0 + it.entries());
+        let next = plan_end.max().unwrap_or(0).max(self.here.next_offset().0);
+        let not_taken = self.theirs.iter().flat_map(|run| {
+            let outside = [
+                (run.first, run.next.min(lowest)),
+                (run.first.max(next), run.next),
+            ];
+            outside.into_iter().filter(|(first, next)| first < next)
+        });
+        let mut ranges: Vec<OffsetRange> = Vec::new();
+        for (first, next) in not_taken {
+            match ranges.last_mut() {
+                Some(last) if last.last.0 + 1 == first => last.last = Offset(next - 1),
+                _ => ranges.push(OffsetRange {
+                    first: Offset(first),
+                    last: Offset(next - 1),
+                }),
+            }
+        }
+        let mut plan = self.plan;
+        plan.left = left::of(&plan, self.here);
+        let (whole, assemblies) = (&self.whole, &plan.assemblies);
+        plan.left
+            .retain(|finding| !is_mended(finding, whole, assemblies));
+        let mut left = std::mem::take(&mut plan.left);
+        gaps(&mut left, &plan, self.here);
+        plan.left = left;
+        ReplicaPlan {
+            plan,
+            taken,
+            not_taken: ranges,
+            lowest: Offset(lowest),
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Two copies of one log, before anything is compared: that they are two, which codec
+//! both have, and which of their records nobody else claims.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::assembly::Part;
+use super::holdings::{self, Run};
+use super::replica_layout::Wanted;
+use crate::inspect::report::{Options, Report, SegmentReport};
+use crate::log::damage::DamageKind;
+use crate::log::error::{Error, Result};
+use crate::log::format::FileKind;
+use crate::log::record::Codec;
+use crate::log::units::Offset;
+use crate::log::window::ReadFile;
+
+/// Looks at both copies with one codec: what the records of one do not show, those of
+/// the other may.
+///
+/// # Errors
+///
+/// [`Error::CodecContradicts`] where each has its own; [`Error::Config`] where the
+/// copy is no copy but the log itself; as [`Report::of`].
+pub fn look(here: Report, replica: &Path, options: &Options) -> Result<(Report, Report)> {
+    let there = Report::of(replica, options)?;
+    refuse_itself(&here, &there)?;
+    let again = |report: &Report, codec| {
+        let options = Options {
+            codec: Some(codec),
+            ..*options
+        };
+        Report::of(report.listing.path(), &options)
+    };
+    match (here.codec, there.codec) {
+        (Some(found), Some(asked)) if found != asked => {
+            // Damage may hide a codec; records that carry their own offsets show it.
+            let protobuf = (
+                again(&here, Codec::Protobuf)?,
+                again(&there, Codec::Protobuf)?,
+            );
+            let shows = |report: &Report| report.records() > 0;
+            if shows(&protobuf.0) && shows(&protobuf.1) {
+                return Ok(protobuf);
+            }
+            Err(Error::CodecContradicts {
+                path: replica.to_path_buf(),
+                found: asked,
+                asked: found,
+            })
+        }
+        (None, Some(codec)) => Ok((again(&here, codec)?, there)),
+        (Some(codec), None) => {
+            let there = again(&there, codec)?;
+            Ok((here, there))
+        }
+        _ => Ok((here, there)),
+    }
+}
+
+/// A hard link or another path of the log's own files is no copy of them.
+fn refuse_itself(here: &Report, there: &Report) -> Result<()> {
+    let inodes = |report: &Report| -> BTreeSet<(u64, u64)> {
+        let directory = &report.listing.directory;
+        let files = report.listing.segments.iter().flat_map(|segment| {
+            [FileKind::Store, FileKind::Index]
+                .into_iter()
+                .filter(|kind| segment.file(*kind).is_some())
+                .map(|kind| directory.file(&segment.names, kind))
+        });
+        files
+            .filter_map(|path| std::fs::metadata(path).ok())
+            .map(|file| (file.dev(), file.ino()))
+            .collect()
+    };
+    if inodes(here).is_disjoint(&inodes(there)) {
+        return Ok(());
+    }
+    Err(Error::Config(format!(
+        "{}: has files that are the log's own, under another name: it is no copy",
+        there.listing.path().display()
+    )))
+}
+
+/// Runs of which no other has the same offsets.
+pub(super) fn unambiguous(mut runs: Vec<Run>) -> Vec<Run> {
+    runs.sort_by_key(|run| run.first);
+    let mut clear: Vec<Run> = Vec::new();
+    let mut reached = 0;
+    let mut doubted = false;
+    for run in runs {
+        if run.first < reached {
+            if !doubted {
+                clear.pop();
+            }
+            doubted = true;
+        } else {
+            doubted = false;
+        }
+        reached = reached.max(run.next);
+        if !doubted {
+            clear.push(run);
+        }
+    }
+    clear
+}
+
+/// The segments of which another has the same offsets, or that have them twice.
+pub(super) fn contested(here: &Report, runs: &[Run]) -> BTreeSet<Offset> {
+    let mut runs: Vec<&Run> = runs.iter().collect();
+    runs.sort_by_key(|run| run.first);
+    let mut found = BTreeSet::new();
+    let mut widest: Option<&Run> = None;
+    for run in runs {
+        if let Some(before) = widest
+            && run.first < before.next
+        {
+            found.insert(before.segment);
+            found.insert(run.segment);
+        }
+        if widest.is_none_or(|before| run.next > before.next) {
+            widest = Some(run);
+        }
+    }
+    for segment in &here.segments {
+        if let Some(facts) = &segment.facts
+            && let Some(damage) = facts.first_damage(DamageKind::Misaligned)
+            && damage.first_slot < facts.entries
+        {
+            found.insert(facts.base);
+        }
+    }
+    found
+}
+
+/// Whether a store holds more than its entries name, or nobody knows what they named.
+pub(super) fn has_more(segment: &SegmentReport) -> bool {
+    let facts = segment.facts.as_ref();
+    let tail = segment.lone_store.or(facts.map(|facts| facts.tail));
+    tail.is_some_and(|tail| tail.bytes > tail.zero_bytes)
+}
+
+/// The offset of the first frame of a part that does not begin before `limit`.
+pub(super) fn first_behind(part: &Part, limit: u64) -> Result<u64> {
+    let mut frames = holdings::Frames::new(ReadFile::open(&part.run.store)?, &part.run);
+    for offset in part.run.first..part.run.next {
+        let (begin, _) = frames.next_frame()?;
+        if part.at + (begin - part.run.position) >= limit {
+            return Ok(offset);
+        }
+    }
+    Ok(part.run.next)
+}
+
+/// How far runs go on from `from` without a hole.
+pub(super) fn reaches(wanted: &Wanted, from: u64) -> u64 {
+    let mut at = from;
+    for (run, _) in wanted {
+        if run.first != at {
+            break;
+        }
+        at = run.next;
+    }
+    at
+}

@@ -1,0 +1,120 @@
+//! What `repair --replica` leaves: the findings that will still be there when segments
+//! were put together with another copy's records. Beside `left`, which does the same
+//! for a repair alone.
+
+use std::collections::BTreeSet;
+
+use super::assembly::{Assembly, Source};
+use super::holdings::Run;
+use super::plan::Plan;
+use super::replica::Taken;
+use crate::inspect::finding::{Finding, FindingId, OffsetRange, Severity};
+use crate::inspect::report::Report;
+use crate::log::units::Offset;
+
+/// Whether a finding is about what a segment's files hold, not about names or owners.
+pub(super) fn is_about_content(id: FindingId) -> bool {
+    !matches!(
+        id,
+        FindingId::StrayName
+            | FindingId::PaddedName
+            | FindingId::DuplicateBase
+            | FindingId::NotAFile
+            | FindingId::OwnerDiffers
+            | FindingId::IndexFull
+            | FindingId::IndexOverLimit
+            | FindingId::SegmentGap
+            | FindingId::SegmentOverlap
+    )
+}
+
+/// Whether assemblies take care of a finding.
+pub(super) fn is_mended(
+    finding: &Finding,
+    whole: &BTreeSet<Offset>,
+    assemblies: &[Assembly],
+) -> bool {
+    if finding.severity == Severity::Note {
+        return true;
+    }
+    let held = || {
+        let Some(range) = finding.offsets else {
+            return false;
+        };
+        let mut at = range.first.0;
+        let mut runs: Vec<&Run> = assemblies
+            .iter()
+            .flat_map(|it| it.parts.iter().map(|part| &part.run))
+            .collect();
+        runs.sort_by_key(|run| run.first);
+        for run in runs {
+            if run.first <= at && at < run.next {
+                at = run.next;
+            }
+        }
+        at > range.last.0
+    };
+    match finding.segment {
+        _ if finding.id == FindingId::SegmentGap => false,
+        Some(base) if is_about_content(finding.id) => whole.contains(&base) || held(),
+        _ => false,
+    }
+}
+
+/// The gaps between segments that stay beside the new ones.
+pub(super) fn gaps(left: &mut Vec<Finding>, plan: &Plan, here: &Report) {
+    let old = |base: Offset| here.listing.segment_at(base).is_some();
+    let new: Vec<Offset> = plan.assemblies.iter().map(|it| it.base).collect();
+    let new: Vec<Offset> = new.into_iter().filter(|base| !old(*base)).collect();
+    let touched: Vec<Offset> = plan.assemblies.iter().map(|it| it.base).collect();
+    left.retain(|finding| {
+        let behind = finding.segment.is_some_and(|base| touched.contains(&base));
+        let filled = |gap: OffsetRange| new.iter().any(|it| gap.first <= *it && *it <= gap.last);
+        finding.id != FindingId::SegmentGap || !(behind || finding.offsets.is_some_and(filled))
+    });
+    let mut ends: Vec<(Offset, Offset)> = here
+        .segments
+        .iter()
+        .map(|segment| {
+            let base = segment.listing.base();
+            (
+                base,
+                base.saturating_add(plan.records_after(segment, here.codec)),
+            )
+        })
+        .collect();
+    let made = plan.assemblies.iter().filter(|it| new.contains(&it.base));
+    ends.extend(made.map(|it| (it.base, it.base.saturating_add(it.entries()))));
+    ends.sort_unstable();
+    for pair in ends.windows(2) {
+        if let [(before, end), (base, _)] = pair
+            && end < base
+            && (touched.contains(before) || new.contains(base))
+        {
+            left.push(
+                Finding::new(FindingId::SegmentGap, Severity::Error)
+                    .in_segment(*before)
+                    .offsets(*end, Offset(base.0 - 1)),
+            );
+        }
+    }
+}
+
+/// What an assembly takes from the other copy.
+pub(super) fn taken_by(assembly: &Assembly) -> Vec<Taken> {
+    let parts = assembly.parts.iter();
+    let taken = parts.filter(|part| part.source == Source::Elsewhere);
+    taken
+        .map(|part| Taken {
+            offsets: OffsetRange {
+                first: Offset(part.run.first),
+                last: Offset(part.run.next - 1),
+            },
+            segment: assembly.base,
+            at: part.at,
+            from: part.run.store.to_path_buf(),
+            position: part.run.position,
+            bytes: part.run.end - part.run.position,
+        })
+        .collect()
+}

@@ -1,0 +1,406 @@
+//! What can be salvaged of a damaged log, as a value: every record that is sound, at
+//! its offset, and beside it the frames that have no place. Nothing is written here;
+//! the source is only read.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use super::agree;
+use super::assembly::{Assembly, Part, Source};
+use super::holdings::{self, Run};
+use super::orphans::{self, Orphan};
+use super::plan::{self, RepairOptions};
+use crate::inspect::finding::OffsetRange;
+use crate::inspect::listing::Listing;
+use crate::inspect::report::{Options, Report, SegmentReport};
+use crate::log::error::{Error, Result};
+use crate::log::format::{FileKind, SEGMENT_ENTRIES_MAX};
+use crate::log::record::Codec;
+use crate::log::units::Offset;
+
+/// Which side of a fork stays at its offsets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prefer {
+    /// The segment that begins first: what was there before the crash.
+    Old,
+    /// The one that begins last: what came after the restart.
+    New,
+}
+
+/// Why frames have no place in the new log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// No entry names them, and nothing says that they are records.
+    Orphan,
+    /// The same records are in the new log, from another place.
+    Duplicate,
+    /// Other records have these offsets in the new log.
+    Fork,
+}
+
+impl Why {
+    /// The word in text and in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Orphan => "orphan",
+            Self::Duplicate => "duplicate",
+            Self::Fork => "fork",
+        }
+    }
+}
+
+/// Frames for the side log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stray {
+    /// Where they are; its offsets are those that they claim.
+    pub run: Run,
+    /// Whether they claim any: a raw orphan does not.
+    pub claims: bool,
+    /// Why they are here.
+    pub why: Why,
+}
+
+/// What can be salvaged.
+#[derive(Debug, Clone)]
+pub struct Salvage {
+    /// The look at the source.
+    pub report: Report,
+    /// The codec of both.
+    pub codec: Codec,
+    /// The new log's segments, in order; all parts are the source's.
+    pub segments: Vec<Assembly>,
+    /// What goes to the side log, in the order of segments and positions.
+    pub side: Vec<Stray>,
+    /// Offsets that the source claims and of which nothing is sound.
+    pub lost: Vec<OffsetRange>,
+    /// Files that cannot be opened, and why not.
+    pub unopened: Vec<(PathBuf, String)>,
+    /// Offsets of which two histories have different records; a choice is needed unless
+    /// it was made.
+    pub forked: Vec<OffsetRange>,
+}
+
+impl Salvage {
+    /// How many records the new log has.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.segments.iter().map(Assembly::taken).sum()
+    }
+
+    /// How many records go to the side log.
+    #[must_use]
+    pub fn side_records(&self) -> u64 {
+        self.side.iter().map(|stray| stray.run.records()).sum()
+    }
+}
+
+/// Looks at the log in `source` and decides what goes where. Of a fork the older side
+/// stays if nothing is said.
+///
+/// # Errors
+///
+/// As [`Report::of`]; a file that cannot be opened is none.
+pub fn plan(source: &Path, prefer: Option<Prefer>, options: &Options) -> Result<Salvage> {
+    let mut listing = Listing::of(source)?;
+    let unopened = leave_out_unopened(&mut listing);
+    let report = Report::over(listing, options)?;
+    let repair = plan::repair(&report, RepairOptions::default());
+    let mut work = Work {
+        report: &report,
+        prefer: prefer.unwrap_or(Prefer::Old),
+        claims: Vec::new(),
+        placed: Vec::new(),
+        side: Vec::new(),
+        forked: Vec::new(),
+    };
+    let mut strays = Vec::new();
+    for segment in &report.segments {
+        let runs = holdings::of_segment(&report, segment, &repair)?;
+        let mut second = orphans::second_history(&report, segment)?;
+        second.retain(|it| {
+            let same = |run: &Run| run.position <= it.position && it.position < run.end;
+            !runs.iter().any(same)
+        });
+        let mut known = runs.clone();
+        known.extend(second.iter().cloned());
+        let found = orphans::of(&report, segment, &known)?;
+        strays.push((segment, runs.clone(), found));
+        for run in runs {
+            work.claims.push(run);
+        }
+        // Newer than what stands before it, older than the next segment. What a repair
+        // would name again is there already.
+        work.claims.extend(second);
+    }
+    work.resolve()?;
+    for (segment, runs, found) in strays {
+        work.place_orphans(segment, &runs, &found);
+    }
+    work.placed.sort_by_key(|run| run.first);
+    work.side
+        .sort_by_key(|stray| (stray.run.segment, stray.run.position));
+    let segments = segments(&report, &work.placed);
+    let lost = lost(&report, &work.placed);
+    let Work { side, forked, .. } = work;
+    Ok(Salvage {
+        codec: report.codec.unwrap_or(Codec::Raw),
+        segments,
+        side,
+        lost,
+        unopened,
+        forked,
+        report,
+    })
+}
+
+/// Takes the files that cannot be opened out of a listing, as if they were not there.
+fn leave_out_unopened(listing: &mut Listing) -> Vec<(PathBuf, String)> {
+    let mut unopened = Vec::new();
+    for at in 0..listing.segments.len() {
+        for kind in [FileKind::Store, FileKind::Index] {
+            let Some(segment) = listing.segments.get_mut(at) else {
+                continue;
+            };
+            let file = segment.file(kind);
+            if file.is_none_or(|file| file.no_file.is_some()) {
+                continue;
+            }
+            let path = listing.directory.file(&segment.names, kind);
+            let Err(error) = File::open(&path) else {
+                continue;
+            };
+            unopened.push((path, error.to_string()));
+            match kind {
+                FileKind::Store => (segment.store, segment.names.store) = (None, None),
+                FileKind::Index => (segment.index, segment.names.index) = (None, None),
+            }
+            if let Some(names) = listing.directory.segments.get_mut(at) {
+                *names = segment.names.clone();
+            }
+        }
+    }
+    unopened
+}
+
+/// What goes where, while it is being decided.
+struct Work<'a> {
+    report: &'a Report,
+    prefer: Prefer,
+    /// Every record that is sound, the older first.
+    claims: Vec<Run>,
+    /// Those that have their place.
+    placed: Vec<Run>,
+    side: Vec<Stray>,
+    forked: Vec<OffsetRange>,
+}
+
+impl Work<'_> {
+    /// Gives each offset to one run.
+    fn resolve(&mut self) -> Result<()> {
+        let mut claims = std::mem::take(&mut self.claims);
+        if self.prefer == Prefer::New {
+            claims.reverse();
+        }
+        for run in claims {
+            let mut at = run.first;
+            let mut taken: Vec<(u64, u64)> = self
+                .placed
+                .iter()
+                .filter(|it| it.first < run.next && run.first < it.next)
+                .map(|it| (it.first, it.next))
+                .collect();
+            taken.sort_unstable();
+            for (first, next) in taken {
+                self.placed.extend(run.clip(at, first)?);
+                if let Some(loser) = run.clip(first.max(at), next)? {
+                    self.lose(loser)?;
+                }
+                at = at.max(next);
+            }
+            self.placed.extend(run.clip(at, run.next)?);
+        }
+        Ok(())
+    }
+
+    /// A run whose offsets another one has.
+    fn lose(&mut self, run: Run) -> Result<()> {
+        let codec = self.report.codec.unwrap_or(Codec::Raw);
+        let side = std::slice::from_ref(&run);
+        let differ = agree::first_difference(side, &self.placed, codec)?;
+        let why = if differ.is_some() {
+            self.forked.push(range(run.first, run.next));
+            Why::Fork
+        } else {
+            Why::Duplicate
+        };
+        self.side.push(Stray {
+            run,
+            claims: true,
+            why,
+        });
+        Ok(())
+    }
+
+    /// Gives a place to the orphans of a segment that carry an offset which nobody has,
+    /// fits between their neighbours, and comes once; the others go to the side log.
+    fn place_orphans(&mut self, segment: &SegmentReport, runs: &[Run], found: &[Orphan]) {
+        let base = segment.listing.base();
+        let names = &segment.listing.names;
+        let store = self.report.listing.directory.file(names, FileKind::Store);
+        let store: std::sync::Arc<Path> = store.into();
+        let bases = self.report.segments.iter().map(|it| it.listing.base());
+        let next_base = bases.filter(|it| *it > base).min();
+        let mut last = None::<u64>;
+        for (at, orphan) in found.iter().enumerate() {
+            let run = Run {
+                store: store.clone(),
+                segment: base,
+                first: orphan.carries.unwrap_or(0),
+                next: orphan.carries.unwrap_or(0).saturating_add(1),
+                position: orphan.position,
+                end: orphan.end,
+            };
+            let follows = found.get(at + 1).and_then(|it| it.carries);
+            let before = at.checked_sub(1).and_then(|at| found.get(at)?.carries);
+            let alone = before != orphan.carries && follows != orphan.carries;
+            // Written again and again it was refused, unless the next one follows.
+            let confirmed = follows.is_some() && follows == Some(run.next);
+            let fits = orphan.carries.is_some_and(|offset| {
+                let after = |it: &&Run| it.position < orphan.position;
+                let runs_before = runs.iter().filter(after).all(|it| it.next <= offset);
+                let runs_behind = runs
+                    .iter()
+                    .filter(|it| !after(it))
+                    .all(|it| offset < it.first);
+                let free = !self
+                    .placed
+                    .iter()
+                    .any(|it| it.first <= offset && offset < it.next);
+                (alone || confirmed)
+                    && last.is_none_or(|last| last < offset)
+                    && next_base.is_none_or(|next| offset < next.0)
+                    && offset < u64::MAX
+                    && runs_before
+                    && runs_behind
+                    && free
+            });
+            if fits {
+                last = orphan.carries;
+                self.placed.push(run);
+                continue;
+            }
+            self.add_orphan(run, orphan.carries.is_some());
+        }
+    }
+
+    fn add_orphan(&mut self, mut run: Run, claims: bool) {
+        if let Some(stray) = self.side.last_mut()
+            && (stray.why, stray.claims) == (Why::Orphan, claims)
+            && stray.run.store == run.store
+            && stray.run.end == run.position
+            && (!claims || stray.run.next == run.first)
+        {
+            stray.run.next += 1;
+            stray.run.end = run.end;
+            return;
+        }
+        if !claims {
+            (run.first, run.next) = (0, 1);
+        }
+        self.side.push(Stray {
+            run,
+            claims,
+            why: Why::Orphan,
+        });
+    }
+}
+
+fn range(first: u64, next: u64) -> OffsetRange {
+    OffsetRange {
+        first: Offset(first),
+        last: Offset(next.saturating_sub(1)),
+    }
+}
+
+/// The new log's segments: those of the source, and one more behind each hole.
+fn segments(report: &Report, placed: &[Run]) -> Vec<Assembly> {
+    let mut segments: Vec<Assembly> = Vec::new();
+    for run in placed {
+        let last = segments.last().and_then(|it| it.parts.last());
+        let goes_on =
+            last.is_some_and(|last| last.run.next == run.first && last.run.segment == run.segment);
+        let entries = segments.last().map_or(0, Assembly::entries);
+        let room = entries.saturating_add(run.records()) <= SEGMENT_ENTRIES_MAX;
+        if !goes_on || !room {
+            segments.push(Assembly {
+                base: Offset(run.first),
+                parts: Vec::new(),
+                closed: true,
+            });
+        }
+        if let Some(segment) = segments.last_mut() {
+            let at = segment.store_bytes();
+            segment.parts.push(Part {
+                run: run.clone(),
+                source: Source::Elsewhere,
+                at,
+            });
+        }
+    }
+    // The active segment, though nothing is in it yet.
+    let end = placed.last().map_or(0, |run| run.next);
+    if let Some(last) = report.segments.last().map(|last| last.listing.base())
+        && (segments.is_empty() || last.0 >= end)
+    {
+        segments.push(Assembly {
+            base: last,
+            parts: Vec::new(),
+            closed: true,
+        });
+    }
+    segments
+}
+
+/// The offsets that the source claims and the new log does not have.
+fn lost(report: &Report, placed: &[Run]) -> Vec<OffsetRange> {
+    let mut claimed: Vec<(u64, u64)> = Vec::new();
+    for (at, segment) in report.segments.iter().enumerate() {
+        let base = segment.listing.base();
+        let next = report
+            .segments
+            .get(at + 1)
+            .map(|next| next.listing.base().0);
+        let end = base.saturating_add(holdings::claimed(segment)).0;
+        // Up to the next segment all of it was there once.
+        claimed.push((base.0, next.unwrap_or(end)));
+    }
+    let end = claimed.iter().map(|(_, end)| *end).max().unwrap_or(0);
+    let mut at = claimed.first().map_or(0, |(first, _)| *first);
+    let mut lost = Vec::new();
+    for run in placed {
+        if at < run.first {
+            lost.push(range(at, run.first));
+        }
+        at = at.max(run.next);
+    }
+    if at < end {
+        lost.push(range(at, end));
+    }
+    lost
+}
+
+/// An error for a log that needs a choice.
+///
+/// # Errors
+///
+/// [`Error::CannotAppend`] with the offsets.
+pub fn require_choice(salvage: &Salvage, prefer: Option<Prefer>) -> Result<()> {
+    match salvage.forked.first() {
+        Some(first) if prefer.is_none() => Err(Error::CannotAppend {
+            path: salvage.report.listing.path().to_path_buf(),
+            why: format!("two histories have different records at offsets {first}"),
+        }),
+        _ => Ok(()),
+    }
+}

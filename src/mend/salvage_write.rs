@@ -1,0 +1,344 @@
+//! Writing what was salvaged: the new log, the side log, and the note that says where
+//! everything in it was. All of it is durable before the note's last line is written:
+//! a note without it is that of a salvage that was cut short.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::assembly::Assembly;
+use super::holdings::Frames;
+use super::salvage::{Salvage, Stray};
+use crate::log::create::create_directories;
+use crate::log::directory::Directory;
+use crate::log::disk::{Disk, DiskFile, Ownership, write_all_at};
+use crate::log::error::{Error, Result};
+use crate::log::format::{Entry, FileKind, LENGTH_BYTES, encode_length, file_name};
+use crate::log::record::{self, Codec};
+use crate::log::units::{Offset, Position, RelativeOffset};
+use crate::log::walk::{PAYLOAD_IN_MEMORY_MAX, layout_in};
+use crate::log::window::{ReadFile, STREAM_BYTES};
+
+/// Bytes gathered before they are written.
+const GATHER_BYTES: usize = 256 * 1024;
+
+/// Where everything goes.
+#[derive(Debug, Clone)]
+pub struct Targets {
+    /// The new log.
+    pub log: PathBuf,
+    /// The side log.
+    pub side: PathBuf,
+    /// The note.
+    pub note: PathBuf,
+}
+
+impl Targets {
+    /// The names beside `log`, which is where the new log goes.
+    #[must_use]
+    pub fn beside(log: &Path) -> Self {
+        let with = |end: &str| {
+            // Without the slash that may stand behind it.
+            let mut name: OsString = log.components().as_path().as_os_str().to_owned();
+            name.push(end);
+            PathBuf::from(name)
+        };
+        Self {
+            log: log.to_path_buf(),
+            side: with(".side"),
+            note: with(".salvage.ndjson"),
+        }
+    }
+
+    /// Whether all of them can be made: nothing is there, and none is in the source.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for a place in the source, [`Error::NotEmpty`],
+    /// [`Error::NotADirectory`], [`Error::Io`].
+    pub fn check(&self, source: &Path) -> Result<()> {
+        let real = source
+            .canonicalize()
+            .map_err(Error::io("look at", source))?;
+        for target in [&self.log, &self.side, &self.note] {
+            if real_place(target)?.starts_with(&real) {
+                return Err(Error::Config(format!(
+                    "{}: is in the log that is to be salvaged",
+                    target.display()
+                )));
+            }
+        }
+        for target in [&self.log, &self.side] {
+            if target.symlink_metadata().is_ok() {
+                let there = Directory::list(target)?;
+                if let Some(name) = first_name(&there) {
+                    return Err(Error::NotEmpty {
+                        path: target.clone(),
+                        name,
+                    });
+                }
+            }
+        }
+        if self.note.symlink_metadata().is_ok() {
+            return Err(Error::NotEmpty {
+                path: self.note.parent().unwrap_or(Path::new("")).to_path_buf(),
+                name: PathBuf::from(self.note.file_name().unwrap_or_default()),
+            });
+        }
+        Ok(())
+    }
+}
+
+fn first_name(directory: &Directory) -> Option<PathBuf> {
+    let segment = directory.segments.first().and_then(|names| {
+        let name = names.store.as_ref().or(names.index.as_ref());
+        name.map(PathBuf::from)
+    });
+    segment.or_else(|| directory.strays.first().map(PathBuf::from))
+}
+
+/// Where a path leads, though its end may not be there yet.
+fn real_place(path: &Path) -> Result<PathBuf> {
+    let absolute = std::path::absolute(path).map_err(Error::io("look at", path))?;
+    let mut existing = absolute.as_path();
+    let mut missing = Vec::new();
+    while existing.symlink_metadata().is_err() {
+        let Some(above) = existing.parent() else {
+            break;
+        };
+        missing.push(existing.file_name().unwrap_or_default().to_owned());
+        existing = above;
+    }
+    let mut real = existing
+        .canonicalize()
+        .map_err(Error::io("look at", existing))?;
+    real.extend(missing.into_iter().rev());
+    Ok(real)
+}
+
+/// Writes everything. `note` is all but the last line of the note, `end` is that.
+///
+/// # Errors
+///
+/// [`Error::Io`], and reading's. What was written by then stays, without the last line
+/// of the note.
+pub fn write(
+    salvage: &Salvage,
+    targets: &Targets,
+    disk: &dyn Disk,
+    note: &[u8],
+    end: &[u8],
+) -> Result<()> {
+    let source = salvage.report.listing.path();
+    let metadata = std::fs::metadata(source).map_err(Error::io("look at", source))?;
+    let like = Ownership::of(&metadata);
+    let parent = targets.log.parent().unwrap_or(Path::new(""));
+    create_directories(disk, parent, 0o755)?;
+    let noted = disk
+        .create(&targets.note, None)
+        .map_err(Error::io("create", &targets.note))?;
+    put(disk, &noted, note, 0)?;
+    sync(disk, &noted)?;
+    let file_like = ownership(salvage);
+    make_directory(disk, &targets.log, like)?;
+    for segment in &salvage.segments {
+        write_segment(disk, &targets.log, segment, file_like)?;
+    }
+    sync_directory(disk, &targets.log)?;
+    if !salvage.side.is_empty() {
+        make_directory(disk, &targets.side, like)?;
+        Side::new(disk, targets, salvage.codec, file_like)?.write(&salvage.side)?;
+        sync_directory(disk, &targets.side)?;
+    }
+    let parent = if parent.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        parent
+    };
+    sync_directory(disk, parent)?;
+    put(disk, &noted, end, note.len() as u64)?;
+    sync(disk, &noted)
+}
+
+fn make_directory(disk: &dyn Disk, path: &Path, like: Ownership) -> Result<()> {
+    create_directories(disk, path, like.mode & 0o777)?;
+    disk.own_dir(path, like).map_err(Error::io("own", path))
+}
+
+/// Owner and mode of the source's files: of the first that tells.
+fn ownership(salvage: &Salvage) -> Option<Ownership> {
+    let segments = salvage.report.listing.segments.iter();
+    let mut files = segments.flat_map(|it| [it.store.as_ref(), it.index.as_ref()]);
+    let file = files.find_map(|file| file.filter(|file| file.no_file.is_none()))?;
+    Some(Ownership {
+        uid: file.uid,
+        gid: file.gid,
+        mode: file.mode,
+    })
+}
+
+fn put(disk: &dyn Disk, file: &DiskFile, bytes: &[u8], at: u64) -> Result<()> {
+    write_all_at(disk, file, bytes, at).map_err(Error::io("write", file.path()))
+}
+
+fn sync(disk: &dyn Disk, file: &DiskFile) -> Result<()> {
+    disk.sync_data(file).map_err(Error::io("sync", file.path()))
+}
+
+fn sync_directory(disk: &dyn Disk, path: &Path) -> Result<()> {
+    disk.sync_dir(path).map_err(Error::io("sync", path))
+}
+
+fn write_segment(
+    disk: &dyn Disk,
+    directory: &Path,
+    segment: &Assembly,
+    like: Option<Ownership>,
+) -> Result<()> {
+    for kind in [FileKind::Store, FileKind::Index] {
+        let path = directory.join(file_name(segment.base, kind));
+        let file = disk
+            .create(&path, like)
+            .map_err(Error::io("create", &path))?;
+        let mut at = 0;
+        segment.stream(kind, 0, segment.bytes(kind), None, &mut |piece| {
+            put(disk, &file, piece, at)?;
+            at += piece.len() as u64;
+            Ok(())
+        })?;
+        sync(disk, &file)?;
+    }
+    Ok(())
+}
+
+/// The side log: its records are numbered from 0, and a protobuf record says so.
+struct Side<'d> {
+    disk: &'d dyn Disk,
+    codec: Codec,
+    store: DiskFile,
+    index: DiskFile,
+    next: u64,
+    written: u64,
+    frames: Vec<u8>,
+    entries: Vec<u8>,
+    entries_written: u64,
+}
+
+impl<'d> Side<'d> {
+    fn new(
+        disk: &'d dyn Disk,
+        targets: &Targets,
+        codec: Codec,
+        like: Option<Ownership>,
+    ) -> Result<Self> {
+        let create = |kind| {
+            let path = targets.side.join(file_name(Offset(0), kind));
+            disk.create(&path, like).map_err(Error::io("create", &path))
+        };
+        Ok(Self {
+            disk,
+            codec,
+            store: create(FileKind::Store)?,
+            index: create(FileKind::Index)?,
+            next: 0,
+            written: 0,
+            frames: Vec::new(),
+            entries: Vec::new(),
+            entries_written: 0,
+        })
+    }
+
+    fn write(mut self, strays: &[Stray]) -> Result<()> {
+        for stray in strays {
+            let mut frames = Frames::new(ReadFile::open(&stray.run.store)?, &stray.run);
+            for _ in 0..stray.run.records() {
+                let (begin, end) = frames.next_frame()?;
+                self.add(&mut frames, begin, end)?;
+            }
+        }
+        self.flush()?;
+        sync(self.disk, &self.store)?;
+        sync(self.disk, &self.index)
+    }
+
+    fn add(&mut self, frames: &mut Frames, begin: u64, end: u64) -> Result<()> {
+        let relative = u32::try_from(self.next)
+            .map_err(|_| Error::Config("a side log holds at most 2^32 records".into()))?;
+        let entry = Entry {
+            relative: RelativeOffset(relative),
+            position: Position(self.written + self.frames.len() as u64),
+        };
+        self.entries.extend_from_slice(&entry.encode());
+        let start = begin + LENGTH_BYTES;
+        if self.codec == Codec::Raw {
+            self.copy(frames, begin, end)?;
+        } else {
+            self.renumbered(frames, start, end - start)?;
+        }
+        self.next += 1;
+        if self.frames.len() + self.entries.len() >= GATHER_BYTES {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn copy(&mut self, frames: &mut Frames, from: u64, to: u64) -> Result<()> {
+        let mut at = from;
+        while at < to {
+            let count = (to - at).min(STREAM_BYTES as u64);
+            let piece = frames
+                .window()
+                .bytes(at, usize::try_from(count).unwrap_or(0))?;
+            self.frames.extend_from_slice(piece);
+            at += count;
+            if self.frames.len() >= GATHER_BYTES {
+                self.flush_frames()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a record with the offset that it has here.
+    fn renumbered(&mut self, frames: &mut Frames, start: u64, bytes: u64) -> Result<()> {
+        let offset = Offset(self.next);
+        if bytes <= PAYLOAD_IN_MEMORY_MAX {
+            let count = usize::try_from(bytes).unwrap_or(0);
+            let payload = frames.window().bytes(start, count)?;
+            if let Ok(mut record) = record::decode(payload) {
+                record.offset = offset;
+                let payload = record.encode();
+                let length = encode_length(payload.len() as u64);
+                self.frames.extend_from_slice(&length);
+                self.frames.extend_from_slice(&payload);
+                return Ok(());
+            }
+        }
+        let Ok(layout) = layout_in(frames.window(), start, bytes) else {
+            return Err(Error::CannotAppend {
+                path: frames.window().source().path().to_path_buf(),
+                why: format!("no record is at byte {start} any more; look again"),
+            });
+        };
+        let value_bytes = layout.value.end - layout.value.start;
+        let length = record::encoded_len(value_bytes, offset, layout.term, layout.record_type);
+        self.frames.extend_from_slice(&encode_length(length));
+        record::encode_head(value_bytes, &mut self.frames);
+        self.copy(frames, start + layout.value.start, start + layout.value.end)?;
+        record::encode_tail(offset, layout.term, layout.record_type, &mut self.frames);
+        Ok(())
+    }
+
+    fn flush_frames(&mut self) -> Result<()> {
+        put(self.disk, &self.store, &self.frames, self.written)?;
+        self.written += self.frames.len() as u64;
+        self.frames.clear();
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.flush_frames()?;
+        put(self.disk, &self.index, &self.entries, self.entries_written)?;
+        self.entries_written += self.entries.len() as u64;
+        self.entries.clear();
+        Ok(())
+    }
+}

@@ -1,0 +1,189 @@
+//! What was salvaged, in words and as JSON lines: the same lines are the note beside
+//! the new log.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::path::Path;
+
+use proglog::inspect::finding::OffsetRange;
+use proglog::log::units::Offset;
+use proglog::mend::assembly::Assembly;
+use proglog::mend::salvage::{Salvage, Why};
+use proglog::mend::salvage_write::Targets;
+
+use super::json_line::JsonLine;
+use super::prose::{count, escaped};
+
+/// Ranges that are printed one by one in text; the rest is counted.
+const RANGES_MAX: usize = 40;
+
+/// A salvage that is told of.
+pub struct View<'a> {
+    pub salvage: &'a Salvage,
+    pub source: &'a Path,
+    pub targets: &'a Targets,
+    pub dry_run: bool,
+    /// The commands that put it in place.
+    pub moves: [String; 2],
+}
+
+impl View<'_> {
+    /// All lines but the last.
+    pub fn lines(&self) -> String {
+        let mut lines = String::new();
+        // Writing to memory does not fail.
+        let mut add = |line: JsonLine| {
+            let _ = writeln!(lines, "{line}");
+        };
+        for segment in &self.salvage.segments {
+            add(segment_line(segment));
+        }
+        for lost in &self.salvage.lost {
+            add(JsonLine::of("lost")
+                .number("first_offset", lost.first.0)
+                .number("last_offset", lost.last.0)
+                .number("records", lost.records()));
+        }
+        let mut next = 0;
+        for stray in &self.salvage.side {
+            let records = stray.run.records();
+            let file = stray.run.store.file_name().unwrap_or_default();
+            let mut line = JsonLine::of("side")
+                .number("first_offset", next)
+                .number("last_offset", next + records - 1)
+                .number("records", records)
+                .text("why", stray.why.as_str())
+                .text("file", file.display().to_string())
+                .number("segment", stray.run.segment.0)
+                .number("position", stray.run.position)
+                .number("bytes", stray.run.end - stray.run.position);
+            if stray.claims {
+                line = line
+                    .number("first_claimed", stray.run.first)
+                    .number("last_claimed", stray.run.next - 1);
+            }
+            add(line);
+            next += records;
+        }
+        for (path, why) in &self.salvage.unopened {
+            let file = path.file_name().unwrap_or_default();
+            add(JsonLine::of("unopened")
+                .text("file", file.display().to_string())
+                .text("message", why.as_str()));
+        }
+        lines
+    }
+
+    /// The last line.
+    pub fn summary(&self) -> JsonLine {
+        let salvage = self.salvage;
+        let side = salvage.side_records();
+        let name = |path: &Path| path.display().to_string();
+        let lost: u64 = salvage.lost.iter().map(|lost| lost.records()).sum();
+        JsonLine::of("summary")
+            .flag("dry_run", self.dry_run)
+            .text("source", name(self.source))
+            .text("target", name(&self.targets.log))
+            .text_if("side_log", (side > 0).then(|| name(&self.targets.side)))
+            .text("note", name(&self.targets.note))
+            .text_if("codec", salvage.report.codec.map(|codec| codec.to_string()))
+            .count("segments", salvage.segments.len())
+            .number("records", salvage.records())
+            .number("next_offset", next_offset(salvage))
+            .number("lost", lost)
+            .number("side", side)
+            .text("next", self.moves.join(" && "))
+    }
+
+    /// For people.
+    pub fn text(&self, out: &mut impl Write) -> io::Result<()> {
+        let salvage = self.salvage;
+        let target = escaped(&self.targets.log.display().to_string());
+        let would = if self.dry_run { "would be " } else { "" };
+        let offsets = match ends(salvage) {
+            Some(range) if range.first == range.last => format!(", offset {range}"),
+            Some(range) => format!(", offsets {range}"),
+            None => String::new(),
+        };
+        let codec = salvage.report.codec;
+        let codec = codec.map_or(String::new(), |codec| format!(", {codec}"));
+        writeln!(
+            out,
+            "{target}: {would}{}, {}{offsets}{codec}",
+            count(salvage.segments.len() as u64, "segment"),
+            count(salvage.records(), "record")
+        )?;
+        for lost in salvage.lost.iter().take(RANGES_MAX) {
+            writeln!(out, "lost     {lost}: {}", count(lost.records(), "record"))?;
+        }
+        if salvage.lost.len() > RANGES_MAX {
+            let more = salvage.lost.len() - RANGES_MAX;
+            writeln!(
+                out,
+                "lost     ... and {more} more ranges (--json has them all)"
+            )?;
+        }
+        if !salvage.side.is_empty() {
+            let side = escaped(&self.targets.side.display().to_string());
+            let note = escaped(&self.targets.note.display().to_string());
+            writeln!(
+                out,
+                "side     {side}: {} ({})",
+                count(salvage.side_records(), "record"),
+                self.kinds()
+            )?;
+            writeln!(out, "         {note} says where they were")?;
+        }
+        if !self.dry_run {
+            let [away, here] = &self.moves;
+            writeln!(out, "next     {away}\n         {here}")?;
+        }
+        Ok(())
+    }
+
+    /// `orphans 5, fork 3`.
+    fn kinds(&self) -> String {
+        let kinds = [Why::Orphan, Why::Duplicate, Why::Fork];
+        let of = |why: Why| -> u64 {
+            let side = self.salvage.side.iter();
+            let strays = side.filter(|stray| stray.why == why);
+            strays.map(|stray| stray.run.records()).sum()
+        };
+        let words = kinds.map(|why| match (why, of(why)) {
+            (_, 0) => String::new(),
+            (Why::Fork, records) => format!("{records} of the other side of a fork"),
+            (why, records) => count(records, why.as_str()),
+        });
+        let words: Vec<String> = words.into_iter().filter(|it| !it.is_empty()).collect();
+        words.join(", ")
+    }
+}
+
+fn segment_line(segment: &Assembly) -> JsonLine {
+    let records = segment.entries();
+    let mut line = JsonLine::of("segment")
+        .number("segment", segment.base.0)
+        .number("records", records);
+    if let Some(last) = records.checked_sub(1) {
+        line = line
+            .number("first_offset", segment.base.0)
+            .number("last_offset", segment.base.saturating_add(last).0);
+    }
+    line.number("bytes", segment.store_bytes())
+}
+
+/// The first and the last offset that the new log has.
+fn ends(salvage: &Salvage) -> Option<OffsetRange> {
+    let mut parts = salvage.segments.iter().flat_map(|it| &it.parts);
+    let first = parts.next()?;
+    let last = parts.next_back().unwrap_or(first);
+    Some(OffsetRange {
+        first: Offset(first.run.first),
+        last: Offset(last.run.next - 1),
+    })
+}
+
+fn next_offset(salvage: &Salvage) -> u64 {
+    let last = salvage.segments.last();
+    last.map_or(0, |it| it.base.saturating_add(it.entries()).0)
+}

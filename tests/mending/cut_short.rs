@@ -1,0 +1,179 @@
+//! `repair --replica` that ends at any of its changes to the disk: the same command
+//! completes it, with every record that either copy holds, and each part of it is taken
+//! back byte for byte.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use proglog::inspect::report::Options;
+use proglog::log::disk::{Disk, DiskFile, Ownership, RealDisk};
+use proglog::mend::plan::{Plan, RepairOptions};
+use proglog::mend::replica::{self, Verdict};
+use proglog_testkit::{Codec, LogBuilder, Sandbox, whole_records};
+
+use crate::library;
+
+/// A disk that fails from one of its operations on.
+struct Ending {
+    left: AtomicU64,
+}
+
+impl Ending {
+    fn next(&self) -> io::Result<()> {
+        let left = self.left.load(Ordering::Relaxed);
+        if left == 0 {
+            return Err(io::Error::other("the end"));
+        }
+        self.left.store(left - 1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl Disk for Ending {
+    fn open(&self, path: &Path) -> io::Result<DiskFile> {
+        RealDisk.open(path)
+    }
+    fn create(&self, path: &Path, like: Option<Ownership>) -> io::Result<DiskFile> {
+        self.next()?;
+        RealDisk.create(path, like)
+    }
+    fn create_unnamed(&self, dir: &Path, like: Option<Ownership>) -> io::Result<DiskFile> {
+        RealDisk.create_unnamed(dir, like)
+    }
+    fn link(&self, file: &DiskFile, path: &Path) -> io::Result<()> {
+        self.next()?;
+        RealDisk.link(file, path)
+    }
+    fn create_dir(&self, path: &Path, mode: u32) -> io::Result<()> {
+        RealDisk.create_dir(path, mode)
+    }
+    fn write_at(&self, file: &DiskFile, bytes: &[u8], position: u64) -> io::Result<usize> {
+        if self.next().is_err() {
+            // Half of what is written arrives.
+            RealDisk.write_at(file, &bytes[..bytes.len() / 2], position)?;
+            return Err(io::Error::other("the end"));
+        }
+        RealDisk.write_at(file, bytes, position)
+    }
+    fn set_len(&self, file: &DiskFile, bytes: u64) -> io::Result<()> {
+        self.next()?;
+        RealDisk.set_len(file, bytes)
+    }
+    fn sync_data(&self, file: &DiskFile) -> io::Result<()> {
+        RealDisk.sync_data(file)
+    }
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        RealDisk.sync_dir(path)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.next()?;
+        RealDisk.remove(path)
+    }
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.next()?;
+        RealDisk.remove_dir(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.next()?;
+        RealDisk.rename(from, to)
+    }
+    fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.next()?;
+        RealDisk.replace(from, to)
+    }
+}
+
+fn plan(log: &Path, copy: &Path, about: &str) -> Plan {
+    let options = Options::default();
+    let (here, there) = replica::look(library::report(log), copy, &options).unwrap();
+    match replica::plan(&here, &there, RepairOptions::default()).unwrap() {
+        Verdict::Plan(plan) => plan.plan,
+        Verdict::Differ(difference) => panic!("{about}: {difference:?}"),
+    }
+}
+
+fn log_of(codec: Codec) -> LogBuilder {
+    let values: Vec<String> = (0..12)
+        .map(|n| format!("value {n} {}", "v".repeat(n)))
+        .collect();
+    LogBuilder::new(codec)
+        .segment(0, &values[..4])
+        .segment(4, &values[4..8])
+        .segment(8, &values[8..])
+}
+
+type Damage = fn(&Sandbox, &Sandbox);
+
+/// What is done to the log, and to its copy.
+const DAMAGES: [(&str, Damage); 4] = [
+    ("a frame in place", |log, copy| {
+        log.put("4.store", 20, &[0xff; 12]);
+        log.put("4.index", 12, &[7; 12]);
+        copy.flip("0.store", 0);
+    }),
+    ("a pair that is missing", |log, _| {
+        log.remove("4.store");
+        log.remove("4.index");
+    }),
+    ("an end that is missing", |log, copy| {
+        log.cut("8.store", 40);
+        copy.remove("0.store");
+    }),
+    ("a store put together anew", |log, copy| {
+        let mut bytes = log.read("4.store");
+        bytes.drain(20..25);
+        log.write("4.store", &bytes);
+        copy.remove("8.store");
+    }),
+];
+
+#[test]
+fn a_repair_that_ends_anywhere_is_completed() {
+    let mut ends = 0;
+    for codec in [Codec::Raw, Codec::Protobuf] {
+        for (what, damage) in DAMAGES {
+            for left in 0.. {
+                let sandbox = Sandbox::built(&log_of(codec));
+                let copy = Sandbox::built(&log_of(codec));
+                let records = whole_records(&sandbox.log(), codec);
+                damage(&sandbox, &copy);
+                let damaged = sandbox.snapshot();
+                let (log, other) = (sandbox.log(), copy.log());
+                let disk: Arc<dyn Disk> = Arc::new(Ending {
+                    left: AtomicU64::new(left),
+                });
+                let first = plan(&log, &other, "");
+                let about = format!("{codec:?}, {what}, ended at {left}: {:?}", first.steps);
+                assert!(!first.steps.is_empty(), "{about}");
+                let ended = library::try_on(&log, &first, &disk).is_err();
+                let changed = sandbox.snapshot().contents() != damaged.contents();
+                let second = plan(&log, &other, &about);
+                library::carry_out(&log, &second);
+                let after = whole_records(&log, codec);
+                let missing = records.iter().filter(|it| !after.contains(it));
+                let missing: Vec<_> = missing.collect();
+                assert!(
+                    missing.is_empty(),
+                    "{about}\n{:?}\n{missing:?}",
+                    second.steps
+                );
+                assert!(library::report(&log).is_clean(), "{about}");
+                if !second.steps.is_empty() {
+                    library::undo(&log);
+                }
+                if changed {
+                    library::undo(&log);
+                }
+                let undone = sandbox.snapshot();
+                assert_eq!(undone.contents(), damaged.contents(), "{about}");
+                if !ended {
+                    break;
+                }
+                ends += 1;
+            }
+        }
+    }
+    assert!(ends > 50, "{ends}");
+}

@@ -1,0 +1,452 @@
+//! `proglog salvage` as a user meets it: over all fixtures, forks, a disk that fails in
+//! places, files that may not be opened, and targets that are refused.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::disallowed_methods, reason = "a test changes its own sandbox")]
+#![expect(clippy::print_stderr, reason = "what is skipped is said")]
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::PathBuf;
+use std::process::Command;
+
+use proglog_testkit::{Codec, LogBuilder, Sandbox, cases, truth, whole_records};
+use serde_json::Value;
+
+type Record = (u64, Vec<u8>);
+
+fn run(sandbox: &Sandbox, arguments: &[&str]) -> (i32, String, String) {
+    said(sandbox.proglog().args(arguments).output().unwrap())
+}
+
+fn said(output: std::process::Output) -> (i32, String, String) {
+    (
+        output.status.code().unwrap(),
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+fn json(text: &str) -> Vec<Value> {
+    let lines = text.lines().map(serde_json::from_str);
+    lines.collect::<Result<_, _>>().unwrap()
+}
+
+fn kinds<'a>(lines: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    lines.iter().filter(|line| line["kind"] == kind).collect()
+}
+
+/// Findings of a log, but for the holes in it.
+fn findings(sandbox: &Sandbox, log: &str) -> Vec<Value> {
+    let (_, stdout, _) = run(sandbox, &["verify", log, "--json"]);
+    let lines = json(&stdout);
+    let found = kinds(&lines, "finding").into_iter();
+    found
+        .filter(|it| it["id"] != "segment-gap")
+        .cloned()
+        .collect()
+}
+
+fn note(sandbox: &Sandbox) -> Vec<Value> {
+    json(&fs::read_to_string(sandbox.path().join("new.salvage.ndjson")).unwrap())
+}
+
+#[test]
+fn every_fixture_gives_what_is_sound_and_nothing_else() {
+    for case in cases() {
+        let truth = truth(&case);
+        let sandbox = Sandbox::of(&case);
+        let before = sandbox.snapshot();
+        let sound = whole_records(&sandbox.log(), truth.codec);
+        let mut arguments = vec!["salvage", "log", "new", "--json"];
+        let forked = ["forked", "index-misaligned"].contains(&case.as_str());
+        if forked {
+            let (status, stdout, stderr) = run(&sandbox, &arguments);
+            assert_eq!((status, stdout.as_str()), (3, ""), "{case}: {stderr}");
+            assert!(stderr.contains("--prefer old"), "{stderr}");
+            assert!(!sandbox.path().join("new").exists(), "{case}");
+            arguments.extend(["--prefer", "old"]);
+        }
+        let (status, stdout, stderr) = run(&sandbox, &arguments);
+        assert_eq!(sandbox.snapshot(), before, "{case}");
+        let lines = json(&stdout);
+        assert_eq!(note(&sandbox), lines, "{case}");
+        let (lost, side) = (kinds(&lines, "lost"), kinds(&lines, "side"));
+        let whole = lost.is_empty() && side.is_empty();
+        assert_eq!(
+            status,
+            if whole { 0 } else { 3 },
+            "{case}: {stdout}{stderr}"
+        );
+        let salvaged = whole_records(&sandbox.path().join("new"), truth.codec);
+        for record in &sound {
+            let there = salvaged.contains(record);
+            assert!(there || forked, "{case}: {} is not there", record.0);
+        }
+        for record in &salvaged {
+            let known = truth.acknowledged.contains(record) || sound.contains(record);
+            assert!(known, "{case}: {} is made up", record.0);
+        }
+        assert!(findings(&sandbox, "new").is_empty(), "{case}");
+        assert_eq!(sandbox.path().join("new.side").exists(), !side.is_empty());
+        if !side.is_empty() {
+            assert!(findings(&sandbox, "new.side").is_empty(), "{case}");
+            let records: u64 = side.iter().map(|it| it["records"].as_u64().unwrap()).sum();
+            let there = whole_records(&sandbox.path().join("new.side"), truth.codec);
+            assert_eq!(there.len() as u64, records, "{case}");
+        }
+        // What is read again is all of it: a salvage of the new log loses nothing.
+        let (_, again, _) = run(
+            &sandbox,
+            &["salvage", "new", "again", "--json", "--dry-run"],
+        );
+        assert!(kinds(&json(&again), "side").is_empty(), "{case}");
+    }
+}
+
+#[test]
+fn the_mv_commands_put_it_in_place() {
+    let sandbox = Sandbox::of("length-flipped");
+    let (status, stdout, _) = run(&sandbox, &["salvage", "log/", "new/"]);
+    assert_eq!(status, 3, "{stdout}");
+    let next = stdout.split("next ").nth(1).unwrap();
+    let moved = Command::new("sh")
+        .args(["-ec", next])
+        .current_dir(sandbox.path())
+        .status();
+    assert!(moved.unwrap().success(), "{next}");
+    let (_, stdout, _) = run(&sandbox, &["read", "log", "--offset", "59"]);
+    assert!(stdout.starts_with("00059"), "{stdout}");
+    assert!(sandbox.path().join("log.damaged/0.store").exists());
+}
+
+#[test]
+fn of_a_fork_one_side_keeps_its_offsets_and_the_other_is_noted() {
+    let records = |sandbox: &Sandbox, log: &str| -> Vec<Record> {
+        whole_records(&sandbox.path().join(log), Codec::Raw)
+    };
+    let build = || {
+        let log = LogBuilder::raw().segment(0, ["a", "b", "c", "d"]);
+        Sandbox::built(&log.segment(2, ["x", "d", "z"]))
+    };
+    let sandbox = build();
+    let (status, _, stderr) = run(&sandbox, &["salvage", "log", "new", "--prefer", "old"]);
+    assert_eq!(status, 3, "{stderr}");
+    let values = |records: Vec<Record>| -> Vec<String> {
+        let text = |(offset, value)| format!("{offset} {}", String::from_utf8(value).unwrap());
+        records.into_iter().map(text).collect()
+    };
+    assert_eq!(
+        values(records(&sandbox, "new")),
+        ["0 a", "1 b", "2 c", "3 d", "4 z"]
+    );
+    assert_eq!(values(records(&sandbox, "new.side")), ["0 x", "1 d"]);
+    let lines = note(&sandbox);
+    let side = kinds(&lines, "side");
+    assert_eq!(side.len(), 1);
+    assert_eq!(
+        (&side[0]["why"], &side[0]["file"]),
+        (&"fork".into(), &"2.store".into())
+    );
+    assert_eq!(
+        (&side[0]["first_claimed"], &side[0]["last_claimed"]),
+        (&2.into(), &3.into())
+    );
+    let sandbox = build();
+    run(&sandbox, &["salvage", "log", "new", "--prefer", "new"]);
+    assert_eq!(
+        values(records(&sandbox, "new")),
+        ["0 a", "1 b", "2 x", "3 d", "4 z"]
+    );
+    assert_eq!(values(records(&sandbox, "new.side")), ["0 c", "1 d"]);
+    // The same records twice need no choice.
+    let log = LogBuilder::raw().segment(0, ["a", "b", "c"]);
+    let sandbox = Sandbox::built(&log.segment(1, ["b", "c", "d"]));
+    let (status, stdout, _) = run(&sandbox, &["salvage", "log", "new"]);
+    assert_eq!(status, 3, "{stdout}");
+    assert!(stdout.contains("2 duplicates"), "{stdout}");
+    assert_eq!(
+        values(records(&sandbox, "new")),
+        ["0 a", "1 b", "2 c", "3 d"]
+    );
+}
+
+#[test]
+fn targets_that_would_harm_or_mislead_are_refused() {
+    let sandbox = Sandbox::of("clean-one-segment");
+    let before = sandbox.snapshot();
+    for target in ["log", "log/", "log/new", "./log/../log/a/b"] {
+        let (status, _, stderr) = run(&sandbox, &["salvage", "log", target]);
+        assert_eq!(status, 2, "{target}: {stderr}");
+    }
+    assert_eq!(sandbox.snapshot(), before);
+    fs::create_dir(sandbox.path().join("new")).unwrap();
+    fs::write(sandbox.path().join("new/x"), "").unwrap();
+    let (status, _, stderr) = run(&sandbox, &["salvage", "log", "new"]);
+    assert_eq!(status, 2, "{stderr}");
+    assert!(stderr.contains("not empty"), "{stderr}");
+    fs::remove_file(sandbox.path().join("new/x")).unwrap();
+    assert_eq!(run(&sandbox, &["salvage", "log", "new"]).0, 0);
+    // As one that was cut short leaves it: without the note's last line.
+    let path = sandbox.path().join("new.salvage.ndjson");
+    let text = fs::read_to_string(&path).unwrap();
+    let cut = text.trim_end().rsplit_once('\n').unwrap().0;
+    fs::write(&path, format!("{cut}\n")).unwrap();
+    let (status, _, stderr) = run(&sandbox, &["salvage", "log", "new"]);
+    assert_eq!(status, 2, "{stderr}");
+    assert!(stderr.contains("cut short"), "{stderr}");
+    let hint = stderr.split("begin again: ").nth(1).unwrap();
+    let removed = Command::new("sh")
+        .args(["-ec", hint])
+        .current_dir(sandbox.path())
+        .status();
+    assert!(removed.unwrap().success(), "{hint}");
+    assert_eq!(run(&sandbox, &["salvage", "log", "new"]).0, 0);
+}
+
+#[test]
+fn a_dry_run_writes_nothing_and_says_the_same() {
+    let sandbox = Sandbox::of("killed-then-reopened");
+    let (foretold, dry, _) = run(&sandbox, &["salvage", "log", "new", "--dry-run", "--json"]);
+    let names = fs::read_dir(sandbox.path()).unwrap().count();
+    assert_eq!(names, 1);
+    let (status, real, _) = run(&sandbox, &["salvage", "log", "new", "--json"]);
+    assert_eq!(status, foretold);
+    assert_eq!(dry.replace("\"dry_run\":true", "\"dry_run\":false"), real);
+}
+
+#[test]
+fn owner_and_mode_are_kept() {
+    let sandbox = Sandbox::of("clean-three-segments");
+    for name in sandbox.names() {
+        fs::set_permissions(sandbox.file(&name), Permissions::from_mode(0o640)).unwrap();
+    }
+    fs::set_permissions(sandbox.log(), Permissions::from_mode(0o750)).unwrap();
+    let root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    if root {
+        let chown = Command::new("chown")
+            .args(["-R", "4711:4712"])
+            .arg(sandbox.log())
+            .status();
+        assert!(chown.unwrap().success());
+    }
+    assert_eq!(run(&sandbox, &["salvage", "log", "new"]).0, 0);
+    for (old, new) in [
+        ("log", "new"),
+        ("log/0.store", "new/0.store"),
+        ("log/23.index", "new/23.index"),
+    ] {
+        let of = |name: &str| {
+            let facts = fs::metadata(sandbox.path().join(name)).unwrap();
+            (facts.uid(), facts.gid(), facts.mode())
+        };
+        assert_eq!(of(old), of(new), "{new}");
+    }
+}
+
+/// A library that makes reads of one file fail from one byte to another.
+fn failing_disk(sandbox: &Sandbox) -> Option<PathBuf> {
+    const SOURCE: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+ssize_t pread64(int fd, void *buffer, size_t bytes, off64_t at) {
+    static ssize_t (*real)(int, void *, size_t, off64_t);
+    if (!real) real = dlsym(RTLD_NEXT, "pread64");
+    char link[64], path[4096];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, path, sizeof path - 1);
+    const char *name = getenv("EIO_FILE");
+    if (length > 0 && name && (size_t)length > strlen(name)) {
+        path[length] = 0;
+        off64_t from = atoll(getenv("EIO_FROM")), to = atoll(getenv("EIO_TO"));
+        if (!strcmp(path + length - strlen(name), name) && at < to && at + (off64_t)bytes > from) {
+            if (at >= from) { errno = EIO; return -1; }
+            bytes = from - at;
+        }
+    }
+    return real(fd, buffer, bytes, at);
+}
+"#;
+    let (source, library) = (sandbox.path().join("eio.c"), sandbox.path().join("eio.so"));
+    fs::write(&source, SOURCE).unwrap();
+    let made = Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .args([&library, &source])
+        .arg("-ldl")
+        .status();
+    let made = made.is_ok_and(|status| status.success());
+    if !made {
+        eprintln!("SKIPPED: no C compiler, and so no disk that fails");
+    }
+    made.then_some(library)
+}
+
+/// Which records have a byte of their frame, or of their entry, in a range of a file.
+fn touched(codec: Codec, values: &[String], file: &str, from: u64, to: u64) -> Vec<u64> {
+    let mut touched = Vec::new();
+    let mut at = 0;
+    for (offset, value) in (0_u64..).zip(values) {
+        let payload = match codec {
+            Codec::Raw => value.as_bytes().to_vec(),
+            Codec::Protobuf => proglog_testkit::pb(value.as_bytes(), offset, 0, 0),
+        };
+        let frame = at..at + 8 + payload.len() as u64;
+        let range = if file == "0.store" {
+            frame.clone()
+        } else {
+            offset * 12..offset * 12 + 12
+        };
+        if range.start < to && from < range.end {
+            touched.push(offset);
+        }
+        at = frame.end;
+    }
+    touched
+}
+
+#[test]
+fn what_the_disk_does_not_give_costs_its_records_only() {
+    let tools = Sandbox::bare();
+    let Some(library) = failing_disk(&tools) else {
+        return;
+    };
+    let values: Vec<String> = (0..700)
+        .map(|n| format!("{n:05} {}", "v".repeat(n % 40)))
+        .collect();
+    for codec in [Codec::Raw, Codec::Protobuf] {
+        let sandbox = Sandbox::built(&LogBuilder::new(codec).segment(0, &values));
+        for file in ["0.store", "0.index"] {
+            let size = sandbox.bytes(file);
+            for from in (0..size).step_by(4096) {
+                let to = from + 4096;
+                let output = sandbox
+                    .proglog()
+                    .args(["salvage", "log", "new", "--json"])
+                    .env("LD_PRELOAD", &library)
+                    .env("EIO_FILE", format!("log/{file}"))
+                    .env("EIO_FROM", from.to_string())
+                    .env("EIO_TO", to.to_string())
+                    .output()
+                    .unwrap();
+                let about = format!("{codec:?} {file} {from}");
+                let (status, stdout, stderr) = said(output);
+                assert!([0, 3].contains(&status), "{about}: {stdout}{stderr}");
+                let salvaged = whole_records(&sandbox.path().join("new"), codec);
+                let lost = touched(codec, &values, file, from, to);
+                for (offset, value) in (0_u64..).zip(&values) {
+                    let there = salvaged.contains(&(offset, value.clone().into_bytes()));
+                    let must = !lost.contains(&offset);
+                    assert!(there || !must, "{about}: {offset} is not there");
+                    assert!(!there || must || file == "0.index", "{about}: {offset}");
+                }
+                assert!(salvaged.len() <= values.len(), "{about}");
+                assert!(findings(&sandbox, "new").is_empty(), "{about}");
+                let mut removal = Command::new("sh");
+                removal
+                    .args(["-c", "rm -r new*"])
+                    .current_dir(sandbox.path());
+                assert!(removal.status().unwrap().success());
+            }
+        }
+    }
+}
+
+/// What cannot be read here is written over with what the copy holds.
+#[test]
+fn a_copy_mends_what_the_disk_does_not_give() {
+    let tools = Sandbox::bare();
+    let Some(library) = failing_disk(&tools) else {
+        return;
+    };
+    let values: Vec<String> = (0..700)
+        .map(|n| format!("{n:05} {}", "v".repeat(n % 40)))
+        .collect();
+    for codec in [Codec::Raw, Codec::Protobuf] {
+        let sandbox = Sandbox::built(&LogBuilder::new(codec).segment(0, &values));
+        let sound = sandbox.snapshot();
+        let copied = Command::new("cp")
+            .args(["-r", "log", "copy"])
+            .current_dir(sandbox.path())
+            .status();
+        assert!(copied.unwrap().success());
+        for (file, from) in [("0.store", 4096), ("0.store", 16384), ("0.index", 4096)] {
+            // What the disk gave back as an error is not what was written there.
+            sandbox.write(file, &{
+                let mut bytes = sandbox.read(file);
+                let end = (from + 4096).min(bytes.len());
+                bytes[from..end].fill(0xee);
+                bytes
+            });
+            let output = sandbox
+                .proglog()
+                .args(["repair", "log", "--replica", "copy"])
+                .env("LD_PRELOAD", &library)
+                .env("EIO_FILE", format!("/log/{file}"))
+                .env("EIO_FROM", from.to_string())
+                .env("EIO_TO", (from + 4096).to_string())
+                .output()
+                .unwrap();
+            let (status, stdout, stderr) = said(output);
+            // This disk does not give what was written either.
+            assert!(
+                [2, 3].contains(&status),
+                "{codec:?} {file}: {stdout}{stderr}"
+            );
+            assert_eq!(
+                sandbox.snapshot().contents(),
+                sound.contents(),
+                "{codec:?} {file} {from}"
+            );
+        }
+    }
+}
+
+#[test]
+fn files_that_may_not_be_opened_are_named() {
+    let sandbox = Sandbox::of("clean-three-segments");
+    let secret = sandbox.file("23.store");
+    fs::set_permissions(&secret, Permissions::from_mode(0o000)).unwrap();
+    let mut command = sandbox.proglog();
+    if fs::File::open(&secret).is_ok() {
+        // Root opens everything: so it is somebody else who salvages.
+        let binary = PathBuf::from(command.get_program());
+        let chown = Command::new("chown")
+            .args(["-R", "65534:65534"])
+            .arg(sandbox.path())
+            .status();
+        assert!(chown.unwrap().success());
+        let copy = sandbox.path().join("proglog");
+        fs::copy(binary, &copy).unwrap();
+        command = assert_cmd::Command::new("setpriv");
+        command
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+            .arg(copy);
+        command.current_dir(sandbox.path());
+    }
+    let output = command
+        .args(["salvage", "log", "new", "--json"])
+        .output()
+        .unwrap();
+    let (status, stdout, stderr) = said(output);
+    if stderr.contains("setpriv") {
+        eprintln!("SKIPPED: root cannot become another user here");
+        return;
+    }
+    let lines = json(&stdout);
+    assert_eq!(status, 2, "{stdout}{stderr}");
+    assert!(stderr.contains("cannot open log/23.store"), "{stderr}");
+    assert_eq!(kinds(&lines, "unopened").len(), 1, "{stdout}");
+    let lost = kinds(&lines, "lost");
+    assert_eq!(
+        (lost.len(), &lost[0]["first_offset"]),
+        (1, &23.into()),
+        "{stdout}"
+    );
+    let there = whole_records(&sandbox.path().join("new"), Codec::Protobuf);
+    assert_eq!(there.len(), 40, "{stdout}");
+}
