@@ -155,6 +155,18 @@ fn in_one_line(error: &anyhow::Error) -> String {
     line
 }
 
+/// A file that may not grow (`ulimit -f`) is an error of the write: the signal that
+/// comes with it would end the process half way through its work.
+///
+/// # Errors
+///
+/// The system's.
+pub fn survive_limits_of_files() -> io::Result<()> {
+    let noted = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, noted)?;
+    Ok(())
+}
+
 /// The exit status that an error of the engine means.
 pub fn status_of(error: &Error) -> Status {
     match error {

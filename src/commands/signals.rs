@@ -1,14 +1,14 @@
 //! Signals that must not end an append or a follower halfway: SIGINT, SIGTERM and
-//! SIGHUP are noted and wake whoever waits; SIGXFSZ becomes an error of the write. (SIGPIPE
-//! is ignored by every Rust program, so that the write fails instead.)
+//! SIGHUP are noted and wake whoever waits. (SIGXFSZ is an error of the write in every
+//! command; SIGPIPE is ignored by every Rust program, so that the write fails instead.)
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM};
 
 /// What has been signalled, for as long as the process lives.
 pub struct Signals {
@@ -32,7 +32,6 @@ impl Signals {
             signal_hook::flag::register_usize(signal, Arc::clone(&raised), number)?;
             signal_hook::low_level::pipe::register(signal, waker.try_clone()?)?;
         }
-        signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
         Ok(Self { raised, wake })
     }
 

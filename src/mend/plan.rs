@@ -463,10 +463,13 @@ fn ends_in_wreckage(facts: &SegmentFacts) -> bool {
 }
 
 /// Whether frames of a protobuf log can be adopted as they stand: none of them is
-/// ahead of the sequence, and the first record of a segment begins its store.
+/// ahead of the sequence, the first record of a segment begins its store, and nothing
+/// but whole frames lies before and between them: behind other bytes the record before
+/// them would be one whose length is wrong, and could not be read any more.
 fn goes_on_cleanly(tail: &Tail, next_slot: u64) -> bool {
     let first_at_its_place = next_slot > 0 || tail.continuing == 0 || tail.continuing_position == 0;
-    tail.ahead == 0 && first_at_its_place
+    let torn_between = tail.torn_bytes > 0 && tail.torn_position < tail.continuing_end;
+    tail.ahead == 0 && first_at_its_place && !torn_between
 }
 
 /// Entries that are wrong while the store knows the right ones.

@@ -8,18 +8,28 @@
 //! - [`whole_records`], [`frames`]: the oracle, which reads a log as naively as can be
 //! - [`transcript`]: what a command says to a case, word for word
 //! - [`proglog`]: the binary, with an environment that is the same everywhere
+//! - [`Life`], [`Append`], [`Running`]: a log under appends that are cut short
+//! - [`report`]: what a test did, said in any run; [`memory_directory`]: where it is quick
 
+mod append;
 mod binary;
 mod builder;
+mod counts;
 mod damage;
+mod life;
+mod memory;
 mod oracle;
 mod sandbox;
 mod snapshot;
 mod transcript;
 mod truth;
 
+pub use append::{Append, Ended, Running};
 pub use binary::proglog;
 pub use builder::{Codec, LogBuilder, Record, entry, frame, pb};
+pub use counts::report;
+pub use life::{Life, choose};
+pub use memory::memory_directory;
 pub use oracle::{frames, whole_records};
 pub use sandbox::Sandbox;
 pub use snapshot::{Entry, Snapshot};

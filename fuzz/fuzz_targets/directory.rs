@@ -1,0 +1,7 @@
+//! The target `directory` of `tests/fuzz/targets`.
+#![no_main]
+
+#[path = "../../tests/fuzz/targets/mod.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::run("directory", data));
