@@ -116,7 +116,7 @@ impl View<'_> {
             DamageKind::Dangling => self.dangling(damage, finding),
             DamageKind::Entry => finding.detail(Detail::Entry {
                 record_whole: damage.record_whole,
-                zeros: damage.got == Some(0),
+                unfinished: damage.unfinished,
             }),
             _ => finding,
         }

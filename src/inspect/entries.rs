@@ -301,6 +301,7 @@ where
             expected: None,
             frame: None,
             record_whole: false,
+            unfinished: false,
         };
         for slot in from..entries {
             if self.damaged_slot(slot, &lost(slot))?.is_break() {

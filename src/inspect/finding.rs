@@ -227,8 +227,9 @@ pub enum Detail {
     Entry {
         /// Whether they can be read again after a repair.
         record_whole: bool,
-        /// Whether the relative offset is wrong, not (only) the position.
-        zeros: bool,
+        /// Whether all that is wrong with them is that a write of the right ones was
+        /// cut short.
+        unfinished: bool,
     },
     /// `store-unindexed-tail`: what the frames are.
     UnindexedTail {

@@ -314,6 +314,7 @@ impl Visitor for Found {
             last.last_slot = damage.last_slot;
             last.bytes = (damage.position + damage.bytes).saturating_sub(last.position);
             last.record_whole &= damage.record_whole;
+            last.unfinished &= damage.unfinished;
         } else if self.damages.len() < PLACES_MAX {
             self.damages.push(damage);
         } else {

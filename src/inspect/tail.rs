@@ -3,7 +3,7 @@
 //! entries end; whether they are adopted is `mend`'s to decide.
 
 use crate::log::error::{Error, Result};
-use crate::log::format::{LENGTH_BYTES, frame_end};
+use crate::log::format::{LENGTH_BYTES, encode_length, frame_end};
 use crate::log::record::{self, Codec, LayoutError};
 use crate::log::units::{Offset, Position};
 use crate::log::walk::{PAYLOAD_IN_MEMORY_MAX, layout_in};
@@ -137,11 +137,13 @@ pub fn look<E: From<Error>>(
         }
         // A commit that was cut short: nothing of it was promised, and what follows
         // belongs to it.
-        let found = if scan.is_unfinished_commit(position)? {
-            None
-        } else {
-            scan.resync(position)?
-        };
+        let mut found = None;
+        if !scan.is_unfinished_commit(position)? {
+            found = scan.resync(position)?;
+            if scan.is_unfinished_length(position, found.unwrap_or(file_bytes))? {
+                found = None;
+            }
+        }
         if tail.torn_bytes == 0 {
             tail.torn_position = position;
         }
@@ -270,6 +272,35 @@ impl Scan {
             Ok(length) => Ok(length == 0),
             Err(Error::Unreadable { .. }) => Ok(false),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the length at `position` was being set, which is the last thing that such
+    /// a commit does to the store: what stands there are the first bytes of the length
+    /// that the next record up to `end` has, and then zeros.
+    fn is_unfinished_length(&mut self, position: u64, end: u64) -> Result<bool> {
+        let start = position.saturating_add(LENGTH_BYTES);
+        let Some(payload_bytes) = end.checked_sub(start).filter(|_| self.codec != Codec::Raw)
+        else {
+            return Ok(false);
+        };
+        let here = match self.window.length_at(position) {
+            Ok(length) => encode_length(length),
+            Err(Error::Unreadable { .. }) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let right = encode_length(payload_bytes);
+        let kept = here.iter().rposition(|&byte| byte != 0);
+        let kept = kept.map_or(0, |last| last + 1);
+        if here == right || here.iter().zip(right).take(kept).any(|(a, b)| *a != b) {
+            return Ok(false);
+        }
+        match layout_in(&mut self.window, start, payload_bytes) {
+            Ok(layout) => Ok(self.base.0.checked_add(self.next) == Some(layout.offset)),
+            Err(LayoutError::Source(error @ (Error::Shrunk { .. } | Error::Io { .. }))) => {
+                Err(error)
+            }
+            Err(_) => Ok(false),
         }
     }
 

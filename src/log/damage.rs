@@ -5,7 +5,7 @@
 use std::fmt;
 
 use super::format::{ENTRY_BYTES, Entry, FileKind, LENGTH_BYTES};
-use super::units::Position;
+use super::units::{Position, RelativeOffset};
 
 /// The ways in which an entry or its frame can be unsound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,6 +52,9 @@ pub struct Damage {
     pub frame: Option<Position>,
     /// Whether the records concerned are whole in the store all the same.
     pub record_whole: bool,
+    /// Whether each entry concerned is what a write of the right one leaves that a crash
+    /// cut short: its first bytes, or none, and then zeros.
+    pub unfinished: bool,
 }
 
 impl Damage {
@@ -64,6 +67,13 @@ impl Damage {
             _ if relative_wrong => (Some(u64::from(entry.relative.0)), Some(slot)),
             _ => (Some(entry.position.0), None),
         };
+        let right = u32::try_from(slot)
+            .ok()
+            .zip(frame)
+            .map(|(slot, position)| Entry {
+                relative: RelativeOffset(slot),
+                position,
+            });
         Self {
             kind: DamageKind::Entry,
             first_slot: slot,
@@ -75,6 +85,7 @@ impl Damage {
             expected,
             frame,
             record_whole: frame.is_some(),
+            unfinished: right.is_some_and(|right| entry.is_unfinished(right)),
         }
     }
 
@@ -100,6 +111,7 @@ impl Damage {
             expected: None,
             frame,
             record_whole: frame.is_some(),
+            unfinished: false,
         }
     }
 
@@ -121,6 +133,7 @@ impl Damage {
             expected,
             frame: Some(position),
             record_whole: false,
+            unfinished: false,
         }
     }
 

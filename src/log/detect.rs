@@ -31,6 +31,17 @@ struct Votes {
     zero_empty: bool,
 }
 
+/// A codec, and how much that is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Detected {
+    /// What most samples are.
+    pub codec: Codec,
+    /// Whether that is beyond doubt: the samples are committed records, or they carry
+    /// their offsets. What a first append left that was cut short may look like
+    /// anything.
+    pub certain: bool,
+}
+
 impl Votes {
     fn codec(self) -> Option<Codec> {
         if self.above > 0 {
@@ -53,23 +64,57 @@ impl Votes {
 /// [`Error::Io`] and [`Error::Shrunk`]; files that are missing or unreadable show
 /// nothing.
 pub fn detect(directory: &Directory) -> Result<Option<Codec>> {
+    Ok(judge(directory)?.map(|detected| detected.codec))
+}
+
+/// The same, and whether that is beyond doubt.
+///
+/// # Errors
+///
+/// As [`detect`].
+pub fn judge(directory: &Directory) -> Result<Option<Detected>> {
+    let detected = |votes: Votes, committed| {
+        votes.codec().map(|codec| Detected {
+            codec,
+            certain: committed || (codec == Codec::Protobuf && votes.above > 0),
+        })
+    };
+    // Where anything is committed, bytes that nobody was promised have no say.
+    match detected(sample(directory, true)?, true) {
+        None => Ok(detected(sample(directory, false)?, false)),
+        certain => Ok(certain),
+    }
+}
+
+/// Samples the first and the last segment that has a frame; `committed` leaves out those
+/// whose index has no entry.
+fn sample(directory: &Directory, committed: bool) -> Result<Votes> {
     let mut votes = Votes::default();
-    let first = sample_next(directory, directory.segments.iter(), &mut votes)?;
+    let all = directory.segments.iter();
+    let first = sample_next(directory, all, committed, &mut votes)?;
     let rest = directory.segments.get(first.unwrap_or(0) + 1..);
     if first.is_some() {
-        sample_next(directory, rest.unwrap_or_default().iter().rev(), &mut votes)?;
+        let rest = rest.unwrap_or_default().iter().rev();
+        sample_next(directory, rest, committed, &mut votes)?;
     }
-    Ok(votes.codec())
+    Ok(votes)
 }
 
 /// Samples the first of `segments` that has a whole frame; says which one it was.
 fn sample_next<'a>(
     directory: &Directory,
     segments: impl Iterator<Item = &'a SegmentNames>,
+    committed: bool,
     votes: &mut Votes,
 ) -> Result<Option<usize>> {
     for (number, names) in segments.enumerate() {
-        match Sampler::open(directory, names).and_then(|mut sampler| sampler.sample(votes)) {
+        let sampled = Sampler::open(directory, names).and_then(|mut sampler| {
+            if committed && sampler.is_uncommitted {
+                return Ok(false);
+            }
+            sampler.sample(votes)
+        });
+        match sampled {
             Ok(true) => return Ok(Some(number)),
             Ok(false) | Err(Error::Unreadable { .. }) => {}
             Err(error) if is_absent(&error) => {}
@@ -88,6 +133,8 @@ struct Sampler {
     /// How many of them are real, and how many of these name whole frames.
     entries: u64,
     whole: u64,
+    /// Whether there is an index, and no entry in it.
+    is_uncommitted: bool,
     /// Bytes of fields that may still be decoded.
     fuel: u64,
 }
@@ -111,13 +158,17 @@ impl Sampler {
             index: None,
             entries: 0,
             whole: 0,
+            is_uncommitted: false,
             fuel: DECODED_BYTES_MAX,
         };
         // Without an index the frames follow each other, as far as anyone knows.
         if let Ok(segment) = Segment::open(directory, names)
             && let Ok(entries) = segment.bisect_entries(None)
-            && entries > 0
         {
+            if entries == 0 {
+                sampler.is_uncommitted = true;
+                return Ok(sampler);
+            }
             sampler.index = Some(segment.entries(LOOKUP_BYTES));
             sampler.entries = entries;
             sampler.whole = segment.whole_entries(entries).unwrap_or(0);
@@ -163,7 +214,9 @@ impl Sampler {
             let Some(position) = position else { continue };
             let sample = self.frame(offset, position)?;
             if best.as_ref().is_none_or(|best| !best.carries) {
-                best = sample.filter(|it| it.carries || best.is_none()).or(best);
+                // One that is empty says nothing.
+                let weak = best.as_ref().is_none_or(|best| best.empty);
+                best = sample.filter(|it| it.carries || weak).or(best);
             }
         }
         let Some(best) = best else { return Ok(None) };

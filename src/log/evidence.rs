@@ -14,6 +14,10 @@ const RESYNC_BYTES: u64 = 64 * 1024 * 1024;
 /// Frames that are followed by their lengths alone: a bound on what a hole costs.
 pub(super) const FRAMES_MAX: u64 = 1 << 26;
 
+/// Frames that are followed anew behind each damaged one of a raw log: a bound, so
+/// that many damaged frames do not cost their number squared.
+pub(super) const RETRY_FRAMES: u64 = 1024;
+
 /// The slots from the first doubtful one to the next that is beyond doubt.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Region {
@@ -41,6 +45,32 @@ impl Walk {
             return Ok(false);
         }
         Ok(self.follow_lengths(region.position, frames)? == Some(region.limit))
+    }
+
+    /// The first entry behind `slot` of a raw log that names the very place to which the
+    /// lengths lead from `position`, in as many frames as there are slots between.
+    pub(super) fn anchor_by_lengths(
+        &mut self,
+        slot: u64,
+        mut position: Position,
+    ) -> Result<Option<(u64, Position)>> {
+        if self.codec == Codec::Protobuf {
+            return Ok(None);
+        }
+        let last = self.entries.min(slot.saturating_add(RETRY_FRAMES));
+        for next in slot.saturating_add(1)..last {
+            let Some(end) = self.follow_lengths(position, 1)? else {
+                return Ok(None);
+            };
+            position = end;
+            if let Ok(entry) = self.index.entry(next)
+                && u64::from(entry.relative.0) == next
+                && entry.position == position
+            {
+                return Ok(Some((next, position)));
+            }
+        }
+        Ok(None)
     }
 
     /// Whether the anchor of a raw log's region is none: the lengths lead past it, in as

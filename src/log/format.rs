@@ -60,6 +60,19 @@ impl Entry {
         }
     }
 
+    /// Whether these bytes are what a write of `right` leaves that a crash cut short:
+    /// the first of them, or none, and then zeros.
+    #[must_use]
+    pub fn is_unfinished(self, right: Self) -> bool {
+        let here = self.encode();
+        let kept = here.iter().rposition(|&byte| byte != 0);
+        let kept = kept.map_or(0, |last| last + 1);
+        here.iter()
+            .zip(right.encode())
+            .take(kept)
+            .all(|(a, b)| *a == b)
+    }
+
     /// Whether all 12 bytes are zero, as padding is, and as entry 0 is too.
     #[must_use]
     pub fn is_zero(self) -> bool {

@@ -5,15 +5,11 @@
 
 use super::damage::{Damage, DamageKind};
 use super::error::{Error, Result};
-use super::evidence::{FRAMES_MAX, Region};
+use super::evidence::{FRAMES_MAX, RETRY_FRAMES, Region};
 use super::format::{ENTRY_BYTES, Entry, FileKind, LENGTH_BYTES};
 use super::record::Codec;
-use super::units::Position;
+use super::units::{Position, RelativeOffset};
 use super::walk::{Fit, Flow, Visitor, Walk};
-
-/// Frames that are followed anew behind each damaged one of a raw log: a bound, so
-/// that many damaged frames do not cost their number squared.
-const RETRY_FRAMES: u64 = 1024;
 
 impl Walk {
     /// Judges the slots from the walk's own on, tells the visitor, and moves the walk
@@ -119,6 +115,7 @@ impl Walk {
                     expected: Some(expected),
                     frame: Some(entry.position),
                     record_whole: false,
+                    unfinished: false,
                 })?;
                 self.slot = slot + 1;
                 self.end = next.position.max(self.end);
@@ -164,6 +161,16 @@ impl Walk {
                 });
             }
             anchor += 1;
+        }
+        if let Some((anchor, limit)) = self.anchor_by_lengths(slot, position)? {
+            return Ok(Region {
+                slot,
+                position,
+                anchor,
+                limit,
+                anchored: true,
+                whole_to: slot,
+            });
         }
         Ok(Region {
             slot,
@@ -297,7 +304,8 @@ impl Walk {
 
     /// Whether an entry of a raw log is `slot`'s though it does not name the frame at
     /// the region's position, which ends at `end`: the entry behind it names that end,
-    /// or one half of it is right while the other leads nowhere.
+    /// or one half of it is right while the other leads nowhere, or a crash cut short
+    /// the write of it.
     fn is_misled(
         &mut self,
         slot: u64,
@@ -309,12 +317,20 @@ impl Walk {
         let followed = slot + 1 < region.anchor
             && u64::from(next.relative.0) == slot + 1
             && next.position == end;
-        if followed || entry.position == region.position {
+        let unfinished = u32::try_from(slot).is_ok_and(|relative| {
+            entry.is_unfinished(Entry {
+                relative: RelativeOffset(relative),
+                position: region.position,
+            })
+        });
+        if followed || entry.position == region.position || (unfinished && !entry.is_zero()) {
             return Ok(true);
         }
         let nowhere = !self.speaks_against(slot, region.position, region)?;
         let within = region.anchored || entry.position < region.limit;
-        Ok(u64::from(entry.relative.0) == slot && within && nowhere)
+        // Where the next sound frame begins elsewhere, this one's length is wrong as well.
+        let leads_on = !region.anchored || slot + 1 < region.anchor || end == region.limit;
+        Ok(u64::from(entry.relative.0) == slot && within && nowhere && leads_on)
     }
 
     /// Whether the entry of `slot` shows that the frame before it does not end at `end`:

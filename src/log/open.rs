@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::config::{Config, Limits, MAX_INDEX_BYTES_DEFAULT, MAX_STORE_BYTES_DEFAULT};
 use super::create::{Tail, create_pair};
 use super::damage::Damage;
-use super::detect::detect;
+use super::detect;
 use super::directory::{Directory, SegmentNames};
 use super::disk::{Disk, DiskFile};
 use super::error::{Error, Result};
@@ -106,13 +106,15 @@ fn check_initial_offset(directory: &Directory, config: &Config) -> Result<()> {
     }
 }
 
-/// The log's codec: what its records show, held against what was asked for.
+/// The log's codec: what its records show, held against what was asked for. Bytes that
+/// nothing commits contradict nobody: the first append may have been cut short.
 ///
 /// # Errors
 ///
-/// [`Error::CodecContradicts`], [`Error::CodecUnknown`], or as [`detect`].
+/// [`Error::CodecContradicts`], [`Error::CodecUnknown`], or as [`detect::detect`].
 pub fn settle_codec(directory: &Directory, config: &Config) -> Result<Codec> {
-    match (detect(directory)?, config.codec) {
+    let found = detect::judge(directory)?.filter(|found| found.certain);
+    match (found.map(|found| found.codec), config.codec) {
         (Some(found), Some(asked)) if found != asked => Err(Error::CodecContradicts {
             path: directory.path.clone(),
             found,

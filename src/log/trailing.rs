@@ -5,6 +5,7 @@ use super::damage::{Damage, DamageKind};
 use super::error::{Error, Result};
 use super::evidence::Region;
 use super::format::{ENTRY_BYTES, Entry, FileKind, LENGTH_BYTES, frame_end};
+use super::record::Codec;
 use super::units::Position;
 use super::walk::{Fit, Flow, Visitor, Walk};
 
@@ -17,7 +18,21 @@ impl Walk {
     ) -> Result<Flow> {
         let slot = region.slot;
         let entry = self.index.entry(slot).unwrap_or_default();
-        if let Some(expected) = self.promised_end(region)? {
+        let promised = self.promised_end(region)?;
+        let sound = match promised {
+            Some(_) => self.next_plausible(region)?,
+            None => None,
+        };
+        if let Some((next, position)) = sound.filter(|(next, _)| *next > slot) {
+            // What it names was not lost: only the entries before it are wrong.
+            let mut damage = Damage::entry(slot, entry, None);
+            damage.last_slot = next - 1;
+            damage.bytes = (next - slot) * ENTRY_BYTES;
+            region.slot = next;
+            region.position = position;
+            return visitor.damage(damage);
+        }
+        if let Some(expected) = promised.filter(|_| sound.is_none()) {
             let damage = Damage {
                 kind: DamageKind::Dangling,
                 first_slot: slot,
@@ -29,6 +44,7 @@ impl Walk {
                 expected: Some(expected),
                 frame: Some(entry.position),
                 record_whole: false,
+                unfinished: false,
             };
             region.slot = region.anchor;
             return visitor.damage(damage);
@@ -85,6 +101,34 @@ impl Walk {
         Ok(None)
     }
 
+    /// The first entry of a raw log's region against which nothing speaks but what comes
+    /// before and behind it, and its frame's place: its number is right, and the frame is
+    /// whole and leaves room for those before it. (An empty one may be nothing but the
+    /// zeros of bytes that got lost.) Entries that dangle have none behind them.
+    fn next_plausible(&mut self, region: &Region) -> Result<Option<(u64, Position)>> {
+        if self.codec != Codec::Raw {
+            return Ok(None);
+        }
+        let mut slot = region.slot;
+        while slot < region.anchor {
+            let least = (slot - region.slot).saturating_mul(LENGTH_BYTES);
+            match self.index.entry(slot) {
+                Ok(entry) if entry.is_zero() => slot = self.hole_end(slot)?,
+                Ok(entry)
+                    if u64::from(entry.relative.0) == slot
+                        && entry.position.0 >= region.position.0.saturating_add(least)
+                        && matches!(self.fit(slot, entry.position)?,
+                            Fit::Record { payload_bytes, .. } if payload_bytes > 0) =>
+                {
+                    return Ok(Some((slot, entry.position)));
+                }
+                Ok(_) | Err(Error::Unreadable { .. }) => slot += 1,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
     /// The first slot behind a hole of zero entries that begins at `slot`.
     pub(super) fn hole_end(&mut self, slot: u64) -> Result<u64> {
         let next = match self.index.next_nonzero(slot + 1) {
@@ -122,8 +166,10 @@ impl Walk {
                 let entry = Entry::decode(&bytes.try_into().unwrap_or_default());
                 let relative = u64::from(entry.relative.0);
                 let expected = first.map_or(relative, |first| first + (at - start) / ENTRY_BYTES);
-                // The service goes on at the end of the store, and never counts too far.
+                // The service goes on at the end of the store, and never counts too far; it
+                // took the entry before for real, or would stand at a boundary.
                 if relative != expected
+                    || relative == 0
                     || relative > start / ENTRY_BYTES + 1
                     || entry.position < self.end
                     || !matches!(self.fit(relative, entry.position)?, Fit::Record { .. })
@@ -148,6 +194,7 @@ impl Walk {
                 expected: Some(0),
                 frame: None,
                 record_whole: true,
+                unfinished: false,
             }));
         }
         Ok(None)

@@ -80,12 +80,12 @@ fn may_be_a_crash(report: &Report, finding: &Finding) -> bool {
     let active = report.segments.last();
     match finding.id {
         FindingId::IndexPadded | FindingId::IndexPartialEntry => true,
-        // A hole: entries on their way to the disk that did not arrive.
+        // Entries on their way to the disk that did not arrive, or not whole.
         FindingId::IndexEntryDamaged => matches!(
             finding.detail,
             Detail::Entry {
                 record_whole: true,
-                zeros: true
+                unfinished: true
             }
         ),
         // A roll that was cut short: one empty file without its twin.

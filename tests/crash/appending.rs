@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use proglog::log::config::{Config, Limits};
 use proglog::log::create::create_directories;
+use proglog::log::directory::Directory;
 use proglog::log::disk::Disk;
 use proglog::log::error::{Error, Result};
 use proglog::log::record::Codec;
@@ -86,11 +87,13 @@ impl Script {
 
     /// Opens the log as the command does, and makes what is missing.
     pub fn open(&self, log: &Path, disk: &Arc<dyn Disk>) -> Result<Session> {
-        create_directories(&**disk, log, 0o755)?;
+        let found = Directory::list(log);
+        if found.as_ref().map_or(true, Directory::is_empty) {
+            create_directories(&**disk, log, 0o755)?;
+        }
         let mut options = self.options();
         // The first records may have been trimmed away.
-        let found = proglog::log::directory::Directory::list(log)?;
-        if !found.segments.is_empty() {
+        if found.is_ok_and(|found| !found.is_empty()) {
             options.config.initial_offset = None;
         }
         Session::open(log, &options, disk, &|| false)

@@ -11,6 +11,7 @@ use std::time::Instant;
 use proglog::log::config::Limits;
 use proglog::log::disk::{Disk, DiskFile, Ownership, RealDisk};
 use proglog::log::record::Codec;
+use proglog_testkit::report;
 
 use crate::append_checks;
 use crate::appending::Script;
@@ -342,7 +343,10 @@ fn no_single_fault_loses_anything() {
     }
     lab.run(jobs);
     lab.tell(began);
-    println!("faults: {} runs", runs.load(Ordering::Relaxed));
+    report(&format!(
+        "faults: {} runs over a disk that fails",
+        runs.load(Ordering::Relaxed)
+    ));
     lab.tell_violations();
     let violations = lab.violations();
     assert!(violations.is_empty(), "{} violations", violations.len());

@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -11,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
+use proglog_testkit::report;
 use tempfile::TempDir;
 
 use crate::recorder::Recording;
@@ -192,7 +194,6 @@ pub struct Job<'j> {
 #[derive(Debug, Clone, Copy, Default)]
 struct Tally {
     distinct: usize,
-    looked_at: usize,
     nested: usize,
 }
 
@@ -262,13 +263,22 @@ impl Lab {
         let mut tallies = self.tallies.lock().unwrap();
         let tally = tallies.entry(part).or_default();
         tally.distinct += usize::from(new);
-        tally.looked_at += 1;
-        tally.nested += usize::from(nested);
+        tally.nested += usize::from(new && nested);
     }
 
-    /// Whether this was judged before, by another job too.
-    pub fn was_judged(&self, key: u64) -> bool {
-        self.replay.is_none() && !self.good.lock().unwrap().insert(key)
+    /// Whether this was judged before, by another job too, and held against these
+    /// acknowledged records or more.
+    pub fn was_judged(&self, key: DefaultHasher, acknowledged: &[Vec<u8>]) -> bool {
+        let mut keys = vec![key.finish()];
+        let mut key = key;
+        for value in acknowledged {
+            value.hash(&mut key);
+            keys.push(key.finish());
+        }
+        let mut good = self.good.lock().unwrap();
+        let known = keys.last().is_some_and(|key| good.contains(key));
+        good.extend(keys);
+        self.replay.is_none() && known
     }
 
     /// Notes something that is worth counting.
@@ -358,23 +368,24 @@ impl Lab {
 
     /// Tells what was tried, and gives the number of distinct states.
     pub fn tell(&self, began: Instant) -> usize {
-        let mut sum = 0;
+        let (mut sum, mut nested) = (0, 0);
         for (part, tally) in self.tallies.lock().unwrap().iter() {
-            println!(
-                "{part}: {} distinct states, {} looked at, {} of them after a second crash",
-                tally.distinct, tally.looked_at, tally.nested
-            );
+            report(&format!(
+                "crash states, {part}: {} distinct, {} of them after a second crash",
+                tally.distinct, tally.nested
+            ));
             sum += tally.distinct;
+            nested += tally.nested;
         }
         let notes: BTreeMap<String, usize> =
             self.notes.lock().unwrap().clone().into_iter().collect();
         for (note, count) in notes {
             println!("  {count} times: {note}");
         }
-        println!(
-            "crash states: {sum} distinct in {:.1} s",
+        report(&format!(
+            "crash states: {sum} distinct, {nested} of them after a second crash, in {:.0} s",
             began.elapsed().as_secs_f64()
-        );
+        ));
         sum
     }
 

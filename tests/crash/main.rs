@@ -8,6 +8,7 @@
 //! - `appending`, `append_checks`: appends, and what must hold of them; `mending`:
 //!   repair, trim, undo; `scenarios`: what is tried; `reading`: logs as tests see them
 //! - `mistakes`: what must be noticed; `faults`: a disk that fails
+//! - `honest`: what is recorded is what the real binary does
 //!
 //! `PROGLOG_CRASH_SCALE=10` tries about so many times as much: longer scripts, more
 //! subsets, more second crashes. A violation is one line, the scenario and the state:
@@ -31,6 +32,7 @@
 mod append_checks;
 mod appending;
 mod faults;
+mod honest;
 mod lab;
 mod mending;
 mod mistakes;

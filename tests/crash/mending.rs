@@ -63,7 +63,7 @@ fn lock(log: &Path) -> Result<DirectoryLock, Error> {
 pub fn carry_out(log: &Path, mender: Mender, disk: &Arc<dyn Disk>) -> Result<Plan, Error> {
     let lock = lock(log)?;
     let options = Options {
-        threads: 2,
+        threads: 1,
         ..Options::default()
     };
     let plan = mender(&Report::of(log, &options)?)?;

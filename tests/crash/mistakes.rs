@@ -4,7 +4,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ use proglog::log::format::{ENTRY_BYTES, FileKind};
 use proglog::log::record::Codec;
 use proglog::log::units::{Offset, Position};
 use proglog::mend::plan::{Follow, NewEntries, Plan, Step};
-use proglog_testkit::{Sandbox, frames, truth};
+use proglog_testkit::{Sandbox, frames, report, truth};
 use prost::Message as _;
 
 use crate::appending::Script;
@@ -186,6 +186,17 @@ impl Disk for Careless {
     }
 }
 
+/// Mistakes that were noticed.
+static NOTICED: AtomicUsize = AtomicUsize::new(0);
+
+/// Tells how many that are by now.
+fn tell() {
+    let noticed = NOTICED.load(Ordering::Relaxed);
+    report(&format!(
+        "seeded mistakes: {noticed} noticed so far, none missed"
+    ));
+}
+
 /// Runs jobs that are wrong, and tells which violation was found first.
 fn must_be_noticed(what: &str, wanted: &'static str, jobs: Vec<Job<'_>>) {
     let began = Instant::now();
@@ -200,6 +211,7 @@ fn must_be_noticed(what: &str, wanted: &'static str, jobs: Vec<Job<'_>>) {
     };
     let seconds = began.elapsed().as_secs_f64();
     let found: String = found.chars().take(150).collect();
+    NOTICED.fetch_add(1, Ordering::Relaxed);
     println!("{what} is noticed ({seconds:.2} s): {found}");
 }
 
@@ -262,6 +274,7 @@ fn mistakes_on_the_way_to_the_disk_are_noticed() {
         let what = format!("NoSyncOfWhatWasFound ({codec})");
         must_be_noticed(&what, "lacks acknowledged", jobs.collect());
     }
+    tell();
 }
 
 fn patient(case: &str, mender: Mender) -> Patient {
@@ -297,6 +310,7 @@ fn a_temporary_name_in_the_directory_is_noticed() {
         Some(Mistake::TemporaryName),
     );
     must_be_noticed("a temporary name", "nobody expects: index.tmp", vec![job]);
+    tell();
 }
 
 /// The frames of each pair, as one who knows no index sees them.
@@ -384,4 +398,5 @@ fn a_careless_mender_is_noticed() {
         let job = mending_job(patient(case, rebuild_blindly), None);
         must_be_noticed(&format!("rebuilding {case} blindly"), "is gone", vec![job]);
     }
+    tell();
 }

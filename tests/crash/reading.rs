@@ -49,10 +49,10 @@ pub fn read_all(log: &Path, codec: Codec) -> Result<Vec<Numbered>, Error> {
     Ok(records)
 }
 
-/// A whole look. Two threads start none for a few segments: the jobs are many already.
+/// A whole look, in one thread: the jobs are many already.
 pub fn report(log: &Path, codec: Option<Codec>) -> Result<Report, Error> {
     let options = Options {
-        threads: 2,
+        threads: 1,
         codec,
         ..Options::default()
     };

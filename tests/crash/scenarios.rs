@@ -97,6 +97,10 @@ pub fn scripts(codec: Codec) -> Vec<(&'static str, Script)> {
             ),
         ),
         (
+            "many",
+            script(codec, WIDE, vec![run(&[&[1; 260], &[3], &[2, 9]])]),
+        ),
+        (
             "rolls-by-store",
             script(codec, by_store, vec![run(rolling)]),
         ),
@@ -122,8 +126,8 @@ pub fn killed(codec: Codec, limits: Limits, first: &[&[Size]]) -> Script {
 fn made_up(codec: Codec, seed: u64) -> Script {
     let mut random = Random(seed);
     let limits = Limits {
-        max_store_bytes: 60 + random.below(400) as u64,
-        max_index_bytes: 24 + random.below(80) as u64,
+        max_store_bytes: 150 + random.below(1800) as u64,
+        max_index_bytes: 36 + random.below(360) as u64,
     };
     let mut batches = || -> Vec<Vec<Size>> {
         (0..=random.below(4))
@@ -361,7 +365,7 @@ pub fn all(lab: &Lab) -> Vec<Job<'static>> {
         let script = killed(codec, rolling, &[&[30, 40], &[0, 50], &[60, 70, 9]]);
         let name = format!("killed/{word}");
         jobs.extend(killed_jobs("killed, then on", &name, &script, 1));
-        for seed in 0..scaled(lab.scale, 11) as u64 {
+        for seed in 0..scaled(lab.scale, 18) as u64 {
             let script = made_up(codec, seed);
             let name = format!("made-up/{word}/{seed}");
             jobs.push(append_job("made up", name.clone(), script.clone()));

@@ -77,7 +77,7 @@ impl Tree {
 }
 
 /// A path without the time that the name of a saved directory says.
-fn timeless(path: &Path) -> PathBuf {
+pub fn timeless(path: &Path) -> PathBuf {
     let mut saved = false;
     path.iter()
         .map(|part| {

@@ -8,6 +8,7 @@
     reason = "all of it is test: it changes its own sandbox and fails by panicking"
 )]
 
+mod crashed;
 mod cut_short;
 mod disk;
 mod library;
