@@ -314,6 +314,7 @@ impl One<'_> {
 
 #[test]
 fn no_single_fault_loses_anything() {
+    let _no_forks = crate::FORKS.read();
     let began = Instant::now();
     let lab = Lab::new();
     let runs = Arc::new(AtomicUsize::new(0));

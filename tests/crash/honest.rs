@@ -367,6 +367,7 @@ fn cases() -> Vec<Case> {
 
 #[test]
 fn the_recording_is_what_strace_sees() {
+    let _forks = crate::FORKS.write();
     if let Some(why) = strace_is_missing() {
         return report(&format!("honest recording: SKIPPED, no strace: {why}"));
     }

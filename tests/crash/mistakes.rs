@@ -236,6 +236,7 @@ fn script_named(codec: Codec, wanted: &str) -> Script {
 
 #[test]
 fn mistakes_on_the_way_to_the_disk_are_noticed() {
+    let _no_forks = crate::FORKS.read();
     for codec in [Codec::Raw, Codec::Protobuf] {
         for (mistake, script, wanted) in [
             (Mistake::NoStoreSync, "batches", "lacks acknowledged"),
@@ -305,6 +306,7 @@ fn mending_job(patient: Patient, mistake: Option<Mistake>) -> Job<'static> {
 
 #[test]
 fn a_temporary_name_in_the_directory_is_noticed() {
+    let _no_forks = crate::FORKS.read();
     let job = mending_job(
         patient("index-missing", mending::repair),
         Some(Mistake::TemporaryName),
@@ -389,6 +391,7 @@ fn rebuild_blindly(report: &Report) -> Result<Plan, Error> {
 
 #[test]
 fn a_careless_mender_is_noticed() {
+    let _no_forks = crate::FORKS.read();
     for case in ["gap-torn", "gap-orphans"] {
         let job = mending_job(patient(case, cut_at_the_first_bad_frame), None);
         let what = format!("cutting at the first bad frame of {case}");
