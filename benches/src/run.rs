@@ -146,9 +146,15 @@ impl Pair {
         };
         other.once()?;
         ours.once()?;
-        for _ in 0..rounds {
-            pair.other.push(other.once()?);
-            pair.ours.push(ours.once()?);
+        // Who comes first changes: what one leaves behind meets the other too.
+        for round in 0..rounds {
+            if round % 2 == 0 {
+                pair.other.push(other.once()?);
+                pair.ours.push(ours.once()?);
+            } else {
+                pair.ours.push(ours.once()?);
+                pair.other.push(other.once()?);
+            }
         }
         Ok(pair)
     }

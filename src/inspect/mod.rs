@@ -19,6 +19,7 @@ pub mod outlook;
 pub mod overview;
 pub mod report;
 mod rounds;
+pub mod run;
 pub mod scan;
 pub mod service;
 pub mod sizes;

@@ -2,11 +2,13 @@
 //! Everything that prints, plans or serialises starts from it.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::check;
 use super::finding::{Finding, Severity};
 use super::listing::{Listing, SegmentListing};
+use super::run::{self, Mark};
 use super::scan::{self, SegmentFacts};
 use super::tail::{self, TailStart};
 use super::usage::Usage;
@@ -47,6 +49,8 @@ pub struct SegmentReport {
     pub facts: Option<SegmentFacts>,
     /// Of a store without index: what stands in it.
     pub lone_store: Option<tail::Tail>,
+    /// Slots of it at which threads can begin.
+    pub lone_marks: Vec<Mark>,
     /// Of an index without store: how many entries it has.
     pub lone_index: Option<u64>,
     /// Whether the bytes make sense little-endian only.
@@ -225,61 +229,59 @@ fn look_at_segments(
             0
         })
         .collect();
-    let look = |segment: &SegmentListing, threads| {
-        look_at_segment(
-            listing,
-            segment,
-            codec.unwrap_or(Codec::Raw),
-            options,
-            threads,
-        )
+    let mut reports: Vec<SegmentReport> = wanted
+        .into_iter()
+        .map(|segment| SegmentReport {
+            listing: segment.clone(),
+            facts: None,
+            lone_store: None,
+            lone_marks: Vec::new(),
+            lone_index: None,
+            little_endian: false,
+        })
+        .collect();
+    let codec = codec.unwrap_or(Codec::Raw);
+    let look = |report: &mut SegmentReport, threads| {
+        look_at_segment(listing, report, codec, options, threads)
     };
-    if threads < 2 || wanted.len() < threads * 2 {
-        return wanted.into_iter().map(|s| look(s, threads)).collect();
+    if threads < 2 || reports.len() < threads * 2 {
+        for report in &mut reports {
+            look(report, threads)?;
+        }
+        return Ok(reports);
     }
     // Dealt out one by one, so that large and small ones even out.
-    let next = std::sync::atomic::AtomicUsize::new(0);
-    let mut results: Vec<(usize, Result<SegmentReport>)> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut done = Vec::new();
-                    loop {
-                        let at = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                        let Some(segment) = wanted.get(at) else {
-                            return done;
-                        };
-                        done.push((at, look(segment, 1)));
-                    }
-                })
-            })
-            .collect();
+    let next = Mutex::new(reports.iter_mut());
+    let take = || next.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let results: Vec<Result<()>> = thread::scope(|scope| {
+        let work = || {
+            while let Some(report) = take() {
+                look(report, 1)?;
+            }
+            Ok(())
+        };
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         workers
             .into_iter()
-            .flat_map(|worker| match worker.join() {
-                Ok(done) => done,
+            .map(|worker| match worker.join() {
+                Ok(result) => result,
                 Err(panic) => std::panic::resume_unwind(panic),
             })
             .collect()
     });
-    results.sort_by_key(|(at, _)| *at);
-    results.into_iter().map(|(_, result)| result).collect()
+    results.into_iter().collect::<Result<()>>()?;
+    Ok(reports)
 }
 
+/// Fills in what a look at the segment shows.
 fn look_at_segment(
     listing: &Listing,
-    segment: &SegmentListing,
+    report: &mut SegmentReport,
     codec: Codec,
     options: &Options,
     threads: usize,
-) -> Result<SegmentReport> {
-    let mut report = SegmentReport {
-        listing: segment.clone(),
-        facts: None,
-        lone_store: None,
-        lone_index: None,
-        little_endian: false,
-    };
+) -> Result<()> {
+    let segment = &report.listing;
     let path = |kind| listing.directory.file(&segment.names, kind);
     let is_file = |kind| {
         segment
@@ -312,7 +314,9 @@ fn look_at_segment(
             slot: 0,
             position: Position(0),
         };
-        report.lone_store = Some(tail::look::<Error>(&store, codec, start, |_| Ok(()))?);
+        let (tail, marks) = tail::look_in_parts(&store, codec, start, threads, run::PART_BYTES)?;
+        report.lone_store = Some(tail);
+        report.lone_marks = marks;
     } else if is_file(FileKind::Index) {
         let mut index = crate::log::index::Index::open(
             &path(FileKind::Index),
@@ -323,7 +327,7 @@ fn look_at_segment(
         let end = index.nonzero_end(slots * entry_bytes)?;
         report.lone_index = Some(end.div_ceil(entry_bytes));
     }
-    Ok(report)
+    Ok(())
 }
 
 /// What was appended since the listing is not judged.

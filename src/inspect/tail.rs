@@ -2,6 +2,10 @@
 //! short, or whole frames that no entry names. Says which of these go on where the
 //! entries end; whether they are adopted is `mend`'s to decide.
 
+mod runs;
+
+pub use self::runs::look_in_parts;
+use super::run::Run;
 use crate::log::error::{Error, Result};
 use crate::log::format::{LENGTH_BYTES, encode_length, frame_end};
 use crate::log::record::{self, Codec, LayoutError};
@@ -96,6 +100,17 @@ pub fn look<E: From<Error>>(
     store: &ReadFile,
     codec: Codec,
     start: TailStart,
+    continuing: impl FnMut(TailFrame) -> std::result::Result<(), E>,
+) -> std::result::Result<Tail, E> {
+    look_behind(store, codec, start, |_| Ok(None), continuing)
+}
+
+/// Looks behind the run that `ahead` found up to where the last zeros begin.
+fn look_behind<E: From<Error>>(
+    store: &ReadFile,
+    codec: Codec,
+    start: TailStart,
+    ahead: impl FnOnce(u64) -> Result<Option<Run>>,
     mut continuing: impl FnMut(TailFrame) -> std::result::Result<(), E>,
 ) -> std::result::Result<Tail, E> {
     let file_bytes = store.file_bytes;
@@ -120,7 +135,15 @@ pub fn look<E: From<Error>>(
         fuel: file_bytes.saturating_add(RESYNC_BYTES).min(FUEL_MAX),
     };
     let mut position = start.position.0;
+    if let Some(run) = ahead(zeros_from)? {
+        scan.pass(&run, &mut tail);
+        position = run.end.0;
+    }
     while position < file_bytes && position < zeros_from {
+        position = scan.run(position, zeros_from, &mut tail, &mut continuing)?;
+        if position >= file_bytes || position >= zeros_from {
+            break;
+        }
         if let Some(frame) = scan.frame(position)? {
             if tail.frames == 0 {
                 tail.frames_position = position;

@@ -1,8 +1,8 @@
 //! The names in a log's directory: which segments they make, in numeric order, and
 //! which are none of a segment's. Opens no file; what the files hold is for others.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::cmp::Ordering;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -82,10 +82,7 @@ impl Directory {
 
     /// What these names make, wherever they come from.
     #[must_use]
-    pub fn of_names(path: &Path, mut names: Vec<OsString>) -> Self {
-        // Sorted by length first, so that the plain name comes before padded ones.
-        names.sort_by(|a, b| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));
-        let mut segments: BTreeMap<Offset, SegmentNames> = BTreeMap::new();
+    pub fn of_names(path: &Path, names: Vec<OsString>) -> Self {
         let mut directory = Self {
             path: path.to_path_buf(),
             segments: Vec::new(),
@@ -93,31 +90,46 @@ impl Directory {
             duplicates: Vec::new(),
             zero_padded: Vec::new(),
         };
+        let mut parsed = Vec::with_capacity(names.len());
         for name in names {
-            let Some(parsed) = format::parse_name(&name) else {
-                directory.strays.push(name);
+            match format::parse_name(&name) {
+                Some(parts) => parsed.push((parts, name)),
+                None => directory.strays.push(name),
+            }
+        }
+        // Shorter ones first, so that the plain name comes before padded ones.
+        parsed.sort_unstable_by(|(a, a_name), (b, b_name)| {
+            a.base.cmp(&b.base).then_with(|| by_length(a_name, b_name))
+        });
+        directory.segments.reserve_exact(parsed.len().div_ceil(2));
+        for (parts, name) in parsed {
+            if directory.segments.last().map(|last| last.base) != Some(parts.base) {
+                directory.segments.push(SegmentNames {
+                    base: parts.base,
+                    store: None,
+                    index: None,
+                });
+            }
+            let Some(segment) = directory.segments.last_mut() else {
                 continue;
             };
-            let segment = segments.entry(parsed.base).or_insert_with(|| SegmentNames {
-                base: parsed.base,
-                store: None,
-                index: None,
-            });
-            let half = match parsed.kind {
+            let half = match parts.kind {
                 FileKind::Store => &mut segment.store,
                 FileKind::Index => &mut segment.index,
             };
             if half.is_some() {
-                directory.duplicates.push((parsed.base, name));
+                directory.duplicates.push((parts.base, name));
                 continue;
             }
-            if parsed.zero_padded {
-                directory.zero_padded.push((parsed.base, name.clone()));
+            if parts.zero_padded {
+                directory.zero_padded.push((parts.base, name.clone()));
             }
             *half = Some(name);
         }
         directory.strays.sort();
-        directory.segments = segments.into_values().collect();
+        for odd in [&mut directory.duplicates, &mut directory.zero_padded] {
+            odd.sort_by(|(_, a), (_, b)| by_length(a, b));
+        }
         directory
     }
 
@@ -175,6 +187,11 @@ impl Directory {
             .partition_point(|segment| segment.base <= offset)
             .checked_sub(1)
     }
+}
+
+/// Shorter names first.
+fn by_length(a: &OsStr, b: &OsStr) -> Ordering {
+    a.len().cmp(&b.len()).then_with(|| a.cmp(b))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use super::segment::Segment;
 use super::units::{Offset, Position};
 use super::walk::{Committed, Flow, Visitor};
 use super::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
+use super::wire::to_usize;
 
 /// Bytes of a record: in memory, or where they stand if they are too many.
 #[derive(Debug, Clone)]
@@ -138,6 +139,45 @@ pub enum Item<'a> {
     },
 }
 
+/// Who takes what a reader comes by.
+pub trait Taker<E> {
+    /// Takes an item.
+    ///
+    /// # Errors
+    ///
+    /// The taker's own; it ends the reading.
+    fn item(&mut self, item: Item<'_>) -> std::result::Result<Flow, E>;
+
+    /// Takes a record of which only the value or the payload matters; `false` if it
+    /// wants the item. Records are many: what is the same for each is said by the items.
+    ///
+    /// # Errors
+    ///
+    /// The taker's own; it ends the reading.
+    #[inline]
+    fn value(
+        &mut self,
+        _offset: Offset,
+        _payload: &[u8],
+        _value: &[u8],
+    ) -> std::result::Result<bool, E> {
+        Ok(false)
+    }
+}
+
+/// A function that takes items.
+pub(super) struct Each<F>(pub F);
+
+impl<E, F> Taker<E> for Each<F>
+where
+    F: FnMut(Item<'_>) -> std::result::Result<Flow, E>,
+{
+    #[inline]
+    fn item(&mut self, item: Item<'_>) -> std::result::Result<Flow, E> {
+        (self.0)(item)
+    }
+}
+
 /// The slots of sound records from one on: the first, and the last.
 #[derive(Default)]
 struct Sound {
@@ -213,7 +253,7 @@ pub(super) fn walk_segment<E: From<Error>>(
     entries: u64,
     (first, last): (Offset, Option<Offset>),
     read_bytes: usize,
-    each: &mut impl FnMut(Item<'_>) -> std::result::Result<Flow, E>,
+    taker: &mut impl Taker<E>,
 ) -> std::result::Result<Flow, E> {
     let first_slot = first.since(segment.base);
     let end_slot = last.map_or(entries, |last| {
@@ -225,7 +265,7 @@ pub(super) fn walk_segment<E: From<Error>>(
         segment,
         first_slot,
         end_slot,
-        each,
+        taker,
         failure: None,
     };
     let flow = walk.run(end_slot, &mut adapter);
@@ -236,19 +276,16 @@ pub(super) fn walk_segment<E: From<Error>>(
 }
 
 /// Makes records of slots.
-struct Adapter<'s, F, E> {
+struct Adapter<'s, T, E> {
     segment: &'s Segment,
     first_slot: u64,
     end_slot: u64,
-    each: &'s mut F,
-    /// The callback's error, on its way past the walk.
+    taker: &'s mut T,
+    /// The taker's error, on its way past the walk.
     failure: Option<E>,
 }
 
-impl<F, E> Adapter<'_, F, E>
-where
-    F: FnMut(Item<'_>) -> std::result::Result<Flow, E>,
-{
+impl<T: Taker<E>, E> Adapter<'_, T, E> {
     /// A record whose payload is not in memory.
     #[cold]
     fn large_record(&mut self, record: &Committed<'_>) -> Flow {
@@ -278,20 +315,20 @@ where
 
     #[inline]
     fn hand(&mut self, item: Item<'_>) -> Flow {
-        match (self.each)(item) {
+        match self.taker.item(item) {
             Ok(flow) => flow,
-            Err(error) => {
-                self.failure = Some(error);
-                ControlFlow::Break(())
-            }
+            Err(error) => self.failed(error),
         }
+    }
+
+    #[cold]
+    fn failed(&mut self, error: E) -> Flow {
+        self.failure = Some(error);
+        ControlFlow::Break(())
     }
 }
 
-impl<F, E> Visitor for Adapter<'_, F, E>
-where
-    F: FnMut(Item<'_>) -> std::result::Result<Flow, E>,
-{
+impl<T: Taker<E>, E> Visitor for Adapter<'_, T, E> {
     const PAYLOADS: bool = true;
 
     #[inline]
@@ -322,6 +359,22 @@ where
             record_type,
         };
         Ok(self.hand(Item::Record(&view)))
+    }
+
+    #[inline]
+    fn value(&mut self, slot: u64, payload: &[u8], value: Range<u64>) -> Result<Option<Flow>> {
+        if slot < self.first_slot || slot >= self.end_slot {
+            return Ok(None);
+        }
+        let offset = self.segment.base.saturating_add(slot);
+        let value = payload.get(to_usize(value.start)..to_usize(value.end));
+        Ok(
+            match self.taker.value(offset, payload, value.unwrap_or_default()) {
+                Ok(true) => Some(ControlFlow::Continue(())),
+                Ok(false) => None,
+                Err(error) => Some(self.failed(error)),
+            },
+        )
     }
 
     fn dead_bytes(&mut self, _: u64, _: Position, _: u64) -> Result<Flow> {

@@ -9,8 +9,8 @@ use super::detect::detect;
 use super::directory::{Directory, SegmentNames};
 use super::error::{Error, Result};
 use super::format::{ENTRY_BYTES, FileKind};
-pub use super::items::{Content, Item, Obstacle, RecordView};
-use super::items::{first_sound, last_sound, walk_segment};
+pub use super::items::{Content, Item, Obstacle, RecordView, Taker};
+use super::items::{Each, first_sound, last_sound, walk_segment};
 use super::record::Codec;
 use super::segment::{Segment, is_absent};
 use super::units::Offset;
@@ -200,7 +200,14 @@ impl LogReader {
                 entries = segment.count_entries(Some(codec))?;
             }
             let wanted = (offset, Some(offset));
-            return walk_segment(&segment, codec, entries, wanted, LOOKUP_BYTES, &mut each);
+            return walk_segment(
+                &segment,
+                codec,
+                entries,
+                wanted,
+                LOOKUP_BYTES,
+                &mut Each(each),
+            );
         }
         Ok(ControlFlow::Continue(()))
     }
@@ -236,7 +243,21 @@ impl LogReader {
         &mut self,
         from: Offset,
         end: Offset,
-        mut each: impl FnMut(Item<'_>) -> std::result::Result<Flow, E>,
+        each: impl FnMut(Item<'_>) -> std::result::Result<Flow, E>,
+    ) -> std::result::Result<Flow, E> {
+        self.read_to(from, end, &mut Each(each))
+    }
+
+    /// The same for a taker that takes bare values where nothing else matters.
+    ///
+    /// # Errors
+    ///
+    /// The taker's, and reading's.
+    pub fn read_to<E: From<Error>>(
+        &mut self,
+        from: Offset,
+        end: Offset,
+        taker: &mut impl Taker<E>,
     ) -> std::result::Result<Flow, E> {
         let codec = self.codec()?;
         let first = self.directory.segment_of(from).unwrap_or(0);
@@ -255,7 +276,7 @@ impl LogReader {
                     first: wanted,
                     last: Some(last),
                 };
-                if each(gap)?.is_break() {
+                if taker.item(gap)?.is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
                 wanted = names.base;
@@ -268,7 +289,8 @@ impl LogReader {
                 Ok(segment) => segment,
                 Err(error) if is_absent(&error) => {
                     let last = next_base.map(|next| Offset(next.min(end).0 - 1));
-                    if each(unpaired(&self.directory, names, wanted, last))?.is_break() {
+                    let unpaired = unpaired(&self.directory, names, wanted, last);
+                    if taker.item(unpaired)?.is_break() {
                         return Ok(ControlFlow::Break(()));
                     }
                     wanted = next_base.unwrap_or(end);
@@ -288,14 +310,14 @@ impl LogReader {
             let later = segments.get(number + 1..).unwrap_or_default();
             let forked = self.claimed_twice(later, codec, wanted, segment_end)?;
             let sole_end = forked.as_ref().map_or(segment_end, |(_, it)| it.start);
-            let walk = |from: Offset, to: Offset, each: &mut _| {
+            let walk = |from: Offset, to: Offset, taker: &mut _| {
                 if from >= to {
                     return Ok(ControlFlow::Continue(()));
                 }
                 let range = (from, Some(Offset(to.0 - 1)));
-                walk_segment(&segment, codec, entries, range, STREAM_BYTES, each)
+                walk_segment(&segment, codec, entries, range, STREAM_BYTES, taker)
             };
-            if walk(wanted, sole_end, &mut each)?.is_break() {
+            if walk(wanted, sole_end, taker)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
             if let Some((newer, doubled)) = forked {
@@ -304,7 +326,8 @@ impl LogReader {
                     first: doubled.start,
                     last: Some(Offset(doubled.end.0 - 1)),
                 };
-                if each(fork)?.is_break() || walk(doubled.start, segment_end, &mut each)?.is_break()
+                if taker.item(fork)?.is_break()
+                    || walk(doubled.start, segment_end, taker)?.is_break()
                 {
                     return Ok(ControlFlow::Break(()));
                 }

@@ -7,19 +7,18 @@
 //! The hot loop is here; where entries and frames disagree, `judge` says who is
 //! wrong, and the walk goes on behind it.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use super::damage::Damage;
 use super::error::{Error, Result};
 use super::format::{Entry, LENGTH_BYTES, decode_length, frame_end};
 use super::index::Index;
+pub use super::payload::PAYLOAD_IN_MEMORY_MAX;
+pub(crate) use super::payload::layout_in;
 use super::progress::WALKED;
-use super::record::{self, Bytes, Codec, Layout, LayoutError};
+use super::record::{self, Codec, Layout, LayoutError};
 use super::units::{Offset, Position};
 use super::window::Window;
-
-/// Payloads up to this size are handed over in memory. Units: bytes.
-pub const PAYLOAD_IN_MEMORY_MAX: u64 = 8 * 1024 * 1024;
 
 /// Bytes that may be decoded on suspicion in the smallest store.
 const FUEL_LEAST: u64 = 4 * 1024 * 1024;
@@ -59,6 +58,17 @@ pub trait Visitor {
     ///
     /// The visitor's own; it ends the walk.
     fn record(&mut self, record: &Committed<'_>) -> Result<Flow>;
+
+    /// The same where all else is usual, with the bytes of the value among the payload's:
+    /// `None` if it wants to be told by [`Visitor::record`]. Only where payloads are wanted.
+    ///
+    /// # Errors
+    ///
+    /// The visitor's own; it ends the walk.
+    #[inline]
+    fn value(&mut self, _slot: u64, _payload: &[u8], _value: Range<u64>) -> Result<Option<Flow>> {
+        Ok(None)
+    }
 
     /// Bytes of a protobuf log's store before the frame of `slot` that no entry names.
     ///
@@ -117,49 +127,18 @@ pub(super) enum Fit {
     Unreadable,
 }
 
-/// A payload that is read through the window, however large it is.
-struct WindowedPayload<'w> {
-    window: &'w mut Window,
-    start: u64,
-    bytes: u64,
-}
-
-impl Bytes for WindowedPayload<'_> {
-    type Error = Error;
-
-    fn len(&self) -> u64 {
-        self.bytes
-    }
-
-    fn byte(&mut self, at: u64) -> Result<u8> {
-        let bytes = self.window.bytes(self.start + at, 1)?;
-        Ok(bytes.first().copied().unwrap_or_default())
-    }
-}
-
-/// Where the fields of the payload at `start` stand, in memory if it is small.
-pub(crate) fn layout_in(
+/// The layout of a large record's payload, if it carries this offset.
+fn layout_carrying(
     window: &mut Window,
-    start: u64,
+    frame: u64,
     payload_bytes: u64,
-) -> std::result::Result<Layout, LayoutError<Error>> {
-    if let Ok(count) = usize::try_from(payload_bytes)
-        && payload_bytes <= PAYLOAD_IN_MEMORY_MAX
-    {
-        let mut payload = window.bytes(start, count).map_err(LayoutError::Source)?;
-        return record::layout_of(payload).or_else(|_| {
-            // Once more, for the place at which it goes wrong.
-            record::layout(&mut payload).map_err(|error| match error {
-                LayoutError::Illegal { at, what } => LayoutError::Illegal { at, what },
-                LayoutError::Source(never) => match never {},
-            })
-        });
+    carried: Option<u64>,
+) -> Result<Option<Layout>> {
+    match layout_in(window, frame + LENGTH_BYTES, payload_bytes) {
+        Ok(layout) if carried == Some(layout.offset) => Ok(Some(layout)),
+        Err(LayoutError::Source(error @ (Error::Shrunk { .. } | Error::Io { .. }))) => Err(error),
+        _ => Ok(None),
     }
-    record::layout(&mut WindowedPayload {
-        window,
-        start,
-        bytes: payload_bytes,
-    })
 }
 
 impl Walk {
@@ -325,6 +304,7 @@ impl Walk {
                     payload: None,
                     layout: None,
                 };
+                let mut taken = None;
                 let small = payload_bytes <= PAYLOAD_IN_MEMORY_MAX;
                 if small && (V::PAYLOADS || self.codec == Codec::Protobuf) {
                     #[expect(clippy::cast_possible_truncation, reason = "at most 8 MiB")]
@@ -343,21 +323,20 @@ impl Walk {
                         }
                     }
                     if V::PAYLOADS {
+                        let value = committed.layout.as_ref().map(|layout| &layout.value);
+                        let value = value.map_or(0..payload_bytes, Range::clone);
+                        taken = visitor.value(slot, payload, value)?;
                         committed.payload = Some(payload);
                     }
                 } else if self.codec == Codec::Protobuf {
-                    let start = position + LENGTH_BYTES;
-                    match layout_in(&mut self.store, start, payload_bytes) {
-                        Ok(layout) if self.base.0.checked_add(slot) == Some(layout.offset) => {
-                            committed.layout = Some(layout);
-                        }
-                        Err(LayoutError::Source(
-                            error @ (Error::Shrunk { .. } | Error::Io { .. }),
-                        )) => return Err(error),
-                        _ => break None,
+                    let carried = self.base.0.checked_add(slot);
+                    committed.layout =
+                        layout_carrying(&mut self.store, position, payload_bytes, carried)?;
+                    if committed.layout.is_none() {
+                        break None;
                     }
                 }
-                let flow = visitor.record(&committed)?;
+                let flow = taken.map_or_else(|| visitor.record(&committed), Ok)?;
                 position = end.0;
                 slot += 1;
                 if flow.is_break() {

@@ -16,7 +16,7 @@ use super::progress::WALKED;
 
 /// Bytes read at once where a file is read through: the kernel is called once for
 /// several hundred KiB.
-pub const STREAM_BYTES: usize = 512 * 1024;
+pub const STREAM_BYTES: usize = 256 * 1024;
 
 /// Bytes read at once where one record is looked up.
 pub const LOOKUP_BYTES: usize = 4 * 1024;
@@ -31,6 +31,8 @@ pub struct ReadFile {
     path: PathBuf,
     /// Its size when it was opened. Units: bytes.
     pub file_bytes: u64,
+    /// How much of it was no hole then. Units: bytes.
+    data_bytes: u64,
 }
 
 impl ReadFile {
@@ -69,19 +71,19 @@ impl ReadFile {
     ///
     /// [`Error::Io`] if its size cannot be told.
     pub fn of(file: File, path: &Path) -> Result<Self> {
-        let file_bytes = file.metadata().map_err(Error::io("look at", path))?.len();
+        let metadata = file.metadata().map_err(Error::io("look at", path))?;
         Ok(Self {
             file: Arc::new(file),
             path: path.to_path_buf(),
-            file_bytes,
+            file_bytes: metadata.len(),
+            data_bytes: metadata.blocks().saturating_mul(512),
         })
     }
 
     /// How much of it is no hole, as far as the file system tells. Units: bytes.
     #[must_use]
     pub fn data_bytes(&self) -> u64 {
-        let blocks = self.file.metadata().map_or(u64::MAX, |it| it.blocks());
-        blocks.saturating_mul(512).min(self.file_bytes)
+        self.data_bytes.min(self.file_bytes)
     }
 
     /// The path under which it was opened.

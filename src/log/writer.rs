@@ -5,9 +5,13 @@
 //! What a commit is, `commit` knows. A batch that is full is committed beside the
 //! writer; [`Writer::commit`] waits for everything.
 
+mod ahead;
+mod gather;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use self::gather::Room;
 use super::commit::{Batch, Committer, Done};
 use super::config::Limits;
 use super::create::{Tail, create_pair};
@@ -90,6 +94,10 @@ struct Active {
     entries: Vec<u8>,
     /// The length that a protobuf commit's first frame gets at last.
     first_length: Option<[u8; 8]>,
+    /// Frames up to here are on their way to the disk. Units: bytes.
+    ahead: u64,
+    /// How much more is gathered before anything else must be done.
+    room: Room,
 }
 
 impl Active {
@@ -106,6 +114,8 @@ impl Active {
             frames: Vec::with_capacity(GATHER_BYTES + GATHER_BYTES / 4),
             entries: Vec::new(),
             first_length: None,
+            ahead: tail.store_bytes,
+            room: Room::default(),
         }
     }
 
@@ -230,6 +240,7 @@ impl Writer {
         {
             self.commit_behind()?;
         }
+        self.make_room();
         Ok(offset)
     }
 
@@ -284,10 +295,12 @@ impl Writer {
     }
 
     fn write_frames(&mut self, bytes: &[u8]) -> Result<()> {
+        self.active.room = Room::default();
         let store = &self.active.store;
         write_all_at(&*self.disk, store, bytes, self.active.written)
             .map_err(Error::io("write", store.path()))?;
         self.active.written += bytes.len() as u64;
+        self.write_ahead();
         Ok(())
     }
 
@@ -452,6 +465,7 @@ impl Writer {
         // A batch that is on its way is through or fails; both are told already.
         let _ = self.wait_for_batch();
         let active = &mut self.active;
+        active.room = Room::default();
         active.frames.clear();
         active.entries.clear();
         active.first_length = None;

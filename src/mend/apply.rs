@@ -483,7 +483,9 @@ impl Job<'_> {
             .disk
             .create_unnamed(directory, self.twin(base, FileKind::Index))
             .map_err(Error::io("make a file without a name in", directory))?;
-        self.write_entries(base, &file, 0, wanted)?;
+        let store = self.readable(&self.path(base, FileKind::Store))?;
+        let marks = self.plan.marks.get(&base).map_or(&[][..], Vec::as_slice);
+        entries::write(self.disk, &file, &store, self.codec, base, wanted, marks)?;
         sync(self.disk, &file)?;
         self.disk
             .link(&file, path)

@@ -2,6 +2,7 @@
 //! The policy of repair stands here and nowhere else: the least change, nothing that
 //! an entry commits is cut, nothing is guessed.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use super::assembly::Assembly;
@@ -10,6 +11,7 @@ use crate::inspect::check_directory::claimed_records;
 use crate::inspect::finding::Finding;
 use crate::inspect::listing::FileFacts;
 use crate::inspect::report::{Report, SegmentReport};
+use crate::inspect::run::Mark;
 use crate::inspect::scan::SegmentFacts;
 use crate::inspect::tail::Tail;
 use crate::log::damage::{Damage, DamageKind};
@@ -162,6 +164,8 @@ pub struct Plan {
     pub left: Vec<Finding>,
     /// Every file of the log as the plan saw it.
     pub seen: Vec<Seen>,
+    /// Slots of stores without index at which threads can begin, by their base.
+    pub marks: BTreeMap<Offset, Vec<Mark>>,
 }
 
 impl Plan {
@@ -180,6 +184,12 @@ impl Plan {
             seen: files
                 .filter(|file| file.no_file.is_none())
                 .map(Seen::of)
+                .collect(),
+            marks: report
+                .segments
+                .iter()
+                .filter(|segment| !segment.lone_marks.is_empty())
+                .map(|segment| (segment.listing.base(), segment.lone_marks.clone()))
                 .collect(),
         }
     }

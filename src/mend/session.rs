@@ -204,6 +204,12 @@ impl Session {
         Ok(offset)
     }
 
+    /// Appends a record where that takes nothing but gathering: see [`Writer::gather`].
+    #[inline]
+    pub fn gather(&mut self, record: NewRecord<'_>) -> bool {
+        self.writer.gather(record)
+    }
+
     /// Commits everything appended so far.
     ///
     /// # Errors

@@ -74,6 +74,41 @@ impl Printer {
         self.print_other(record, content, out)
     }
 
+    /// Whether of a record nothing but its bytes is printed.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        let bytes = matches!(
+            self.shape,
+            Shape::Lines | Shape::Null | Shape::Raw | Shape::Frames
+        );
+        bytes && !self.terminal
+    }
+
+    /// Prints one record as [`Printer::print`] does where it [is plain](Printer::is_plain).
+    ///
+    /// # Errors
+    ///
+    /// The output's.
+    #[inline]
+    pub fn print_plain(
+        &self,
+        payload: &[u8],
+        value: &[u8],
+        out: &mut impl Write,
+    ) -> Result<(), WriteError> {
+        let bytes = if self.no_decode { payload } else { value };
+        if let Shape::Frames = self.shape {
+            out.write_all(&encode_length(bytes.len() as u64))?;
+        }
+        out.write_all(bytes)?;
+        match self.shape {
+            Shape::Lines => out.write_all(b"\n")?,
+            Shape::Null => out.write_all(b"\0")?,
+            _ => {}
+        }
+        Ok(())
+    }
+
     fn print_other(
         &self,
         record: &RecordView<'_>,
@@ -200,6 +235,38 @@ pub mod tests {
         let record = sample(b"\x1b[2J\x00");
         assert_eq!(printed(Shape::Lines, false, &record), b"\x1b[2J\0\n");
         assert_eq!(printed(Shape::Lines, true, &record), b"\\x1b[2J\\x00\n");
+    }
+
+    #[test]
+    fn plain_records_are_printed_as_others_are() {
+        let template = "%s".parse::<Template>().unwrap();
+        for (shape, plain) in [
+            (Shape::Lines, true),
+            (Shape::Null, true),
+            (Shape::Raw, true),
+            (Shape::Frames, true),
+            (Shape::Hex, false),
+            (Shape::Json, false),
+            (Shape::Template(template), false),
+        ] {
+            for (no_decode, terminal) in [(false, false), (true, false), (false, true)] {
+                let printer = Printer {
+                    shape: shape.clone(),
+                    no_decode,
+                    terminal,
+                };
+                assert_eq!(printer.is_plain(), plain && !terminal, "{shape:?}");
+                if !printer.is_plain() {
+                    continue;
+                }
+                let mut record = sample(b"a");
+                record.payload = Content::Memory(b"\x0a\x01a");
+                let (mut usual, mut short) = (Vec::new(), Vec::new());
+                printer.print(&record, &mut usual).unwrap();
+                printer.print_plain(b"\x0a\x01a", b"a", &mut short).unwrap();
+                assert_eq!(short, usual, "{shape:?} {no_decode}");
+            }
+        }
     }
 
     proptest! {

@@ -17,6 +17,7 @@
 mod flips;
 mod hostile;
 mod logs;
+mod lone_stores;
 mod memory;
 mod parts;
 mod several;

@@ -38,7 +38,7 @@ const LOG_FLOORS: &[&[&str]] = &[
     &["record", "damage", "processes"],
     &["error"],
     &["window", "lock", "config", "directory", "commit", "create"],
-    &["index"],
+    &["index", "payload"],
     &["walk"],
     &["evidence", "segment"],
     &["trailing"],

@@ -171,6 +171,17 @@ impl<'a> Target<'a> {
     /// Appends a record, and takes the log first if need be.
     #[inline]
     pub fn append(&mut self, record: NewRecord<'_>) -> Result<(), Trouble> {
+        if let Some(open) = &mut self.open
+            && open.session.gather(record)
+        {
+            return Ok(());
+        }
+        self.append_other(record)
+    }
+
+    /// Appends a record that takes more than gathering it.
+    #[cold]
+    fn append_other(&mut self, record: NewRecord<'_>) -> Result<(), Trouble> {
         if self.open.is_none() {
             self.take()?;
         }

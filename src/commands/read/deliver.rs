@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use proglog::log::directory::Directory;
 use proglog::log::follow::Blocked;
-use proglog::log::reader::{Item, LogReader, Obstacle, RecordView};
+use proglog::log::reader::{Item, LogReader, Obstacle, RecordView, Taker};
 use proglog::log::units::Offset;
 use proglog::log::walk::Flow;
 
@@ -56,6 +56,9 @@ pub struct Delivery {
     /// Records that may still be printed; not 0.
     left: u64,
     backwards: bool,
+    /// Records before this offset are printed without further ado, but for the last one
+    /// of those that may be.
+    plain_before: Offset,
     /// What was met and not told yet: first it must be seen where the log goes on.
     pending: Option<Trouble>,
     /// Whether the read is over but for where the log goes on.
@@ -83,6 +86,7 @@ impl Delivery {
             last: None,
             left: u64::MAX,
             backwards: false,
+            plain_before: Offset(0),
             pending: None,
             stopped: false,
             damaged: false,
@@ -117,7 +121,7 @@ impl Delivery {
         self.end = range.end(log.claimed_end()?);
         self.last = range.last;
         self.backwards = false;
-        let flow = log.read::<WriteError>(range.from, Offset::MAX, |item| self.item(item));
+        let flow = log.read_to::<WriteError>(range.from, Offset::MAX, self);
         let flow = flow.map_err(error)?;
         if flow.is_continue() {
             self.tell(GoesOn::Nowhere).map_err(error)?;
@@ -164,6 +168,9 @@ impl Delivery {
                 if self.left == 0 || self.is_last(record.offset) {
                     return Ok(ControlFlow::Break(()));
                 }
+                if !self.backwards && self.printer.is_plain() {
+                    self.plain_before = self.end.min(self.last.unwrap_or(Offset::MAX));
+                }
                 Ok(ControlFlow::Continue(()))
             }
             Item::Obstacle {
@@ -207,6 +214,7 @@ impl Delivery {
         first: Offset,
         last: Option<Offset>,
     ) -> Result<Flow, WriteError> {
+        self.plain_before = Offset(0);
         let asked = self.last.is_none_or(|last| first <= last);
         let since_start = first < self.end || !matches!(obstacle, Obstacle::Damage { .. });
         if !asked || !since_start {
@@ -275,6 +283,23 @@ impl Delivery {
     pub fn finish(mut self) -> anyhow::Result<bool> {
         self.out.flush().map_err(WriteError::from)?;
         Ok(self.damaged)
+    }
+}
+
+impl Taker<WriteError> for Delivery {
+    #[inline]
+    fn item(&mut self, item: Item<'_>) -> Result<Flow, WriteError> {
+        Self::item(self, item)
+    }
+
+    #[inline]
+    fn value(&mut self, offset: Offset, payload: &[u8], value: &[u8]) -> Result<bool, WriteError> {
+        if offset >= self.plain_before || self.left <= 1 {
+            return Ok(false);
+        }
+        self.left -= 1;
+        self.printer.print_plain(payload, value, &mut self.out)?;
+        Ok(true)
     }
 }
 

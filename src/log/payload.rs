@@ -1,0 +1,54 @@
+//! Where the fields stand in a payload of a store, in memory if it is small, else
+//! through the window.
+
+use super::error::{Error, Result};
+use super::record::{self, Bytes, Layout, LayoutError};
+use super::window::Window;
+
+/// Payloads up to this size are handed over in memory. Units: bytes.
+pub const PAYLOAD_IN_MEMORY_MAX: u64 = 8 * 1024 * 1024;
+
+/// A payload that is read through the window, however large it is.
+struct WindowedPayload<'w> {
+    window: &'w mut Window,
+    start: u64,
+    bytes: u64,
+}
+
+impl Bytes for WindowedPayload<'_> {
+    type Error = Error;
+
+    fn len(&self) -> u64 {
+        self.bytes
+    }
+
+    fn byte(&mut self, at: u64) -> Result<u8> {
+        let bytes = self.window.bytes(self.start + at, 1)?;
+        Ok(bytes.first().copied().unwrap_or_default())
+    }
+}
+
+/// Where the fields of the payload at `start` stand, in memory if it is small.
+pub(crate) fn layout_in(
+    window: &mut Window,
+    start: u64,
+    payload_bytes: u64,
+) -> std::result::Result<Layout, LayoutError<Error>> {
+    if let Ok(count) = usize::try_from(payload_bytes)
+        && payload_bytes <= PAYLOAD_IN_MEMORY_MAX
+    {
+        let mut payload = window.bytes(start, count).map_err(LayoutError::Source)?;
+        return record::layout_of(payload).or_else(|_| {
+            // Once more, for the place at which it goes wrong.
+            record::layout(&mut payload).map_err(|error| match error {
+                LayoutError::Illegal { at, what } => LayoutError::Illegal { at, what },
+                LayoutError::Source(never) => match never {},
+            })
+        });
+    }
+    record::layout(&mut WindowedPayload {
+        window,
+        start,
+        bytes: payload_bytes,
+    })
+}
