@@ -29,6 +29,8 @@ mend    repair      mend what needs no guessing; saves what it cuts (--dry-run)
         truncate-index  cut the index to its real entries, nothing else
 copies  diff        compare two copies         salvage   copy what can be read
         manifest    print digests, for `verify --manifest`
+road    push        publish every record to a NATS JetStream stream
+        pull        append what such a stream holds
 
   seq 100 | proglog append log               proglog read log --offset 42
   proglog read log -n 10 -f                  proglog verify -q log || echo bad
@@ -53,9 +55,6 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
     ("read", &["consume", "cat", "tail"]),
     ("trim", &["vacuum", "gc", "purge", "compact", "truncate"]),
 ];
-
-/// Commands that remedies name and that this version does not have yet.
-const PLANNED: &[&str] = &["push", "pull"];
 
 #[derive(Debug, Parser)]
 #[command(
@@ -115,6 +114,10 @@ pub enum Command {
     Completions(commands::completions::Arguments),
     /// Print a man page, or write all of them
     Man(commands::man::Arguments),
+    /// Publish every record to a NATS JetStream stream, in order, exactly once
+    Push(commands::nats::push::Arguments),
+    /// Append what a NATS JetStream stream holds, exactly once
+    Pull(commands::nats::pull::Arguments),
 }
 
 impl Command {
@@ -137,6 +140,8 @@ impl Command {
             Self::Manifest(arguments) => commands::manifest::run(arguments, globals),
             Self::Completions(arguments) => commands::completions::run(arguments, command()),
             Self::Man(arguments) => commands::man::run(arguments, Cli::command()),
+            Self::Push(arguments) => commands::nats::push::run(arguments, globals),
+            Self::Pull(arguments) => commands::nats::pull::run(arguments, globals),
         }
     }
 }
@@ -168,8 +173,6 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Command, 
                 let word = word.to_string();
                 if let Some(hint) = elsewhere(&word) {
                     commands::say(&format!("hint: proglog {hint}"));
-                } else if PLANNED.contains(&word.as_str()) {
-                    commands::say(&format!("hint: this version has no {word} yet"));
                 }
             }
             Err(match error.kind() {

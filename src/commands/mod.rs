@@ -12,6 +12,7 @@ pub mod info;
 pub mod man;
 pub mod manifest;
 mod mending;
+pub mod nats;
 pub mod options;
 mod progress;
 pub mod read;

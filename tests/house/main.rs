@@ -4,6 +4,7 @@
 //! code under `#[cfg(test)]` may use what it likes.
 
 mod reader;
+mod weight;
 
 use std::fs;
 
@@ -59,16 +60,22 @@ const CRATES: &[(&str, &[&str])] = &[
     ("comfy_table", &["render"]),
     ("indicatif", &["commands/progress.rs"]),
     ("hex", &["render", "commands/append/framing.rs"]),
-    // JSON is read in few places: the input of append, what mending and manifests keep.
+    // JSON is read in few places: the input of append, an acknowledgement, what mending
+    // and manifests keep.
     (
         "serde_json",
         &[
             "render",
             "commands/append",
+            "commands/nats/sending.rs",
             "mend/saved.rs",
             "inspect/manifest/line.rs",
         ],
     ),
+    ("async_nats", &["commands/nats"]),
+    ("futures_util", &["commands/nats"]),
+    ("ring", &["commands/nats/message.rs"]),
+    ("tokio", &["commands/nats"]),
     ("blake3", &["inspect/manifest"]),
 ];
 

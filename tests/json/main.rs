@@ -26,6 +26,8 @@ const UNSEEN: &[(&str, &str, &str)] = &[
         "a disk that gives errors is needed",
     ),
     ("salvage", "unopened", "somebody who is not root is needed"),
+    ("push", "summary", "a server is needed: see tests/nats"),
+    ("pull", "summary", "a server is needed: see tests/nats"),
 ];
 
 /// The kinds that need a kernel which tells who has a file open.

@@ -16,8 +16,8 @@
 mod framing;
 mod input;
 mod json;
-mod report;
-mod target;
+pub(in crate::commands) mod report;
+pub(in crate::commands) mod target;
 
 use std::fmt::Write;
 use std::path::PathBuf;

@@ -147,6 +147,25 @@ impl<'a> Target<'a> {
         self.inputs = inputs;
     }
 
+    /// Takes the log now, before there is a record: a new one begins with this offset
+    /// and has this codec. From here on it is kept from other proglogs, and must stay
+    /// as it is. Gives the next offset.
+    #[cfg(feature = "nats")]
+    pub fn begin(
+        &mut self,
+        initial: Option<Offset>,
+        codec: Option<Codec>,
+    ) -> Result<Option<Offset>, Trouble> {
+        if self.open.is_none() && self.lock.is_none() {
+            self.options.config.initial_offset = initial;
+            self.options.config.codec = codec;
+            self.take()?;
+            self.expected = self.totals.next_offset;
+            self.pause()?;
+        }
+        Ok(self.totals.next_offset)
+    }
+
     /// What is committed.
     pub fn totals(&self) -> Totals {
         self.totals

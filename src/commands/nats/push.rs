@@ -1,0 +1,330 @@
+//! `proglog push DIR URL`: every record of a log to a JetStream stream, in order,
+//! exactly once.
+//!
+//! ```text
+//! $ proglog push log nats://localhost/LOG --create
+//! pushed 1000 records, offsets 0..999
+//! ```
+//!
+//! It keeps no state: it asks the stream how far it is, holds the last message against
+//! the log's record, and goes on behind it. So it does after every trouble.
+
+use std::path::PathBuf;
+
+use proglog::log::record::Codec;
+use proglog::log::units::Offset;
+
+use super::agree::{self, Chart};
+use super::link::Link;
+use super::message::Stamp;
+use super::options::{self, Both};
+use super::patience::Patience;
+use super::sending::{Part, Plan, send};
+use super::source::{Bounds, Source};
+use super::stream::{NewStream, Stream};
+use super::talk::{Talk, Totals, Way};
+use super::url::StreamUrl;
+use super::{Trouble, cannot, no};
+use crate::commands::signals::Signals;
+use crate::commands::{Failure, Globals, Status, quote};
+
+const EXAMPLES: &str = "\
+proglog push log nats://localhost/LOG --create   all records, to a new stream
+proglog push log nats://localhost/LOG            what it does not have yet
+proglog push log nats://me:secret@a,b,c/LOG -f   to a cluster, as records arrive
+proglog push log tls://host/LOG --creds me.creds";
+
+const NOTES: &str = "\
+The same command goes on after any interruption: it asks the stream how far it is.
+A stream of another history is refused. docs/scale.md tells what a message is.";
+
+/// Publish every record to a NATS JetStream stream, in order, exactly once
+#[derive(Debug, clap::Args)]
+#[command(before_help = EXAMPLES, after_help = NOTES)]
+pub struct Arguments {
+    /// The log's directory
+    dir: PathBuf,
+    /// nats://[user:pass@]host[:port]/STREAM, or tls://; several hosts with commas
+    url: StreamUrl,
+    /// Make the stream if there is none: on disk, without limits
+    #[arg(long)]
+    create: bool,
+    /// On how many servers a new stream is kept [default: 1]
+    #[arg(long, value_name = "N", requires = "create",
+          value_parser = clap::value_parser!(u8).range(1..=5))]
+    replicas: Option<u8>,
+    /// The subject [default: the stream's only one; of a new stream its name]
+    #[arg(long)]
+    subject: Option<String>,
+    /// Begin a new stream with this offset [default: the log's first]
+    #[arg(long, value_name = "N")]
+    from: Option<u64>,
+    /// Records that are sent before the first of them is acknowledged, at most
+    #[arg(long, value_name = "N", default_value_t = 512,
+          value_parser = clap::value_parser!(u16).range(1..=4096))]
+    in_flight: u16,
+    /// What the payloads are, instead of looking: raw or protobuf
+    #[arg(long, value_name = "CODEC")]
+    codec: Option<Codec>,
+    #[command(flatten)]
+    both: Both,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
+    let mut source = Source::new(&arguments.dir, arguments.codec);
+    // What is no log is said before anybody is asked anything.
+    source.bounds()?;
+    let signals = Signals::install()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let mut push = Push {
+        arguments,
+        source: &mut source,
+        signals: &signals,
+        patience: Patience::new(arguments.both.timeout, &signals, globals.quiet),
+        totals: Totals::default(),
+        talk: Talk::new(Way::Push, globals),
+        link: None,
+        end: None,
+        checked: None,
+    };
+    let ended = runtime.block_on(push.run());
+    let (totals, retries) = (push.totals, push.patience.retries);
+    let stream = &arguments.url.stream;
+    let json = arguments.both.json;
+    push.talk
+        .summary(&totals, retries, stream, json, ended.is_ok());
+    drop(push);
+    runtime.shutdown_background();
+    options::conclude(ended, &totals, |last| {
+        format!("stream {stream} has the records up to offset {last}")
+    })
+}
+
+struct Push<'a> {
+    arguments: &'a Arguments,
+    source: &'a mut Source,
+    signals: &'a Signals,
+    patience: Patience<'a>,
+    totals: Totals,
+    talk: Talk,
+    link: Option<Link>,
+    /// Where the log ended when the command began.
+    end: Option<Offset>,
+    /// The sizes of the records up to here have been held against this limit.
+    checked: Option<(Offset, u64)>,
+}
+
+impl Push<'_> {
+    async fn run(&mut self) -> Result<(), Trouble> {
+        loop {
+            match self.round().await {
+                Err(Trouble::Passing(why)) => self.patience.again(why).await?,
+                other => return other,
+            }
+        }
+    }
+
+    /// From the question how far the stream is to the end, or to the next trouble.
+    async fn round(&mut self) -> Result<(), Trouble> {
+        let arguments = self.arguments;
+        if self.link.is_none() {
+            let creds = arguments.both.creds.as_deref();
+            self.link = Some(Link::connect(&arguments.url, creds).await?);
+        }
+        let Some(link) = &mut self.link else {
+            return Ok(());
+        };
+        link.settle().await?;
+        let bounds = self.source.bounds()?;
+        let end = *self.end.get_or_insert(bounds.next);
+        let end = if arguments.both.follow {
+            bounds.next
+        } else {
+            end
+        };
+        let look = (self.source as &Source, bounds, self.signals);
+        let stream = find(link, arguments, look, &self.talk).await?;
+        let subject = stream.subject(arguments.subject.as_deref())?;
+        let chart = agree::chart(link, &stream).await?;
+        let (base, next) = match &chart {
+            None => begin(arguments, bounds).map(|base| (base, base))?,
+            Some(chart) => {
+                let next = go_on(arguments, link, &stream, chart, self.source, bounds).await?;
+                (chart.base, next)
+            }
+        };
+        let log = match chart {
+            Some(chart) => Some(chart.log),
+            None if bounds.hold(base) => self.source.id(base)?,
+            None => None,
+        };
+        let value_bytes_max = value_bytes_max(link, &stream);
+        if self.checked != Some((end, value_bytes_max)) {
+            let signals = self.signals;
+            self.source
+                .check_sizes(next, end, value_bytes_max, signals)?;
+            self.checked = Some((end, value_bytes_max));
+        }
+        if self.totals.next.is_some_and(|reached| reached > next) {
+            self.talk.note(&format!(
+                "note: stream {} lost messages that it had acknowledged; they are sent again \
+                 from offset {next} on",
+                stream.name()
+            ));
+        }
+        if self.totals.next.is_some_and(|reached| reached < next) {
+            self.patience.progress();
+        }
+        self.totals.first.get_or_insert(next);
+        self.totals.next = Some(next);
+        self.totals.last_sequence = (stream.last > 0).then_some(stream.last);
+        let plan = Plan {
+            stream: stream.name().to_owned(),
+            subject,
+            base,
+            log,
+            codec: self.source.codec()?,
+            next,
+            // One that was trimmed at its end meanwhile, or never reached so far.
+            end: end.max(next),
+            follow: arguments.both.follow,
+            in_flight: usize::from(arguments.in_flight),
+            value_bytes_max,
+        };
+        let part = Part {
+            link,
+            source: self.source,
+            signals: self.signals,
+            patience: &mut self.patience,
+            totals: &mut self.totals,
+        };
+        send(part, plan).await
+    }
+}
+
+/// The stream, which may have to be made first.
+async fn find(
+    link: &Link,
+    arguments: &Arguments,
+    (source, bounds, signals): (&Source, Bounds, &Signals),
+    talk: &Talk,
+) -> Result<Stream, Trouble> {
+    let name = &arguments.url.stream;
+    let stream = match Stream::look(link, name).await? {
+        Some(stream) => stream,
+        None if arguments.create => {
+            let first = begin(arguments, bounds)?;
+            // Nothing is made for a log that cannot go there.
+            let max = link.client.max_payload() as u64;
+            let max = beside_headers(max, name);
+            source.check_sizes(first, bounds.next, max, signals)?;
+            let new = NewStream {
+                subject: arguments.subject.as_deref().unwrap_or(name),
+                replicas: usize::from(arguments.replicas.unwrap_or(1)),
+            };
+            Stream::create(link, name, &new).await?;
+            talk.note(&format!("created stream {name}"));
+            Stream::look(link, name)
+                .await?
+                .ok_or_else(|| Trouble::Passing(format!("stream {name} is not there yet")))?
+        }
+        None => {
+            let hint = format!(
+                "--create makes it: proglog push {} {} --create",
+                quote(&arguments.dir),
+                arguments.url
+            );
+            let message = format!("there is no stream {name}");
+            return Err(Failure::new(Status::Failed, message).hint(hint).into());
+        }
+    };
+    let config = &stream.config;
+    let unfit = if config.no_ack {
+        Some("acknowledges nothing (no_ack)")
+    } else if config.sealed {
+        Some("is sealed")
+    } else if config.mirror.is_some() {
+        Some("is a mirror of another one")
+    } else {
+        None
+    };
+    match unfit {
+        Some(why) => Err(cannot(format!("stream {name} takes no records: it {why}"))),
+        None => Ok(stream),
+    }
+}
+
+/// Where a new stream begins.
+fn begin(arguments: &Arguments, bounds: Bounds) -> Result<Offset, Trouble> {
+    let Some(from) = arguments.from.map(Offset) else {
+        return Ok(bounds.lowest);
+    };
+    if from < bounds.lowest {
+        return Err(no(format!(
+            "offset {from} is no longer in the log, which begins at {}",
+            bounds.lowest
+        )));
+    }
+    if from > bounds.next {
+        return Err(no(format!(
+            "offset {from} is not in the log yet: the next offset is {}",
+            bounds.next
+        )));
+    }
+    Ok(from)
+}
+
+/// What comes next in a stream that has messages, if it is this log's.
+async fn go_on(
+    arguments: &Arguments,
+    link: &Link,
+    stream: &Stream,
+    chart: &Chart,
+    source: &Source,
+    bounds: Bounds,
+) -> Result<Offset, Trouble> {
+    let (name, base) = (stream.name(), chart.base);
+    if let Some(from) = arguments.from.filter(|&from| from != base.0) {
+        return Err(cannot(format!(
+            "--from {from} is for a new stream: {name} begins with offset {base}"
+        )));
+    }
+    let compared = agree::compare(link, stream, chart, source, bounds).await?;
+    let next = Offset(chart.last.0.saturating_add(1));
+    let log = quote(source.path());
+    if next > bounds.next {
+        return Err(no(format!(
+            "stream {name} is ahead of {log}: it has offset {}, and the log's next offset is {}",
+            chart.last, bounds.next
+        )));
+    }
+    if next < bounds.lowest {
+        return Err(no(format!(
+            "{log} begins with offset {}, and stream {name} ends with {}: the records between \
+             are gone",
+            bounds.lowest, chart.last
+        )));
+    }
+    if !compared {
+        return Err(no(format!(
+            "stream {name} and {log} have no record in common: nothing tells whether they are \
+             one log"
+        )));
+    }
+    Ok(next)
+}
+
+/// The most bytes that a value may have: for the server, and for the stream.
+fn value_bytes_max(link: &Link, stream: &Stream) -> u64 {
+    let server = link.client.max_payload() as u64;
+    let own = u64::try_from(stream.config.max_message_size).unwrap_or(0);
+    let most = if own == 0 { server } else { server.min(own) };
+    beside_headers(most, stream.name())
+}
+
+fn beside_headers(bytes: u64, stream: &str) -> u64 {
+    bytes.saturating_sub(Stamp::headers_bytes_max(stream))
+}
