@@ -40,6 +40,7 @@ fn root() -> &'static Path {
 
 /// One bash, its directory `sandbox`, its proglog the one that was built; runs the
 /// commands in turn and gives what each printed on stdout and stderr.
+#[expect(clippy::disallowed_methods, reason = "a file of the sandbox")]
 fn shell(sandbox: &Sandbox, commands: &[String]) -> Vec<String> {
     let mut script = String::from("exec 2>&1\n");
     for command in commands {
