@@ -285,7 +285,7 @@ impl<'a, W: Write> Printer<'a, W> {
             bytes,
         };
         let bytes_of = self.bytes_of;
-        hexlines::print(&mut self.out, &place, 2, &|position, bytes| {
+        hexlines::print(&mut self.out, &place, 2, 0, &|position, bytes| {
             bytes_of(side, file, position, bytes)
         })
     }

@@ -11,8 +11,9 @@ use proglog::inspect::finding::Place;
 /// Lines from the beginning of a place that are shown.
 const LINES_MAX: u64 = 4;
 
-/// Prints the lines of a place. `bytes_of` gives as many bytes as there are from a
-/// position on; where it gives none, nothing is printed.
+/// Prints the lines of a place, with `around` lines before and behind it. `bytes_of`
+/// gives as many bytes as there are from a position on; where it gives none, nothing is
+/// printed.
 ///
 /// # Errors
 ///
@@ -21,13 +22,19 @@ pub fn print(
     out: &mut impl Write,
     place: &Place,
     indent: usize,
+    around: u64,
     bytes_of: &dyn Fn(u64, usize) -> Option<Vec<u8>>,
 ) -> io::Result<()> {
     let is_index = Path::new(&place.file).extension() == Some(OsStr::new("index"));
     let columns: u64 = if is_index { 12 } else { 16 };
-    let begin = place.position - place.position % columns;
+    let first = place.position - place.position % columns;
     let end = place.position.saturating_add(place.bytes);
-    let lines = end.saturating_sub(begin).div_ceil(columns).min(LINES_MAX);
+    let lines = end.saturating_sub(first).div_ceil(columns);
+    let begin = first.saturating_sub(around * columns);
+    let before = (first - begin) / columns;
+    // What lies behind a place says nothing where its end is not shown.
+    let behind = if lines > LINES_MAX { 0 } else { around };
+    let lines = before + lines.min(LINES_MAX) + behind;
     let wanted = usize::try_from(lines * columns).unwrap_or(0);
     let Some(bytes) = bytes_of(begin, wanted) else {
         return Ok(());
@@ -47,8 +54,10 @@ pub fn print(
             .collect();
         let width = usize::try_from(columns * 5 / 2).unwrap_or(40);
         writeln!(out, "{:indent$}{position:08x}: {hex:width$} {text}", "")?;
-        let offset = format!("{position:08x}: ").len();
-        writeln!(out, "{:indent$}{:offset$}{}", "", "", marks.trim_end())?;
+        let (offset, marks) = (format!("{position:08x}: ").len(), marks.trim_end());
+        if !marks.is_empty() {
+            writeln!(out, "{:indent$}{:offset$}{marks}", "", "")?;
+        }
         position = position.saturating_add(columns);
     }
     let shown = begin.saturating_add(bytes.len() as u64);
@@ -86,7 +95,7 @@ mod tests {
             bytes: 2,
         };
         let mut out = Vec::new();
-        print(&mut out, &place, 1, &|position, _| {
+        print(&mut out, &place, 1, 0, &|position, _| {
             assert_eq!(position, 16);
             Some(b"\0\0\0\x05hello".to_vec())
         })
@@ -95,5 +104,23 @@ mod tests {
         let marks = format!("{:11}  ^^^^^", "");
         let expected = format!("{hex}\n{marks}\n");
         assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+    #[test]
+    fn a_line_before_and_behind_shows_the_neighbours() {
+        let place = Place {
+            file: "0.index".to_owned(),
+            position: 12,
+            bytes: 12,
+        };
+        let mut out = Vec::new();
+        print(&mut out, &place, 0, 1, &|position, bytes| {
+            assert_eq!((position, bytes), (0, 36));
+            Some(b"0123456789ab".repeat(3))
+        })
+        .unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let marked: Vec<bool> = text.lines().map(|line| line.contains('^')).collect();
+        assert_eq!(marked, [false, false, true, false], "{text}");
+        assert!(text.starts_with("00000000: "), "{text}");
     }
 }

@@ -209,7 +209,7 @@ impl View<'_> {
         if place.bytes == 0 {
             return Ok(());
         }
-        hexlines::print(out, place, INDENT, &|position, bytes| {
+        hexlines::print(out, place, INDENT, 1, &|position, bytes| {
             bytes_of(place, position, bytes)
         })
     }
