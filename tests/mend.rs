@@ -98,6 +98,28 @@ fn each_fixture_is_mended_and_loses_nothing() {
     }
 }
 
+/// Of offsets that two segments claim a reader gets the older one's: repair must not make
+/// it reach further than it did, and says beforehand that it leaves that to a human.
+#[test]
+fn an_older_history_is_not_mended_over_a_newer_one() {
+    let old = (0..6).map(|number| format!("old {number}"));
+    let new = (3..6).map(|number| format!("new {number}"));
+    let builder = LogBuilder::new(proglog_testkit::Codec::Protobuf);
+    let sandbox = Sandbox::built(&builder.segment(0, old).segment(3, new));
+    let log = sandbox.log();
+    // The numbers of entries 3 to 5 of the older segment.
+    for slot in 3..6 {
+        sandbox.put("0.index", slot * 12, &[0xff; 4]);
+    }
+    let before = sandbox.snapshot();
+    let plan = repair(&log);
+    assert!(plan.steps.is_empty(), "{:?}", plan.steps);
+    let left: Vec<String> = plan.left.iter().map(|it| it.id.to_string()).collect();
+    assert!(left.contains(&"index-entry-damaged".to_owned()), "{left:?}");
+    assert!(left.contains(&"segment-overlap".to_owned()), "{left:?}");
+    assert_eq!(sandbox.snapshot(), before);
+}
+
 #[test]
 fn acknowledged_records_that_are_whole_in_the_store_are_there_afterwards() {
     for (case, count) in [

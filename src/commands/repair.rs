@@ -229,8 +229,13 @@ fn lost(report: &Report, plan: &Plan) -> Vec<Lost> {
         let Some(damage) = facts.first_damage(DamageKind::Dangling) else {
             continue;
         };
-        // Frames that carry these very offsets are adopted.
-        let first = damage.first_slot + facts.tail.continuing;
+        // Frames that carry these very offsets may be adopted; where entries stay as they
+        // are, the finding that is left says what they lost.
+        let first = if plan.assemblies.is_empty() {
+            plan.records_after(segment, report.codec)
+        } else {
+            damage.first_slot + facts.tail.continuing
+        };
         if first > damage.last_slot {
             continue;
         }

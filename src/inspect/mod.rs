@@ -5,9 +5,9 @@
 //! serialises starts from the report; so do `compare` (two logs) and `manifest`
 //! (digests of one, made and held against it), over the stretches of `coverage`.
 
-mod check;
+pub(crate) mod check;
 pub(crate) mod check_directory;
-mod check_segment;
+pub(crate) mod check_segment;
 pub mod compare;
 pub mod coverage;
 pub mod entries;

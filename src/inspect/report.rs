@@ -40,6 +40,16 @@ pub struct Options {
     pub ask_usage: bool,
 }
 
+impl Options {
+    /// Threads to use, at least one.
+    pub(crate) fn threads(&self) -> usize {
+        match self.threads {
+            0 => thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        }
+    }
+}
+
 /// What is known of one segment.
 #[derive(Debug, Clone)]
 pub struct SegmentReport {
@@ -55,6 +65,28 @@ pub struct SegmentReport {
     pub lone_index: Option<u64>,
     /// Whether the bytes make sense little-endian only.
     pub little_endian: bool,
+}
+
+impl SegmentReport {
+    /// Scans both files, as far as the options ask for it.
+    pub(crate) fn take_pair(
+        &mut self,
+        pair: &Segment,
+        codec: Codec,
+        options: &Options,
+        threads: usize,
+    ) -> Result<()> {
+        let facts = if options.quick {
+            scan::scan_end(pair, codec)?
+        } else if options.tail_only {
+            scan::scan_last_commit(pair, codec)?
+        } else {
+            scan::scan(pair, codec, threads)?
+        };
+        self.little_endian = check::is_little_endian(pair, &facts)?;
+        self.facts = Some(facts);
+        Ok(())
+    }
 }
 
 /// What is known of a log.
@@ -215,10 +247,7 @@ fn look_at_segments(
     codec: Option<Codec>,
     options: &Options,
 ) -> Result<Vec<SegmentReport>> {
-    let threads = match options.threads {
-        0 => thread::available_parallelism().map_or(1, usize::from),
-        threads => threads,
-    };
+    let threads = options.threads();
     let wanted: Vec<&SegmentListing> = listing
         .segments
         .iter()
@@ -293,15 +322,7 @@ fn look_at_segment(
             Ok(mut pair) => {
                 at_most(&mut pair.store, segment.store.as_ref());
                 at_most(&mut pair.index, segment.index.as_ref());
-                let facts = if options.quick {
-                    scan::scan_end(&pair, codec)?
-                } else if options.tail_only {
-                    scan::scan_last_commit(&pair, codec)?
-                } else {
-                    scan::scan(&pair, codec, threads)?
-                };
-                report.little_endian = check::is_little_endian(&pair, &facts)?;
-                report.facts = Some(facts);
+                report.take_pair(&pair, codec, options, threads)?;
             }
             // It was there when the directory was listed: somebody trims.
             Err(error) if is_absent(&error) => {}

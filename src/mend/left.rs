@@ -1,28 +1,59 @@
 //! What a plan leaves: the errors and warnings that will still be there afterwards, for
 //! a human to decide. A dry run ends by it as the real run will.
 
+use std::collections::BTreeMap;
+
 use super::plan::{Plan, Step};
-use crate::inspect::check_directory::between;
+use crate::inspect::check;
+use crate::inspect::check_directory::{between, claimed_records};
+use crate::inspect::check_segment;
 use crate::inspect::finding::{Detail, Finding, FindingId, Severity};
-use crate::inspect::report::Report;
+use crate::inspect::report::{Report, SegmentReport};
 use crate::inspect::scan::SegmentFacts;
 use crate::log::format::FileKind;
+use crate::log::units::Offset;
 
 /// The errors and warnings that stay, and those that the plan brings about.
 pub(super) fn of(plan: &Plan, report: &Report) -> Vec<Finding> {
+    foreseen(plan, report, &BTreeMap::new())
+}
+
+/// The same, where it is known what `afterwards` is found in some of the segments.
+pub(super) fn foreseen(
+    plan: &Plan,
+    report: &Report,
+    afterwards: &BTreeMap<Offset, SegmentReport>,
+) -> Vec<Finding> {
+    let told_anew = |finding: &Finding| {
+        let after = finding.segment.and_then(|base| afterwards.get(&base));
+        after.is_some() && is_found_in_files(finding.id)
+    };
     let mut left: Vec<Finding> = report
         .findings
         .iter()
-        .filter(|finding| finding.severity != Severity::Note)
-        .filter(|finding| !is_between_segments(finding) && !is_mended(finding, plan, report))
+        .filter(|finding| !is_between_segments(finding) && !told_anew(finding))
+        .filter(|finding| !is_mended(finding, plan, report))
         .cloned()
         .collect();
+    for after in afterwards.values() {
+        let mut found = Vec::new();
+        check_segment::segment(report, after, &mut found);
+        left.extend(found.into_iter().filter(|it| is_found_in_files(it.id)));
+    }
+    left.retain(|finding| finding.severity != Severity::Note);
+    check::sort(&mut left);
     // Where segments end then, they may leave a gap, or no longer overlap.
-    between(
-        report,
-        |segment| plan.records_after(segment, report.codec),
-        &mut left,
-    );
+    let mut then = report.clone();
+    for segment in &mut then.segments {
+        if let Some(after) = afterwards.get(&segment.listing.base()) {
+            *segment = after.clone();
+        }
+    }
+    let records_after = |segment: &SegmentReport| match afterwards.get(&segment.listing.base()) {
+        Some(after) => claimed_records(after, report.codec),
+        None => plan.records_after(segment, report.codec),
+    };
+    between(&then, records_after, &mut left);
     left
 }
 
@@ -36,6 +67,22 @@ fn is_between_segments(finding: &Finding) -> bool {
                 ..
             }
         )
+}
+
+/// Whether a finding is told anew of a segment's files as they will be: not what is
+/// about their names or owners, nor a full index, which the service's configuration
+/// must mend though no file shows it then.
+fn is_found_in_files(id: FindingId) -> bool {
+    !matches!(
+        id,
+        FindingId::StrayName
+            | FindingId::PaddedName
+            | FindingId::DuplicateBase
+            | FindingId::NotAFile
+            | FindingId::OwnerDiffers
+            | FindingId::OffsetOverflow
+            | FindingId::IndexFull
+    )
 }
 
 /// Whether a plan takes care of a finding.
@@ -82,13 +129,21 @@ fn is_mended(finding: &Finding, plan: &Plan, report: &Report) -> bool {
             });
             touches(FileKind::Index) && filled
         }
-        FindingId::IndexEntryDamaged => matches!(
-            finding.detail,
-            Detail::Entry {
-                record_whole: true,
-                ..
-            }
-        ),
+        // Not in a segment that is left to a human as it is.
+        FindingId::IndexEntryDamaged => {
+            let whole = matches!(
+                finding.detail,
+                Detail::Entry {
+                    record_whole: true,
+                    ..
+                }
+            );
+            whole && touches(FileKind::Index)
+        }
+        FindingId::OffsetOverflow => {
+            let first = finding.place.as_ref().map_or(0, |place| place.position);
+            cuts(FileKind::Index, first.saturating_add(1))
+        }
         FindingId::StoreTornTail | FindingId::StoreZeroTail => cuts(FileKind::Store, end),
         FindingId::StoreUnindexedTail => cuts(FileKind::Store, end) || adopts(),
         FindingId::StoreMissing => touches(FileKind::Store),

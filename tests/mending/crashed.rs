@@ -4,11 +4,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use proglog::inspect::finding::FindingId;
 use proglog::log::config::Config;
 use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::error::Error;
+use proglog::log::lock::Wait;
 use proglog::log::record;
 use proglog::log::writer::NewRecord;
 use proglog::mend::session::{OpenOptions, Session};
@@ -25,11 +27,15 @@ fn codec_of(codec: Codec) -> record::Codec {
 
 /// Appends `more` as the command does, and gives how many records were found.
 fn append(log: &Path, codec: Option<Codec>) -> Result<u64, Error> {
+    // Other tests start processes, which hold our descriptors until they are programs.
+    let wait = Wait::AtMost(Duration::from_secs(10));
     let options = OpenOptions {
         config: Config {
             codec: codec.map(codec_of),
             ..Config::default()
         },
+        wait,
+        wait_for_others: wait,
         ..OpenOptions::default()
     };
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);

@@ -1,0 +1,358 @@
+//! Steps tried out in memory before they are a plan. What a repair writes or cuts may
+//! make clear what was not clear before, or unclear what was: so its steps are taken
+//! where the segment that they lead to needs no more of them and costs no reader a
+//! record. What is still to be done then is added; where that does not end, the segment
+//! is left to a human as it is.
+
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
+use std::path::Path;
+
+use rustix::fs::{MemfdFlags, memfd_create};
+
+use super::entries;
+use super::plan::{NewEntries, Step, cut};
+use super::policy::Policy;
+use crate::inspect::listing::FileFacts;
+use crate::inspect::report::{Report, SegmentReport};
+use crate::inspect::scan::SegmentFacts;
+use crate::log::damage::DamageKind;
+use crate::log::error::{Error, Result};
+use crate::log::format::{ENTRY_BYTES, FileKind, SEGMENT_ENTRIES_MAX};
+use crate::log::record::Codec;
+use crate::log::segment::Segment;
+use crate::log::units::Offset;
+use crate::log::window::{ReadFile, STREAM_BYTES};
+
+/// The largest index that is put together in memory; a larger one is not rehearsed.
+/// Units: bytes.
+const INDEX_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// How often what is still to be done is added.
+const ROUNDS: usize = 8;
+
+/// The steps for one segment.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    /// None where they would not end.
+    pub(super) steps: Vec<Step>,
+    /// The segment afterwards, where it was tried out.
+    pub(super) after: Option<SegmentReport>,
+}
+
+/// The steps by which a segment is mended for good.
+pub(super) fn settle(report: &Report, segment: &SegmentReport, policy: &Policy) -> Settled {
+    let mut steps = policy.segment(segment);
+    if is_plain(segment, &steps) && fits_offsets(segment.listing.base(), &steps) {
+        return Settled { steps, after: None };
+    }
+    for _ in 0..ROUNDS {
+        if !fits_offsets(segment.listing.base(), &steps) {
+            break;
+        }
+        let after = match foresee(report, segment, &steps) {
+            Ok(Some(after)) => after,
+            // The steps cannot be carried out.
+            Err(Error::CannotAppend { .. }) => break,
+            // Too large, or gone meanwhile: carrying it out will tell.
+            Ok(None) | Err(_) => return Settled { steps, after: None },
+        };
+        if !keeps_what_is_read(segment, &after, policy.room) {
+            break;
+        }
+        let more = policy.segment(&after);
+        if more.is_empty() {
+            let after = Some(after);
+            return Settled { steps, after };
+        }
+        match joined(segment, &steps, &more) {
+            Some(joined) if joined != steps => steps = joined,
+            _ => break,
+        }
+    }
+    Settled::default()
+}
+
+/// Whether nothing can come of the steps but what they say: there are none, all that
+/// goes lies behind a run of sound records, or an index is made for a store that is
+/// nothing but frames.
+fn is_plain(segment: &SegmentReport, steps: &[Step]) -> bool {
+    let only_dangling = |facts: &SegmentFacts| match facts.damages.as_slice() {
+        [] => true,
+        [damage] => damage.kind == DamageKind::Dangling,
+        _ => false,
+    };
+    let sound = |facts: &SegmentFacts| {
+        let store_end = steps.iter().find_map(|step| match step {
+            Step::Cut {
+                kind: FileKind::Store,
+                to,
+                ..
+            } => Some(*to),
+            _ => None,
+        });
+        only_dangling(facts)
+            && facts.dead.is_empty()
+            && store_end.unwrap_or(facts.store_bytes) == facts.end.0
+    };
+    steps.iter().all(|step| match step {
+        Step::Cut { .. } => segment.facts.as_ref().is_some_and(sound),
+        Step::BuildIndex { entries, .. } => segment.lone_store.as_ref().is_some_and(|tail| {
+            tail.is_frames_only() && entries.count == tail.frames && steps.len() == 1
+        }),
+        _ => false,
+    })
+}
+
+/// Whether there are offsets for all new entries.
+fn fits_offsets(base: Offset, steps: &[Step]) -> bool {
+    steps.iter().all(|step| match step {
+        Step::BuildIndex { entries, .. } | Step::WriteEntries { entries, .. } => {
+            let last = (entries.first_slot + entries.count).checked_sub(1);
+            last.is_none_or(|last| last < SEGMENT_ENTRIES_MAX && base.checked_add(last).is_some())
+        }
+        _ => true,
+    })
+}
+
+/// Whether every record that can be read is the same afterwards: none is gone, and none
+/// has come to hide one of the next segment, which has the offsets from `room` on.
+fn keeps_what_is_read(before: &SegmentReport, after: &SegmentReport, room: Option<u64>) -> bool {
+    let reach = |segment: &SegmentReport| segment.facts.as_ref().map_or(0, sound_end);
+    let lost = match (&before.facts, &after.facts) {
+        (Some(before), Some(after)) => before.records_lost_in(after),
+        _ => 0,
+    };
+    lost == 0 && room.is_none_or(|room| reach(after) <= reach(before).max(room))
+}
+
+/// The slot behind the last sound one.
+fn sound_end(facts: &SegmentFacts) -> u64 {
+    let mut end = facts.entries;
+    for damage in facts.damages.iter().rev() {
+        if damage.last_slot + 1 < end {
+            break;
+        }
+        end = end.min(damage.first_slot);
+    }
+    end
+}
+
+/// The segment as the steps would leave it, looked at as it was before. `None` where
+/// its index is too large for that.
+///
+/// # Errors
+///
+/// Reading's; [`Error::CannotAppend`] if the store does not hold what the steps count.
+fn foresee(
+    report: &Report,
+    segment: &SegmentReport,
+    steps: &[Step],
+) -> Result<Option<SegmentReport>> {
+    let base = segment.listing.base();
+    let codec = report.codec.unwrap_or(Codec::Raw);
+    let path = |kind| {
+        let name = segment.listing.file_name(kind);
+        report.listing.path().join(name)
+    };
+    let listed = |kind| segment.listing.file(kind).map_or(0, |file| file.bytes);
+    let store_path = path(FileKind::Store);
+    let mut store = match segment.listing.store {
+        Some(_) => ReadFile::open(&store_path)?,
+        None => Image::new(&store_path)?.read()?,
+    };
+    store.file_bytes = store.file_bytes.min(listed(FileKind::Store));
+    let index_path = path(FileKind::Index);
+    let index_bytes = listed(FileKind::Index);
+    let written = |step: &Step| match step {
+        Step::BuildIndex { entries, .. } | Step::WriteEntries { entries, .. } => entries.count,
+        _ => 0,
+    };
+    let new_bytes = steps.iter().map(written).sum::<u64>() * ENTRY_BYTES;
+    if index_bytes.saturating_add(new_bytes) > INDEX_BYTES_MAX {
+        return Ok(None);
+    }
+    let mut image = Image::new(&index_path)?;
+    if segment.listing.index.is_some() {
+        let mut index = ReadFile::open(&index_path)?;
+        index.file_bytes = index.file_bytes.min(index_bytes);
+        image.copy(&index)?;
+    }
+    let mut store_end = store.file_bytes;
+    for step in steps {
+        match *step {
+            Step::BuildIndex { entries, .. } | Step::WriteEntries { entries, .. } => {
+                image.write_entries(&store, codec, base, &entries)?;
+            }
+            Step::Cut {
+                kind: FileKind::Index,
+                to,
+                ..
+            } => image.bytes = image.bytes.min(to),
+            Step::Cut { to, .. } => store_end = to,
+            Step::CreateEmpty { .. } => {}
+            _ => return Ok(None),
+        }
+    }
+    // An entry's frame is looked for in the whole store, as it is when it is made.
+    store.file_bytes = store_end;
+    let index = image.read()?;
+    let mut after = SegmentReport {
+        listing: segment.listing.clone(),
+        facts: None,
+        lone_store: None,
+        lone_index: None,
+        little_endian: false,
+        lone_marks: Vec::new(),
+    };
+    // A new file has its twin's owner.
+    let file = |kind, twin, bytes| {
+        let old = segment.listing.file(kind);
+        let model = old.or_else(|| segment.listing.file(twin))?;
+        Some(FileFacts {
+            name: segment.listing.file_name(kind),
+            bytes,
+            ..model.clone()
+        })
+    };
+    after.listing.index = file(FileKind::Index, FileKind::Store, index.file_bytes);
+    after.listing.store = file(FileKind::Store, FileKind::Index, store.file_bytes);
+    let pair = Segment { base, store, index };
+    after.take_pair(&pair, codec, &report.options, report.options.threads())?;
+    Ok(Some(after))
+}
+
+/// An index in memory.
+struct Image<'a> {
+    file: File,
+    /// Of the index that it stands for.
+    path: &'a Path,
+    bytes: u64,
+}
+
+impl<'a> Image<'a> {
+    fn new(path: &'a Path) -> Result<Self> {
+        let file = memfd_create("proglog index", MemfdFlags::CLOEXEC)
+            .map_err(|error| Error::io("try out", path)(error.into()))?;
+        Ok(Self {
+            file: File::from(file),
+            path,
+            bytes: 0,
+        })
+    }
+
+    fn put(&mut self, position: u64, bytes: &[u8]) -> Result<()> {
+        let put = || {
+            (&self.file).seek(SeekFrom::Start(position))?;
+            (&self.file).write_all(bytes)
+        };
+        put().map_err(Error::io("try out", self.path))?;
+        self.bytes = self.bytes.max(position + bytes.len() as u64);
+        Ok(())
+    }
+
+    fn copy(&mut self, index: &ReadFile) -> Result<()> {
+        let mut buffer = vec![0; STREAM_BYTES];
+        while self.bytes < index.file_bytes {
+            let count = (index.file_bytes - self.bytes).min(STREAM_BYTES as u64);
+            let count = usize::try_from(count).unwrap_or(STREAM_BYTES);
+            let piece = buffer.get_mut(..count).unwrap_or_default();
+            index.read_at(piece, self.bytes)?;
+            self.put(self.bytes, piece)?;
+        }
+        Ok(())
+    }
+
+    fn write_entries(
+        &mut self,
+        store: &ReadFile,
+        codec: Codec,
+        base: Offset,
+        wanted: &NewEntries,
+    ) -> Result<()> {
+        let mut position = wanted.first_slot * ENTRY_BYTES;
+        // Bytes that were cut before are zeros now.
+        if position > self.bytes {
+            let gap = usize::try_from(position - self.bytes).unwrap_or_default();
+            self.put(self.bytes, &vec![0; gap])?;
+        }
+        let mut gathered = Vec::new();
+        entries::make(store, codec, base, wanted, |entry| {
+            gathered.extend_from_slice(&entry.encode());
+            if gathered.len() >= STREAM_BYTES {
+                self.put(position, &gathered)?;
+                position += gathered.len() as u64;
+                gathered.clear();
+            }
+            Ok(())
+        })?;
+        self.put(position, &gathered)
+    }
+
+    fn read(self) -> Result<ReadFile> {
+        let mut index = ReadFile::of(self.file, self.path)?;
+        index.file_bytes = self.bytes;
+        Ok(index)
+    }
+}
+
+/// Steps that do what `steps` do and then `more`, each byte changed once: entries are
+/// written first, and what is cut goes in one piece. `None` where that cannot be.
+fn joined(segment: &SegmentReport, steps: &[Step], more: &[Step]) -> Option<Vec<Step>> {
+    let base = segment.listing.base();
+    let mut writes: Vec<(bool, NewEntries)> = Vec::new();
+    let mut ends = [None, None];
+    for step in steps.iter().chain(more) {
+        match *step {
+            Step::BuildIndex { entries, .. } if writes.is_empty() => writes.push((true, entries)),
+            // After a cut only what goes on behind it.
+            Step::WriteEntries { entries, .. } => {
+                let first = entries.first_slot;
+                let end = first + entries.count;
+                let apart = |(_, old): &(bool, NewEntries)| {
+                    end <= old.first_slot || old.first_slot + old.count <= first
+                };
+                let built = writes.first().is_some_and(|(built, _)| *built);
+                if built || !writes.iter().all(apart) {
+                    return None;
+                }
+                if let Some(cut_to) = &mut ends[0] {
+                    *cut_to = end.max(*cut_to / ENTRY_BYTES) * ENTRY_BYTES;
+                }
+                writes.push((false, entries));
+            }
+            Step::Cut { kind, to, .. } => {
+                if kind == FileKind::Store {
+                    ends[1] = Some(to);
+                    continue;
+                }
+                ends[0] = Some(to);
+                let slots = to / ENTRY_BYTES;
+                for (_, entries) in &mut writes {
+                    entries.count = entries.count.min(slots.saturating_sub(entries.first_slot));
+                }
+                writes.retain(|(built, entries)| *built || entries.count > 0);
+            }
+            _ => return None,
+        }
+    }
+    let mut all: Vec<Step> = writes
+        .iter()
+        .map(|&(built, entries)| {
+            if built {
+                Step::BuildIndex { base, entries }
+            } else {
+                Step::WriteEntries { base, entries }
+            }
+        })
+        .collect();
+    let [index_end, store_end] = ends;
+    let bytes = |kind| segment.listing.file(kind).map_or(0, |file| file.bytes);
+    if let (Some(to), Some(_)) = (index_end, &segment.listing.index) {
+        all.extend(cut(base, FileKind::Index, bytes(FileKind::Index), to));
+    }
+    if let Some(to) = store_end {
+        all.extend(cut(base, FileKind::Store, bytes(FileKind::Store), to));
+    }
+    Some(all)
+}
