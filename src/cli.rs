@@ -4,6 +4,7 @@
 mod help;
 
 use std::ffi::OsString;
+use std::io::{self, Write};
 
 use clap::error::ErrorKind;
 use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -166,7 +167,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Command, 
             Ok((cli.command, globals))
         }
         Err(error) => {
-            print(&error, &arguments);
+            let printed = print(&error, &arguments);
             if error.kind() == ErrorKind::InvalidSubcommand
                 && let Some(word) = error.get(clap::error::ContextKind::InvalidSubcommand)
             {
@@ -176,7 +177,10 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Command, 
                 }
             }
             Err(match error.kind() {
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Status::Done,
+                // What was asked for; what is said of a mistake has its status anyway.
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                    commands::conclude(printed.map(|()| Status::Done).map_err(Into::into))
+                }
                 _ => Status::Failed,
             })
         }
@@ -185,14 +189,15 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Command, 
 
 /// Prints what clap has to say. It repeats words of the command line, which are file
 /// names where a shell expanded them.
-fn print(error: &clap::Error, arguments: &[OsString]) {
+fn print(error: &clap::Error, arguments: &[OsString]) -> io::Result<()> {
     let drives = |word: &OsString| word.to_string_lossy().contains(drives_a_terminal);
     if error.use_stderr() && arguments.iter().any(drives) {
         commands::say(&error.render().to_string());
-    } else {
-        // A closed stdout is no reason to fail at printing help.
-        let _ = error.print();
+        return Ok(());
     }
+    error.print()?;
+    // What has no newline at its end still waits in std's buffer.
+    io::stdout().flush()
 }
 
 /// What a word from another tool is called here.

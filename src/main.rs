@@ -10,6 +10,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     // Without it a limit would end us, which loses nothing either.
     let _ = commands::survive_limits_of_files();
+    commands::raise_limit_of_descriptors();
     let status = match cli::parse(std::env::args_os()) {
         Ok((command, globals)) => commands::conclude(command.run(globals)),
         Err(status) => status,

@@ -199,3 +199,64 @@ fn what_is_no_file_is_not_called_missing() {
         );
     }
 }
+
+#[test]
+fn many_files_need_no_higher_limit_of_descriptors() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = "seq 300 | $proglog append -q log --max-store-bytes 1 && ulimit -Sn 64 \
+                && $proglog trim -q log --before 250 && $proglog undo log > undone \
+                && $proglog diff -q log log && $proglog read log -c 1 -- sh -c 'cat; ulimit -Sn'";
+    let output = shell(dir.path(), line, &[]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert_eq!(output.stdout, b"1\n64\n");
+
+    // Where the hard limit is low too, it says so and changes nothing.
+    let line = "ls log > before; ulimit -n 64; $proglog trim log --before 250; echo $?; \
+                ls log | cmp - before";
+    let output = shell(dir.path(), line, &[]);
+    assert_eq!(output.stdout, b"2\n");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("the limit is 64"), "{stderr}");
+    assert!(stderr.contains("ulimit -n"), "{stderr}");
+}
+
+#[test]
+fn what_cannot_be_printed_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    for arguments in ["--help", "--version", "read --help"] {
+        let output = shell(
+            dir.path(),
+            &format!("$proglog {arguments} > /dev/full"),
+            &[],
+        );
+        assert_eq!(output.status.code(), Some(2), "{arguments}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            stderr.starts_with("error: cannot write to stdout"),
+            "{stderr}"
+        );
+    }
+    let line = "seq 9 | $proglog append -q log --print-offsets > /dev/full";
+    let output = shell(dir.path(), line, &[]);
+    assert_eq!(output.status.code(), Some(0));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(
+        stderr.matches("error: cannot write to stdout").count(),
+        1,
+        "{stderr}"
+    );
+}
+
+#[test]
+fn an_error_is_one_line_whatever_a_name_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = shell(
+        dir.path(),
+        r"$proglog verify 'no
+such'",
+        &[],
+    );
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(stderr, "error: no\\nsuch: no such directory\n");
+}

@@ -34,7 +34,7 @@ use super::{Failure, Globals, Status, quote, say, stdout};
 use crate::render::diff::Printer;
 
 const EXAMPLES: &str = "\
-proglog diff log copy                 which offsets differ, and the first bytes
+proglog diff log copy                 which offsets differ, and where
 proglog diff log copy -q || echo no   says only whether
 proglog diff log copy --from -1000    the last thousand records of both
 proglog diff log copy --files         the files: names, sizes, bytes

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use proglog::inspect::report::{Options, Report};
 use proglog::log::directory::Directory;
 use proglog::log::disk::{Disk, RealDisk};
-use proglog::log::error::Error;
+use proglog::log::error::{Error, is_out_of_descriptors};
 use proglog::log::lock::DirectoryLock;
 use proglog::mend::apply::{ApplyOptions, Save, apply, rehearse};
 use proglog::mend::plan::Plan;
@@ -149,6 +149,9 @@ fn hint(error: &Error) -> Option<String> {
     let Error::Io { source, .. } = error else {
         return None;
     };
+    if is_out_of_descriptors(source) {
+        return super::more_descriptors(source);
+    }
     Some(match source.kind() {
         ErrorKind::CrossesDevices => {
             "whole files are moved: --save-to a directory on the log's own file system, or \

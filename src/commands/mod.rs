@@ -29,9 +29,11 @@ use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use clap::ColorChoice;
-use proglog::log::error::Error;
+use proglog::log::error::{Error, is_out_of_descriptors};
+use rustix::process::{Resource, Rlimit};
 
 use crate::render::prose::escaped;
 pub use crate::render::quote::quote;
@@ -118,7 +120,8 @@ fn say_error(error: &anyhow::Error) -> Status {
     if is_closed_pipe(error) {
         return Status::Done;
     }
-    say(&format!("error: {}", in_one_line(error)));
+    // In one line also where a name has several.
+    say(&format!("error: {}", escaped(&in_one_line(error))));
     if let Some(failure) = error.downcast_ref::<Failure>() {
         if let Some(hint) = &failure.hint {
             say(&format!("hint: {hint}"));
@@ -168,6 +171,33 @@ pub fn survive_limits_of_files() -> io::Result<()> {
     Ok(())
 }
 
+/// The soft limit of descriptors that this process was started with.
+static DESCRIPTORS: OnceLock<Rlimit> = OnceLock::new();
+
+/// Raises the soft limit of descriptors to the hard one: a change holds every file it
+/// touches, and its lease, at once. The soft one is low for programs that use select.
+pub fn raise_limit_of_descriptors() {
+    let given = rustix::process::getrlimit(Resource::Nofile);
+    let _ = DESCRIPTORS.set(given.clone());
+    let raised = Rlimit {
+        current: given.maximum,
+        maximum: given.maximum,
+    };
+    // Where that is refused the old limit stands, and says so when it is reached.
+    let _ = rustix::process::setrlimit(Resource::Nofile, raised);
+}
+
+/// Starts something with the limit that this process was started with.
+pub fn with_given_descriptors<T>(start: impl FnOnce() -> T) -> T {
+    let raised = rustix::process::getrlimit(Resource::Nofile);
+    if let Some(given) = DESCRIPTORS.get() {
+        let _ = rustix::process::setrlimit(Resource::Nofile, given.clone());
+    }
+    let started = start();
+    let _ = rustix::process::setrlimit(Resource::Nofile, raised);
+    started
+}
+
 /// The exit status that an error of the engine means.
 pub fn status_of(error: &Error) -> Status {
     match error {
@@ -204,8 +234,22 @@ fn hint_for(error: &Error) -> Option<String> {
         Error::UseUnknown { .. } => {
             Some("if nobody writes there: --assume-unused; or run as the log's owner".to_owned())
         }
+        Error::Io { source, .. } | Error::Unreadable { source, .. } => more_descriptors(source),
         _ => None,
     }
+}
+
+/// What to do where no descriptor is left.
+fn more_descriptors(error: &io::Error) -> Option<String> {
+    is_out_of_descriptors(error).then(|| {
+        match rustix::process::getrlimit(Resource::Nofile).current {
+            Some(limit) => format!(
+                "each file that is changed needs two descriptors, and the limit is {limit}: a \
+                 higher `ulimit -Hn` and `ulimit -n`"
+            ),
+            None => "the system has no descriptor left".to_owned(),
+        }
+    })
 }
 
 /// Which directories below one that is no log are logs.

@@ -72,7 +72,7 @@ pub enum Error {
         name: PathBuf,
     },
     /// A segment's name belongs to something that is no regular file.
-    #[error("{}: is no regular file", path.display())]
+    #[error("{}: is no regular file{}", path.display(), but_what(path))]
     NotAFile {
         /// The path.
         path: PathBuf,
@@ -159,6 +159,14 @@ pub enum Error {
     },
 }
 
+/// What it is instead, as far as it is still there.
+fn but_what(path: &Path) -> &'static str {
+    match std::fs::metadata(path) {
+        Ok(it) if it.is_dir() => " but a directory",
+        _ => "",
+    }
+}
+
 fn list_processes(processes: &[u32]) -> String {
     match processes {
         [] => String::new(),
@@ -182,4 +190,10 @@ impl Error {
             source,
         }
     }
+}
+
+/// Whether no descriptor was left, of this process or of the system.
+#[must_use]
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }

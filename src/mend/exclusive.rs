@@ -149,6 +149,10 @@ impl Exclusive {
                     processes: users.processes.iter().map(|user| user.pid).collect(),
                 });
             }
+            // A lease needs one descriptor more: that none is left says nothing of others.
+            Grant::Unknown(error) if crate::log::error::is_out_of_descriptors(&error) => {
+                return Err(Error::io("take a lease on", path)(error));
+            }
             Grant::Unknown(_) => {}
         }
         self.files.insert(path.to_path_buf(), file);

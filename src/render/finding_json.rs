@@ -232,7 +232,9 @@ pub fn summary(
     if report.options.quick {
         line.put("quick", true);
     }
-    if let Some(checked) = checked {
+    if checked.is_some_and(|checked| !checked.whole) {
+        line.put("manifest_failed", true);
+    } else if let Some(checked) = checked {
         line.put("checked_runs", checked.runs);
         line.put("fitting_runs", checked.same);
         line.put("checked_records", checked.records);

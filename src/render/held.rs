@@ -25,6 +25,9 @@ pub fn values(report: &Report, checked: &Checked) -> String {
 
 /// What came of a manifest, in a line.
 pub fn manifest(checked: &Checked) -> String {
+    if !checked.whole {
+        return "manifest: cannot be used, nothing was held against it".to_owned();
+    }
     let mut line = format!(
         "manifest: {} of {} {}, {}",
         checked.same,
@@ -34,9 +37,6 @@ pub fn manifest(checked: &Checked) -> String {
     );
     if checked.trimmed > 0 {
         let _ = write!(line, "; {} trimmed since", count(checked.trimmed, "record"));
-    }
-    if !checked.whole {
-        line.push_str("; not read to its end");
     }
     line
 }

@@ -27,6 +27,9 @@ const PLACES_MAX: usize = 24;
 const STRIPS_MAX: usize = 12;
 const NEXT_MAX: usize = 6;
 
+/// What the last line says where the check that was asked for could not be made.
+const UNUSABLE: &str = "check by the manifest failed";
+
 /// How many findings there are of each severity; allowed ones are counted apart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -341,6 +344,7 @@ impl View<'_> {
 
     fn last_line(&self, out: &mut impl Write, counts: Counts) -> io::Result<()> {
         let report = self.report;
+        let unusable = self.checked.is_some_and(|checked| !checked.whole);
         if !counts.is_clean() {
             let mut parts = Vec::new();
             if counts.errors > 0 {
@@ -356,7 +360,13 @@ impl View<'_> {
             if counts.allowed > 0 {
                 parts.push(format!("{} allowed", counts.allowed));
             }
+            if unusable {
+                parts.push(UNUSABLE.to_owned());
+            }
             return writeln!(out, "{}", parts.join(", "));
+        }
+        if unusable {
+            return writeln!(out, "{UNUSABLE}; {}", records(report, "whole record"));
         }
         let ok = if report.options.quick {
             "ok so far"

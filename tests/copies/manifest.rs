@@ -297,9 +297,23 @@ fn a_manifest_that_is_none() {
             "do not come behind",
         ),
     ] {
-        let (status, _, stderr) = held(&sandbox, text.as_bytes(), &[]);
+        let (status, stdout, stderr) = held(&sandbox, text.as_bytes(), &[]);
         assert_eq!(status, 2, "{text}");
         assert!(stderr.contains(said), "{text}: {stderr}");
+        assert!(
+            !stdout.contains("ok: ") && !stdout.contains("values checked"),
+            "{stdout}"
+        );
+        if !stdout.is_empty() {
+            let last = stdout.lines().last().unwrap();
+            assert!(last.starts_with("check by the manifest failed"), "{stdout}");
+            let (_, json, _) = held(&sandbox, text.as_bytes(), &["--json"]);
+            assert!(json.contains("\"manifest_failed\":true"), "{json}");
+            assert!(
+                !json.contains("record-changed") && !json.contains("checked_"),
+                "{json}"
+            );
+        }
         assert!(
             stderr.contains("\nhint: ") || stderr.starts_with("hint: "),
             "{stderr}"

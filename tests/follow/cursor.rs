@@ -140,3 +140,17 @@ fn a_follower_writes_it_while_it_waits_and_keeps_it_to_itself() {
     assert_eq!(held(&sandbox).as_deref(), Some("8\n"));
     read(&sandbox, &[]).told(0, &[]);
 }
+
+/// A link to a file that is not there yet stays a link.
+#[test]
+fn a_dangling_link_is_followed() {
+    let sandbox = Sandbox::built(&proglog_testkit::LogBuilder::raw().segment(0, ["a", "b"]));
+    fs::create_dir(sandbox.path().join("kept")).unwrap();
+    let link = sandbox.path().join("cursor");
+    std::os::unix::fs::symlink("kept/it", &link).unwrap();
+    let ended = read(&sandbox, &[]);
+    assert!(ended.status.success());
+    assert!(link.is_symlink());
+    let kept = fs::read_to_string(sandbox.path().join("kept/it")).unwrap();
+    assert_eq!(kept, "2\n");
+}

@@ -157,7 +157,7 @@ fn what_makes_no_sense_is_refused_with_a_hint() {
         (&["--until-idle", "3"], "-f --until-idle 30"),
         (&["--cursor-file", "c", "-r"], "proglog read log -r"),
         (&["--cursor-file", "c", "-n", "3"], "--from says where"),
-        (&["--cursor-file", "c", "--offset", "3"], "--from 3 -c 1"),
+        (&["--cursor-file", "c", "--offset", "3"], "--offset 3"),
         (&["--batch", "3"], "COMMAND"),
         (&["-f", "--until-idle", "-1"], ""),
     ];

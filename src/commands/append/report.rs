@@ -3,7 +3,7 @@
 //! append and never changes its status.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::Path;
 
 use proglog::log::units::Offset;
@@ -78,8 +78,14 @@ impl Talk {
         let Some(out) = &mut self.out else {
             return false;
         };
-        if print(out).is_ok() {
+        let Err(error) = print(out) else {
             return true;
+        };
+        // No reader is no news; what is appended stays appended either way.
+        if self.print_offsets && error.kind() != ErrorKind::BrokenPipe {
+            say(&format!(
+                "error: cannot write to stdout: {error}: offsets are missing there; it goes on"
+            ));
         }
         if let Some(out) = self.out.take() {
             // What it holds is not tried again when it goes.
@@ -160,7 +166,8 @@ impl Resume<'_> {
     /// How to go on from here: a command where there is one, else what to skip.
     pub fn hint(&self) -> Option<String> {
         let committed = self.totals.records;
-        let next = self.totals.next_offset?;
+        // Behind the last offset nothing can be appended.
+        let next = self.totals.next_offset.filter(|next| *next < Offset::MAX)?;
         let at = self.begun.iter().rposition(|&begun| begun <= committed)?;
         let input = self.inputs.get(at)?;
         let done = committed - self.begun.get(at)?;

@@ -119,6 +119,13 @@ fn real_path(path: &Path, log: &Path) -> anyhow::Result<PathBuf> {
     };
     let real = match path.canonicalize() {
         Ok(real) => real,
+        // A link to what does not exist yet: the file is made there. A chain that has no
+        // end is no `NotFound`.
+        Err(error) if error.kind() == ErrorKind::NotFound && path.is_symlink() => {
+            let target = std::fs::read_link(path).map_err(Error::io("look at", path))?;
+            let parent = path.parent().unwrap_or(Path::new("."));
+            return real_path(&parent.join(target), log);
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
             let parent = parent.unwrap_or(Path::new("."));

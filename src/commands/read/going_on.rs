@@ -2,6 +2,7 @@
 //! handles records; and which of read's other options they contradict.
 
 use std::ffi::OsString;
+use std::fmt::Write;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -74,14 +75,20 @@ pub fn check(arguments: &Arguments) -> Result<(), Failure> {
         } else {
             (
                 "--offset asks for one record, a cursor and a command for all behind it",
-                format!("that record alone: proglog read {log} --from {offset} -c 1 ..."),
+                format!("that record alone: proglog read {log} --offset {offset}"),
             )
         };
         return refuse(message, hint);
     }
     if arguments.reverse {
         let message = "-r begins at the end, and with -f, a cursor or a command there is none";
-        return refuse(message, format!("backwards, once: proglog read {log} -r"));
+        return refuse(
+            message,
+            format!(
+                "backwards, once: proglog read {log}{} -r",
+                selection(arguments)
+            ),
+        );
     }
     if going_on.cursor_file.is_some() && arguments.tail.is_some() {
         let message = "-n and --cursor-file both say where to begin";
@@ -89,6 +96,22 @@ pub fn check(arguments: &Arguments) -> Result<(), Failure> {
         return refuse(message, hint.to_owned());
     }
     Ok(())
+}
+
+/// The options that select records, to be typed again.
+fn selection(arguments: &Arguments) -> String {
+    let mut options = String::new();
+    for (name, place) in [("--from", &arguments.from), ("--to", &arguments.to)] {
+        if let Some(place) = place {
+            let _ = write!(options, " {name} {place}");
+        }
+    }
+    for (name, number) in [("-c", arguments.count), ("-n", arguments.tail)] {
+        if let Some(number) = number {
+            let _ = write!(options, " {name} {number}");
+        }
+    }
+    options
 }
 
 /// A time without anything new.

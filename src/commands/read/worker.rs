@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use crate::commands::{Failure, Status};
+use crate::commands::{Failure, Status, with_given_descriptors};
 
 /// One run of the command.
 pub struct Worker {
@@ -22,10 +22,9 @@ impl Worker {
             return Err(Failure::new(Status::Failed, "no command is named").into());
         };
         let name = program.to_string_lossy().into_owned();
-        let spawned = Command::new(program)
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .spawn();
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::piped());
+        let spawned = with_given_descriptors(|| command.spawn());
         let mut child = spawned.map_err(|error| {
             let failure = Failure::new(Status::Failed, format!("{name}: cannot start it: {error}"));
             match error.kind() {

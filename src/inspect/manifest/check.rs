@@ -40,8 +40,8 @@ pub struct Checked {
 }
 
 /// Holds the log of a report against a manifest, several runs at once, in bounded
-/// memory. What stopped the reading of the manifest is handed back beside what was
-/// found before.
+/// memory. Where a manifest turns out unusable, the error is handed back, and nothing of
+/// what it seemed to show: it may have been edited from its first line on.
 ///
 /// # Errors
 ///
@@ -83,8 +83,11 @@ pub fn check<R: BufRead>(
             Ok::<_, Error>(ControlFlow::Continue(()))
         },
     )?;
-    checked.whole = failure.is_none();
-    Ok((checked, failure))
+    if failure.is_some() {
+        return Ok((Checked::default(), failure));
+    }
+    checked.whole = true;
+    Ok((checked, None))
 }
 
 /// What came of one run.
