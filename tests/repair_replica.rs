@@ -1,6 +1,7 @@
 //! `proglog repair --replica` as a user meets it: over all fixtures, and where it must
 //! refuse, leave something, or say what it does not take.
 
+#![expect(clippy::disallowed_methods, reason = "a test changes its own sandbox")]
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -237,4 +238,225 @@ fn a_copy_that_is_none_is_refused() {
     let (status, _, stderr) = run(&sandbox, &["repair", "log", "--replica", "nowhere"]);
     assert_eq!(status, 2, "{stderr}");
     assert_eq!(sandbox.snapshot(), before);
+}
+
+#[test]
+fn what_a_rebuilt_index_names_is_not_called_not_taken() {
+    let sandbox = Sandbox::built(&ten());
+    write_copy(&sandbox, &ten());
+    sandbox.remove("8.index");
+    let (status, stdout, stderr) = run(&sandbox, &["repair", "log", "--replica", "copy"]);
+    assert_eq!(status, 0, "{stdout}{stderr}");
+    assert!(!stderr.contains("not taken"), "{stderr}");
+}
+
+#[test]
+fn records_behind_a_gap_are_not_offered_to_append() {
+    let sandbox = Sandbox::built(&ten());
+    let more = ["x", "y"];
+    let copy = ten().segment(10, more).segment(20, more).segment(30, more);
+    write_copy(&sandbox, &copy);
+    let (status, _, stderr) = run(&sandbox, &["repair", "log", "--replica", "copy"]);
+    assert_eq!(status, 0, "{stderr}");
+    let lines: Vec<&str> = stderr.lines().collect();
+    assert_eq!(lines.len(), 3, "{stderr}");
+    assert!(lines[0].contains("--expect-offset 10"), "{stderr}");
+    for (line, gap) in [(lines[1], "12..19"), (lines[2], "22..29")] {
+        assert!(!line.contains("--expect-offset"), "{stderr}");
+        assert!(
+            line.contains("cannot be added") && line.contains(gap),
+            "{stderr}"
+        );
+    }
+    let pasted = lines[0].split("to add them: ").nth(1).unwrap();
+    let binary = std::path::PathBuf::from(sandbox.proglog().get_program());
+    let pasted = pasted.replace("proglog ", &format!("{} ", binary.display()));
+    let added = std::process::Command::new("sh")
+        .args(["-ec", &pasted])
+        .current_dir(sandbox.path())
+        .status();
+    assert!(added.unwrap().success(), "{pasted}");
+    let after = whole_records(&sandbox.log(), proglog_testkit::Codec::Raw);
+    assert_eq!(after.len(), 12, "{after:?}");
+}
+
+#[test]
+fn a_log_with_no_record_in_common_is_refused() {
+    let sandbox = Sandbox::built(&ten());
+    write_copy(&sandbox, &LogBuilder::raw().segment(10, ["x", "y"]));
+    sandbox.append_bytes("8.store", b"torn");
+    let before = sandbox.snapshot();
+    let (status, stdout, stderr) = run(&sandbox, &["repair", "log", "--replica", "copy"]);
+    assert_eq!((status, stdout.as_str()), (3, ""), "{stderr}");
+    assert!(stderr.contains("no record in common"), "{stderr}");
+    assert_eq!(sandbox.snapshot(), before);
+    // One that holds nothing has nothing to compare.
+    for name in ["0.store", "4.store", "8.store"] {
+        sandbox.remove(name);
+    }
+    std::fs::remove_dir_all(sandbox.path().join("copy")).unwrap();
+    write_copy(&sandbox, &ten());
+    let (status, _, stderr) = run(&sandbox, &["repair", "log", "--replica", "copy"]);
+    assert_eq!(status, 0, "{stderr}");
+}
+
+/// A manifest of the log as it is, as `manifest`.
+fn write_manifest(sandbox: &Sandbox) {
+    let (status, stdout, stderr) = run(sandbox, &["manifest", "log"]);
+    assert_eq!(status, 0, "{stderr}");
+    std::fs::write(sandbox.path().join("manifest"), stdout).unwrap();
+}
+
+const PROVEN: [&str; 6] = [
+    "repair",
+    "log",
+    "--replica",
+    "copy",
+    "--manifest",
+    "manifest",
+];
+
+#[test]
+fn a_manifest_says_which_copy_is_right() {
+    let sandbox = Sandbox::built(&ten());
+    write_manifest(&sandbox);
+    write_copy(&sandbox, &ten());
+    let sound = sandbox.snapshot();
+    // In the value of record 5; and the newest record is gone.
+    sandbox.flip("4.store", 8 * (15 + 8 + 2));
+    sandbox.cut("8.store", 15);
+    sandbox.cut("8.index", 12);
+    assert_eq!(run(&sandbox, &PROVEN[..4]).0, 3);
+    let before = sandbox.snapshot();
+    let dry = [&PROVEN[..], &["--dry-run"]].concat();
+    let (status, stdout, stderr) = run(&sandbox, &dry);
+    assert_eq!(status, 0, "{stdout}{stderr}");
+    assert_eq!(sandbox.snapshot(), before);
+    let (status, stdout, stderr) = run(&sandbox, &[&PROVEN[..], &["--json"]].concat());
+    assert_eq!(status, 0, "{stdout}{stderr}");
+    let lines = json(&stdout);
+    let taken: Vec<_> = kinds(&lines, "taken")
+        .iter()
+        .map(|it| (it["first_offset"].as_u64(), it["records"].as_u64()))
+        .collect();
+    assert_eq!(taken, [(Some(5), Some(1)), (Some(9), Some(1))], "{stdout}");
+    assert_eq!(sandbox.snapshot().contents(), sound.contents());
+    assert_eq!(run(&sandbox, &["undo", "log"]).0, 0);
+    assert_eq!(sandbox.snapshot().contents(), before.contents());
+}
+
+#[test]
+fn what_no_copy_has_right_stays_and_is_told() {
+    for wrong_here in [true, false] {
+        let sandbox = Sandbox::built(&ten());
+        write_manifest(&sandbox);
+        let mut values: Vec<String> = (0..10).map(|n| format!("value {n}")).collect();
+        values[5] = "VALUE 5".to_owned();
+        write_copy(&sandbox, &LogBuilder::raw().segment(0, &values));
+        if wrong_here {
+            sandbox.flip("4.store", 8 * (15 + 8 + 2));
+        }
+        let before = sandbox.snapshot();
+        let (foretold, stdout, stderr) = run(&sandbox, &[&PROVEN[..], &["--dry-run"]].concat());
+        assert_eq!(
+            stdout.contains("record-changed"),
+            wrong_here,
+            "{stdout}{stderr}"
+        );
+        let (status, stdout, stderr) = run(&sandbox, &PROVEN);
+        assert_eq!(status, foretold, "{stdout}{stderr}");
+        assert_eq!(status, if wrong_here { 3 } else { 0 }, "{stdout}{stderr}");
+        assert_eq!(stdout.contains("record-changed"), wrong_here, "{stdout}");
+        assert_eq!(sandbox.snapshot(), before);
+    }
+    let sandbox = Sandbox::built(&ten());
+    write_copy(&sandbox, &ten());
+    std::fs::write(sandbox.path().join("manifest"), "none\n").unwrap();
+    assert_eq!(run(&sandbox, &PROVEN).0, 2);
+}
+
+#[test]
+fn an_empty_record_that_only_the_copy_knows_is_kept() {
+    let empty = LogBuilder::protobuf().segment(0, [""]);
+    let sandbox = Sandbox::built(&empty);
+    write_copy(&sandbox, &empty);
+    let sound = sandbox.snapshot();
+    sandbox.remove("0.index");
+    let (status, stdout, stderr) = run(&sandbox, &["repair", "log", "--replica", "copy"]);
+    assert_eq!(status, 0, "{stdout}{stderr}");
+    assert_eq!(sandbox.snapshot().contents(), sound.contents(), "{stdout}");
+}
+
+#[test]
+fn with_q_what_is_lost_is_told_all_the_same() {
+    for dry in [true, false] {
+        let sandbox = Sandbox::of("killed-index-ahead");
+        let arguments = ["repair", "log", "-q", "--dry-run"];
+        let (status, stdout, _) = run(&sandbox, &arguments[..if dry { 4 } else { 3 }]);
+        assert_eq!(status, 0);
+        assert!(stdout.starts_with("lost     243..299"), "{stdout}");
+        assert_eq!(stdout.lines().count(), 1, "{stdout}");
+    }
+    let sandbox = Sandbox::of("length-flipped");
+    let (status, stdout, _) = run(&sandbox, &["repair", "log", "-q", "--dry-run"]);
+    assert_eq!(status, 3);
+    assert!(stdout.contains("frame-length-damaged"), "{stdout}");
+}
+
+#[test]
+fn a_name_that_something_else_has_is_not_given_to_a_new_file() {
+    for (there, other) in [("5.store", "5.index"), ("8.index", "8.store")] {
+        let sandbox = Sandbox::built(&LogBuilder::raw().segment(0, ["a", "b", "c", "d", "e"]));
+        sandbox.write(other, &[]);
+        sandbox.make_directory(there);
+        let before = sandbox.snapshot();
+        let (foretold, planned, _) = run(&sandbox, &["repair", "log", "--dry-run"]);
+        assert!(planned.contains("nothing to change"), "{planned}");
+        let (status, stdout, stderr) = run(&sandbox, &["repair", "log"]);
+        assert_eq!((foretold, status), (3, 3), "{stdout}{stderr}");
+        assert_eq!(sandbox.snapshot(), before);
+        let (status, _, stderr) = run(&sandbox, &["salvage", "log", "new"]);
+        assert_eq!(status, 2, "{stderr}");
+        assert!(
+            stderr.contains(&format!("{there}: is no regular file")),
+            "{stderr}"
+        );
+    }
+}
+
+#[test]
+fn an_index_that_lost_bytes_inside_costs_no_frame() {
+    let values: Vec<String> = (0..10).map(|n| format!("value {n}")).collect();
+    let one = LogBuilder::raw().segment(0, &values);
+    for at in (0..105).step_by(7) {
+        let sandbox = Sandbox::built(&one);
+        write_copy(&sandbox, &one);
+        let sound = sandbox.snapshot();
+        let mut bytes = sandbox.read("0.index");
+        bytes.drain(at..at + 15);
+        sandbox.write("0.index", &bytes);
+        let (status, stdout, stderr) = run(&sandbox, &["repair", "log", "--replica", "copy"]);
+        assert_eq!(status, 0, "{at}: {stdout}{stderr}");
+        assert!(!stderr.contains("not taken"), "{at}: {stderr}");
+        assert_eq!(sandbox.snapshot().contents(), sound.contents(), "{at}");
+    }
+}
+
+#[test]
+fn a_codec_that_nothing_committed_shows_is_the_copys() {
+    let values: Vec<String> = (0..8).map(|n| format!("value {n}")).collect();
+    let sound = LogBuilder::protobuf().segment(0, &values);
+    let sandbox = Sandbox::built(&sound);
+    write_copy(&sandbox, &sound);
+    let before = sandbox.snapshot();
+    sandbox.remove("0.index");
+    // The first byte of each record but one: no field has this number.
+    let mut at = 8 + 9;
+    for _ in 1..8 {
+        sandbox.put("0.store", at + 8, &[0xff]);
+        at += 8 + 11;
+    }
+    let (status, stdout, stderr) = run(&sandbox, &["repair", "log", "--replica", "copy"]);
+    assert_eq!(status, 0, "{stdout}{stderr}");
+    assert_eq!(sandbox.snapshot().contents(), before.contents(), "{stdout}");
 }

@@ -3,7 +3,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::disallowed_methods, reason = "a test changes its own sandbox")]
-#![expect(clippy::print_stderr, reason = "what is skipped is said")]
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -244,168 +243,6 @@ fn owner_and_mode_are_kept() {
     }
 }
 
-/// A library that makes reads of one file fail from one byte to another.
-fn failing_disk(sandbox: &Sandbox) -> Option<PathBuf> {
-    const SOURCE: &str = r#"
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-ssize_t pread64(int fd, void *buffer, size_t bytes, off64_t at) {
-    static ssize_t (*real)(int, void *, size_t, off64_t);
-    if (!real) real = dlsym(RTLD_NEXT, "pread64");
-    char link[64], path[4096];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t length = readlink(link, path, sizeof path - 1);
-    const char *name = getenv("EIO_FILE");
-    if (length > 0 && name && (size_t)length > strlen(name)) {
-        path[length] = 0;
-        off64_t from = atoll(getenv("EIO_FROM")), to = atoll(getenv("EIO_TO"));
-        if (!strcmp(path + length - strlen(name), name) && at < to && at + (off64_t)bytes > from) {
-            if (at >= from) { errno = EIO; return -1; }
-            bytes = from - at;
-        }
-    }
-    return real(fd, buffer, bytes, at);
-}
-"#;
-    let (source, library) = (sandbox.path().join("eio.c"), sandbox.path().join("eio.so"));
-    fs::write(&source, SOURCE).unwrap();
-    let made = Command::new("cc")
-        .args(["-shared", "-fPIC", "-o"])
-        .args([&library, &source])
-        .arg("-ldl")
-        .status();
-    let made = made.is_ok_and(|status| status.success());
-    if !made {
-        eprintln!("SKIPPED: no C compiler, and so no disk that fails");
-    }
-    made.then_some(library)
-}
-
-/// Which records have a byte of their frame, or of their entry, in a range of a file.
-fn touched(codec: Codec, values: &[String], file: &str, from: u64, to: u64) -> Vec<u64> {
-    let mut touched = Vec::new();
-    let mut at = 0;
-    for (offset, value) in (0_u64..).zip(values) {
-        let payload = match codec {
-            Codec::Raw => value.as_bytes().to_vec(),
-            Codec::Protobuf => proglog_testkit::pb(value.as_bytes(), offset, 0, 0),
-        };
-        let frame = at..at + 8 + payload.len() as u64;
-        let range = if file == "0.store" {
-            frame.clone()
-        } else {
-            offset * 12..offset * 12 + 12
-        };
-        if range.start < to && from < range.end {
-            touched.push(offset);
-        }
-        at = frame.end;
-    }
-    touched
-}
-
-#[test]
-fn what_the_disk_does_not_give_costs_its_records_only() {
-    let tools = Sandbox::bare();
-    let Some(library) = failing_disk(&tools) else {
-        return;
-    };
-    let values: Vec<String> = (0..700)
-        .map(|n| format!("{n:05} {}", "v".repeat(n % 40)))
-        .collect();
-    for codec in [Codec::Raw, Codec::Protobuf] {
-        let sandbox = Sandbox::built(&LogBuilder::new(codec).segment(0, &values));
-        for file in ["0.store", "0.index"] {
-            let size = sandbox.bytes(file);
-            for from in (0..size).step_by(4096) {
-                let to = from + 4096;
-                let output = sandbox
-                    .proglog()
-                    .args(["salvage", "log", "new", "--json"])
-                    .env("LD_PRELOAD", &library)
-                    .env("EIO_FILE", format!("log/{file}"))
-                    .env("EIO_FROM", from.to_string())
-                    .env("EIO_TO", to.to_string())
-                    .output()
-                    .unwrap();
-                let about = format!("{codec:?} {file} {from}");
-                let (status, stdout, stderr) = said(output);
-                assert!([0, 3].contains(&status), "{about}: {stdout}{stderr}");
-                let salvaged = whole_records(&sandbox.path().join("new"), codec);
-                let lost = touched(codec, &values, file, from, to);
-                for (offset, value) in (0_u64..).zip(&values) {
-                    let there = salvaged.contains(&(offset, value.clone().into_bytes()));
-                    let must = !lost.contains(&offset);
-                    assert!(there || !must, "{about}: {offset} is not there");
-                    assert!(!there || must || file == "0.index", "{about}: {offset}");
-                }
-                assert!(salvaged.len() <= values.len(), "{about}");
-                assert!(findings(&sandbox, "new").is_empty(), "{about}");
-                let mut removal = Command::new("sh");
-                removal
-                    .args(["-c", "rm -r new*"])
-                    .current_dir(sandbox.path());
-                assert!(removal.status().unwrap().success());
-            }
-        }
-    }
-}
-
-/// What cannot be read here is written over with what the copy holds.
-#[test]
-fn a_copy_mends_what_the_disk_does_not_give() {
-    let tools = Sandbox::bare();
-    let Some(library) = failing_disk(&tools) else {
-        return;
-    };
-    let values: Vec<String> = (0..700)
-        .map(|n| format!("{n:05} {}", "v".repeat(n % 40)))
-        .collect();
-    for codec in [Codec::Raw, Codec::Protobuf] {
-        let sandbox = Sandbox::built(&LogBuilder::new(codec).segment(0, &values));
-        let sound = sandbox.snapshot();
-        let copied = Command::new("cp")
-            .args(["-r", "log", "copy"])
-            .current_dir(sandbox.path())
-            .status();
-        assert!(copied.unwrap().success());
-        for (file, from) in [("0.store", 4096), ("0.store", 16384), ("0.index", 4096)] {
-            // What the disk gave back as an error is not what was written there.
-            sandbox.write(file, &{
-                let mut bytes = sandbox.read(file);
-                let end = (from + 4096).min(bytes.len());
-                bytes[from..end].fill(0xee);
-                bytes
-            });
-            let output = sandbox
-                .proglog()
-                .args(["repair", "log", "--replica", "copy"])
-                .env("LD_PRELOAD", &library)
-                .env("EIO_FILE", format!("/log/{file}"))
-                .env("EIO_FROM", from.to_string())
-                .env("EIO_TO", (from + 4096).to_string())
-                .output()
-                .unwrap();
-            let (status, stdout, stderr) = said(output);
-            // This disk does not give what was written either.
-            assert!(
-                [2, 3].contains(&status),
-                "{codec:?} {file}: {stdout}{stderr}"
-            );
-            assert_eq!(
-                sandbox.snapshot().contents(),
-                sound.contents(),
-                "{codec:?} {file} {from}"
-            );
-        }
-    }
-}
-
 #[test]
 fn files_that_may_not_be_opened_are_named() {
     let sandbox = Sandbox::of("clean-three-segments");
@@ -449,4 +286,55 @@ fn files_that_may_not_be_opened_are_named() {
     );
     let there = whole_records(&sandbox.path().join("new"), Codec::Protobuf);
     assert_eq!(there.len(), 40, "{stdout}");
+}
+
+#[test]
+fn what_is_in_the_way_is_called_what_it_is() {
+    let sandbox = Sandbox::of("clean-one-segment");
+    let other = LogBuilder::raw().segment(0, ["a"]);
+    fs::rename(Sandbox::built(&other).log(), sandbox.path().join("other")).unwrap();
+    let (status, _, stderr) = run(&sandbox, &["salvage", "log", "other"]);
+    assert_eq!(status, 2, "{stderr}");
+    assert!(stderr.contains("other is a log already"), "{stderr}");
+    assert_eq!(run(&sandbox, &["salvage", "log", "new"]).0, 0);
+    // Killed behind the note's last line.
+    let (status, _, stderr) = run(&sandbox, &["salvage", "log", "new"]);
+    assert_eq!(status, 2, "{stderr}");
+    assert!(
+        stderr.contains("an earlier salvage of log is complete there"),
+        "{stderr}"
+    );
+    assert!(
+        stderr.contains("mv log log.damaged && mv new log"),
+        "{stderr}"
+    );
+    fs::remove_dir_all(sandbox.path().join("new")).unwrap();
+    let (status, _, stderr) = run(&sandbox, &["salvage", "log", "new"]);
+    assert_eq!(status, 2, "{stderr}");
+    let note = "error: new.salvage.ndjson: the note of an earlier salvage is there";
+    assert!(stderr.starts_with(note), "{stderr}");
+    assert!(stderr.contains("remove it"), "{stderr}");
+}
+
+#[test]
+fn with_q_what_is_lost_is_told_all_the_same() {
+    let sandbox = Sandbox::of("length-flipped");
+    let (status, stdout, _) = run(&sandbox, &["salvage", "log", "new", "-q"]);
+    assert_eq!((status, stdout.as_str()), (3, "lost     20: 1 record\n"));
+}
+
+#[test]
+fn while_somebody_writes_there_no_mv_is_offered() {
+    let sandbox = Sandbox::of("clean-one-segment");
+    let held = fs::OpenOptions::new()
+        .append(true)
+        .open(sandbox.file("0.store"))
+        .unwrap();
+    let (status, stdout, stderr) = run(&sandbox, &["salvage", "log", "new"]);
+    drop(held);
+    assert_eq!(status, 0, "{stdout}{stderr}");
+    assert!(!stdout.contains("mv "), "{stdout}");
+    assert!(stdout.contains("stop the service first"), "{stdout}");
+    let summary = note(&sandbox);
+    assert!(summary.last().unwrap().get("next").is_none(), "{summary:?}");
 }

@@ -33,6 +33,7 @@ use proglog::mend::undo;
 use super::mending::Mending;
 use super::options;
 use super::progress::Bar;
+use super::verify::held_against;
 use super::{Failure, Globals, Status, quote, stdout};
 use crate::render::json_line::JsonLine;
 use crate::render::prose::{self, count, either};
@@ -41,6 +42,8 @@ const EXAMPLES: &str = "\
 proglog repair log --dry-run     what would be changed
 proglog repair log               do it; what goes is saved beside the log
 proglog repair log --replica b   take what is lost from another copy
+proglog repair log --replica b --manifest m
+                                 m says which of the two is right
 proglog undo log                 take it back";
 
 /// Mend what needs no guessing
@@ -55,6 +58,10 @@ pub struct Arguments {
     /// Take what is damaged or missing from another copy of the log
     #[arg(long, value_name = "COPY")]
     replica: Option<PathBuf>,
+    /// Where the copies differ, let what `proglog manifest` printed say which is
+    /// right; - is stdin
+    #[arg(long, value_name = "FILE", requires = "replica")]
+    manifest: Option<PathBuf>,
     /// The service's MaxIndexBytes
     #[arg(long, value_name = "SIZE", value_parser = options::size)]
     max_index_bytes: Option<u64>,
@@ -65,6 +72,10 @@ pub struct Arguments {
 /// Runs the command.
 pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let mending = &arguments.mending;
+    let manifest = match &arguments.manifest {
+        Some(path) => Some(held_against::read(path)?),
+        None => None,
+    };
     let mut options = Options {
         max_index_bytes: arguments.max_index_bytes,
         ..Options::default()
@@ -74,7 +85,9 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         adopt_tail: arguments.adopt_tail,
     };
     let (before, helped) = if let Some(copy) = &arguments.replica {
-        let (before, helped) = with_replica::plan(before, copy, &options, repair, mending)?;
+        let manifest = manifest.as_deref();
+        let (before, helped) =
+            with_replica::plan(before, (copy, manifest), &options, repair, mending)?;
         options.codec = before.codec;
         (before, helped)
     } else {
@@ -102,7 +115,12 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         return foretell(plan, &lost, [remark, unshown], mending, globals);
     }
     let bar = Bar::for_look("verify", &arguments.dir, None, globals);
-    let after = Report::of(&arguments.dir, &options)?;
+    let mut after = Report::of(&arguments.dir, &options)?;
+    if let Some(manifest) = &manifest {
+        let mut manifest = held_against::of_bytes(manifest.clone())?;
+        let held = manifest.check(&mut after)?;
+        held.status(Status::Done)?;
+    }
     drop(bar);
     if let (Some(lock), Some(saved)) = (&lock, &saved)
         && let lost @ 1.. = before.records_lost_in(&after)
@@ -128,8 +146,8 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
             .text_if("saved", saved.map(|path| path.display().to_string()));
         writeln!(out, "{summary}")?;
     } else {
+        lost_text(&mut out, &lost, &before)?;
         if !globals.quiet {
-            lost_text(&mut out, &lost, &before)?;
             remark_line(&mut out, remark)?;
             remark_line(&mut out, unshown)?;
         }
@@ -192,11 +210,11 @@ fn foretell(
             .count("steps", plan.steps.len())
             .count("left", plan.left.len());
         writeln!(out, "{summary}")?;
-    } else if !globals.quiet {
+    } else {
         for lost in lost {
             lost_line(&mut out, *lost)?;
         }
-        for remark in remarks {
+        for remark in remarks.into_iter().filter(|_| !globals.quiet) {
             remark_line(&mut out, remark)?;
         }
         for finding in &plan.left {

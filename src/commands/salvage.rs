@@ -12,10 +12,12 @@
 //!          mv new log
 //! ```
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use proglog::inspect::report::Options;
+use proglog::log::directory::Directory;
 use proglog::log::disk::RealDisk;
 use proglog::log::error::Error;
 use proglog::log::record::Codec;
@@ -76,10 +78,10 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let target = without_slash(&arguments.dst);
     let targets = Targets::beside(&target);
     // A source that is no log is said first.
-    proglog::log::directory::Directory::list(&source)?.require_log()?;
+    Directory::list(&source)?.require_log()?;
     targets
         .check(&source)
-        .map_err(|error| refused(&error, &targets))?;
+        .map_err(|error| refused(&error, &source, &targets))?;
     let prefer = arguments.prefer.map(Prefer::from);
     let options = Options {
         codec: arguments.codec,
@@ -101,7 +103,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         source: &source,
         targets: &targets,
         dry_run: arguments.dry_run,
-        moves: moves(&source, &target),
+        moves: (!salvage.report.usage.is_written()).then(|| moves(&source, &target)),
     };
     if !arguments.dry_run {
         write(&view)?;
@@ -110,7 +112,10 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     if arguments.json {
         out.write_all(view.lines().as_bytes())?;
         writeln!(out, "{}", view.summary())?;
-    } else if !globals.quiet {
+    } else if globals.quiet {
+        // What is missing is what was found.
+        view.lost(&mut out)?;
+    } else {
         view.text(&mut out)?;
     }
     out.flush()?;
@@ -156,26 +161,74 @@ fn removal(targets: &Targets) -> String {
 }
 
 /// What is said where something is in the way.
-fn refused(error: &Error, targets: &Targets) -> anyhow::Error {
-    let message = error.to_string();
-    let failure = Failure::new(super::status_of(error), message);
-    if !matches!(error, Error::NotEmpty { .. }) {
-        return failure.into();
+fn refused(error: &Error, source: &Path, targets: &Targets) -> anyhow::Error {
+    let status = super::status_of(error);
+    let note = earlier_note(&targets.note);
+    let is_note = matches!(error, Error::Config(_)) && !matches!(note, Note::None);
+    if !is_note && !matches!(error, Error::NotEmpty { .. }) {
+        return Failure::new(status, error.to_string()).into();
     }
-    let note = std::fs::read_to_string(&targets.note);
-    let cut_short = note.is_ok_and(|note| {
-        let last = note.lines().last().unwrap_or_default();
-        !last.starts_with("{\"kind\":\"summary\"")
-    });
-    let hint = if cut_short {
-        format!(
-            "an earlier salvage was cut short there; to begin again: {}",
-            removal(targets)
-        )
-    } else {
-        "name a directory that is not there yet".to_owned()
+    let elsewhere = "name a directory that is not there yet";
+    let log = quote(&targets.log);
+    let is_there = targets.log.symlink_metadata().is_ok();
+    let (message, hint) = match (note, error) {
+        (Note::CutShort, _) => (
+            format!("{log}: an earlier salvage was cut short there"),
+            format!("to begin again: {}", removal(targets)),
+        ),
+        (Note::Complete(of), _) if is_there => {
+            let mut hint = elsewhere.to_owned();
+            if of == source {
+                let [away, here] = moves(source, &targets.log);
+                hint = format!("to put it in place: {away} && {here}");
+            }
+            let message = format!(
+                "{log}: an earlier salvage of {} is complete there",
+                quote(&of)
+            );
+            (message, hint)
+        }
+        (Note::Complete(_), Error::Config(_)) => (
+            error.to_string(),
+            format!("keep it elsewhere or remove it, or {elsewhere}"),
+        ),
+        (_, Error::NotEmpty { path, .. }) if is_log(path) => (
+            format!("{} is a log already", quote(path)),
+            elsewhere.to_owned(),
+        ),
+        (_, Error::NotEmpty { path, name }) => (
+            format!("{} is not empty: {} is in it", quote(path), quote(name)),
+            elsewhere.to_owned(),
+        ),
+        _ => (error.to_string(), elsewhere.to_owned()),
     };
-    failure.hint(hint).into()
+    Failure::new(status, message).hint(hint).into()
+}
+
+fn is_log(path: &Path) -> bool {
+    Directory::list(path).is_ok_and(|there| !there.segments.is_empty())
+}
+
+/// What the note of an earlier salvage says of it.
+enum Note {
+    None,
+    /// Its last line is missing.
+    CutShort,
+    /// Everything was written, from this log.
+    Complete(PathBuf),
+}
+
+fn earlier_note(path: &Path) -> Note {
+    let is_file = path.symlink_metadata().is_ok_and(|it| it.is_file());
+    let Some(file) = is_file.then(|| File::open(path).ok()).flatten() else {
+        return Note::None;
+    };
+    // Line by line: a note may have a line for each of many records.
+    let last = BufReader::new(file).lines().map_while(Result::ok).last();
+    match words::source_in(&last.unwrap_or_default()) {
+        Some(source) => Note::Complete(source),
+        None => Note::CutShort,
+    }
 }
 
 fn choice(error: &Error, source: &Path, target: &Path) -> anyhow::Error {

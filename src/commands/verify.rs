@@ -9,7 +9,7 @@
 //!
 //! Arguments, then the report, then text or JSON. Nothing is written to the log.
 
-mod held_against;
+pub mod held_against;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ use proglog::mend::plan::{self, Plan, RepairOptions};
 
 use super::options;
 use super::progress::Bar;
-use super::{Failure, Globals, Status, explain, is_closed_pipe, quote, stdout};
+use super::{Failure, Globals, Status, explain, is_closed_pipe, quote, say, stdout};
 use crate::render::finding_json as json;
 use crate::render::prose::Paint;
 use crate::render::remedy::Remedies;
@@ -298,7 +298,14 @@ fn outlooks(arguments: &Arguments, report: &Report) -> anyhow::Result<Vec<Outloo
             .and_then(|repaired| Outlook::of(report, printing, &given, in_full, repaired))
             .with_context(|| format!("{}: what the service sees", report.listing.path().display()))
     };
-    wanted.iter().map(outlook).collect()
+    let outlooks = wanted.iter().map(outlook);
+    if arguments.service {
+        return outlooks.collect();
+    }
+    // Nobody asked: a disk that fails costs this only.
+    let told =
+        outlooks.filter_map(|outlook| outlook.inspect_err(|error| say(&format!("{error:#}"))).ok());
+    Ok(told.collect())
 }
 
 /// Everything that is printed from.

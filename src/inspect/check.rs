@@ -8,7 +8,7 @@ use super::check_segment;
 use super::finding::{Finding, FindingId};
 use super::listing::{FileFacts, Listing, SegmentListing};
 use super::report::Report;
-use crate::log::error::Result;
+use crate::log::error::{Error, Result};
 use crate::log::format::{FileKind, LENGTH_BYTES};
 use crate::log::segment::Segment;
 use crate::log::units::Offset;
@@ -119,7 +119,12 @@ pub fn is_little_endian(segment: &Segment, facts: &super::scan::SegmentFacts) ->
             return Ok(false);
         }
         // The bytes the other way round: what a foreign program wrote.
-        let length = store.length_at(position)?.swap_bytes();
+        let length = match store.length_at(position) {
+            Ok(length) => length.swap_bytes(),
+            // Bytes that the disk does not give say nothing of their order.
+            Err(Error::Unreadable { .. }) => return Ok(false),
+            Err(error) => return Err(error),
+        };
         match position
             .checked_add(LENGTH_BYTES)
             .and_then(|p| p.checked_add(length))

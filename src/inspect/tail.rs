@@ -422,7 +422,10 @@ impl Scan {
         if bytes > PAYLOAD_IN_MEMORY_MAX {
             return Ok(false);
         }
-        let payload = self.window.bytes(start, count)?;
+        let payload = match self.window.bytes(start, count) {
+            Err(Error::Unreadable { .. }) => return Ok(false),
+            payload => payload?,
+        };
         Ok(record::decode(payload).is_ok_and(|record| record.encode() == payload))
     }
 }

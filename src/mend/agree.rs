@@ -77,6 +77,24 @@ pub fn first_difference(ours: &[Run], theirs: &[Run], codec: Codec) -> Result<Op
     Ok(None)
 }
 
+/// Whether there is any offset of which both have a record.
+#[must_use]
+pub fn have_common(ours: &[Run], theirs: &[Run]) -> bool {
+    let (ours, theirs) = (sorted(ours), sorted(theirs));
+    let (mut ours, mut theirs) = (ours.into_iter().peekable(), theirs.into_iter().peekable());
+    while let (Some(our), Some(their)) = (ours.peek(), theirs.peek()) {
+        if our.first.max(their.first) < our.next.min(their.next) {
+            return true;
+        }
+        if our.next <= their.next {
+            ours.next();
+        } else {
+            theirs.next();
+        }
+    }
+    false
+}
+
 fn sorted(runs: &[Run]) -> Vec<&Run> {
     let mut runs: Vec<&Run> = runs.iter().collect();
     runs.sort_by_key(|run| run.first);

@@ -24,6 +24,7 @@ pub mod replica;
 mod replica_copies;
 mod replica_layout;
 mod replica_left;
+pub mod replica_manifest;
 mod restore;
 pub mod salvage;
 pub mod salvage_write;

@@ -44,10 +44,12 @@ impl Policy {
         if let Some(facts) = &segment.facts {
             return self.pair(facts);
         }
-        if let Some(tail) = &segment.lone_store {
-            return self.lone_store(base, tail);
+        // A name that something else has cannot be given to a new file.
+        let is_free = |kind| segment.listing.file(kind).is_none();
+        if let Some(tail) = segment.lone_store.filter(|_| is_free(FileKind::Index)) {
+            return self.lone_store(base, &tail);
         }
-        if segment.lone_index == Some(0) && self.last {
+        if segment.lone_index == Some(0) && self.last && is_free(FileKind::Store) {
             let bytes = segment.listing.index.as_ref().map_or(0, |file| file.bytes);
             let mut steps = vec![Step::CreateEmpty {
                 base,

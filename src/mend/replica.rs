@@ -3,7 +3,6 @@
 //! same. Takes no more than it needs: what the log here says that it has.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use super::agree::{self, Difference};
 use super::assembly::{Assembly, Source};
@@ -11,11 +10,12 @@ use super::holdings::{self, Run};
 use super::left;
 use super::plan::{Plan, RepairOptions, Step, repair};
 pub use super::replica_copies::look;
-use super::replica_copies::{contested, first_behind, has_more, reaches, unambiguous};
+use super::replica_copies::{contested, first_behind, has_more, is_plain, reaches, unambiguous};
 use super::replica_layout::{Files, Wanted, anew, fill, in_place, sparing, whole};
-use super::replica_left::{gaps, is_about_content, is_mended, taken_by};
+pub use super::replica_left::Taken;
+use super::replica_left::{gaps, is_about_content, is_mended, not_taken, taken_by};
+use super::replica_manifest::Proof;
 use crate::inspect::finding::OffsetRange;
-use crate::inspect::listing::FileFacts;
 use crate::inspect::report::{Report, SegmentReport};
 use crate::log::damage::DamageKind;
 use crate::log::error::{Error, Result};
@@ -23,23 +23,6 @@ use crate::log::format::FileKind;
 use crate::log::record::Codec;
 use crate::log::units::Offset;
 use crate::log::window::ReadFile;
-
-/// Records that a plan takes from the other copy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Taken {
-    /// Their offsets.
-    pub offsets: OffsetRange,
-    /// The segment here that gets them.
-    pub segment: Offset,
-    /// Where their frames go in its store. Bytes.
-    pub at: u64,
-    /// The store that they come from.
-    pub from: PathBuf,
-    /// Where they stand there, and how many bytes they are.
-    pub position: u64,
-    /// See `position`.
-    pub bytes: u64,
-}
 
 /// A plan that uses another copy.
 #[derive(Debug, Clone, Default)]
@@ -53,6 +36,8 @@ pub struct ReplicaPlan {
     pub not_taken: Vec<OffsetRange>,
     /// Where the log here begins.
     pub lowest: Offset,
+    /// The offset that its next record gets when the plan is carried out.
+    pub next: Offset,
 }
 
 /// Whether the two copies are one log.
@@ -62,6 +47,9 @@ pub enum Verdict {
     Plan(Box<ReplicaPlan>),
     /// They differ in a record that both hold sound.
     Differ(Difference),
+    /// Both hold records, and none of the same offset: nothing shows that they are
+    /// copies of one log.
+    Strangers,
 }
 
 /// The plan of `repair --replica`, from a look at both copies.
@@ -70,12 +58,41 @@ pub enum Verdict {
 ///
 /// Reading's.
 pub fn plan(here: &Report, there: &Report, options: RepairOptions) -> Result<Verdict> {
+    plan_with(here, there, options, None)
+}
+
+/// The same, where a manifest may say which of the copies is right.
+///
+/// # Errors
+///
+/// Reading's.
+pub fn plan_with(
+    here: &Report,
+    there: &Report,
+    options: RepairOptions,
+    proof: Option<&Proof>,
+) -> Result<Verdict> {
     let alone = repair(here, options);
     let theirs = repair(there, RepairOptions::default());
-    let theirs = unambiguous(holdings::of(there, &theirs)?);
+    let mut theirs = unambiguous(holdings::of(there, &theirs)?);
     let mut ours = Vec::new();
+    // Two logs that have records, and none of the same offset, may be any two.
+    let mut is_empty = true;
+    let mut is_known = proof.is_some_and(Proof::fits_there);
     for segment in &here.segments {
-        ours.push(holdings::of_segment(here, segment, &alone)?);
+        let runs = holdings::of_segment(here, segment, &alone)?;
+        is_empty &= runs.is_empty();
+        is_known |= agree::have_common(&runs, &theirs);
+        ours.push(match proof {
+            Some(proof) => proof.ours(runs)?,
+            None => runs,
+        });
+    }
+    if !is_empty && !is_known {
+        return Ok(Verdict::Strangers);
+    }
+    if let Some(proof) = proof {
+        theirs = proof.theirs(theirs)?;
     }
     let all: Vec<Run> = ours.iter().flatten().cloned().collect();
     let contested = contested(here, &all);
@@ -105,6 +122,7 @@ pub fn plan(here: &Report, there: &Report, options: RepairOptions) -> Result<Ver
             ..Plan::over(here)
         },
         whole: BTreeSet::new(),
+        proof,
     };
     for (at, (segment, runs)) in here.segments.iter().zip(ours).enumerate() {
         let next = here.segments.get(at + 1).map(|next| next.listing.base());
@@ -117,14 +135,6 @@ pub fn plan(here: &Report, there: &Report, options: RepairOptions) -> Result<Ver
     Ok(Verdict::Plan(Box::new(work.finish())))
 }
 
-/// Whether a segment is one that can be changed: regular files in their own order of
-/// bytes.
-fn is_plain(segment: &SegmentReport) -> bool {
-    let plain = |file: &FileFacts| file.no_file.is_none() && !file.is_link;
-    let files = [&segment.listing.store, &segment.listing.index];
-    !segment.little_endian && files.into_iter().flatten().all(plain)
-}
-
 /// A plan that is being made.
 struct Work<'a> {
     here: &'a Report,
@@ -134,6 +144,8 @@ struct Work<'a> {
     plan: Plan,
     /// Segments that will hold what they claim, and nothing else.
     whole: BTreeSet<Offset>,
+    /// What a manifest says, if there is one.
+    proof: Option<&'a Proof>,
 }
 
 impl Work<'_> {
@@ -167,7 +179,9 @@ impl Work<'_> {
         let files = self.files(segment);
         let end = match next {
             Some(next) => self.end_before(next, base, reach),
-            None => reach.max(self.confirmed(&files, segment, &ours, reach)?),
+            None => reach
+                .max(self.confirmed(&files, segment, &ours, reach)?)
+                .max(self.proof.map_or(0, Proof::until)),
         };
         let wanted = self.merged(&ours, base.0, end)?;
         let mut missing_from = end;
@@ -284,10 +298,13 @@ impl Work<'_> {
         };
         let mut end = reach;
         for part in sparing(&laid_out, &store)?.parts {
-            let begins = part.at < data;
-            if begins && (part.source == Source::Here || segment.lone_store.is_some()) {
+            let stands = part.source == Source::Here;
+            let is_alone = segment.lone_store.is_some();
+            // Zeros may be empty records; only the other copy knows.
+            let begins = part.at < data || (stands && is_alone);
+            if begins && (stands || is_alone) {
                 let mut next = part.run.next;
-                if part.source == Source::Elsewhere && part.end() > data {
+                if !stands && part.end() > data {
                     next = first_behind(&part, data)?;
                 }
                 end = end.max(next);
@@ -453,25 +470,14 @@ impl Work<'_> {
             .plan
             .assemblies
             .iter()
-            .map(|it| it.base.0 + it.entries());
-        let next = plan_end.max().unwrap_or(0).max(self.here.next_offset().0);
-        let not_taken = self.theirs.iter().flat_map(|run| {
-            let outside = [
-                (run.first, run.next.min(lowest)),
-                (run.first.max(next), run.next),
-            ];
-            outside.into_iter().filter(|(first, next)| first < next)
+            .map(|it| it.base.saturating_add(it.entries()).0);
+        // What is not put together is mended as it would be alone.
+        let own_ends = self.here.segments.iter().map(|segment| {
+            let base = segment.listing.base();
+            let records = self.plan.records_after(segment, self.here.codec);
+            base.saturating_add(records).0
         });
-        let mut ranges: Vec<OffsetRange> = Vec::new();
-        for (first, next) in not_taken {
-            match ranges.last_mut() {
-                Some(last) if last.last.0 + 1 == first => last.last = Offset(next - 1),
-                _ => ranges.push(OffsetRange {
-                    first: Offset(first),
-                    last: Offset(next - 1),
-                }),
-            }
-        }
+        let next = plan_end.chain(own_ends).max().unwrap_or(0);
         let mut plan = self.plan;
         plan.left = left::of(&plan, self.here);
         let (whole, assemblies) = (&self.whole, &plan.assemblies);
@@ -479,12 +485,15 @@ impl Work<'_> {
             .retain(|finding| !is_mended(finding, whole, assemblies));
         let mut left = std::mem::take(&mut plan.left);
         gaps(&mut left, &plan, self.here);
+        let proof = self.proof.iter();
+        left.extend(proof.flat_map(|proof| proof.left(&plan.assemblies)));
         plan.left = left;
         ReplicaPlan {
             plan,
             taken,
-            not_taken: ranges,
+            not_taken: not_taken(self.theirs, lowest, next),
             lowest: Offset(lowest),
+            next: Offset(next),
         }
     }
 }

@@ -8,8 +8,10 @@ use std::path::Path;
 use super::assembly::Part;
 use super::holdings::{self, Run};
 use super::replica_layout::Wanted;
+use crate::inspect::listing::FileFacts;
 use crate::inspect::report::{Options, Report, SegmentReport};
 use crate::log::damage::DamageKind;
+use crate::log::detect::judge;
 use crate::log::error::{Error, Result};
 use crate::log::format::FileKind;
 use crate::log::record::Codec;
@@ -35,6 +37,13 @@ pub fn look(here: Report, replica: &Path, options: &Options) -> Result<(Report, 
     };
     match (here.codec, there.codec) {
         (Some(found), Some(asked)) if found != asked => {
+            // What nothing committed was taken for, the other copy knows better.
+            if is_uncertain(&here)? && !is_uncertain(&there)? {
+                let here = again(&here, asked)?;
+                if shows_frames(&here) {
+                    return Ok((here, there));
+                }
+            }
             // Damage may hide a codec; records that carry their own offsets show it.
             let protobuf = (
                 again(&here, Codec::Protobuf)?,
@@ -57,6 +66,23 @@ pub fn look(here: Report, replica: &Path, options: &Options) -> Result<(Report, 
         }
         _ => Ok((here, there)),
     }
+}
+
+/// Whether a codec was judged by what nobody was promised.
+fn is_uncertain(report: &Report) -> Result<bool> {
+    let facts = report.segments.iter().filter_map(|it| it.facts.as_ref());
+    let is_committed = facts.map(|facts| facts.entries).any(|entries| entries > 0);
+    let judged = judge(&report.listing.directory)?;
+    Ok(!is_committed || judged.is_none_or(|judged| !judged.certain))
+}
+
+/// Whether frames that no entry names would be records.
+fn shows_frames(report: &Report) -> bool {
+    report.segments.iter().any(|segment| {
+        let tail = segment.facts.as_ref().map(|facts| facts.tail);
+        let tail = segment.lone_store.or(tail);
+        tail.is_some_and(|tail| tail.continuing > 0)
+    })
 }
 
 /// A hard link or another path of the log's own files is no copy of them.
@@ -132,6 +158,14 @@ pub(super) fn contested(here: &Report, runs: &[Run]) -> BTreeSet<Offset> {
         }
     }
     found
+}
+
+/// Whether a segment is one that can be changed: regular files in their own order of
+/// bytes.
+pub(super) fn is_plain(segment: &SegmentReport) -> bool {
+    let plain = |file: &FileFacts| file.no_file.is_none() && !file.is_link;
+    let files = [&segment.listing.store, &segment.listing.index];
+    !segment.little_endian && files.into_iter().flatten().all(plain)
 }
 
 /// Whether a store holds more than its entries name, or nobody knows what they named.

@@ -3,14 +3,31 @@
 //! for a repair alone.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use super::assembly::{Assembly, Source};
 use super::holdings::Run;
 use super::plan::Plan;
-use super::replica::Taken;
 use crate::inspect::finding::{Finding, FindingId, OffsetRange, Severity};
 use crate::inspect::report::Report;
 use crate::log::units::Offset;
+
+/// Records that a plan takes from the other copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// Their offsets.
+    pub offsets: OffsetRange,
+    /// The segment here that gets them.
+    pub segment: Offset,
+    /// Where their frames go in its store. Bytes.
+    pub at: u64,
+    /// The store that they come from.
+    pub from: PathBuf,
+    /// Where they stand there, and how many bytes they are.
+    pub position: u64,
+    /// See `position`.
+    pub bytes: u64,
+}
 
 /// Whether a finding is about what a segment's files hold, not about names or owners.
 pub(super) fn is_about_content(id: FindingId) -> bool {
@@ -117,4 +134,26 @@ pub(super) fn taken_by(assembly: &Assembly) -> Vec<Taken> {
             bytes: part.run.end - part.run.position,
         })
         .collect()
+}
+
+/// What the other copy has before the first record here and behind the last.
+pub(super) fn not_taken(theirs: &[Run], lowest: u64, next: u64) -> Vec<OffsetRange> {
+    let outside = theirs.iter().flat_map(|run| {
+        let outside = [
+            (run.first, run.next.min(lowest)),
+            (run.first.max(next), run.next),
+        ];
+        outside.into_iter().filter(|(first, next)| first < next)
+    });
+    let mut ranges: Vec<OffsetRange> = Vec::new();
+    for (first, next) in outside {
+        match ranges.last_mut() {
+            Some(last) if last.last.0 + 1 == first => last.last = Offset(next - 1),
+            _ => ranges.push(OffsetRange {
+                first: Offset(first),
+                last: Offset(next - 1),
+            }),
+        }
+    }
+    ranges
 }

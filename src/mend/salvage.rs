@@ -162,11 +162,14 @@ fn leave_out_unopened(listing: &mut Listing) -> Vec<(PathBuf, String)> {
             let Some(segment) = listing.segments.get_mut(at) else {
                 continue;
             };
-            let file = segment.file(kind);
-            if file.is_none_or(|file| file.no_file.is_some()) {
+            let Some(file) = segment.file(kind) else {
+                continue;
+            };
+            let path = listing.directory.file(&segment.names, kind);
+            if file.no_file.is_some() {
+                unopened.push((path, "is no regular file".to_owned()));
                 continue;
             }
-            let path = listing.directory.file(&segment.names, kind);
             let Err(error) = File::open(&path) else {
                 continue;
             };

@@ -53,7 +53,7 @@ impl Targets {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a place in the source, [`Error::NotEmpty`],
+    /// [`Error::Config`] for a place in the source and for a note, [`Error::NotEmpty`],
     /// [`Error::NotADirectory`], [`Error::Io`].
     pub fn check(&self, source: &Path) -> Result<()> {
         let real = source
@@ -79,10 +79,10 @@ impl Targets {
             }
         }
         if self.note.symlink_metadata().is_ok() {
-            return Err(Error::NotEmpty {
-                path: self.note.parent().unwrap_or(Path::new("")).to_path_buf(),
-                name: PathBuf::from(self.note.file_name().unwrap_or_default()),
-            });
+            return Err(Error::Config(format!(
+                "{}: the note of an earlier salvage is there",
+                self.note.display()
+            )));
         }
         Ok(())
     }

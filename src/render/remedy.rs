@@ -68,8 +68,11 @@ impl Remedies<'_> {
             | FindingId::FrameLengthDamaged
             | FindingId::RecordUndecodable
             | FindingId::RecordOffsetMismatch
-            | FindingId::RecordChanged
             | FindingId::SegmentGap => replica(),
+            // Without the manifest nothing says which copy is right.
+            FindingId::RecordChanged => Some(format!(
+                "proglog repair {dir} --replica COPY --manifest FILE"
+            )),
             FindingId::SegmentOverlap => Some(format!("proglog salvage {dir} NEW --prefer old")),
             FindingId::StrayName | FindingId::DuplicateBase | FindingId::NotAFile => {
                 self.moved_away(finding)

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use proglog::inspect::finding::OffsetRange;
 use proglog::log::units::Offset;
@@ -12,7 +12,7 @@ use proglog::mend::salvage::{Salvage, Why};
 use proglog::mend::salvage_write::Targets;
 
 use super::json_line::JsonLine;
-use super::prose::{count, escaped};
+use super::prose::{count, escaped, labelled};
 
 /// Ranges that are printed one by one in text; the rest is counted.
 const RANGES_MAX: usize = 40;
@@ -23,8 +23,8 @@ pub struct View<'a> {
     pub source: &'a Path,
     pub targets: &'a Targets,
     pub dry_run: bool,
-    /// The commands that put it in place.
-    pub moves: [String; 2],
+    /// The commands that put it in place; `None` while somebody writes to the source.
+    pub moves: Option<[String; 2]>,
 }
 
 impl View<'_> {
@@ -92,7 +92,7 @@ impl View<'_> {
             .number("next_offset", next_offset(salvage))
             .number("lost", lost)
             .number("side", side)
-            .text("next", self.moves.join(" && "))
+            .text_if("next", self.moves.as_ref().map(|moves| moves.join(" && ")))
     }
 
     /// For people.
@@ -113,16 +113,7 @@ impl View<'_> {
             count(salvage.segments.len() as u64, "segment"),
             count(salvage.records(), "record")
         )?;
-        for lost in salvage.lost.iter().take(RANGES_MAX) {
-            writeln!(out, "lost     {lost}: {}", count(lost.records(), "record"))?;
-        }
-        if salvage.lost.len() > RANGES_MAX {
-            let more = salvage.lost.len() - RANGES_MAX;
-            writeln!(
-                out,
-                "lost     ... and {more} more ranges (--json has them all)"
-            )?;
-        }
+        self.lost(out)?;
         if !salvage.side.is_empty() {
             let side = escaped(&self.targets.side.display().to_string());
             let note = escaped(&self.targets.note.display().to_string());
@@ -135,8 +126,37 @@ impl View<'_> {
             writeln!(out, "         {note} says where they were")?;
         }
         if !self.dry_run {
-            let [away, here] = &self.moves;
-            writeln!(out, "next     {away}\n         {here}")?;
+            match &self.moves {
+                Some([away, here]) => writeln!(out, "next     {away}\n         {here}")?,
+                None => labelled(out, "next", &self.stop_first())?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What is to be done where the source is still written to.
+    fn stop_first(&self) -> String {
+        format!(
+            "{} is in use: stop the service first, then salvage again; what was written there \
+             since is not in {}",
+            escaped(&self.source.display().to_string()),
+            escaped(&self.targets.log.display().to_string())
+        )
+    }
+
+    /// The offsets of which nothing is sound, for people.
+    pub fn lost(&self, out: &mut impl Write) -> io::Result<()> {
+        let lost = &self.salvage.lost;
+        for range in lost.iter().take(RANGES_MAX) {
+            let records = count(range.records(), "record");
+            writeln!(out, "lost     {range}: {records}")?;
+        }
+        if lost.len() > RANGES_MAX {
+            let more = lost.len() - RANGES_MAX;
+            writeln!(
+                out,
+                "lost     ... and {more} more ranges (--json has them all)"
+            )?;
         }
         Ok(())
     }
@@ -157,6 +177,14 @@ impl View<'_> {
         let words: Vec<String> = words.into_iter().filter(|it| !it.is_empty()).collect();
         words.join(", ")
     }
+}
+
+/// Which log was salvaged, by the last line of a note; `None` if that is no summary.
+pub fn source_in(last: &str) -> Option<PathBuf> {
+    let summary: serde_json::Value = serde_json::from_str(last).ok()?;
+    let text = |field: &str| summary.get(field).and_then(serde_json::Value::as_str);
+    (text("kind") == Some("summary")).then_some(())?;
+    text("source").map(PathBuf::from)
 }
 
 fn segment_line(segment: &Assembly) -> JsonLine {

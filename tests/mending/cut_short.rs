@@ -90,7 +90,7 @@ fn plan(log: &Path, copy: &Path, about: &str) -> Plan {
     let (here, there) = replica::look(library::report(log), copy, &options).unwrap();
     match replica::plan(&here, &there, RepairOptions::default()).unwrap() {
         Verdict::Plan(plan) => plan.plan,
-        Verdict::Differ(difference) => panic!("{about}: {difference:?}"),
+        other => panic!("{about}: {other:?}"),
     }
 }
 

@@ -30,6 +30,7 @@ struct Counts {
     rewritten: Cell<u64>,
     differ: Cell<u64>,
     unknown: Cell<u64>,
+    strangers: Cell<u64>,
 }
 
 fn add(count: &Cell<u64>, number: u64) {
@@ -226,6 +227,12 @@ fn one(seed: u64, counts: &Counts) {
             assert!(our.is_none() || their.is_none(), "{difference:?}: {about}");
             return;
         }
+        Ok(Verdict::Strangers) => {
+            add(&counts.strangers, 1);
+            let both = |record: &Record| theirs.contains(record);
+            assert!(!ours.iter().any(both), "{about}");
+            return;
+        }
         Err(error) => {
             assert!(error.to_string().contains("codec"), "{error}: {about}");
             add(&counts.unknown, 1);
@@ -344,13 +351,15 @@ fn a_second_copy_mends_what_it_holds_sound() {
     }
     eprintln!(
         "{runs} pairs: {} mended, {} of them with every record sound in one copy; {} records \
-         taken, {} not (what lies around them is lost in both), {} files put together anew; {} pairs differ, {} of unknown codec",
+         taken, {} not (what lies around them is lost in both), {} files put together anew; {} pairs differ, {} have nothing in common, \
+         {} of unknown codec",
         counts.mended.get(),
         counts.clean.get(),
         counts.taken.get(),
         counts.not_taken.get(),
         counts.rewritten.get(),
         counts.differ.get(),
+        counts.strangers.get(),
         counts.unknown.get()
     );
     assert!(wrong.is_empty(), "seeds {wrong:?}");

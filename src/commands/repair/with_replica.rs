@@ -19,8 +19,10 @@ use proglog::log::units::Offset;
 use proglog::mend::agree::{Difference, Side};
 use proglog::mend::plan::{Plan, RepairOptions};
 use proglog::mend::replica::{self, ReplicaPlan, Taken, Verdict};
+use proglog::mend::replica_manifest;
 
 use super::super::mending::Mending;
+use super::super::verify::held_against;
 use super::super::{Failure, Globals, Status, quote, stdout};
 use crate::render::json_line::JsonLine;
 use crate::render::prose::{count, escaped};
@@ -33,15 +35,37 @@ const RANGES_MAX: usize = 40;
 /// alone shows what its records are.
 pub fn plan(
     before: Report,
-    copy: &Path,
+    (copy, manifest): (&Path, Option<&[u8]>),
     options: &Options,
     repair: RepairOptions,
     mending: &Mending,
 ) -> anyhow::Result<(Report, ReplicaPlan)> {
     let log = before.listing.path().to_path_buf();
     let (before, there) = replica::look(before, copy, options)?;
-    match replica::plan(&before, &there, repair)? {
+    let proof = match manifest {
+        Some(manifest) => match replica_manifest::proof(&before, &there, manifest)? {
+            Ok(proof) => Some(proof),
+            Err(error) => return Err(held_against::explained(&error)),
+        },
+        None => None,
+    };
+    match replica::plan_with(&before, &there, repair, proof.as_ref())? {
         Verdict::Plan(plan) => Ok((before, *plan)),
+        Verdict::Strangers => Err(Failure::new(
+            Status::Damage,
+            format!(
+                "{} and {}: the two have no record in common: nothing shows that one is a copy \
+                 of the other; nothing was changed",
+                quote(&log),
+                quote(copy)
+            ),
+        )
+        .hint(format!(
+            "a manifest of this log shows it: proglog repair {} --replica {} --manifest FILE",
+            quote(&log),
+            quote(copy)
+        ))
+        .into()),
         Verdict::Differ(difference) => {
             if mending.json {
                 let mut out = stdout()?;
@@ -66,7 +90,7 @@ fn refusal(difference: &Difference, log: &Path, copy: &Path) -> anyhow::Error {
         ),
     )
     .hint(format!(
-        "which one is right, the format does not tell: proglog read {} --offset {offset} --hex, \
+        "which one is right, the format does not tell; a manifest does (--manifest FILE): proglog read {} --offset {offset} --hex, \
          proglog read {} --offset {offset} --hex",
         quote(log),
         quote(copy)
@@ -156,6 +180,7 @@ pub fn say_not_taken(plan: &ReplicaPlan, log: &Path, copy: &Path, globals: Globa
         return;
     }
     let lowest = plan.lowest;
+    let mut have_up_to = plan.next;
     for range in &plan.not_taken {
         let before = range.last < lowest;
         let records = count(range.records(), "record");
@@ -166,13 +191,32 @@ pub fn say_not_taken(plan: &ReplicaPlan, log: &Path, copy: &Path, globals: Globa
             ));
             continue;
         }
+        let (first, next) = (range.first, plan.next);
+        let missing_from = next.max(have_up_to);
+        have_up_to = range.last.saturating_add(1);
+        if first > next {
+            // An append numbers on from the log's end.
+            super::super::say(&format!(
+                "not taken: {range} ({records}): nothing here says that this log had them, and \
+                 they cannot be added: the next record here gets offset {next}, and the copy \
+                 does not have {}",
+                OffsetRange {
+                    first: missing_from,
+                    last: Offset(first.0 - 1)
+                }
+            ));
+            continue;
+        }
+        let to = if plan.not_taken.last() == Some(range) {
+            String::new()
+        } else {
+            format!(" --to {}", range.last)
+        };
         super::super::say(&format!(
             "not taken: {range} ({records}): nothing here says that this log had them; to add \
-             them: proglog read {copy} --from {} --json | proglog append {} --input json \
-             --expect-offset {}",
-            range.first,
+             them: proglog read {copy} --from {first}{to} --json | proglog append {} --input \
+             json --expect-offset {first}",
             quote(log),
-            range.first
         ));
     }
 }

@@ -26,13 +26,34 @@ pub struct Held {
 
 /// Opens a manifest: a file, or stdin.
 pub fn open(path: &Path) -> anyhow::Result<Manifest> {
-    let input: Box<dyn Read> = if path == Path::new("-") {
+    of_input(input(path)?)
+}
+
+fn input(path: &Path) -> anyhow::Result<Box<dyn Read>> {
+    Ok(if path == Path::new("-") {
         Box::new(io::stdin())
     } else {
         Box::new(File::open(path).with_context(|| path.display().to_string())?)
-    };
+    })
+}
+
+fn of_input(input: Box<dyn Read>) -> anyhow::Result<Manifest> {
     let reader = Reader::open(BufReader::new(input)).map_err(|error| explained(&error))?;
     Ok(Manifest { reader })
+}
+
+/// All of a manifest, where it is read more than once: about 200 bytes for each
+/// thousand records.
+pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = input(path)?.read_to_end(&mut bytes);
+    read.with_context(|| path.display().to_string())?;
+    Ok(bytes)
+}
+
+/// The manifest that was read so.
+pub fn of_bytes(bytes: Vec<u8>) -> anyhow::Result<Manifest> {
+    of_input(Box::new(io::Cursor::new(bytes)))
 }
 
 impl Manifest {
@@ -64,7 +85,8 @@ impl Held {
     }
 }
 
-fn explained(error: &ManifestError) -> anyhow::Error {
+/// What is said of a manifest that cannot be used.
+pub fn explained(error: &ManifestError) -> anyhow::Error {
     let failure = Failure::new(Status::Failed, error.to_string());
     let hint = match error {
         ManifestError::Io(_) => return failure.into(),
