@@ -441,6 +441,7 @@ fn beside_a_writer(seen: &mut Seen) -> bool {
     let writer = (open("0.store"), open("0.index"));
     looks(seen, &sandbox);
     let lines = seen.run(&sandbox, &["info", "log"]);
+    seen.run(&sandbox, &["salvage", "log", "new"]);
     drop(writer);
     let known = lines.iter().any(|line| line["kind"] == "process");
     if !known {
