@@ -178,7 +178,7 @@ static DESCRIPTORS: OnceLock<Rlimit> = OnceLock::new();
 /// touches, and its lease, at once. The soft one is low for programs that use select.
 pub fn raise_limit_of_descriptors() {
     let given = rustix::process::getrlimit(Resource::Nofile);
-    let _ = DESCRIPTORS.set(given.clone());
+    let _ = DESCRIPTORS.set(given);
     let raised = Rlimit {
         current: given.maximum,
         maximum: given.maximum,
@@ -191,7 +191,7 @@ pub fn raise_limit_of_descriptors() {
 pub fn with_given_descriptors<T>(start: impl FnOnce() -> T) -> T {
     let raised = rustix::process::getrlimit(Resource::Nofile);
     if let Some(given) = DESCRIPTORS.get() {
-        let _ = rustix::process::setrlimit(Resource::Nofile, given.clone());
+        let _ = rustix::process::setrlimit(Resource::Nofile, *given);
     }
     let started = start();
     let _ = rustix::process::setrlimit(Resource::Nofile, raised);

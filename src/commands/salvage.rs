@@ -21,8 +21,8 @@ use proglog::log::directory::Directory;
 use proglog::log::disk::RealDisk;
 use proglog::log::error::Error;
 use proglog::log::record::Codec;
+use proglog::mend::salvage::write::{self, Targets};
 use proglog::mend::salvage::{self, Prefer, Salvage};
-use proglog::mend::salvage_write::{self, Targets};
 
 use super::{Failure, Globals, Status, quote, say, stdout};
 use crate::render::salvage as words;
@@ -136,7 +136,7 @@ fn status(salvage: &Salvage) -> Status {
 fn write(view: &words::View<'_>) -> anyhow::Result<()> {
     let note = view.lines();
     let end = format!("{}\n", view.summary());
-    salvage_write::write(
+    write::write(
         view.salvage,
         view.targets,
         &RealDisk,

@@ -6,10 +6,10 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::assembly::Assembly;
 use super::entries;
 use super::exclusive::{Exclusive, Others};
 use super::plan::{NewEntries, Plan, Step};
+use super::runs::assembly::Assembly;
 use super::saved::{self, FileBefore, Saver};
 use crate::log::directory::Directory;
 use crate::log::disk::{Disk, DiskFile, Ownership, write_all_at};
@@ -329,7 +329,7 @@ impl Job<'_> {
                 if let (FileKind::Store, Some(made)) = (kind, self.plan.assemblies.get(assembly)) {
                     let here = self.here(made)?;
                     let (disk, here) = (self.disk, here.as_ref());
-                    return super::fill::store(disk, file, made, here, position, bytes);
+                    return super::runs::fill::store(disk, file, made, here, position, bytes);
                 }
                 let mut at = position;
                 self.stream(assembly, kind, position, bytes, &mut |piece| {

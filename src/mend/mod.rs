@@ -5,29 +5,19 @@
 //! report -> plan -> saved, apply -> (verify); saved -> undo. What recovery does before
 //! an append is the same plan, held to what a crash can leave.
 
-pub mod agree;
 pub mod apply;
-pub mod assembly;
 mod entries;
 pub mod exclusive;
-pub mod fill;
 #[doc(hidden)] // for the commands, which tell of a repair beforehand
 pub mod foresee;
-pub mod holdings;
 mod left;
-pub mod orphans;
 pub mod plan;
 mod policy;
 pub mod recover;
 mod rehearsal;
 pub mod replica;
-mod replica_copies;
-mod replica_layout;
-mod replica_left;
-pub mod replica_manifest;
-mod restore;
+pub mod runs;
 pub mod salvage;
-pub mod salvage_write;
 pub mod saved;
 pub mod session;
 pub mod trim;

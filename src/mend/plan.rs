@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use super::assembly::Assembly;
 use super::left;
 use super::policy::Policy;
 use super::rehearsal;
+use super::runs::assembly::Assembly;
 use crate::inspect::check_directory::claimed_records;
 use crate::inspect::finding::Finding;
 use crate::inspect::listing::FileFacts;

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use proglog::inspect::finding::OffsetRange;
 use proglog::log::units::Offset;
-use proglog::mend::assembly::Assembly;
+use proglog::mend::runs::assembly::Assembly;
+use proglog::mend::salvage::write::Targets;
 use proglog::mend::salvage::{Salvage, Why};
-use proglog::mend::salvage_write::Targets;
 
 use super::json_line::JsonLine;
 use super::prose::{count, escaped, labelled};

@@ -8,8 +8,8 @@ use std::path::Path;
 use proglog::inspect::finding::{FindingId, Severity};
 use proglog::inspect::report::Options;
 use proglog::log::disk::RealDisk;
+use proglog::mend::salvage::write::{self, Targets};
 use proglog::mend::salvage::{self, Prefer};
-use proglog::mend::salvage_write::{self, Targets};
 use proglog_testkit::{Codec, frame, pb, whole_records};
 
 use crate::library;
@@ -51,7 +51,7 @@ fn one(seed: u64, records: &Cell<u64>, beside: &Cell<u64>) {
     };
     let salvaged = salvage::plan(&log, Some(Prefer::Old), &options).unwrap();
     let targets = Targets::beside(&made.sandbox.path().join("new"));
-    salvage_write::write(&salvaged, &targets, &RealDisk, b"", b"{}\n").unwrap();
+    write::write(&salvaged, &targets, &RealDisk, b"", b"{}\n").unwrap();
     assert_eq!(made.sandbox.snapshot(), before, "{about}");
 
     let new = whole_records(&targets.log, made.codec);

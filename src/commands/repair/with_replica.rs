@@ -16,10 +16,10 @@ use proglog::inspect::finding::OffsetRange;
 use proglog::inspect::report::{Options, Report};
 use proglog::log::format::{FileKind, file_name};
 use proglog::log::units::Offset;
-use proglog::mend::agree::{Difference, Side};
 use proglog::mend::plan::{Plan, RepairOptions};
+use proglog::mend::replica::manifest as replica_manifest;
 use proglog::mend::replica::{self, ReplicaPlan, Taken, Verdict};
-use proglog::mend::replica_manifest;
+use proglog::mend::runs::agree::{Difference, Side};
 
 use super::super::mending::Mending;
 use super::super::verify::held_against;

@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use super::holdings::Run;
 use crate::inspect::report::{Report, SegmentReport};
 use crate::log::damage::{Damage, DamageKind};
 use crate::log::error::{Error, Result};
@@ -13,6 +12,7 @@ use crate::log::record::{self, Codec};
 use crate::log::units::{Offset, Position};
 use crate::log::walk::{PAYLOAD_IN_MEMORY_MAX, layout_in};
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
+use crate::mend::runs::holdings::Run;
 
 /// Bytes of one store that are searched for records that nothing points to.
 const SEARCH_MAX: u64 = 256 * 1024 * 1024;

@@ -2,14 +2,12 @@
 //! its offset, and beside it the frames that have no place. Nothing is written here;
 //! the source is only read.
 
+pub mod orphans;
+pub mod write;
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::agree;
-use super::assembly::{Assembly, Part, Source};
-use super::holdings::{self, Run};
-use super::orphans::{self, Orphan};
-use super::plan::{self, RepairOptions};
 use crate::inspect::finding::OffsetRange;
 use crate::inspect::listing::Listing;
 use crate::inspect::report::{Options, Report, SegmentReport};
@@ -17,6 +15,11 @@ use crate::log::error::{Error, Result};
 use crate::log::format::{FileKind, SEGMENT_ENTRIES_MAX};
 use crate::log::record::Codec;
 use crate::log::units::Offset;
+use crate::mend::plan::{self, RepairOptions};
+use crate::mend::runs::agree;
+use crate::mend::runs::assembly::{Assembly, Part, Source};
+use crate::mend::runs::holdings::{self, Run};
+use orphans::Orphan;
 
 /// Which side of a fork stays at its offsets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

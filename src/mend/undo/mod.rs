@@ -2,19 +2,21 @@
 //! still hold what the change left there, or already what stood there before, so that
 //! an undo that was cut short is simply run again.
 
+mod restore;
+
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::exclusive::{Exclusive, Others};
-use super::fill::UNFINISHED;
-pub use super::restore::into;
-use super::saved::{self, Change, ChangeKind, MANIFEST, Manifest, UNDONE};
 use crate::log::directory::Directory;
 use crate::log::disk::{Disk, DiskFile};
 use crate::log::error::{Error, Result};
 use crate::log::lock::DirectoryLock;
 use crate::log::window::{ReadFile, STREAM_BYTES, Window};
+use crate::mend::exclusive::{Exclusive, Others};
+use crate::mend::runs::fill::UNFINISHED;
+use crate::mend::saved::{self, Change, ChangeKind, MANIFEST, Manifest, UNDONE};
+pub use restore::into;
 
 /// A saved change of a log.
 #[derive(Debug, Clone)]
@@ -254,10 +256,10 @@ impl Undo<'_> {
     fn check_change(&self, number: usize, change: &Change) -> Result<()> {
         let path = self.log.join(&change.file);
         let name = &change.file;
+        let place = self.change.path.join(format!("{number}.moved"));
+        let size = |path: &Path| std::fs::metadata(path).ok().map(|m| m.len());
         match change.kind {
             ChangeKind::Move { bytes } => {
-                let place = self.change.path.join(format!("{number}.moved"));
-                let size = |path: &Path| std::fs::metadata(path).ok().map(|m| m.len());
                 match (size(&place), size(&path)) {
                     (Some(there), None) if there == bytes => Ok(()),
                     // Put back by an undo that was cut short.
@@ -266,19 +268,15 @@ impl Undo<'_> {
                     _ => Err(self.changed(name, "or what was saved of it changed")),
                 }
             }
-            ChangeKind::Replace { bytes, size_after } => {
-                let place = self.change.path.join(format!("{number}.moved"));
-                let size = |path: &Path| std::fs::metadata(path).ok().map(|m| m.len());
-                match (size(&place), size(&path)) {
-                    (Some(there), Some(here))
-                        if there == bytes && [bytes, size_after].contains(&here) =>
-                    {
-                        Ok(())
-                    }
-                    (None, Some(here)) if here == bytes => Ok(()),
-                    _ => Err(self.changed(name, "or what was saved of it changed")),
+            ChangeKind::Replace { bytes, size_after } => match (size(&place), size(&path)) {
+                (Some(there), Some(here))
+                    if there == bytes && [bytes, size_after].contains(&here) =>
+                {
+                    Ok(())
                 }
-            }
+                (None, Some(here)) if here == bytes => Ok(()),
+                _ => Err(self.changed(name, "or what was saved of it changed")),
+            },
             ChangeKind::Create { bytes } => match std::fs::metadata(&path) {
                 Ok(metadata) if metadata.len() != bytes => {
                     Err(self.changed(name, "changed its size"))

@@ -5,12 +5,12 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::assembly::{Assembly, Source};
-use super::holdings::Run;
-use super::plan::Plan;
 use crate::inspect::finding::{Finding, FindingId, OffsetRange, Severity};
 use crate::inspect::report::Report;
 use crate::log::units::Offset;
+use crate::mend::plan::Plan;
+use crate::mend::runs::assembly::{Assembly, Source};
+use crate::mend::runs::holdings::Run;
 
 /// Records that a plan takes from the other copy.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,9 +5,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::assembly::Assembly;
-use super::holdings::Frames;
-use super::salvage::{Salvage, Stray};
+use super::{Salvage, Stray};
 use crate::log::create::create_directories;
 use crate::log::directory::Directory;
 use crate::log::disk::{Disk, DiskFile, Ownership, write_all_at};
@@ -17,6 +15,8 @@ use crate::log::record::{self, Codec};
 use crate::log::units::{Offset, Position, RelativeOffset};
 use crate::log::walk::{PAYLOAD_IN_MEMORY_MAX, layout_in};
 use crate::log::window::{ReadFile, STREAM_BYTES};
+use crate::mend::runs::assembly::Assembly;
+use crate::mend::runs::holdings::Frames;
 
 /// Bytes gathered before they are written.
 const GATHER_BYTES: usize = 256 * 1024;

@@ -4,15 +4,15 @@
 
 use std::path::PathBuf;
 
-use super::assembly::{Assembly, Part, Source};
-use super::holdings::{Frames, Run};
-use super::plan::Step;
 use crate::inspect::scan::DeadBytes;
 use crate::log::error::{Error, Result};
 use crate::log::format::{ENTRY_BYTES, FileKind};
 use crate::log::index::Index;
 use crate::log::units::Offset;
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
+use crate::mend::plan::{self, Step};
+use crate::mend::runs::assembly::{Assembly, Part, Source};
+use crate::mend::runs::holdings::{Frames, Run};
 
 /// Bytes that are compared at once.
 const COMPARED_BYTES: u64 = 64 * 1024;
@@ -210,7 +210,7 @@ pub(super) fn fill(
         for (kind, file) in ends {
             let to = assembly.bytes(kind);
             let now = file.as_ref().map_or(0, |(_, bytes)| *bytes);
-            steps.extend(super::plan::cut(base, kind, now, to));
+            steps.extend(plan::cut(base, kind, now, to));
         }
     }
     Ok(steps)

@@ -3,12 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::saved::{self, ChangeKind};
-use super::undo::SavedChange;
+use super::SavedChange;
 use crate::log::directory::Directory;
 use crate::log::disk::{Disk, Ownership};
 use crate::log::error::{Error, Result};
 use crate::log::window::ReadFile;
+use crate::mend::saved::{self, ChangeKind};
 
 /// Writes the log as it was before `change` into a new directory; the log itself is
 /// only read, and may have grown since.

@@ -3,14 +3,14 @@
 
 use std::io::Cursor;
 
-use super::assembly::Assembly;
-use super::holdings::Run;
 use crate::inspect::coverage::{State, stretches};
 use crate::inspect::finding::{Detail, Finding, OffsetRange};
 use crate::inspect::manifest::check::check;
 use crate::inspect::manifest::line::{ManifestError, Reader};
 use crate::inspect::report::Report;
 use crate::log::error::Result;
+use crate::mend::runs::assembly::Assembly;
+use crate::mend::runs::holdings::Run;
 
 /// What a manifest says of two copies.
 #[derive(Debug, Clone, Default)]

@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::assembly::Part;
-use super::holdings::{self, Run};
-use super::replica_layout::Wanted;
+use super::layout::Wanted;
 use crate::inspect::listing::FileFacts;
 use crate::inspect::report::{Options, Report, SegmentReport};
 use crate::log::damage::DamageKind;
@@ -17,6 +15,8 @@ use crate::log::format::FileKind;
 use crate::log::record::Codec;
 use crate::log::units::Offset;
 use crate::log::window::ReadFile;
+use crate::mend::runs::assembly::Part;
+use crate::mend::runs::holdings::{self, Run};
 
 /// Looks at both copies with one codec: what the records of one do not show, those of
 /// the other may.

@@ -2,19 +2,13 @@
 //! another copy of the same log, after every record that both hold was found to be the
 //! same. Takes no more than it needs: what the log here says that it has.
 
+mod copies;
+mod layout;
+mod left;
+pub mod manifest;
+
 use std::collections::BTreeSet;
 
-use super::agree::{self, Difference};
-use super::assembly::{Assembly, Source};
-use super::holdings::{self, Run};
-use super::left;
-use super::plan::{Plan, RepairOptions, Step, repair};
-pub use super::replica_copies::look;
-use super::replica_copies::{contested, first_behind, has_more, is_plain, reaches, unambiguous};
-use super::replica_layout::{Files, Wanted, anew, fill, in_place, sparing, whole};
-pub use super::replica_left::Taken;
-use super::replica_left::{gaps, is_about_content, is_mended, not_taken, taken_by};
-use super::replica_manifest::Proof;
 use crate::inspect::finding::OffsetRange;
 use crate::inspect::report::{Report, SegmentReport};
 use crate::log::damage::DamageKind;
@@ -23,6 +17,17 @@ use crate::log::format::FileKind;
 use crate::log::record::Codec;
 use crate::log::units::Offset;
 use crate::log::window::ReadFile;
+use crate::mend::left as left_alone;
+use crate::mend::plan::{Plan, RepairOptions, Step, repair};
+use crate::mend::runs::agree::{self, Difference};
+use crate::mend::runs::assembly::{Assembly, Source};
+use crate::mend::runs::holdings::{self, Run};
+pub use copies::look;
+use copies::{contested, first_behind, has_more, is_plain, reaches, unambiguous};
+use layout::{Files, Wanted, anew, fill, in_place, sparing, whole};
+pub use left::Taken;
+use left::{gaps, is_about_content, is_mended, not_taken, taken_by};
+use manifest::Proof;
 
 /// A plan that uses another copy.
 #[derive(Debug, Clone, Default)]
@@ -241,7 +246,7 @@ impl Work<'_> {
             (FileKind::Store, &files.store),
         ] {
             let now = file.as_ref().map_or(0, |(_, bytes)| *bytes);
-            steps.extend(super::plan::cut(base, kind, now, 0));
+            steps.extend(crate::mend::plan::cut(base, kind, now, 0));
         }
         self.plan.steps.extend(steps);
         self.whole.insert(base);
@@ -479,7 +484,7 @@ impl Work<'_> {
         });
         let next = plan_end.chain(own_ends).max().unwrap_or(0);
         let mut plan = self.plan;
-        plan.left = left::of(&plan, self.here);
+        plan.left = left_alone::of(&plan, self.here);
         let (whole, assemblies) = (&self.whole, &plan.assemblies);
         plan.left
             .retain(|finding| !is_mended(finding, whole, assemblies));

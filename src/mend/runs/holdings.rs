@@ -6,8 +6,6 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::entries;
-use super::plan::{Plan, Step};
 use crate::inspect::report::{Report, SegmentReport};
 use crate::inspect::scan::SegmentFacts;
 use crate::log::damage::Damage;
@@ -18,6 +16,8 @@ use crate::log::segment::Segment;
 use crate::log::units::{Offset, Position};
 use crate::log::walk::{Committed, Flow, Visitor};
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
+use crate::mend::entries;
+use crate::mend::plan::{NewEntries, Plan, Step};
 
 /// Bytes that are read at once where nobody wants them, to know that they can be.
 const TRIED_BYTES: u64 = 64 * 1024;
@@ -295,12 +295,7 @@ impl Found {
         Ok(Some(end.0))
     }
 
-    fn adopt(
-        &mut self,
-        store: &ReadFile,
-        codec: Codec,
-        wanted: &super::plan::NewEntries,
-    ) -> Result<()> {
+    fn adopt(&mut self, store: &ReadFile, codec: Codec, wanted: &NewEntries) -> Result<()> {
         let mut places = Vec::new();
         entries::make(store, codec, self.base, wanted, |entry| {
             places.push((u64::from(entry.relative.0), entry.position.0));
