@@ -460,3 +460,29 @@ fn a_codec_that_nothing_committed_shows_is_the_copys() {
     assert_eq!(status, 0, "{stdout}{stderr}");
     assert_eq!(sandbox.snapshot().contents(), before.contents(), "{stdout}");
 }
+
+/// A record that took the place of another one of the same size is not the change's.
+#[test]
+fn a_record_that_came_later_is_not_undone() {
+    let sandbox = Sandbox::built(&ten());
+    write_copy(&sandbox, &ten());
+    sandbox.remove("8.store");
+    assert_eq!(run(&sandbox, &["repair", "log", "--replica", "copy"]).0, 0);
+    let all = whole_records(&sandbox.log(), proglog_testkit::Codec::Raw);
+    let (last, value) = all.last().unwrap();
+    let before_last = (last - 1).to_string();
+    let trim = ["trim", "log", "--after", &before_last, "--no-save"];
+    assert_eq!(run(&sandbox, &trim).0, 0);
+    let value = "x".repeat(value.len());
+    let append = sandbox
+        .proglog()
+        .args(["append", "log"])
+        .write_stdin(value)
+        .output();
+    assert!(append.unwrap().status.success());
+    let (status, _, stderr) = run(&sandbox, &["undo", "log"]);
+    assert_ne!(status, 0, "{stderr}");
+    assert!(stderr.contains("was written to"), "{stderr}");
+    let kept = whole_records(&sandbox.log(), proglog_testkit::Codec::Raw);
+    assert_eq!(kept.len(), all.len());
+}

@@ -54,6 +54,16 @@ pub struct Directory {
 }
 
 impl Directory {
+    /// The name of something that is in it, a file of a segment where there is one.
+    #[must_use]
+    pub fn first_name(&self) -> Option<PathBuf> {
+        let segment = self.segments.first().and_then(|names| {
+            let name = names.store.as_ref().or(names.index.as_ref());
+            name.map(PathBuf::from)
+        });
+        segment.or_else(|| self.strays.first().map(PathBuf::from))
+    }
+
     /// Lists a directory.
     ///
     /// # Errors

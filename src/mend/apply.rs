@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::done;
 use super::entries;
 use super::exclusive::{Exclusive, Others};
 use super::plan::{NewEntries, Plan, Step};
@@ -95,6 +96,9 @@ pub fn apply(
         exclusive.check(&directory.path)?;
         let place = moved.iter().find(|(at, _)| *at == number);
         job.carry_out(step, place.map(|(_, place)| place.as_path()))?;
+    }
+    if let Some(saved) = &saved {
+        done::mark(disk, saved)?;
     }
     Ok(saved)
 }

@@ -6,6 +6,7 @@
 //! an append is the same plan, held to what a crash can leave.
 
 pub mod apply;
+mod done;
 mod entries;
 pub mod exclusive;
 #[doc(hidden)] // for the commands, which tell of a repair beforehand

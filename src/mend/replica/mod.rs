@@ -6,6 +6,7 @@ mod copies;
 mod layout;
 mod left;
 pub mod manifest;
+mod pairs;
 
 use std::collections::BTreeSet;
 
@@ -421,49 +422,6 @@ impl Work<'_> {
         }
         if cut {
             self.whole.insert(base);
-        }
-        Ok(())
-    }
-
-    /// Pairs for the offsets that no segment here claims and the other copy has: a new
-    /// one where the other copy begins one, and behind each hole.
-    fn new_pairs(&mut self, from: u64, to: u64) -> Result<()> {
-        let mut wanted = Wanted::new();
-        self.between(from, to, &mut wanted)?;
-        let mut pairs: Vec<Wanted> = Vec::new();
-        for (run, source) in wanted {
-            match pairs.last_mut() {
-                Some(pair)
-                    if pair.last().is_some_and(|(last, _)| last.next == run.first)
-                        && run.segment.0 < run.first =>
-                {
-                    pair.push((run, source));
-                }
-                _ => pairs.push(vec![(run, source)]),
-            }
-        }
-        for pair in pairs {
-            let Some((first, _)) = pair.first() else {
-                continue;
-            };
-            let files = Files {
-                base: Offset(first.first),
-                store: None,
-                index: None,
-                dead: Vec::new(),
-            };
-            let Some(assembly) = anew(files.base, &pair) else {
-                continue;
-            };
-            let number = self.plan.assemblies.len();
-            for kind in [FileKind::Store, FileKind::Index] {
-                self.plan.steps.push(whole(&files, &assembly, number, kind));
-            }
-            self.plan.assemblies.push(Assembly {
-                closed: true,
-                ..assembly
-            });
-            self.whole.insert(files.base);
         }
         Ok(())
     }

@@ -70,7 +70,7 @@ impl Targets {
         for target in [&self.log, &self.side] {
             if target.symlink_metadata().is_ok() {
                 let there = Directory::list(target)?;
-                if let Some(name) = first_name(&there) {
+                if let Some(name) = there.first_name() {
                     return Err(Error::NotEmpty {
                         path: target.clone(),
                         name,
@@ -86,14 +86,6 @@ impl Targets {
         }
         Ok(())
     }
-}
-
-fn first_name(directory: &Directory) -> Option<PathBuf> {
-    let segment = directory.segments.first().and_then(|names| {
-        let name = names.store.as_ref().or(names.index.as_ref());
-        name.map(PathBuf::from)
-    });
-    segment.or_else(|| directory.strays.first().map(PathBuf::from))
 }
 
 /// Where a path leads, though its end may not be there yet.

@@ -2,6 +2,7 @@
 //! still hold what the change left there, or already what stood there before, so that
 //! an undo that was cut short is simply run again.
 
+mod check;
 mod restore;
 
 use std::io::ErrorKind;
@@ -12,10 +13,9 @@ use crate::log::directory::Directory;
 use crate::log::disk::{Disk, DiskFile};
 use crate::log::error::{Error, Result};
 use crate::log::lock::DirectoryLock;
-use crate::log::window::{ReadFile, STREAM_BYTES, Window};
+use crate::log::window::ReadFile;
 use crate::mend::exclusive::{Exclusive, Others};
-use crate::mend::runs::fill::UNFINISHED;
-use crate::mend::saved::{self, Change, ChangeKind, MANIFEST, Manifest, UNDONE};
+use crate::mend::saved::{self, ChangeKind, MANIFEST, Manifest, UNDONE};
 pub use restore::into;
 
 /// A saved change of a log.
@@ -152,44 +152,6 @@ fn changed_files(change: &SavedChange, directory: &Directory) -> Vec<PathBuf> {
     paths
 }
 
-/// Bytes that are compared at once.
-const COMPARED_BYTES: u64 = 64 * 1024;
-
-/// Bytes that may stand in a file from a position on.
-struct Layer {
-    position: u64,
-    bytes: u64,
-    /// Up to here zeros may stand: a cut's zeros are not stored, and a file that is
-    /// growing again has them for a moment.
-    zeros_to: u64,
-    window: Window,
-}
-
-impl Layer {
-    /// Strikes the bytes from `at` on that are as this layer has them.
-    fn explain(&mut self, at: u64, here: &[u8], unexplained: &mut [bool]) -> Result<()> {
-        for (place, (byte, flag)) in (at..).zip(here.iter().zip(unexplained.iter_mut())) {
-            let unfinished = [0, UNFINISHED].contains(byte);
-            if unfinished && place >= self.position && place < self.zeros_to {
-                *flag = false;
-            }
-        }
-        let first = at.max(self.position);
-        let end = (at + here.len() as u64).min(self.position + self.bytes);
-        let Some(count) = end.checked_sub(first).filter(|count| *count > 0) else {
-            return Ok(());
-        };
-        let count = usize::try_from(count).unwrap_or(0);
-        let skip = usize::try_from(first - at).unwrap_or(0);
-        let bytes = self.window.bytes(first - self.position, count)?;
-        let pairs = here.iter().zip(unexplained.iter_mut()).skip(skip);
-        for ((byte, flag), expected) in pairs.zip(bytes) {
-            *flag &= byte != expected;
-        }
-        Ok(())
-    }
-}
-
 /// An undo on its way.
 struct Undo<'a> {
     change: &'a SavedChange,
@@ -219,188 +181,6 @@ impl Undo<'_> {
         };
         let file = file.file().try_clone().map_err(Error::io("read", path))?;
         ReadFile::of(file, path)
-    }
-
-    /// Whether every file is as the change left it, or as it was before it.
-    fn check(&self, directory: &Directory) -> Result<()> {
-        let manifest = &self.change.manifest;
-        let changed = |name: &str| manifest.changes.iter().any(|change| change.file == name);
-        for names in &directory.segments {
-            for name in [&names.store, &names.index].into_iter().flatten() {
-                let name = name.display().to_string();
-                let before = manifest.files.iter().find(|file| file.name == name);
-                match before {
-                    _ if changed(&name) => {}
-                    None => return Err(self.changed(&name, "was made")),
-                    Some(before) => {
-                        let path = directory.path.join(&name);
-                        let now = std::fs::metadata(&path).map_err(Error::io("look at", &path))?;
-                        if now.len() != before.bytes {
-                            return Err(self.changed(&name, "changed its size"));
-                        }
-                    }
-                }
-            }
-        }
-        for file in &manifest.files {
-            if !changed(&file.name) && !directory.path.join(&file.name).exists() {
-                return Err(self.changed(&file.name, "went away"));
-            }
-        }
-        for (number, change) in manifest.changes.iter().enumerate() {
-            self.check_change(number, change)?;
-        }
-        Ok(())
-    }
-
-    fn check_change(&self, number: usize, change: &Change) -> Result<()> {
-        let path = self.log.join(&change.file);
-        let name = &change.file;
-        let place = self.change.path.join(format!("{number}.moved"));
-        let size = |path: &Path| std::fs::metadata(path).ok().map(|m| m.len());
-        match change.kind {
-            ChangeKind::Move { bytes } => {
-                match (size(&place), size(&path)) {
-                    (Some(there), None) if there == bytes => Ok(()),
-                    // Put back by an undo that was cut short.
-                    (None, Some(here)) if here == bytes => Ok(()),
-                    (Some(_), Some(_)) => Err(self.changed(name, "was made again")),
-                    _ => Err(self.changed(name, "or what was saved of it changed")),
-                }
-            }
-            ChangeKind::Replace { bytes, size_after } => match (size(&place), size(&path)) {
-                (Some(there), Some(here))
-                    if there == bytes && [bytes, size_after].contains(&here) =>
-                {
-                    Ok(())
-                }
-                (None, Some(here)) if here == bytes => Ok(()),
-                _ => Err(self.changed(name, "or what was saved of it changed")),
-            },
-            ChangeKind::Create { bytes } => match std::fs::metadata(&path) {
-                Ok(metadata) if metadata.len() != bytes => {
-                    Err(self.changed(name, "changed its size"))
-                }
-                _ => Ok(()),
-            },
-            ChangeKind::Write {
-                position, bytes, ..
-            } => {
-                let file = self.readable(&path)?;
-                if file.file_bytes > self.most_bytes(name) {
-                    return Err(self.changed(name, "has grown"));
-                }
-                self.compare(name, &file, position, position + bytes)
-            }
-            ChangeKind::Cut {
-                size_before,
-                size_after,
-                ..
-            } => {
-                let file = self.readable(&path)?;
-                if file.file_bytes < size_after || file.file_bytes > self.most_bytes(name) {
-                    return Err(self.changed(name, "changed its size"));
-                }
-                self.compare(name, &file, size_after, size_before)
-            }
-        }
-    }
-
-    /// The largest that a file was or became; another of its changes may make it grow.
-    fn most_bytes(&self, name: &str) -> u64 {
-        let changes = self.change.manifest.changes.iter();
-        let sizes = changes
-            .filter(|change| change.file == name)
-            .map(|change| match change.kind {
-                ChangeKind::Write {
-                    position,
-                    bytes,
-                    size_before,
-                    ..
-                } => size_before.max(position.saturating_add(bytes)),
-                ChangeKind::Cut { size_before, .. } => size_before,
-                ChangeKind::Create { bytes } | ChangeKind::Move { bytes } => bytes,
-                ChangeKind::Replace { bytes, size_after } => bytes.max(size_after),
-            });
-        sizes.max().unwrap_or(0)
-    }
-
-    /// The bytes that may stand in a file, each from a position on: what was there
-    /// before, and what the change wrote.
-    fn layers(&self, name: &str) -> Result<Vec<Layer>> {
-        let mut layers = Vec::new();
-        for (number, change) in self.change.manifest.changes.iter().enumerate() {
-            if change.file != name {
-                continue;
-            }
-            let mut add = |extension, position, bytes, zeros_to| -> Result<()> {
-                let file = self.stored(number, extension)?;
-                layers.push(Layer {
-                    position,
-                    bytes: file.file_bytes.min(bytes),
-                    zeros_to,
-                    window: Window::new(file, STREAM_BYTES),
-                });
-                Ok(())
-            };
-            match change.kind {
-                ChangeKind::Write {
-                    position,
-                    bytes,
-                    before_bytes,
-                    ..
-                } => {
-                    add("before", position, before_bytes, 0)?;
-                    // A write that was cut short may leave zeros, as a cut does.
-                    add("after", position, bytes, position + bytes)?;
-                }
-                ChangeKind::Cut {
-                    size_before,
-                    size_after,
-                    stored_bytes,
-                } => add("before", size_after, stored_bytes, size_before)?,
-                ChangeKind::Create { .. }
-                | ChangeKind::Move { .. }
-                | ChangeKind::Replace { .. } => {}
-            }
-        }
-        Ok(layers)
-    }
-
-    /// The sizes of the cut that the change made to a file, before and after.
-    fn cut_of(&self, name: &str) -> Option<(u64, u64)> {
-        let changes = self.change.manifest.changes.iter();
-        changes
-            .filter(|change| change.file == name)
-            .find_map(|change| match change.kind {
-                ChangeKind::Cut {
-                    size_before,
-                    size_after,
-                    ..
-                } => Some((size_before, size_after)),
-                _ => None,
-            })
-    }
-
-    /// Whether each byte from `from` to `to` is one of those that may stand there.
-    fn compare(&self, name: &str, file: &ReadFile, from: u64, to: u64) -> Result<()> {
-        let end = file.file_bytes.min(to);
-        let mut window = Window::new(file.clone(), STREAM_BYTES);
-        let mut layers = self.layers(name)?;
-        let mut at = from;
-        while at < end {
-            let count = usize::try_from((end - at).min(COMPARED_BYTES)).unwrap_or(0);
-            let here = window.bytes(at, count)?;
-            let mut unexplained = vec![true; count];
-            for layer in &mut layers {
-                layer.explain(at, here, &mut unexplained)?;
-            }
-            if unexplained.contains(&true) {
-                return Err(self.changed(name, "holds other bytes"));
-            }
-            at += count as u64;
-        }
-        Ok(())
     }
 
     fn put_back(&self, number: usize) -> Result<()> {

@@ -1,7 +1,7 @@
 //! The log as it was before a change, written elsewhere from the log as it is and
 //! what was saved of it. Nothing is taken back: that is `undo`'s.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::SavedChange;
 use crate::log::directory::Directory;
@@ -20,7 +20,7 @@ use crate::mend::saved::{self, ChangeKind};
 pub fn into(change: &SavedChange, log: &Path, target: &Path, disk: &dyn Disk) -> Result<()> {
     crate::log::create::create_directories(disk, target, 0o755)?;
     let there = Directory::list(target)?;
-    if let Some(name) = first_name(&there) {
+    if let Some(name) = there.first_name() {
         return Err(Error::NotEmpty {
             path: target.to_path_buf(),
             name,
@@ -45,14 +45,6 @@ pub fn into(change: &SavedChange, log: &Path, target: &Path, disk: &dyn Disk) ->
 /// Whether the file as it was stands in the saved directory.
 fn is_kept_whole(kind: ChangeKind) -> bool {
     matches!(kind, ChangeKind::Move { .. } | ChangeKind::Replace { .. })
-}
-
-fn first_name(directory: &Directory) -> Option<PathBuf> {
-    let segment = directory.segments.first().and_then(|names| {
-        let name = names.store.as_ref().or(names.index.as_ref());
-        name.map(PathBuf::from)
-    });
-    segment.or_else(|| directory.strays.first().map(PathBuf::from))
 }
 
 fn restore_into(
