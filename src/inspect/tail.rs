@@ -221,18 +221,10 @@ struct Scan {
 impl Scan {
     /// The whole frame at `position`, if one stands there.
     fn frame(&mut self, position: u64) -> Result<Option<Frame>> {
-        let limit = self.window.file_bytes();
-        if position.saturating_add(LENGTH_BYTES) > limit {
-            return Ok(None);
-        }
-        let payload_bytes = match self.window.length_at(position) {
-            Ok(payload_bytes) => payload_bytes,
-            Err(Error::Unreadable { .. }) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let Some(end) = frame_end(Position(position), payload_bytes, limit) else {
+        let Some(end) = self.window.frame_end_at(position)? else {
             return Ok(None);
         };
+        let payload_bytes = end.0 - position - LENGTH_BYTES;
         let mut frame = Frame {
             position: Position(position),
             end,
@@ -246,7 +238,9 @@ impl Scan {
         // An empty record stands at offset 0 only; elsewhere a zero length is a commit
         // that was cut short, and there too where record 1 does not follow.
         let at_zero = self.base.0 == 0 && self.next == 0;
-        if payload_bytes == 0 && !(at_zero && (end.0 == limit || self.carries_one(end)?)) {
+        if payload_bytes == 0
+            && !(at_zero && (end.0 == self.window.file_bytes() || self.carries_one(end)?))
+        {
             return Ok(None);
         }
         match layout_in(&mut self.window, position + LENGTH_BYTES, payload_bytes) {

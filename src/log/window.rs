@@ -12,7 +12,12 @@ use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 
 use super::error::{Error, Result};
+use super::format::{LENGTH_BYTES, frame_end};
 use super::progress::WALKED;
+use super::units::Position;
+
+/// Bytes that are read at once where nobody wants them, to know that they can be.
+const TRIED_BYTES: u64 = 64 * 1024;
 
 /// Bytes read at once where a file is read through: the kernel is called once for
 /// several hundred KiB.
@@ -324,6 +329,41 @@ impl Window {
         let bytes = self.bytes(position, 8)?;
         let bytes: [u8; 8] = bytes.try_into().unwrap_or_default();
         Ok(super::format::decode_length(bytes))
+    }
+
+    /// Where the frame at `position` ends, if its length can be read and leads no
+    /// further than the file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shrunk`], [`Error::Io`].
+    pub fn frame_end_at(&mut self, position: u64) -> Result<Option<Position>> {
+        let limit = self.file_bytes();
+        if position.saturating_add(LENGTH_BYTES) > limit {
+            return Ok(None);
+        }
+        match self.length_at(position) {
+            Err(Error::Unreadable { .. }) => Ok(None),
+            length => Ok(frame_end(Position(position), length?, limit)),
+        }
+    }
+
+    /// Whether the disk gives the bytes from `from` up to `to` (excluded).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shrunk`], [`Error::Io`].
+    pub fn is_readable(&mut self, from: u64, to: u64) -> Result<bool> {
+        let mut at = from;
+        while at < to {
+            let count = (to - at).min(TRIED_BYTES);
+            match self.bytes(at, usize::try_from(count).unwrap_or(0)) {
+                Ok(_) => at += count,
+                Err(Error::Unreadable { .. }) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
     }
 
     #[cold]

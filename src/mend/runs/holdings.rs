@@ -19,9 +19,6 @@ use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
 use crate::mend::entries;
 use crate::mend::plan::{NewEntries, Plan, Step};
 
-/// Bytes that are read at once where nobody wants them, to know that they can be.
-const TRIED_BYTES: u64 = 64 * 1024;
-
 /// Frames that follow each other in one store, of records with consecutive offsets.
 /// Units: positions are bytes of the store; `next` and `end` are excluded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -260,36 +257,13 @@ impl Found {
         });
     }
 
-    /// Whether the disk gives these bytes.
-    fn is_readable(&mut self, from: u64, to: u64) -> Result<bool> {
-        let mut at = from;
-        while at < to {
-            let count = (to - at).min(TRIED_BYTES);
-            match self.window.bytes(at, usize::try_from(count).unwrap_or(0)) {
-                Ok(_) => at += count,
-                Err(Error::Unreadable { .. }) => return Ok(false),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
-    }
-
     /// Adds the frame at `position`, whose entry is wrong or cannot be read; gives
     /// where it ends.
     fn add_hidden(&mut self, slot: u64, position: u64) -> Result<Option<u64>> {
-        let limit = self.window.file_bytes();
-        if position.saturating_add(LENGTH_BYTES) > limit {
-            return Ok(None);
-        }
-        let payload_bytes = match self.window.length_at(position) {
-            Ok(payload_bytes) => payload_bytes,
-            Err(Error::Unreadable { .. }) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let Some(end) = frame_end(Position(position), payload_bytes, limit) else {
+        let Some(end) = self.window.frame_end_at(position)? else {
             return Ok(None);
         };
-        if self.is_readable(position, end.0)? {
+        if self.window.is_readable(position, end.0)? {
             self.add(slot, position, end.0);
         }
         Ok(Some(end.0))
@@ -322,7 +296,7 @@ impl Visitor for Found {
         let end = begin
             .saturating_add(LENGTH_BYTES)
             .saturating_add(record.payload_bytes);
-        if record.payload.is_some() || self.is_readable(begin, end)? {
+        if record.payload.is_some() || self.window.is_readable(begin, end)? {
             self.add(record.slot, begin, end);
         }
         Ok(ControlFlow::Continue(()))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::inspect::report::{Report, SegmentReport};
 use crate::log::damage::{Damage, DamageKind};
 use crate::log::error::{Error, Result};
-use crate::log::format::{ENTRY_BYTES, Entry, FileKind, LENGTH_BYTES, frame_end};
+use crate::log::format::{ENTRY_BYTES, Entry, FileKind, LENGTH_BYTES};
 use crate::log::record::{self, Codec};
 use crate::log::units::{Offset, Position};
 use crate::log::walk::{PAYLOAD_IN_MEMORY_MAX, layout_in};
@@ -72,7 +72,9 @@ pub fn of(report: &Report, segment: &SegmentReport, runs: &[Run]) -> Result<Vec<
     let named = |at: u64| runs.iter().any(|run| run.position <= at && at < run.end);
     let mut at = tail.frames_position;
     for _ in 0..tail.frames {
-        let Some(end) = scan.frame_at(at)? else { break };
+        let Some(Position(end)) = scan.window.frame_end_at(at)? else {
+            break;
+        };
         if !named(at) && at < scan.zeros_from {
             scan.add(at, end, None)?;
         }
@@ -111,13 +113,13 @@ pub fn second_history(report: &Report, segment: &SegmentReport) -> Result<Vec<Ru
             continue;
         };
         let begin = entry.position.0;
-        let Some(end) = scan.frame_at(begin)? else {
+        let Some(Position(end)) = scan.window.frame_end_at(begin)? else {
             continue;
         };
         if report.codec == Some(Codec::Protobuf) && scan.carried(begin, end)? != Some(offset.0) {
             continue;
         }
-        if offset < Offset::MAX && scan.is_readable(begin, end)? {
+        if offset < Offset::MAX && scan.window.is_readable(begin, end)? {
             runs.push(Run {
                 store: Arc::from(path.as_path()),
                 segment: facts.base,
@@ -184,7 +186,7 @@ impl Scan {
     }
 
     fn add(&mut self, position: u64, end: u64, carries: Option<u64>) -> Result<()> {
-        if self.is_readable(position, end)? {
+        if self.window.is_readable(position, end)? {
             self.found.push(Orphan {
                 position,
                 end,
@@ -197,7 +199,7 @@ impl Scan {
     /// Where the record's frame at `at` ends and what it carries. Where none is known
     /// to begin it must be, byte for byte, what an encoder writes.
     fn record_at(&mut self, at: u64, limit: u64, follows: bool) -> Result<Option<(u64, u64)>> {
-        let Some(end) = self.frame_at(at)?.filter(|end| *end <= limit) else {
+        let Some(Position(end)) = self.window.frame_end_at(at)?.filter(|end| end.0 <= limit) else {
             return Ok(None);
         };
         let payload_bytes = end - at - LENGTH_BYTES;
@@ -242,30 +244,5 @@ impl Scan {
             }
             Err(_) => Ok(None),
         }
-    }
-
-    /// Where the frame at `at` ends, if it is whole.
-    fn frame_at(&mut self, at: u64) -> Result<Option<u64>> {
-        let limit = self.window.file_bytes();
-        if at.saturating_add(LENGTH_BYTES) > limit {
-            return Ok(None);
-        }
-        match self.window.length_at(at) {
-            Err(Error::Unreadable { .. }) => Ok(None),
-            length => Ok(frame_end(Position(at), length?, limit).map(|end| end.0)),
-        }
-    }
-
-    fn is_readable(&mut self, from: u64, to: u64) -> Result<bool> {
-        let mut at = from;
-        while at < to {
-            let count = (to - at).min(LOOKUP_BYTES as u64);
-            match self.window.bytes(at, usize::try_from(count).unwrap_or(0)) {
-                Ok(_) => at += count,
-                Err(Error::Unreadable { .. }) => return Ok(false),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
     }
 }
