@@ -7,7 +7,8 @@
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::thread;
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::{Mode, OFlags};
 
@@ -15,6 +16,10 @@ use super::lease::{self, Probe};
 use super::procfs::{
     Access, Look, Target, has_vanished, process_ids, sees_every_process, started, stat,
 };
+
+/// How often somebody without a name is looked for again, and after what time.
+const LOOKS: usize = 5;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A process that has one of the files open.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +77,27 @@ pub enum Use {
 /// opened. A holder of a write lease counts as a writer, and learns that we came.
 #[must_use]
 pub fn in_use(files: &[PathBuf]) -> Use {
+    look_again(
+        || look(files),
+        |found| matches!(found, Use::Writers(writers) if writers.is_empty()),
+    )
+}
+
+/// Looks once more, a few times, while somebody is there and has no name: whoever is
+/// there for an instant only (it opens and closes, or is a child that holds copies of
+/// its parent's descriptors until it runs its program) is gone by then.
+pub fn look_again<T>(mut look: impl FnMut() -> T, nameless: impl Fn(&T) -> bool) -> T {
+    for _ in 1..LOOKS {
+        let found = look();
+        if !nameless(&found) {
+            return found;
+        }
+        thread::sleep(PAUSE);
+    }
+    look()
+}
+
+fn look(files: &[PathBuf]) -> Use {
     let mut kernel_knows = true;
     let mut mapped = false;
     for file in files {
@@ -208,6 +234,21 @@ mod tests {
                 judge(users(&[false, true], complete)),
                 Use::Writers(vec![process(2, true)])
             );
+        }
+    }
+
+    #[test]
+    fn who_has_no_name_is_looked_for_again() {
+        for (gone_at, expected) in [(1, 1), (3, 3), (LOOKS, LOOKS), (LOOKS + 1, LOOKS)] {
+            let mut looks = 0;
+            let found = look_again(
+                || {
+                    looks += 1;
+                    looks
+                },
+                |look| *look < gone_at,
+            );
+            assert_eq!((found, looks), (expected, expected));
         }
     }
 

@@ -140,13 +140,22 @@ impl Exclusive {
             });
         }
         let file = disk.open(path).map_err(Error::io("open", path))?;
-        match WriteLease::take(file.file()) {
+        let (grant, users) = processes::look_again(
+            || match WriteLease::take(file.file()) {
+                Grant::Refused => {
+                    let users = processes::users_of(&[path.to_path_buf()]).processes;
+                    (Grant::Refused, users)
+                }
+                grant => (grant, Vec::new()),
+            },
+            |(grant, users)| matches!(grant, Grant::Refused) && users.is_empty(),
+        );
+        match grant {
             Grant::Held(lease) => self.leases.push(lease),
             Grant::Refused => {
-                let users = processes::users_of(&[path.to_path_buf()]);
                 return Err(Error::InUse {
                     path: path.to_path_buf(),
-                    processes: users.processes.iter().map(|user| user.pid).collect(),
+                    processes: users.iter().map(|user| user.pid).collect(),
                 });
             }
             // A lease needs one descriptor more: that none is left says nothing of others.
