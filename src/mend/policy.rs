@@ -86,21 +86,24 @@ impl Policy {
         let write = tail
             .adopt
             .map(|entries| Step::WriteEntries { base, entries });
+        let cut_store = cut(base, FileKind::Store, facts.store_bytes, tail.store_end);
         if misaligned.is_some() {
             // The wrong ones go first, or they would stand behind the new ones.
             let aligned_end = facts.entries * ENTRY_BYTES;
             steps.extend(cut(base, FileKind::Index, facts.index_bytes, aligned_end));
             steps.extend(write);
+            steps.extend(cut_store);
         } else {
             steps.extend(write);
-            steps.extend(cut(base, FileKind::Index, facts.index_bytes, index_end));
+            let cut_index = cut(base, FileKind::Index, facts.index_bytes, index_end);
+            if facts.first_damage(DamageKind::Dangling).is_some() {
+                // They alone say whose bytes those are: whoever goes on after a crash
+                // needs them until the bytes are gone.
+                steps.extend(cut_store.into_iter().chain(cut_index));
+            } else {
+                steps.extend(cut_index.into_iter().chain(cut_store));
+            }
         }
-        steps.extend(cut(
-            base,
-            FileKind::Store,
-            facts.store_bytes,
-            tail.store_end,
-        ));
         steps
     }
 

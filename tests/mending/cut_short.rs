@@ -1,6 +1,6 @@
-//! `repair --replica` that ends at any of its changes to the disk: the same command
-//! completes it, with every record that either copy holds, and each part of it is taken
-//! back byte for byte.
+//! A repair that ends at any of its changes to the disk: the same command completes it,
+//! and each part of it is taken back byte for byte. Alone, the log is then as if nothing
+//! had come between; with `--replica` it has every record that either copy holds.
 
 use std::io;
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use proglog::inspect::report::Options;
 use proglog::log::disk::{Disk, DiskFile, Ownership, RealDisk};
-use proglog::mend::plan::{Plan, RepairOptions};
+use proglog::mend::plan::{self, Plan, RepairOptions};
 use proglog::mend::replica::{self, Verdict};
 use proglog_testkit::{Codec, LogBuilder, Sandbox, whole_records};
 
@@ -85,6 +85,13 @@ impl Disk for Ending {
     }
 }
 
+/// A disk that ends after `left` changes.
+fn ending(left: u64) -> Arc<dyn Disk> {
+    Arc::new(Ending {
+        left: AtomicU64::new(left),
+    })
+}
+
 fn plan(log: &Path, copy: &Path, about: &str) -> Plan {
     let options = Options::default();
     let (here, there) = replica::look(library::report(log), copy, &options).unwrap();
@@ -129,8 +136,78 @@ const DAMAGES: [(&str, Damage); 4] = [
     }),
 ];
 
+fn shorten(log: &Sandbox, name: &str, bytes: u64) {
+    log.cut(name, log.bytes(name) - bytes);
+}
+
+/// What is wrong with a segment of a log: the first, one between two, or the last.
+const ALONE: [fn(&Sandbox, u64); 7] = [
+    // A frame that did not arrive whole, and padding behind its entry.
+    |log, base| {
+        shorten(log, &format!("{base}.store"), 3);
+        log.append_bytes(&format!("{base}.index"), &[0; 60]);
+    },
+    // Several frames that did not, and the last of them only by a part of its length.
+    |log, base| shorten(log, &format!("{base}.store"), 30),
+    // Bytes that no entry names.
+    |log, base| log.append_bytes(&format!("{base}.store"), b"\0\0\0"),
+    |log, base| log.append_bytes(&format!("{base}.store"), &[0; 4096]),
+    |log, base| shorten(log, &format!("{base}.index"), 5),
+    |log, base| log.remove(&format!("{base}.index")),
+    |log, base| log.put(&format!("{base}.index"), 12, &[0; 12]),
+];
+
 #[test]
-fn a_repair_that_ends_anywhere_is_completed() {
+fn a_repair_alone_that_ends_anywhere_goes_on_as_if_it_had_not() {
+    let mut ends = 0;
+    for codec in [Codec::Raw, Codec::Protobuf] {
+        for (number, damage) in ALONE.iter().enumerate() {
+            for base in [0, 4, 8] {
+                let damaged = || {
+                    let sandbox = Sandbox::built(&log_of(codec));
+                    damage(&sandbox, base);
+                    sandbox
+                };
+                let whole = damaged();
+                library::repair(&whole.log());
+                for left in 0.. {
+                    let about = format!("{codec:?}, damage {number} of {base}, ended at {left}");
+                    let sandbox = damaged();
+                    let log = sandbox.log();
+                    let before = sandbox.snapshot();
+                    let first = plan::repair(&library::report(&log), RepairOptions::default());
+                    let ended = library::try_on(&log, &first, &ending(left)).is_err();
+                    let changed = sandbox.snapshot().contents() != before.contents();
+                    let second = library::repair(&log);
+                    let after = sandbox.snapshot();
+                    assert_eq!(
+                        after.contents(),
+                        whole.snapshot().contents(),
+                        "{about}: {:?}, then {:?}",
+                        first.steps,
+                        second.steps
+                    );
+                    if !second.steps.is_empty() {
+                        library::undo(&log);
+                    }
+                    if changed {
+                        library::undo(&log);
+                    }
+                    let undone = sandbox.snapshot();
+                    assert_eq!(undone.contents(), before.contents(), "{about}");
+                    if !ended {
+                        break;
+                    }
+                    ends += 1;
+                }
+            }
+        }
+    }
+    assert!(ends > 50, "{ends}");
+}
+
+#[test]
+fn a_repair_from_a_copy_that_ends_anywhere_is_completed() {
     let mut ends = 0;
     for codec in [Codec::Raw, Codec::Protobuf] {
         for (what, damage) in DAMAGES {
@@ -141,9 +218,7 @@ fn a_repair_that_ends_anywhere_is_completed() {
                 damage(&sandbox, &copy);
                 let damaged = sandbox.snapshot();
                 let (log, other) = (sandbox.log(), copy.log());
-                let disk: Arc<dyn Disk> = Arc::new(Ending {
-                    left: AtomicU64::new(left),
-                });
+                let disk = ending(left);
                 let first = plan(&log, &other, "");
                 let about = format!("{codec:?}, {what}, ended at {left}: {:?}", first.steps);
                 assert!(!first.steps.is_empty(), "{about}");
