@@ -101,7 +101,14 @@ impl Logs {
     /// Some appends to each log, most of them killed; some files happen to be written
     /// back.
     pub fn before_the_cut(&mut self, rng: &mut Rng) -> Result<(), String> {
-        self.each(Log::append_and_kill)?;
+        self.each(|log| match log.append_and_kill() {
+            // A cut before this one may have left it in any state.
+            Err(_) if log.is_control => {
+                log.is_over = true;
+                Ok(())
+            }
+            done => done,
+        })?;
         for _ in 0..rng.u8(..3) {
             self.write_back_one(rng);
         }
@@ -231,7 +238,7 @@ impl Log {
             .and_then(|()| self.life.check_acknowledged())
             .and_then(|()| self.life.verify(false));
         if self.is_control {
-            self.is_over = result.is_err();
+            self.is_over |= result.is_err();
             return Ok(());
         }
         result.map_err(|what| self.about(&what, &append, &ended))?;
