@@ -235,7 +235,7 @@ impl View<'_> {
         let ours = self.report.usage.lock_holder.is_some();
         let raw = self.report.codec != Some(Codec::Protobuf);
         if tail.frames > 0 {
-            let severity = match (ours, tail.continuing > 0 && !raw) {
+            let severity = match (ours, tail.continuing + tail.ahead > 0 && !raw) {
                 (true, _) => Severity::Note,
                 (false, true) => Severity::Error,
                 (false, false) => Severity::Warning,
@@ -251,6 +251,7 @@ impl View<'_> {
                 .detail(Detail::UnindexedTail {
                     frames: tail.frames,
                     continuing: if raw { 0 } else { tail.continuing },
+                    ahead: tail.ahead,
                     raw,
                     in_use: ours,
                 });

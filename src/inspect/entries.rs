@@ -106,6 +106,7 @@ impl EntryItem {
 pub struct IndexDump {
     base: Offset,
     codec: Codec,
+    is_last: bool,
     index: ReadFile,
     store: Option<ReadFile>,
     /// Real entries: those before the padding.
@@ -132,6 +133,10 @@ impl IndexDump {
         let mut dump = Self {
             base: names.base,
             codec,
+            is_last: directory
+                .segments
+                .last()
+                .is_some_and(|last| last.base == names.base),
             index,
             store,
             entries: 0,
@@ -164,6 +169,7 @@ impl IndexDump {
             base: self.base,
             store: self.store.clone()?,
             index: self.index.clone(),
+            is_last: self.is_last,
         })
     }
 

@@ -237,6 +237,8 @@ pub enum Detail {
         frames: u64,
         /// Those that continue the sequence of offsets.
         continuing: u64,
+        /// Those that carry offsets beyond it: what stood before them is gone.
+        ahead: u64,
         /// Whether the log is a raw one, where nothing tells.
         raw: bool,
         /// Whether a proglog is at work there.

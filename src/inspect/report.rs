@@ -334,6 +334,7 @@ fn look_at_segment(
             base: segment.base(),
             slot: 0,
             position: Position(0),
+            may_be_unfinished: listing.directory.segments.last() == Some(&segment.names),
         };
         let (tail, marks) = tail::look_in_parts(&store, codec, start, threads, run::PART_BYTES)?;
         report.lone_store = Some(tail);

@@ -234,6 +234,8 @@ fn facts(
         base: segment.base,
         slot: next,
         position: end,
+        // An entry is written when its frame's length is.
+        may_be_unfinished: segment.is_last && next == entries,
     };
     let tail = tail::look::<Error>(&segment.store, codec, start, |_| Ok(()))?;
     Ok(SegmentFacts {

@@ -88,6 +88,9 @@ pub struct TailStart {
     pub slot: u64,
     /// Where the last committed frame ends.
     pub position: Position,
+    /// Whether a commit of ours may have ended half way there, of which nothing was
+    /// promised: in the last segment, where no entry names what is there.
+    pub may_be_unfinished: bool,
 }
 
 /// Looks through the bytes behind the last committed frame, and hands over each frame
@@ -160,10 +163,12 @@ fn look_behind<E: From<Error>>(
         }
         // A commit that was cut short: nothing of it was promised, and what follows
         // belongs to it.
+        let unfinished = start.may_be_unfinished;
         let mut found = None;
-        if !scan.is_unfinished_commit(position)? {
+        if !(unfinished && scan.is_unfinished_commit(position)?) {
             found = scan.resync(position)?;
-            if scan.is_unfinished_length(position, found.unwrap_or(file_bytes))? {
+            let end = found.unwrap_or(file_bytes);
+            if unfinished && scan.is_unfinished_length(position, end)? {
                 found = None;
             }
         }
@@ -338,8 +343,9 @@ impl Scan {
             let times = self.waiting.map_or(0, |(_, times)| times);
             self.waiting = Some((frame, times + 1));
         } else if frame.offset == after
-            && let Some((confirmed, _)) = self.waiting.replace((frame, 1))
+            && let Some((confirmed, _)) = self.waiting
         {
+            self.waiting = Some((frame, 1));
             continuing(self.numbered(confirmed))?;
             self.next += 1;
         } else if frame.offset > next {

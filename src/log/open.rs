@@ -56,6 +56,7 @@ pub fn open(lock: &DirectoryLock, config: &Config, disk: &Arc<dyn Disk>) -> Resu
         base: last.base,
         store: readable(&store)?,
         index: readable(&index)?,
+        is_last: true,
     };
     let entries = check_tail(&segment, codec, &directory.path)?;
     let tail = Tail {

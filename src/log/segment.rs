@@ -23,6 +23,8 @@ pub struct Segment {
     pub store: ReadFile,
     /// The entries.
     pub index: ReadFile,
+    /// Whether it is the log's last one, to which appends go.
+    pub is_last: bool,
 }
 
 impl Segment {
@@ -39,6 +41,10 @@ impl Segment {
             base: names.base,
             store,
             index,
+            is_last: directory
+                .segments
+                .last()
+                .is_some_and(|last| last.base == names.base),
         })
     }
 

@@ -62,6 +62,8 @@ fn make_to(
                 base,
                 slot: wanted.first_slot,
                 position: wanted.from,
+                // No more than what was counted is taken: what lies behind is all one.
+                may_be_unfinished: true,
             };
             tail::look::<Error>(store, codec, start, |frame| {
                 emit(frame.slot, frame.position)

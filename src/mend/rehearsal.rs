@@ -217,7 +217,12 @@ fn foresee(
     };
     after.listing.index = file(FileKind::Index, FileKind::Store, index.file_bytes);
     after.listing.store = file(FileKind::Store, FileKind::Index, store.file_bytes);
-    let pair = Segment { base, store, index };
+    let pair = Segment {
+        base,
+        store,
+        index,
+        is_last: report.is_last(segment),
+    };
     after.take_pair(&pair, codec, &report.options, report.options.threads())?;
     Ok(Some(after))
 }

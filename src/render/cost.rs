@@ -152,11 +152,12 @@ fn frames(group: &[&Finding], records: u64) -> String {
         match finding.detail {
             Detail::UnindexedTail {
                 continuing,
+                ahead,
                 raw,
                 in_use,
                 ..
             } => {
-                sums.0 = sums.0.saturating_add(continuing);
+                sums.0 = sums.0.saturating_add(continuing).saturating_add(ahead);
                 sums.1 |= raw;
                 sums.2 |= in_use;
             }

@@ -104,10 +104,14 @@ fn detail(line: &mut Line, detail: &Detail) {
     match detail {
         Detail::Entry { record_whole, .. } => line.put("record_whole", *record_whole),
         Detail::UnindexedTail {
-            frames, continuing, ..
+            frames,
+            continuing,
+            ahead,
+            ..
         } => {
             line.put("frames", *frames);
             line.put("continuing", *continuing);
+            line.put("ahead", *ahead);
         }
         Detail::IndexMissing { frames } => line.put("frames", *frames),
         Detail::Name { taken_for } => line.put("taken_for", *taken_for),

@@ -50,6 +50,12 @@ impl Remedies<'_> {
             {
                 replica()
             }
+            // What stood before them only another copy has.
+            FindingId::StoreUnindexedTail
+                if matches!(finding.detail, Detail::UnindexedTail { ahead: 1.., .. }) =>
+            {
+                replica()
+            }
             // Two histories in one segment: repair leaves the choice to a human.
             FindingId::IndexMisaligned if self.has_overlap_in(finding.segment) => {
                 Some(format!("proglog salvage {dir} NEW --prefer old"))

@@ -275,6 +275,7 @@ fn unindexed(finding: &Finding) -> String {
     let Detail::UnindexedTail {
         frames,
         continuing,
+        ahead,
         raw,
         in_use,
     } = finding.detail
@@ -282,10 +283,30 @@ fn unindexed(finding: &Finding) -> String {
         return String::new();
     };
     let what = format!("{} that no entry names", count(frames, "whole frame"));
-    let others = frames.saturating_sub(continuing);
+    let others = frames.saturating_sub(continuing).saturating_sub(ahead);
     match (raw, continuing, others) {
         _ if in_use => format!("{what} yet"),
         (true, ..) => what,
+        _ if ahead > 0 => {
+            let mut parts = Vec::new();
+            let mut part = |number: u64, one: &str, more: &str| {
+                if number > 0 {
+                    parts.push(format!("{number} {}", either(number, one, more)));
+                }
+            };
+            part(
+                continuing,
+                "continues the sequence",
+                "continue the sequence",
+            );
+            part(
+                ahead,
+                "carries an offset beyond the next, so what stood before it is gone",
+                "carry offsets beyond the next, so what stood before them is gone",
+            );
+            part(others, "does not continue it", "do not continue it");
+            format!("{what}; {}", parts.join(", "))
+        }
         (false, 0, others) => format!(
             "{what}; {} not continue the sequence: appends that were refused leave such",
             either(others, "it does", "they do")

@@ -25,6 +25,7 @@ fn same(store: &ReadFile, base: u64, slot: u64, position: u64, what: &str) -> us
             base: Offset(base),
             slot,
             position: Position(position),
+            may_be_unfinished: slot % 2 == 0,
         };
         let (alone, frames) = by_one(store, codec, start);
         for threads in [2, 3, 8] {

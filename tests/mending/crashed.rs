@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proglog::inspect::finding::FindingId;
+use proglog::inspect::finding::{Detail, FindingId};
 use proglog::log::config::Config;
 use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::error::Error;
@@ -127,6 +127,55 @@ fn a_first_append_that_was_cut_short_has_no_codec() {
         assert_eq!(append(&sandbox.log(), Some(Codec::Protobuf)).unwrap(), 0);
         let left = whole_records(&sandbox.log(), Codec::Protobuf);
         assert_eq!(left, [(0, b"more".to_vec())]);
+    }
+}
+
+/// A first length of zero is a commit cut short only where one can have been: in the last
+/// segment, and where no entry names it. Elsewhere it is damage, and what stands behind
+/// it is not cut.
+#[test]
+fn zeros_over_a_length_are_no_commit_cut_short() {
+    let values = ["a", "b", "c", "d", "e", "f"];
+    let length = frame(&pb(b"a", 1, 0, 0)).len() as u64;
+    let damages: [fn(&Sandbox, u64); 2] = [
+        // In a sealed segment, whose index lost its last entries.
+        |log, third| {
+            log.put("0.store", third, &[0; 8]);
+            log.cut("0.index", 24);
+        },
+        // In the last one, where entries stand that say nothing.
+        |log, third| {
+            log.put("0.store", third, &[0; 8]);
+            log.put("0.index", 24, &[0xa5; 48]);
+            log.remove("6.store");
+            log.remove("6.index");
+        },
+    ];
+    for (number, damage) in damages.iter().enumerate() {
+        let builder = LogBuilder::protobuf().segment(0, values).segment(6, ["g"]);
+        let sandbox = Sandbox::built(&builder);
+        let third = 2 * length - 2; // record 0 carries no offset
+        damage(&sandbox, third);
+        let store = sandbox.read("0.store");
+        let report = library::report(&sandbox.log());
+        let tail = report.findings.iter().find_map(|finding| {
+            (finding.id == FindingId::StoreUnindexedTail).then_some(&finding.detail)
+        });
+        assert!(
+            matches!(
+                tail,
+                Some(Detail::UnindexedTail {
+                    frames: 3,
+                    continuing: 0,
+                    ahead: 3,
+                    ..
+                })
+            ),
+            "{number}: {:?}",
+            report.findings
+        );
+        library::repair(&sandbox.log());
+        assert_eq!(sandbox.read("0.store"), store, "{number}");
     }
 }
 

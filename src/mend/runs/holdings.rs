@@ -171,6 +171,7 @@ pub fn of_segment(report: &Report, segment: &SegmentReport, plan: &Plan) -> Resu
             base,
             index: store.clone(),
             store,
+            is_last: report.is_last(segment),
         }
     } else {
         return Ok(Vec::new());
