@@ -252,7 +252,7 @@ fn lost(report: &Report, plan: &Plan) -> Vec<Lost> {
         let first = if plan.assemblies.is_empty() {
             plan.records_after(segment, report.codec)
         } else {
-            damage.first_slot + facts.tail.continuing
+            damage.first_slot + facts.tail().continuing
         };
         if first > damage.last_slot {
             continue;

@@ -38,8 +38,8 @@ pub fn sort(findings: &mut [Finding]) {
 
 /// Findings about the end of a segment count only if its files are at the end of the
 /// look what they were at its beginning: what a writer did meanwhile is no damage.
-#[must_use]
-pub fn still_standing(report: &Report) -> Vec<Finding> {
+pub fn keep_standing(report: &mut Report) {
+    let mut findings = std::mem::take(&mut report.findings);
     let mut changed: BTreeMap<Offset, bool> = BTreeMap::new();
     let mut has_changed = |base: Offset| {
         *changed.entry(base).or_insert_with(|| {
@@ -52,19 +52,11 @@ pub fn still_standing(report: &Report) -> Vec<Finding> {
             })
         })
     };
-    let stands = |finding: &Finding| match finding.segment {
+    findings.retain(|finding| match finding.segment {
         Some(base) if is_about_an_end(finding.id) => !has_changed(base),
         _ => true,
-    };
-    report
-        .findings
-        .iter()
-        .filter({
-            let mut stands = stands;
-            move |finding| stands(finding)
-        })
-        .cloned()
-        .collect()
+    });
+    report.findings = findings;
 }
 
 /// Whether a half that was missing is there now: somebody was making the pair.
@@ -106,7 +98,7 @@ fn is_about_an_end(id: FindingId) -> bool {
 pub fn is_little_endian(segment: &Segment, facts: &super::scan::SegmentFacts) -> Result<bool> {
     const FRAMES: usize = 8;
     let limit = segment.store.file_bytes;
-    if facts.records > 0 || facts.tail.frames > 0 || limit < LENGTH_BYTES {
+    if facts.records > 0 || facts.tail().frames > 0 || limit < LENGTH_BYTES {
         return Ok(false);
     }
     let mut store = Window::new(segment.store.clone(), LOOKUP_BYTES);

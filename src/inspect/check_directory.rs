@@ -44,13 +44,15 @@ pub fn names(report: &Report, findings: &mut Vec<Finding>) {
         );
     }
     for segment in &report.listing.segments {
-        for file in [&segment.store, &segment.index].into_iter().flatten() {
-            if let Some(what) = file.no_file {
+        for kind in [FileKind::Store, FileKind::Index] {
+            if let Some(what) = segment.file(kind).and_then(|file| file.no_file) {
                 findings.push(
                     Finding::new(FindingId::NotAFile, Severity::Error)
                         .in_segment(segment.base())
-                        .at(&file.name, 0, 0)
-                        .detail(Detail::NotAFile { what }),
+                        .at(&segment.file_name(kind), 0, 0)
+                        .detail(Detail::NotAFile {
+                            what: what.as_str(),
+                        }),
                 );
             }
         }
@@ -72,9 +74,9 @@ pub fn base_as_go_reads_it(name: &str) -> u64 {
 /// A log none of whose files can be written is somebody's copy, and left alone.
 pub fn owners(report: &Report, findings: &mut Vec<Finding>) {
     let segments = &report.listing.segments;
-    let files = || segments.iter().flat_map(segment_files);
+    let files = || segments.iter().flat_map(|segment| segment_files(segment));
     let mut owners: BTreeMap<u32, u64> = BTreeMap::new();
-    for file in files() {
+    for (_, file) in files() {
         *owners.entry(file.uid).or_default() += 1;
     }
     // Of as many the one that is not root: root mends, the service owns.
@@ -82,22 +84,19 @@ pub fn owners(report: &Report, findings: &mut Vec<Finding>) {
         .iter()
         .max_by_key(|(uid, count)| (**count, **uid != 0));
     let Some((&uid, _)) = most else { return };
-    let model = files().find(|file| file.uid == uid && file.owner_can_write());
-    let Some(model) = model else { return };
-    let odd: Vec<&FileFacts> = files()
-        .filter(|file| file.uid != uid || !file.owner_can_write())
-        .collect();
-    let Some(first) = odd.first() else { return };
+    let model = files().find(|(_, file)| file.uid == uid && file.owner_can_write());
+    let Some((_, model)) = model else { return };
+    let odd = || files().filter(|(_, file)| file.uid != uid || !file.owner_can_write());
+    let name = |(segment, kind): (&SegmentListing, FileKind)| segment.file_name(kind);
+    let Some((first_name, first)) = odd().next() else {
+        return;
+    };
     findings.push(
         Finding::new(FindingId::OwnerDiffers, Severity::Warning)
-            .at(&first.name, 0, 0)
+            .at(&name(first_name), 0, 0)
             .figures(Some(u64::from(first.uid)), Some(u64::from(uid)))
             .detail(Detail::Owner {
-                files: odd
-                    .iter()
-                    .take(1000)
-                    .map(|file| file.name.clone())
-                    .collect(),
+                files: odd().take(1000).map(|(file, _)| name(file)).collect(),
                 uid,
                 gid: model.gid,
                 mode: model.mode,
@@ -105,9 +104,14 @@ pub fn owners(report: &Report, findings: &mut Vec<Finding>) {
     );
 }
 
-fn segment_files(segment: &SegmentListing) -> impl Iterator<Item = &FileFacts> {
-    let files = [&segment.store, &segment.index].into_iter().flatten();
-    files.filter(|file| file.no_file.is_none())
+/// The regular files of a segment, each with what its name is made from.
+fn segment_files(
+    segment: &SegmentListing,
+) -> impl Iterator<Item = ((&SegmentListing, FileKind), &FileFacts)> {
+    let files = [FileKind::Store, FileKind::Index]
+        .into_iter()
+        .filter_map(move |kind| Some(((segment, kind), segment.file(kind)?)));
+    files.filter(|(_, file)| file.no_file.is_none())
 }
 
 /// Gaps and overlaps between segments, and offsets that go past the last there is.
@@ -116,25 +120,26 @@ pub fn neighbours(report: &Report, findings: &mut Vec<Finding>) {
         overflow(segment, findings);
     }
     between(
-        report,
+        &report.segments,
         |segment| claimed_records(segment, report.codec),
         findings,
     );
 }
 
 /// Gaps and overlaps between segments that hold so many records each.
-pub fn between(
-    report: &Report,
+pub fn between<'a>(
+    segments: impl IntoIterator<Item = &'a SegmentReport>,
     records: impl Fn(&SegmentReport) -> u64,
     findings: &mut Vec<Finding>,
 ) {
     let mut reached: Option<(Offset, u64)> = None;
-    for (at, segment) in report.segments.iter().enumerate() {
+    let mut before: Option<&SegmentReport> = None;
+    for segment in segments {
         let base = segment.listing.base();
         let claimed = records(segment);
-        if let Some((before, end)) = reached {
-            if base.0 > end && !fills_unknown(report, at) {
-                findings.push(gap(before, end, base));
+        if let Some((last, end)) = reached {
+            if base.0 > end && !before.is_none_or(fills_unknown) {
+                findings.push(gap(last, end, base));
             }
             if base.0 < end {
                 let last = end.min(base.0.saturating_add(claimed).max(base.0 + 1)) - 1;
@@ -151,9 +156,10 @@ pub fn between(
         }
         let end = base.0.saturating_add(claimed);
         reached = match reached {
-            Some((before, reached)) if reached > end => Some((before, reached)),
+            Some((last, reached)) if reached > end => Some((last, reached)),
             _ => Some((base, end)),
         };
+        before = Some(segment);
     }
 }
 
@@ -163,13 +169,10 @@ fn gap(before: Offset, end: u64, base: Offset) -> Finding {
         .offsets(Offset(end), Offset(base.0 - 1))
 }
 
-/// Whether the segment before number `at` is one of which nobody knows how many
-/// records it should hold: then its own finding says what is missing.
-fn fills_unknown(report: &Report, at: usize) -> bool {
-    let Some(before) = at.checked_sub(1).and_then(|at| report.segments.get(at)) else {
-        return true;
-    };
-    before.facts.is_none() && before.lone_index.is_none()
+/// Whether a segment is one of which nobody knows how many records it should hold: then
+/// its own finding says what is missing behind it.
+fn fills_unknown(segment: &SegmentReport) -> bool {
+    segment.facts.is_none() && segment.lone_index().is_none()
 }
 
 /// How many offsets a segment claims, by its entries or by frames that go on behind
@@ -178,7 +181,7 @@ fn fills_unknown(report: &Report, at: usize) -> bool {
 pub fn claimed_records(segment: &SegmentReport, codec: Option<Codec>) -> u64 {
     if let Some(facts) = &segment.facts {
         let by_entries = facts.claimed_end().since(facts.base);
-        let tail = &facts.tail;
+        let tail = facts.tail();
         let by_frames = match codec {
             Some(Codec::Protobuf) => tail.continuing,
             _ if tail.is_frames_only() => tail.frames,
@@ -186,10 +189,10 @@ pub fn claimed_records(segment: &SegmentReport, codec: Option<Codec>) -> u64 {
         };
         return by_entries.max(facts.next_slot() + by_frames);
     }
-    if let Some(entries) = segment.lone_index {
+    if let Some(entries) = segment.lone_index() {
         return entries;
     }
-    segment.lone_store.map_or(0, |tail| match codec {
+    segment.lone_store().map_or(0, |tail| match codec {
         Some(Codec::Protobuf) => tail.continuing,
         _ => tail.frames,
     })

@@ -49,7 +49,7 @@ pub fn segment(report: &Report, segment: &SegmentReport, findings: &mut Vec<Find
 /// A store without index, or an index without store.
 fn lone_half(report: &Report, segment: &SegmentReport, findings: &mut Vec<Finding>) {
     let base = segment.listing.base();
-    if let Some(tail) = &segment.lone_store {
+    if let Some(tail) = segment.lone_store() {
         let name = segment.listing.file_name(FileKind::Index);
         let mut finding = Finding::new(FindingId::IndexMissing, Severity::Error)
             .in_segment(base)
@@ -67,7 +67,7 @@ fn lone_half(report: &Report, segment: &SegmentReport, findings: &mut Vec<Findin
         }
         findings.push(finding);
     }
-    if let Some(entries) = segment.lone_index {
+    if let Some(entries) = segment.lone_index() {
         let name = segment.listing.file_name(FileKind::Store);
         let mut finding = Finding::new(FindingId::StoreMissing, Severity::Error)
             .in_segment(base)
@@ -154,7 +154,7 @@ impl View<'_> {
         if last_position_ahead >= SERVICE_BUFFER_BYTES {
             return None;
         }
-        let ends_at_a_frame = self.facts.tail.torn_bytes == 0;
+        let ends_at_a_frame = self.facts.tail().torn_bytes == 0;
         let since = self.report.usage.writing_since();
         let modified = self.segment.listing.store.as_ref().and_then(|f| f.modified);
         let written_since = match (modified, since) {
@@ -228,7 +228,7 @@ impl View<'_> {
 
     /// What lies behind the last committed frame.
     fn tail(&self, findings: &mut Vec<Finding>) {
-        let tail = &self.facts.tail;
+        let tail = self.facts.tail();
         if self.facts.first_damage(DamageKind::Misaligned).is_some() || tail.bytes == 0 {
             return;
         }
@@ -301,7 +301,7 @@ impl View<'_> {
         let full = if let Some(limit) = limit {
             bytes <= limit && bytes + ENTRY_BYTES > limit && limit % ENTRY_BYTES != 0
         } else {
-            let tail = &self.facts.tail;
+            let tail = self.facts.tail();
             self.report.codec == Some(Codec::Protobuf)
                 && self.facts.rest.is_none()
                 && tail.frames > 1

@@ -111,8 +111,8 @@ fn of_half(report: &Report, number: usize, segment: &SegmentReport, all: &mut Ve
     // A pair that is no pair of files: up to the next segment nobody knows.
     let next = report.segments.get(number + 1).map(|it| it.listing.base());
     if !segment.listing.is_readable_pair()
-        && segment.lone_store.is_none()
-        && segment.lone_index.is_none()
+        && segment.lone_store().is_none()
+        && segment.lone_index().is_none()
         && let Some(last) = next.and_then(|next| next.0.checked_sub(1)).map(Offset)
     {
         let offsets = OffsetRange { first: base, last };

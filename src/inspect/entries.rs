@@ -133,10 +133,7 @@ impl IndexDump {
         let mut dump = Self {
             base: names.base,
             codec,
-            is_last: directory
-                .segments
-                .last()
-                .is_some_and(|last| last.base == names.base),
+            is_last: directory.is_last(names.base),
             index,
             store,
             entries: 0,

@@ -1,8 +1,10 @@
 //! The names and sizes in a log's directory, taken before anything is opened: what
 //! verify judges is the log as it was at this moment.
 
+use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::log::directory::{Directory, SegmentNames};
@@ -10,11 +12,44 @@ use crate::log::error::Result;
 use crate::log::format::FileKind;
 use crate::log::units::Offset;
 
-/// What one file is, without a look inside.
+/// What stands under a name where a regular file should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoFile {
+    /// A symbolic link whose target is not there.
+    DeadLink,
+    /// A directory.
+    Directory,
+    /// A FIFO.
+    Fifo,
+    /// A socket.
+    Socket,
+    /// Anything else.
+    Device,
+}
+
+impl NoFile {
+    /// What it is, in words.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::DeadLink => "a link to nothing",
+            Self::Directory => "a directory",
+            Self::Fifo => "a FIFO",
+            Self::Socket => "a socket",
+            Self::Device => "a device",
+        }
+    }
+}
+
+impl fmt::Display for NoFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What one file is, without a look inside. Its name is [`SegmentListing::file_name`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileFacts {
-    /// Its name in the directory.
-    pub name: String,
     /// Its size. Units: bytes.
     pub bytes: u64,
     /// When it was last written.
@@ -25,8 +60,8 @@ pub struct FileFacts {
     pub gid: u32,
     /// Its permission bits.
     pub mode: u32,
-    /// What it is, if it is no regular file: "a directory", "a FIFO", ...
-    pub no_file: Option<&'static str>,
+    /// What it is, if it is no regular file.
+    pub no_file: Option<NoFile>,
     /// Whether the name is a symbolic link.
     pub is_link: bool,
 }
@@ -37,7 +72,6 @@ impl FileFacts {
         use std::os::unix::fs::FileTypeExt;
         let path = directory.join(name);
         let link = std::fs::symlink_metadata(&path).ok()?;
-        let name = name.display().to_string();
         let is_link = link.is_symlink();
         let metadata = if is_link {
             std::fs::metadata(&path).ok()
@@ -46,13 +80,12 @@ impl FileFacts {
         };
         let Some(metadata) = metadata else {
             return Some(Self {
-                name,
                 bytes: 0,
                 modified: None,
                 uid: link.uid(),
                 gid: link.gid(),
                 mode: link.mode() & 0o7777,
-                no_file: Some("a link to nothing"),
+                no_file: Some(NoFile::DeadLink),
                 is_link: true,
             });
         };
@@ -60,16 +93,15 @@ impl FileFacts {
         let no_file = if kind.is_file() {
             None
         } else if kind.is_dir() {
-            Some("a directory")
+            Some(NoFile::Directory)
         } else if kind.is_fifo() {
-            Some("a FIFO")
+            Some(NoFile::Fifo)
         } else if kind.is_socket() {
-            Some("a socket")
+            Some(NoFile::Socket)
         } else {
-            Some("a device")
+            Some(NoFile::Device)
         };
         Some(Self {
-            name,
             bytes: metadata.len(),
             modified: metadata.modified().ok(),
             uid: metadata.uid(),
@@ -108,10 +140,7 @@ impl SegmentListing {
     /// The name of one half: as it stands there, or as it would be.
     #[must_use]
     pub fn file_name(&self, kind: FileKind) -> String {
-        match self.names.name(kind) {
-            Some(name) => name.display().to_string(),
-            None => crate::log::format::file_name(self.base(), kind),
-        }
+        self.names.file_name(kind).display().to_string()
     }
 
     /// One half.
@@ -137,8 +166,8 @@ impl SegmentListing {
 pub struct Listing {
     /// Its names.
     pub directory: Directory,
-    /// Its segments, in the order of their base offsets.
-    pub segments: Vec<SegmentListing>,
+    /// Its segments, in the order of their base offsets; a report has the same ones.
+    pub segments: Vec<Arc<SegmentListing>>,
 }
 
 impl Listing {
@@ -154,7 +183,7 @@ impl Listing {
         let segments = directory
             .segments
             .iter()
-            .map(|names| Self::segment(path, names))
+            .map(|names| Arc::new(Self::segment(path, names)))
             .collect();
         Ok(Self {
             directory,
@@ -165,11 +194,12 @@ impl Listing {
     /// The two files of one segment, as they are now.
     #[must_use]
     pub fn segment(path: &Path, names: &SegmentNames) -> SegmentListing {
-        let look = |name: &Option<std::ffi::OsString>| {
-            name.as_ref().and_then(|name| FileFacts::of(path, name))
+        let look = |kind| {
+            let name = names.name(kind)?;
+            FileFacts::of(path, &name)
         };
-        let index = look(&names.index);
-        let store = look(&names.store);
+        let index = look(FileKind::Index);
+        let store = look(FileKind::Store);
         SegmentListing {
             names: names.clone(),
             store,
@@ -182,8 +212,8 @@ impl Listing {
     pub fn segment_at(&self, base: Offset) -> Option<&SegmentListing> {
         let found = self
             .segments
-            .binary_search_by_key(&base, SegmentListing::base);
-        self.segments.get(found.ok()?)
+            .binary_search_by_key(&base, |segment| segment.base());
+        self.segments.get(found.ok()?).map(Arc::as_ref)
     }
 
     /// Where the log is.
@@ -195,6 +225,6 @@ impl Listing {
     /// The base of the segment behind number `at`.
     #[must_use]
     pub fn next_base(&self, at: usize) -> Option<Offset> {
-        self.segments.get(at + 1).map(SegmentListing::base)
+        self.segments.get(at + 1).map(|segment| segment.base())
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod check_segment;
 pub mod compare;
 pub mod coverage;
 pub mod entries;
+pub mod facts;
 pub mod finding;
 pub mod frames;
 pub mod listing;

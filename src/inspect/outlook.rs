@@ -11,7 +11,6 @@ use super::service::{
     assume, model, reads, reads_of,
 };
 use crate::log::damage::{Damage, DamageKind};
-use crate::log::format::parse_name;
 
 /// What one printing of the service would do.
 #[derive(Debug, Clone)]
@@ -174,11 +173,7 @@ fn held(report: &Report, adopted: Option<&dyn Fn(&SegmentReport) -> u64>) -> Vec
     let mut held = Vec::new();
     for segment in &report.segments {
         let base = segment.listing.base();
-        let names = [&segment.listing.names.store, &segment.listing.names.index];
-        let plain_names = names
-            .into_iter()
-            .flatten()
-            .all(|name| parse_name(name).is_some_and(|name| !name.zero_padded));
+        let plain_names = segment.listing.names.are_plain();
         let mut add = |slot: u64, end: u64| {
             if let (Some(first), Some(last)) = (
                 base.checked_add(slot).filter(|_| slot < end),
@@ -192,7 +187,7 @@ fn held(report: &Report, adopted: Option<&dyn Fn(&SegmentReport) -> u64>) -> Vec
             }
         };
         let Some(facts) = &segment.facts else {
-            let goes_on = segment.lone_store.map_or(0, |tail| tail.continuing);
+            let goes_on = segment.lone_store().map_or(0, |tail| tail.continuing);
             add(0, adopted.map_or(goes_on, |adopted| adopted(segment)));
             continue;
         };
@@ -207,7 +202,11 @@ fn held(report: &Report, adopted: Option<&dyn Fn(&SegmentReport) -> u64>) -> Vec
         let next = facts.next_slot();
         // Behind a misaligned index nobody knows what continues.
         let misaligned = facts.first_damage(DamageKind::Misaligned).is_some();
-        let goes_on = if misaligned { 0 } else { facts.tail.continuing };
+        let goes_on = if misaligned {
+            0
+        } else {
+            facts.tail().continuing
+        };
         let goes_on = adopted.map_or(goes_on, |adopted| adopted(segment));
         add(slot.min(next), next + goes_on);
     }

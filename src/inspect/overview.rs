@@ -90,11 +90,20 @@ impl Row {
     }
 }
 
-/// The rows and what they come to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Overview {
-    /// A row per segment, in the order of their bases.
-    pub rows: Vec<Row>,
+/// What is to be said of all segments. Their rows are made as they are asked for: there
+/// may be very many.
+#[derive(Debug, Clone)]
+pub struct Overview<'a> {
+    report: &'a Report,
+    /// Those of a segment, in the order of the segments.
+    findings: Vec<&'a Finding>,
+    /// What the rows come to.
+    pub totals: Totals,
+}
+
+/// What the rows come to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
     /// Whole records.
     pub records: u64,
     /// The first and the last offset of a record.
@@ -117,25 +126,39 @@ pub struct Overview {
     pub padding_bytes: u64,
 }
 
-impl Overview {
+impl<'a> Overview<'a> {
     /// What a quick look at a log comes to.
     #[must_use]
-    pub fn of(report: &Report) -> Self {
-        let mut overview = Self {
-            lowest_offset: report.lowest_offset(),
-            next_offset: report.next_offset(),
-            ..Self::default()
-        };
-        // In the order of the segments: no search per segment.
+    pub fn of(report: &'a Report) -> Self {
         let mut findings: Vec<&Finding> = report
             .findings
             .iter()
             .filter(|finding| finding.segment.is_some())
             .collect();
         findings.sort_by_key(|finding| finding.segment);
-        let mut findings = findings.as_slice();
-        let last = report.segments.len().saturating_sub(1);
-        for (at, segment) in report.segments.iter().enumerate() {
+        let mut overview = Self {
+            report,
+            findings,
+            totals: Totals {
+                lowest_offset: report.lowest_offset(),
+                next_offset: report.next_offset(),
+                ..Totals::default()
+            },
+        };
+        let mut totals = overview.totals;
+        for row in overview.rows() {
+            totals.add(&row);
+        }
+        overview.totals = totals;
+        overview
+    }
+
+    /// A row per segment, in the order of their bases.
+    pub fn rows(&self) -> impl Iterator<Item = Row> {
+        let mut findings = self.findings.as_slice();
+        let last = self.report.segments.len().saturating_sub(1);
+        let segments = self.report.segments.iter().enumerate();
+        segments.map(move |(at, segment)| {
             let base = segment.listing.base();
             let before = findings.partition_point(|finding| finding.segment < Some(base));
             let own = findings.partition_point(|finding| finding.segment <= Some(base));
@@ -145,12 +168,13 @@ impl Overview {
                 at == last,
             );
             findings = findings.get(own..).unwrap_or_default();
-            overview.add(row);
-        }
-        overview
+            row
+        })
     }
+}
 
-    fn add(&mut self, row: Row) {
+impl Totals {
+    fn add(&mut self, row: &Row) {
         let records_of = |range: Option<OffsetRange>| range.map_or(0, OffsetRange::records);
         self.records += row.records;
         self.lost += records_of(row.lost);
@@ -172,7 +196,6 @@ impl Overview {
                 }
             });
         }
-        self.rows.push(row);
     }
 }
 
@@ -199,7 +222,7 @@ fn row(segment: &SegmentReport, findings: &[&Finding], is_last: bool) -> Row {
         row.records = facts.records;
         row.next_offset = facts.next_offset();
         row.padding_bytes = facts.rest.map_or(0, |rest| rest.bytes);
-    } else if let (Some(entries), Some(bytes)) = (segment.lone_index, index_bytes) {
+    } else if let (Some(entries), Some(bytes)) = (segment.lone_index(), index_bytes) {
         row.padding_bytes = bytes.saturating_sub(entries.saturating_mul(ENTRY_BYTES));
     }
     for finding in findings {

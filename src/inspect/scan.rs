@@ -1,18 +1,21 @@
-//! The facts of one segment: how many records are whole, what is not sound, what
+//! Finds the facts of one segment: how many records are whole, what is not sound, what
 //! lies behind the last committed frame. Goes on behind damage; judges nothing.
 
 use std::ops::ControlFlow;
 use std::thread;
 
+use super::facts::Unclean;
+pub use super::facts::{DeadBytes, IndexRest, SegmentFacts};
 use super::tail::{self, Tail, TailStart};
 use crate::log::damage::{Damage, DamageKind};
 use crate::log::error::{Error, Result};
 use crate::log::format::ENTRY_BYTES;
+use crate::log::index::Index;
 use crate::log::record::Codec;
 use crate::log::segment::Segment;
-use crate::log::units::{Offset, Position};
+use crate::log::units::Position;
 use crate::log::walk::{Committed, Flow, Visitor, Walk};
-use crate::log::window::{LOOKUP_BYTES, STREAM_BYTES};
+use crate::log::window::{LOOKUP_BYTES, STREAM_BYTES, Window};
 use crate::log::writer::COMMIT_INDEX_BYTES;
 
 /// Places that are kept one by one; what comes beyond is counted.
@@ -20,120 +23,6 @@ const PLACES_MAX: usize = 20_000;
 
 /// Entries below which a segment is not worth more than one thread.
 const PART_ENTRIES: u64 = 100_000;
-
-/// Bytes between two committed frames that no entry names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DeadBytes {
-    /// The slot of the frame behind them.
-    pub slot: u64,
-    /// Where they begin in the store.
-    pub position: Position,
-    /// How many they are.
-    pub bytes: u64,
-}
-
-/// Bytes of the index behind its last real entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IndexRest {
-    /// Where they begin.
-    pub position: u64,
-    /// How many they are.
-    pub bytes: u64,
-    /// Whether all of them are zero.
-    pub zeros: bool,
-}
-
-/// What a scan of one segment found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SegmentFacts {
-    /// The offset of the segment's first record.
-    pub base: Offset,
-    /// Size of the store. Bytes.
-    pub store_bytes: u64,
-    /// Size of the index. Bytes.
-    pub index_bytes: u64,
-    /// Entries before the padding, sound or not.
-    pub entries: u64,
-    /// Committed records that are whole.
-    pub records: u64,
-    /// Slots that are not sound, in order; consecutive ones with the same trouble are
-    /// one.
-    pub damages: Vec<Damage>,
-    /// Places of damage beyond those.
-    pub damages_uncounted: u64,
-    /// Bytes between committed frames, in order.
-    pub dead: Vec<DeadBytes>,
-    /// Places of dead bytes beyond those.
-    pub dead_uncounted: u64,
-    /// Where the last sound frame ends, and the slot behind it.
-    pub end: Position,
-    /// What lies behind that.
-    pub tail: Tail,
-    /// The position that the last real entry names.
-    pub last_position: u64,
-    /// What lies behind the last entry of the index.
-    pub rest: Option<IndexRest>,
-}
-
-impl SegmentFacts {
-    /// The slot behind the last entry that counts: entries at the end that name
-    /// nothing do not.
-    #[must_use]
-    pub fn next_slot(&self) -> u64 {
-        match self.damages.last() {
-            Some(last) if last.kind == DamageKind::Dangling => last.first_slot,
-            _ => self.entries,
-        }
-    }
-
-    /// The offset behind the last record.
-    #[must_use]
-    pub fn next_offset(&self) -> Offset {
-        self.base.saturating_add(self.next_slot())
-    }
-
-    /// The offset behind the last one that an entry claims.
-    #[must_use]
-    pub fn claimed_end(&self) -> Offset {
-        let claimed = self.damages.iter().map(|damage| damage.last_slot + 1).max();
-        self.base
-            .saturating_add(self.entries.max(claimed.unwrap_or(0)))
-    }
-
-    /// How many slots that are sound here are not in a later look at the segment.
-    #[must_use]
-    pub fn records_lost_in(&self, later: &Self) -> u64 {
-        let later_damages = later
-            .damages
-            .iter()
-            .map(|d| (d.first_slot, d.last_slot + 1));
-        let gone = (later.entries, self.entries);
-        later_damages
-            .chain((gone.0 < gone.1).then_some(gone))
-            .map(|(first, end)| self.sound_between(first, end.min(self.entries)))
-            .sum()
-    }
-
-    /// How many of the slots from `first` up to `end` (excluded) are sound.
-    fn sound_between(&self, first: u64, end: u64) -> u64 {
-        let from = self.damages.partition_point(|d| d.last_slot < first);
-        let within = self.damages.get(from..).unwrap_or_default().iter();
-        let damaged: u64 = within
-            .take_while(|damage| damage.first_slot < end)
-            .map(|d| {
-                end.min(d.last_slot + 1)
-                    .saturating_sub(first.max(d.first_slot))
-            })
-            .sum();
-        end.saturating_sub(first).saturating_sub(damaged)
-    }
-
-    /// The first damage of a kind.
-    #[must_use]
-    pub fn first_damage(&self, kind: DamageKind) -> Option<&Damage> {
-        self.damages.iter().find(|damage| damage.kind == kind)
-    }
-}
 
 /// Scans a whole segment, in `threads` parts where that pays.
 ///
@@ -156,14 +45,17 @@ pub fn scan_in_parts(
     threads: usize,
     part_entries: u64,
 ) -> Result<SegmentFacts> {
-    let entries = count_entries(segment, codec)?;
+    let mut index = segment.entries(STREAM_BYTES);
+    let entries = count_entries(segment, &mut index, codec)?;
     if threads > 1
         && entries >= part_entries.saturating_mul(2)
         && let Some((found, end)) = scan_parts(segment, codec, entries, threads, part_entries)?
     {
         return facts(segment, codec, entries, found, end, false);
     }
-    scan_slots(segment, codec, entries, 0, false)
+    let store = Window::new(segment.store.clone(), STREAM_BYTES);
+    let walk = Walk::new(segment.base, codec, index, store, entries);
+    scan_slots(segment, codec, walk, 0, false)
 }
 
 /// The same for the entries that one commit can have written, which is all of them in
@@ -173,7 +65,8 @@ pub fn scan_in_parts(
 ///
 /// As [`scan`].
 pub fn scan_last_commit(segment: &Segment, codec: Codec) -> Result<SegmentFacts> {
-    let entries = count_entries(segment, codec)?;
+    let mut index = segment.entries(STREAM_BYTES);
+    let entries = count_entries(segment, &mut index, codec)?;
     let padded = (entries + 1) * ENTRY_BYTES <= segment.index.file_bytes;
     let in_one_commit = COMMIT_INDEX_BYTES as u64 / ENTRY_BYTES;
     let first = if padded {
@@ -181,19 +74,20 @@ pub fn scan_last_commit(segment: &Segment, codec: Codec) -> Result<SegmentFacts>
     } else {
         entries.saturating_sub(in_one_commit)
     };
-    scan_slots(segment, codec, entries, first, false)
+    let store = Window::new(segment.store.clone(), STREAM_BYTES);
+    let walk = Walk::new(segment.base, codec, index, store, entries);
+    scan_slots(segment, codec, walk, first, false)
 }
 
-/// Scans the slots from `first_slot` on of an index with `entries` real entries. A
-/// `quick` scan takes the padding for zeros without a look at all of it.
+/// Scans the slots from `first_slot` on, along a walk that did not begin. A `quick` scan takes the padding for zeros without a look at all of it.
 fn scan_slots(
     segment: &Segment,
     codec: Codec,
-    entries: u64,
+    mut walk: Walk,
     first_slot: u64,
     quick: bool,
 ) -> Result<SegmentFacts> {
-    let mut walk = segment.walk(codec, entries, STREAM_BYTES);
+    let entries = walk.entries();
     walk.seek(first_slot.min(entries))?;
     let skipped = walk.slot();
     let mut found = Found::default();
@@ -238,20 +132,29 @@ fn facts(
         may_be_unfinished: segment.is_last && next == entries,
     };
     let tail = tail::look::<Error>(&segment.store, codec, start, |_| Ok(()))?;
+    let mut unclean = Unclean {
+        damages: found.damages,
+        damages_uncounted: found.damages_uncounted,
+        dead: found.dead,
+        dead_uncounted: found.dead_uncounted,
+        tail: (tail != Tail::none_at(end)).then_some(tail),
+        last_position: 0,
+        rest,
+    };
+    let unclean = if unclean == Unclean::default() {
+        None
+    } else {
+        unclean.last_position = last_position(segment, entries)?;
+        Some(Box::new(unclean))
+    };
     Ok(SegmentFacts {
         base: segment.base,
         store_bytes: segment.store.file_bytes,
         index_bytes: segment.index.file_bytes,
         entries,
         records: found.records,
-        damages: found.damages,
-        damages_uncounted: found.damages_uncounted,
-        dead: found.dead,
-        dead_uncounted: found.dead_uncounted,
         end,
-        tail,
-        last_position: last_position(segment, entries)?,
-        rest,
+        unclean,
     })
 }
 
@@ -268,8 +171,8 @@ fn last_position(segment: &Segment, entries: u64) -> Result<u64> {
 }
 
 /// Real entries; an index whose padding cannot be read is taken whole.
-fn count_entries(segment: &Segment, codec: Codec) -> Result<u64> {
-    match segment.count_entries(Some(codec)) {
+fn count_entries(segment: &Segment, index: &mut Index, codec: Codec) -> Result<u64> {
+    match segment.count_entries_in(index, Some(codec)) {
         Err(Error::Unreadable { .. }) => Ok(segment.index.file_bytes / ENTRY_BYTES),
         other => other,
     }
@@ -455,8 +358,12 @@ fn index_rest(segment: &Segment, entries: u64, found: &Found) -> Result<Option<I
 /// As [`scan`].
 pub fn scan_end(segment: &Segment, codec: Codec) -> Result<SegmentFacts> {
     const ENTRIES: u64 = 64;
-    let entries = segment.bisect_entries(Some(codec))?;
-    let whole = segment.whole_entries(entries)?;
+    // Small reads, each of which serves for all that follows.
+    let mut index = segment.entries(LOOKUP_BYTES);
+    let mut store = Window::new(segment.store.clone(), LOOKUP_BYTES);
+    let entries = segment.bisect_entries_in(&mut index, Some(codec))?;
+    let whole = segment.whole_entries_in(&mut index, &mut store, entries)?;
     let first_slot = whole.saturating_sub(ENTRIES);
-    scan_slots(segment, codec, entries, first_slot, true)
+    let walk = Walk::new(segment.base, codec, index, store, entries);
+    scan_slots(segment, codec, walk, first_slot, true)
 }

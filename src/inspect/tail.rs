@@ -50,6 +50,16 @@ pub struct Tail {
 }
 
 impl Tail {
+    /// Nothing at all behind `position`.
+    pub(super) fn none_at(position: Position) -> Self {
+        Self {
+            position: position.0,
+            continuing_position: position.0,
+            continuing_end: position.0,
+            ..Self::default()
+        }
+    }
+
     /// Whether frames and nothing else fill it.
     #[must_use]
     pub fn is_frames_only(&self) -> bool {
@@ -118,11 +128,8 @@ fn look_behind<E: From<Error>>(
 ) -> std::result::Result<Tail, E> {
     let file_bytes = store.file_bytes;
     let mut tail = Tail {
-        position: start.position.0,
         bytes: file_bytes.saturating_sub(start.position.0),
-        continuing_position: start.position.0,
-        continuing_end: start.position.0,
-        ..Tail::default()
+        ..Tail::none_at(start.position)
     };
     if tail.bytes == 0 {
         return Ok(tail);

@@ -10,31 +10,102 @@ use super::error::{Error, Result};
 use super::format::{self, FileKind};
 use super::units::Offset;
 
-/// The names of one segment's two files, as they stand in the directory.
+/// Bytes of names that the system is asked for at once.
+#[cfg(target_os = "linux")]
+const LISTED_BYTES: usize = 64 * 1024;
+
+/// The names of one segment's two files, as they stand in the directory. There may be
+/// very many of these: the plain names are not kept but made from the base.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentNames {
     /// The offset of the segment's first record.
     pub base: Offset,
-    /// The store's name, if there is one.
-    pub store: Option<OsString>,
-    /// The index's name, if there is one.
-    pub index: Option<OsString>,
+    has_store: bool,
+    has_index: bool,
+    /// The names that are not the plain ones; next to no segment has any.
+    odd: Option<Box<OddNames>>,
+}
+
+/// The names of a segment's files that have leading zeros.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct OddNames {
+    store: Option<OsString>,
+    index: Option<OsString>,
 }
 
 impl SegmentNames {
-    /// The name of one half.
-    #[must_use]
-    pub fn name(&self, kind: FileKind) -> Option<&OsString> {
-        match kind {
-            FileKind::Store => self.store.as_ref(),
-            FileKind::Index => self.index.as_ref(),
+    /// Of a segment without files.
+    fn none(base: Offset) -> Self {
+        Self {
+            base,
+            has_store: false,
+            has_index: false,
+            odd: None,
         }
+    }
+
+    /// Whether one half is there.
+    #[must_use]
+    pub fn has(&self, kind: FileKind) -> bool {
+        match kind {
+            FileKind::Store => self.has_store,
+            FileKind::Index => self.has_index,
+        }
+    }
+
+    /// The name of one half, if it is there.
+    #[must_use]
+    pub fn name(&self, kind: FileKind) -> Option<OsString> {
+        self.has(kind).then(|| self.file_name(kind))
+    }
+
+    /// The name of one half: as it stands there, or as it would be.
+    #[must_use]
+    pub fn file_name(&self, kind: FileKind) -> OsString {
+        let odd = self.odd.as_ref().and_then(|odd| match kind {
+            FileKind::Store => odd.store.as_ref(),
+            FileKind::Index => odd.index.as_ref(),
+        });
+        odd.map_or_else(|| format::file_name(self.base, kind).into(), Clone::clone)
+    }
+
+    /// Whether all names that are there are the plain ones.
+    #[must_use]
+    pub fn are_plain(&self) -> bool {
+        self.odd.is_none()
     }
 
     /// Whether both halves are there.
     #[must_use]
     pub fn is_pair(&self) -> bool {
-        self.store.is_some() && self.index.is_some()
+        self.has_store && self.has_index
+    }
+
+    /// Adds one half, under a name with leading zeros if `odd` is one.
+    fn add(&mut self, kind: FileKind, odd: Option<OsString>) {
+        self.set(kind, true, odd);
+    }
+
+    /// Takes one half out, as if it were not there.
+    pub fn remove(&mut self, kind: FileKind) {
+        self.set(kind, false, None);
+    }
+
+    fn set(&mut self, kind: FileKind, there: bool, name: Option<OsString>) {
+        if self.odd.is_some() || name.is_some() {
+            let odd = self.odd.get_or_insert_default();
+            match kind {
+                FileKind::Store => odd.store = name,
+                FileKind::Index => odd.index = name,
+            }
+            if **odd == OddNames::default() {
+                self.odd = None;
+            }
+        }
+        match kind {
+            FileKind::Store => self.has_store = there,
+            FileKind::Index => self.has_index = there,
+        }
     }
 }
 
@@ -58,10 +129,12 @@ impl Directory {
     #[must_use]
     pub fn first_name(&self) -> Option<PathBuf> {
         let segment = self.segments.first().and_then(|names| {
-            let name = names.store.as_ref().or(names.index.as_ref());
-            name.map(PathBuf::from)
+            let name = names.name(FileKind::Store);
+            name.or_else(|| names.name(FileKind::Index))
         });
-        segment.or_else(|| self.strays.first().map(PathBuf::from))
+        segment
+            .map(PathBuf::from)
+            .or_else(|| self.strays.first().map(PathBuf::from))
     }
 
     /// Lists a directory.
@@ -70,86 +143,40 @@ impl Directory {
     ///
     /// [`Error::NoDirectory`], [`Error::NotADirectory`], or [`Error::Io`].
     pub fn list(path: &Path) -> Result<Self> {
-        let entries = std::fs::read_dir(path).map_err(|source| match source.kind() {
+        let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::NotFound => Error::NoDirectory {
                 path: path.to_path_buf(),
             },
             io::ErrorKind::NotADirectory => Error::NotADirectory {
                 path: path.to_path_buf(),
             },
-            _ => Error::Io {
-                action: "list",
-                path: path.to_path_buf(),
-                source,
-            },
-        })?;
-        let mut names = Vec::new();
-        for entry in entries {
-            names.push(entry.map_err(Error::io("list", path))?.file_name());
-        }
-        Ok(Self::of_names(path, names))
+            _ => Error::io("list", path)(source),
+        };
+        let mut names = Names::default();
+        each_name(path, |name| names.add(name)).map_err(failed)?;
+        Ok(names.make(path))
     }
 
     /// What these names make, wherever they come from.
     #[must_use]
-    pub fn of_names(path: &Path, names: Vec<OsString>) -> Self {
-        let mut directory = Self {
-            path: path.to_path_buf(),
-            segments: Vec::new(),
-            strays: Vec::new(),
-            duplicates: Vec::new(),
-            zero_padded: Vec::new(),
-        };
-        let mut parsed = Vec::with_capacity(names.len());
-        for name in names {
-            match format::parse_name(&name) {
-                Some(parts) => parsed.push((parts, name)),
-                None => directory.strays.push(name),
-            }
+    pub fn of_names(path: &Path, all: Vec<OsString>) -> Self {
+        let mut names = Names::default();
+        for name in all {
+            names.add(&name);
         }
-        // Shorter ones first, so that the plain name comes before padded ones.
-        parsed.sort_unstable_by(|(a, a_name), (b, b_name)| {
-            a.base.cmp(&b.base).then_with(|| by_length(a_name, b_name))
-        });
-        directory.segments.reserve_exact(parsed.len().div_ceil(2));
-        for (parts, name) in parsed {
-            if directory.segments.last().map(|last| last.base) != Some(parts.base) {
-                directory.segments.push(SegmentNames {
-                    base: parts.base,
-                    store: None,
-                    index: None,
-                });
-            }
-            let Some(segment) = directory.segments.last_mut() else {
-                continue;
-            };
-            let half = match parts.kind {
-                FileKind::Store => &mut segment.store,
-                FileKind::Index => &mut segment.index,
-            };
-            if half.is_some() {
-                directory.duplicates.push((parts.base, name));
-                continue;
-            }
-            if parts.zero_padded {
-                directory.zero_padded.push((parts.base, name.clone()));
-            }
-            *half = Some(name);
-        }
-        directory.strays.sort();
-        for odd in [&mut directory.duplicates, &mut directory.zero_padded] {
-            odd.sort_by(|(_, a), (_, b)| by_length(a, b));
-        }
-        directory
+        names.make(path)
+    }
+
+    /// Whether the segment with this base is the last one, to which appends go.
+    #[must_use]
+    pub fn is_last(&self, base: Offset) -> bool {
+        self.segments.last().is_some_and(|last| last.base == base)
     }
 
     /// The path of one half of a segment, whether or not it is there.
     #[must_use]
     pub fn file(&self, segment: &SegmentNames, kind: FileKind) -> PathBuf {
-        match segment.name(kind) {
-            Some(name) => self.path.join(name),
-            None => self.path.join(format::file_name(segment.base, kind)),
-        }
+        self.path.join(segment.file_name(kind))
     }
 
     /// The files that every writer of the log has open: those of the first and of the
@@ -161,7 +188,7 @@ impl Directory {
         let mut files = Vec::new();
         for names in [first, last].into_iter().flatten() {
             for kind in [FileKind::Store, FileKind::Index] {
-                if names.name(kind).is_some() {
+                if names.has(kind) {
                     files.push(self.file(names, kind));
                 }
             }
@@ -197,6 +224,118 @@ impl Directory {
             .partition_point(|segment| segment.base <= offset)
             .checked_sub(1)
     }
+}
+
+/// Names while they are being gathered.
+#[derive(Debug, Default)]
+struct Names {
+    found: Vec<Found>,
+    padded: Vec<OsString>,
+    strays: Vec<OsString>,
+}
+
+/// A name of a segment's file. Plain ones sort before padded ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Found {
+    base: Offset,
+    /// 0 for a plain name, else 1 + the number of the padded one.
+    padded: u32,
+    kind: FileKind,
+}
+
+impl Names {
+    fn add(&mut self, name: &OsStr) {
+        match format::parse_name(name) {
+            Some(parts) if parts.zero_padded => self.padded.push(name.to_owned()),
+            Some(parts) => self.found.push(Found {
+                base: parts.base,
+                padded: 0,
+                kind: parts.kind,
+            }),
+            None => self.strays.push(name.to_owned()),
+        }
+    }
+
+    /// The directory in which these are all.
+    fn make(mut self, path: &Path) -> Directory {
+        self.strays.sort();
+        // Shorter ones first: of several padded ones the shortest counts.
+        self.padded.sort_by(|a, b| by_length(a, b));
+        for (name, number) in self.padded.iter().zip(1..) {
+            if let Some(parts) = format::parse_name(name) {
+                self.found.push(Found {
+                    base: parts.base,
+                    padded: number,
+                    kind: parts.kind,
+                });
+            }
+        }
+        self.found.sort_unstable();
+        let of_segments = || self.found.chunk_by(|a, b| a.base == b.base);
+        let mut directory = Directory {
+            path: path.to_path_buf(),
+            segments: Vec::with_capacity(of_segments().count()),
+            strays: self.strays,
+            duplicates: Vec::new(),
+            zero_padded: Vec::new(),
+        };
+        for files in of_segments() {
+            let base = files.first().map_or(Offset(0), |file| file.base);
+            let mut segment = SegmentNames::none(base);
+            for file in files {
+                let number = usize::try_from(file.padded).unwrap_or(0);
+                let padded = number.checked_sub(1).and_then(|at| self.padded.get(at));
+                let odd = match (segment.has(file.kind), padded) {
+                    (false, Some(_)) => Some(&mut directory.zero_padded),
+                    (true, Some(_)) => Some(&mut directory.duplicates),
+                    // A plain name that the system gave twice is one name.
+                    (_, None) => None,
+                };
+                if let (Some(odd), Some(name)) = (odd, padded) {
+                    odd.push((base, name.clone()));
+                }
+                if !segment.has(file.kind) {
+                    segment.add(file.kind, padded.cloned());
+                }
+            }
+            directory.segments.push(segment);
+        }
+        for odd in [&mut directory.duplicates, &mut directory.zero_padded] {
+            odd.sort_by(|(_, a), (_, b)| by_length(a, b));
+        }
+        directory
+    }
+}
+
+/// Hands over every name in a directory, in no order.
+#[cfg(target_os = "linux")]
+fn each_name(path: &Path, mut each: impl FnMut(&OsStr)) -> io::Result<()> {
+    use std::os::unix::ffi::OsStrExt;
+
+    use rustix::fs::{Mode, OFlags, RawDir};
+
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(path, flags, Mode::empty())?;
+    // The names are looked at where the system put them: std makes two strings of each.
+    let mut buffer = Vec::with_capacity(LISTED_BYTES);
+    let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        match entry.file_name().to_bytes() {
+            b"." | b".." => {}
+            name => each(OsStr::from_bytes(name)),
+        }
+    }
+    Ok(())
+}
+
+/// Hands over every name in a directory, in no order.
+#[cfg(not(target_os = "linux"))]
+fn each_name(path: &Path, mut each: impl FnMut(&OsStr)) -> io::Result<()> {
+    for entry in std::fs::read_dir(path)? {
+        each(&entry?.file_name());
+    }
+    Ok(())
 }
 
 /// Shorter names first.
@@ -252,5 +391,21 @@ mod tests {
         let padded = of(&["07.store", "07.index"]);
         assert_eq!(padded.zero_padded.len(), 2);
         assert_eq!(padded.segment_of(Offset(3)), None);
+    }
+
+    #[test]
+    fn odd_names_are_kept_and_can_be_taken_out() {
+        let mut log = of(&["0.index", "007.store", "7.index", "0.store", "0.store"]);
+        // A directory that changes may be told one name twice.
+        assert!(log.duplicates.is_empty());
+        let padded = log.segments.pop().expect("segment 7");
+        assert_eq!(padded.name(FileKind::Store), Some("007.store".into()));
+        assert_eq!(padded.name(FileKind::Index), Some("7.index".into()));
+        assert!(!padded.are_plain());
+        let mut lone = padded.clone();
+        lone.remove(FileKind::Store);
+        assert_eq!(lone.name(FileKind::Store), None);
+        assert_eq!(lone.file_name(FileKind::Store), "7.store");
+        assert!(lone.are_plain() && !lone.is_pair());
     }
 }

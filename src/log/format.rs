@@ -148,19 +148,27 @@ pub struct SegmentName {
 /// What `name` says, or `None` if no segment has such a name.
 #[must_use]
 pub fn parse_name(name: &OsStr) -> Option<SegmentName> {
-    let (stem, extension) = name.to_str()?.rsplit_once('.')?;
-    let kind = match extension {
-        "store" => FileKind::Store,
-        "index" => FileKind::Index,
-        _ => return None,
+    let name = name.as_encoded_bytes();
+    let (stem, kind) = if let Some(stem) = name.strip_suffix(b".store") {
+        (stem, FileKind::Store)
+    } else {
+        (name.strip_suffix(b".index")?, FileKind::Index)
     };
-    if stem.is_empty() || !stem.bytes().all(|byte| byte.is_ascii_digit()) {
+    if stem.is_empty() {
         return None;
     }
+    let mut base = 0_u64;
+    for byte in stem {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        base = base.checked_mul(10)?.checked_add(u64::from(digit))?;
+    }
     Some(SegmentName {
-        base: Offset(stem.parse().ok()?),
+        base: Offset(base),
         kind,
-        zero_padded: stem.len() > 1 && stem.starts_with('0'),
+        zero_padded: stem.len() > 1 && stem.starts_with(b"0"),
     })
 }
 

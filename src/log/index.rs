@@ -116,7 +116,16 @@ impl Index {
     ///
     /// As [`ReadFile::read_at`].
     pub fn nonzero_end(&mut self, limit: u64) -> Result<u64> {
-        self.window.source().nonzero_end(limit)
+        match self.window.whole()? {
+            // No hole is worth asking for.
+            Some(all) => {
+                let before =
+                    usize::try_from(limit).map_or(all, |limit| all.get(..limit).unwrap_or(all));
+                let last = before.iter().rposition(|&byte| byte != 0);
+                Ok(last.map_or(0, |last| last as u64 + 1))
+            }
+            None => self.window.source().nonzero_end(limit),
+        }
     }
 
     /// The first slot from `slot` on whose entry is not all zeros.

@@ -386,7 +386,7 @@ fn unpaired<'a>(
     last: Option<Offset>,
 ) -> Item<'a> {
     let store = directory.file(names, FileKind::Store);
-    let missing = if names.store.is_none() || !store.is_file() {
+    let missing = if !names.has(FileKind::Store) || !store.is_file() {
         FileKind::Store
     } else {
         FileKind::Index

@@ -41,10 +41,23 @@ impl Segment {
             base: names.base,
             store,
             index,
-            is_last: directory
-                .segments
-                .last()
-                .is_some_and(|last| last.base == names.base),
+            is_last: directory.is_last(names.base),
+        })
+    }
+
+    /// The same of files that were regular ones when their directory was listed.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadFile::open`].
+    pub fn open_listed(directory: &Directory, names: &SegmentNames) -> Result<Self> {
+        let index = ReadFile::open_listed(&directory.file(names, FileKind::Index))?;
+        let store = ReadFile::open_listed(&directory.file(names, FileKind::Store))?;
+        Ok(Self {
+            base: names.base,
+            store,
+            index,
+            is_last: directory.is_last(names.base),
         })
     }
 
@@ -72,7 +85,11 @@ impl Segment {
     ///
     /// As [`ReadFile::read_at`].
     pub fn bisect_entries(&self, codec: Option<Codec>) -> Result<u64> {
-        let mut index = self.entries(LOOKUP_BYTES);
+        self.bisect_entries_in(&mut self.entries(LOOKUP_BYTES), codec)
+    }
+
+    /// The same by an index that is open already.
+    pub(crate) fn bisect_entries_in(&self, index: &mut Index, codec: Option<Codec>) -> Result<u64> {
         let entries = index.bisect_end()?;
         self.with_entry_zero(entries, index.slots(), codec)
     }
@@ -99,7 +116,11 @@ impl Segment {
     ///
     /// As [`ReadFile::read_at`].
     pub fn count_entries(&self, codec: Option<Codec>) -> Result<u64> {
-        let mut index = self.entries(LOOKUP_BYTES);
+        self.count_entries_in(&mut self.entries(LOOKUP_BYTES), codec)
+    }
+
+    /// The same by an index that is open already.
+    pub(crate) fn count_entries_in(&self, index: &mut Index, codec: Option<Codec>) -> Result<u64> {
         let slots = index.slots();
         let end = index.nonzero_end(slots * ENTRY_BYTES)?;
         self.with_entry_zero(end.div_ceil(ENTRY_BYTES), slots, codec)
@@ -132,8 +153,18 @@ impl Segment {
     /// As [`ReadFile::read_at`].
     pub fn whole_entries(&self, entries: u64) -> Result<u64> {
         let mut index = self.entries(LOOKUP_BYTES);
-        let limit = self.store.file_bytes;
         let mut store = Window::new(self.store.clone(), LOOKUP_BYTES);
+        self.whole_entries_in(&mut index, &mut store, entries)
+    }
+
+    /// The same by an index and a store that are open already.
+    pub(crate) fn whole_entries_in(
+        &self,
+        index: &mut Index,
+        store: &mut Window,
+        entries: u64,
+    ) -> Result<u64> {
+        let limit = self.store.file_bytes;
         let mut ends_within = |slot: u64, entry: Entry| -> Result<bool> {
             let position = entry.position;
             if u64::from(entry.relative.0) != slot

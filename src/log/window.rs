@@ -1,14 +1,14 @@
 //! Bytes of a file through a buffer of bounded size, by positioned reads. Nothing
 //! is mapped: a file that shrinks under a reader is an error, not a SIGBUS.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{SeekFrom, seek};
+use rustix::fs::{Mode, OFlags, SeekFrom, open, seek};
 use rustix::io::Errno;
 
 use super::error::{Error, Result};
@@ -70,6 +70,27 @@ impl ReadFile {
         Self::of(file, path)
     }
 
+    /// Opens a file that was a regular one when its directory was listed, which saves
+    /// one look at it. If it is another thing since then, nobody waits for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadFile::open`].
+    pub fn open_listed(path: &Path) -> Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+        let Ok(file) = open(path, flags, Mode::empty()).map(File::from) else {
+            // The reason is told there; a lease is waited for.
+            return Self::open(path);
+        };
+        let metadata = file.metadata().map_err(Error::io("look at", path))?;
+        if !metadata.is_file() {
+            return Err(Error::NotAFile {
+                path: path.to_path_buf(),
+            });
+        }
+        Ok(Self::with(file, path, &metadata))
+    }
+
     /// Wraps a file that is open already.
     ///
     /// # Errors
@@ -77,12 +98,16 @@ impl ReadFile {
     /// [`Error::Io`] if its size cannot be told.
     pub fn of(file: File, path: &Path) -> Result<Self> {
         let metadata = file.metadata().map_err(Error::io("look at", path))?;
-        Ok(Self {
+        Ok(Self::with(file, path, &metadata))
+    }
+
+    fn with(file: File, path: &Path, metadata: &Metadata) -> Self {
+        Self {
             file: Arc::new(file),
             path: path.to_path_buf(),
             file_bytes: metadata.len(),
             data_bytes: metadata.blocks().saturating_mul(512),
-        })
+        }
     }
 
     /// How much of it is no hole, as far as the file system tells. Units: bytes.
@@ -297,6 +322,24 @@ impl Window {
         &self.source
     }
 
+    /// Whether one read gives all of the file.
+    fn is_small(&self) -> bool {
+        self.source.file_bytes <= self.read_bytes.min(LOOKUP_BYTES) as u64
+    }
+
+    /// All bytes of the file, where one small read gives them.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadFile::read_at`].
+    pub fn whole(&mut self) -> Result<Option<&[u8]>> {
+        if !self.is_small() {
+            return Ok(None);
+        }
+        let count = usize::try_from(self.source.file_bytes).unwrap_or(0);
+        self.bytes(0, count).map(Some)
+    }
+
     /// The `count` bytes at `position`. The caller has compared them with the file's
     /// size, so that a length from the disk never sizes the buffer.
     ///
@@ -372,6 +415,14 @@ impl Window {
         if (count as u64) > rest {
             return Err(self.source.shrunk());
         }
+        if self.is_small() && self.filled == 0 && position > 0 {
+            // All of it at once, for what lies before is often asked for next. What
+            // cannot be read has no say in what can.
+            let all = usize::try_from(self.source.file_bytes).unwrap_or(0);
+            if self.refill(0, all).is_ok() {
+                return Ok(());
+            }
+        }
         let wanted = usize::try_from(rest)
             .unwrap_or(usize::MAX)
             .min(self.read_bytes.max(count));
@@ -406,5 +457,19 @@ impl Window {
         self.filled = filled;
         WALKED.add_bytes(filled as u64);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_file_any_more_is_neither_read_nor_waited_for() {
+        let directory = std::env::temp_dir();
+        let opened = ReadFile::open_listed(&directory);
+        assert!(matches!(opened, Err(Error::NotAFile { .. })), "{opened:?}");
+        let gone = ReadFile::open_listed(&directory.join("proglog-has-no-such-file"));
+        assert!(matches!(gone, Err(Error::Missing { .. })), "{gone:?}");
     }
 }

@@ -135,7 +135,7 @@ fn check_seen(plan: &Plan, directory: &Directory) -> Result<()> {
         path: directory.path.clone(),
         why: format!("{name} {why} since the plan was made; look again"),
     };
-    for seen in &plan.seen {
+    for seen in plan.seen() {
         let path = directory.path.join(&seen.name);
         let Ok(metadata) = std::fs::metadata(&path) else {
             return Err(changed(&seen.name, "went away".to_owned()));
@@ -232,10 +232,9 @@ impl Job<'_> {
         let parent = saved::parent_for(real, save_to)?;
         let files: Vec<FileBefore> = self
             .plan
-            .seen
-            .iter()
+            .seen()
             .map(|seen| FileBefore {
-                name: seen.name.clone(),
+                name: seen.name,
                 bytes: seen.bytes,
             })
             .collect();

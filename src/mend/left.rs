@@ -43,17 +43,15 @@ pub(super) fn foreseen(
     left.retain(|finding| finding.severity != Severity::Note);
     check::sort(&mut left);
     // Where segments end then, they may leave a gap, or no longer overlap.
-    let mut then = report.clone();
-    for segment in &mut then.segments {
-        if let Some(after) = afterwards.get(&segment.listing.base()) {
-            *segment = after.clone();
-        }
-    }
+    let then = report.segments.iter().map(|segment| {
+        let after = afterwards.get(&segment.listing.base());
+        after.unwrap_or(segment)
+    });
     let records_after = |segment: &SegmentReport| match afterwards.get(&segment.listing.base()) {
         Some(after) => claimed_records(after, report.codec),
         None => plan.records_after(segment, report.codec),
     };
-    between(&then, records_after, &mut left);
+    between(then, records_after, &mut left);
     left
 }
 

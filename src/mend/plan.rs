@@ -2,6 +2,7 @@
 //! What is decided is `policy`'s, and that it is all there is to do `rehearsal`'s.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::left;
@@ -10,7 +11,7 @@ use super::rehearsal;
 use super::runs::assembly::Assembly;
 use crate::inspect::check_directory::claimed_records;
 use crate::inspect::finding::Finding;
-use crate::inspect::listing::FileFacts;
+use crate::inspect::listing::SegmentListing;
 use crate::inspect::report::{Report, SegmentReport};
 use crate::inspect::run::Mark;
 use crate::log::damage::DamageKind;
@@ -140,16 +141,6 @@ pub struct Seen {
     pub modified: Option<SystemTime>,
 }
 
-impl Seen {
-    fn of(file: &FileFacts) -> Self {
-        Self {
-            name: file.name.clone(),
-            bytes: file.bytes,
-            modified: file.modified,
-        }
-    }
-}
-
 /// What would be changed, in this order.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
@@ -161,8 +152,8 @@ pub struct Plan {
     pub assemblies: Vec<Assembly>,
     /// Errors and warnings that stay, for a human to decide.
     pub left: Vec<Finding>,
-    /// Every file of the log as the plan saw it.
-    pub seen: Vec<Seen>,
+    /// Every segment of the log as the plan saw it.
+    seen: Vec<Arc<SegmentListing>>,
     /// Slots of stores without index at which threads can begin, by their base.
     pub marks: BTreeMap<Offset, Vec<Mark>>,
 }
@@ -171,26 +162,35 @@ impl Plan {
     /// A plan that changes nothing yet, over the files of `report`.
     #[must_use]
     pub fn over(report: &Report) -> Self {
-        let files = report.listing.segments.iter().flat_map(|segment| {
-            let halves = [segment.index.as_ref(), segment.store.as_ref()];
-            halves.into_iter().flatten()
-        });
         Self {
             codec: report.codec,
             steps: Vec::new(),
             assemblies: Vec::new(),
             left: Vec::new(),
-            seen: files
-                .filter(|file| file.no_file.is_none())
-                .map(Seen::of)
-                .collect(),
+            seen: report.listing.segments.clone(),
             marks: report
                 .segments
                 .iter()
-                .filter(|segment| !segment.lone_marks.is_empty())
-                .map(|segment| (segment.listing.base(), segment.lone_marks.clone()))
+                .filter(|segment| !segment.lone_marks().is_empty())
+                .map(|segment| (segment.listing.base(), segment.lone_marks().to_vec()))
                 .collect(),
         }
+    }
+
+    /// Every file of the log as the plan saw it.
+    pub fn seen(&self) -> impl Iterator<Item = Seen> {
+        let halves = self
+            .seen
+            .iter()
+            .flat_map(|segment| [FileKind::Index, FileKind::Store].map(|kind| (segment, kind)));
+        halves.filter_map(|(segment, kind)| {
+            let file = segment.file(kind).filter(|file| file.no_file.is_none())?;
+            Some(Seen {
+                name: segment.file_name(kind),
+                bytes: file.bytes,
+                modified: file.modified,
+            })
+        })
     }
 
     /// How many records a segment holds afterwards, damaged ones included: up to where

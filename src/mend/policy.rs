@@ -46,10 +46,10 @@ impl Policy {
         }
         // A name that something else has cannot be given to a new file.
         let is_free = |kind| segment.listing.file(kind).is_none();
-        if let Some(tail) = segment.lone_store.filter(|_| is_free(FileKind::Index)) {
-            return self.lone_store(base, &tail);
+        if let Some(tail) = segment.lone_store().filter(|_| is_free(FileKind::Index)) {
+            return self.lone_store(base, tail);
         }
-        if segment.lone_index == Some(0) && self.last && is_free(FileKind::Store) {
+        if segment.lone_index() == Some(0) && self.last && is_free(FileKind::Store) {
             let bytes = segment.listing.index.as_ref().map_or(0, |file| file.bytes);
             let mut steps = vec![Step::CreateEmpty {
                 base,
@@ -111,7 +111,7 @@ impl Policy {
     /// they are records, cut where nobody was promised them, and else left to a human:
     /// `None`.
     fn tail(&self, facts: &SegmentFacts) -> Option<TailPlan> {
-        let tail = &facts.tail;
+        let tail = &facts.tail();
         let next_slot = facts.next_slot();
         let nothing_adopted = TailPlan {
             adopt: None,

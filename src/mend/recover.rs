@@ -2,7 +2,7 @@
 //! a crash of a writer can leave behind. Anything else is for a human to look at.
 
 use crate::inspect::finding::{Detail, Finding, FindingId, Severity};
-use crate::inspect::report::{Options, Report};
+use crate::inspect::report::{Options, Report, SegmentReport};
 use crate::log::error::{Error, Result};
 use crate::log::lock::DirectoryLock;
 use crate::log::record::Codec;
@@ -90,14 +90,14 @@ fn may_be_a_crash(report: &Report, finding: &Finding) -> bool {
         ),
         // A roll that was cut short: one empty file without its twin.
         FindingId::IndexMissing => active
-            .and_then(|segment| segment.lone_store)
+            .and_then(|segment| segment.lone_store())
             .is_some_and(|tail| tail.bytes == 0),
-        FindingId::StoreMissing => active.and_then(|segment| segment.lone_index) == Some(0),
+        FindingId::StoreMissing => active.and_then(SegmentReport::lone_index) == Some(0),
         FindingId::StoreTornTail | FindingId::StoreZeroTail | FindingId::StoreUnindexedTail => {
             active
                 .and_then(|segment| segment.facts.as_ref())
                 .is_some_and(|facts| {
-                    let tail = &facts.tail;
+                    let tail = facts.tail();
                     let last_begins = match (tail.torn_bytes, tail.frames) {
                         (0, 0) => tail.bytes,
                         (0, _) => tail.last_frame_position - tail.position,

@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::fs::{MemfdFlags, memfd_create};
 
@@ -97,7 +98,7 @@ fn is_plain(segment: &SegmentReport, steps: &[Step]) -> bool {
     };
     steps.iter().all(|step| match step {
         Step::Cut { .. } => segment.facts.as_ref().is_some_and(sound),
-        Step::BuildIndex { entries, .. } => segment.lone_store.as_ref().is_some_and(|tail| {
+        Step::BuildIndex { entries, .. } => segment.lone_store().is_some_and(|tail| {
             tail.is_frames_only() && entries.count == tail.frames && steps.len() == 1
         }),
         _ => false,
@@ -197,26 +198,19 @@ fn foresee(
     // An entry's frame is looked for in the whole store, as it is when it is made.
     store.file_bytes = store_end;
     let index = image.read()?;
-    let mut after = SegmentReport {
-        listing: segment.listing.clone(),
-        facts: None,
-        lone_store: None,
-        lone_index: None,
-        little_endian: false,
-        lone_marks: Vec::new(),
-    };
+    let mut after = SegmentReport::of(Arc::clone(&segment.listing));
     // A new file has its twin's owner.
     let file = |kind, twin, bytes| {
         let old = segment.listing.file(kind);
         let model = old.or_else(|| segment.listing.file(twin))?;
         Some(FileFacts {
-            name: segment.listing.file_name(kind),
             bytes,
             ..model.clone()
         })
     };
-    after.listing.index = file(FileKind::Index, FileKind::Store, index.file_bytes);
-    after.listing.store = file(FileKind::Store, FileKind::Index, store.file_bytes);
+    let listing = Arc::make_mut(&mut after.listing);
+    listing.index = file(FileKind::Index, FileKind::Store, index.file_bytes);
+    listing.store = file(FileKind::Store, FileKind::Index, store.file_bytes);
     let pair = Segment {
         base,
         store,

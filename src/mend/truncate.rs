@@ -29,11 +29,11 @@ pub fn plan(report: &Report) -> (Plan, Vec<Buried>) {
         let step = cut(facts.base, FileKind::Index, facts.index_bytes, end);
         let Some(step) = step else { continue };
         plan.steps.push(step);
-        if facts.tail.bytes > 0 {
+        if facts.tail().bytes > 0 {
             buried.push(Buried {
                 base: facts.base,
-                position: facts.tail.position,
-                bytes: facts.tail.bytes,
+                position: facts.tail().position,
+                bytes: facts.tail().bytes,
             });
         }
     }

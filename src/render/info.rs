@@ -1,19 +1,19 @@
 //! A log at a glance: a table of its segments, totals, the sizes of its records.
 
+mod lines;
+
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
 use proglog::inspect::finding::OffsetRange;
-use proglog::inspect::overview::{Overview, Row, State};
+use proglog::inspect::overview::{Overview, Row};
 use proglog::inspect::report::Report;
 use proglog::inspect::sizes::Sizes;
 
+use self::lines::{Line, lines, words};
 use super::dump::{Lines, digits};
 use super::prose::{COLUMNS, labelled, wrapped};
-
-/// Clean segments in sequence that are shown one by one.
-const CLEAN_ROWS_MAX: usize = 12;
 
 /// Rows that a table holds; more are streamed.
 const TABLE_ROWS_MAX: usize = 200;
@@ -33,7 +33,7 @@ const HEADER: [&str; 7] = [
 
 /// What is shown.
 pub struct View<'a> {
-    pub overview: Overview,
+    pub overview: Overview<'a>,
     pub report: &'a Report,
     pub sizes: Option<Sizes>,
     /// The command that looks closer.
@@ -42,21 +42,15 @@ pub struct View<'a> {
     pub all: bool,
 }
 
-/// One line of the table: a segment, or several clean ones in sequence.
-enum Line<'a> {
-    One(&'a Row),
-    Several(&'a [Row]),
-}
-
 /// Prints everything as text.
 pub fn text(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
-    let folded = fold(&view.overview.rows, view.all);
-    if is_too_wide(&folded) {
-        stacked(out, &folded)?;
-    } else if folded.len() <= TABLE_ROWS_MAX {
-        table(out, &folded)?;
+    let widths = widths(lines(view));
+    if is_too_wide(widths) {
+        stacked(out, lines(view), widths)?;
+    } else if lines(view).nth(TABLE_ROWS_MAX).is_none() {
+        table(out, lines(view))?;
     } else {
-        stream(out, &folded)?;
+        stream(out, lines(view), widths)?;
     }
     writeln!(out)?;
     totals(out, view)?;
@@ -67,108 +61,19 @@ pub fn text(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
     out.flush()
 }
 
-/// Puts long runs of clean segments together. The last one always stands alone.
-fn fold(rows: &[Row], all: bool) -> Vec<Line<'_>> {
-    let mut lines = Vec::new();
-    for run in rows.chunk_by(|a, b| a.is_clean() && b.is_clean() && !b.is_last) {
-        if run.len() > CLEAN_ROWS_MAX && !all {
-            lines.push(Line::Several(run));
-        } else {
-            lines.extend(run.iter().map(Line::One));
-        }
-    }
-    lines
-}
-
-impl Line<'_> {
-    fn cells(&self) -> [String; 7] {
-        match self {
-            Self::One(row) => cells_of_one(row),
-            Self::Several(rows) => cells_of_several(rows),
-        }
-    }
-}
-
-fn cells_of_one(row: &Row) -> [String; 7] {
-    let dash = |bytes: Option<u64>| bytes.map_or("-".to_owned(), |bytes| bytes.to_string());
-    [
-        format!("{}{}", row.base, if row.is_last { "*" } else { " " }),
-        row.records.to_string(),
-        row.offsets().map_or("-".to_owned(), |it| it.to_string()),
-        dash(row.store_bytes),
-        dash(row.index_bytes),
-        row.padding_bytes.to_string(),
-        words(row),
-    ]
-}
-
-fn cells_of_several(rows: &[Row]) -> [String; 7] {
-    let sum = |of: fn(&Row) -> u64| rows.iter().map(of).sum::<u64>().to_string();
-    let first = rows.first().and_then(Row::offsets);
-    let last = rows.last().and_then(Row::offsets);
-    let offsets = match (first, last) {
-        (Some(first), Some(last)) => OffsetRange {
-            first: first.first,
-            last: last.last,
-        }
-        .to_string(),
-        _ => "-".to_owned(),
-    };
-    [
-        "... ".to_owned(),
-        sum(|row| row.records),
-        offsets,
-        sum(|row| row.store_bytes.unwrap_or(0)),
-        sum(|row| row.index_bytes.unwrap_or(0)),
-        sum(|row| row.padding_bytes),
-        format!("{} clean (--all)", rows.len()),
-    ]
-}
-
-fn words(row: &Row) -> String {
-    if row.is_clean() {
-        return "clean".to_owned();
-    }
-    let words: Vec<String> = row.states.iter().map(word).collect();
-    words.join(", ")
-}
-
-fn word(state: &State) -> String {
-    match state {
-        State::Lost(range) => format!("{range} lost"),
-        State::NoIndex => "unpaired: no index".to_owned(),
-        State::NoStore => "unpaired: no store".to_owned(),
-        State::Damaged => "damaged".to_owned(),
-        State::Foreign => "another program's".to_owned(),
-        State::Torn => "torn".to_owned(),
-        State::Unindexed(frames) => format!("{frames} unindexed"),
-        State::ZeroTail => "zero tail".to_owned(),
-        State::PartialEntry => "partial entry".to_owned(),
-        State::Padded => "padded".to_owned(),
-        State::IndexFull => "index full".to_owned(),
-        State::Gap(range) => format!("gap {range}"),
-        State::Overlap(range) => format!("overlap {range}"),
-        State::Name => "name".to_owned(),
-        State::NotAFile => "not a file".to_owned(),
-        State::Overflow => "offsets overflow".to_owned(),
-        State::Open => "open".to_owned(),
-        State::Empty => "empty".to_owned(),
-    }
-}
-
 /// Which columns hold numbers, at the right.
 fn is_number(column: usize) -> bool {
     column != 2 && column != 6
 }
 
-fn table(out: &mut impl Write, lines: &[Line<'_>]) -> io::Result<()> {
+fn table(out: &mut impl Write, lines: impl Iterator<Item = Line>) -> io::Result<()> {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_width(WIDTH)
         .set_header(HEADER)
-        .add_rows(lines.iter().map(Line::cells));
+        .add_rows(lines.map(|line| line.cells()));
     for (number, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 2));
         if is_number(number) {
@@ -190,13 +95,13 @@ fn table(out: &mut impl Write, lines: &[Line<'_>]) -> io::Result<()> {
 
 /// Whether the figures leave too little room for the words: offsets can have twenty
 /// digits, and a segment has three of them.
-fn is_too_wide(lines: &[Line<'_>]) -> bool {
-    let figures: usize = widths(lines).into_iter().take(6).map(|it| it + 2).sum();
+fn is_too_wide(widths: [usize; 7]) -> bool {
+    let figures: usize = widths.into_iter().take(6).map(|it| it + 2).sum();
     figures + STATE_LEAST > usize::from(WIDTH)
 }
 
 /// How wide the columns are.
-fn widths(lines: &[Line<'_>]) -> [usize; 7] {
+fn widths(lines: impl Iterator<Item = Line>) -> [usize; 7] {
     let mut widths = HEADER.map(str::len);
     for line in lines {
         for (width, cell) in widths.iter_mut().zip(line.cells()) {
@@ -207,8 +112,11 @@ fn widths(lines: &[Line<'_>]) -> [usize; 7] {
 }
 
 /// Each segment on two lines: the figures, then offsets and state.
-fn stacked(out: &mut impl Write, folded: &[Line<'_>]) -> io::Result<()> {
-    let widths = widths(folded);
+fn stacked(
+    out: &mut impl Write,
+    folded: impl Iterator<Item = Line>,
+    widths: [usize; 7],
+) -> io::Result<()> {
     let mut print = |cells: [&str; 7]| {
         let [segment, records, offsets, store, index, padding, state] = cells;
         let [first, second, _, fourth, fifth, sixth, _] = widths;
@@ -230,8 +138,11 @@ fn stacked(out: &mut impl Write, folded: &[Line<'_>]) -> io::Result<()> {
 }
 
 /// The same without holding the lines, each as wide as the widest.
-fn stream(out: &mut impl Write, folded: &[Line<'_>]) -> io::Result<()> {
-    let widths = widths(folded);
+fn stream(
+    out: &mut impl Write,
+    folded: impl Iterator<Item = Line>,
+    widths: [usize; 7],
+) -> io::Result<()> {
     let mut lines = Lines::new(out);
     let mut print = |cells: [&str; 7]| {
         for (number, (cell, width)) in cells.into_iter().zip(widths).enumerate() {
@@ -257,11 +168,11 @@ fn stream(out: &mut impl Write, folded: &[Line<'_>]) -> io::Result<()> {
 }
 
 fn totals(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
-    let overview = &view.overview;
+    let overview = &view.overview.totals;
     let mut records = format!(
         "{} in {}",
         overview.records,
-        counted(overview.rows.len() as u64, "segment")
+        counted(view.report.segments.len() as u64, "segment")
     );
     if let Some(offsets) = overview.offsets {
         let _ = write!(records, ", offsets {offsets}");
@@ -381,8 +292,8 @@ fn scaled(records: u64, highest: u64) -> usize {
 /// Prints everything as JSON lines.
 pub fn json(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
     let mut lines = Lines::new(&mut *out);
-    for row in &view.overview.rows {
-        json_row(&mut lines, row)?;
+    for row in view.overview.rows() {
+        json_row(&mut lines, &row)?;
     }
     for writer in &view.report.usage.writers {
         lines.text("{\"kind\":\"process\"");
@@ -428,10 +339,10 @@ fn json_row(lines: &mut Lines<impl Write>, row: &Row) -> io::Result<()> {
 }
 
 fn json_summary(lines: &mut Lines<impl Write>, view: &View<'_>) -> io::Result<()> {
-    let overview = &view.overview;
+    let overview = &view.overview.totals;
     lines.text("{\"kind\":\"summary\"");
     lines
-        .field("segments", Some(overview.rows.len() as u64))
+        .field("segments", Some(view.report.segments.len() as u64))
         .field("records", Some(overview.records))
         .field("lowest_offset", Some(overview.lowest_offset.0))
         .field("first_offset", overview.offsets.map(|it| it.first.0))

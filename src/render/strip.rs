@@ -57,14 +57,15 @@ pub fn strips(report: &Report, findings: &[&Finding]) -> Vec<Strip> {
             let Some(file) = segment.listing.file(kind) else {
                 continue;
             };
-            let mut runs = runs.remove(file.name.as_str()).unwrap_or_default();
+            let name = segment.listing.file_name(kind);
+            let mut runs = runs.remove(name.as_str()).unwrap_or_default();
             runs.extend(match kind {
                 FileKind::Store => cut_frame(segment, findings),
                 FileKind::Index => zeros_between(segment),
             });
             if !runs.is_empty() && file.bytes > 0 {
                 strips.push(Strip {
-                    file: file.name.clone(),
+                    file: name,
                     bytes: file.bytes,
                     cells: cells(file.bytes, &runs),
                 });
@@ -82,7 +83,7 @@ fn cut_frame(segment: &SegmentReport, findings: &[&Finding]) -> Option<Run> {
             && finding.severity == Severity::Error
             && finding.segment == Some(segment.listing.base())
     });
-    let tail = segment.facts.as_ref()?.tail;
+    let tail = segment.facts.as_ref()?.tail();
     (dangles && tail.bytes > 0).then_some(Run {
         position: tail.position,
         bytes: tail.bytes,

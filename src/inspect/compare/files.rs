@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use super::Side;
 use crate::inspect::listing::{FileFacts, Listing};
 use crate::inspect::rounds;
 use crate::log::error::{Error, Result};
+use crate::log::format::FileKind;
 use crate::log::units::Offset;
 use crate::log::walk::Flow;
 use crate::log::window::ReadFile;
@@ -59,9 +61,8 @@ pub fn compare<E: From<Error>>(
     mut each: impl FnMut(FileDifference) -> std::result::Result<Flow, E>,
 ) -> std::result::Result<u64, E> {
     let mut equal = 0;
-    let mut done: Option<String> = None;
-    let names = names(a, b);
-    let pieces = names.values().flat_map(|both| pieces(a, b, both));
+    let mut done: Option<Arc<str>> = None;
+    let pieces = names(a, b).flat_map(|(file, both)| pieces(a, b, &file, both));
     let threads = rounds::threads(0);
     let _ = rounds::in_rounds(pieces, threads, Piece::look, |answer: Answer| {
         // Behind the first difference of a file nothing more is said of it.
@@ -72,9 +73,9 @@ pub fn compare<E: From<Error>>(
             equal += u64::from(answer.last);
             return Ok::<_, E>(ControlFlow::Continue(()));
         };
-        done = Some(answer.file.clone());
+        done = Some(Arc::clone(&answer.file));
         each(FileDifference {
-            file: answer.file,
+            file: answer.file.to_string(),
             what,
         })
     })?;
@@ -86,30 +87,41 @@ type Both<'a> = [Option<&'a FileFacts>; 2];
 
 /// The names of both directories in the order of the segments, the index before the
 /// store.
-fn names<'a>(a: &'a Listing, b: &'a Listing) -> BTreeMap<(Offset, &'a str), Both<'a>> {
-    let mut names: BTreeMap<_, Both<'a>> = BTreeMap::new();
-    for (side, listing) in [a, b].into_iter().enumerate() {
-        for segment in &listing.segments {
-            for file in [&segment.index, &segment.store].into_iter().flatten() {
-                let both = names.entry((segment.base(), file.name.as_str()));
-                if let Some(place) = both.or_default().get_mut(side) {
-                    *place = Some(file);
+fn names<'a>(a: &'a Listing, b: &'a Listing) -> impl Iterator<Item = (Arc<str>, Both<'a>)> {
+    let segments = a.segments.iter().chain(&b.segments);
+    let mut bases: Vec<Offset> = segments.map(|segment| segment.base()).collect();
+    bases.sort_unstable();
+    bases.dedup();
+    let of_base = move |base| {
+        let mut names: BTreeMap<Arc<str>, Both<'a>> = BTreeMap::new();
+        for (side, listing) in [a, b].into_iter().enumerate() {
+            let Some(segment) = listing.segment_at(base) else {
+                continue;
+            };
+            for kind in [FileKind::Index, FileKind::Store] {
+                let both = segment
+                    .file(kind)
+                    .map(|_| names.entry(segment.file_name(kind).into()).or_default());
+                if let Some(place) = both.and_then(|both| both.get_mut(side)) {
+                    *place = segment.file(kind);
                 }
             }
         }
-    }
-    names
+        names
+    };
+    bases.into_iter().flat_map(of_base)
 }
 
 /// A piece of one file.
 struct Piece<'a> {
     dirs: [&'a Listing; 2],
+    file: Arc<str>,
     both: Both<'a>,
     position: u64,
 }
 
 struct Answer {
-    file: String,
+    file: Arc<str>,
     what: Option<FileWhat>,
     /// Whether it was the file's last piece.
     last: bool,
@@ -118,13 +130,15 @@ struct Answer {
 fn pieces<'a>(
     a: &'a Listing,
     b: &'a Listing,
-    both: &Both<'a>,
+    file: &Arc<str>,
+    both: Both<'a>,
 ) -> impl Iterator<Item = Piece<'a>> + use<'a> {
-    let both = *both;
+    let file = Arc::clone(file);
     let shorter = both.iter().map(|file| file.map_or(0, |file| file.bytes));
     let count = shorter.min().unwrap_or(0).div_ceil(PIECE_BYTES).max(1);
     (0..count).map(move |piece| Piece {
         dirs: [a, b],
+        file: Arc::clone(&file),
         both,
         position: piece * PIECE_BYTES,
     })
@@ -133,9 +147,8 @@ fn pieces<'a>(
 impl Piece<'_> {
     fn look(&self) -> Result<Answer> {
         let [a, b] = self.both;
-        let file = a.or(b).map(|file| file.name.clone()).unwrap_or_default();
         let answer = |what, last| Answer {
-            file: file.clone(),
+            file: Arc::clone(&self.file),
             what,
             last,
         };
@@ -153,7 +166,7 @@ impl Piece<'_> {
         let shorter = a.bytes.min(b.bytes);
         let end = shorter.min(self.position.saturating_add(PIECE_BYTES));
         let [dir_a, dir_b] = self.dirs;
-        let paths = [dir_a.path().join(&a.name), dir_b.path().join(&b.name)];
+        let paths = [dir_a, dir_b].map(|dir| dir.path().join(&*self.file));
         let [path_a, path_b] = &paths;
         let files = (ReadFile::open(path_a)?, ReadFile::open(path_b)?);
         let bytes = [a.bytes, b.bytes];

@@ -8,6 +8,7 @@ use std::path::Path;
 use super::layout::Wanted;
 use crate::inspect::listing::FileFacts;
 use crate::inspect::report::{Options, Report, SegmentReport};
+use crate::inspect::scan::SegmentFacts;
 use crate::log::damage::DamageKind;
 use crate::log::detect::judge;
 use crate::log::error::{Error, Result};
@@ -79,8 +80,8 @@ fn is_uncertain(report: &Report) -> Result<bool> {
 /// Whether frames that no entry names would be records.
 fn shows_frames(report: &Report) -> bool {
     report.segments.iter().any(|segment| {
-        let tail = segment.facts.as_ref().map(|facts| facts.tail);
-        let tail = segment.lone_store.or(tail);
+        let tail = segment.facts.as_ref().map(SegmentFacts::tail);
+        let tail = segment.lone_store().copied().or(tail);
         tail.is_some_and(|tail| tail.continuing > 0)
     })
 }
@@ -171,7 +172,10 @@ pub(super) fn is_plain(segment: &SegmentReport) -> bool {
 /// Whether a store holds more than its entries name, or nobody knows what they named.
 pub(super) fn has_more(segment: &SegmentReport) -> bool {
     let facts = segment.facts.as_ref();
-    let tail = segment.lone_store.or(facts.map(|facts| facts.tail));
+    let tail = segment
+        .lone_store()
+        .copied()
+        .or(facts.map(SegmentFacts::tail));
     tail.is_some_and(|tail| tail.bytes > tail.zero_bytes)
 }
 

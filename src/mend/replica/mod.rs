@@ -123,10 +123,7 @@ pub fn plan_with(
         here,
         alone: &alone,
         theirs: &theirs,
-        plan: Plan {
-            codec: here.codec,
-            ..Plan::over(here)
-        },
+        plan: Plan::over(here),
         whole: BTreeSet::new(),
         proof,
     };
@@ -305,7 +302,7 @@ impl Work<'_> {
         let mut end = reach;
         for part in sparing(&laid_out, &store)?.parts {
             let stands = part.source == Source::Here;
-            let is_alone = segment.lone_store.is_some();
+            let is_alone = segment.lone_store().is_some();
             // Zeros may be empty records; only the other copy knows.
             let begins = part.at < data || (stands && is_alone);
             if begins && (stands || is_alone) {

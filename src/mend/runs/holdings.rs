@@ -164,7 +164,7 @@ pub fn of_segment(report: &Report, segment: &SegmentReport, plan: &Plan) -> Resu
         pair.index.file_bytes = pair.index.file_bytes.min(facts.index_bytes);
         next_slot = facts.next_slot();
         pair
-    } else if let Some(tail) = &segment.lone_store {
+    } else if let Some(tail) = segment.lone_store() {
         let mut store = ReadFile::open(&path)?;
         store.file_bytes = store.file_bytes.min(tail.bytes);
         Segment {
@@ -210,7 +210,7 @@ pub fn claimed(segment: &SegmentReport) -> u64 {
     segment
         .facts
         .as_ref()
-        .map_or(segment.lone_index.unwrap_or(0), by_entries)
+        .map_or(segment.lone_index().unwrap_or(0), by_entries)
 }
 
 /// The runs of one segment while they are being found.

@@ -7,6 +7,7 @@ pub mod write;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::inspect::finding::OffsetRange;
 use crate::inspect::listing::Listing;
@@ -177,10 +178,12 @@ fn leave_out_unopened(listing: &mut Listing) -> Vec<(PathBuf, String)> {
                 continue;
             };
             unopened.push((path, error.to_string()));
+            let segment = Arc::make_mut(segment);
             match kind {
-                FileKind::Store => (segment.store, segment.names.store) = (None, None),
-                FileKind::Index => (segment.index, segment.names.index) = (None, None),
+                FileKind::Store => segment.store = None,
+                FileKind::Index => segment.index = None,
             }
+            segment.names.remove(kind);
             if let Some(names) = listing.directory.segments.get_mut(at) {
                 *names = segment.names.clone();
             }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use crate::inspect::report::{Report, SegmentReport};
+use crate::inspect::scan::SegmentFacts;
 use crate::log::damage::{Damage, DamageKind};
 use crate::log::error::{Error, Result};
 use crate::log::format::{ENTRY_BYTES, Entry, FileKind, LENGTH_BYTES};
@@ -40,7 +41,10 @@ pub fn of(report: &Report, segment: &SegmentReport, runs: &[Run]) -> Result<Vec<
         .directory
         .file(&segment.listing.names, FileKind::Store);
     let facts = segment.facts.as_ref();
-    let tail = segment.lone_store.or(facts.map(|facts| facts.tail));
+    let tail = segment
+        .lone_store()
+        .copied()
+        .or(facts.map(SegmentFacts::tail));
     let Some(tail) = tail.filter(|_| !segment.little_endian) else {
         return Ok(Vec::new());
     };

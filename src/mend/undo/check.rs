@@ -6,6 +6,7 @@ use std::path::Path;
 use super::Undo;
 use crate::log::directory::Directory;
 use crate::log::error::{Error, Result};
+use crate::log::format::FileKind;
 use crate::log::window::{ReadFile, STREAM_BYTES, Window};
 use crate::mend::done;
 use crate::mend::runs::fill::UNFINISHED;
@@ -55,7 +56,8 @@ impl Undo<'_> {
         let manifest = &self.change.manifest;
         let changed = |name: &str| manifest.changes.iter().any(|change| change.file == name);
         for names in &directory.segments {
-            for name in [&names.store, &names.index].into_iter().flatten() {
+            let halves = [FileKind::Store, FileKind::Index];
+            for name in halves.into_iter().filter_map(|kind| names.name(kind)) {
                 let name = name.display().to_string();
                 let before = manifest.files.iter().find(|file| file.name == name);
                 match before {

@@ -1,0 +1,184 @@
+//! What is known of one segment by its bytes. Of a clean one these are a few figures, for
+//! a log may have very many; what is not clean stands apart.
+
+use std::ops::Deref;
+
+use super::tail::Tail;
+use crate::log::damage::{Damage, DamageKind};
+use crate::log::units::{Offset, Position};
+
+/// Bytes between two committed frames that no entry names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeadBytes {
+    /// The slot of the frame behind them.
+    pub slot: u64,
+    /// Where they begin in the store.
+    pub position: Position,
+    /// How many they are.
+    pub bytes: u64,
+}
+
+/// Bytes of the index behind its last real entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexRest {
+    /// Where they begin.
+    pub position: u64,
+    /// How many they are.
+    pub bytes: u64,
+    /// Whether all of them are zero.
+    pub zeros: bool,
+}
+
+/// What a scan of one segment found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentFacts {
+    /// The offset of the segment's first record.
+    pub base: Offset,
+    /// Size of the store. Bytes.
+    pub store_bytes: u64,
+    /// Size of the index. Bytes.
+    pub index_bytes: u64,
+    /// Entries before the padding, sound or not.
+    pub entries: u64,
+    /// Committed records that are whole.
+    pub records: u64,
+    /// Where the last sound frame ends, and the slot behind it.
+    pub end: Position,
+    /// What is not as a clean commit leaves it, in most segments nothing; see `Deref`.
+    pub(super) unclean: Option<Box<Unclean>>,
+}
+
+/// What is not as a clean commit leaves a segment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unclean {
+    /// Slots that are not sound, in order; consecutive ones with the same trouble are
+    /// one.
+    pub damages: Vec<Damage>,
+    /// Places of damage beyond those.
+    pub damages_uncounted: u64,
+    /// Bytes between committed frames, in order.
+    pub dead: Vec<DeadBytes>,
+    /// Places of dead bytes beyond those.
+    pub dead_uncounted: u64,
+    /// What lies behind the last sound frame, if anything does.
+    pub(super) tail: Option<Tail>,
+    /// The position that the last real entry names; 0 where all is clean.
+    pub last_position: u64,
+    /// What lies behind the last entry of the index.
+    pub rest: Option<IndexRest>,
+}
+
+/// Of a clean segment.
+static CLEAN: Unclean = Unclean {
+    damages: Vec::new(),
+    damages_uncounted: 0,
+    dead: Vec::new(),
+    dead_uncounted: 0,
+    tail: None,
+    last_position: 0,
+    rest: None,
+};
+
+/// A segment's facts are mostly asked for what is not clean in it. Kept apart, for many
+/// segments have nothing of it.
+impl Deref for SegmentFacts {
+    type Target = Unclean;
+
+    fn deref(&self) -> &Unclean {
+        self.unclean.as_deref().unwrap_or(&CLEAN)
+    }
+}
+
+impl SegmentFacts {
+    /// What lies behind the last sound frame.
+    #[must_use]
+    pub fn tail(&self) -> Tail {
+        self.tail.unwrap_or_else(|| Tail::none_at(self.end))
+    }
+
+    /// The slot behind the last entry that counts: entries at the end that name
+    /// nothing do not.
+    #[must_use]
+    pub fn next_slot(&self) -> u64 {
+        match self.damages.last() {
+            Some(last) if last.kind == DamageKind::Dangling => last.first_slot,
+            _ => self.entries,
+        }
+    }
+
+    /// The offset behind the last record.
+    #[must_use]
+    pub fn next_offset(&self) -> Offset {
+        self.base.saturating_add(self.next_slot())
+    }
+
+    /// The offset behind the last one that an entry claims.
+    #[must_use]
+    pub fn claimed_end(&self) -> Offset {
+        let claimed = self.damages.iter().map(|damage| damage.last_slot + 1).max();
+        self.base
+            .saturating_add(self.entries.max(claimed.unwrap_or(0)))
+    }
+
+    /// How many slots that are sound here are not in a later look at the segment.
+    #[must_use]
+    pub fn records_lost_in(&self, later: &Self) -> u64 {
+        let later_damages = later
+            .damages
+            .iter()
+            .map(|d| (d.first_slot, d.last_slot + 1));
+        let gone = (later.entries, self.entries);
+        later_damages
+            .chain((gone.0 < gone.1).then_some(gone))
+            .map(|(first, end)| self.sound_between(first, end.min(self.entries)))
+            .sum()
+    }
+
+    /// How many of the slots from `first` up to `end` (excluded) are sound.
+    fn sound_between(&self, first: u64, end: u64) -> u64 {
+        let from = self.damages.partition_point(|d| d.last_slot < first);
+        let within = self.damages.get(from..).unwrap_or_default().iter();
+        let damaged: u64 = within
+            .take_while(|damage| damage.first_slot < end)
+            .map(|d| {
+                end.min(d.last_slot + 1)
+                    .saturating_sub(first.max(d.first_slot))
+            })
+            .sum();
+        end.saturating_sub(first).saturating_sub(damaged)
+    }
+
+    /// The first damage of a kind.
+    #[must_use]
+    pub fn first_damage(&self, kind: DamageKind) -> Option<&Damage> {
+        self.damages.iter().find(|damage| damage.kind == kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_clean_segment_the_tail_is_nothing_at_its_end() {
+        assert_eq!(CLEAN, Unclean::default());
+        let facts = SegmentFacts {
+            base: Offset(7),
+            store_bytes: 90,
+            index_bytes: 36,
+            entries: 3,
+            records: 3,
+            end: Position(90),
+            unclean: None,
+        };
+        let tail = facts.tail();
+        assert_eq!(
+            (tail.position, tail.bytes, tail.continuing_end),
+            (90, 0, 90)
+        );
+        assert_eq!(
+            (facts.next_offset(), facts.claimed_end()),
+            (Offset(10), Offset(10))
+        );
+    }
+}
