@@ -2,13 +2,13 @@
 //! may cut anywhere, each change durable before the next. What to change is the
 //! plan's.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::done;
 use super::entries;
 use super::exclusive::{Exclusive, Others};
+use super::in_place;
 use super::plan::{NewEntries, Plan, Step};
 use super::runs::assembly::Assembly;
 use super::saved::{self, FileBefore, Saver};
@@ -77,6 +77,7 @@ pub fn apply(
         disk,
         exclusive: &exclusive,
         codec: plan.codec.unwrap_or(Codec::Raw),
+        saves: options.save != Save::Nowhere,
     };
     let real = directory
         .path
@@ -192,6 +193,8 @@ struct Job<'a> {
     disk: &'a dyn Disk,
     exclusive: &'a Exclusive,
     codec: Codec,
+    /// Whether the bytes that go are kept elsewhere.
+    saves: bool,
 }
 
 /// The places of files that are moved away, by the number of the step.
@@ -448,34 +451,13 @@ impl Job<'_> {
         })?;
         sync(self.disk, &file)?;
         if self.exclusive.file(&path).is_ok() {
-            self.put_in_place(&file, &path)?;
+            in_place::put(self.disk, &self.directory.path, &file, &path, self.saves)?;
         } else {
             self.disk
                 .link(&file, &path)
                 .map_err(Error::io("name", &path))?;
         }
         self.sync_directory()
-    }
-
-    /// Gives a file the name of another. It needs a name before, which is none in the
-    /// log's directory; where only that is in its file system, the other goes first.
-    fn put_in_place(&self, file: &DiskFile, path: &Path) -> Result<()> {
-        let log = self.directory.path.canonicalize();
-        let log = log.map_err(Error::io("look at", &self.directory.path))?;
-        let mut name = log.file_name().unwrap_or_default().to_owned();
-        name.push(".proglog-new");
-        let beside = log.parent().unwrap_or(Path::new("/")).join(name);
-        // Left by a mending that was killed.
-        let _ = self.disk.remove(&beside);
-        match self.disk.link(file, &beside) {
-            Ok(()) => self.disk.replace(&beside, path),
-            Err(error) if error.kind() == ErrorKind::CrossesDevices => {
-                let removed = self.disk.remove(path);
-                removed.and_then(|()| self.disk.link(file, path))
-            }
-            Err(error) => Err(error),
-        }
-        .map_err(Error::io("put in place", path))
     }
 
     /// A missing index appears whole or not at all: half of one would look like a

@@ -86,13 +86,14 @@ impl Disk for Ending {
 }
 
 /// A disk that ends after `left` changes.
-fn ending(left: u64) -> Arc<dyn Disk> {
+pub fn ending(left: u64) -> Arc<dyn Disk> {
     Arc::new(Ending {
         left: AtomicU64::new(left),
     })
 }
 
-fn plan(log: &Path, copy: &Path, about: &str) -> Plan {
+/// What another copy mends.
+pub fn plan(log: &Path, copy: &Path, about: &str) -> Plan {
     let options = Options::default();
     let (here, there) = replica::look(library::report(log), copy, &options).unwrap();
     match replica::plan(&here, &there, RepairOptions::default()).unwrap() {

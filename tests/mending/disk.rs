@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use proglog_testkit::{Sandbox, Snapshot};
+use proglog_testkit::{LogBuilder, Sandbox, Snapshot};
 
 use crate::run;
 
@@ -116,6 +116,40 @@ fn no_place_to_save_beside_the_log() {
     assert_eq!(run(outer.path(), &trim).0, 0);
     assert!(Snapshot::of(&log) != before);
     let _ = Command::new("umount").arg(&log).status();
+}
+
+#[test]
+fn a_file_of_a_log_that_is_a_mount_is_replaced_only_where_it_was_saved() {
+    // The damaged frame took more room than the record has.
+    let of = |first: &str| LogBuilder::raw().segment(0, [first, "second", "third"]);
+    let copy = Sandbox::built(&of("first"));
+    let sandbox = Sandbox::built(&of("a longer first"));
+    sandbox.put("0.store", 0, &[0xff; 8]);
+    let Some(mount) = Mount::tmpfs("size=64k") else {
+        return;
+    };
+    let log = mount.path();
+    for name in sandbox.names() {
+        std::fs::write(log.join(&name), sandbox.read(&name)).unwrap();
+    }
+    let before = Snapshot::of(log);
+    let other = copy.log();
+    let repair = [
+        "repair",
+        log.to_str().unwrap(),
+        "--replica",
+        other.to_str().unwrap(),
+    ];
+    let no_save = [&repair[..], &["--no-save"]].concat();
+    let (status, stdout, stderr) = run(sandbox.path(), &no_save);
+    assert_eq!(status, 2, "{stdout}{stderr}");
+    assert!(stderr.contains("--save-to"), "{stderr}");
+    assert_eq!(Snapshot::of(log).contents(), before.contents());
+    let save_to = [&repair[..], &["--save-to", "saved"]].concat();
+    let (status, stdout, stderr) = run(sandbox.path(), &save_to);
+    assert_eq!(status, 0, "{stdout}{stderr}");
+    let store = std::fs::read(log.join("0.store")).unwrap();
+    assert_eq!(store, copy.read("0.store"));
 }
 
 #[test]

@@ -65,10 +65,15 @@ fn carry_out_on(log: &Path, plan: &Plan, disk: &Arc<dyn Disk>) {
 
 /// Carries a plan out as far as the disk lets it.
 pub fn try_on(log: &Path, plan: &Plan, disk: &Arc<dyn Disk>) -> Result<(), Error> {
+    try_saving(log, plan, disk, Save::Beside)
+}
+
+/// The same, with the bytes that go saved here or there.
+pub fn try_saving(log: &Path, plan: &Plan, disk: &Arc<dyn Disk>, save: Save) -> Result<(), Error> {
     let lock = lock(log);
     let options = ApplyOptions {
         disk,
-        save: Save::Beside,
+        save,
         others: others(),
         command: "repair",
     };

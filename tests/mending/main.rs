@@ -12,6 +12,7 @@ mod crashed;
 mod cut_short;
 mod disk;
 mod library;
+mod mounted;
 mod others;
 mod owner;
 mod random;

@@ -114,6 +114,8 @@ impl Undo<'_> {
                     Ok(())
                 }
                 (None, Some(here)) if here == bytes => Ok(()),
+                // Ended where the one was gone and the next had no name yet.
+                (Some(there), None) if there == bytes => Ok(()),
                 _ => Err(self.changed(name, "or what was saved of it changed")),
             },
             ChangeKind::Create { bytes } => match std::fs::metadata(&path) {

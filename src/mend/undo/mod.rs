@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::log::directory::Directory;
-use crate::log::disk::{Disk, DiskFile};
+use crate::log::disk::{Disk, DiskFile, Ownership};
 use crate::log::error::{Error, Result};
+use crate::log::format::FileKind;
 use crate::log::lock::DirectoryLock;
 use crate::log::window::ReadFile;
 use crate::mend::exclusive::{Exclusive, Others};
@@ -203,9 +204,11 @@ impl Undo<'_> {
                 let place = self.change.path.join(format!("{number}.moved"));
                 match self.disk.replace(&place, &path) {
                     Err(error) if error.kind() == ErrorKind::CrossesDevices => {
-                        let file = self.exclusive.file(&path)?;
-                        self.resize(file, bytes)?;
                         let before = self.stored(number, "moved")?;
+                        let Ok(file) = self.exclusive.file(&path) else {
+                            return self.make_again(&path, &before);
+                        };
+                        self.resize(file, bytes)?;
                         saved::copy(self.disk, &before, 0, bytes, file, 0)?;
                         return self.sync(file);
                     }
@@ -249,6 +252,21 @@ impl Undo<'_> {
                 self.sync(file)
             }
         }
+    }
+
+    /// A file that is missing, with the owner and mode of its twin: whole or not at all.
+    fn make_again(&self, path: &Path, before: &ReadFile) -> Result<()> {
+        let twins =
+            [FileKind::Store, FileKind::Index].map(|kind| path.with_extension(kind.extension()));
+        let twin = twins.iter().find_map(|twin| std::fs::metadata(twin).ok());
+        let like = twin.as_ref().map(Ownership::of);
+        let made = self.disk.create_unnamed(self.log, like);
+        let made = made.map_err(Error::io("make a file without a name in", self.log))?;
+        saved::copy(self.disk, before, 0, before.file_bytes, &made, 0)?;
+        self.sync(&made)?;
+        let named = self.disk.link(&made, path);
+        named.map_err(Error::io("name", path))?;
+        self.sync_directories()
     }
 
     fn resize(&self, file: &DiskFile, bytes: u64) -> Result<()> {

@@ -1,0 +1,147 @@
+//! A log whose directory is a mount of its own: no other name is in its file system, so
+//! that no file there can be replaced in one step. What it held is in the directory or
+//! saved, whenever the mending ends.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use proglog::log::disk::{Disk, DiskFile, Ownership};
+use proglog::mend::apply::Save;
+use proglog_testkit::{Codec, LogBuilder, Sandbox, whole_records};
+
+use crate::cut_short::{ending, plan};
+use crate::library;
+
+/// A disk on which only names in one directory are in its file system.
+struct Mounted {
+    log: PathBuf,
+    disk: Arc<dyn Disk>,
+}
+
+impl Mounted {
+    fn within(&self, path: &Path) -> io::Result<()> {
+        let log = self.log.canonicalize()?;
+        let parent = path.parent().unwrap_or(Path::new("")).canonicalize()?;
+        if parent == log {
+            return Ok(());
+        }
+        Err(io::ErrorKind::CrossesDevices.into())
+    }
+}
+
+impl Disk for Mounted {
+    fn open(&self, path: &Path) -> io::Result<DiskFile> {
+        self.disk.open(path)
+    }
+    fn create(&self, path: &Path, like: Option<Ownership>) -> io::Result<DiskFile> {
+        self.disk.create(path, like)
+    }
+    fn create_unnamed(&self, dir: &Path, like: Option<Ownership>) -> io::Result<DiskFile> {
+        self.disk.create_unnamed(dir, like)
+    }
+    fn link(&self, file: &DiskFile, path: &Path) -> io::Result<()> {
+        self.within(path)?;
+        self.disk.link(file, path)
+    }
+    fn create_dir(&self, path: &Path, mode: u32) -> io::Result<()> {
+        self.disk.create_dir(path, mode)
+    }
+    fn write_at(&self, file: &DiskFile, bytes: &[u8], position: u64) -> io::Result<usize> {
+        self.disk.write_at(file, bytes, position)
+    }
+    fn set_len(&self, file: &DiskFile, bytes: u64) -> io::Result<()> {
+        self.disk.set_len(file, bytes)
+    }
+    fn sync_data(&self, file: &DiskFile) -> io::Result<()> {
+        self.disk.sync_data(file)
+    }
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.disk.sync_dir(path)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.disk.remove(path)
+    }
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.disk.remove_dir(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.within(from)?;
+        self.within(to)?;
+        self.disk.rename(from, to)
+    }
+    fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.within(from)?;
+        self.within(to)?;
+        self.disk.replace(from, to)
+    }
+}
+
+fn mounted(log: &Path, left: u64) -> Arc<dyn Disk> {
+    Arc::new(Mounted {
+        log: log.to_path_buf(),
+        disk: ending(left),
+    })
+}
+
+/// A log of which a store must be put together anew, since a frame of it took more room
+/// than the record has, and a copy that lacks the end.
+fn damaged(codec: Codec) -> (Sandbox, Sandbox) {
+    let mut values: Vec<String> = (0..12).map(|n| format!("value {n}")).collect();
+    let log = |values: &[String]| {
+        LogBuilder::new(codec)
+            .segment(0, &values[..4])
+            .segment(4, &values[4..8])
+            .segment(8, &values[8..])
+    };
+    let copy = Sandbox::built(&log(&values));
+    copy.remove("8.store");
+    values[4].push_str(" and more");
+    let sandbox = Sandbox::built(&log(&values));
+    sandbox.put("4.store", 0, &[0xff; 8]);
+    (sandbox, copy)
+}
+
+#[test]
+fn what_is_not_saved_is_not_replaced() {
+    for codec in [Codec::Raw, Codec::Protobuf] {
+        let (sandbox, copy) = damaged(codec);
+        let (log, other) = (sandbox.log(), copy.log());
+        let before = sandbox.snapshot();
+        let first = plan(&log, &other, "");
+        let disk = mounted(&log, u64::MAX);
+        let refused = library::try_saving(&log, &first, &disk, Save::Nowhere);
+        let said = refused.map_err(|error| error.to_string()).unwrap_err();
+        assert!(said.contains("--save-to"), "{said}");
+        assert_eq!(sandbox.snapshot().contents(), before.contents());
+        // Saved it is done.
+        library::try_saving(&log, &first, &disk, Save::Beside).unwrap();
+        assert_eq!(whole_records(&log, codec).len(), 12);
+        library::undo(&log);
+        assert_eq!(sandbox.snapshot().contents(), before.contents());
+    }
+}
+
+#[test]
+fn what_is_saved_can_be_put_back_wherever_it_ends() {
+    let mut without = 0;
+    for codec in [Codec::Raw, Codec::Protobuf] {
+        for left in 0.. {
+            let (sandbox, copy) = damaged(codec);
+            let (log, other) = (sandbox.log(), copy.log());
+            let before = sandbox.snapshot();
+            let first = plan(&log, &other, "");
+            let ended = library::try_on(&log, &first, &mounted(&log, left)).is_err();
+            without += u32::from(!log.join("4.store").exists());
+            if sandbox.snapshot().contents() != before.contents() {
+                library::undo(&log);
+            }
+            let undone = sandbox.snapshot();
+            assert_eq!(undone.contents(), before.contents(), "{codec:?} {left}");
+            if !ended {
+                break;
+            }
+        }
+    }
+    assert!(without > 0, "it never ended between the two steps");
+}
