@@ -104,19 +104,25 @@ fn of_half(report: &Report, number: usize, segment: &SegmentReport, all: &mut Ve
         let offsets = finding.offsets.filter(|_| half)?;
         (finding.segment == Some(base)).then_some((finding.id, offsets))
     });
+    let mut first = Some(base);
     if let Some((id, offsets)) = told {
         let state = State::Damaged { id };
-        return add(all, Stretch { offsets, state });
+        add(all, Stretch { offsets, state });
+        first = offsets.last.checked_add(1);
     }
-    // A pair that is no pair of files: up to the next segment nobody knows.
+    // What is no pair of files, or a store with bytes that are no frames: up to the next
+    // segment nobody knows.
+    let id = match (segment.lone_store(), segment.lone_index()) {
+        (Some(tail), _) if tail.torn_bytes > 0 => FindingId::IndexMissing,
+        (None, None) if !segment.listing.is_readable_pair() => FindingId::NotAFile,
+        _ => return,
+    };
     let next = report.segments.get(number + 1).map(|it| it.listing.base());
-    if !segment.listing.is_readable_pair()
-        && segment.lone_store().is_none()
-        && segment.lone_index().is_none()
-        && let Some(last) = next.and_then(|next| next.0.checked_sub(1)).map(Offset)
+    let last = next.and_then(|next| next.0.checked_sub(1)).map(Offset);
+    if let (Some(first), Some(last)) = (first, last)
+        && first <= last
     {
-        let offsets = OffsetRange { first: base, last };
-        let id = FindingId::NotAFile;
+        let offsets = OffsetRange { first, last };
         let state = State::Damaged { id };
         add(all, Stretch { offsets, state });
     }

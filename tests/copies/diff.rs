@@ -1,7 +1,13 @@
 //! `proglog diff`.
 
+use proglog::inspect::compare::{EVERYTHING, Side, Verdict, compare};
+use proglog::inspect::finding::FindingId;
+use proglog::inspect::report::{Options, Report};
+use proglog::log::error::Error;
 use proglog_testkit::{LogBuilder, Sandbox, cases, pb};
 use std::fs;
+use std::ops::ControlFlow;
+use std::path::Path;
 
 use super::{Ran, beside, lines, proglog, ranges};
 
@@ -354,4 +360,33 @@ fn the_same_bytes_under_other_entries() {
     fs::write(sandbox.path().join("manifest"), manifest).unwrap();
     let verify = |log| proglog(&sandbox, &["verify", log, "--manifest", "manifest", "-q"]).0;
     assert_eq!((verify("log"), verify("copy")), (0, 3));
+}
+
+/// What breaks between the look at a log and the comparison is told for what it is.
+#[test]
+fn what_breaks_meanwhile_is_called_what_it_is() {
+    let of = |first: &str| LogBuilder::protobuf().segment(0, [&[first], &TEN[1..]].concat());
+    let sandbox = Sandbox::built(&of("a"));
+    let copy = beside(&sandbox, "copy", &of("A"));
+    let report = |log: &Path| Report::of(log, &Options::default()).unwrap();
+    let (a, b) = (report(&sandbox.log()), report(&copy));
+    let frames = proglog_testkit::frames(&sandbox.read("0.store"));
+    sandbox.put("0.store", frames[3].0 + 8, &[0xff]);
+    sandbox.put("0.store", frames[7].0, &[0xff]);
+    let mut damaged = Vec::new();
+    let tally = compare(&a, &b, EVERYTHING, |range| {
+        if let Verdict::Damaged { side, id } = range.verdict {
+            damaged.push((range.offsets.first.0, range.offsets.last.0, side, id));
+        }
+        Ok::<_, Error>(ControlFlow::Continue(()))
+    });
+    assert_eq!(tally.unwrap().damaged, 2);
+    let of_a = Some(Side::A);
+    assert_eq!(
+        damaged,
+        [
+            (3, 3, of_a, FindingId::RecordUndecodable),
+            (7, 7, of_a, FindingId::FrameLengthDamaged)
+        ]
+    );
 }

@@ -129,9 +129,9 @@ pub(super) fn compare(
         from_a.fill(offset)?;
         from_b.fill(offset)?;
         let verdict = match (from_a.take(offset), from_b.take(offset)) {
-            (Some(of_a), Some(of_b)) => match differ(&from_a, &of_a, &from_b, &of_b)? {
-                None => Verdict::Equal,
-                Some(what) => {
+            (Some(of_a), Some(of_b)) => match differ(&from_a, &of_a, &from_b, &of_b) {
+                Ok(None) => Verdict::Equal,
+                Ok(Some(what)) => {
                     if found.1.is_none() {
                         found.1 = Some(Difference {
                             offset,
@@ -142,11 +142,16 @@ pub(super) fn compare(
                     }
                     Verdict::Differs
                 }
+                Err(Trouble::Unreadable(side)) => Verdict::Damaged {
+                    side,
+                    id: FindingId::StoreUnreadable,
+                },
+                Err(Trouble::Other(error)) => return Err(error),
             },
             // It was whole when the log was looked at.
-            (None, Some(_)) => from_a.damaged(Some(Side::A)),
-            (Some(_), None) => from_b.damaged(Some(Side::B)),
-            (None, None) => from_a.damaged(None),
+            (None, Some(_)) => from_a.damaged(offset, Some(Side::A)),
+            (Some(_), None) => from_b.damaged(offset, Some(Side::B)),
+            (None, None) => from_a.damaged(offset, None),
         };
         add(&mut found.0, offset, verdict);
         next = offset.checked_add(1);
@@ -167,25 +172,53 @@ fn add(ranges: &mut Vec<Compared>, offset: Offset, verdict: Verdict) {
     }
 }
 
+/// Why two records could not be held against each other to their ends.
+enum Trouble {
+    /// The disk gives an error, on both sides where there is no name of one. (What a
+    /// walk does not keep in memory it has not read.)
+    Unreadable(Option<Side>),
+    Other(Error),
+}
+
+/// What both sides gave.
+fn both<A, B>(a: Result<A>, b: Result<B>) -> std::result::Result<(A, B), Trouble> {
+    match (a, b) {
+        (Ok(a), Ok(b)) => Ok((a, b)),
+        (Err(Error::Unreadable { .. }), Err(Error::Unreadable { .. })) => {
+            Err(Trouble::Unreadable(None))
+        }
+        (Err(Error::Unreadable { .. }), Ok(_)) => Err(Trouble::Unreadable(Some(Side::A))),
+        (Ok(_), Err(Error::Unreadable { .. })) => Err(Trouble::Unreadable(Some(Side::B))),
+        (Err(Error::Unreadable { .. }) | Ok(_), Err(error)) | (Err(error), _) => {
+            Err(Trouble::Other(error))
+        }
+    }
+}
+
 /// In what two records differ, if they do.
-fn differ(a: &Cursor<'_>, of_a: &Taken, b: &Cursor<'_>, of_b: &Taken) -> Result<Option<What>> {
+fn differ(
+    a: &Cursor<'_>,
+    of_a: &Taken,
+    b: &Cursor<'_>,
+    of_b: &Taken,
+) -> std::result::Result<Option<What>, Trouble> {
     if let Some(at) = first_difference(a, of_a, b, of_b)? {
         return Ok(Some(What::Value(at)));
     }
     if (a.side.codec, b.side.codec) != (Codec::Protobuf, Codec::Protobuf) {
         return Ok(None);
     }
-    Ok(if of_a.term != of_b.term {
-        Some(What::Term)
-    } else if of_a.record_type != of_b.record_type {
-        Some(What::Type)
-    } else if (of_a.has_unknown || of_b.has_unknown)
-        && other_fields(a, of_a)? != other_fields(b, of_b)?
-    {
-        Some(What::OtherFields)
-    } else {
-        None
-    })
+    if of_a.term != of_b.term {
+        return Ok(Some(What::Term));
+    }
+    if of_a.record_type != of_b.record_type {
+        return Ok(Some(What::Type));
+    }
+    if of_a.has_unknown || of_b.has_unknown {
+        let (in_a, in_b) = both(other_fields(a, of_a), other_fields(b, of_b))?;
+        return Ok((in_a != in_b).then_some(What::OtherFields));
+    }
+    Ok(None)
 }
 
 /// The first byte at which two values differ.
@@ -194,7 +227,7 @@ fn first_difference(
     of_a: &Taken,
     b: &Cursor<'_>,
     of_b: &Taken,
-) -> Result<Option<u64>> {
+) -> std::result::Result<Option<u64>, Trouble> {
     let shorter = of_a.bytes.min(of_b.bytes);
     if let (Some(in_a), Some(in_b)) = (a.kept(of_a), b.kept(of_b)) {
         return Ok(unequal(in_a, in_b).map_or_else(
@@ -209,8 +242,9 @@ fn first_difference(
     let mut at = 0;
     while at < shorter {
         let count = usize::try_from(shorter - at).map_or(BLOCK_BYTES, |it| it.min(BLOCK_BYTES));
-        let in_a = windows.0.bytes(of_a.start + at, count)?;
-        let in_b = windows.1.bytes(of_b.start + at, count)?;
+        let in_a = windows.0.bytes(of_a.start + at, count);
+        let in_b = windows.1.bytes(of_b.start + at, count);
+        let (in_a, in_b) = both(in_a, in_b)?;
         if let Some(found) = unequal(in_a, in_b) {
             return Ok(Some(at + found as u64));
         }
@@ -288,7 +322,8 @@ struct Batch {
     taken: VecDeque<Taken>,
     kept: Vec<u8>,
     first: u64,
-    damage: Option<Damage>,
+    /// Slots that turned out not to be sound: the first and the last, and what it is.
+    damaged: Vec<(u64, u64, FindingId)>,
 }
 
 impl<'a> Cursor<'a> {
@@ -323,6 +358,7 @@ impl<'a> Cursor<'a> {
         }
         self.batch.taken.clear();
         self.batch.kept.clear();
+        self.batch.damaged.retain(|(_, last, _)| *last >= slot);
         self.filled = slot.saturating_add(BATCH_RECORDS).min(self.end);
         let _ = self.walk.run(self.filled, &mut self.batch)?;
         Ok(())
@@ -344,9 +380,12 @@ impl<'a> Cursor<'a> {
         self.batch.kept.get(start..end)
     }
 
-    fn damaged(&self, side: Option<Side>) -> Verdict {
-        let kind = self.batch.damage.as_ref().map(|damage| damage.kind);
-        let id = kind.map_or(FindingId::StoreUnreadable, FindingId::from);
+    /// What became of a record that was whole.
+    fn damaged(&self, offset: Offset, side: Option<Side>) -> Verdict {
+        let slot = offset.since(self.side.segment.base);
+        let mut damaged = self.batch.damaged.iter();
+        let found = damaged.find(|(first, last, _)| (*first..=*last).contains(&slot));
+        let id = found.map_or(FindingId::StoreUnreadable, |(_, _, id)| *id);
         Verdict::Damaged { side, id }
     }
 }
@@ -388,7 +427,8 @@ impl Visitor for Batch {
     }
 
     fn damage(&mut self, damage: Damage) -> Result<Flow> {
-        self.damage.get_or_insert(damage);
+        let id = FindingId::from(damage.kind);
+        self.damaged.push((damage.first_slot, damage.last_slot, id));
         Ok(ControlFlow::Continue(()))
     }
 }
