@@ -9,7 +9,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::Command;
 
-use proglog_testkit::{Codec, LogBuilder, Sandbox, cases, truth, whole_records};
+use proglog_testkit::{Codec, LogBuilder, Sandbox, cases, entry, frame, pb, truth, whole_records};
 use serde_json::Value;
 
 type Record = (u64, Vec<u8>);
@@ -337,4 +337,47 @@ fn while_somebody_writes_there_no_mv_is_offered() {
     assert!(stdout.contains("stop the service first"), "{stdout}");
     let summary = note(&sandbox);
     assert!(summary.last().unwrap().get("next").is_none(), "{summary:?}");
+}
+
+/// Frames between records that carry an offset behind which there is none, one of
+/// another place, or the next ones in a row: each record is somewhere, once.
+#[test]
+fn frames_that_no_entry_names_are_placed_where_they_fit() {
+    let frame = |offset: u64, value: &str| frame(&pb(value.as_bytes(), offset, 0, 0));
+    let mut store = Vec::new();
+    let mut index = Vec::new();
+    for (slot, offset) in [(0_u32, 0), (1, 1)] {
+        index.extend(entry(slot, store.len() as u64));
+        store.extend(frame(offset, "named"));
+        store.extend(frame(u64::MAX, "behind all"));
+    }
+    // Of two that follow each other, the second is there again: only the first fits.
+    for offset in [5, 6, 6] {
+        store.extend(b"junk");
+        store.extend(frame(offset, "nobody's"));
+    }
+    for offset in [8, 9, 10, 10] {
+        store.extend(frame(offset, "in a row"));
+    }
+    let sandbox = Sandbox::empty();
+    sandbox.write("0.store", &store);
+    sandbox.write("0.index", &index);
+    let (status, stdout, stderr) = run(&sandbox, &["salvage", "log", "new", "--json"]);
+    assert_eq!(status, 3, "{stdout}{stderr}");
+    let new = whole_records(&sandbox.path().join("new"), Codec::Protobuf);
+    let offsets: Vec<u64> = new.iter().map(|(offset, _)| *offset).collect();
+    assert_eq!(offsets, [0, 1, 5, 8, 9], "{stdout}");
+    let beside = whole_records(&sandbox.path().join("new.side"), Codec::Protobuf);
+    let values = beside
+        .iter()
+        .map(|(_, value)| str::from_utf8(value).unwrap());
+    let expected = [
+        "behind all",
+        "behind all",
+        "nobody's",
+        "nobody's",
+        "in a row",
+        "in a row",
+    ];
+    assert!(values.eq(expected), "{stdout}");
 }

@@ -397,7 +397,7 @@ impl Scan {
         while next < limit && self.fuel > 0 {
             if next >= data_end {
                 // No record is in a hole, but for the beginning of its length.
-                let Some(data) = self.window.source().data_from(next) else {
+                let Some(data) = self.window.data_from(next) else {
                     break;
                 };
                 data_end = data.end;

@@ -257,7 +257,7 @@ impl Walk {
         while at < last && self.search_fuel > 0 && self.fuel > 0 {
             if at >= data_end {
                 // No record is in a hole, but for the beginning of its length.
-                let Some(data) = self.store.source().data_from(at) else {
+                let Some(data) = self.store.data_from(at) else {
                     break;
                 };
                 data_end = data.end;

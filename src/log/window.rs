@@ -295,6 +295,8 @@ pub struct Window {
     filled: usize,
     /// How many bytes are read at once.
     read_bytes: usize,
+    /// Bytes that are no hole, as far as was asked last.
+    data: Range<u64>,
 }
 
 impl Window {
@@ -307,6 +309,7 @@ impl Window {
             start: 0,
             filled: 0,
             read_bytes,
+            data: 0..0,
         }
     }
 
@@ -338,6 +341,16 @@ impl Window {
         }
         let count = usize::try_from(self.source.file_bytes).unwrap_or(0);
         self.bytes(0, count).map(Some)
+    }
+
+    /// As [`ReadFile::data_from`], asked again only behind what the last answer told:
+    /// the kernel may look at every page up to the next hole.
+    #[must_use]
+    pub fn data_from(&mut self, position: u64) -> Option<Range<u64>> {
+        if !self.data.contains(&position) {
+            self.data = self.source.data_from(position)?;
+        }
+        Some(position.max(self.data.start)..self.data.end)
     }
 
     /// The `count` bytes at `position`. The caller has compared them with the file's

@@ -12,7 +12,7 @@ use crate::log::units::Offset;
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
 use crate::mend::plan::{self, Step};
 use crate::mend::runs::assembly::{Assembly, Part, Source};
-use crate::mend::runs::holdings::{Frames, Run};
+use crate::mend::runs::holdings::{Cursor, Frames, Run};
 
 /// Bytes that are compared at once.
 const COMPARED_BYTES: u64 = 64 * 1024;
@@ -105,16 +105,17 @@ pub(super) fn sparing(assembly: &Assembly, store: &ReadFile) -> Result<Assembly>
     let mut parts: Vec<Part> = Vec::new();
     let path: std::sync::Arc<std::path::Path> = store.path().into();
     let mut window = Window::new(store.clone(), LOOKUP_BYTES);
+    let mut cursor = Cursor::default();
     for part in assembly.parts.iter().cloned() {
         if part.source == Source::Here {
             push(&mut parts, part);
             continue;
         }
-        let mut frames = Frames::new(ReadFile::open(&part.run.store)?, &part.run);
+        let frames = cursor.at(&part.run, part.run.first)?;
         for offset in part.run.first..part.run.next {
             let (begin, end) = frames.next_frame()?;
             let at = part.at + (begin - part.run.position);
-            let there = stands(&mut window, at, &mut frames, begin, end)?;
+            let there = stands(&mut window, at, frames, begin, end)?;
             let mut run = Run {
                 first: offset,
                 next: offset + 1,

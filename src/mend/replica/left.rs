@@ -45,35 +45,40 @@ pub(super) fn is_about_content(id: FindingId) -> bool {
     )
 }
 
-/// Whether assemblies take care of a finding.
-pub(super) fn is_mended(
-    finding: &Finding,
-    whole: &BTreeSet<Offset>,
-    assemblies: &[Assembly],
-) -> bool {
+/// The offsets that assemblies hold: in order, apart, each end excluded.
+pub(super) struct Held(Vec<(u64, u64)>);
+
+impl Held {
+    pub(super) fn by(assemblies: &[Assembly]) -> Self {
+        let parts = assemblies.iter().flat_map(|it| &it.parts);
+        let mut ranges: Vec<(u64, u64)> = parts.map(|it| (it.run.first, it.run.next)).collect();
+        ranges.sort_unstable();
+        ranges.dedup_by(|next, last| {
+            let meets = next.0 <= last.1;
+            if meets {
+                last.1 = last.1.max(next.1);
+            }
+            meets
+        });
+        Self(ranges)
+    }
+
+    fn all_of(&self, range: OffsetRange) -> bool {
+        let at = self.0.partition_point(|(_, next)| *next <= range.first.0);
+        let found = self.0.get(at);
+        found.is_some_and(|(first, next)| *first <= range.first.0 && range.last.0 < *next)
+    }
+}
+
+/// Whether what was put together takes care of a finding.
+pub(super) fn is_mended(finding: &Finding, whole: &BTreeSet<Offset>, held: &Held) -> bool {
     if finding.severity == Severity::Note {
         return true;
     }
-    let held = || {
-        let Some(range) = finding.offsets else {
-            return false;
-        };
-        let mut at = range.first.0;
-        let mut runs: Vec<&Run> = assemblies
-            .iter()
-            .flat_map(|it| it.parts.iter().map(|part| &part.run))
-            .collect();
-        runs.sort_by_key(|run| run.first);
-        for run in runs {
-            if run.first <= at && at < run.next {
-                at = run.next;
-            }
-        }
-        at > range.last.0
-    };
+    let is_held = || finding.offsets.is_some_and(|range| held.all_of(range));
     match finding.segment {
         _ if finding.id == FindingId::SegmentGap => false,
-        Some(base) if is_about_content(finding.id) => whole.contains(&base) || held(),
+        Some(base) if is_about_content(finding.id) => whole.contains(&base) || is_held(),
         _ => false,
     }
 }

@@ -10,7 +10,7 @@ use crate::inspect::manifest::line::{ManifestError, Reader};
 use crate::inspect::report::Report;
 use crate::log::error::Result;
 use crate::mend::runs::assembly::Assembly;
-use crate::mend::runs::holdings::Run;
+use crate::mend::runs::holdings::{self, Run};
 
 /// What a manifest says of two copies.
 #[derive(Debug, Clone, Default)]
@@ -186,6 +186,7 @@ fn covers(ranges: &[(u64, u64)], range: OffsetRange) -> bool {
 /// Runs without some offsets; `gone` is in order.
 fn without(runs: Vec<Run>, gone: &[OffsetRange]) -> Result<Vec<Run>> {
     let mut kept = Vec::new();
+    let mut cursor = holdings::Cursor::default();
     for run in runs {
         let mut at = run.first;
         let first = gone.partition_point(|range| range.last.0 < run.first);
@@ -193,10 +194,10 @@ fn without(runs: Vec<Run>, gone: &[OffsetRange]) -> Result<Vec<Run>> {
             if range.first.0 >= run.next {
                 break;
             }
-            kept.extend(run.clip(at, range.first.0)?);
+            kept.extend(run.clip(at, range.first.0, &mut cursor)?);
             at = at.max(range.last.0.saturating_add(1));
         }
-        kept.extend(run.clip(at, run.next)?);
+        kept.extend(run.clip(at, run.next, &mut cursor)?);
     }
     Ok(kept)
 }

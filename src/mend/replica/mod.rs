@@ -22,12 +22,12 @@ use crate::mend::left as left_alone;
 use crate::mend::plan::{Plan, RepairOptions, Step, repair};
 use crate::mend::runs::agree::{self, Difference};
 use crate::mend::runs::assembly::{Assembly, Source};
-use crate::mend::runs::holdings::{self, Run};
+use crate::mend::runs::holdings::{self, Cursor, Run};
 pub use copies::look;
 use copies::{contested, first_behind, has_more, is_plain, reaches, unambiguous};
 use layout::{Files, Wanted, anew, fill, in_place, sparing, whole};
 pub use left::Taken;
-use left::{gaps, is_about_content, is_mended, not_taken, taken_by};
+use left::{Held, gaps, is_about_content, is_mended, not_taken, taken_by};
 use manifest::Proof;
 
 /// A plan that uses another copy.
@@ -169,8 +169,9 @@ impl Work<'_> {
         let base = segment.listing.base();
         let last = next.map_or(u64::MAX, |next| next.0);
         let mut clipped = Vec::new();
+        let mut cursor = Cursor::default();
         for run in ours.drain(..) {
-            clipped.extend(run.clip(base.0, last)?);
+            clipped.extend(run.clip(base.0, last, &mut cursor)?);
         }
         let ours = clipped;
         let claimed = base.saturating_add(holdings::claimed(segment)).0;
@@ -320,24 +321,25 @@ impl Work<'_> {
     fn merged(&self, ours: &[Run], from: u64, to: u64) -> Result<Wanted> {
         let mut wanted = Wanted::new();
         let mut at = from;
+        let (mut here, mut there) = (Cursor::default(), Cursor::default());
         for run in ours {
-            self.between(at, run.first.min(to), &mut wanted)?;
-            if let Some(run) = run.clip(at, to)? {
+            self.between(at, run.first.min(to), &mut there, &mut wanted)?;
+            if let Some(run) = run.clip(at, to, &mut here)? {
                 at = run.next;
                 wanted.push((run, Source::Here));
             }
         }
-        self.between(at, to, &mut wanted)?;
+        self.between(at, to, &mut there, &mut wanted)?;
         Ok(wanted)
     }
 
-    fn between(&self, from: u64, to: u64, wanted: &mut Wanted) -> Result<()> {
+    fn between(&self, from: u64, to: u64, there: &mut Cursor, wanted: &mut Wanted) -> Result<()> {
         let first = self.theirs.partition_point(|run| run.next <= from);
         for run in self.theirs.get(first..).unwrap_or_default() {
             if run.first >= to {
                 break;
             }
-            let run = run.clip(from, to)?;
+            let run = run.clip(from, to, there)?;
             wanted.extend(run.map(|run| (run, Source::Elsewhere)));
         }
         Ok(())
@@ -440,9 +442,9 @@ impl Work<'_> {
         let next = plan_end.chain(own_ends).max().unwrap_or(0);
         let mut plan = self.plan;
         plan.left = left_alone::of(&plan, self.here);
-        let (whole, assemblies) = (&self.whole, &plan.assemblies);
+        let held = Held::by(&plan.assemblies);
         plan.left
-            .retain(|finding| !is_mended(finding, whole, assemblies));
+            .retain(|finding| !is_mended(finding, &self.whole, &held));
         let mut left = std::mem::take(&mut plan.left);
         gaps(&mut left, &plan, self.here);
         let proof = self.proof.iter();

@@ -6,13 +6,14 @@ use crate::log::error::Result;
 use crate::log::format::FileKind;
 use crate::log::units::Offset;
 use crate::mend::runs::assembly::Assembly;
+use crate::mend::runs::holdings::Cursor;
 
 impl Work<'_> {
     /// Pairs for the offsets that no segment here claims and the other copy has: a new
     /// one where the other copy begins one, and behind each hole.
     pub(super) fn new_pairs(&mut self, from: u64, to: u64) -> Result<()> {
         let mut wanted = Wanted::new();
-        self.between(from, to, &mut wanted)?;
+        self.between(from, to, &mut Cursor::default(), &mut wanted)?;
         let mut pairs: Vec<Wanted> = Vec::new();
         for (run, source) in wanted {
             match pairs.last_mut() {

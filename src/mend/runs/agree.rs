@@ -3,13 +3,12 @@
 
 use std::path::PathBuf;
 
-use super::holdings::{Frames, Run};
+use super::holdings::{Cursor, Frames, Run};
 use crate::log::error::Result;
 use crate::log::format::LENGTH_BYTES;
 use crate::log::record::{self, Codec};
 use crate::log::units::Offset;
 use crate::log::walk::PAYLOAD_IN_MEMORY_MAX;
-use crate::log::window::ReadFile;
 
 /// Bytes that are compared at once.
 const COMPARED_BYTES: u64 = 64 * 1024;
@@ -41,6 +40,45 @@ pub struct Side {
     pub shown: Vec<u8>,
 }
 
+/// Runs of two copies, held against each other pair by pair.
+#[derive(Debug, Default)]
+pub struct Comparison {
+    ours: Cursor,
+    theirs: Cursor,
+}
+
+impl Comparison {
+    /// The first record that both runs have and that differs. Pairs that come in the
+    /// order of their offsets are compared in one pass over each run.
+    ///
+    /// # Errors
+    ///
+    /// Reading's.
+    pub fn first_difference(
+        &mut self,
+        our: &Run,
+        their: &Run,
+        codec: Codec,
+    ) -> Result<Option<Difference>> {
+        let (from, to) = (our.first.max(their.first), our.next.min(their.next));
+        if from >= to {
+            return Ok(None);
+        }
+        let ours = self.ours.at(our, from)?;
+        let theirs = self.theirs.at(their, from)?;
+        for offset in from..to {
+            let place = (ours.next_frame()?, theirs.next_frame()?);
+            if let Some(sides) = compare(ours, theirs, place, codec)? {
+                return Ok(Some(Difference {
+                    offset: Offset(offset),
+                    sides,
+                }));
+            }
+        }
+        Ok(None)
+    }
+}
+
 /// The first record that both have and that differs. Each side's runs do not overlap.
 ///
 /// # Errors
@@ -50,28 +88,16 @@ pub fn first_difference(ours: &[Run], theirs: &[Run], codec: Codec) -> Result<Op
     let (ours, theirs) = (sorted(ours), sorted(theirs));
     let (mut ours, mut theirs) = (ours.into_iter(), theirs.into_iter());
     let (mut our_run, mut their_run) = (ours.next(), theirs.next());
-    let (mut our_frames, mut their_frames) = (None, None);
+    let mut comparison = Comparison::default();
     while let (Some(our), Some(their)) = (our_run, their_run) {
-        let (from, to) = (our.first.max(their.first), our.next.min(their.next));
-        if from < to {
-            let our_frames = open(&mut our_frames, our)?;
-            let their_frames = open(&mut their_frames, their)?;
-            our_frames.skip_to(from)?;
-            their_frames.skip_to(from)?;
-            for offset in from..to {
-                let place = (our_frames.next_frame()?, their_frames.next_frame()?);
-                if let Some(sides) = compare(our_frames, their_frames, place, codec)? {
-                    return Ok(Some(Difference {
-                        offset: Offset(offset),
-                        sides,
-                    }));
-                }
-            }
+        let found = comparison.first_difference(our, their, codec)?;
+        if found.is_some() {
+            return Ok(found);
         }
         if our.next <= their.next {
-            (our_run, our_frames) = (ours.next(), None);
+            our_run = ours.next();
         } else {
-            (their_run, their_frames) = (theirs.next(), None);
+            their_run = theirs.next();
         }
     }
     Ok(None)
@@ -99,14 +125,6 @@ fn sorted(runs: &[Run]) -> Vec<&Run> {
     let mut runs: Vec<&Run> = runs.iter().collect();
     runs.sort_by_key(|run| run.first);
     runs
-}
-
-fn open<'f>(frames: &'f mut Option<Frames>, run: &Run) -> Result<&'f mut Frames> {
-    let opened = match frames.take() {
-        Some(frames) => frames,
-        None => Frames::new(ReadFile::open(&run.store)?, run),
-    };
-    Ok(frames.insert(opened))
 }
 
 /// The sides of a record if they differ. The places are begin and end of its frames.

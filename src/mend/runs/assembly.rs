@@ -2,7 +2,9 @@
 //! store and its index have then. Makes them piece by piece; what is written where is
 //! `apply`'s and `salvage`'s.
 
-use super::holdings::{Frames, Run};
+use std::ops::Range;
+
+use super::holdings::{Cursor, Run};
 use crate::log::error::{Error, Result};
 use crate::log::format::{ENTRY_BYTES, Entry, FileKind};
 use crate::log::units::{Offset, Position, RelativeOffset};
@@ -131,24 +133,40 @@ impl Assembly {
         here: Option<&ReadFile>,
         put: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
-        for part in &self.parts {
+        let mut cursor = Cursor::default();
+        let mut gathered = Vec::new();
+        for part in self.parts_between(from, to) {
             let (mut at, end) = (part.at.max(from), part.end().min(to));
-            if at >= end {
-                continue;
-            }
-            let mut window = Window::new(Self::open(part, here)?, STREAM_BYTES);
+            let open = || Self::open(part, here);
+            let window = cursor.at_in(&part.run, part.run.first, open)?.window();
             while at < end {
                 let count = (end - at).min(STREAM_BYTES as u64);
                 let size = usize::try_from(count).unwrap_or(STREAM_BYTES);
-                put(window.bytes(part.run.position + (at - part.at), size)?)?;
+                let piece = window.bytes(part.run.position + (at - part.at), size)?;
                 at += count;
+                if gathered.is_empty() && piece.len() >= GATHER_BYTES {
+                    put(piece)?;
+                    continue;
+                }
+                gathered.extend_from_slice(piece);
+                if gathered.len() >= GATHER_BYTES {
+                    put(&gathered)?;
+                    gathered.clear();
+                }
             }
         }
-        Ok(())
+        put(&gathered)
     }
 
-    /// Hands over where each frame that begins between two places of the new store
-    /// begins and ends there.
+    /// The parts that have bytes between two places of the new store.
+    fn parts_between(&self, from: u64, to: u64) -> impl Iterator<Item = &Part> {
+        let first = self.parts.partition_point(|part| part.end() <= from);
+        let parts = self.parts.get(first..).unwrap_or_default().iter();
+        parts.take_while(move |part| part.at < to)
+    }
+
+    /// Hands over each frame that begins between two places of the new store: where it
+    /// begins and ends there, where it begins in the store that it is from, and that.
     ///
     /// # Errors
     ///
@@ -158,18 +176,17 @@ impl Assembly {
         from: u64,
         to: u64,
         here: Option<&ReadFile>,
-        mut each: impl FnMut(u64, u64) -> Result<()>,
+        mut each: impl FnMut(Range<u64>, u64, &mut Window) -> Result<()>,
     ) -> Result<()> {
-        for part in &self.parts {
-            if part.end() <= from || to <= part.at {
-                continue;
-            }
-            let mut frames = Frames::new(Self::open(part, here)?, &part.run);
+        let mut cursor = Cursor::default();
+        for part in self.parts_between(from, to) {
+            let open = || Self::open(part, here);
+            let frames = cursor.at_in(&part.run, part.run.first, open)?;
             for _ in 0..part.run.records() {
                 let (begin, end) = frames.next_frame()?;
                 let moved = |at: u64| part.at + (at - part.run.position);
                 if (from..to).contains(&moved(begin)) {
-                    each(moved(begin), moved(end))?;
+                    each(moved(begin)..moved(end), begin, frames.window())?;
                 }
             }
         }
@@ -189,14 +206,18 @@ impl Assembly {
         here: Option<&ReadFile>,
         mut each: impl FnMut(Entry) -> Result<()>,
     ) -> Result<()> {
-        for part in &self.parts {
-            let slot = Offset(part.run.first).since(self.base);
+        let slot_of = |part: &Part| Offset(part.run.first).since(self.base);
+        let before = |part: &Part| slot_of(part).saturating_add(part.run.records()) <= first;
+        let skipped = self.parts.partition_point(before);
+        let mut cursor = Cursor::default();
+        for part in self.parts.get(skipped..).unwrap_or_default() {
+            let slot = slot_of(part);
             let (from, to) = (slot.max(first), (slot + part.run.records()).min(next));
             if from >= to {
-                continue;
+                break;
             }
-            let mut frames = Frames::new(Self::open(part, here)?, &part.run);
-            frames.skip_to(part.run.first + (from - slot))?;
+            let open = || Self::open(part, here);
+            let frames = cursor.at_in(&part.run, part.run.first + (from - slot), open)?;
             for slot in from..to {
                 let (begin, _) = frames.next_frame()?;
                 let relative = u32::try_from(slot)

@@ -13,7 +13,12 @@ use crate::log::window::ReadFile;
 /// empty record.)
 pub const UNFINISHED: u8 = 0xff;
 
-/// Writes `bytes` bytes of an assembly's store from `position` on: whole frames.
+/// Bytes gathered before they are written.
+const GATHER_BYTES: usize = 256 * 1024;
+
+/// Writes `bytes` bytes of an assembly's store from `position` on: whole frames of
+/// another copy. They are gone through once for each thing that is to be known or
+/// written, so that no list of them is held.
 ///
 /// # Errors
 ///
@@ -27,24 +32,16 @@ pub fn store(
     bytes: u64,
 ) -> Result<()> {
     let end = position + bytes;
-    let mut lengths: Vec<(u64, u64)> = Vec::new();
-    assembly.each_frame(position, end, here, |begin, frame_end| {
-        lengths.push((begin, frame_end - begin - LENGTH_BYTES));
-        Ok(())
-    })?;
     let write = |piece: &[u8], at: u64| {
         write_all_at(disk, file, piece, at).map_err(Error::io("write", file.path()))
     };
     let sync = || disk.sync_data(file).map_err(Error::io("sync", file.path()));
-    // Behind the old end no frame is whole before it is written to its end.
     let metadata = file.file().metadata();
     let old_end = metadata.map_err(Error::io("look at", file.path()))?.len();
-    let behind = lengths
-        .partition_point(|(begin, payload_bytes)| begin + LENGTH_BYTES + payload_bytes <= old_end);
-    let mut at = lengths.get(behind).map_or(end, |(begin, _)| *begin);
-    lengths.truncate(behind);
-    let over_bytes = at - position;
-    if at < end {
+    // Behind the old end no frame is whole before it is written to its end.
+    let behind = first_behind(assembly, here, position, end, old_end)?;
+    if behind < end {
+        let mut at = behind;
         assembly.stream(FileKind::Store, at, end - at, here, &mut |piece| {
             write(piece, at)?;
             at += piece.len() as u64;
@@ -53,27 +50,51 @@ pub fn store(
         sync()?;
     }
     let mut at = position;
-    let mut without = Vec::new();
-    assembly.stream(FileKind::Store, position, over_bytes, here, &mut |piece| {
-        without.clear();
-        without.extend_from_slice(piece);
-        let piece_end = at + piece.len() as u64;
-        let first = lengths.partition_point(|(begin, _)| begin + LENGTH_BYTES <= at);
-        for (begin, _) in lengths.get(first..).unwrap_or_default() {
-            if *begin >= piece_end {
-                break;
+    let mut gathered = Vec::with_capacity(GATHER_BYTES);
+    assembly.each_frame(position, behind, here, |frame, source, window| {
+        gathered.extend_from_slice(&[UNFINISHED; size_of::<u64>()]);
+        let mut done = LENGTH_BYTES;
+        while done < frame.end - frame.start {
+            let room = GATHER_BYTES.saturating_sub(gathered.len()).max(1);
+            let count = usize::try_from(frame.end - frame.start - done).unwrap_or(usize::MAX);
+            let count = count.min(room);
+            gathered.extend_from_slice(window.bytes(source + done, count)?);
+            done += count as u64;
+            if gathered.len() >= GATHER_BYTES {
+                write(&gathered, at)?;
+                at += gathered.len() as u64;
+                gathered.clear();
             }
-            let place = |byte: u64| usize::try_from(byte.clamp(at, piece_end) - at).unwrap_or(0);
-            let range = place(*begin)..place(begin + LENGTH_BYTES);
-            without.get_mut(range).unwrap_or_default().fill(UNFINISHED);
         }
-        write(&without, at)?;
-        at = piece_end;
         Ok(())
     })?;
+    write(&gathered, at)?;
     sync()?;
-    for (begin, payload_bytes) in &lengths {
-        write(&encode_length(*payload_bytes), *begin)?;
-    }
+    assembly.each_frame(position, behind, here, |frame, _, _| {
+        let payload_bytes = frame.end - frame.start - LENGTH_BYTES;
+        write(&encode_length(payload_bytes), frame.start)
+    })?;
     sync()
+}
+
+/// Where the first frame between two places begins that ends behind `old_end`; `end`
+/// if none does.
+fn first_behind(
+    assembly: &Assembly,
+    here: Option<&ReadFile>,
+    position: u64,
+    end: u64,
+    old_end: u64,
+) -> Result<u64> {
+    if end <= old_end {
+        return Ok(end);
+    }
+    let mut behind = end;
+    assembly.each_frame(position, end, here, |frame, _, _| {
+        if frame.end > old_end {
+            behind = behind.min(frame.start);
+        }
+        Ok(())
+    })?;
+    Ok(behind)
 }

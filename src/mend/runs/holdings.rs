@@ -45,23 +45,65 @@ impl Run {
     }
 
     /// The records of it from offset `from` up to `to` (excluded), if there are any.
+    /// `cursor` is kept from one clip to the next: each goes on where the last one ended.
     ///
     /// # Errors
     ///
     /// Reading's; [`Error::CannotAppend`] if the frames are not there any more.
-    pub fn clip(&self, from: u64, to: u64) -> Result<Option<Self>> {
+    pub fn clip(&self, from: u64, to: u64, cursor: &mut Cursor) -> Result<Option<Self>> {
         let (first, next) = (self.first.max(from), self.next.min(to));
         if first >= next {
             return Ok(None);
         }
         let mut clipped = self.clone();
-        if (first, next) != (self.first, self.next) {
-            let mut frames = Frames::new(ReadFile::open(&self.store)?, self);
-            clipped.position = frames.skip_to(first)?;
-            clipped.end = frames.skip_to(next)?;
-            (clipped.first, clipped.next) = (first, next);
+        if first != self.first {
+            clipped.position = cursor.at(self, first)?.position;
         }
+        if next != self.next {
+            clipped.end = cursor.at(self, next)?.position;
+        }
+        (clipped.first, clipped.next) = (first, next);
         Ok(Some(clipped))
+    }
+}
+
+/// A place in one run after the other. A store stays open, and what was read of it
+/// stays read, as long as the runs are its own: many small ones cost no more than a
+/// large one, and offsets that are asked for in order are found in one pass.
+#[derive(Debug, Default)]
+pub struct Cursor {
+    at: Option<(Run, Frames)>,
+}
+
+impl Cursor {
+    /// The frames of `run` from the one of `offset` on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Frames::next_frame`], and as [`ReadFile::open`].
+    pub fn at(&mut self, run: &Run, offset: u64) -> Result<&mut Frames> {
+        self.at_in(run, offset, || ReadFile::open(&run.store))
+    }
+
+    /// The same, where `open` opens the run's store.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cursor::at`].
+    pub fn at_in(
+        &mut self,
+        run: &Run,
+        offset: u64,
+        open: impl FnOnce() -> Result<ReadFile>,
+    ) -> Result<&mut Frames> {
+        let frames = match self.at.take() {
+            Some((of, frames)) if of == *run && frames.offset <= offset => frames,
+            Some((of, frames)) if of.store == run.store => frames.turned_to(run),
+            _ => Frames::new(open()?, run),
+        };
+        let (_, frames) = self.at.insert((run.clone(), frames));
+        frames.skip_to(offset)?;
+        Ok(frames)
     }
 }
 
@@ -85,6 +127,12 @@ impl Frames {
             position: run.position,
             end: run.end,
         }
+    }
+
+    /// The frames of another run of the same store.
+    fn turned_to(mut self, run: &Run) -> Self {
+        (self.offset, self.position, self.end) = (run.first, run.position, run.end);
+        self
     }
 
     /// The store.
@@ -203,6 +251,16 @@ pub fn of_segment(report: &Report, segment: &SegmentReport, plan: &Plan) -> Resu
     Ok(found.runs)
 }
 
+/// Adds frames of the store that the others are in, to the last run where they follow.
+pub fn push(runs: &mut Vec<Run>, frames: Run) {
+    match runs.last_mut() {
+        Some(last) if last.next == frames.first && last.end == frames.position => {
+            (last.next, last.end) = (frames.next, frames.end);
+        }
+        _ => runs.push(frames),
+    }
+}
+
 /// How many offsets a segment claims by its entries, sound or not.
 #[must_use]
 pub fn claimed(segment: &SegmentReport) -> u64 {
@@ -240,22 +298,17 @@ impl Found {
         let (Some(first), Some(next)) = (self.base.checked_add(slot), next) else {
             return;
         };
-        if let Some(last) = self.runs.last_mut()
-            && last.next == first.0
-            && last.end == position
-        {
-            last.next = next.0;
-            last.end = end;
-            return;
-        }
-        self.runs.push(Run {
-            store: Arc::clone(&self.path),
-            segment: self.base,
-            first: first.0,
-            next: next.0,
-            position,
-            end,
-        });
+        push(
+            &mut self.runs,
+            Run {
+                store: Arc::clone(&self.path),
+                segment: self.base,
+                first: first.0,
+                next: next.0,
+                position,
+                end,
+            },
+        );
     }
 
     /// Adds the frame at `position`, whose entry is wrong or cannot be read; gives

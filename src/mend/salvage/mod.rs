@@ -3,6 +3,7 @@
 //! the source is only read.
 
 pub mod orphans;
+mod places;
 pub mod write;
 
 use std::fs::File;
@@ -11,16 +12,16 @@ use std::sync::Arc;
 
 use crate::inspect::finding::OffsetRange;
 use crate::inspect::listing::Listing;
-use crate::inspect::report::{Options, Report, SegmentReport};
+use crate::inspect::report::{Options, Report};
 use crate::log::error::{Error, Result};
 use crate::log::format::{FileKind, SEGMENT_ENTRIES_MAX};
 use crate::log::record::Codec;
 use crate::log::units::Offset;
 use crate::mend::plan::{self, RepairOptions};
-use crate::mend::runs::agree;
 use crate::mend::runs::assembly::{Assembly, Part, Source};
 use crate::mend::runs::holdings::{self, Run};
-use orphans::Orphan;
+use orphans::Named;
+use places::{Neighbours, Work};
 
 /// Which side of a fork stays at its offsets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,43 +111,40 @@ pub fn plan(source: &Path, prefer: Option<Prefer>, options: &Options) -> Result<
     let unopened = leave_out_unopened(&mut listing);
     let report = Report::over(listing, options)?;
     let repair = plan::repair(&report, RepairOptions::default());
-    let mut work = Work {
-        report: &report,
-        prefer: prefer.unwrap_or(Prefer::Old),
-        claims: Vec::new(),
-        placed: Vec::new(),
-        side: Vec::new(),
-        forked: Vec::new(),
-    };
+    let mut work = Work::new(&report);
+    let mut histories = Vec::new();
     let mut strays = Vec::new();
     for segment in &report.segments {
         let runs = holdings::of_segment(&report, segment, &repair)?;
-        let mut second = orphans::second_history(&report, segment)?;
-        second.retain(|it| {
-            let same = |run: &Run| run.position <= it.position && it.position < run.end;
-            !runs.iter().any(same)
-        });
-        let mut known = runs.clone();
-        known.extend(second.iter().cloned());
-        let found = orphans::of(&report, segment, &known)?;
-        strays.push((segment, runs.clone(), found));
-        for run in runs {
-            work.claims.push(run);
+        let second = orphans::second_history(&report, segment, &Named::of(runs.iter()))?;
+        let named = Named::of(runs.iter().chain(&second));
+        let found = orphans::of(&report, segment, &named)?;
+        if !found.is_empty() {
+            strays.push((segment, Neighbours::of(&runs), found));
         }
         // Newer than what stands before it, older than the next segment. What a repair
         // would name again is there already.
-        work.claims.extend(second);
+        histories.extend([runs, second]);
     }
-    work.resolve()?;
-    for (segment, runs, found) in strays {
-        work.place_orphans(segment, &runs, &found);
+    if prefer == Some(Prefer::New) {
+        histories.reverse();
     }
-    work.placed.sort_by_key(|run| run.first);
-    work.side
-        .sort_by_key(|stray| (stray.run.segment, stray.run.position));
-    let segments = segments(&report, &work.placed);
-    let lost = lost(&report, &work.placed);
-    let Work { side, forked, .. } = work;
+    for history in histories {
+        work.resolve(history)?;
+    }
+    for (segment, neighbours, found) in strays {
+        work.place_orphans(segment, &neighbours, &found)?;
+    }
+    let Work {
+        placed,
+        mut side,
+        forked,
+        ..
+    } = work;
+    side.sort_by_key(|stray| (stray.run.segment, stray.run.position));
+    let placed: Vec<Run> = placed.into_values().collect();
+    let lost = lost(&report, &placed);
+    let segments = segments(&report, placed);
     Ok(Salvage {
         codec: report.codec.unwrap_or(Codec::Raw),
         segments,
@@ -192,139 +190,6 @@ fn leave_out_unopened(listing: &mut Listing) -> Vec<(PathBuf, String)> {
     unopened
 }
 
-/// What goes where, while it is being decided.
-struct Work<'a> {
-    report: &'a Report,
-    prefer: Prefer,
-    /// Every record that is sound, the older first.
-    claims: Vec<Run>,
-    /// Those that have their place.
-    placed: Vec<Run>,
-    side: Vec<Stray>,
-    forked: Vec<OffsetRange>,
-}
-
-impl Work<'_> {
-    /// Gives each offset to one run.
-    fn resolve(&mut self) -> Result<()> {
-        let mut claims = std::mem::take(&mut self.claims);
-        if self.prefer == Prefer::New {
-            claims.reverse();
-        }
-        for run in claims {
-            let mut at = run.first;
-            let mut taken: Vec<(u64, u64)> = self
-                .placed
-                .iter()
-                .filter(|it| it.first < run.next && run.first < it.next)
-                .map(|it| (it.first, it.next))
-                .collect();
-            taken.sort_unstable();
-            for (first, next) in taken {
-                self.placed.extend(run.clip(at, first)?);
-                if let Some(loser) = run.clip(first.max(at), next)? {
-                    self.lose(loser)?;
-                }
-                at = at.max(next);
-            }
-            self.placed.extend(run.clip(at, run.next)?);
-        }
-        Ok(())
-    }
-
-    /// A run whose offsets another one has.
-    fn lose(&mut self, run: Run) -> Result<()> {
-        let codec = self.report.codec.unwrap_or(Codec::Raw);
-        let side = std::slice::from_ref(&run);
-        let differ = agree::first_difference(side, &self.placed, codec)?;
-        let why = if differ.is_some() {
-            self.forked.push(range(run.first, run.next));
-            Why::Fork
-        } else {
-            Why::Duplicate
-        };
-        self.side.push(Stray {
-            run,
-            claims: true,
-            why,
-        });
-        Ok(())
-    }
-
-    /// Gives a place to the orphans of a segment that carry an offset which nobody has,
-    /// fits between their neighbours, and comes once; the others go to the side log.
-    fn place_orphans(&mut self, segment: &SegmentReport, runs: &[Run], found: &[Orphan]) {
-        let base = segment.listing.base();
-        let names = &segment.listing.names;
-        let store = self.report.listing.directory.file(names, FileKind::Store);
-        let store: std::sync::Arc<Path> = store.into();
-        let bases = self.report.segments.iter().map(|it| it.listing.base());
-        let next_base = bases.filter(|it| *it > base).min();
-        let mut last = None::<u64>;
-        for (at, orphan) in found.iter().enumerate() {
-            let run = Run {
-                store: store.clone(),
-                segment: base,
-                first: orphan.carries.unwrap_or(0),
-                next: orphan.carries.unwrap_or(0).saturating_add(1),
-                position: orphan.position,
-                end: orphan.end,
-            };
-            let follows = found.get(at + 1).and_then(|it| it.carries);
-            let before = at.checked_sub(1).and_then(|at| found.get(at)?.carries);
-            let alone = before != orphan.carries && follows != orphan.carries;
-            // Written again and again it was refused, unless the next one follows.
-            let confirmed = follows.is_some() && follows == Some(run.next);
-            let fits = orphan.carries.is_some_and(|offset| {
-                let after = |it: &&Run| it.position < orphan.position;
-                let runs_before = runs.iter().filter(after).all(|it| it.next <= offset);
-                let runs_behind = runs
-                    .iter()
-                    .filter(|it| !after(it))
-                    .all(|it| offset < it.first);
-                let free = !self
-                    .placed
-                    .iter()
-                    .any(|it| it.first <= offset && offset < it.next);
-                (alone || confirmed)
-                    && last.is_none_or(|last| last < offset)
-                    && next_base.is_none_or(|next| offset < next.0)
-                    && offset < u64::MAX
-                    && runs_before
-                    && runs_behind
-                    && free
-            });
-            if fits {
-                last = orphan.carries;
-                self.placed.push(run);
-                continue;
-            }
-            self.add_orphan(run, orphan.carries.is_some());
-        }
-    }
-
-    fn add_orphan(&mut self, mut run: Run, claims: bool) {
-        if let Some(stray) = self.side.last_mut()
-            && (stray.why, stray.claims) == (Why::Orphan, claims)
-            && stray.run.store == run.store
-            && stray.run.end == run.position
-            && (!claims || stray.run.next == run.first)
-        {
-            stray.run.next += 1;
-            stray.run.end = run.end;
-            return;
-        }
-        if !claims {
-            (run.first, run.next) = (0, 1);
-        }
-        self.side.push(Stray {
-            run,
-            claims,
-            why: Why::Orphan,
-        });
-    }
-}
-
 fn range(first: u64, next: u64) -> OffsetRange {
     OffsetRange {
         first: Offset(first),
@@ -333,7 +198,8 @@ fn range(first: u64, next: u64) -> OffsetRange {
 }
 
 /// The new log's segments: those of the source, and one more behind each hole.
-fn segments(report: &Report, placed: &[Run]) -> Vec<Assembly> {
+fn segments(report: &Report, placed: Vec<Run>) -> Vec<Assembly> {
+    let end = placed.last().map_or(0, |run| run.next);
     let mut segments: Vec<Assembly> = Vec::new();
     for run in placed {
         let last = segments.last().and_then(|it| it.parts.last());
@@ -351,14 +217,13 @@ fn segments(report: &Report, placed: &[Run]) -> Vec<Assembly> {
         if let Some(segment) = segments.last_mut() {
             let at = segment.store_bytes();
             segment.parts.push(Part {
-                run: run.clone(),
+                run,
                 source: Source::Elsewhere,
                 at,
             });
         }
     }
     // The active segment, though nothing is in it yet.
-    let end = placed.last().map_or(0, |run| run.next);
     if let Some(last) = report.segments.last().map(|last| last.listing.base())
         && (segments.is_empty() || last.0 >= end)
     {

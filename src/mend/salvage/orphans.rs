@@ -2,40 +2,78 @@
 //! a cut index or a lost neighbour left without a name, a second history behind the
 //! first. Found for salvage; where they belong is decided there.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::inspect::report::{Report, SegmentReport};
 use crate::inspect::scan::SegmentFacts;
-use crate::log::damage::{Damage, DamageKind};
+use crate::log::damage::DamageKind;
 use crate::log::error::{Error, Result};
 use crate::log::format::{ENTRY_BYTES, Entry, FileKind, LENGTH_BYTES};
 use crate::log::record::{self, Codec};
 use crate::log::units::{Offset, Position};
 use crate::log::walk::{PAYLOAD_IN_MEMORY_MAX, layout_in};
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
-use crate::mend::runs::holdings::Run;
+use crate::mend::runs::holdings::{self, Run};
 
 /// Bytes of one store that are searched for records that nothing points to.
 const SEARCH_MAX: u64 = 256 * 1024 * 1024;
 
-/// A whole frame and the offset that its record carries; `None` in a raw log.
+/// Whole frames that follow each other and carry consecutive offsets, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Orphan {
-    /// Where it begins in the store.
+pub struct Orphans {
+    /// Where the first begins in the store.
     pub position: u64,
-    /// Where it ends.
+    /// Where the last ends.
     pub end: u64,
-    /// What it carries.
-    pub carries: Option<u64>,
+    /// What the first carries; `None` in a raw log.
+    pub first: Option<u64>,
+    /// How many they are.
+    pub records: u64,
 }
 
-/// The whole frames of a segment's store that lie outside `runs`, which are its
-/// records, in the order of the file.
+impl Orphans {
+    /// What the last carries.
+    #[must_use]
+    pub fn last(&self) -> Option<u64> {
+        Some(self.first?.saturating_add(self.records.saturating_sub(1)))
+    }
+}
+
+/// Bytes of a store that are records already.
+#[derive(Debug, Default)]
+pub struct Named(Vec<(u64, u64)>);
+
+impl Named {
+    /// The bytes of these runs, all of one store.
+    pub fn of<'a>(runs: impl Iterator<Item = &'a Run>) -> Self {
+        let mut ranges: Vec<(u64, u64)> = runs.map(|run| (run.position, run.end)).collect();
+        ranges.sort_unstable();
+        ranges.dedup_by(|next, last| {
+            let meets = next.0 <= last.1;
+            if meets {
+                last.1 = last.1.max(next.1);
+            }
+            meets
+        });
+        Self(ranges)
+    }
+
+    /// Whether the byte at `position` is one of them.
+    #[must_use]
+    pub fn holds(&self, position: u64) -> bool {
+        let at = self.0.partition_point(|(_, end)| *end <= position);
+        self.0.get(at).is_some_and(|(from, _)| *from <= position)
+    }
+}
+
+/// The whole frames of a segment's store that lie outside `named`, in the order of the
+/// file.
 ///
 /// # Errors
 ///
 /// Reading's; unreadable bytes are passed over.
-pub fn of(report: &Report, segment: &SegmentReport, runs: &[Run]) -> Result<Vec<Orphan>> {
+pub fn of(report: &Report, segment: &SegmentReport, named: &Named) -> Result<Vec<Orphans>> {
     let path = report
         .listing
         .directory
@@ -62,24 +100,21 @@ pub fn of(report: &Report, segment: &SegmentReport, runs: &[Run]) -> Result<Vec<
         found: Vec::new(),
     };
     if report.codec == Some(Codec::Protobuf) {
-        let mut taken: Vec<(u64, u64)> = runs.iter().map(|run| (run.position, run.end)).collect();
-        taken.sort_unstable();
         let mut at = 0;
-        for (from, to) in taken {
-            scan.search(at, from)?;
-            at = at.max(to);
+        for (from, to) in &named.0 {
+            scan.search(at, *from)?;
+            at = *to;
         }
         scan.search(at, limit)?;
         return Ok(scan.found);
     }
     // Nothing tells a raw frame from other bytes but that it follows the last one.
-    let named = |at: u64| runs.iter().any(|run| run.position <= at && at < run.end);
     let mut at = tail.frames_position;
     for _ in 0..tail.frames {
         let Some(Position(end)) = scan.window.frame_end_at(at)? else {
             break;
         };
-        if !named(at) && at < scan.zeros_from {
+        if !named.holds(at) && at < scan.zeros_from {
             scan.add(at, end, None)?;
         }
         at = end;
@@ -88,12 +123,12 @@ pub fn of(report: &Report, segment: &SegmentReport, runs: &[Run]) -> Result<Vec<
 }
 
 /// The records that misaligned entries name, if they number offsets that the entries
-/// before them number too: a second history in one segment.
+/// before them number too: a second history in one segment. Not those in `known`.
 ///
 /// # Errors
 ///
 /// Reading's.
-pub fn second_history(report: &Report, segment: &SegmentReport) -> Result<Vec<Run>> {
+pub fn second_history(report: &Report, segment: &SegmentReport, known: &Named) -> Result<Vec<Run>> {
     let names = &segment.listing.names;
     let Some(facts) = &segment.facts else {
         return Ok(Vec::new());
@@ -110,13 +145,22 @@ pub fn second_history(report: &Report, segment: &SegmentReport) -> Result<Vec<Ru
         zeros_from: facts.store_bytes,
         found: Vec::new(),
     };
-    let mut entries = Window::new(ReadFile::open(&index)?, LOOKUP_BYTES);
+    let path: Arc<Path> = path.into();
+    let mut entries = Window::new(ReadFile::open(&index)?, STREAM_BYTES);
     let mut runs = Vec::new();
-    for (entry, _) in misaligned(&mut entries, damage)? {
+    let entries_end = (damage.position + damage.bytes).min(entries.file_bytes());
+    let mut at = damage.position;
+    while at + ENTRY_BYTES <= entries_end {
+        let bytes = entries.bytes(at, 12)?;
+        let entry = Entry::decode(bytes.try_into().unwrap_or(&[0; 12]));
+        at += ENTRY_BYTES;
         let Some(offset) = facts.base.checked_add(u64::from(entry.relative.0)) else {
             continue;
         };
         let begin = entry.position.0;
+        if known.holds(begin) {
+            continue;
+        }
         let Some(Position(end)) = scan.window.frame_end_at(begin)? else {
             continue;
         };
@@ -124,30 +168,20 @@ pub fn second_history(report: &Report, segment: &SegmentReport) -> Result<Vec<Ru
             continue;
         }
         if offset < Offset::MAX && scan.window.is_readable(begin, end)? {
-            runs.push(Run {
-                store: Arc::from(path.as_path()),
-                segment: facts.base,
-                first: offset.0,
-                next: offset.0 + 1,
-                position: begin,
-                end,
-            });
+            holdings::push(
+                &mut runs,
+                Run {
+                    store: Arc::clone(&path),
+                    segment: facts.base,
+                    first: offset.0,
+                    next: offset.0 + 1,
+                    position: begin,
+                    end,
+                },
+            );
         }
     }
     Ok(runs)
-}
-
-fn misaligned(index: &mut Window, damage: &Damage) -> Result<Vec<(Entry, u64)>> {
-    let mut entries = Vec::new();
-    let end = (damage.position + damage.bytes).min(index.file_bytes());
-    let mut at = damage.position;
-    while at + ENTRY_BYTES <= end {
-        let bytes = index.bytes(at, 12)?;
-        let bytes: &[u8; 12] = bytes.try_into().unwrap_or(&[0; 12]);
-        entries.push((Entry::decode(bytes), at));
-        at += ENTRY_BYTES;
-    }
-    Ok(entries)
 }
 
 /// A store that is searched.
@@ -158,7 +192,7 @@ struct Scan {
     fuel: u64,
     /// Zeros from here to the end.
     zeros_from: u64,
-    found: Vec<Orphan>,
+    found: Vec<Orphans>,
 }
 
 impl Scan {
@@ -169,7 +203,7 @@ impl Scan {
         while at < to && self.fuel > 0 {
             if at >= data_end {
                 // No record is in a hole, but for the beginning of its length.
-                let Some(data) = self.window.source().data_from(at) else {
+                let Some(data) = self.window.data_from(at) else {
                     break;
                 };
                 data_end = data.end;
@@ -190,13 +224,25 @@ impl Scan {
     }
 
     fn add(&mut self, position: u64, end: u64, carries: Option<u64>) -> Result<()> {
-        if self.window.is_readable(position, end)? {
-            self.found.push(Orphan {
-                position,
-                end,
-                carries,
-            });
+        if !self.window.is_readable(position, end)? {
+            return Ok(());
         }
+        // Behind the highest offset there is none: who carries that, claims nothing.
+        let first = carries.filter(|carries| *carries < u64::MAX);
+        if let Some(last) = self.found.last_mut()
+            && last.end == position
+            && last.last().map(|carried| carried + 1) == first
+        {
+            last.end = end;
+            last.records += 1;
+            return Ok(());
+        }
+        self.found.push(Orphans {
+            position,
+            end,
+            first,
+            records: 1,
+        });
         Ok(())
     }
 

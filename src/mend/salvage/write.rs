@@ -14,9 +14,9 @@ use crate::log::format::{Entry, FileKind, LENGTH_BYTES, encode_length, file_name
 use crate::log::record::{self, Codec};
 use crate::log::units::{Offset, Position, RelativeOffset};
 use crate::log::walk::{PAYLOAD_IN_MEMORY_MAX, layout_in};
-use crate::log::window::{ReadFile, STREAM_BYTES};
+use crate::log::window::STREAM_BYTES;
 use crate::mend::runs::assembly::Assembly;
-use crate::mend::runs::holdings::Frames;
+use crate::mend::runs::holdings::{Cursor, Frames};
 
 /// Bytes gathered before they are written.
 const GATHER_BYTES: usize = 256 * 1024;
@@ -240,11 +240,12 @@ impl<'d> Side<'d> {
     }
 
     fn write(mut self, strays: &[Stray]) -> Result<()> {
+        let mut cursor = Cursor::default();
         for stray in strays {
-            let mut frames = Frames::new(ReadFile::open(&stray.run.store)?, &stray.run);
+            let frames = cursor.at(&stray.run, stray.run.first)?;
             for _ in 0..stray.run.records() {
                 let (begin, end) = frames.next_frame()?;
-                self.add(&mut frames, begin, end)?;
+                self.add(frames, begin, end)?;
             }
         }
         self.flush()?;
