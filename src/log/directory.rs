@@ -173,6 +173,15 @@ impl Directory {
         self.segments.last().is_some_and(|last| last.base == base)
     }
 
+    /// The segment with this base.
+    #[must_use]
+    pub fn segment(&self, base: Offset) -> Option<&SegmentNames> {
+        let at = self
+            .segments
+            .binary_search_by_key(&base, |names| names.base);
+        self.segments.get(at.ok()?)
+    }
+
     /// The path of one half of a segment, whether or not it is there.
     #[must_use]
     pub fn file(&self, segment: &SegmentNames, kind: FileKind) -> PathBuf {

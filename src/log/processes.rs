@@ -14,7 +14,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::lease::{self, Probe};
 use super::procfs::{
-    Access, Look, Target, has_vanished, process_ids, sees_every_process, started, stat,
+    Access, Look, Targets, has_vanished, process_ids, sees_every_process, started, stat,
 };
 
 /// How often somebody without a name is looked for again, and after what time.
@@ -168,11 +168,10 @@ fn open_to_probe(path: &Path) -> io::Result<Option<File>> {
 #[must_use]
 pub fn users_of(paths: &[PathBuf]) -> Users {
     let mut complete = sees_every_process();
-    let mut targets = Vec::new();
+    let mut targets = Targets::default();
     for path in paths {
-        match Target::of(path) {
-            Ok(target) => targets.push(target),
-            Err(error) => complete &= has_vanished(&error),
+        if let Err(error) = targets.add(path) {
+            complete &= has_vanished(&error);
         }
     }
     let mut users = Users::default();

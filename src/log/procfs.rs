@@ -3,6 +3,7 @@
 //! run (`/proc/PID/stat`). It knows these files' shapes, opens none of the log's, and
 //! leaves the judgement to `processes`.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -14,25 +15,29 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-/// A file that is looked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Target {
-    identity: Identity,
-    /// Its real path, as `maps` would show it.
-    path: PathBuf,
+/// The files that are looked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Targets {
+    identities: HashSet<Identity>,
+    inodes: HashSet<u64>,
+    /// Their real paths, as `maps` shows them.
+    paths: HashSet<Vec<u8>>,
 }
 
-impl Target {
-    /// The file behind `path`, links followed, nothing opened.
-    pub(super) fn of(path: &Path) -> io::Result<Self> {
+impl Targets {
+    /// Adds the file behind `path`, links followed, nothing opened.
+    pub(super) fn add(&mut self, path: &Path) -> io::Result<()> {
         let path = fs::canonicalize(path)?;
         let identity = Identity::of(&path)?;
-        Ok(Self { identity, path })
+        self.identities.insert(identity);
+        self.inodes.insert(identity.inode);
+        self.paths.insert(escaped(&path));
+        Ok(())
     }
 }
 
 /// What makes two names the same file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Identity {
     device: (u32, u32),
     inode: u64,
@@ -70,7 +75,7 @@ pub(super) struct Look {
 
 impl Look {
     /// Looks at what the process of this number has open of `targets`.
-    pub(super) fn at(pid: u32, targets: &[Target]) -> Self {
+    pub(super) fn at(pid: u32, targets: &Targets) -> Self {
         let entry = entry(pid);
         let mut look = Self::default();
         look.at_descriptors(&entry, targets);
@@ -83,7 +88,7 @@ impl Look {
         self.hidden |= !has_vanished(error);
     }
 
-    fn at_descriptors(&mut self, entry: &Path, targets: &[Target]) {
+    fn at_descriptors(&mut self, entry: &Path, targets: &Targets) {
         let list = match fs::read_dir(entry.join("fd")) {
             Ok(list) => list,
             Err(error) => return self.fail(&error),
@@ -96,7 +101,7 @@ impl Look {
         }
     }
 
-    fn at_mappings(&mut self, entry: &Path, targets: &[Target]) {
+    fn at_mappings(&mut self, entry: &Path, targets: &Targets) {
         let text = match fs::read(entry.join("maps")) {
             Ok(text) => text,
             Err(error) => return self.fail(&error),
@@ -115,7 +120,7 @@ impl Look {
 fn descriptor_access(
     entry: &Path,
     number: &OsString,
-    targets: &[Target],
+    targets: &Targets,
 ) -> io::Result<Option<Access>> {
     let descriptor = entry.join("fd").join(number);
     // Sockets and pipes are called `socket:[1]`: most descriptors need no second look.
@@ -123,7 +128,7 @@ fn descriptor_access(
         return Ok(None);
     }
     let identity = Identity::of(&descriptor)?;
-    if !targets.iter().any(|target| target.identity == identity) {
+    if !targets.identities.contains(&identity) {
         return Ok(None);
     }
     let text = fs::read_to_string(entry.join("fdinfo").join(number))?;
@@ -163,25 +168,18 @@ impl Mapping {
     /// On btrfs, and on overlayfs before Linux 6.8, a mapping shows another device
     /// than the file's. Its link leads to the file itself, but needs privileges; else
     /// the path is a sign, though it may be from another namespace.
-    fn is_one_of(&self, entry: &Path, targets: &[Target]) -> Option<bool> {
-        if targets
-            .iter()
-            .any(|target| target.identity == self.identity)
-        {
+    fn is_one_of(&self, entry: &Path, targets: &Targets) -> Option<bool> {
+        if targets.identities.contains(&self.identity) {
             return Some(true);
         }
-        let same_inode = |target: &Target| target.identity.inode == self.identity.inode;
-        let same_path = |target: &Target| escaped(&target.path) == self.path;
-        if !targets
-            .iter()
-            .any(|target| same_inode(target) || same_path(target))
-        {
+        let same_path = targets.paths.contains(&self.path);
+        if !same_path && !targets.inodes.contains(&self.identity.inode) {
             return Some(false);
         }
         match Identity::of(&entry.join("map_files").join(&self.link)) {
-            Ok(identity) => Some(targets.iter().any(|target| target.identity == identity)),
+            Ok(identity) => Some(targets.identities.contains(&identity)),
             Err(error) if has_vanished(&error) => Some(false),
-            Err(_) if targets.iter().any(same_path) => Some(true),
+            Err(_) if same_path => Some(true),
             Err(_) => None,
         }
     }
@@ -382,25 +380,33 @@ mod tests {
     #[test]
     fn a_mapping_with_another_device_is_followed_to_its_file() {
         let own = std::env::current_exe().unwrap();
-        let target = Target::of(&own).unwrap();
+        let mut targets = Targets::default();
+        targets.add(&own).unwrap();
         let entry = Path::new("/proc/self");
         let maps = fs::read(entry.join("maps")).unwrap();
         let mut mapping = maps
             .split(|byte| *byte == b'\n')
             .filter_map(parse_mapping)
-            .find(|mapping| mapping.path == escaped(&target.path))
+            .find(|mapping| targets.paths.contains(&mapping.path))
             .unwrap();
-        let targets = [target];
         mapping.identity.device = (0, 99);
         assert_eq!(mapping.is_one_of(entry, &targets), Some(true));
         // By its path alone, where the link does not tell.
-        let mut other = targets.clone();
-        other[0].identity.inode ^= 1;
+        let other = |path: &[u8]| {
+            let mut identity = Identity::of(&own).unwrap();
+            identity.inode ^= 1;
+            Targets {
+                identities: HashSet::from([identity]),
+                inodes: HashSet::from([identity.inode]),
+                paths: HashSet::from([path.to_vec()]),
+            }
+        };
         let resolved = Identity::of(&entry.join("map_files").join(&mapping.link)).is_ok();
-        assert_eq!(mapping.is_one_of(entry, &other), Some(!resolved));
+        let by_path = other(&mapping.path);
+        assert_eq!(mapping.is_one_of(entry, &by_path), Some(!resolved));
         // Neither inode nor path.
-        other[0].path = PathBuf::from("/elsewhere");
-        assert_eq!(mapping.is_one_of(entry, &other), Some(false));
+        let elsewhere = other(b"/elsewhere");
+        assert_eq!(mapping.is_one_of(entry, &elsewhere), Some(false));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! may cut anywhere, each change durable before the next. What to change is the
 //! plan's.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -156,15 +157,13 @@ fn check_seen(plan: &Plan, directory: &Directory) -> Result<()> {
 /// service from starting meanwhile.
 fn changed_files(plan: &Plan, directory: &Directory) -> Vec<PathBuf> {
     let mut paths = Vec::new();
+    let mut added = HashSet::new();
     let mut add = |base: Offset, kind: FileKind| {
-        let names = directory.segments.iter().find(|names| names.base == base);
-        if let Some(names) = names
-            && names.name(kind).is_some()
+        if let Some(names) = directory.segment(base)
+            && names.has(kind)
+            && added.insert((base, kind))
         {
-            let path = directory.file(names, kind);
-            if !paths.contains(&path) {
-                paths.push(path);
-            }
+            paths.push(directory.file(names, kind));
         }
     };
     if let Some(first) = directory.segments.first() {
@@ -202,7 +201,7 @@ type Moved = Vec<(usize, PathBuf)>;
 
 impl Job<'_> {
     fn path(&self, base: Offset, kind: FileKind) -> PathBuf {
-        let names = self.directory.segments.iter().find(|n| n.base == base);
+        let names = self.directory.segment(base);
         match names {
             Some(names) => self.directory.file(names, kind),
             None => self
