@@ -220,6 +220,15 @@ impl Report {
         check::sort(&mut self.findings);
     }
 
+    /// The segment with this base.
+    #[must_use]
+    pub fn segment(&self, base: Offset) -> Option<&SegmentReport> {
+        let at = self
+            .segments
+            .binary_search_by_key(&base, |segment| segment.listing.base());
+        self.segments.get(at.ok()?)
+    }
+
     /// Whether a segment is the active one.
     #[must_use]
     pub fn is_last(&self, segment: &SegmentReport) -> bool {

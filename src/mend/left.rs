@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::plan::{Plan, Step};
+use super::plan::{BySegment, Plan, Step};
 use crate::inspect::check;
 use crate::inspect::check_directory::{between, claimed_records};
 use crate::inspect::check_segment;
@@ -24,6 +24,7 @@ pub(super) fn foreseen(
     report: &Report,
     afterwards: &BTreeMap<Offset, SegmentReport>,
 ) -> Vec<Finding> {
+    let steps = BySegment::of(plan);
     let told_anew = |finding: &Finding| {
         let after = finding.segment.and_then(|base| afterwards.get(&base));
         after.is_some() && is_found_in_files(finding.id)
@@ -32,7 +33,7 @@ pub(super) fn foreseen(
         .findings
         .iter()
         .filter(|finding| !is_between_segments(finding) && !told_anew(finding))
-        .filter(|finding| !is_mended(finding, plan, report))
+        .filter(|finding| !is_mended(finding, plan, &steps, report))
         .cloned()
         .collect();
     for after in afterwards.values() {
@@ -47,9 +48,12 @@ pub(super) fn foreseen(
         let after = afterwards.get(&segment.listing.base());
         after.unwrap_or(segment)
     });
-    let records_after = |segment: &SegmentReport| match afterwards.get(&segment.listing.base()) {
-        Some(after) => claimed_records(after, report.codec),
-        None => plan.records_after(segment, report.codec),
+    let records_after = |segment: &SegmentReport| {
+        let base = segment.listing.base();
+        if let Some(after) = afterwards.get(&base) {
+            return claimed_records(after, report.codec);
+        }
+        plan.records_by(&steps.steps(base), segment, report.codec)
     };
     between(then, records_after, &mut left);
     left
@@ -84,25 +88,19 @@ fn is_found_in_files(id: FindingId) -> bool {
 }
 
 /// Whether a plan takes care of a finding.
-fn is_mended(finding: &Finding, plan: &Plan, report: &Report) -> bool {
-    let steps = || {
-        let of_segment = |step: &&Step| Some(step.file().0) == finding.segment;
-        plan.steps.iter().filter(of_segment)
-    };
-    let touches = |wanted: FileKind| steps().any(|step| step.file().1 == wanted);
+fn is_mended(finding: &Finding, plan: &Plan, by: &BySegment<'_>, report: &Report) -> bool {
+    let steps = finding.segment.map_or(Vec::new(), |base| by.steps(base));
+    let touches = |wanted: FileKind| steps.iter().any(|step| step.file().1 == wanted);
     let cuts = |wanted: FileKind, end: u64| {
-        steps()
-            .any(|step| matches!(step, Step::Cut { kind, to, .. } if *kind == wanted && *to < end))
+        let cuts = |step: &Step| matches!(step, Step::Cut { kind, to, .. } if *kind == wanted && *to < end);
+        steps.iter().any(|step| cuts(step))
     };
     // Frames behind the last record that become records.
-    let segments = &report.segments;
-    let segment = segments
-        .iter()
-        .find(|s| Some(s.listing.base()) == finding.segment);
+    let segment = finding.segment.and_then(|base| report.segment(base));
     let facts = segment.and_then(|segment| segment.facts.as_ref());
     let adopts = || {
         let next_slot = facts.map_or(0, SegmentFacts::next_slot);
-        steps().any(|step| {
+        steps.iter().any(|step| {
             matches!(step, Step::WriteEntries { entries, .. } if entries.first_slot == next_slot)
         })
     };
@@ -119,10 +117,10 @@ fn is_mended(finding: &Finding, plan: &Plan, report: &Report) -> bool {
         FindingId::IndexMisaligned => touches(FileKind::Index),
         // Not where the frames end before the next segment begins.
         FindingId::IndexMissing => {
-            let bases = segments.iter().map(|s| s.listing.base());
-            let next = bases.into_iter().find(|base| Some(*base) > finding.segment);
+            let mut bases = report.segments.iter().map(|s| s.listing.base());
+            let next = bases.find(|base| Some(*base) > finding.segment);
             let filled = segment.is_some_and(|segment| {
-                let end = plan.records_after(segment, report.codec);
+                let end = plan.records_by(&steps, segment, report.codec);
                 next.is_none_or(|next| segment.listing.base().0.saturating_add(end) >= next.0)
             });
             touches(FileKind::Index) && filled

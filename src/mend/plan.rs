@@ -198,13 +198,28 @@ impl Plan {
     #[must_use]
     pub fn records_after(&self, segment: &SegmentReport, codec: Option<Codec>) -> u64 {
         let base = segment.listing.base();
-        let of_index = |step: &&Step| step.file() == (base, FileKind::Index);
-        let steps: Vec<&Step> = self.steps.iter().filter(of_index).collect();
-        let cut_to = steps.iter().rev().find_map(|step| match step {
+        let of_segment = |step: &&Step| step.file().0 == base;
+        let steps: Vec<&Step> = self.steps.iter().filter(of_segment).collect();
+        self.records_by(&steps, segment, codec)
+    }
+
+    /// The same by the steps that are the segment's.
+    pub(super) fn records_by(
+        &self,
+        steps: &[&Step],
+        segment: &SegmentReport,
+        codec: Option<Codec>,
+    ) -> u64 {
+        let base = segment.listing.base();
+        let of = |kind| {
+            let of_kind = move |step: &&&Step| step.file().1 == kind;
+            steps.iter().rev().filter(of_kind)
+        };
+        let cut_to = of(FileKind::Index).find_map(|step| match step {
             Step::Cut { to, .. } => Some(to / ENTRY_BYTES),
             _ => None,
         });
-        let written_to = steps.iter().rev().find_map(|step| match step {
+        let written_to = of(FileKind::Index).find_map(|step| match step {
             Step::BuildIndex { entries, .. } | Step::WriteEntries { entries, .. } => {
                 Some(entries.first_slot + entries.count)
             }
@@ -220,16 +235,7 @@ impl Plan {
             (Some(kept), _) => kept.max(written_to.unwrap_or(0)),
             (None, Some(facts)) => {
                 // Frames behind the last entry claim nothing once they are cut.
-                let store = |step: &Step| {
-                    matches!(
-                        step,
-                        Step::Cut {
-                            kind: FileKind::Store,
-                            ..
-                        }
-                    )
-                };
-                let cut = self.steps.iter().any(|it| store(it) && it.file().0 == base);
+                let cut = of(FileKind::Store).any(|step| matches!(step, Step::Cut { .. }));
                 let by_entries = facts.claimed_end().since(base);
                 let kept = if cut { by_entries } else { before };
                 kept.max(written_to.unwrap_or(0))
@@ -241,15 +247,40 @@ impl Plan {
     /// Whether entries are taken away: records that somebody was promised.
     #[must_use]
     pub fn cuts_entries(&self, report: &Report) -> bool {
-        report.segments.iter().any(|segment| {
-            let facts = segment.facts.as_ref();
-            let dangling = facts.and_then(|facts| facts.first_damage(DamageKind::Dangling));
-            dangling.is_some()
-                && self.steps.iter().any(|step| {
-                    matches!(step, Step::Cut { base, kind: FileKind::Index, .. }
-                        if *base == segment.listing.base())
-                })
+        let cuts_index = |step: &&Step| {
+            matches!(
+                step,
+                Step::Cut {
+                    kind: FileKind::Index,
+                    ..
+                }
+            )
+        };
+        self.steps.iter().filter(cuts_index).any(|step| {
+            let facts = report.segment(step.file().0);
+            let facts = facts.and_then(|segment| segment.facts.as_ref());
+            facts.is_some_and(|facts| facts.first_damage(DamageKind::Dangling).is_some())
         })
+    }
+}
+
+/// A plan's steps by the segment that they change, there in their order.
+pub(super) struct BySegment<'a>(Vec<(Offset, &'a Step)>);
+
+impl<'a> BySegment<'a> {
+    pub(super) fn of(plan: &'a Plan) -> Self {
+        let mut steps: Vec<_> = plan.steps.iter().map(|it| (it.file().0, it)).collect();
+        steps.sort_by_key(|(base, _)| *base);
+        Self(steps)
+    }
+
+    /// The steps of one segment.
+    pub(super) fn steps(&self, base: Offset) -> Vec<&'a Step> {
+        let first = self.0.partition_point(|(other, _)| *other < base);
+        let rest = self.0.iter().skip(first);
+        rest.take_while(|(other, _)| *other == base)
+            .map(|(_, step)| *step)
+            .collect()
     }
 }
 

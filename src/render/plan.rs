@@ -16,10 +16,9 @@ const STEPS_MAX: usize = 40;
 /// The name of the file that a step changes.
 fn file_of(step: &Step, report: &Report) -> String {
     let (base, kind) = step.file();
-    let segment = report.listing.segments.iter().find(|s| s.base() == base);
-    segment.map_or_else(
+    report.segment(base).map_or_else(
         || proglog::log::format::file_name(base, kind),
-        |segment| segment.file_name(kind),
+        |segment| segment.listing.file_name(kind),
     )
 }
 
