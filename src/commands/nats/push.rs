@@ -10,6 +10,7 @@
 //! the log's record, and goes on behind it. So it does after every trouble.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use proglog::log::record::Codec;
 use proglog::log::units::Offset;
@@ -27,6 +28,10 @@ use super::url::StreamUrl;
 use super::{Trouble, cannot, no};
 use crate::commands::signals::Signals;
 use crate::commands::{Failure, Globals, Status, quote};
+
+/// How often, and how long apart, a stream is looked for that the server would not make.
+const LOOKS: usize = 10;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 const EXAMPLES: &str = "\
 proglog push log nats://localhost/LOG --create   all records, to a new stream
@@ -205,6 +210,19 @@ impl Push<'_> {
     }
 }
 
+/// Whether another push has made the stream since it was looked for, or is about to: the
+/// server then refuses a second one, at times for the subjects of the first. Else
+/// `refused` stands.
+async fn made_by_another(link: &Link, name: &str, refused: Trouble) -> Result<(), Trouble> {
+    for _ in 0..LOOKS {
+        if let Ok(Some(_)) = Stream::look(link, name).await {
+            return Ok(());
+        }
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+    }
+    Err(refused)
+}
+
 /// The stream, which may have to be made first.
 async fn find(
     link: &Link,
@@ -225,8 +243,10 @@ async fn find(
                 subject: arguments.subject.as_deref().unwrap_or(name),
                 replicas: usize::from(arguments.replicas.unwrap_or(1)),
             };
-            Stream::create(link, name, &new).await?;
-            talk.note(&format!("created stream {name}"));
+            match Stream::create(link, name, &new).await {
+                Ok(()) => talk.note(&format!("created stream {name}")),
+                Err(trouble) => made_by_another(link, name, trouble).await?,
+            }
             Stream::look(link, name)
                 .await?
                 .ok_or_else(|| Trouble::Passing(format!("stream {name} is not there yet")))?
