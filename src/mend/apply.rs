@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::done;
 use super::entries;
 use super::exclusive::{Exclusive, Others};
+use super::gather::Gather;
 use super::in_place;
 use super::plan::{NewEntries, Plan, Step};
 use super::runs::assembly::Assembly;
@@ -21,9 +22,6 @@ use crate::log::lock::DirectoryLock;
 use crate::log::record::Codec;
 use crate::log::units::Offset;
 use crate::log::window::ReadFile;
-
-/// Entries gathered before they are written. Units: bytes.
-const GATHER_BYTES: usize = 256 * 1024;
 
 /// Where the bytes go that a plan takes away.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -294,16 +292,11 @@ impl Job<'_> {
         put: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
         let store = self.readable(&self.path(base, FileKind::Store))?;
-        let mut gathered = Vec::with_capacity(GATHER_BYTES);
+        let mut gather = Gather::to(put);
         entries::make(&store, self.codec, base, wanted, |entry: Entry| {
-            gathered.extend_from_slice(&entry.encode());
-            if gathered.len() >= GATHER_BYTES {
-                put(&gathered)?;
-                gathered.clear();
-            }
-            Ok(())
+            gather.add(&entry.encode())
         })?;
-        put(&gathered)
+        gather.finish()
     }
 
     fn carry_out(&self, step: &Step, place: Option<&Path>) -> Result<()> {

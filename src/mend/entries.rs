@@ -11,10 +11,8 @@ use crate::log::units::{Offset, Position, RelativeOffset};
 use crate::log::walk::layout_in;
 use crate::log::window::{ReadFile, STREAM_BYTES, Window};
 
+use super::gather::Gather;
 use super::plan::{Follow, NewEntries};
-
-/// Entries gathered before they are written. Units: bytes.
-const GATHER_BYTES: usize = 256 * 1024;
 
 /// Makes the entries that a plan asks for and hands them over in order.
 ///
@@ -205,22 +203,16 @@ fn write_part(
     part: &NewEntries,
     stop: Option<Position>,
 ) -> Result<()> {
-    let mut gathered = Vec::with_capacity(GATHER_BYTES);
     let mut position = part.first_slot * ENTRY_BYTES;
-    let mut put = |piece: &[u8]| {
+    let mut gather = Gather::to(|piece| {
         write_all_at(disk, index, piece, position).map_err(Error::io("write", index.path()))?;
         position += piece.len() as u64;
         Ok(())
-    };
+    });
     let end = make_to(store, codec, base, part, |entry| {
-        gathered.extend_from_slice(&entry.encode());
-        if gathered.len() >= GATHER_BYTES {
-            put(&gathered)?;
-            gathered.clear();
-        }
-        Ok(())
+        gather.add(&entry.encode())
     })?;
-    put(&gathered)?;
+    gather.finish()?;
     match stop {
         Some(stop) if end != Some(stop) => Err(Error::CannotAppend {
             path: store.path().to_path_buf(),

@@ -11,6 +11,7 @@ mod entries;
 pub mod exclusive;
 #[doc(hidden)] // for the commands, which tell of a repair beforehand
 pub mod foresee;
+mod gather;
 mod in_place;
 mod left;
 pub mod plan;

@@ -9,9 +9,7 @@ use crate::log::error::{Error, Result};
 use crate::log::format::{ENTRY_BYTES, Entry, FileKind};
 use crate::log::units::{Offset, Position, RelativeOffset};
 use crate::log::window::{ReadFile, STREAM_BYTES, Window};
-
-/// Entries gathered before they are handed over. Units: bytes.
-const GATHER_BYTES: usize = 256 * 1024;
+use crate::mend::gather::Gather;
 
 /// Where a run of an assembly comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,16 +103,9 @@ impl Assembly {
             FileKind::Index => {
                 let first = position / ENTRY_BYTES;
                 let next = first + bytes / ENTRY_BYTES;
-                let mut gathered = Vec::with_capacity(GATHER_BYTES);
-                self.each_entry(first, next, here, |entry| {
-                    gathered.extend_from_slice(&entry.encode());
-                    if gathered.len() >= GATHER_BYTES {
-                        put(&gathered)?;
-                        gathered.clear();
-                    }
-                    Ok(())
-                })?;
-                put(&gathered)
+                let mut gather = Gather::to(put);
+                self.each_entry(first, next, here, |entry| gather.add(&entry.encode()))?;
+                gather.finish()
             }
         }
     }
@@ -134,7 +125,7 @@ impl Assembly {
         put: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
         let mut cursor = Cursor::default();
-        let mut gathered = Vec::new();
+        let mut gather = Gather::to(put);
         for part in self.parts_between(from, to) {
             let (mut at, end) = (part.at.max(from), part.end().min(to));
             let open = || Self::open(part, here);
@@ -144,18 +135,10 @@ impl Assembly {
                 let size = usize::try_from(count).unwrap_or(STREAM_BYTES);
                 let piece = window.bytes(part.run.position + (at - part.at), size)?;
                 at += count;
-                if gathered.is_empty() && piece.len() >= GATHER_BYTES {
-                    put(piece)?;
-                    continue;
-                }
-                gathered.extend_from_slice(piece);
-                if gathered.len() >= GATHER_BYTES {
-                    put(&gathered)?;
-                    gathered.clear();
-                }
+                gather.add(piece)?;
             }
         }
-        put(&gathered)
+        gather.finish()
     }
 
     /// The parts that have bytes between two places of the new store.
