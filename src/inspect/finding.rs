@@ -53,6 +53,15 @@ macro_rules! finding_ids {
                 match self { $(Self::$variant => $name,)* }
             }
 
+            /// Whether it is about the names or the owner of files, not what they hold.
+            #[must_use]
+            pub fn is_about_names(self) -> bool {
+                matches!(
+                    self,
+                    Self::StrayName | Self::PaddedName | Self::DuplicateBase | Self::OwnerDiffers
+                )
+            }
+
             /// One line that says what it is.
             #[must_use]
             pub fn summary(self) -> &'static str {

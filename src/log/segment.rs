@@ -2,6 +2,8 @@
 //! how many of its entries are real, and which of those name whole frames. Readers
 //! never write; the writing half of a segment is `writer`.
 
+use std::path::Path;
+
 use super::directory::{Directory, SegmentNames};
 use super::error::{Error, Result};
 use super::format::{ENTRY_BYTES, Entry, FileKind, LENGTH_BYTES, frame_end};
@@ -35,14 +37,7 @@ impl Segment {
     ///
     /// As [`ReadFile::open`].
     pub fn open(directory: &Directory, names: &SegmentNames) -> Result<Self> {
-        let index = ReadFile::open(&directory.file(names, FileKind::Index))?;
-        let store = ReadFile::open(&directory.file(names, FileKind::Store))?;
-        Ok(Self {
-            base: names.base,
-            store,
-            index,
-            is_last: directory.is_last(names.base),
-        })
+        Self::open_by(directory, names, ReadFile::open)
     }
 
     /// The same of files that were regular ones when their directory was listed.
@@ -51,8 +46,16 @@ impl Segment {
     ///
     /// As [`ReadFile::open`].
     pub fn open_listed(directory: &Directory, names: &SegmentNames) -> Result<Self> {
-        let index = ReadFile::open_listed(&directory.file(names, FileKind::Index))?;
-        let store = ReadFile::open_listed(&directory.file(names, FileKind::Store))?;
+        Self::open_by(directory, names, ReadFile::open_listed)
+    }
+
+    fn open_by(
+        directory: &Directory,
+        names: &SegmentNames,
+        open: fn(&Path) -> Result<ReadFile>,
+    ) -> Result<Self> {
+        let index = open(&directory.file(names, FileKind::Index))?;
+        let store = open(&directory.file(names, FileKind::Store))?;
         Ok(Self {
             base: names.base,
             store,

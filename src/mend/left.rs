@@ -77,14 +77,8 @@ fn is_between_segments(finding: &Finding) -> bool {
 fn is_found_in_files(id: FindingId) -> bool {
     !matches!(
         id,
-        FindingId::StrayName
-            | FindingId::PaddedName
-            | FindingId::DuplicateBase
-            | FindingId::NotAFile
-            | FindingId::OwnerDiffers
-            | FindingId::OffsetOverflow
-            | FindingId::IndexFull
-    )
+        FindingId::NotAFile | FindingId::OffsetOverflow | FindingId::IndexFull
+    ) && !id.is_about_names()
 }
 
 /// Whether a plan takes care of a finding.

@@ -16,6 +16,7 @@ mod in_place;
 mod left;
 pub mod plan;
 mod policy;
+mod ranges;
 pub mod recover;
 mod rehearsal;
 pub mod replica;

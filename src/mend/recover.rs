@@ -113,12 +113,5 @@ fn may_be_a_crash(report: &Report, finding: &Finding) -> bool {
 }
 
 fn is_about_the_end(finding: &Finding) -> bool {
-    !matches!(
-        finding.id,
-        FindingId::StrayName
-            | FindingId::PaddedName
-            | FindingId::OwnerDiffers
-            | FindingId::DuplicateBase
-            | FindingId::IndexFull
-    )
+    finding.id != FindingId::IndexFull && !finding.id.is_about_names()
 }

@@ -9,6 +9,7 @@ use crate::inspect::finding::{Finding, FindingId, OffsetRange, Severity};
 use crate::inspect::report::Report;
 use crate::log::units::Offset;
 use crate::mend::plan::Plan;
+use crate::mend::ranges::Ranges;
 use crate::mend::runs::assembly::{Assembly, Source};
 use crate::mend::runs::holdings::Run;
 
@@ -33,49 +34,30 @@ pub struct Taken {
 pub(super) fn is_about_content(id: FindingId) -> bool {
     !matches!(
         id,
-        FindingId::StrayName
-            | FindingId::PaddedName
-            | FindingId::DuplicateBase
-            | FindingId::NotAFile
-            | FindingId::OwnerDiffers
+        FindingId::NotAFile
             | FindingId::IndexFull
             | FindingId::IndexOverLimit
             | FindingId::SegmentGap
             | FindingId::SegmentOverlap
-    )
+    ) && !id.is_about_names()
 }
 
-/// The offsets that assemblies hold: in order, apart, each end excluded.
-pub(super) struct Held(Vec<(u64, u64)>);
-
-impl Held {
-    pub(super) fn by(assemblies: &[Assembly]) -> Self {
-        let parts = assemblies.iter().flat_map(|it| &it.parts);
-        let mut ranges: Vec<(u64, u64)> = parts.map(|it| (it.run.first, it.run.next)).collect();
-        ranges.sort_unstable();
-        ranges.dedup_by(|next, last| {
-            let meets = next.0 <= last.1;
-            if meets {
-                last.1 = last.1.max(next.1);
-            }
-            meets
-        });
-        Self(ranges)
-    }
-
-    fn all_of(&self, range: OffsetRange) -> bool {
-        let at = self.0.partition_point(|(_, next)| *next <= range.first.0);
-        let found = self.0.get(at);
-        found.is_some_and(|(first, next)| *first <= range.first.0 && range.last.0 < *next)
-    }
+/// The offsets that assemblies hold.
+pub(super) fn held_by(assemblies: &[Assembly]) -> Ranges {
+    let parts = assemblies.iter().flat_map(|it| &it.parts);
+    Ranges::of(parts.map(|it| (it.run.first, it.run.next)))
 }
 
 /// Whether what was put together takes care of a finding.
-pub(super) fn is_mended(finding: &Finding, whole: &BTreeSet<Offset>, held: &Held) -> bool {
+pub(super) fn is_mended(finding: &Finding, whole: &BTreeSet<Offset>, held: &Ranges) -> bool {
     if finding.severity == Severity::Note {
         return true;
     }
-    let is_held = || finding.offsets.is_some_and(|range| held.all_of(range));
+    let is_held = || {
+        finding
+            .offsets
+            .is_some_and(|range| held.holds_all(range.first.0, range.last.0))
+    };
     match finding.segment {
         _ if finding.id == FindingId::SegmentGap => false,
         Some(base) if is_about_content(finding.id) => whole.contains(&base) || is_held(),

@@ -27,7 +27,7 @@ pub use copies::look;
 use copies::{contested, first_behind, has_more, is_plain, reaches, unambiguous};
 use layout::{Files, Wanted, anew, fill, in_place, sparing, whole};
 pub use left::Taken;
-use left::{Held, gaps, is_about_content, is_mended, not_taken, taken_by};
+use left::{gaps, held_by, is_about_content, is_mended, not_taken, taken_by};
 use manifest::Proof;
 
 /// A plan that uses another copy.
@@ -442,7 +442,7 @@ impl Work<'_> {
         let next = plan_end.chain(own_ends).max().unwrap_or(0);
         let mut plan = self.plan;
         plan.left = left_alone::of(&plan, self.here);
-        let held = Held::by(&plan.assemblies);
+        let held = held_by(&plan.assemblies);
         plan.left
             .retain(|finding| !is_mended(finding, &self.whole, &held));
         let mut left = std::mem::take(&mut plan.left);

@@ -20,7 +20,6 @@ use crate::log::units::Offset;
 use crate::mend::plan::{self, RepairOptions};
 use crate::mend::runs::assembly::{Assembly, Part, Source};
 use crate::mend::runs::holdings::{self, Run};
-use orphans::Named;
 use places::{Neighbours, Work};
 
 /// Which side of a fork stays at its offsets.
@@ -116,8 +115,8 @@ pub fn plan(source: &Path, prefer: Option<Prefer>, options: &Options) -> Result<
     let mut strays = Vec::new();
     for segment in &report.segments {
         let runs = holdings::of_segment(&report, segment, &repair)?;
-        let second = orphans::second_history(&report, segment, &Named::of(runs.iter()))?;
-        let named = Named::of(runs.iter().chain(&second));
+        let second = orphans::second_history(&report, segment, &orphans::named(runs.iter()))?;
+        let named = orphans::named(runs.iter().chain(&second));
         let found = orphans::of(&report, segment, &named)?;
         if !found.is_empty() {
             strays.push((segment, Neighbours::of(&runs), found));

@@ -14,6 +14,7 @@ use crate::log::record::{self, Codec};
 use crate::log::units::{Offset, Position};
 use crate::log::walk::{PAYLOAD_IN_MEMORY_MAX, layout_in};
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
+use crate::mend::ranges::Ranges;
 use crate::mend::runs::holdings::{self, Run};
 
 /// Bytes of one store that are searched for records that nothing points to.
@@ -40,31 +41,10 @@ impl Orphans {
     }
 }
 
-/// Bytes of a store that are records already.
-#[derive(Debug, Default)]
-pub struct Named(Vec<(u64, u64)>);
-
-impl Named {
-    /// The bytes of these runs, all of one store.
-    pub fn of<'a>(runs: impl Iterator<Item = &'a Run>) -> Self {
-        let mut ranges: Vec<(u64, u64)> = runs.map(|run| (run.position, run.end)).collect();
-        ranges.sort_unstable();
-        ranges.dedup_by(|next, last| {
-            let meets = next.0 <= last.1;
-            if meets {
-                last.1 = last.1.max(next.1);
-            }
-            meets
-        });
-        Self(ranges)
-    }
-
-    /// Whether the byte at `position` is one of them.
-    #[must_use]
-    pub fn holds(&self, position: u64) -> bool {
-        let at = self.0.partition_point(|(_, end)| *end <= position);
-        self.0.get(at).is_some_and(|(from, _)| *from <= position)
-    }
+/// The bytes of these runs, all of one store, which are records already.
+#[must_use]
+pub fn named<'a>(runs: impl Iterator<Item = &'a Run>) -> Ranges {
+    Ranges::of(runs.map(|run| (run.position, run.end)))
 }
 
 /// The whole frames of a segment's store that lie outside `named`, in the order of the
@@ -73,7 +53,7 @@ impl Named {
 /// # Errors
 ///
 /// Reading's; unreadable bytes are passed over.
-pub fn of(report: &Report, segment: &SegmentReport, named: &Named) -> Result<Vec<Orphans>> {
+pub fn of(report: &Report, segment: &SegmentReport, named: &Ranges) -> Result<Vec<Orphans>> {
     let path = report
         .listing
         .directory
@@ -101,7 +81,7 @@ pub fn of(report: &Report, segment: &SegmentReport, named: &Named) -> Result<Vec
     };
     if report.codec == Some(Codec::Protobuf) {
         let mut at = 0;
-        for (from, to) in &named.0 {
+        for (from, to) in named.iter() {
             scan.search(at, *from)?;
             at = *to;
         }
@@ -128,7 +108,11 @@ pub fn of(report: &Report, segment: &SegmentReport, named: &Named) -> Result<Vec
 /// # Errors
 ///
 /// Reading's.
-pub fn second_history(report: &Report, segment: &SegmentReport, known: &Named) -> Result<Vec<Run>> {
+pub fn second_history(
+    report: &Report,
+    segment: &SegmentReport,
+    known: &Ranges,
+) -> Result<Vec<Run>> {
     let names = &segment.listing.names;
     let Some(facts) = &segment.facts else {
         return Ok(Vec::new());

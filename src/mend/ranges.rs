@@ -1,0 +1,52 @@
+//! Ranges of offsets or of bytes, each end excluded: kept in order and apart.
+
+/// A set of them.
+#[derive(Debug, Default)]
+pub struct Ranges(Vec<(u64, u64)>);
+
+impl Ranges {
+    /// Those that are given, in any order; where two meet they are one.
+    pub fn of(ranges: impl Iterator<Item = (u64, u64)>) -> Self {
+        let mut ranges: Vec<(u64, u64)> = ranges.collect();
+        ranges.sort_unstable();
+        ranges.dedup_by(|next, last| {
+            let meets = next.0 <= last.1;
+            if meets {
+                last.1 = last.1.max(next.1);
+            }
+            meets
+        });
+        Self(ranges)
+    }
+
+    /// Each of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &(u64, u64)> {
+        self.0.iter()
+    }
+
+    /// Whether `at` is in one of them.
+    #[must_use]
+    pub fn holds(&self, at: u64) -> bool {
+        self.holds_all(at, at)
+    }
+
+    /// Whether all from `first` up to `last`, which is included, is in one of them.
+    #[must_use]
+    pub fn holds_all(&self, first: u64, last: u64) -> bool {
+        let at = self.0.partition_point(|(_, end)| *end <= first);
+        let found = self.0.get(at);
+        found.is_some_and(|(from, end)| *from <= first && last < *end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_meets_is_one_and_ends_are_excluded() {
+        let ranges = Ranges::of([(7, 9), (0, 2), (1, 3), (3, 5)].into_iter());
+        assert!(ranges.holds_all(0, 4) && ranges.holds(8));
+        assert!(!ranges.holds_all(0, 5) && !ranges.holds(6) && !ranges.holds(9));
+    }
+}
