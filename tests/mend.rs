@@ -61,6 +61,7 @@ fn repair(log: &Path) -> Plan {
         save: Save::Beside,
         others: others(),
         command: "repair",
+        drafts: None,
     };
     apply(&plan, &lock, &options).unwrap();
     plan
@@ -196,6 +197,7 @@ fn a_plan_is_not_carried_out_on_other_files_than_it_saw() {
         save: Save::Beside,
         others: others(),
         command: "repair",
+        drafts: None,
     };
     assert!(apply(&plan, &lock(&log), &options).is_err());
     assert_eq!(sandbox.snapshot(), changed);

@@ -5,12 +5,15 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use proglog::inspect::listing::Listing;
+use proglog::inspect::look::Aids;
 use proglog::inspect::report::{Options, Report};
 use proglog::log::directory::Directory;
 use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::error::{Error, is_out_of_descriptors};
 use proglog::log::lock::DirectoryLock;
 use proglog::mend::apply::{ApplyOptions, Save, apply, rehearse};
+use proglog::mend::draft::Drafts;
 use proglog::mend::plan::Plan;
 use proglog::mend::saved;
 
@@ -54,6 +57,7 @@ impl Mending {
         &self,
         dir: &Path,
         options: &Options,
+        drafts: Option<&Drafts>,
         globals: Globals,
     ) -> anyhow::Result<(Option<DirectoryLock>, Report)> {
         // What is no log is said before anything is waited for.
@@ -72,7 +76,12 @@ impl Mending {
         }
         let segment = options.segment.map(|base| base.0);
         let _bar = Bar::for_look("look", dir, segment, globals);
-        let report = Report::of(dir, options)?;
+        let aids = Aids {
+            // A dry run writes nothing at all.
+            drafting: drafts.filter(|_| lock.is_some()).map(|it| it as _),
+            before: None,
+        };
+        let report = Report::with(Listing::of(dir)?, options, aids)?;
         Ok((lock, report))
     }
 
@@ -82,12 +91,12 @@ impl Mending {
         &self,
         plan: &Plan,
         lock: Option<&DirectoryLock>,
-        report: &Report,
+        (report, drafts): (&Report, Option<&Drafts>),
         command: &str,
         globals: Globals,
     ) -> anyhow::Result<Option<PathBuf>> {
         let saved = match lock {
-            Some(lock) => self.apply(plan, lock, command)?,
+            Some(lock) => self.apply(plan, lock, drafts, command)?,
             None => None,
         };
         let mut out = stdout()?;
@@ -125,6 +134,7 @@ impl Mending {
         &self,
         plan: &Plan,
         lock: &DirectoryLock,
+        drafts: Option<&Drafts>,
         command: &str,
     ) -> anyhow::Result<Option<PathBuf>> {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
@@ -133,6 +143,7 @@ impl Mending {
             save: self.save(),
             others: self.waiting.others(),
             command,
+            drafts,
         };
         apply(plan, lock, &options).map_err(|error| {
             let message = error.to_string();

@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use proglog::inspect::finding::{FindingId, OffsetRange, Severity};
+use proglog::inspect::listing::Listing;
+use proglog::inspect::look::{Aids, Before};
 use proglog::inspect::report::{Options, Report};
 use proglog::log::damage::{Damage, DamageKind};
 use proglog::log::disk::{Disk, RealDisk};
@@ -26,6 +28,7 @@ use proglog::log::segment::Segment;
 use proglog::log::units::Position;
 use proglog::log::walk::{Committed, Flow, Visitor};
 use proglog::log::window::LOOKUP_BYTES;
+use proglog::mend::draft::Drafts;
 use proglog::mend::plan::{self, Plan, RepairOptions, Step};
 use proglog::mend::replica::ReplicaPlan;
 use proglog::mend::undo;
@@ -80,10 +83,13 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         max_index_bytes: arguments.max_index_bytes,
         ..Options::default()
     };
-    let (lock, before) = mending.look(&arguments.dir, &options, globals)?;
     let repair = RepairOptions {
         adopt_tail: arguments.adopt_tail,
     };
+    let drafts = Drafts::new(Arc::new(RealDisk), &arguments.dir, repair);
+    // What another copy has may be put in between.
+    let drafts = Some(&drafts).filter(|_| arguments.replica.is_none());
+    let (lock, before) = mending.look(&arguments.dir, &options, drafts, globals)?;
     let (before, helped) = if let Some(copy) = &arguments.replica {
         let manifest = manifest.as_deref();
         let (before, helped) =
@@ -98,7 +104,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         (before, helped)
     };
     let plan = &helped.plan;
-    let saved = mending.carry_out(plan, lock.as_ref(), &before, "repair", globals)?;
+    let saved = mending.carry_out(plan, lock.as_ref(), (&before, drafts), "repair", globals)?;
     let lost = lost(&before, plan);
     let cuts = plan.cuts_entries(&before) && (arguments.replica.is_none() || !lost.is_empty());
     let remark = (cuts && is_raft_log(&before)?).then_some(RAFT);
@@ -115,7 +121,16 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         return foretell(plan, &lost, [remark, unshown], mending, globals);
     }
     let bar = Bar::for_look("verify", &arguments.dir, None, globals);
-    let mut after = Report::of(&arguments.dir, &options)?;
+    let told = Before {
+        report: &before,
+        changed: plan.changed(),
+        made: drafts.map(Drafts::made).unwrap_or_default(),
+    };
+    let aids = Aids {
+        before: Some(&told),
+        drafting: None,
+    };
+    let mut after = Report::with(Listing::of(&arguments.dir)?, &options, aids)?;
     if let Some(manifest) = &manifest {
         let mut manifest = held_against::of_bytes(manifest.clone())?;
         let held = manifest.check(&mut after)?;

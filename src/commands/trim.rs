@@ -72,7 +72,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         quick: true,
         ..Options::default()
     };
-    let (lock, report) = mending.look(&arguments.dir, &options, globals)?;
+    let (lock, report) = mending.look(&arguments.dir, &options, None, globals)?;
     let Some(keep) = arguments.keep() else {
         return Ok(Status::Failed);
     };
@@ -85,7 +85,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         return Err(Failure::new(Status::No, why).into());
     }
     let plan = trim::plan(&report, keep)?;
-    let saved = mending.carry_out(&plan, lock.as_ref(), &report, "trim", globals)?;
+    let saved = mending.carry_out(&plan, lock.as_ref(), (&report, None), "trim", globals)?;
     let dir = quote(&arguments.dir);
     drop(lock);
     let (lowest, next) = ends(&plan, keep, &report);

@@ -46,7 +46,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         ..Options::default()
     };
     let mending = &arguments.mending;
-    let (lock, report) = mending.look(&arguments.dir, &options, globals)?;
+    let (lock, report) = mending.look(&arguments.dir, &options, None, globals)?;
     let (plan, buried) = truncate::plan(&report);
     if let Some(first) = buried.first()
         && !arguments.leave_tail
@@ -65,7 +65,13 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         ))
         .into());
     }
-    let saved = mending.carry_out(&plan, lock.as_ref(), &report, "truncate-index", globals)?;
+    let saved = mending.carry_out(
+        &plan,
+        lock.as_ref(),
+        (&report, None),
+        "truncate-index",
+        globals,
+    )?;
     if mending.json {
         let summary = JsonLine::of("summary")
             .flag("dry_run", mending.dry_run)

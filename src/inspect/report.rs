@@ -2,23 +2,21 @@
 //! Everything that prints, plans or serialises starts from it.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 
 use super::check;
 use super::finding::{Finding, Severity};
 use super::listing::{Listing, SegmentListing};
-use super::run::{self, Mark};
+use super::look::{Aids, Look};
 use super::scan::{self, SegmentFacts};
-use super::tail::{self, Tail, TailStart};
+use super::tail::Tail;
 use super::usage::Usage;
 use crate::log::detect::detect;
 use crate::log::error::{Error, Result};
-use crate::log::format::FileKind;
 use crate::log::record::Codec;
-use crate::log::segment::{Segment, is_absent};
-use crate::log::units::{Offset, Position};
-use crate::log::window::ReadFile;
+use crate::log::segment::Segment;
+use crate::log::units::Offset;
 
 /// How a log is looked at.
 #[derive(Debug, Clone, Copy, Default)]
@@ -59,15 +57,15 @@ pub struct SegmentReport {
     /// What a scan of the pair found; `None` if there is no pair or it was not asked.
     pub facts: Option<SegmentFacts>,
     /// What a look at one file found whose other half is missing.
-    lone: Option<Box<Lone>>,
+    pub(super) lone: Option<Box<Lone>>,
     /// Whether the bytes make sense little-endian only.
     pub little_endian: bool,
 }
 
 /// One half of a segment without the other.
 #[derive(Debug, Clone)]
-enum Lone {
-    Store { tail: Tail, marks: Vec<Mark> },
+pub(super) enum Lone {
+    Store { tail: Tail },
     Index { entries: u64 },
 }
 
@@ -86,17 +84,8 @@ impl SegmentReport {
     #[must_use]
     pub fn lone_store(&self) -> Option<&Tail> {
         match self.lone.as_deref()? {
-            Lone::Store { tail, .. } => Some(tail),
+            Lone::Store { tail } => Some(tail),
             Lone::Index { .. } => None,
-        }
-    }
-
-    /// Slots of a store without index at which threads can begin.
-    #[must_use]
-    pub fn lone_marks(&self) -> &[Mark] {
-        match self.lone.as_deref() {
-            Some(Lone::Store { marks, .. }) => marks,
-            _ => &[],
         }
     }
 
@@ -109,18 +98,22 @@ impl SegmentReport {
         }
     }
 
-    /// Scans both files, as far as the options ask for it.
+    /// Scans both files, as far as the options ask for it and but for the first `made`
+    /// entries, which are sound.
     pub(crate) fn take_pair(
         &mut self,
         pair: &Segment,
         codec: Codec,
         options: &Options,
         threads: usize,
+        made: u64,
     ) -> Result<()> {
         let facts = if options.quick {
             scan::scan_end(pair, codec)?
         } else if options.tail_only {
             scan::scan_last_commit(pair, codec)?
+        } else if made > 0 {
+            scan::scan_behind(pair, codec, made)?
         } else {
             scan::scan(pair, codec, threads)?
         };
@@ -176,6 +169,15 @@ impl Report {
     ///
     /// As [`Report::of`].
     pub fn over(listing: Listing, options: &Options) -> Result<Self> {
+        Self::with(listing, options, Aids::default())
+    }
+
+    /// The same with what there is beside the files.
+    ///
+    /// # Errors
+    ///
+    /// As [`Report::of`].
+    pub fn with(listing: Listing, options: &Options, aids: Aids<'_>) -> Result<Self> {
         let path = listing.path().to_path_buf();
         let usage = if options.ask_usage {
             Usage::of(&listing)
@@ -200,7 +202,13 @@ impl Report {
                 path.display()
             )));
         }
-        let segments = look_at_segments(&listing, codec, options)?;
+        let look = Look {
+            listing: &listing,
+            codec,
+            options,
+            aids,
+        };
+        let segments = look.at_segments()?;
         let mut report = Self {
             listing,
             codec,
@@ -286,119 +294,6 @@ impl Report {
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.count(Severity::Error) + self.count(Severity::Warning) == 0
-    }
-}
-
-/// Looks at every segment that is asked for: several at once, each in one thread,
-/// except that large ones are cut in parts.
-fn look_at_segments(
-    listing: &Listing,
-    codec: Option<Codec>,
-    options: &Options,
-) -> Result<Vec<SegmentReport>> {
-    let threads = options.threads();
-    let wanted = listing
-        .segments
-        .iter()
-        .filter(|segment| options.segment.is_none_or(|base| base == segment.base()))
-        .skip(if options.tail_only {
-            listing.segments.len().saturating_sub(1)
-        } else {
-            0
-        });
-    let mut reports: Vec<SegmentReport> = Vec::with_capacity(wanted.clone().count());
-    reports.extend(wanted.map(|segment| SegmentReport::of(Arc::clone(segment))));
-    let codec = codec.unwrap_or(Codec::Raw);
-    let look = |report: &mut SegmentReport, threads| {
-        look_at_segment(listing, report, codec, options, threads)
-    };
-    if threads < 2 || reports.len() < threads * 2 {
-        for report in &mut reports {
-            look(report, threads)?;
-        }
-        return Ok(reports);
-    }
-    // Dealt out one by one, so that large and small ones even out.
-    let next = Mutex::new(reports.iter_mut());
-    let take = || next.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let results: Vec<Result<()>> = thread::scope(|scope| {
-        let work = || {
-            while let Some(report) = take() {
-                look(report, 1)?;
-            }
-            Ok(())
-        };
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        workers
-            .into_iter()
-            .map(|worker| match worker.join() {
-                Ok(result) => result,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
-            .collect()
-    });
-    results.into_iter().collect::<Result<()>>()?;
-    Ok(reports)
-}
-
-/// Fills in what a look at the segment shows.
-fn look_at_segment(
-    listing: &Listing,
-    report: &mut SegmentReport,
-    codec: Codec,
-    options: &Options,
-    threads: usize,
-) -> Result<()> {
-    let segment = &Arc::clone(&report.listing);
-    let path = |kind| listing.directory.file(&segment.names, kind);
-    let is_file = |kind| {
-        segment
-            .file(kind)
-            .is_some_and(|file| file.no_file.is_none())
-    };
-    if segment.is_readable_pair() {
-        match Segment::open_listed(&listing.directory, &segment.names) {
-            Ok(mut pair) => {
-                at_most(&mut pair.store, segment.store.as_ref());
-                at_most(&mut pair.index, segment.index.as_ref());
-                report.take_pair(&pair, codec, options, threads)?;
-            }
-            // It was there when the directory was listed: somebody trims.
-            Err(error) if is_absent(&error) => {}
-            Err(error) => return Err(error),
-        }
-    } else if is_file(FileKind::Store) {
-        let store = ReadFile::open(&path(FileKind::Store))?;
-        let start = TailStart {
-            base: segment.base(),
-            slot: 0,
-            position: Position(0),
-            may_be_unfinished: listing.directory.is_last(segment.base()),
-        };
-        let (tail, marks) = tail::look_in_parts(&store, codec, start, threads, run::PART_BYTES)?;
-        report.lone = Some(Box::new(Lone::Store { tail, marks }));
-    } else if is_file(FileKind::Index) {
-        let mut index = crate::log::index::Index::open(
-            &path(FileKind::Index),
-            crate::log::window::LOOKUP_BYTES,
-        )?;
-        let slots = index.slots();
-        let entry_bytes = crate::log::format::ENTRY_BYTES;
-        let end = match index.nonzero_end(slots * entry_bytes) {
-            // Entries that the disk does not give were there all the same.
-            Err(Error::Unreadable { .. }) => slots * entry_bytes,
-            end => end?,
-        };
-        let entries = end.div_ceil(entry_bytes);
-        report.lone = Some(Box::new(Lone::Index { entries }));
-    }
-    Ok(())
-}
-
-/// What was appended since the listing is not judged.
-fn at_most(file: &mut ReadFile, listed: Option<&super::listing::FileFacts>) {
-    if let Some(listed) = listed {
-        file.file_bytes = file.file_bytes.min(listed.bytes);
     }
 }
 

@@ -65,18 +65,37 @@ pub fn scan_in_parts(
 ///
 /// As [`scan`].
 pub fn scan_last_commit(segment: &Segment, codec: Codec) -> Result<SegmentFacts> {
+    scan_from(segment, codec, |entries| {
+        let padded = (entries + 1) * ENTRY_BYTES <= segment.index.file_bytes;
+        let in_one_commit = COMMIT_INDEX_BYTES as u64 / ENTRY_BYTES;
+        if padded {
+            0
+        } else {
+            entries.saturating_sub(in_one_commit)
+        }
+    })
+}
+
+/// The same for what lies behind the first `slots` entries, which are sound.
+///
+/// # Errors
+///
+/// As [`scan`].
+pub fn scan_behind(segment: &Segment, codec: Codec, slots: u64) -> Result<SegmentFacts> {
+    scan_from(segment, codec, |_| slots)
+}
+
+/// Scans from a slot on that is chosen by how many entries there are.
+fn scan_from(
+    segment: &Segment,
+    codec: Codec,
+    first_slot: impl FnOnce(u64) -> u64,
+) -> Result<SegmentFacts> {
     let mut index = segment.entries(STREAM_BYTES);
     let entries = count_entries(segment, &mut index, codec)?;
-    let padded = (entries + 1) * ENTRY_BYTES <= segment.index.file_bytes;
-    let in_one_commit = COMMIT_INDEX_BYTES as u64 / ENTRY_BYTES;
-    let first = if padded {
-        0
-    } else {
-        entries.saturating_sub(in_one_commit)
-    };
     let store = Window::new(segment.store.clone(), STREAM_BYTES);
     let walk = Walk::new(segment.base, codec, index, store, entries);
-    scan_slots(segment, codec, walk, first, false)
+    scan_slots(segment, codec, walk, first_slot(entries), false)
 }
 
 /// Scans the slots from `first_slot` on, along a walk that did not begin. A `quick` scan takes the padding for zeros without a look at all of it.

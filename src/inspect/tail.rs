@@ -4,7 +4,7 @@
 
 mod runs;
 
-pub use self::runs::look_in_parts;
+pub use self::runs::look_in_pieces;
 use super::run::Run;
 use crate::log::error::{Error, Result};
 use crate::log::format::{LENGTH_BYTES, encode_length, frame_end};

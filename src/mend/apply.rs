@@ -2,15 +2,17 @@
 //! may cut anywhere, each change durable before the next. What to change is the
 //! plan's.
 
+mod whole;
+
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::done;
+use super::draft::Drafts;
 use super::entries;
 use super::exclusive::{Exclusive, Others};
 use super::gather::Gather;
-use super::in_place;
 use super::plan::{NewEntries, Plan, Step};
 use super::runs::assembly::Assembly;
 use super::saved::{self, FileBefore, Saver};
@@ -45,6 +47,8 @@ pub struct ApplyOptions<'a> {
     pub others: Others<'a>,
     /// The command's name, for the manifest.
     pub command: &'a str,
+    /// Indexes that were made during the look from which the plan comes.
+    pub drafts: Option<&'a Drafts>,
 }
 
 /// Carries out `plan` on the log whose directory is locked. Gives the directory in
@@ -77,6 +81,7 @@ pub fn apply(
         exclusive: &exclusive,
         codec: plan.codec.unwrap_or(Codec::Raw),
         saves: options.save != Save::Nowhere,
+        drafts: options.drafts,
     };
     let real = directory
         .path
@@ -192,6 +197,7 @@ struct Job<'a> {
     codec: Codec,
     /// Whether the bytes that go are kept elsewhere.
     saves: bool,
+    drafts: Option<&'a Drafts>,
 }
 
 /// The places of files that are moved away, by the number of the step.
@@ -425,48 +431,5 @@ impl Job<'_> {
         }
         // The file that was there when all began, also where another has its name now.
         self.readable(&path).map(Some)
-    }
-
-    /// A file that is put together appears whole or not at all.
-    fn assemble(&self, base: Offset, kind: FileKind, bytes: u64, assembly: usize) -> Result<()> {
-        let path = self.path(base, kind);
-        let directory = &self.directory.path;
-        let file = self
-            .disk
-            .create_unnamed(directory, self.twin(base, kind))
-            .map_err(Error::io("make a file without a name in", directory))?;
-        let mut at = 0;
-        self.stream(assembly, kind, 0, bytes, &mut |piece| {
-            write_all_at(self.disk, &file, piece, at).map_err(Error::io("write", &path))?;
-            at += piece.len() as u64;
-            Ok(())
-        })?;
-        sync(self.disk, &file)?;
-        if self.exclusive.file(&path).is_ok() {
-            in_place::put(self.disk, &self.directory.path, &file, &path, self.saves)?;
-        } else {
-            self.disk
-                .link(&file, &path)
-                .map_err(Error::io("name", &path))?;
-        }
-        self.sync_directory()
-    }
-
-    /// A missing index appears whole or not at all: half of one would look like a
-    /// store with an uncommitted tail.
-    fn build_index(&self, base: Offset, path: &Path, wanted: &NewEntries) -> Result<()> {
-        let directory = &self.directory.path;
-        let file = self
-            .disk
-            .create_unnamed(directory, self.twin(base, FileKind::Index))
-            .map_err(Error::io("make a file without a name in", directory))?;
-        let store = self.readable(&self.path(base, FileKind::Store))?;
-        let marks = self.plan.marks.get(&base).map_or(&[][..], Vec::as_slice);
-        entries::write(self.disk, &file, &store, self.codec, base, wanted, marks)?;
-        sync(self.disk, &file)?;
-        self.disk
-            .link(&file, path)
-            .map_err(Error::io("name", path))?;
-        self.sync_directory()
     }
 }

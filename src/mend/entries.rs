@@ -1,17 +1,15 @@
 //! Entries made from the frames of a store: what the plan counted is found again,
 //! frame by frame, and anything else is an error.
 
-use crate::inspect::run::{self, Mark, Until};
+use crate::inspect::run::{self, Until};
 use crate::inspect::tail::{self, TailStart};
-use crate::log::disk::{Disk, DiskFile, write_all_at};
 use crate::log::error::{Error, Result};
-use crate::log::format::{ENTRY_BYTES, Entry, LENGTH_BYTES, frame_end};
+use crate::log::format::{Entry, LENGTH_BYTES, frame_end};
 use crate::log::record::Codec;
 use crate::log::units::{Offset, Position, RelativeOffset};
 use crate::log::walk::layout_in;
 use crate::log::window::{ReadFile, STREAM_BYTES, Window};
 
-use super::gather::Gather;
 use super::plan::{Follow, NewEntries};
 
 /// Makes the entries that a plan asks for and hands them over in order.
@@ -25,19 +23,8 @@ pub fn make(
     codec: Codec,
     base: Offset,
     wanted: &NewEntries,
-    each: impl FnMut(Entry) -> Result<()>,
-) -> Result<()> {
-    make_to(store, codec, base, wanted, each).map(drop)
-}
-
-/// The same; gives where frames that follow each other end.
-fn make_to(
-    store: &ReadFile,
-    codec: Codec,
-    base: Offset,
-    wanted: &NewEntries,
     mut each: impl FnMut(Entry) -> Result<()>,
-) -> Result<Option<Position>> {
+) -> Result<()> {
     let mut made = 0;
     let mut emit = |slot: u64, position: Position| {
         if made >= wanted.count || slot != wanted.first_slot + made {
@@ -52,9 +39,8 @@ fn make_to(
             position,
         })
     };
-    let mut end = None;
     match wanted.follow {
-        Follow::Lengths => end = Some(by_lengths(store, codec, base, wanted, &mut emit)?),
+        Follow::Lengths => by_lengths(store, codec, base, wanted, &mut emit)?,
         Follow::Sequence => {
             let start = TailStart {
                 base,
@@ -77,17 +63,17 @@ fn make_to(
             ),
         });
     }
-    Ok(end)
+    Ok(())
 }
 
-/// Makes the entries of frames that follow each other; gives where the last one ends.
+/// Makes the entries of frames that follow each other.
 fn by_lengths(
     store: &ReadFile,
     codec: Codec,
     base: Offset,
     wanted: &NewEntries,
     emit: &mut impl FnMut(u64, Position) -> Result<()>,
-) -> Result<Position> {
+) -> Result<()> {
     let mut window = Window::new(store.clone(), STREAM_BYTES);
     let (mut slot, mut position) = (wanted.first_slot, wanted.from);
     let end = slot.saturating_add(wanted.count);
@@ -113,7 +99,7 @@ fn by_lengths(
             position = behind;
         }
     }
-    Ok(position)
+    Ok(())
 }
 
 /// Where the frame of `slot` ends, if it stands at `position`.
@@ -138,86 +124,4 @@ fn frame_of(
         }
     }
     Ok(end)
-}
-
-/// Writes the entries that a plan asks for to an index, where `marks` say so by several
-/// threads.
-///
-/// # Errors
-///
-/// As [`make`], and [`Error::Io`].
-pub fn write(
-    disk: &dyn Disk,
-    index: &DiskFile,
-    store: &ReadFile,
-    codec: Codec,
-    base: Offset,
-    wanted: &NewEntries,
-    marks: &[Mark],
-) -> Result<()> {
-    let end = wanted.first_slot.saturating_add(wanted.count);
-    let marks: Vec<Mark> = marks
-        .iter()
-        .copied()
-        .filter(|mark| wanted.first_slot < mark.slot && mark.slot < end)
-        .collect();
-    let first = Mark {
-        slot: wanted.first_slot,
-        position: wanted.from,
-    };
-    let starts = std::iter::once(first).chain(marks.iter().copied());
-    let ends = marks.iter().map(Some).chain([None]);
-    std::thread::scope(|scope| {
-        let writers: Vec<_> = starts
-            .zip(ends)
-            .map(|(start, stop)| {
-                let part = NewEntries {
-                    first_slot: start.slot,
-                    count: stop.map_or(end, |stop| stop.slot) - start.slot,
-                    from: start.position,
-                    // Between two marks nothing else stands.
-                    follow: stop.map_or(wanted.follow, |_| Follow::Lengths),
-                };
-                scope.spawn(move || {
-                    let stop = stop.map(|stop| stop.position);
-                    write_part(disk, index, store, codec, base, &part, stop)
-                })
-            })
-            .collect();
-        writers
-            .into_iter()
-            .try_for_each(|writer| match writer.join() {
-                Ok(written) => written,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
-    })
-}
-
-/// Writes the entries of one part, whose frames end at `stop` if that is known.
-fn write_part(
-    disk: &dyn Disk,
-    index: &DiskFile,
-    store: &ReadFile,
-    codec: Codec,
-    base: Offset,
-    part: &NewEntries,
-    stop: Option<Position>,
-) -> Result<()> {
-    let mut position = part.first_slot * ENTRY_BYTES;
-    let mut gather = Gather::to(|piece| {
-        write_all_at(disk, index, piece, position).map_err(Error::io("write", index.path()))?;
-        position += piece.len() as u64;
-        Ok(())
-    });
-    let end = make_to(store, codec, base, part, |entry| {
-        gather.add(&entry.encode())
-    })?;
-    gather.finish()?;
-    match stop {
-        Some(stop) if end != Some(stop) => Err(Error::CannotAppend {
-            path: store.path().to_path_buf(),
-            why: "frames end elsewhere than when the plan was made".to_owned(),
-        }),
-        _ => Ok(()),
-    }
 }

@@ -1,7 +1,7 @@
 //! What mending would change, as a value: findings in, steps out, no file touched.
 //! What is decided is `policy`'s, and that it is all there is to do `rehearsal`'s.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -13,7 +13,6 @@ use crate::inspect::check_directory::claimed_records;
 use crate::inspect::finding::Finding;
 use crate::inspect::listing::SegmentListing;
 use crate::inspect::report::{Report, SegmentReport};
-use crate::inspect::run::Mark;
 use crate::log::damage::DamageKind;
 use crate::log::format::{ENTRY_BYTES, FileKind};
 use crate::log::record::Codec;
@@ -154,8 +153,6 @@ pub struct Plan {
     pub left: Vec<Finding>,
     /// Every segment of the log as the plan saw it.
     seen: Vec<Arc<SegmentListing>>,
-    /// Slots of stores without index at which threads can begin, by their base.
-    pub marks: BTreeMap<Offset, Vec<Mark>>,
 }
 
 impl Plan {
@@ -168,12 +165,6 @@ impl Plan {
             assemblies: Vec::new(),
             left: Vec::new(),
             seen: report.listing.segments.clone(),
-            marks: report
-                .segments
-                .iter()
-                .filter(|segment| !segment.lone_marks().is_empty())
-                .map(|segment| (segment.listing.base(), segment.lone_marks().to_vec()))
-                .collect(),
         }
     }
 
@@ -191,6 +182,12 @@ impl Plan {
                 modified: file.modified,
             })
         })
+    }
+
+    /// The segments that it changes.
+    #[must_use]
+    pub fn changed(&self) -> BTreeSet<Offset> {
+        self.steps.iter().map(|step| step.file().0).collect()
     }
 
     /// How many records a segment holds afterwards, damaged ones included: up to where

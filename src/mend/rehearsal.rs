@@ -217,7 +217,7 @@ fn foresee(
         index,
         is_last: report.is_last(segment),
     };
-    after.take_pair(&pair, codec, &report.options, report.options.threads())?;
+    after.take_pair(&pair, codec, &report.options, report.options.threads(), 0)?;
     Ok(Some(after))
 }
 

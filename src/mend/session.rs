@@ -124,6 +124,7 @@ impl Session {
                     },
                     others: others(),
                     command: "append",
+                    drafts: None,
                 };
                 recovered = Some(recover::recover(&lock, Some(codec), &apply)?);
                 open::open(&lock, &config, disk)?

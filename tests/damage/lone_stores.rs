@@ -1,8 +1,11 @@
-//! A store without index that is looked through in parts shows what one look from the
-//! beginning shows, whatever it holds, and gets the same index.
+//! A store without index that is looked through in pieces shows what one look from the
+//! beginning shows, whatever it holds, and the same frames.
 
-use proglog::inspect::run::Mark;
-use proglog::inspect::tail::{Tail, TailFrame, TailStart, look, look_in_parts};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use proglog::inspect::run::{FrameSink, Mark, Pieces};
+use proglog::inspect::tail::{Tail, TailFrame, TailStart, look, look_in_pieces};
 use proglog::log::error::Error;
 use proglog::log::record::Codec;
 use proglog::log::units::{Offset, Position};
@@ -14,10 +17,57 @@ use super::memory::alone;
 
 const CODECS: [Codec; 2] = [Codec::Raw, Codec::Protobuf];
 
-/// So few bytes make a part.
-const PARTS: [u64; 4] = [9, 40, 100, 333];
+/// So few bytes make a piece.
+const PIECES: [u32; 4] = [9, 40, 100, 333];
 
-/// Looks in every way; gives how many marks there were at most.
+/// Keeps what it is given.
+#[derive(Default)]
+struct Kept {
+    /// Where each slot's frame begins.
+    frames: Mutex<BTreeMap<u64, u64>>,
+    next: Mutex<Option<Mark>>,
+}
+
+impl FrameSink for Kept {
+    fn take(&self, first_slot: u64, from: Position, starts: &[u32]) {
+        let mut frames = self.frames.lock().unwrap();
+        for (slot, start) in (first_slot..).zip(starts) {
+            let twice = frames.insert(slot, from.0 + u64::from(*start));
+            assert_eq!(twice, None, "slot {slot}");
+        }
+    }
+
+    fn end(&self, next: Mark) {
+        assert_eq!(self.next.lock().unwrap().replace(next), None);
+    }
+}
+
+impl Kept {
+    /// Whether these are the first of `frames`, up to the place that was told, and at most
+    /// one that comes behind.
+    fn check(self, frames: &[TailFrame], slot: u64, what: &str) -> usize {
+        let kept: Vec<(u64, u64)> = self.frames.into_inner().unwrap().into_iter().collect();
+        let Some(next) = self.next.into_inner().unwrap() else {
+            assert_eq!(kept, [], "{what}");
+            return 0;
+        };
+        let count = usize::try_from(next.slot - slot).unwrap();
+        let seen: Vec<(u64, u64)> = frames.iter().map(|it| (it.slot, it.position.0)).collect();
+        assert_eq!(kept[..count], seen[..count], "{what}");
+        match kept[count..] {
+            [] => {}
+            [more] => assert_eq!(more, (next.slot, next.position.0), "{what}"),
+            _ => panic!("{what}: {kept:?}, {next:?}"),
+        }
+        // A record that was refused may stand in between.
+        if let Some(behind) = seen.get(count) {
+            assert!(next.position.0 <= behind.1, "{what}: {next:?}, {behind:?}");
+        }
+        count
+    }
+}
+
+/// Looks in every way; gives how many frames were kept at most.
 fn same(store: &ReadFile, base: u64, slot: u64, position: u64, what: &str) -> usize {
     let mut most = 0;
     for codec in CODECS {
@@ -28,22 +78,20 @@ fn same(store: &ReadFile, base: u64, slot: u64, position: u64, what: &str) -> us
             may_be_unfinished: slot.is_multiple_of(2),
         };
         let (alone, frames) = by_one(store, codec, start);
-        for threads in [2, 3, 8] {
-            for part in PARTS {
-                let found = look_in_parts(store, codec, start, threads, part);
-                let (tail, marks) = found.unwrap();
-                let what = format!("{what}, {codec}, {threads} threads, {part} bytes");
-                assert_eq!(tail, alone, "{what}");
-                // A last frame that came again is no record.
-                let end = slot + tail.continuing;
-                for mark in marks.iter().filter(|mark| mark.slot < end) {
-                    let mut found = frames.iter().map(|frame| Mark {
-                        slot: frame.slot,
-                        position: frame.position,
-                    });
-                    assert!(found.any(|it| it == *mark), "{what}: {mark:?}");
+        for threads in [1, 2, 3, 8] {
+            for piece_bytes in PIECES {
+                let what = format!("{what}, {codec}, {threads} threads, {piece_bytes} bytes");
+                let kept = Kept::default();
+                for sink in [None, Some(&kept as &dyn FrameSink)] {
+                    let pieces = Pieces {
+                        threads,
+                        piece_bytes,
+                        sink,
+                    };
+                    let tail = look_in_pieces(store, codec, start, pieces).unwrap();
+                    assert_eq!(tail, alone, "{what}");
                 }
-                most = most.max(marks.len());
+                most = most.max(kept.check(&frames, slot, &what));
             }
         }
     }
@@ -78,7 +126,7 @@ fn values(count: usize) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn parts_show_what_one_look_shows() {
+fn pieces_show_what_one_look_shows() {
     let _alone = alone();
     for (builder, base) in [
         (LogBuilder::raw(), 0),
@@ -92,9 +140,8 @@ fn parts_show_what_one_look_shows() {
             let (_sandbox, store) = store_of(bytes);
             same(&store, base, 0, 0, what)
         };
-        // Not all: what seems to begin one may stand in a value.
-        let marks = look(&whole, "sound");
-        assert!(marks > 0, "{base}");
+        let kept = look(&whole, "sound");
+        assert!(kept >= 59, "{base}: {kept}");
         look(&[&whole[..], &[0; 100]].concat(), "zeros behind");
         look(&[&whole[..], &whole[..]].concat(), "twice");
         look(&whole[9..], "out of step");
@@ -110,7 +157,7 @@ fn parts_show_what_one_look_shows() {
 }
 
 #[test]
-fn parts_of_every_fixture() {
+fn pieces_of_every_fixture() {
     let _alone = alone();
     let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
     let mut stores = 0;
@@ -137,7 +184,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn parts_of_anything(
+    fn pieces_of_anything(
         pieces in prop::collection::vec(piece(), 0..60),
         slot in 0_u64..3,
     ) {

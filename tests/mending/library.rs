@@ -11,6 +11,7 @@ use proglog::log::error::Error;
 use proglog::log::lock::{DirectoryLock, Wait};
 use proglog::log::record::Codec;
 use proglog::mend::apply::{ApplyOptions, Save, apply};
+use proglog::mend::draft::Drafts;
 use proglog::mend::exclusive::Others;
 use proglog::mend::plan::{self, Plan, RepairOptions};
 use proglog::mend::{saved, undo};
@@ -65,19 +66,36 @@ fn carry_out_on(log: &Path, plan: &Plan, disk: &Arc<dyn Disk>) {
 
 /// Carries a plan out as far as the disk lets it.
 pub fn try_on(log: &Path, plan: &Plan, disk: &Arc<dyn Disk>) -> Result<(), Error> {
-    try_saving(log, plan, disk, Save::Beside)
+    try_with(log, plan, disk, None)
 }
 
 /// The same, with the bytes that go saved here or there.
 pub fn try_saving(log: &Path, plan: &Plan, disk: &Arc<dyn Disk>, save: Save) -> Result<(), Error> {
-    let lock = lock(log);
     let options = ApplyOptions {
         disk,
         save,
         others: others(),
         command: "repair",
+        drafts: None,
     };
-    apply(plan, &lock, &options).map(|_| ())
+    apply(plan, &lock(log), &options).map(|_| ())
+}
+
+/// The same, with the indexes that were made while the log was looked at.
+pub fn try_with(
+    log: &Path,
+    plan: &Plan,
+    disk: &Arc<dyn Disk>,
+    drafts: Option<&Drafts>,
+) -> Result<(), Error> {
+    let options = ApplyOptions {
+        disk,
+        save: Save::Beside,
+        others: others(),
+        command: "repair",
+        drafts,
+    };
+    apply(plan, &lock(log), &options).map(|_| ())
 }
 
 /// Takes the newest change back that is not undone yet.

@@ -11,6 +11,7 @@
 mod crashed;
 mod cut_short;
 mod disk;
+mod drafts;
 mod library;
 mod mounted;
 mod others;

@@ -108,6 +108,7 @@ impl System {
             save: Save::Beside,
             others: others(),
             command,
+            drafts: None,
         };
         let mut changed = false;
         self.disk.set(fuse);

@@ -2,35 +2,26 @@
 //! of a walk, and by several threads where it is long; what ends a run is for `tail`.
 
 use super::{Frame, Scan, Tail, TailFrame, TailStart, look_behind};
-use crate::inspect::run::{self, Mark, Run, Until};
+use crate::inspect::run::{self, Pieces, Run, Until};
 use crate::log::error::{Error, Result};
 use crate::log::record::Codec;
 use crate::log::units::Position;
 use crate::log::window::ReadFile;
 
-/// Looks as [`look`](super::look) does, with up to `threads` threads, each for `part_bytes` at least, which changes
-/// nothing in what is found; and places at which the work can be divided again.
+/// Looks as [`look`](super::look) does, with several threads where that pays, which
+/// changes nothing in what is found.
 ///
 /// # Errors
 ///
 /// Reading's; unreadable bytes count as torn.
-pub fn look_in_parts(
+pub fn look_in_pieces(
     store: &ReadFile,
     codec: Codec,
     start: TailStart,
-    threads: usize,
-    part_bytes: u64,
-) -> Result<(Tail, Vec<Mark>)> {
-    let mut marks = Vec::new();
-    let ahead = |stop| {
-        let found = run::in_parts(store, codec, start, stop, threads, part_bytes)?;
-        Ok(found.map(|(run, places)| {
-            marks = places;
-            run
-        }))
-    };
-    let tail = look_behind::<Error>(store, codec, start, ahead, |_| Ok(()))?;
-    Ok((tail, marks))
+    pieces: Pieces<'_>,
+) -> Result<Tail> {
+    let ahead = |stop| run::in_pieces(store, codec, start, stop, pieces);
+    look_behind::<Error>(store, codec, start, ahead, |_| Ok(()))
 }
 
 impl Scan {
@@ -87,15 +78,11 @@ impl Scan {
     /// Takes a run that was followed elsewhere from where the look begins.
     pub(super) fn pass(&mut self, run: &Run, tail: &mut Tail) {
         let from = Position(tail.position);
-        let confirmed = match self.codec {
-            Codec::Raw => run.frames,
-            Codec::Protobuf => run.frames.saturating_sub(1),
-        };
+        let (confirmed, end) = run.confirmed(self.codec);
         if confirmed > 0 {
             tail.continuing = confirmed;
             tail.continuing_position = from.0;
-            let all = confirmed == run.frames;
-            tail.continuing_end = if all { run.end.0 } else { run.last.0 };
+            tail.continuing_end = end.0;
         }
         if self.codec == Codec::Protobuf && run.frames > 0 {
             let last = Frame {
