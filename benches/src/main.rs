@@ -24,7 +24,7 @@ struct Options {
     /// A smoke run: a hundredth of the data, one round
     #[arg(long)]
     quick: bool,
-    /// Rounds of each pair
+    /// Rounds of each pair; up to four times as many where the times scatter
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
     /// Only rows whose work contains this; "growth" and "peers" name those tables

@@ -137,8 +137,16 @@ pub struct Pair {
     pub other: Vec<Taken>,
 }
 
+/// As many times the rounds that were asked for, at most, where their times scatter.
+const MORE_ROUNDS: usize = 4;
+
+/// How far apart the times of the middle half may be, as a ratio, for their median to
+/// say what the next rounds will take.
+const SCATTER: f64 = 1.2;
+
 impl Pair {
-    /// Runs both once untimed, then in turn, `rounds` times.
+    /// Runs both once untimed, then in turn, `rounds` times, and more where the times
+    /// scatter.
     pub fn of(ours: &Run, other: &Run, rounds: usize) -> Result<Self> {
         let mut pair = Self {
             ours: Vec::new(),
@@ -147,7 +155,10 @@ impl Pair {
         other.once()?;
         ours.once()?;
         // Who comes first changes: what one leaves behind meets the other too.
-        for round in 0..rounds {
+        for round in 0..rounds * MORE_ROUNDS {
+            if round >= rounds && scatter(&pair.ours).max(scatter(&pair.other)) <= SCATTER {
+                break;
+            }
             if round % 2 == 0 {
                 pair.other.push(other.once()?);
                 pair.ours.push(ours.once()?);
@@ -182,10 +193,23 @@ pub fn alone(run: &Run, rounds: usize) -> Result<Vec<Taken>> {
     (0..rounds).map(|_| run.once()).collect()
 }
 
-/// The median of the times, in seconds.
-pub fn median(taken: &[Taken]) -> f64 {
+/// The times in seconds, the shortest first.
+fn sorted(taken: &[Taken]) -> Vec<f64> {
     let mut walls: Vec<f64> = taken.iter().map(|taken| taken.wall).collect();
     walls.sort_by(f64::total_cmp);
+    walls
+}
+
+/// How many times as long the longest of the middle half took as its shortest.
+fn scatter(taken: &[Taken]) -> f64 {
+    let walls = sorted(taken);
+    let quarter = walls.len() / 4;
+    walls[walls.len() - 1 - quarter] / walls[quarter]
+}
+
+/// The median of the times, in seconds.
+pub fn median(taken: &[Taken]) -> f64 {
+    let walls = sorted(taken);
     let middle = walls.len() / 2;
     match walls.len() {
         0 => f64::NAN,
