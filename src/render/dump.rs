@@ -49,9 +49,21 @@ impl<W: Write> Lines<W> {
     /// Text at the right of a column.
     #[inline]
     pub fn right(&mut self, text: &str, width: usize) -> &mut Self {
-        let missing = width.saturating_sub(text.len());
-        let end = self.buffer.len() + missing;
-        if missing <= SPACES.len() {
+        self.behind(width.saturating_sub(text.len()), text)
+    }
+
+    /// The next column: two spaces, however long the text is, then the text at the
+    /// right.
+    #[inline]
+    pub fn next(&mut self, text: &str, width: usize) -> &mut Self {
+        self.behind(2 + width.saturating_sub(text.len()), text)
+    }
+
+    /// Text behind so many spaces.
+    #[inline]
+    fn behind(&mut self, spaces: usize, text: &str) -> &mut Self {
+        let end = self.buffer.len() + spaces;
+        if spaces <= SPACES.len() {
             // All of them and fewer again: their number is known when it is compiled.
             self.buffer.extend_from_slice(&SPACES);
             self.buffer.truncate(end);
@@ -62,17 +74,11 @@ impl<W: Write> Lines<W> {
         self
     }
 
-    /// The next column: two spaces, however long the text is, then the text at the
-    /// right.
-    #[inline]
-    pub fn next(&mut self, text: &str, width: usize) -> &mut Self {
-        self.text("  ").right(text, width)
-    }
-
     /// The next column with a number.
     #[inline]
     pub fn next_number(&mut self, number: u64, width: usize) -> &mut Self {
-        self.text("  ").column(number, width)
+        let mut digits = itoa::Buffer::new();
+        self.next(digits.format(number), width)
     }
 
     /// The next column with a number, or `-` where there is none.
