@@ -6,6 +6,7 @@ use std::thread;
 
 use super::facts::Unclean;
 pub use super::facts::{DeadBytes, IndexRest, SegmentFacts};
+use super::run::Pieces;
 use super::tail::{self, Tail, TailStart};
 use crate::log::damage::{Damage, DamageKind};
 use crate::log::error::{Error, Result};
@@ -51,11 +52,11 @@ pub fn scan_in_parts(
         && entries >= part_entries.saturating_mul(2)
         && let Some((found, end)) = scan_parts(segment, codec, entries, threads, part_entries)?
     {
-        return facts(segment, codec, entries, found, end, false);
+        return facts(segment, codec, (entries, found, end), false, threads);
     }
     let store = Window::new(segment.store.clone(), STREAM_BYTES);
     let walk = Walk::new(segment.base, codec, index, store, entries);
-    scan_slots(segment, codec, walk, 0, false)
+    scan_slots(segment, codec, walk, 0, (false, threads))
 }
 
 /// The same for the entries that one commit can have written, which is all of them in
@@ -95,16 +96,16 @@ fn scan_from(
     let entries = count_entries(segment, &mut index, codec)?;
     let store = Window::new(segment.store.clone(), STREAM_BYTES);
     let walk = Walk::new(segment.base, codec, index, store, entries);
-    scan_slots(segment, codec, walk, first_slot(entries), false)
+    scan_slots(segment, codec, walk, first_slot(entries), (false, 1))
 }
 
-/// Scans the slots from `first_slot` on, along a walk that did not begin. A `quick` scan takes the padding for zeros without a look at all of it.
+/// Scans the slots from `first_slot` on, along a walk that did not begin.
 fn scan_slots(
     segment: &Segment,
     codec: Codec,
     mut walk: Walk,
     first_slot: u64,
-    quick: bool,
+    (quick, threads): (bool, usize),
 ) -> Result<SegmentFacts> {
     let entries = walk.entries();
     walk.seek(first_slot.min(entries))?;
@@ -112,17 +113,18 @@ fn scan_slots(
     let mut found = Found::default();
     let _ = walk.run(entries, &mut found)?;
     found.records += skipped;
-    facts(segment, codec, walk.entries(), found, walk.end(), quick)
+    let walked = (walk.entries(), found, walk.end());
+    facts(segment, codec, walked, quick, threads)
 }
 
-/// What a walk along `entries` entries found, and what lies behind its end.
+/// What a walk along `entries` entries found, and what lies behind its end. A `quick`
+/// look takes the padding for zeros without a look at all of it.
 fn facts(
     segment: &Segment,
     codec: Codec,
-    entries: u64,
-    found: Found,
-    end: Position,
+    (entries, found, end): (u64, Found, Position),
     quick: bool,
+    threads: usize,
 ) -> Result<SegmentFacts> {
     let padding = segment
         .index
@@ -150,7 +152,7 @@ fn facts(
         // An entry is written when its frame's length is.
         may_be_unfinished: segment.is_last && next == entries,
     };
-    let tail = tail::look::<Error>(&segment.store, codec, start, |_| Ok(()))?;
+    let tail = tail::look_in_pieces(&segment.store, codec, start, Pieces::of(threads, None))?;
     let mut unclean = Unclean {
         damages: found.damages,
         damages_uncounted: found.damages_uncounted,
@@ -384,5 +386,5 @@ pub fn scan_end(segment: &Segment, codec: Codec) -> Result<SegmentFacts> {
     let whole = segment.whole_entries_in(&mut index, &mut store, entries)?;
     let first_slot = whole.saturating_sub(ENTRIES);
     let walk = Walk::new(segment.base, codec, index, store, entries);
-    scan_slots(segment, codec, walk, first_slot, true)
+    scan_slots(segment, codec, walk, first_slot, (true, 1))
 }

@@ -17,6 +17,7 @@ use super::policy::Policy;
 use crate::inspect::listing::FileFacts;
 use crate::inspect::report::{Report, SegmentReport};
 use crate::inspect::scan::SegmentFacts;
+use crate::inspect::tail::Tail;
 use crate::log::damage::DamageKind;
 use crate::log::error::{Error, Result};
 use crate::log::format::{ENTRY_BYTES, FileKind, SEGMENT_ENTRIES_MAX};
@@ -75,8 +76,8 @@ pub(super) fn settle(report: &Report, segment: &SegmentReport, policy: &Policy) 
 }
 
 /// Whether nothing can come of the steps but what they say: there are none, all that
-/// goes lies behind a run of sound records, or an index is made for a store that is
-/// nothing but frames.
+/// goes lies behind a run of sound records, or entries are made for frames that are all
+/// there is behind such a run.
 fn is_plain(segment: &SegmentReport, steps: &[Step]) -> bool {
     let only_dangling = |facts: &SegmentFacts| match facts.damages.as_slice() {
         [] => true,
@@ -96,10 +97,20 @@ fn is_plain(segment: &SegmentReport, steps: &[Step]) -> bool {
             && facts.dead.is_empty()
             && store_end.unwrap_or(facts.store_bytes) == facts.end.0
     };
+    let all_of = |tail: &Tail, entries: &NewEntries| {
+        let all = entries.count == tail.frames && entries.from.0 == tail.position;
+        all && tail.is_frames_only() && steps.len() == 1
+    };
     steps.iter().all(|step| match step {
         Step::Cut { .. } => segment.facts.as_ref().is_some_and(sound),
-        Step::BuildIndex { entries, .. } => segment.lone_store().is_some_and(|tail| {
-            tail.is_frames_only() && entries.count == tail.frames && steps.len() == 1
+        Step::BuildIndex { entries, .. } => {
+            let tail = segment.lone_store();
+            tail.is_some_and(|tail| all_of(tail, entries))
+        }
+        Step::WriteEntries { entries, .. } => segment.facts.as_ref().is_some_and(|facts| {
+            let sound = facts.damages.is_empty() && facts.dead.is_empty();
+            let aligned = facts.index_bytes == entries.first_slot * ENTRY_BYTES;
+            sound && aligned && all_of(&facts.tail(), entries)
         }),
         _ => false,
     })
