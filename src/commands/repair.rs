@@ -131,8 +131,8 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         drafting: None,
     };
     let mut after = Report::with(Listing::of(&arguments.dir)?, &options, aids)?;
-    if let Some(manifest) = &manifest {
-        let mut manifest = held_against::of_bytes(manifest.clone())?;
+    if let Some(manifest) = manifest {
+        let mut manifest = held_against::of_bytes(manifest)?;
         let held = manifest.check(&mut after)?;
         held.status(Status::Done)?;
     }
