@@ -70,6 +70,8 @@ impl Mending {
         };
         let directory = Directory::list(dir)?;
         self.waiting.others().wait_for_writers(&directory)?;
+        // A log may have very many segments, and the report lists them again.
+        drop(directory);
         if let Some(save_to) = &self.save_to {
             let real = dir.canonicalize().map_err(Error::io("look at", dir))?;
             saved::parent_for(&real, Some(save_to))?;

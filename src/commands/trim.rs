@@ -122,12 +122,14 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
 
 /// The lowest and the next offset of the log that the plan leaves.
 fn ends(plan: &Plan, keep: Keep, report: &Report) -> (Offset, Offset) {
-    let gone = |base: Offset| {
-        let away = |step: &Step| matches!(step, Step::MoveAway { .. }) && step.file().0 == base;
-        plan.steps.iter().any(away)
-    };
-    let bases = report.segments.iter().map(|s| s.listing.base());
-    let lowest = bases.into_iter().find(|base| !gone(*base));
+    let away = plan.steps.iter().filter_map(|step| match *step {
+        Step::MoveAway { base, .. } => Some(base),
+        _ => None,
+    });
+    let mut gone: Vec<Offset> = away.collect();
+    gone.sort_unstable();
+    let mut bases = report.segments.iter().map(|s| s.listing.base());
+    let lowest = bases.find(|base| gone.binary_search(base).is_err());
     let next = match keep {
         Keep::UpTo(last) if !plan.steps.is_empty() => last.saturating_add(1),
         _ => report.next_offset(),

@@ -67,7 +67,9 @@ fn appeared(report: &Report, segment: &SegmentListing) -> bool {
 
 fn differs(before: Option<&FileFacts>, now: Option<&FileFacts>) -> bool {
     match (before, now) {
-        (Some(before), Some(now)) => (before.bytes, before.modified) != (now.bytes, now.modified),
+        (Some(before), Some(now)) => {
+            (before.bytes, before.modified()) != (now.bytes, now.modified())
+        }
         (None, None) => false,
         _ => true,
     }

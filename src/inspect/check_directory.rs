@@ -99,7 +99,7 @@ pub fn owners(report: &Report, findings: &mut Vec<Finding>) {
                 files: odd().take(1000).map(|(file, _)| name(file)).collect(),
                 uid,
                 gid: model.gid,
-                mode: model.mode,
+                mode: model.mode.into(),
             }),
     );
 }

@@ -2,6 +2,7 @@
 
 use super::check_directory::doubled_in_segment;
 use super::finding::{Detail, Finding, FindingId, Severity};
+use super::listing::FileFacts;
 use super::report::{Report, SegmentReport};
 use super::scan::SegmentFacts;
 use crate::log::damage::{Damage, DamageKind};
@@ -156,7 +157,12 @@ impl View<'_> {
         }
         let ends_at_a_frame = self.facts.tail().torn_bytes == 0;
         let since = self.report.usage.writing_since();
-        let modified = self.segment.listing.store.as_ref().and_then(|f| f.modified);
+        let modified = self
+            .segment
+            .listing
+            .store
+            .as_ref()
+            .and_then(FileFacts::modified);
         let written_since = match (modified, since) {
             (Some(modified), Some(since)) => modified >= since,
             _ => false,

@@ -2,10 +2,11 @@
 //! verify judges is the log as it was at this moment.
 
 use std::fmt;
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::log::directory::{Directory, SegmentNames};
 use crate::log::error::Result;
@@ -48,18 +49,20 @@ impl fmt::Display for NoFile {
 }
 
 /// What one file is, without a look inside. Its name is [`SegmentListing::file_name`].
+/// Kept small: a log may have very many.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileFacts {
     /// Its size. Units: bytes.
     pub bytes: u64,
-    /// When it was last written.
-    pub modified: Option<SystemTime>,
+    /// When it was last written: seconds since the epoch, and nanoseconds since then.
+    modified_second: i64,
+    modified_rest: u32,
     /// Its owner.
     pub uid: u32,
     /// Its group.
     pub gid: u32,
     /// Its permission bits.
-    pub mode: u32,
+    pub mode: u16,
     /// What it is, if it is no regular file.
     pub no_file: Option<NoFile>,
     /// Whether the name is a symbolic link.
@@ -81,10 +84,11 @@ impl FileFacts {
         let Some(metadata) = metadata else {
             return Some(Self {
                 bytes: 0,
-                modified: None,
+                modified_second: 0,
+                modified_rest: 0,
                 uid: link.uid(),
                 gid: link.gid(),
-                mode: link.mode() & 0o7777,
+                mode: permissions(&link),
                 no_file: Some(NoFile::DeadLink),
                 is_link: true,
             });
@@ -103,13 +107,29 @@ impl FileFacts {
         };
         Some(Self {
             bytes: metadata.len(),
-            modified: metadata.modified().ok(),
+            modified_second: metadata.mtime(),
+            modified_rest: u32::try_from(metadata.mtime_nsec()).unwrap_or(0),
             uid: metadata.uid(),
             gid: metadata.gid(),
-            mode: metadata.mode() & 0o7777,
+            mode: permissions(&metadata),
             no_file,
             is_link,
         })
+    }
+
+    /// When it was last written; of what cannot be reached nobody knows.
+    #[must_use]
+    pub fn modified(&self) -> Option<SystemTime> {
+        if self.no_file == Some(NoFile::DeadLink) {
+            return None;
+        }
+        let whole = Duration::from_secs(self.modified_second.unsigned_abs());
+        let second = if self.modified_second < 0 {
+            UNIX_EPOCH.checked_sub(whole)
+        } else {
+            UNIX_EPOCH.checked_add(whole)
+        };
+        second?.checked_add(Duration::from_nanos(self.modified_rest.into()))
     }
 
     /// Whether its owner may read and write it.
@@ -117,6 +137,11 @@ impl FileFacts {
     pub fn owner_can_write(&self) -> bool {
         self.mode & 0o600 == 0o600
     }
+}
+
+/// The permission bits of a file, of which there are twelve.
+fn permissions(metadata: &Metadata) -> u16 {
+    u16::try_from(metadata.mode() & 0o7777).unwrap_or(0)
 }
 
 /// The two files of a segment.
@@ -226,5 +251,36 @@ impl Listing {
     #[must_use]
     pub fn next_base(&self, at: usize) -> Option<Offset> {
         self.segments.get(at + 1).map(|segment| segment.base())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_facts_of_a_file_take_little_memory() {
+        assert_eq!(size_of::<Option<FileFacts>>(), 32);
+    }
+
+    #[test]
+    fn the_time_of_the_last_write_is_the_file_systems() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let named = tempfile::NamedTempFile::new_in(&dir).expect("a file");
+        let (path, file) = (named.path(), named.as_file());
+        let name = path.file_name().expect("a name");
+        let rest = Duration::from_nanos(123_456_789);
+        let hour = Duration::from_secs(3600);
+        for time in [UNIX_EPOCH + hour + rest, UNIX_EPOCH - hour + rest] {
+            file.set_modified(time).expect("a time");
+            let metadata = path.metadata().expect("the file");
+            let facts = FileFacts::of(dir.path(), name).expect("facts");
+            assert_eq!(facts.modified(), metadata.modified().ok());
+            assert_eq!(facts.modified(), Some(time));
+        }
+        let link = dir.path().join("0.index");
+        std::os::unix::fs::symlink("nowhere", link).expect("a link");
+        let facts = FileFacts::of(dir.path(), "0.index".as_ref()).expect("facts");
+        assert_eq!(facts.modified(), None);
     }
 }

@@ -19,6 +19,9 @@ use crate::log::segment::Segment;
 /// How often somebody who is in the way is looked after again.
 const RETRY: Duration = Duration::from_millis(20);
 
+/// Files that are looked for in /proc at once, which takes some memory for each.
+const FILES_AT_ONCE: usize = 8192;
+
 /// What is done about other processes.
 pub struct Others<'a> {
     /// How long they are waited for.
@@ -60,11 +63,15 @@ impl Others<'_> {
     /// [`Error::InUse`] with the processes.
     pub fn wait_for_anybody(&self, files: &[PathBuf]) -> Result<()> {
         self.retry(|| {
-            let users = processes::users_of(files).processes;
+            let users = |some: &[PathBuf]| processes::users_of(some).processes;
+            let users = files.chunks(FILES_AT_ONCE).flat_map(users);
+            let mut processes: Vec<u32> = users.map(|user| user.pid).collect();
+            processes.sort_unstable();
+            processes.dedup();
             match files.first() {
-                Some(path) if !users.is_empty() => Err(Error::InUse {
+                Some(path) if !processes.is_empty() => Err(Error::InUse {
                     path: path.clone(),
-                    processes: users.iter().map(|user| user.pid).collect(),
+                    processes,
                 }),
                 _ => Ok(()),
             }

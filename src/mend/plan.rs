@@ -179,7 +179,7 @@ impl Plan {
             Some(Seen {
                 name: segment.file_name(kind),
                 bytes: file.bytes,
-                modified: file.modified,
+                modified: file.modified(),
             })
         })
     }

@@ -214,10 +214,9 @@ fn foresee(
     let file = |kind, twin, bytes| {
         let old = segment.listing.file(kind);
         let model = old.or_else(|| segment.listing.file(twin))?;
-        Some(FileFacts {
-            bytes,
-            ..model.clone()
-        })
+        let mut file: FileFacts = model.clone();
+        file.bytes = bytes;
+        Some(file)
     };
     let listing = Arc::make_mut(&mut after.listing);
     listing.index = file(FileKind::Index, FileKind::Store, index.file_bytes);
