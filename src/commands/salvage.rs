@@ -89,7 +89,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         ..Options::default()
     };
     let salvage = salvage::plan(&source, prefer, &options)?;
-    if salvage.report.usage.is_written() && !globals.quiet {
+    if salvage.usage.is_written() && !globals.quiet {
         say("in use: what is written there from now on is not in the new log");
     }
     for (path, why) in &salvage.unopened {
@@ -103,14 +103,16 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         source: &source,
         targets: &targets,
         dry_run: arguments.dry_run,
-        moves: (!salvage.report.usage.is_written()).then(|| moves(&source, &target)),
+        moves: (!salvage.usage.is_written()).then(|| moves(&source, &target)),
     };
     if !arguments.dry_run {
         write(&view)?;
     }
     let mut out = stdout()?;
     if arguments.json {
-        out.write_all(view.lines().as_bytes())?;
+        for line in view.lines() {
+            writeln!(out, "{line}")?;
+        }
         writeln!(out, "{}", view.summary())?;
     } else if globals.quiet {
         // What is missing is what was found.
@@ -134,16 +136,9 @@ fn status(salvage: &Salvage) -> Status {
 }
 
 fn write(view: &words::View<'_>) -> anyhow::Result<()> {
-    let note = view.lines();
-    let end = format!("{}\n", view.summary());
-    write::write(
-        view.salvage,
-        view.targets,
-        &RealDisk,
-        note.as_bytes(),
-        end.as_bytes(),
-    )
-    .map_err(|error| {
+    let note = view.lines().map(|line| line.to_string());
+    let end = view.summary().to_string();
+    write::write(view.salvage, view.targets, &RealDisk, note, &end).map_err(|error| {
         let message = error.to_string();
         Failure::new(super::status_of(&error), message)
             .hint(format!(

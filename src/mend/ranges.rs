@@ -39,9 +39,33 @@ impl Ranges {
     }
 }
 
+/// Two sequences of ranges, each in the order in which its ranges begin, as one such.
+pub fn merged(
+    ours: impl Iterator<Item = (u64, u64)>,
+    theirs: impl Iterator<Item = (u64, u64)>,
+) -> impl Iterator<Item = (u64, u64)> {
+    let (mut ours, mut theirs) = (ours.peekable(), theirs.peekable());
+    std::iter::from_fn(move || match (ours.peek(), theirs.peek()) {
+        (Some(our), Some(their)) if their.0 < our.0 => theirs.next(),
+        (None, _) => theirs.next(),
+        _ => ours.next(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_sequences_in_order_are_one_in_order() {
+        let ours = [(0, 2), (5, 6), (9, 12)];
+        let theirs = [(1, 4), (9, 10), (20, 21), (30, 31)];
+        let all = || merged(ours.into_iter(), theirs.into_iter());
+        assert!(all().is_sorted_by_key(|(from, _)| from));
+        assert_eq!(all().count(), ours.len() + theirs.len());
+        assert!(merged(ours.into_iter(), std::iter::empty()).eq(ours));
+        assert!(merged(std::iter::empty(), ours.into_iter()).eq(ours));
+    }
 
     #[test]
     fn what_meets_is_one_and_ends_are_excluded() {

@@ -1,15 +1,13 @@
 //! What was salvaged, in words and as JSON lines: the same lines are the note beside
 //! the new log.
 
-use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use proglog::inspect::finding::OffsetRange;
 use proglog::log::units::Offset;
-use proglog::mend::runs::assembly::Assembly;
 use proglog::mend::salvage::write::Targets;
-use proglog::mend::salvage::{Salvage, Why};
+use proglog::mend::salvage::{NewSegment, Salvage, Stray, Why};
 
 use super::json_line::JsonLine;
 use super::prose::{count, escaped, labelled};
@@ -28,50 +26,29 @@ pub struct View<'a> {
 }
 
 impl View<'_> {
-    /// All lines but the last.
-    pub fn lines(&self) -> String {
-        let mut lines = String::new();
-        // Writing to memory does not fail.
-        let mut add = |line: JsonLine| {
-            let _ = writeln!(lines, "{line}");
-        };
-        for segment in &self.salvage.segments {
-            add(segment_line(segment));
-        }
-        for lost in &self.salvage.lost {
-            add(JsonLine::of("lost")
+    /// All lines but the last, one by one: there may be very many.
+    pub fn lines(&self) -> impl Iterator<Item = JsonLine> {
+        let salvage = self.salvage;
+        let lost = salvage.lost.iter().map(|lost| {
+            JsonLine::of("lost")
                 .number("first_offset", lost.first.0)
                 .number("last_offset", lost.last.0)
-                .number("records", lost.records()));
-        }
+                .number("records", lost.records())
+        });
         let mut next = 0;
-        for stray in &self.salvage.side {
-            let records = stray.run.records();
-            let file = stray.run.store.file_name().unwrap_or_default();
-            let mut line = JsonLine::of("side")
-                .number("first_offset", next)
-                .number("last_offset", next + records - 1)
-                .number("records", records)
-                .text("why", stray.why.as_str())
-                .text("file", file.display().to_string())
-                .number("segment", stray.run.segment.0)
-                .number("position", stray.run.position)
-                .number("bytes", stray.run.end - stray.run.position);
-            if stray.claims {
-                line = line
-                    .number("first_claimed", stray.run.first)
-                    .number("last_claimed", stray.run.next - 1);
-            }
-            add(line);
-            next += records;
-        }
-        for (path, why) in &self.salvage.unopened {
+        let side = salvage.side.iter().map(move |stray| {
+            let first = next;
+            next += stray.run.records();
+            side_line(stray, first)
+        });
+        let unopened = salvage.unopened.iter().map(|(path, why)| {
             let file = path.file_name().unwrap_or_default();
-            add(JsonLine::of("unopened")
+            JsonLine::of("unopened")
                 .text("file", file.display().to_string())
-                .text("message", why.as_str()));
-        }
-        lines
+                .text("message", why.as_str())
+        });
+        let segments = salvage.segments.iter().map(segment_line);
+        segments.chain(lost).chain(side).chain(unopened)
     }
 
     /// The last line.
@@ -86,7 +63,7 @@ impl View<'_> {
             .text("target", name(&self.targets.log))
             .text_if("side_log", (side > 0).then(|| name(&self.targets.side)))
             .text("note", name(&self.targets.note))
-            .text_if("codec", salvage.report.codec.map(|codec| codec.to_string()))
+            .text_if("codec", salvage.found_codec.map(|codec| codec.to_string()))
             .count("segments", salvage.segments.len())
             .number("records", salvage.records())
             .number("next_offset", next_offset(salvage))
@@ -105,7 +82,7 @@ impl View<'_> {
             Some(range) => format!(", offsets {range}"),
             None => String::new(),
         };
-        let codec = salvage.report.codec;
+        let codec = salvage.found_codec;
         let codec = codec.map_or(String::new(), |codec| format!(", {codec}"));
         writeln!(
             out,
@@ -187,8 +164,8 @@ pub fn source_in(last: &str) -> Option<PathBuf> {
     text("source").map(PathBuf::from)
 }
 
-fn segment_line(segment: &Assembly) -> JsonLine {
-    let records = segment.entries();
+fn segment_line(segment: &NewSegment) -> JsonLine {
+    let records = segment.records;
     let mut line = JsonLine::of("segment")
         .number("segment", segment.base.0)
         .number("records", records);
@@ -197,21 +174,38 @@ fn segment_line(segment: &Assembly) -> JsonLine {
             .number("first_offset", segment.base.0)
             .number("last_offset", segment.base.saturating_add(last).0);
     }
-    line.number("bytes", segment.store_bytes())
+    line.number("bytes", segment.bytes)
+}
+
+/// Of frames in the side log, where the first of them has offset `first`.
+fn side_line(stray: &Stray, first: u64) -> JsonLine {
+    let run = &stray.run;
+    let file = run.store.path.file_name().unwrap_or_default();
+    let line = JsonLine::of("side")
+        .number("first_offset", first)
+        .number("last_offset", first + run.records() - 1)
+        .number("records", run.records())
+        .text("why", stray.why.as_str())
+        .text("file", file.display().to_string())
+        .number("segment", run.store.segment.0)
+        .number("position", run.position)
+        .number("bytes", run.end - run.position);
+    if !stray.claims {
+        return line;
+    }
+    line.number("first_claimed", run.first)
+        .number("last_claimed", run.next - 1)
 }
 
 /// The first and the last offset that the new log has.
 fn ends(salvage: &Salvage) -> Option<OffsetRange> {
-    let mut parts = salvage.segments.iter().flat_map(|it| &it.parts);
-    let first = parts.next()?;
-    let last = parts.next_back().unwrap_or(first);
     Some(OffsetRange {
-        first: Offset(first.run.first),
-        last: Offset(last.run.next - 1),
+        first: Offset(salvage.placed.first()?.first),
+        last: Offset(salvage.placed.last()?.next - 1),
     })
 }
 
 fn next_offset(salvage: &Salvage) -> u64 {
     let last = salvage.segments.last();
-    last.map_or(0, |it| it.base.saturating_add(it.entries()).0)
+    last.map_or(0, |it| it.base.saturating_add(it.records).0)
 }

@@ -51,7 +51,7 @@ fn one(seed: u64, records: &Cell<u64>, beside: &Cell<u64>) {
     };
     let salvaged = salvage::plan(&log, Some(Prefer::Old), &options).unwrap();
     let targets = Targets::beside(&made.sandbox.path().join("new"));
-    write::write(&salvaged, &targets, &RealDisk, b"", b"{}\n").unwrap();
+    write::write(&salvaged, &targets, &RealDisk, std::iter::empty(), "{}").unwrap();
     assert_eq!(made.sandbox.snapshot(), before, "{about}");
 
     let new = whole_records(&targets.log, made.codec);

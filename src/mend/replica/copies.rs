@@ -143,8 +143,8 @@ pub(super) fn contested(here: &Report, runs: &[Run]) -> BTreeSet<Offset> {
         if let Some(before) = widest
             && run.first < before.next
         {
-            found.insert(before.segment);
-            found.insert(run.segment);
+            found.insert(before.store.segment);
+            found.insert(run.store.segment);
         }
         if widest.is_none_or(|before| run.next > before.next) {
             widest = Some(run);
@@ -181,7 +181,7 @@ pub(super) fn has_more(segment: &SegmentReport) -> bool {
 
 /// The offset of the first frame of a part that does not begin before `limit`.
 pub(super) fn first_behind(part: &Part, limit: u64) -> Result<u64> {
-    let mut frames = holdings::Frames::new(ReadFile::open(&part.run.store)?, &part.run);
+    let mut frames = holdings::Frames::new(ReadFile::open(&part.run.store.path)?, &part.run);
     for offset in part.run.first..part.run.next {
         let (begin, _) = frames.next_frame()?;
         if part.at + (begin - part.run.position) >= limit {

@@ -12,7 +12,7 @@ use crate::log::units::Offset;
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
 use crate::mend::plan::{self, Step};
 use crate::mend::runs::assembly::{Assembly, Part, Source};
-use crate::mend::runs::holdings::{Cursor, Frames, Run};
+use crate::mend::runs::holdings::{Cursor, Frames, Run, StoreFile};
 
 /// Bytes that are compared at once.
 const COMPARED_BYTES: u64 = 64 * 1024;
@@ -103,7 +103,10 @@ pub(super) fn anew(base: Offset, wanted: &[(Run, Source)]) -> Option<Assembly> {
 /// already left as it is.
 pub(super) fn sparing(assembly: &Assembly, store: &ReadFile) -> Result<Assembly> {
     let mut parts: Vec<Part> = Vec::new();
-    let path: std::sync::Arc<std::path::Path> = store.path().into();
+    let ours = std::sync::Arc::new(StoreFile {
+        path: store.path().to_path_buf(),
+        segment: assembly.base,
+    });
     let mut window = Window::new(store.clone(), LOOKUP_BYTES);
     let mut cursor = Cursor::default();
     for part in assembly.parts.iter().cloned() {
@@ -124,8 +127,7 @@ pub(super) fn sparing(assembly: &Assembly, store: &ReadFile) -> Result<Assembly>
                 ..part.run.clone()
             };
             if there {
-                run.store = std::sync::Arc::clone(&path);
-                run.segment = assembly.base;
+                run.store = std::sync::Arc::clone(&ours);
                 (run.position, run.end) = (at, at + (end - begin));
             }
             let source = if there {

@@ -274,7 +274,7 @@ impl Work<'_> {
     /// Where a segment ends that another follows: there, or where the other copy begins
     /// one that is missing here.
     fn end_before(&self, next: Offset, base: Offset, reach: u64) -> u64 {
-        let bases = self.theirs.iter().map(|run| run.segment);
+        let bases = self.theirs.iter().map(|run| run.store.segment);
         let missing = bases.filter(|it| *it > base && it.0 >= reach && *it < next);
         missing.min().map_or(next.0, |it| it.0)
     }

@@ -19,7 +19,7 @@ impl Work<'_> {
             match pairs.last_mut() {
                 Some(pair)
                     if pair.last().is_some_and(|(last, _)| last.next == run.first)
-                        && run.segment.0 < run.first =>
+                        && run.store.segment.0 < run.first =>
                 {
                     pair.push((run, source));
                 }

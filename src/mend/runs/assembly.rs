@@ -113,7 +113,7 @@ impl Assembly {
     fn open(part: &Part, here: Option<&ReadFile>) -> Result<ReadFile> {
         match (part.source, here) {
             (Source::Here, Some(here)) => Ok(here.clone()),
-            _ => ReadFile::open(&part.run.store),
+            _ => ReadFile::open(&part.run.store.path),
         }
     }
 

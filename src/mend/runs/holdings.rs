@@ -19,14 +19,22 @@ use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
 use crate::mend::entries;
 use crate::mend::plan::{NewEntries, Plan, Step};
 
-/// Frames that follow each other in one store, of records with consecutive offsets.
+/// The store of a segment.
+#[derive(Debug, PartialEq, Eq)]
+pub struct StoreFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The base of the segment that it belongs to.
+    pub segment: Offset,
+}
+
+/// Frames that follow each other in one store, of records with consecutive offsets. A
+/// damaged log may have very many of these, so what they share is not in each.
 /// Units: positions are bytes of the store; `next` and `end` are excluded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
     /// The store.
-    pub store: Arc<Path>,
-    /// The base of the segment that it belongs to.
-    pub segment: Offset,
+    pub store: Arc<StoreFile>,
     /// The offset of the first record.
     pub first: u64,
     /// The offset behind the last record.
@@ -82,7 +90,7 @@ impl Cursor {
     ///
     /// As [`Frames::next_frame`], and as [`ReadFile::open`].
     pub fn at(&mut self, run: &Run, offset: u64) -> Result<&mut Frames> {
-        self.at_in(run, offset, || ReadFile::open(&run.store))
+        self.at_in(run, offset, || ReadFile::open(&run.store.path))
     }
 
     /// The same, where `open` opens the run's store.
@@ -274,7 +282,7 @@ pub fn claimed(segment: &SegmentReport) -> u64 {
 /// The runs of one segment while they are being found.
 struct Found {
     base: Offset,
-    path: Arc<Path>,
+    file: Arc<StoreFile>,
     /// To read what the walk does not: large values, frames that damaged entries hide.
     window: Window,
     runs: Vec<Run>,
@@ -284,7 +292,10 @@ impl Found {
     fn new(base: Offset, path: PathBuf, store: ReadFile) -> Self {
         Self {
             base,
-            path: path.into(),
+            file: Arc::new(StoreFile {
+                path,
+                segment: base,
+            }),
             window: Window::new(store, LOOKUP_BYTES),
             runs: Vec::new(),
         }
@@ -301,8 +312,7 @@ impl Found {
         push(
             &mut self.runs,
             Run {
-                store: Arc::clone(&self.path),
-                segment: self.base,
+                store: Arc::clone(&self.file),
                 first: first.0,
                 next: next.0,
                 position,

@@ -3,24 +3,28 @@
 //! the source is only read.
 
 pub mod orphans;
+pub mod pieces;
 mod places;
 pub mod write;
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::inspect::finding::OffsetRange;
 use crate::inspect::listing::Listing;
-use crate::inspect::report::{Options, Report};
+use crate::inspect::report::{Options, Report, SegmentReport};
+use crate::inspect::usage::Usage;
 use crate::log::error::{Error, Result};
 use crate::log::format::{FileKind, SEGMENT_ENTRIES_MAX};
 use crate::log::record::Codec;
 use crate::log::units::Offset;
 use crate::mend::plan::{self, RepairOptions};
-use crate::mend::runs::assembly::{Assembly, Part, Source};
+use crate::mend::ranges;
 use crate::mend::runs::holdings::{self, Run};
-use places::{Neighbours, Work};
+use pieces::Pieces;
+use places::{Found, Work};
 
 /// Which side of a fork stays at its offsets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,17 +69,34 @@ pub struct Stray {
     pub why: Why,
 }
 
+/// A segment of the new log. Units: bytes of its store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewSegment {
+    /// Its base offset.
+    pub base: Offset,
+    /// How many of the placed runs are its own.
+    pub runs: usize,
+    /// How many records they have.
+    pub records: u64,
+    /// How many bytes their frames take.
+    pub bytes: u64,
+}
+
 /// What can be salvaged.
 #[derive(Debug, Clone)]
 pub struct Salvage {
-    /// The look at the source.
-    pub report: Report,
-    /// The codec of both.
-    pub codec: Codec,
-    /// The new log's segments, in order; all parts are the source's.
-    pub segments: Vec<Assembly>,
+    /// The names and sizes in the source.
+    pub listing: Listing,
+    /// Who has it open.
+    pub usage: Usage,
+    /// What its records show.
+    pub found_codec: Option<Codec>,
+    /// The new log's segments, in order.
+    pub segments: Vec<NewSegment>,
+    /// The runs that are its records, in order: each segment's behind the one before.
+    pub placed: Pieces<Run>,
     /// What goes to the side log, in the order of segments and positions.
-    pub side: Vec<Stray>,
+    pub side: Pieces<Stray>,
     /// Offsets that the source claims and of which nothing is sound.
     pub lost: Vec<OffsetRange>,
     /// Files that cannot be opened, and why not.
@@ -86,10 +107,16 @@ pub struct Salvage {
 }
 
 impl Salvage {
+    /// The codec of both logs.
+    #[must_use]
+    pub fn codec(&self) -> Codec {
+        self.found_codec.unwrap_or(Codec::Raw)
+    }
+
     /// How many records the new log has.
     #[must_use]
     pub fn records(&self) -> u64 {
-        self.segments.iter().map(Assembly::taken).sum()
+        self.segments.iter().map(|segment| segment.records).sum()
     }
 
     /// How many records go to the side log.
@@ -108,51 +135,79 @@ impl Salvage {
 pub fn plan(source: &Path, prefer: Option<Prefer>, options: &Options) -> Result<Salvage> {
     let mut listing = Listing::of(source)?;
     let unopened = leave_out_unopened(&mut listing);
-    let report = Report::over(listing, options)?;
+    let mut report = Report::over(listing, options)?;
     let repair = plan::repair(&report, RepairOptions::default());
+    // Not asked for any more, and there may be very many.
+    report.findings = Vec::new();
     let mut work = Work::new(&report);
-    let mut histories = Vec::new();
     let mut strays = Vec::new();
-    for segment in &report.segments {
+    let mut order: Vec<&SegmentReport> = report.segments.iter().collect();
+    if prefer == Some(Prefer::New) {
+        order.reverse();
+    }
+    for segment in order {
         let runs = holdings::of_segment(&report, segment, &repair)?;
-        let second = orphans::second_history(&report, segment, &orphans::named(runs.iter()))?;
-        let named = orphans::named(runs.iter().chain(&second));
-        let found = orphans::of(&report, segment, &named)?;
+        let second = orphans::second_history(&report, segment, &runs)?;
+        let found = found(&report, segment, &runs, &second)?;
         if !found.is_empty() {
-            strays.push((segment, Neighbours::of(&runs), found));
+            strays.push(found);
         }
         // Newer than what stands before it, older than the next segment. What a repair
         // would name again is there already.
-        histories.extend([runs, second]);
+        let mut histories = [runs, second];
+        if prefer == Some(Prefer::New) {
+            histories.reverse();
+        }
+        for history in histories {
+            work.resolve(history.into())?;
+        }
     }
-    if prefer == Some(Prefer::New) {
-        histories.reverse();
-    }
-    for history in histories {
-        work.resolve(history)?;
-    }
-    for (segment, neighbours, found) in strays {
-        work.place_orphans(segment, &neighbours, &found)?;
+    strays.sort_by_key(Found::segment);
+    for found in strays {
+        work.place_orphans(found)?;
     }
     let Work {
         placed,
-        mut side,
+        side,
         forked,
         ..
     } = work;
-    side.sort_by_key(|stray| (stray.run.segment, stray.run.position));
-    let placed: Vec<Run> = placed.into_values().collect();
-    let lost = lost(&report, &placed);
-    let segments = segments(&report, placed);
     Ok(Salvage {
-        codec: report.codec.unwrap_or(Codec::Raw),
-        segments,
-        side,
-        lost,
+        found_codec: report.codec,
+        segments: segments(&report, &placed),
+        lost: lost(&report, &placed),
+        placed,
+        side: in_order(side),
         unopened,
         forked,
-        report,
+        listing: report.listing,
+        usage: report.usage,
     })
+}
+
+/// The frames of a segment's store that are in neither of its histories.
+fn found(report: &Report, segment: &SegmentReport, runs: &[Run], second: &[Run]) -> Result<Found> {
+    // In the order of slots; that of positions is the same but for damage.
+    let mut by_position = Cow::Borrowed(runs);
+    if !runs.is_sorted_by_key(|run| run.position) {
+        by_position.to_mut().sort_by_key(|run| run.position);
+    }
+    let of_second = orphans::named(second);
+    let of_runs = by_position.iter().map(|run| (run.position, run.end));
+    let named = ranges::merged(of_runs, of_second.iter().copied());
+    let found = orphans::of(report, segment, named)?;
+    Ok(Found::of(report, segment, &by_position, found))
+}
+
+/// The strays in the order of segments and positions.
+fn in_order(side: Pieces<Stray>) -> Pieces<Stray> {
+    let place = |stray: &Stray| (stray.run.store.segment, stray.run.position);
+    if side.iter().is_sorted_by_key(place) {
+        return side;
+    }
+    let mut side: Vec<Stray> = side.into_iter().collect();
+    side.sort_by_key(place);
+    side.into()
 }
 
 /// Takes the files that cannot be opened out of a listing, as if they were not there.
@@ -197,46 +252,43 @@ fn range(first: u64, next: u64) -> OffsetRange {
 }
 
 /// The new log's segments: those of the source, and one more behind each hole.
-fn segments(report: &Report, placed: Vec<Run>) -> Vec<Assembly> {
-    let end = placed.last().map_or(0, |run| run.next);
-    let mut segments: Vec<Assembly> = Vec::new();
-    for run in placed {
-        let last = segments.last().and_then(|it| it.parts.last());
-        let goes_on =
-            last.is_some_and(|last| last.run.next == run.first && last.run.segment == run.segment);
-        let entries = segments.last().map_or(0, Assembly::entries);
-        let room = entries.saturating_add(run.records()) <= SEGMENT_ENTRIES_MAX;
+fn segments(report: &Report, placed: &Pieces<Run>) -> Vec<NewSegment> {
+    let empty = |base| NewSegment {
+        base,
+        runs: 0,
+        records: 0,
+        bytes: 0,
+    };
+    let mut segments: Vec<NewSegment> = Vec::new();
+    let mut before: Option<&Run> = None;
+    for run in placed.iter() {
+        let goes_on = before.is_some_and(|before| {
+            before.next == run.first && before.store.segment == run.store.segment
+        });
+        let records = segments.last().map_or(0, |segment| segment.records);
+        let room = records.saturating_add(run.records()) <= SEGMENT_ENTRIES_MAX;
         if !goes_on || !room {
-            segments.push(Assembly {
-                base: Offset(run.first),
-                parts: Vec::new(),
-                closed: true,
-            });
+            segments.push(empty(Offset(run.first)));
         }
         if let Some(segment) = segments.last_mut() {
-            let at = segment.store_bytes();
-            segment.parts.push(Part {
-                run,
-                source: Source::Elsewhere,
-                at,
-            });
+            segment.runs += 1;
+            segment.records += run.records();
+            segment.bytes += run.end - run.position;
         }
+        before = Some(run);
     }
     // The active segment, though nothing is in it yet.
+    let end = placed.last().map_or(0, |run| run.next);
     if let Some(last) = report.segments.last().map(|last| last.listing.base())
         && (segments.is_empty() || last.0 >= end)
     {
-        segments.push(Assembly {
-            base: last,
-            parts: Vec::new(),
-            closed: true,
-        });
+        segments.push(empty(last));
     }
     segments
 }
 
 /// The offsets that the source claims and the new log does not have.
-fn lost(report: &Report, placed: &[Run]) -> Vec<OffsetRange> {
+fn lost(report: &Report, placed: &Pieces<Run>) -> Vec<OffsetRange> {
     let mut claimed: Vec<(u64, u64)> = Vec::new();
     for (at, segment) in report.segments.iter().enumerate() {
         let base = segment.listing.base();
@@ -251,7 +303,7 @@ fn lost(report: &Report, placed: &[Run]) -> Vec<OffsetRange> {
     let end = claimed.iter().map(|(_, end)| *end).max().unwrap_or(0);
     let mut at = claimed.first().map_or(0, |(first, _)| *first);
     let mut lost = Vec::new();
-    for run in placed {
+    for run in placed.iter() {
         if at < run.first {
             lost.push(range(at, run.first));
         }
@@ -271,7 +323,7 @@ fn lost(report: &Report, placed: &[Run]) -> Vec<OffsetRange> {
 pub fn require_choice(salvage: &Salvage, prefer: Option<Prefer>) -> Result<()> {
     match salvage.forked.first() {
         Some(first) if prefer.is_none() => Err(Error::CannotAppend {
-            path: salvage.report.listing.path().to_path_buf(),
+            path: salvage.listing.path().to_path_buf(),
             why: format!("two histories have different records at offsets {first}"),
         }),
         _ => Ok(()),

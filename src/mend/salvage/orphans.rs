@@ -2,9 +2,10 @@
 //! a cut index or a lost neighbour left without a name, a second history behind the
 //! first. Found for salvage; where they belong is decided there.
 
-use std::path::Path;
 use std::sync::Arc;
 
+use super::pieces::Pieces;
+use super::{Stray, Why};
 use crate::inspect::report::{Report, SegmentReport};
 use crate::inspect::scan::SegmentFacts;
 use crate::log::damage::DamageKind;
@@ -15,45 +16,29 @@ use crate::log::units::{Offset, Position};
 use crate::log::walk::{PAYLOAD_IN_MEMORY_MAX, layout_in};
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
 use crate::mend::ranges::Ranges;
-use crate::mend::runs::holdings::{self, Run};
+use crate::mend::runs::holdings::{self, Run, StoreFile};
 
 /// Bytes of one store that are searched for records that nothing points to.
 const SEARCH_MAX: u64 = 256 * 1024 * 1024;
 
-/// Whole frames that follow each other and carry consecutive offsets, or none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Orphans {
-    /// Where the first begins in the store.
-    pub position: u64,
-    /// Where the last ends.
-    pub end: u64,
-    /// What the first carries; `None` in a raw log.
-    pub first: Option<u64>,
-    /// How many they are.
-    pub records: u64,
-}
-
-impl Orphans {
-    /// What the last carries.
-    #[must_use]
-    pub fn last(&self) -> Option<u64> {
-        Some(self.first?.saturating_add(self.records.saturating_sub(1)))
-    }
-}
-
 /// The bytes of these runs, all of one store, which are records already.
 #[must_use]
-pub fn named<'a>(runs: impl Iterator<Item = &'a Run>) -> Ranges {
-    Ranges::of(runs.map(|run| (run.position, run.end)))
+pub fn named(runs: &[Run]) -> Ranges {
+    Ranges::of(runs.iter().map(|run| (run.position, run.end)))
 }
 
-/// The whole frames of a segment's store that lie outside `named`, in the order of the
-/// file.
+/// The whole frames of a segment's store that lie outside `named`, which comes in the
+/// order of the file, as these do. Each stray is frames that follow each other and carry
+/// consecutive offsets, or none.
 ///
 /// # Errors
 ///
 /// Reading's; unreadable bytes are passed over.
-pub fn of(report: &Report, segment: &SegmentReport, named: &Ranges) -> Result<Vec<Orphans>> {
+pub fn of(
+    report: &Report,
+    segment: &SegmentReport,
+    named: impl Iterator<Item = (u64, u64)>,
+) -> Result<Pieces<Stray>> {
     let path = report
         .listing
         .directory
@@ -64,7 +49,7 @@ pub fn of(report: &Report, segment: &SegmentReport, named: &Ranges) -> Result<Ve
         .copied()
         .or(facts.map(SegmentFacts::tail));
     let Some(tail) = tail.filter(|_| !segment.little_endian) else {
-        return Ok(Vec::new());
+        return Ok(Pieces::default());
     };
     let mut store = ReadFile::open(&path)?;
     let limit = facts.map_or(tail.bytes, |facts| facts.store_bytes);
@@ -77,24 +62,31 @@ pub fn of(report: &Report, segment: &SegmentReport, named: &Ranges) -> Result<Ve
         window: Window::new(store, STREAM_BYTES),
         base: segment.listing.base(),
         fuel: SEARCH_MAX,
-        found: Vec::new(),
+        file: Arc::new(StoreFile {
+            path,
+            segment: segment.listing.base(),
+        }),
+        found: Pieces::default(),
     };
     if report.codec == Some(Codec::Protobuf) {
         let mut at = 0;
-        for (from, to) in named.iter() {
-            scan.search(at, *from)?;
-            at = *to;
+        for (from, to) in named {
+            scan.search(at, from)?;
+            at = at.max(to);
         }
         scan.search(at, limit)?;
         return Ok(scan.found);
     }
     // Nothing tells a raw frame from other bytes but that it follows the last one.
+    let mut named = named.peekable();
     let mut at = tail.frames_position;
     for _ in 0..tail.frames {
         let Some(Position(end)) = scan.window.frame_end_at(at)? else {
             break;
         };
-        if !named.holds(at) && at < scan.zeros_from {
+        while named.next_if(|(_, to)| *to <= at).is_some() {}
+        let is_named = named.peek().is_some_and(|(from, _)| *from <= at);
+        if !is_named && at < scan.zeros_from {
             scan.add(at, end, None)?;
         }
         at = end;
@@ -103,16 +95,12 @@ pub fn of(report: &Report, segment: &SegmentReport, named: &Ranges) -> Result<Ve
 }
 
 /// The records that misaligned entries name, if they number offsets that the entries
-/// before them number too: a second history in one segment. Not those in `known`.
+/// before them number too: a second history in one segment. Not those in `runs`.
 ///
 /// # Errors
 ///
 /// Reading's.
-pub fn second_history(
-    report: &Report,
-    segment: &SegmentReport,
-    known: &Ranges,
-) -> Result<Vec<Run>> {
+pub fn second_history(report: &Report, segment: &SegmentReport, runs: &[Run]) -> Result<Vec<Run>> {
     let names = &segment.listing.names;
     let Some(facts) = &segment.facts else {
         return Ok(Vec::new());
@@ -120,6 +108,7 @@ pub fn second_history(
     let Some(damage) = facts.first_damage(DamageKind::Misaligned) else {
         return Ok(Vec::new());
     };
+    let known = named(runs);
     let path = report.listing.directory.file(names, FileKind::Store);
     let index = report.listing.directory.file(names, FileKind::Index);
     let mut scan = Scan {
@@ -127,9 +116,12 @@ pub fn second_history(
         base: facts.base,
         fuel: SEARCH_MAX,
         zeros_from: facts.store_bytes,
-        found: Vec::new(),
+        file: Arc::new(StoreFile {
+            path,
+            segment: facts.base,
+        }),
+        found: Pieces::default(),
     };
-    let path: Arc<Path> = path.into();
     let mut entries = Window::new(ReadFile::open(&index)?, STREAM_BYTES);
     let mut runs = Vec::new();
     let entries_end = (damage.position + damage.bytes).min(entries.file_bytes());
@@ -155,8 +147,7 @@ pub fn second_history(
             holdings::push(
                 &mut runs,
                 Run {
-                    store: Arc::clone(&path),
-                    segment: facts.base,
+                    store: Arc::clone(&scan.file),
                     first: offset.0,
                     next: offset.0 + 1,
                     position: begin,
@@ -176,7 +167,8 @@ struct Scan {
     fuel: u64,
     /// Zeros from here to the end.
     zeros_from: u64,
-    found: Vec<Orphans>,
+    file: Arc<StoreFile>,
+    found: Pieces<Stray>,
 }
 
 impl Scan {
@@ -212,20 +204,26 @@ impl Scan {
             return Ok(());
         }
         // Behind the highest offset there is none: who carries that, claims nothing.
-        let first = carries.filter(|carries| *carries < u64::MAX);
-        if let Some(last) = self.found.last_mut()
-            && last.end == position
-            && last.last().map(|carried| carried + 1) == first
+        let carries = carries.filter(|carries| *carries < u64::MAX);
+        if let Some(Stray { run, claims, .. }) = self.found.last_mut()
+            && run.end == position
+            && claims.then_some(run.next) == carries
         {
-            last.end = end;
-            last.records += 1;
+            run.end = end;
+            run.next += 1;
             return Ok(());
         }
-        self.found.push(Orphans {
-            position,
-            end,
-            first,
-            records: 1,
+        let first = carries.unwrap_or(0);
+        self.found.push(Stray {
+            run: Run {
+                store: Arc::clone(&self.file),
+                first,
+                next: first + 1,
+                position,
+                end,
+            },
+            claims: carries.is_some(),
+            why: Why::Orphan,
         });
         Ok(())
     }

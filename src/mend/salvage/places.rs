@@ -1,57 +1,47 @@
 //! Which frames get which offset of the new log, and which go beside it: each offset
 //! to one record. What there is to be placed is found elsewhere.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
-
-use super::orphans::Orphans;
+use super::pieces::Pieces;
 use super::{Stray, Why, range};
 use crate::inspect::finding::OffsetRange;
 use crate::inspect::report::{Report, SegmentReport};
 use crate::log::error::Result;
-use crate::log::format::FileKind;
 use crate::log::record::Codec;
+use crate::log::units::Offset;
 use crate::mend::runs::agree::Comparison;
 use crate::mend::runs::holdings::{Cursor, Run};
 
 /// What goes where, while it is being decided.
 pub(super) struct Work<'a> {
     report: &'a Report,
-    /// The bases of all segments, in order.
-    bases: Vec<u64>,
-    /// The runs that have their place, by their first offset.
-    pub(super) placed: BTreeMap<u64, Run>,
-    pub(super) side: Vec<Stray>,
+    /// The runs that have their place, in the order of their offsets.
+    pub(super) placed: Pieces<Run>,
+    pub(super) side: Pieces<Stray>,
     pub(super) forked: Vec<OffsetRange>,
 }
 
 impl<'a> Work<'a> {
     pub(super) fn new(report: &'a Report) -> Self {
-        let bases = report.segments.iter().map(|it| it.listing.base().0);
-        let mut bases: Vec<u64> = bases.collect();
-        bases.sort_unstable();
         Self {
             report,
-            bases,
-            placed: BTreeMap::new(),
-            side: Vec::new(),
+            placed: Pieces::default(),
+            side: Pieces::default(),
             forked: Vec::new(),
         }
     }
 
     /// Gives the runs of one history the offsets that nobody has.
-    pub(super) fn resolve(&mut self, history: Vec<Run>) -> Result<()> {
+    pub(super) fn resolve(&mut self, history: Pieces<Run>) -> Result<()> {
         let (mut cursor, mut lost) = (Cursor::default(), Cursor::default());
         let mut comparison = Comparison::default();
         for run in history {
             let mut at = run.first;
             for (first, next) in self.taken(run.first, run.next) {
                 if let Some(free) = run.clip(at, first, &mut cursor)? {
-                    self.placed.insert(free.first, free);
+                    self.place(free);
                 }
                 let loser = run.clip(first.max(at), next, &mut cursor)?;
-                if let (Some(loser), Some(winner)) = (loser, self.placed.get(&first)) {
+                if let (Some(loser), Some(winner)) = (loser, self.placed_at(first)) {
                     let codec = self.report.codec.unwrap_or(Codec::Raw);
                     let found = comparison.first_difference(&loser, winner, codec)?;
                     self.lose(&loser, found.map(|it| it.offset.0), &mut lost)?;
@@ -59,7 +49,7 @@ impl<'a> Work<'a> {
                 at = at.max(next);
             }
             if let Some(free) = run.clip(at, run.next, &mut cursor)? {
-                self.placed.insert(free.first, free);
+                self.place(free);
             }
         }
         Ok(())
@@ -71,11 +61,21 @@ impl<'a> Work<'a> {
         if from >= to {
             return Vec::new();
         }
-        let before = self.placed.range(..from).next_back();
-        let before = before.filter(|(_, run)| from < run.next);
-        let within = self.placed.range(from..to);
-        let taken = before.into_iter().chain(within);
-        taken.map(|(first, run)| (*first, run.next)).collect()
+        let taken = self.placed.iter_from(|run| run.next <= from);
+        let taken = taken.take_while(|run| run.first < to);
+        taken.map(|run| (run.first, run.next)).collect()
+    }
+
+    /// The run that has its place and begins with this offset.
+    fn placed_at(&self, first: u64) -> Option<&Run> {
+        let run = self.placed.iter_from(|run| run.first < first).next()?;
+        (run.first == first).then_some(run)
+    }
+
+    /// Gives a run its place; nobody has any of its offsets.
+    fn place(&mut self, run: Run) {
+        let first = run.first;
+        self.placed.insert(run, |placed| placed.first < first);
     }
 
     /// A run whose offsets another one has. Its records are that one's too, up to
@@ -101,59 +101,32 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Gives a place to the orphans of a segment that carry an offset which nobody has,
-    /// fits between their neighbours, and comes once; the others go to the side log.
-    pub(super) fn place_orphans(
-        &mut self,
-        segment: &SegmentReport,
-        neighbours: &Neighbours,
-        found: &[Orphans],
-    ) -> Result<()> {
-        let base = segment.listing.base();
-        let names = &segment.listing.names;
-        let store = self.report.listing.directory.file(names, FileKind::Store);
-        let store: Arc<Path> = store.into();
-        let behind = self.bases.partition_point(|it| *it <= base.0);
-        let next_base = self.bases.get(behind).copied().unwrap_or(u64::MAX);
+    /// Gives a place to the orphans of a segment that can have one, if nobody has it; the
+    /// others go to the side log.
+    pub(super) fn place_orphans(&mut self, found: Found) -> Result<()> {
         let mut least = 0;
         let mut cursor = Cursor::default();
-        for (at, orphans) in found.iter().enumerate() {
-            let first = orphans.first.unwrap_or(0);
-            let run = Run {
-                store: Arc::clone(&store),
-                segment: base,
-                first,
-                next: first.saturating_add(orphans.records),
-                position: orphans.position,
-                end: orphans.end,
+        let mut places = found.places.into_iter().peekable();
+        for (at, Stray { run, claims, .. }) in found.strays.into_iter().enumerate() {
+            let Some(place) = places.next_if(|place| place.at == at) else {
+                self.add_orphans(Some(run), claims);
+                continue;
             };
-            let (mut from, mut to) = (run.first, run.first);
-            if let Some(last) = orphans.last() {
-                let (low, high) = neighbours.around(orphans.position);
-                from = run.first.max(least).max(low);
-                to = run.next.min(high).min(next_base);
-                let follows = found.get(at + 1).and_then(|it| it.first);
-                let before = at.checked_sub(1).and_then(|at| found.get(at)?.last());
-                let repeats = orphans.records == 1 && before == Some(last);
-                // Written again and again it was refused, unless the next one follows.
-                if follows == Some(last) || (repeats && follows != Some(run.next)) {
-                    to = to.min(last);
-                }
-            }
+            let (mut from, to) = (place.from.max(least), place.to);
             let mut done = run.first;
             let mut taken = self.taken(from, to);
             taken.push((to, to));
             for (taken_from, taken_to) in taken {
                 if from < taken_from {
                     self.add_orphans(run.clip(done, from, &mut cursor)?, true);
-                    let free = run.clip(from, taken_from, &mut cursor)?;
-                    self.placed.extend(free.map(|free| (free.first, free)));
+                    if let Some(free) = run.clip(from, taken_from, &mut cursor)? {
+                        self.place(free);
+                    }
                     (done, least) = (taken_from, taken_from);
                 }
                 from = from.max(taken_to);
             }
-            let rest = run.clip(done, run.next, &mut cursor)?;
-            self.add_orphans(rest, orphans.first.is_some());
+            self.add_orphans(run.clip(done, run.next, &mut cursor)?, claims);
         }
         Ok(())
     }
@@ -180,43 +153,117 @@ impl<'a> Work<'a> {
     }
 }
 
-/// Between which offsets a place of a store lies, by the records around it.
-pub(super) struct Neighbours {
-    /// Where a run begins, and the offset behind all records up to it, in order.
-    behind: Vec<(u64, u64)>,
-    /// The lowest offset from there on.
-    lowest: Vec<u64>,
+/// The frames of one segment's store that are no records as it stands.
+pub(super) struct Found {
+    segment: Offset,
+    strays: Pieces<Stray>,
+    /// The offsets that some of them can have, in the same order.
+    places: Pieces<Place>,
 }
 
-impl Neighbours {
-    pub(super) fn of(runs: &[Run]) -> Self {
-        let mut behind: Vec<(u64, u64, u64)> = runs
-            .iter()
-            .map(|run| (run.position, run.next, run.first))
-            .collect();
-        behind.sort_unstable();
-        let mut lowest: Vec<u64> = behind.iter().map(|(_, _, first)| *first).collect();
-        let mut least = u64::MAX;
-        for first in lowest.iter_mut().rev() {
-            least = least.min(*first);
-            *first = least;
+/// Offsets that stray number `at` carries and can have, the end excluded.
+struct Place {
+    at: usize,
+    from: u64,
+    to: u64,
+}
+
+impl Found {
+    /// Those can have a place that carry an offset which fits between their neighbours
+    /// and comes once. The runs are the segment's records, the strays stand between
+    /// them; both come in the order of positions.
+    pub(super) fn of(
+        report: &Report,
+        segment: &SegmentReport,
+        runs: &[Run],
+        strays: Pieces<Stray>,
+    ) -> Self {
+        let base = segment.listing.base();
+        let bases = |it: &SegmentReport| it.listing.base();
+        let behind = report.segments.partition_point(|it| bases(it) <= base);
+        let next_base = report.segments.get(behind).map(|it| bases(it).0);
+        let next_base = next_base.unwrap_or(u64::MAX);
+        let neighbours = Neighbours::of(runs);
+        let mut places = Pieces::default();
+        let mut last_before = None;
+        let claimed = |stray: &Stray| stray.claims.then_some((stray.run.first, stray.run.next));
+        let mut all = strays.iter().enumerate().peekable();
+        while let Some((at, stray)) = all.next() {
+            let before = last_before.take();
+            let Some((first, next)) = claimed(stray) else {
+                continue;
+            };
+            let last = next - 1;
+            last_before = Some(last);
+            let (low, high) = neighbours.around(stray.run.position);
+            let (from, mut to) = (first.max(low), next.min(high).min(next_base));
+            let follows = all.peek().and_then(|(_, stray)| claimed(stray));
+            let follows = follows.map(|(first, _)| first);
+            let repeats = first == last && before == Some(last);
+            // Written again and again it was refused, unless the next one follows.
+            if follows == Some(last) || (repeats && follows != Some(next)) {
+                to = to.min(last);
+            }
+            if from < to {
+                places.push(Place { at, from, to });
+            }
         }
-        let mut most = 0;
-        let behind = behind.into_iter().map(|(position, next, _)| {
-            most = most.max(next);
-            (position, most)
-        });
+        drop(all);
         Self {
-            behind: behind.collect(),
-            lowest,
+            segment: base,
+            strays,
+            places,
         }
+    }
+
+    pub(super) fn segment(&self) -> Offset {
+        self.segment
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.strays.is_empty()
+    }
+}
+
+/// Between which offsets a place of a store lies, by the records around it.
+struct Neighbours<'a> {
+    /// In the order of positions.
+    runs: &'a [Run],
+    /// For each run the offset behind all records up to it, and the lowest offset from
+    /// it on. Empty where the offsets come in order too: then the runs say it.
+    bounds: Vec<(u64, u64)>,
+}
+
+impl<'a> Neighbours<'a> {
+    fn of(runs: &'a [Run]) -> Self {
+        let mut bounds = Vec::new();
+        let in_order = |pair: &[Run]| matches!(pair, [a, b] if a.next <= b.first);
+        if !runs.windows(2).all(in_order) {
+            let mut most = 0;
+            bounds.extend(runs.iter().map(|run| {
+                most = most.max(run.next);
+                (most, run.first)
+            }));
+            let mut least = u64::MAX;
+            for (_, lowest) in bounds.iter_mut().rev() {
+                least = least.min(*lowest);
+                *lowest = least;
+            }
+        }
+        Self { runs, bounds }
     }
 
     /// The lowest offset that fits at `position`, and the one behind the highest.
     fn around(&self, position: u64) -> (u64, u64) {
-        let at = self.behind.partition_point(|(begin, _)| *begin < position);
-        let before = at.checked_sub(1).and_then(|at| self.behind.get(at));
-        let high = self.lowest.get(at).copied().unwrap_or(u64::MAX);
-        (before.map_or(0, |(_, next)| *next), high)
+        let bounds = |at: usize| match self.bounds.get(at) {
+            Some(bounds) => Some(*bounds),
+            None => self.runs.get(at).map(|run| (run.next, run.first)),
+        };
+        let at = self.runs.partition_point(|run| run.position < position);
+        let before = at.checked_sub(1).and_then(bounds);
+        (
+            before.map_or(0, |(next, _)| next),
+            bounds(at).map_or(u64::MAX, |(_, first)| first),
+        )
     }
 }

@@ -5,7 +5,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::{Salvage, Stray};
+use super::pieces::Pieces;
+use super::{NewSegment, Salvage, Stray};
 use crate::log::create::create_directories;
 use crate::log::directory::Directory;
 use crate::log::disk::{Disk, DiskFile, Ownership, write_all_at};
@@ -15,11 +16,15 @@ use crate::log::record::{self, Codec};
 use crate::log::units::{Offset, Position, RelativeOffset};
 use crate::log::walk::{PAYLOAD_IN_MEMORY_MAX, layout_in};
 use crate::log::window::STREAM_BYTES;
-use crate::mend::runs::assembly::Assembly;
-use crate::mend::runs::holdings::{Cursor, Frames};
+use crate::mend::gather::Gather;
+use crate::mend::runs::assembly::{Assembly, Part, Source};
+use crate::mend::runs::holdings::{Cursor, Frames, Run};
 
 /// Bytes gathered before they are written.
 const GATHER_BYTES: usize = 256 * 1024;
+
+/// Runs that are put together at once.
+const PARTS_MAX: usize = 4096;
 
 /// Where everything goes.
 #[derive(Debug, Clone)]
@@ -107,7 +112,7 @@ fn real_place(path: &Path) -> Result<PathBuf> {
     Ok(real)
 }
 
-/// Writes everything. `note` is all but the last line of the note, `end` is that.
+/// Writes everything. `note` are all lines of the note but the last, `end` is that.
 ///
 /// # Errors
 ///
@@ -117,10 +122,10 @@ pub fn write(
     salvage: &Salvage,
     targets: &Targets,
     disk: &dyn Disk,
-    note: &[u8],
-    end: &[u8],
+    note: impl Iterator<Item = String>,
+    end: &str,
 ) -> Result<()> {
-    let source = salvage.report.listing.path();
+    let source = salvage.listing.path();
     let metadata = std::fs::metadata(source).map_err(Error::io("look at", source))?;
     let like = Ownership::of(&metadata);
     let parent = targets.log.parent().unwrap_or(Path::new(""));
@@ -128,17 +133,30 @@ pub fn write(
     let noted = disk
         .create(&targets.note, None)
         .map_err(Error::io("create", &targets.note))?;
-    put(disk, &noted, note, 0)?;
+    let mut note_bytes = 0;
+    let mut gather = Gather::to(|piece: &[u8]| {
+        put(disk, &noted, piece, note_bytes)?;
+        note_bytes += piece.len() as u64;
+        Ok(())
+    });
+    for line in note {
+        gather.add(line.as_bytes())?;
+        gather.add(b"\n")?;
+    }
+    gather.finish()?;
     sync(disk, &noted)?;
     let file_like = ownership(salvage);
     make_directory(disk, &targets.log, like)?;
+    let mut runs = salvage.placed.iter();
     for segment in &salvage.segments {
-        write_segment(disk, &targets.log, segment, file_like)?;
+        let own = runs.clone().take(segment.runs);
+        write_segment(disk, &targets.log, segment, &own, file_like)?;
+        runs.by_ref().take(segment.runs).for_each(drop);
     }
     sync_directory(disk, &targets.log)?;
     if !salvage.side.is_empty() {
         make_directory(disk, &targets.side, like)?;
-        Side::new(disk, targets, salvage.codec, file_like)?.write(&salvage.side)?;
+        Side::new(disk, targets, salvage.codec(), file_like)?.write(&salvage.side)?;
         sync_directory(disk, &targets.side)?;
     }
     let parent = if parent.as_os_str().is_empty() {
@@ -147,7 +165,7 @@ pub fn write(
         parent
     };
     sync_directory(disk, parent)?;
-    put(disk, &noted, end, note.len() as u64)?;
+    put(disk, &noted, format!("{end}\n").as_bytes(), note_bytes)?;
     sync(disk, &noted)
 }
 
@@ -158,13 +176,13 @@ fn make_directory(disk: &dyn Disk, path: &Path, like: Ownership) -> Result<()> {
 
 /// Owner and mode of the source's files: of the first that tells.
 fn ownership(salvage: &Salvage) -> Option<Ownership> {
-    let segments = salvage.report.listing.segments.iter();
+    let segments = salvage.listing.segments.iter();
     let mut files = segments.flat_map(|it| [it.store.as_ref(), it.index.as_ref()]);
     let file = files.find_map(|file| file.filter(|file| file.no_file.is_none()))?;
     Some(Ownership {
         uid: file.uid,
         gid: file.gid,
-        mode: file.mode,
+        mode: file.mode.into(),
     })
 }
 
@@ -180,10 +198,11 @@ fn sync_directory(disk: &dyn Disk, path: &Path) -> Result<()> {
     disk.sync_dir(path).map_err(Error::io("sync", path))
 }
 
-fn write_segment(
+fn write_segment<'a>(
     disk: &dyn Disk,
     directory: &Path,
-    segment: &Assembly,
+    segment: &NewSegment,
+    runs: &(impl Iterator<Item = &'a Run> + Clone),
     like: Option<Ownership>,
 ) -> Result<()> {
     for kind in [FileKind::Store, FileKind::Index] {
@@ -191,12 +210,32 @@ fn write_segment(
         let file = disk
             .create(&path, like)
             .map_err(Error::io("create", &path))?;
-        let mut at = 0;
-        segment.stream(kind, 0, segment.bytes(kind), None, &mut |piece| {
-            put(disk, &file, piece, at)?;
-            at += piece.len() as u64;
-            Ok(())
-        })?;
+        let (mut at, mut store_bytes) = (0, 0);
+        let mut parts = runs.clone().map(|run| {
+            let part = Part {
+                run: run.clone(),
+                source: Source::Elsewhere,
+                at: store_bytes,
+            };
+            store_bytes = part.end();
+            part
+        });
+        loop {
+            let some = Assembly {
+                base: segment.base,
+                parts: parts.by_ref().take(PARTS_MAX).collect(),
+                closed: true,
+            };
+            if some.parts.is_empty() {
+                break;
+            }
+            let (from, to) = (at, some.bytes(kind));
+            some.stream(kind, from, to - from, None, &mut |piece| {
+                put(disk, &file, piece, at)?;
+                at += piece.len() as u64;
+                Ok(())
+            })?;
+        }
         sync(disk, &file)?;
     }
     Ok(())
@@ -239,9 +278,9 @@ impl<'d> Side<'d> {
         })
     }
 
-    fn write(mut self, strays: &[Stray]) -> Result<()> {
+    fn write(mut self, strays: &Pieces<Stray>) -> Result<()> {
         let mut cursor = Cursor::default();
-        for stray in strays {
+        for stray in strays.iter() {
             let frames = cursor.at(&stray.run, stray.run.first)?;
             for _ in 0..stray.run.records() {
                 let (begin, end) = frames.next_frame()?;
