@@ -2,20 +2,25 @@
 //! here looks at damage; a log that does not end as a clean commit leaves it is
 //! refused with `NeedsRecovery`.
 //!
-//! What a commit is, `commit` knows. A batch that is full is committed beside the
-//! writer; [`Writer::commit`] waits for everything.
+//! What a commit is, `commit` knows. Gathered frames are copied to the store beside the
+//! writer, once they fill a buffer, and a batch that is full is committed beside it;
+//! [`Writer::commit`] waits for everything.
 
 mod ahead;
+mod flush;
 mod gather;
+mod store_thread;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use self::flush::gather_buffer;
 use self::gather::Room;
+use self::store_thread::StoreThread;
 use super::commit::{Batch, Committer, Done};
 use super::config::Limits;
 use super::create::{Tail, create_pair};
-use super::disk::{Disk, DiskFile, Ownership, write_all_at};
+use super::disk::{Disk, DiskFile, Ownership};
 use super::error::{Error, Result};
 use super::format::{ENTRY_BYTES, Entry, encode_length};
 use super::record::{self, Codec};
@@ -52,6 +57,8 @@ pub struct Writer {
     limits: Limits,
     sync: bool,
     active: Active,
+    /// Started by the first buffer that is full.
+    store_thread: Option<StoreThread>,
     /// Started by the first batch that is full.
     committer: Option<Committer>,
     /// Bytes and records committed by this writer, over all segments.
@@ -86,7 +93,7 @@ struct Active {
     batched_store: u64,
     /// Entries up to here are committed or on their way to be.
     batched_entries: u64,
-    /// Frames up to here have been handed to the kernel.
+    /// Frames up to here are with the kernel or the thread that hands them to it.
     written: u64,
     /// Frames behind `written`.
     frames: Vec<u8>,
@@ -111,7 +118,7 @@ impl Active {
             batched_store: tail.store_bytes,
             batched_entries: tail.entries,
             written: tail.store_bytes,
-            frames: Vec::with_capacity(GATHER_BYTES + GATHER_BYTES / 4),
+            frames: gather_buffer(),
             entries: Vec::new(),
             first_length: None,
             ahead: tail.store_bytes,
@@ -147,6 +154,7 @@ impl Writer {
             limits,
             sync,
             active: Active::of(tail),
+            store_thread: None,
             committer: None,
             committed: Committed {
                 records: 0,
@@ -228,7 +236,7 @@ impl Writer {
         let entry = Entry { relative, position };
         self.active.entries.extend_from_slice(&entry.encode());
         if self.active.frames.len() >= GATHER_BYTES {
-            self.flush()?;
+            self.flush_behind()?;
             if let Some(done) = self.committer.as_mut().and_then(Committer::poll) {
                 self.take_over(done)?;
             }
@@ -281,26 +289,6 @@ impl Writer {
         if self.codec == Codec::Protobuf {
             record::encode_tail(offset, term, record_type, &mut self.active.frames);
         }
-        Ok(())
-    }
-
-    /// Hands the gathered frames to the kernel.
-    fn flush(&mut self) -> Result<()> {
-        let frames = std::mem::take(&mut self.active.frames);
-        let result = self.write_frames(&frames);
-        self.active.frames = frames;
-        result?;
-        self.active.frames.clear();
-        Ok(())
-    }
-
-    fn write_frames(&mut self, bytes: &[u8]) -> Result<()> {
-        self.active.room = Room::default();
-        let store = &self.active.store;
-        write_all_at(&*self.disk, store, bytes, self.active.written)
-            .map_err(Error::io("write", store.path()))?;
-        self.active.written += bytes.len() as u64;
-        self.write_ahead();
         Ok(())
     }
 
@@ -464,6 +452,8 @@ impl Writer {
     pub fn roll_back(&mut self) -> Result<()> {
         // A batch that is on its way is through or fails; both are told already.
         let _ = self.wait_for_batch();
+        // So are the frames that are.
+        self.store_thread = None;
         let active = &mut self.active;
         active.room = Room::default();
         active.frames.clear();

@@ -22,7 +22,7 @@ use crate::tree::Tree;
 
 /// What a call answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
+pub enum Fault {
     /// This error.
     Errno(i32),
     /// Half of a write, once; from then on, no space.
@@ -38,7 +38,7 @@ const FAULTS: [Fault; 5] = [
 ];
 
 /// A disk of which the call of one number fails.
-struct Failing {
+pub struct Failing {
     disk: Arc<dyn Disk>,
     fault: Fault,
     at: usize,
@@ -51,7 +51,8 @@ struct Failing {
 }
 
 impl Failing {
-    fn new(disk: Arc<dyn Disk>, fault: Fault, at: usize, for_ever: bool) -> Self {
+    /// Fails at call `at` (from 0), and then on if it is `for_ever`.
+    pub fn new(disk: Arc<dyn Disk>, fault: Fault, at: usize, for_ever: bool) -> Self {
         Self {
             disk,
             fault,
@@ -90,7 +91,8 @@ impl Failing {
         }
     }
 
-    fn calls(&self) -> usize {
+    /// How many calls there were.
+    pub fn calls(&self) -> usize {
         self.calls.load(Ordering::Relaxed)
     }
 
@@ -169,7 +171,7 @@ impl Disk for Failing {
 }
 
 /// What a command answered, held against what its disk did.
-fn judge(error: Option<&str>, disk: &Failing, root: &Path) -> Result<(), String> {
+pub fn judge(error: Option<&str>, disk: &Failing, root: &Path) -> Result<(), String> {
     let fault = format!(
         "{:?} at call {} for ever: {}",
         disk.fault, disk.at, disk.for_ever

@@ -7,7 +7,8 @@
 //!   leave of that; `tree`: a state in memory; `lab`: where states are looked at
 //! - `appending`, `append_checks`: appends, and what must hold of them; `mending`:
 //!   repair, trim, undo; `scenarios`: what is tried; `reading`: logs as tests see them
-//! - `mistakes`: what must be noticed; `faults`: a disk that fails
+//! - `mistakes`: what must be noticed; `faults`: a disk that fails; `store_thread`: one
+//!   that fails while frames are written beside the writer
 //! - `honest`: what is recorded is what the real binary does
 //!
 //! `PROGLOG_CRASH_SCALE=10` tries about so many times as much: longer scripts, more
@@ -40,6 +41,7 @@ mod reading;
 mod recorder;
 mod scenarios;
 mod states;
+mod store_thread;
 mod tree;
 
 use std::sync::RwLock;

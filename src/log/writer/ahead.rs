@@ -6,26 +6,40 @@ use std::num::NonZeroU64;
 
 use rustix::fs::{Advice, fadvise};
 
-use super::Writer;
+use super::Active;
+use crate::log::disk::DiskFile;
 
 /// Frames that are sent on their way together. Units: bytes.
 const AHEAD_BYTES: u64 = 8 * 1024 * 1024;
 
-impl Writer {
-    /// Sends on their way the frames that the kernel has, where they are enough.
-    pub(super) fn write_ahead(&mut self) {
-        let active = &mut self.active;
-        let Some(bytes) = active.written.checked_sub(active.ahead) else {
-            return;
-        };
-        if !self.sync || bytes < AHEAD_BYTES {
-            return;
-        }
+/// A stretch of a store. Units: bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stretch {
+    begin: u64,
+    bytes: NonZeroU64,
+}
+
+impl Stretch {
+    /// Sends the stretch on its way to the disk; the kernel has it already.
+    pub fn send(self, store: &DiskFile) {
         // To say that bytes will not be needed again begins to write them. Those that
         // are not on the disk yet stay in memory; a kernel that does nothing of it
         // leaves more to the sync.
-        let file = active.store.file();
-        let _ = fadvise(file, active.ahead, NonZeroU64::new(bytes), Advice::DontNeed);
-        active.ahead = active.written;
+        let file = store.file();
+        let _ = fadvise(file, self.begin, Some(self.bytes), Advice::DontNeed);
+    }
+}
+
+impl Active {
+    /// What is to be sent on its way once everything before `written` is with the
+    /// kernel, where it is enough; counts as sent.
+    pub(super) fn take_ahead(&mut self, sync: bool) -> Option<Stretch> {
+        let begin = self.ahead;
+        let bytes = NonZeroU64::new(self.written.checked_sub(begin)?)?;
+        if !sync || bytes.get() < AHEAD_BYTES {
+            return None;
+        }
+        self.ahead = self.written;
+        Some(Stretch { begin, bytes })
     }
 }
