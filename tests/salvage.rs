@@ -381,3 +381,24 @@ fn frames_that_no_entry_names_are_placed_where_they_fit() {
     ];
     assert!(values.eq(expected), "{stdout}");
 }
+
+/// Each of very many places begins a record of 6 MiB by its fields, of an offset before
+/// the segment: the search for what nothing points to ends all the same.
+#[test]
+fn frames_that_claim_those_behind_them_are_not_searched_for_ever() {
+    const VALUE: usize = 6 << 20;
+    let field = [0x0a, 0x80, 0x80, 0x80, 0x03];
+    let length = ((field.len() + VALUE) as u64).to_be_bytes();
+    let claims = [&length[..], &field, &[1; 51]].concat().repeat(200);
+    let first = frame(&pb(b"first", 5, 0, 0));
+    let last = frame(&pb(b"last", 6, 0, 0));
+    let store = [&first[..], &claims, &vec![1; VALUE], &last].concat();
+    let sandbox = Sandbox::empty();
+    sandbox.write("5.store", &store);
+    let at = (store.len() - last.len()) as u64;
+    sandbox.write("5.index", &[entry(0, 0), entry(1, at)].concat());
+    let (status, stdout, stderr) = run(&sandbox, &["salvage", "log", "new", "--json"]);
+    assert_eq!(status, 0, "{stderr}");
+    let lines = json(&stdout);
+    assert_eq!(kinds(&lines, "summary")[0]["records"], 2, "{stdout}");
+}

@@ -192,7 +192,7 @@ impl Scan {
                 self.add(at, end, Some(carries))?;
                 (at, follows) = (end, true);
             } else {
-                self.fuel -= 1;
+                self.fuel = self.fuel.saturating_sub(1);
                 (at, follows) = (at + 1, false);
             }
         }
