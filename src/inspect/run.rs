@@ -7,9 +7,9 @@ mod pieces;
 pub use self::pieces::{FrameSink, Pieces, in_pieces};
 use crate::log::error::Error;
 use crate::log::format::{LENGTH_BYTES, frame_end};
-use crate::log::record::{Codec, layout_of};
+use crate::log::record::{Codec, LayoutError};
 use crate::log::units::Position;
-use crate::log::walk::PAYLOAD_IN_MEMORY_MAX;
+use crate::log::walk::layout_in;
 use crate::log::window::Window;
 
 /// Frames that were followed. Positions are bytes of the store.
@@ -112,18 +112,11 @@ pub fn follow<E: From<Error>>(
             break;
         }
         if codec == Codec::Protobuf {
-            if payload_bytes > PAYLOAD_IN_MEMORY_MAX {
-                break;
-            }
-            #[expect(clippy::cast_possible_truncation, reason = "at most 8 MiB")]
-            let count = payload_bytes as usize;
-            let payload = match window.bytes(position.0 + LENGTH_BYTES, count) {
-                Ok(payload) => payload,
-                Err(Error::Unreadable { .. }) => break,
-                Err(error) => return Err(error.into()),
-            };
-            let Ok(layout) = layout_of(payload) else {
-                break;
+            let layout = match layout_in(window, position.0 + LENGTH_BYTES, payload_bytes) {
+                Ok(layout) => layout,
+                Err(LayoutError::Illegal { .. }) => break,
+                Err(LayoutError::Source(Error::Unreadable { .. })) => break,
+                Err(LayoutError::Source(error)) => return Err(error.into()),
             };
             if carried != Some(layout.offset) {
                 break;

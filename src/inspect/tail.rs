@@ -244,7 +244,10 @@ impl Scan {
         };
         if self.codec == Codec::Raw {
             // Nobody wrote the empty frames of a hole, and there may be 2^37 of them.
-            let hole = payload_bytes == 0 && self.window.source().is_hole(position, end.0);
+            let hole = payload_bytes == 0 && {
+                let data = self.window.data_from(position);
+                data.is_none_or(|data| data.start >= end.0)
+            };
             return Ok((!hole).then_some(frame));
         }
         // An empty record stands at offset 0 only; elsewhere a zero length is a commit
@@ -406,19 +409,27 @@ impl Scan {
             }
             let at = next;
             next += 1;
-            self.fuel -= 1;
-            let Some(frame) = self.frame(at)? else {
-                continue;
-            };
-            let bytes = frame.end.0 - at - LENGTH_BYTES;
-            if bytes > 0
-                && frame.offset.is_some_and(|offset| offset >= self.base.0)
-                && self.looks_written(at + LENGTH_BYTES, bytes)?
-            {
+            let read_before = self.window.bytes_read();
+            let found = self.is_written_frame(at)?;
+            // What is read in leaps is read for this place alone.
+            let read = self.window.bytes_read() - read_before;
+            let leaps = read.saturating_sub(self.window.read_bytes());
+            self.fuel = self.fuel.saturating_sub(1 + leaps);
+            if found {
                 return Ok(Some(at));
             }
         }
         Ok(None)
+    }
+
+    /// Whether a whole record stands at `at` that this log can have written.
+    fn is_written_frame(&mut self, at: u64) -> Result<bool> {
+        let Some(frame) = self.frame(at)? else {
+            return Ok(false);
+        };
+        let bytes = frame.end.0 - at - LENGTH_BYTES;
+        let can_be = bytes > 0 && frame.offset.is_some_and(|offset| offset >= self.base.0);
+        Ok(can_be && self.looks_written(at + LENGTH_BYTES, bytes)?)
     }
 
     /// Whether a payload is one that an encoder writes: fields in order, none twice.

@@ -266,9 +266,14 @@ impl Walk {
             }
             let position = Position(at);
             at += 1;
-            self.search_fuel -= 1;
+            let read_before = self.store.bytes_read();
+            let fit = self.fit(u64::MAX, position)?;
+            // What is read in leaps is read for this place alone.
+            let read = self.store.bytes_read() - read_before;
+            let leaps = read.saturating_sub(self.store.read_bytes());
+            self.search_fuel = self.search_fuel.saturating_sub(1 + leaps);
             let wanted = region.slot..region.anchor;
-            if let Fit::Carries { offset, end, .. } = self.fit(u64::MAX, position)?
+            if let Fit::Carries { offset, end, .. } = fit
                 && end <= region.limit
                 && let Some(slot) = offset.checked_sub(self.base.0)
                 && wanted.contains(&slot)

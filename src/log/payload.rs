@@ -34,21 +34,25 @@ pub(crate) fn layout_in(
     start: u64,
     payload_bytes: u64,
 ) -> std::result::Result<Layout, LayoutError<Error>> {
-    if let Ok(count) = usize::try_from(payload_bytes)
-        && payload_bytes <= PAYLOAD_IN_MEMORY_MAX
-    {
-        let mut payload = window.bytes(start, count).map_err(LayoutError::Source)?;
-        return record::layout_of(payload).or_else(|_| {
-            // Once more, for the place at which it goes wrong.
-            record::layout(&mut payload).map_err(|error| match error {
-                LayoutError::Illegal { at, what } => LayoutError::Illegal { at, what },
-                LayoutError::Source(never) => match never {},
-            })
-        });
+    if payload_bytes > window.read_bytes() {
+        // Made-up lengths are large, and most often the first byte tells: what is no
+        // record is not read for nothing.
+        let layout = record::layout(&mut WindowedPayload {
+            window,
+            start,
+            bytes: payload_bytes,
+        })?;
+        if payload_bytes > PAYLOAD_IN_MEMORY_MAX {
+            return Ok(layout);
+        }
     }
-    record::layout(&mut WindowedPayload {
-        window,
-        start,
-        bytes: payload_bytes,
+    let count = usize::try_from(payload_bytes).unwrap_or(usize::MAX);
+    let mut payload = window.bytes(start, count).map_err(LayoutError::Source)?;
+    record::layout_of(payload).or_else(|_| {
+        // Once more, for the place at which it goes wrong.
+        record::layout(&mut payload).map_err(|error| match error {
+            LayoutError::Illegal { at, what } => LayoutError::Illegal { at, what },
+            LayoutError::Source(never) => match never {},
+        })
     })
 }

@@ -186,12 +186,6 @@ impl ReadFile {
         }
     }
 
-    /// Whether none of these bytes was ever written, as far as the file system tells.
-    #[must_use]
-    pub fn is_hole(&self, start: u64, end: u64) -> bool {
-        self.data_from(start).is_none_or(|data| data.start >= end)
-    }
-
     /// The first byte from `from` on that is not zero.
     ///
     /// # Errors
@@ -297,6 +291,7 @@ pub struct Window {
     read_bytes: usize,
     /// Bytes that are no hole, as far as was asked last.
     data: Range<u64>,
+    bytes_read: u64,
 }
 
 impl Window {
@@ -310,6 +305,7 @@ impl Window {
             filled: 0,
             read_bytes,
             data: 0..0,
+            bytes_read: 0,
         }
     }
 
@@ -323,6 +319,18 @@ impl Window {
     #[must_use]
     pub fn source(&self) -> &ReadFile {
         &self.source
+    }
+
+    /// How many bytes are read at once. Units: bytes.
+    #[must_use]
+    pub fn read_bytes(&self) -> u64 {
+        self.read_bytes as u64
+    }
+
+    /// How many bytes were read so far. Units: bytes.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes_read
     }
 
     /// Whether one read gives all of the file.
@@ -468,6 +476,7 @@ impl Window {
             return Err(self.source.shrunk());
         }
         self.filled = filled;
+        self.bytes_read += filled as u64;
         WALKED.add_bytes(filled as u64);
         Ok(())
     }

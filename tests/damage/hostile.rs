@@ -14,7 +14,7 @@ use proglog::log::error::Error;
 use proglog::log::reader::{Item, LogReader};
 use proglog::log::record::Codec;
 use proglog::log::units::Offset;
-use proglog_testkit::{Sandbox, entry, frame};
+use proglog_testkit::{Sandbox, entry, frame, pb};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
@@ -142,6 +142,42 @@ fn files_that_seem_endless() {
     survives(&sandbox, "and a length of half a TiB");
 }
 
+/// In a raw log each eight of them are a frame without value.
+#[test]
+fn zeros_that_were_written() {
+    let _alone = alone();
+    let frames = frame(&[b'v'; 100]).repeat(20_000);
+    let store = [&frames[..], &vec![0; 3 << 20], &frames].concat();
+    survives(&pair(&store, &[]), "zeros between frames");
+    let sandbox = Sandbox::empty();
+    sandbox.write("0.store", &store);
+    survives(&sandbox, "zeros between frames, no index");
+}
+
+/// Each is a record by its fields, of an offset that is not in this segment.
+#[test]
+fn frames_that_claim_those_behind_them() {
+    let _alone = alone();
+    const VALUE: usize = 6 << 20;
+    let field = [&[0x0a][..], &[0x80, 0x80, 0x80, 0x03]].concat();
+    let payload_bytes = (field.len() + VALUE) as u64;
+    let head = [&payload_bytes.to_be_bytes()[..], &field, &[1; 51]].concat();
+    let store = [&[0xff; 9], &head.repeat(300_000)[..]].concat();
+    let sandbox = Sandbox::empty();
+    sandbox.write("5.store", &store);
+    survives(&sandbox, "frames in frames, no index");
+    sandbox.write("5.index", &entry(0, 0));
+    survives(&sandbox, "frames in frames");
+    // Between them and it the walk looks for the records of the slots before it.
+    let last = frame(&pb(b"sound", 8, 0, 0));
+    sandbox.write("5.store", &[&store[..], &last].concat());
+    let wrong = (0..3).map(|slot| entry(slot, slot.into()));
+    let at = store.len() as u64;
+    let entries: Vec<_> = wrong.chain([entry(3, at)]).collect();
+    sandbox.write("5.index", &entries.concat());
+    survives(&sandbox, "frames in frames before a record");
+}
+
 #[test]
 fn entries_that_name_what_they_should_not() {
     let _alone = alone();
@@ -175,10 +211,10 @@ fn entries_that_name_what_they_should_not() {
         &pair(&small, &hole),
         "two million zero entries and a last one",
     );
-    survives(&pair(&vec![0; 1 << 20], &hole), "and a store of zeros");
+    survives(&pair(&vec![0; 3 << 20], &hole), "and a store of zeros");
     survives(
         &pair(
-            &vec![0; 1 << 20],
+            &vec![0; 3 << 20],
             &made_up_entries(MANY, |slot| u64::from(slot) * 2),
         ),
         "in zeros",
