@@ -221,6 +221,27 @@ fn many_files_need_no_higher_limit_of_descriptors() {
     assert!(stderr.contains("ulimit -n"), "{stderr}");
 }
 
+/// What is made of an index during the look are open files: they give way to those that
+/// the repair itself needs.
+#[test]
+fn missing_indexes_need_no_more_descriptors_than_files() {
+    const SEGMENTS: u64 = 24;
+    const RECORDS: u64 = 24;
+    let mut builder = LogBuilder::raw();
+    for segment in 0..SEGMENTS {
+        // More than one piece of a store.
+        builder = builder.segment(segment * RECORDS, (0..RECORDS).map(|_| vec![b'v'; 190_000]));
+    }
+    let sandbox = Sandbox::built(&builder);
+    let line =
+        "rm log/*.index; ulimit -n 76; $proglog repair -q log --no-save && $proglog verify log";
+    let output = shell(sandbox.path(), line, &[]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.contains("576 records"), "{stdout}");
+}
+
 #[test]
 fn what_cannot_be_printed_is_told() {
     let dir = tempfile::tempdir().unwrap();

@@ -86,7 +86,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let repair = RepairOptions {
         adopt_tail: arguments.adopt_tail,
     };
-    let drafts = Drafts::new(Arc::new(RealDisk), &arguments.dir, repair);
+    let drafts = Drafts::new(Arc::new(RealDisk), &arguments.dir);
     // What another copy has may be put in between.
     let drafts = Some(&drafts).filter(|_| arguments.replica.is_none());
     let (lock, before) = mending.look(&arguments.dir, &options, drafts, globals)?;
@@ -124,7 +124,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let told = Before {
         report: &before,
         changed: plan.changed(),
-        made: drafts.map(Drafts::made).unwrap_or_default(),
+        drafted: drafts.map(Drafts::made).unwrap_or_default(),
     };
     let aids = Aids {
         before: Some(&told),

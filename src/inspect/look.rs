@@ -30,7 +30,7 @@ pub struct Aids<'a> {
 /// Somebody who makes entries of frames while they are looked at.
 pub trait Drafting: Sync {
     /// What takes the frames of this store, the first of which has slot 0.
-    fn begin(&self, base: Offset, codec: Codec, store: &ReadFile) -> Option<Arc<dyn FrameSink>>;
+    fn begin(&self, base: Offset, store: &ReadFile) -> Option<Arc<dyn FrameSink>>;
 }
 
 /// An earlier look at the same log, under a lock that was not let go since.
@@ -41,7 +41,7 @@ pub struct Before<'a> {
     pub changed: BTreeSet<Offset>,
     /// Of these, the ones that got an index whose first so many entries name the frames
     /// that were seen, in their order.
-    pub made: BTreeMap<Offset, u64>,
+    pub drafted: BTreeMap<Offset, u64>,
 }
 
 impl Before<'_> {
@@ -54,12 +54,12 @@ impl Before<'_> {
     }
 
     /// How many entries of a segment need not be held against its store.
-    fn made(&self, look: &Look<'_>, segment: &SegmentListing) -> u64 {
+    fn drafted(&self, look: &Look<'_>, segment: &SegmentListing) -> u64 {
         let same = self.is_same_look(look, segment.base());
         let Some(before) = self.report.segment(segment.base()).filter(|_| same) else {
             return 0;
         };
-        let slots = self.made.get(&segment.base()).copied().unwrap_or(0);
+        let slots = self.drafted.get(&segment.base()).copied().unwrap_or(0);
         let holds = |index: &FileFacts| slots <= index.bytes / ENTRY_BYTES;
         let there = segment.index.as_ref().is_some_and(holds);
         let same_store = before.listing.store == segment.store;
@@ -154,7 +154,7 @@ impl Look<'_> {
                 Ok(mut pair) => {
                     at_most(&mut pair.store, segment.store.as_ref());
                     at_most(&mut pair.index, segment.index.as_ref());
-                    let made = before.map_or(0, |before| before.made(self, segment));
+                    let made = before.map_or(0, |before| before.drafted(self, segment));
                     report.take_pair(&pair, codec, self.options, threads, made)?;
                 }
                 // It was there when the directory was listed: somebody trims.
@@ -192,11 +192,12 @@ impl Look<'_> {
             may_be_unfinished: self.listing.directory.is_last(base),
         };
         let codec = self.codec.unwrap_or(Codec::Raw);
-        let free = self.aids.drafting.filter(|_| segment.index.is_none());
-        let sink = free.and_then(|drafting| drafting.begin(base, codec, store));
+        // A short one is followed again as fast, and a draft is an open file.
+        let wanted = segment.index.is_none() && Pieces::are_several(store.file_bytes);
+        let drafting = self.aids.drafting.filter(|_| wanted);
+        let sink = drafting.and_then(|drafting| drafting.begin(base, store));
         let pieces = Pieces::of(threads, sink.as_deref());
-        let tail = tail::look_in_pieces(store, codec, start, pieces)?;
-        Ok(Lone::Store { tail })
+        tail::look_in_pieces(store, codec, start, pieces).map(Lone::Store)
     }
 }
 

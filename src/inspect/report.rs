@@ -65,7 +65,7 @@ pub struct SegmentReport {
 /// One half of a segment without the other.
 #[derive(Debug, Clone)]
 pub(super) enum Lone {
-    Store { tail: Tail },
+    Store(Tail),
     Index { entries: u64 },
 }
 
@@ -84,7 +84,7 @@ impl SegmentReport {
     #[must_use]
     pub fn lone_store(&self) -> Option<&Tail> {
         match self.lone.as_deref()? {
-            Lone::Store { tail } => Some(tail),
+            Lone::Store(tail) => Some(tail),
             Lone::Index { .. } => None,
         }
     }
@@ -94,7 +94,7 @@ impl SegmentReport {
     pub fn lone_index(&self) -> Option<u64> {
         match self.lone.as_deref()? {
             Lone::Index { entries } => Some(*entries),
-            Lone::Store { .. } => None,
+            Lone::Store(_) => None,
         }
     }
 

@@ -18,7 +18,7 @@ use super::runs::assembly::Assembly;
 use super::saved::{self, FileBefore, Saver};
 use crate::log::directory::Directory;
 use crate::log::disk::{Disk, DiskFile, Ownership, write_all_at};
-use crate::log::error::{Error, Result};
+use crate::log::error::{Error, Result, is_out_of_descriptors};
 use crate::log::format::{ENTRY_BYTES, Entry, FileKind};
 use crate::log::lock::DirectoryLock;
 use crate::log::record::Codec;
@@ -67,12 +67,15 @@ pub fn apply(
     if plan.steps.is_empty() {
         return Ok(None);
     }
+    if let Some(drafts) = options.drafts {
+        drafts.keep_for(plan);
+    }
     let directory = Directory::list(lock.path())?;
     options.others.wait_for_writers(&directory)?;
     check_seen(plan, &directory)?;
     let paths = changed_files(plan, &directory);
     let disk = &**options.disk;
-    let exclusive = Exclusive::take(disk, &paths, &options.others)?;
+    let exclusive = take_exclusive(&paths, options)?;
     check_seen(plan, &directory)?;
     let job = Job {
         plan,
@@ -106,6 +109,29 @@ pub fn apply(
         done::mark(disk, saved)?;
     }
     Ok(saved)
+}
+
+/// Takes the files that change. Drafts are open files: they give way where there can be
+/// too few.
+fn take_exclusive(paths: &[PathBuf], options: &ApplyOptions<'_>) -> Result<Exclusive> {
+    let take = || Exclusive::take(&**options.disk, paths, &options.others);
+    let Some(drafts) = options.drafts else {
+        return take();
+    };
+    let taken = take();
+    let short = match &taken {
+        Ok(_) => !drafts.leave_descriptors(),
+        Err(Error::Io { source, .. }) => is_out_of_descriptors(source),
+        Err(_) => false,
+    };
+    if !short {
+        return taken;
+    }
+    drafts.give_up();
+    match taken {
+        Ok(taken) => Ok(taken),
+        Err(_) => take(),
+    }
 }
 
 /// Whether `apply` would begin: nobody has the files open, and what goes can be saved

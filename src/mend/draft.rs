@@ -3,19 +3,19 @@
 //! one. Before that they are read back. What cannot be drafted is made as the plan says.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::plan::{NewEntries, RepairOptions};
+use super::plan::{NewEntries, Plan, Step};
 use crate::inspect::look::Drafting;
 use crate::inspect::rounds;
 use crate::inspect::run::{FrameSink, Mark};
 use crate::log::disk::{Disk, DiskFile, Ownership, write_all_at};
 use crate::log::error::{Error, Result};
 use crate::log::format::{ENTRY_BYTES, Entry};
-use crate::log::record::Codec;
 use crate::log::units::{Offset, Position, RelativeOffset};
 use crate::log::window::ReadFile;
 
@@ -28,23 +28,25 @@ const PART_ENTRIES: u64 = 64 * BLOCK_ENTRIES as u64;
 /// Drafts at once: each is an open file.
 const DRAFTS_MAX: usize = 64;
 
+/// Descriptors that drafts leave to others: what must be opened beside the files that
+/// change, by each thread of a look too.
+const SPARE_DESCRIPTORS: usize = 32;
+
 /// The drafts of a repair, by their segment's base.
 pub struct Drafts {
     disk: Arc<dyn Disk>,
     directory: PathBuf,
     begun: Mutex<BTreeMap<Offset, Arc<Draft>>>,
     made: Mutex<BTreeMap<Offset, u64>>,
-    adopt_tail: bool,
 }
 
 impl Drafts {
     /// For a repair of the log in `directory`.
     #[must_use]
-    pub fn new(disk: Arc<dyn Disk>, directory: &Path, options: RepairOptions) -> Self {
+    pub fn new(disk: Arc<dyn Disk>, directory: &Path) -> Self {
         Self {
             disk,
             directory: directory.to_path_buf(),
-            adopt_tail: options.adopt_tail,
             begun: Mutex::default(),
             made: Mutex::default(),
         }
@@ -55,6 +57,27 @@ impl Drafts {
     #[must_use]
     pub fn made(&self) -> BTreeMap<Offset, u64> {
         lock(&self.made).clone()
+    }
+
+    /// Whether as many files can still be opened as others may need.
+    pub(super) fn leave_descriptors(&self) -> bool {
+        let spare = (0..SPARE_DESCRIPTORS).map(|_| File::open(&self.directory));
+        spare.collect::<std::io::Result<Vec<_>>>().is_ok()
+    }
+
+    /// Drops all drafts: their indexes are made as the plan says.
+    pub(super) fn give_up(&self) {
+        lock(&self.begun).clear();
+    }
+
+    /// Drops the drafts that a plan has no use for: other steps may need their room.
+    pub(super) fn keep_for(&self, plan: &Plan) {
+        let builds = |base: &Offset| {
+            let of_it =
+                |step: &Step| matches!(step, Step::BuildIndex { base: it, .. } if it == base);
+            plan.steps.iter().any(of_it)
+        };
+        lock(&self.begun).retain(|base, draft| draft.whole().is_some() && builds(base));
     }
 
     /// The draft of a segment, if it holds the first of the entries that are wanted, and
@@ -77,12 +100,9 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Drafting for Drafts {
-    fn begin(&self, base: Offset, codec: Codec, store: &ReadFile) -> Option<Arc<dyn FrameSink>> {
-        if codec == Codec::Raw && !self.adopt_tail {
-            return None;
-        }
+    fn begin(&self, base: Offset, store: &ReadFile) -> Option<Arc<dyn FrameSink>> {
         let mut begun = lock(&self.begun);
-        if begun.len() >= DRAFTS_MAX {
+        if begun.len() >= DRAFTS_MAX || !self.leave_descriptors() {
             return None;
         }
         let owner = store.file().metadata().ok()?;
@@ -160,7 +180,7 @@ impl Draft {
         self.whole.get().copied()
     }
 
-    /// The file.
+    /// The index, still without a name.
     pub fn file(&self) -> &DiskFile {
         &self.file
     }

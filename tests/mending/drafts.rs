@@ -21,7 +21,8 @@ use proglog_testkit::{Codec, LogBuilder, Sandbox, frame, pb};
 
 use crate::library;
 
-const OPTIONS: RepairOptions = RepairOptions { adopt_tail: true };
+/// A store without index gets one whatever these are.
+const OPTIONS: RepairOptions = RepairOptions { adopt_tail: false };
 
 /// More than one piece of a store.
 const VALUES: u64 = 30_000;
@@ -36,6 +37,8 @@ enum Fault {
     Flipped,
     /// They go elsewhere.
     Shifted,
+    /// Their end is gone.
+    Short,
 }
 
 struct Faulty {
@@ -79,7 +82,7 @@ impl Disk for Faulty {
             _ => Fault::None,
         };
         match fault {
-            Fault::None => RealDisk.write_at(file, bytes, position),
+            Fault::None | Fault::Short => RealDisk.write_at(file, bytes, position),
             Fault::Full => Err(io::ErrorKind::StorageFull.into()),
             Fault::Flipped => {
                 let mut bytes = bytes.to_vec();
@@ -91,7 +94,11 @@ impl Disk for Faulty {
         }
     }
     fn set_len(&self, file: &DiskFile, bytes: u64) -> io::Result<()> {
-        RealDisk.set_len(file, bytes)
+        let gone = match self.fault {
+            Fault::Short if file.path().is_dir() => 12,
+            _ => 0,
+        };
+        RealDisk.set_len(file, bytes - gone)
     }
     fn sync_data(&self, file: &DiskFile) -> io::Result<()> {
         RealDisk.sync_data(file)
@@ -123,7 +130,7 @@ fn log_of(codec: Codec) -> Sandbox {
 
 /// Repairs with drafts; gives how many entries were taken from them.
 fn repair(log: &Path, disk: &Arc<dyn Disk>) -> BTreeMap<Offset, u64> {
-    let drafts = Drafts::new(Arc::clone(disk), log, OPTIONS);
+    let drafts = Drafts::new(Arc::clone(disk), log);
     let aids = Aids {
         drafting: Some(&drafts),
         before: None,
@@ -178,7 +185,7 @@ fn a_drafted_index_is_the_one_that_the_plan_makes() {
 #[test]
 fn what_a_disk_makes_of_a_draft_is_seen() {
     for codec in [Codec::Raw, Codec::Protobuf] {
-        for fault in [Fault::Full, Fault::Flipped, Fault::Shifted] {
+        for fault in [Fault::Full, Fault::Flipped, Fault::Shifted, Fault::Short] {
             let sandbox = log_of(codec);
             let log = sandbox.log();
             let drafted = repair(&log, &Faulty::disk(fault, 1));
@@ -190,6 +197,23 @@ fn what_a_disk_makes_of_a_draft_is_seen() {
         let drafted = repair(&sandbox.log(), &Faulty::disk(Fault::None, 0));
         assert_eq!(drafted.len(), 1);
     }
+}
+
+#[test]
+fn short_stores_take_no_draft_from_a_long_one() {
+    const SHORT: u64 = 70;
+    let mut builder = LogBuilder::new(Codec::Raw);
+    for base in 0..SHORT {
+        builder = builder.segment(base, values(1));
+    }
+    let sandbox = Sandbox::built(&builder.segment(SHORT, values(VALUES)));
+    for base in 0..=SHORT {
+        fs::remove_file(sandbox.log().join(format!("{base}.index"))).unwrap();
+    }
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let drafted = repair(&sandbox.log(), &disk);
+    assert_eq!(drafted, BTreeMap::from([(Offset(SHORT), VALUES)]));
+    assert!(library::report(&sandbox.log()).is_clean());
 }
 
 /// Changes a byte of a length and leaves the file as old as it was.
@@ -213,7 +237,7 @@ fn a_second_look_looks_at_what_changed() {
         let before = Before {
             report: &report,
             changed: changed.iter().copied().map(Offset).collect::<BTreeSet<_>>(),
-            made: made.iter().map(|&(base, it)| (Offset(base), it)).collect(),
+            drafted: made.iter().map(|&(base, it)| (Offset(base), it)).collect(),
         };
         let aids = Aids {
             before: Some(&before),

@@ -1,5 +1,5 @@
 //! A long run followed by several threads, piece by piece. Each piece is begun where a
-//! frame seems to stand; when all before it is known and the run did not come by there,
+//! frame seems to stand; when all before it is known and the run did not followed by there,
 //! it is followed again from where the run did. So what is handed on is sure.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -66,6 +66,12 @@ impl<'a> Pieces<'a> {
             sink,
         }
     }
+
+    /// Whether a store of so many bytes may be divided.
+    #[must_use]
+    pub fn are_several(store_bytes: u64) -> bool {
+        store_bytes > u64::from(PIECE_BYTES)
+    }
 }
 
 /// Follows the run that begins at `start`, whose frames begin before `stop`. `None`
@@ -95,29 +101,29 @@ pub fn in_pieces(
         pieces,
         count,
         next: AtomicU64::new(0),
-        come: Mutex::new(Come {
+        followed: Mutex::new(Followed {
             pieces: 0,
             run: Run::none_at(start.position),
             ended: None,
         }),
-        came: Condvar::new(),
+        went_on: Condvar::new(),
     };
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| work.follow_pieces());
         }
     });
-    let come = work.come.into_inner();
-    let come = come.unwrap_or_else(PoisonError::into_inner);
-    come.ended.unwrap_or(Ok(()))?;
+    let followed = work.followed.into_inner();
+    let followed = followed.unwrap_or_else(PoisonError::into_inner);
+    followed.ended.unwrap_or(Ok(()))?;
     if let Some(sink) = pieces.sink {
-        let (confirmed, position) = come.run.confirmed(codec);
+        let (confirmed, position) = followed.run.confirmed(codec);
         sink.end(Mark {
             slot: start.slot.saturating_add(confirmed),
             position,
         });
     }
-    Ok(Some(come.run))
+    Ok(Some(followed.run))
 }
 
 /// A run that is being followed.
@@ -130,13 +136,13 @@ struct Work<'a> {
     count: u64,
     /// The piece that nobody has begun.
     next: AtomicU64,
-    come: Mutex<Come>,
-    /// Told whenever `come` changes.
-    came: Condvar,
+    followed: Mutex<Followed>,
+    /// Told whenever that changes.
+    went_on: Condvar,
 }
 
 /// How far the run is known.
-struct Come {
+struct Followed {
     /// All pieces before this one.
     pieces: u64,
     run: Run,
@@ -159,23 +165,23 @@ impl Drop for Lost<'_, '_> {
     fn drop(&mut self) {
         if thread::panicking() {
             self.0.lock().ended = Some(Ok(()));
-            self.0.came.notify_all();
+            self.0.went_on.notify_all();
         }
     }
 }
 
 impl Work<'_> {
-    fn lock(&self) -> MutexGuard<'_, Come> {
-        self.come.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Followed> {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until all before a piece is known; `None` once the run has ended.
-    fn wait_for(&self, piece: u64) -> Option<MutexGuard<'_, Come>> {
-        let come = self.came.wait_while(self.lock(), |come| {
-            come.ended.is_none() && come.pieces < piece
+    fn wait_for(&self, piece: u64) -> Option<MutexGuard<'_, Followed>> {
+        let followed = self.went_on.wait_while(self.lock(), |followed| {
+            followed.ended.is_none() && followed.pieces < piece
         });
-        let come = come.unwrap_or_else(PoisonError::into_inner);
-        come.ended.is_none().then_some(come)
+        let followed = followed.unwrap_or_else(PoisonError::into_inner);
+        followed.ended.is_none().then_some(followed)
     }
 
     /// Follows piece after piece until none is left.
@@ -192,19 +198,19 @@ impl Work<'_> {
             let piece_bytes = u64::from(self.pieces.piece_bytes);
             let from = self.start.position.0 + piece * piece_bytes;
             let stop = from.saturating_add(piece_bytes).min(self.stop);
-            let guess = match piece {
-                0 => Ok(Some(self.begin_at(Position(from), 0))),
-                _ => begin(&mut search, &mut window, self.codec, from, stop),
-            };
-            // What goes wrong on a guess says nothing.
-            let guess = guess.ok().flatten().and_then(|begin| {
+            let guess = self.known(piece).or_else(|| {
+                // What goes wrong on a guess says nothing.
+                let guess = begin(&mut search, &mut window, self.codec, from, stop);
+                guess.ok().flatten()
+            });
+            let guess = guess.and_then(|begin| {
                 let run = self.follow(&mut window, begin, stop, &mut starts);
                 Some((begin, run.ok()?))
             });
-            let Some(mut come) = self.wait_for(piece) else {
+            let Some(mut followed) = self.wait_for(piece) else {
                 return;
             };
-            let known = self.begin_at(come.run.end, come.run.frames);
+            let known = self.begin_at(followed.run.end, followed.run.frames);
             let right = |begin: Begin| {
                 let carries_on = self.codec == Codec::Raw || begin.carried == known.carried;
                 begin.from == known.from && carries_on
@@ -213,25 +219,32 @@ impl Work<'_> {
                 Some((begin, run)) if right(begin) => Ok(run),
                 _ => self.follow(&mut window, known, stop, &mut starts),
             };
-            let first_slot = self.start.slot.saturating_add(come.run.frames);
+            let first_slot = self.start.slot.saturating_add(followed.run.frames);
             match run {
                 Ok(run) => {
-                    come.run = come.run.and(run);
+                    followed.run = followed.run.and(run);
                     // A frame may reach beyond its piece.
-                    come.ended = (come.run.end.0 < stop).then_some(Ok(()));
+                    followed.ended = (followed.run.end.0 < stop).then_some(Ok(()));
                 }
                 Err(error) => {
                     starts.clear();
-                    come.ended = Some(Err(error));
+                    followed.ended = Some(Err(error));
                 }
             }
-            come.pieces += 1;
-            drop(come);
-            self.came.notify_all();
+            followed.pieces += 1;
+            drop(followed);
+            self.went_on.notify_all();
             if let Some(sink) = self.pieces.sink {
                 sink.take(first_slot, known.from, &starts);
             }
         }
+    }
+
+    /// Where the run goes on, if a piece is the next one to be known.
+    fn known(&self, piece: u64) -> Option<Begin> {
+        let followed = self.lock();
+        let run = followed.run;
+        (followed.pieces == piece).then(|| self.begin_at(run.end, run.frames))
     }
 
     /// The place at which the run goes on behind `frames` frames.

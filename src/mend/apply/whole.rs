@@ -50,7 +50,7 @@ impl Job<'_> {
     /// store with an uncommitted tail.
     pub(super) fn build_index(&self, base: Offset, path: &Path, wanted: &NewEntries) -> Result<()> {
         let directory = &self.directory.path;
-        let draft = self.draft(base, wanted)?;
+        let draft = self.draft(base, wanted);
         let made;
         let (file, rest) = if let Some((draft, next)) = &draft {
             let rest = NewEntries {
@@ -82,11 +82,10 @@ impl Job<'_> {
 
     /// What was drafted of an index while its store was looked at, and where the rest
     /// begins.
-    fn draft(&self, base: Offset, wanted: &NewEntries) -> Result<Option<(Arc<Draft>, Mark)>> {
-        let draft = self.drafts.and_then(|drafts| drafts.take(base, wanted));
-        match draft {
-            Some(draft) => Ok(draft.read_back()?.map(|next| (draft, next))),
-            None => Ok(None),
-        }
+    fn draft(&self, base: Offset, wanted: &NewEntries) -> Option<(Arc<Draft>, Mark)> {
+        let draft = self.drafts?.take(base, wanted)?;
+        // One that cannot be read is made again as one that reads differently is.
+        let next = draft.read_back().ok().flatten()?;
+        Some((draft, next))
     }
 }
