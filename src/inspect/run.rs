@@ -114,8 +114,9 @@ pub fn follow<E: From<Error>>(
         if codec == Codec::Protobuf {
             let layout = match layout_in(window, position.0 + LENGTH_BYTES, payload_bytes) {
                 Ok(layout) => layout,
-                Err(LayoutError::Illegal { .. }) => break,
-                Err(LayoutError::Source(Error::Unreadable { .. })) => break,
+                Err(
+                    LayoutError::Illegal { .. } | LayoutError::Source(Error::Unreadable { .. }),
+                ) => break,
                 Err(LayoutError::Source(error)) => return Err(error.into()),
             };
             if carried != Some(layout.offset) {
