@@ -29,30 +29,53 @@ impl Bytes for WindowedPayload<'_> {
 }
 
 /// Where the fields of the payload at `start` stand, in memory if it is small.
+#[inline]
 pub(crate) fn layout_in(
     window: &mut Window,
     start: u64,
     payload_bytes: u64,
 ) -> std::result::Result<Layout, LayoutError<Error>> {
     if payload_bytes > window.read_bytes() {
-        // Made-up lengths are large, and most often the first byte tells: what is no
-        // record is not read for nothing.
-        let layout = record::layout(&mut WindowedPayload {
-            window,
-            start,
-            bytes: payload_bytes,
-        })?;
-        if payload_bytes > PAYLOAD_IN_MEMORY_MAX {
-            return Ok(layout);
-        }
+        return layout_of_large(window, start, payload_bytes);
     }
+    in_memory(window, start, payload_bytes)
+}
+
+/// The same of a payload that takes more than one read. Made-up lengths are large, and
+/// most often the first byte tells: what is no record is not read for nothing.
+#[cold]
+fn layout_of_large(
+    window: &mut Window,
+    start: u64,
+    payload_bytes: u64,
+) -> std::result::Result<Layout, LayoutError<Error>> {
+    let layout = record::layout(&mut WindowedPayload {
+        window,
+        start,
+        bytes: payload_bytes,
+    })?;
+    if payload_bytes > PAYLOAD_IN_MEMORY_MAX {
+        return Ok(layout);
+    }
+    in_memory(window, start, payload_bytes)
+}
+
+#[inline]
+fn in_memory(
+    window: &mut Window,
+    start: u64,
+    payload_bytes: u64,
+) -> std::result::Result<Layout, LayoutError<Error>> {
     let count = usize::try_from(payload_bytes).unwrap_or(usize::MAX);
-    let mut payload = window.bytes(start, count).map_err(LayoutError::Source)?;
-    record::layout_of(payload).or_else(|_| {
-        // Once more, for the place at which it goes wrong.
-        record::layout(&mut payload).map_err(|error| match error {
-            LayoutError::Illegal { at, what } => LayoutError::Illegal { at, what },
-            LayoutError::Source(never) => match never {},
-        })
+    let payload = window.bytes(start, count).map_err(LayoutError::Source)?;
+    record::layout_of(payload).or_else(|_| place_of_error(payload))
+}
+
+/// Once more, for the place at which it goes wrong.
+#[cold]
+fn place_of_error(mut payload: &[u8]) -> std::result::Result<Layout, LayoutError<Error>> {
+    record::layout(&mut payload).map_err(|error| match error {
+        LayoutError::Illegal { at, what } => LayoutError::Illegal { at, what },
+        LayoutError::Source(never) => match never {},
     })
 }

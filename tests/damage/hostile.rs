@@ -157,8 +157,8 @@ fn zeros_that_were_written() {
 /// Each is a record by its fields, of an offset that is not in this segment.
 #[test]
 fn frames_that_claim_those_behind_them() {
-    let _alone = alone();
     const VALUE: usize = 6 << 20;
+    let _alone = alone();
     let field = [&[0x0a][..], &[0x80, 0x80, 0x80, 0x03]].concat();
     let payload_bytes = (field.len() + VALUE) as u64;
     let head = [&payload_bytes.to_be_bytes()[..], &field, &[1; 51]].concat();
