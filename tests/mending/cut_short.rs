@@ -32,22 +32,14 @@ impl Ending {
 }
 
 impl Disk for Ending {
-    fn open(&self, path: &Path) -> io::Result<DiskFile> {
-        RealDisk.open(path)
-    }
+    real! { open create_unnamed create_dir sync_data sync_dir }
     fn create(&self, path: &Path, like: Option<Ownership>) -> io::Result<DiskFile> {
         self.next()?;
         RealDisk.create(path, like)
     }
-    fn create_unnamed(&self, dir: &Path, like: Option<Ownership>) -> io::Result<DiskFile> {
-        RealDisk.create_unnamed(dir, like)
-    }
     fn link(&self, file: &DiskFile, path: &Path) -> io::Result<()> {
         self.next()?;
         RealDisk.link(file, path)
-    }
-    fn create_dir(&self, path: &Path, mode: u32) -> io::Result<()> {
-        RealDisk.create_dir(path, mode)
     }
     fn write_at(&self, file: &DiskFile, bytes: &[u8], position: u64) -> io::Result<usize> {
         if self.next().is_err() {
@@ -60,12 +52,6 @@ impl Disk for Ending {
     fn set_len(&self, file: &DiskFile, bytes: u64) -> io::Result<()> {
         self.next()?;
         RealDisk.set_len(file, bytes)
-    }
-    fn sync_data(&self, file: &DiskFile) -> io::Result<()> {
-        RealDisk.sync_data(file)
-    }
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        RealDisk.sync_dir(path)
     }
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.next()?;

@@ -13,7 +13,7 @@ use proglog::inspect::finding::FindingId;
 use proglog::inspect::listing::Listing;
 use proglog::inspect::look::{Aids, Before};
 use proglog::inspect::report::{Options, Report};
-use proglog::log::disk::{Disk, DiskFile, Ownership, RealDisk};
+use proglog::log::disk::{Disk, DiskFile, RealDisk};
 use proglog::log::units::Offset;
 use proglog::mend::draft::Drafts;
 use proglog::mend::plan::{self, RepairOptions, Step};
@@ -56,21 +56,7 @@ impl Faulty {
 }
 
 impl Disk for Faulty {
-    fn open(&self, path: &Path) -> io::Result<DiskFile> {
-        RealDisk.open(path)
-    }
-    fn create(&self, path: &Path, like: Option<Ownership>) -> io::Result<DiskFile> {
-        RealDisk.create(path, like)
-    }
-    fn create_unnamed(&self, dir: &Path, like: Option<Ownership>) -> io::Result<DiskFile> {
-        RealDisk.create_unnamed(dir, like)
-    }
-    fn link(&self, file: &DiskFile, path: &Path) -> io::Result<()> {
-        RealDisk.link(file, path)
-    }
-    fn create_dir(&self, path: &Path, mode: u32) -> io::Result<()> {
-        RealDisk.create_dir(path, mode)
-    }
+    real! { open create create_unnamed link create_dir sync_data sync_dir remove remove_dir rename }
     fn write_at(&self, file: &DiskFile, bytes: &[u8], position: u64) -> io::Result<usize> {
         let fetched = self
             .left
@@ -85,9 +71,9 @@ impl Disk for Faulty {
             Fault::None | Fault::Short => RealDisk.write_at(file, bytes, position),
             Fault::Full => Err(io::ErrorKind::StorageFull.into()),
             Fault::Flipped => {
+                // Of its first entry: the last one may be of a frame that is not sure.
                 let mut bytes = bytes.to_vec();
-                let last = bytes.len() - 1;
-                bytes[last] ^= 1;
+                bytes[11] ^= 1;
                 RealDisk.write_at(file, &bytes, position)
             }
             Fault::Shifted => RealDisk.write_at(file, bytes, position + 12),
@@ -99,21 +85,6 @@ impl Disk for Faulty {
             _ => 0,
         };
         RealDisk.set_len(file, bytes - gone)
-    }
-    fn sync_data(&self, file: &DiskFile) -> io::Result<()> {
-        RealDisk.sync_data(file)
-    }
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        RealDisk.sync_dir(path)
-    }
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove(path)
-    }
-    fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove_dir(path)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealDisk.rename(from, to)
     }
 }
 

@@ -8,6 +8,9 @@
     reason = "all of it is test: it changes its own sandbox and fails by panicking"
 )]
 
+#[macro_use]
+mod real;
+
 mod crashed;
 mod cut_short;
 mod disk;

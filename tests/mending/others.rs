@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use proglog::log::disk::{Disk, DiskFile, Ownership, RealDisk};
+use proglog::log::disk::{Disk, DiskFile, RealDisk};
 use proglog_testkit::{Sandbox, proglog};
 
 use crate::{library, run};
@@ -126,6 +126,7 @@ struct Visited {
 }
 
 impl Disk for Visited {
+    real! { open create create_unnamed link create_dir write_at sync_data sync_dir remove remove_dir rename }
     fn set_len(&self, file: &DiskFile, bytes: u64) -> io::Result<()> {
         let mut visitor = self.visitor.lock().unwrap();
         if visitor.is_none() {
@@ -136,39 +137,6 @@ impl Disk for Visited {
             std::thread::sleep(Duration::from_millis(300));
         }
         RealDisk.set_len(file, bytes)
-    }
-    fn open(&self, path: &Path) -> io::Result<DiskFile> {
-        RealDisk.open(path)
-    }
-    fn create(&self, path: &Path, like: Option<Ownership>) -> io::Result<DiskFile> {
-        RealDisk.create(path, like)
-    }
-    fn create_unnamed(&self, dir: &Path, like: Option<Ownership>) -> io::Result<DiskFile> {
-        RealDisk.create_unnamed(dir, like)
-    }
-    fn link(&self, file: &DiskFile, path: &Path) -> io::Result<()> {
-        RealDisk.link(file, path)
-    }
-    fn create_dir(&self, path: &Path, mode: u32) -> io::Result<()> {
-        RealDisk.create_dir(path, mode)
-    }
-    fn write_at(&self, file: &DiskFile, bytes: &[u8], position: u64) -> io::Result<usize> {
-        RealDisk.write_at(file, bytes, position)
-    }
-    fn sync_data(&self, file: &DiskFile) -> io::Result<()> {
-        RealDisk.sync_data(file)
-    }
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        RealDisk.sync_dir(path)
-    }
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove(path)
-    }
-    fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove_dir(path)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealDisk.rename(from, to)
     }
 }
 
