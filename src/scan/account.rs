@@ -139,14 +139,21 @@ pub struct Account {
     pub records: u64,
     /// Records among these that no entry of the index names.
     pub unindexed: u64,
-    /// The first slot at which the index is not as it should be, if any.
-    pub differs: Option<u64>,
+    /// The slot behind the last record, readable or not.
+    pub end_slot: u64,
+    /// The entries that are not in the index as they should be, in ascending order.
+    pub writes: Vec<Entries>,
+    /// Entries of the index that stand at another place than their own: the byte at which
+    /// the first one begins, and the slots that they name, the last one excluded.
+    pub misplaced: Option<(u64, u64, u64)>,
     /// Whether the index is nothing but entries from slot 0 and padding, all of them right.
     pub index_sound: bool,
     /// Whether the index is to be left as it is until a person has decided.
     pub keep_index: bool,
     /// Where the store may be cut; its size if nothing may be cut.
     pub store_end: u64,
+    /// Where the last record ends, readable or not. Units: bytes.
+    pub records_end: u64,
     /// Offsets without a readable record.
     pub damaged: Vec<Damaged>,
     /// Bytes of the store that no record has.
@@ -158,6 +165,53 @@ pub struct Account {
 }
 
 impl Account {
+    /// Of a segment whose `slots` entries are all right, with nothing behind its last frame.
+    #[must_use]
+    pub fn sound(slots: u64, records: u64, store_end: u64, padded: bool) -> Self {
+        Self {
+            first_slot: slots,
+            entries: Vec::new(),
+            slots,
+            records: records.saturating_sub(slots),
+            unindexed: 0,
+            end_slot: slots,
+            writes: Vec::new(),
+            misplaced: None,
+            index_sound: !padded,
+            keep_index: false,
+            store_end,
+            records_end: store_end,
+            damaged: Vec::new(),
+            unreferenced: Vec::new(),
+            contested: Vec::new(),
+            doubts: Vec::new(),
+        }
+    }
+
+    /// The same after a person has said that what is no record at the end is to go.
+    #[must_use]
+    pub fn without_tail(mut self) -> Self {
+        if self.keep_index {
+            return self;
+        }
+        self.store_end = self.store_end.min(self.records_end);
+        let decided = [
+            Doubt::Unnumbered,
+            Doubt::EmptyRow,
+            Doubt::ZerosOrRecord,
+            Doubt::HoldsFrames,
+            Doubt::LongRemainder,
+            Doubt::MayBeUnwritten,
+        ];
+        self.doubts.retain(|doubt| !decided.contains(doubt));
+        let end = self.end_slot;
+        for runs in [&mut self.entries, &mut self.writes] {
+            runs.retain(|run| run.first_slot < end);
+        }
+        self.slots = self.slots.min(end.max(self.first_slot));
+        self
+    }
+
     /// The account of an input from its first fault on; `None` if it has more frames or
     /// entries than are judged at once.
     ///

@@ -13,6 +13,7 @@ mod bytes;
 mod candidates;
 mod cost;
 mod frames;
+pub(crate) mod image;
 mod number_protobuf;
 mod number_raw;
 mod path;

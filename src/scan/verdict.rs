@@ -13,7 +13,7 @@ use super::frames::{Doubt, Frame, State};
 use super::number_protobuf::IndexState;
 use super::path::{Kind, Piece, Segment};
 use crate::log::error::{Error, Result};
-use crate::log::format::{ENTRY_BYTES, Entry};
+use crate::log::format::ENTRY_BYTES;
 use crate::log::index::Index;
 use crate::log::record::Codec;
 use crate::log::units::{Offset, Position};
@@ -81,7 +81,8 @@ pub(super) fn account(
         .any(|doubt| matches!(doubt, Doubt::TwoHistories | Doubt::StoreEmpty));
     let first_slot = evidence.segment.slot;
     let slots = entries.last().map_or(first_slot, |it| it.first_slot + it.count);
-    let differs = first_difference(store, index, first_slot, slots, &entries)?;
+    let writes = differences(store, index, &entries)?;
+    let misplaced = evidence.sections.runs.iter().find(|run| run.at != run.slot * ENTRY_BYTES);
     let readable = evidence.frames.iter().filter(|it| it.is_readable());
     let contested = evidence.frames.iter().filter(|it| it.state == State::Second);
     Ok(Account {
@@ -89,8 +90,14 @@ pub(super) fn account(
         slots,
         records: readable.clone().count() as u64,
         unindexed: readable.filter(|it| !it.named).count() as u64,
-        differs,
-        index_sound: evidence.index.sound && differs.is_none(),
+        end_slot: numbered.end(),
+        records_end: numbered.records_end(&evidence),
+        index_sound: evidence.index.sound && writes.is_empty(),
+        misplaced: misplaced.map(|run| {
+            let slots = run.positions.len() as u64;
+            (run.at, run.slot, run.slot + slots)
+        }),
+        writes,
         keep_index,
         store_end,
         damaged,
@@ -190,6 +197,12 @@ impl Numbered {
     fn end(&self) -> u64 {
         let last = self.frames.last_key_value().map(|(slot, _)| slot + 1);
         last.unwrap_or(self.first_slot)
+    }
+
+    /// Where the last numbered frame ends.
+    fn records_end(&self, evidence: &Evidence) -> u64 {
+        let last = self.frames.last_key_value().map(|(_, frame)| frame.end);
+        last.unwrap_or(evidence.segment.from)
     }
 
     fn range(&self, first: u64, last: u64, loss: Loss) -> Damaged {
@@ -457,34 +470,44 @@ fn cut(store: &mut Bytes, evidence: &Evidence, doubts: &mut Vec<Doubt>) -> Resul
     Ok(end)
 }
 
-/// The first slot from `first` on at which the index is not what it should be.
-fn first_difference(
-    store: &mut Bytes,
-    index: &mut Index,
-    first: u64,
-    slots: u64,
-    entries: &[Entries],
-) -> Result<Option<u64>> {
+/// Entries that are written one by one; what lies between more of them is written too.
+const WRITES_MAX: usize = 20_000;
+
+/// The entries that are not in the index as they should be.
+fn differences(store: &mut Bytes, index: &mut Index, entries: &[Entries]) -> Result<Vec<Entries>> {
+    let mut writes: Vec<Entries> = Vec::new();
     let there = index.slots();
     for run in entries {
-        let mut position = run.position.0;
+        let mut position = run.position;
         for slot in run.first_slot..run.first_slot + run.count {
-            if slot >= there {
-                return Ok(Some(slot));
-            }
-            let entry = match index.entry(slot) {
-                Ok(entry) => entry,
-                Err(Error::Unreadable { .. }) => Entry::default(),
+            let entry = match index.entry(slot.min(there)) {
+                Ok(entry) if slot < there => Some(entry),
+                Ok(_) | Err(Error::Unreadable { .. } | Error::Shrunk { .. }) => None,
                 Err(error) => return Err(error),
             };
-            if u64::from(entry.relative.0) != slot || entry.position.0 != position {
-                return Ok(Some(slot));
+            let is_right = entry.is_some_and(|entry| {
+                u64::from(entry.relative.0) == slot && entry.position == position
+            });
+            let full = writes.len() >= WRITES_MAX;
+            let last = writes.last_mut().filter(|last| {
+                let next = last.first_slot + last.count == slot;
+                let same = last.follow == run.follow && slot > run.first_slot;
+                next && same && (last.follow || last.position == position)
+            });
+            match last {
+                Some(last) if !is_right || full => last.count += 1,
+                _ if !is_right || full => writes.push(Entries {
+                    first_slot: slot,
+                    count: 1,
+                    position,
+                    follow: run.follow,
+                }),
+                _ => {}
             }
             if run.follow {
-                position = store.end(position)?.unwrap_or(position);
+                position = Position(store.end(position.0)?.unwrap_or(position.0));
             }
         }
     }
-    let end = slots.max(first);
-    Ok((index.file_bytes() != end * ENTRY_BYTES).then_some(end))
+    Ok(writes)
 }
