@@ -70,6 +70,10 @@ pub fn files(plan: &Plan, report: &Report) -> io::Result<Option<Planned<DirFacts
 /// How many frames behind a segment's last committed one the plan makes records.
 #[must_use]
 pub fn adopted(plan: &Plan, segment: &SegmentReport) -> u64 {
+    if segment.by_account {
+        // Its facts have them already.
+        return 0;
+    }
     let next_slot = segment.facts.as_ref().map_or(0, SegmentFacts::next_slot);
     let of_segment = |step: &&Step| step.file().0 == segment.listing.base();
     let counts = plan.steps.iter().filter(of_segment).map(|step| match step {
@@ -88,10 +92,7 @@ fn name(report: &Report, base: Offset, kind: FileKind) -> String {
         .map_or_else(|| file_name(base, kind), |segment| segment.file_name(kind))
 }
 
-fn last_entry(
-    store: &std::path::Path,
-    wanted: &NewEntries,
-) -> io::Result<Option<Entry>> {
+fn last_entry(store: &std::path::Path, wanted: &NewEntries) -> io::Result<Option<Entry>> {
     let store = ReadFile::open(store).map_err(io::Error::other)?;
     let mut last = None;
     entries::make(&store, wanted, |entry| {

@@ -61,6 +61,13 @@ impl Sections {
             && self.rest.iter().any(|rest| rest.bytes >= ENTRY_BYTES)
     }
 
+    /// The padding that reaches the index's end: where it begins, and its bytes.
+    pub(super) fn padding(&self, index_bytes: u64) -> Option<(u64, u64)> {
+        let last = self.rest.last()?;
+        let reaches_end = last.padding && last.at + last.bytes == index_bytes;
+        reaches_end.then_some((last.at, last.bytes))
+    }
+
     /// Every entry, as (slot, position).
     pub(super) fn claims(&self) -> impl Iterator<Item = (u64, u64)> {
         self.runs.iter().flat_map(|run| {
@@ -203,7 +210,11 @@ impl Divider<'_> {
         let behind_padding = self.found.rest.last().is_none_or(|rest| rest.padding);
         let proven = first_is_whole
             && (position > 0 || at == 0)
-            && if own_place { behind_last } else { behind_padding };
+            && if own_place {
+                behind_last
+            } else {
+                behind_padding
+            };
         Ok(u64::from(proven))
     }
 
