@@ -3,8 +3,8 @@
 //! not bear out. What a group of findings costs stands in `cost`.
 
 use proglog::inspect::finding::{Detail, Figure, Finding, FindingId, OffsetRange};
-use proglog::scan::account::Doubt;
 use proglog::log::format::ENTRY_BYTES;
+use proglog::scan::account::Doubt;
 
 use super::cost::cost;
 use super::prose::{count, either, escaped};

@@ -19,4 +19,6 @@ mod number_protobuf;
 mod number_raw;
 mod path;
 pub mod sections;
+#[cfg(test)]
+mod tests;
 mod verdict;

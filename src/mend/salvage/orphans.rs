@@ -112,7 +112,11 @@ pub fn of(
 ///
 /// Reading's.
 pub fn second_history(report: &Report, segment: &SegmentReport) -> Result<Vec<Run>> {
-    let Some(account) = segment.account.as_ref().filter(|it| !it.contested.is_empty()) else {
+    let Some(account) = segment
+        .account
+        .as_ref()
+        .filter(|it| !it.contested.is_empty())
+    else {
         return Ok(Vec::new());
     };
     let path = report
