@@ -121,6 +121,14 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// A segment has another program's layout: it is neither read nor changed.
+    #[error("{}: another program's layout: {layout}", path.display())]
+    ForeignLayout {
+        /// The file.
+        path: PathBuf,
+        /// The layout.
+        layout: String,
+    },
     /// The log has another codec than the one asked for.
     #[error("{}: the log's codec is {found}, not {asked}", path.display())]
     CodecContradicts {

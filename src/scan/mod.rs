@@ -1,0 +1,3 @@
+//! Which account of a segment's bytes is the best one. Strictly read-only.
+
+pub mod layouts;
