@@ -15,13 +15,14 @@ const SERVICE_BUFFER_BYTES: u64 = 4096;
 
 /// All findings of one segment.
 pub fn segment(report: &Report, segment: &SegmentReport, findings: &mut Vec<Finding>) {
-    if segment.little_endian {
+    if let Some(layout) = segment.layout.as_deref() {
         let name = segment.listing.file_name(FileKind::Store);
         let bytes = segment.listing.store.as_ref().map_or(0, |file| file.bytes);
         findings.push(
             Finding::new(FindingId::ForeignDialect, Severity::Error)
                 .in_segment(segment.listing.base())
-                .at(&name, 0, bytes),
+                .at(&name, 0, bytes)
+                .detail(Detail::Layout(*layout)),
         );
         return;
     }

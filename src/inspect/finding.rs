@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::log::damage::DamageKind;
 use crate::log::units::Offset;
+use crate::scan::layouts::Layout;
 
 /// How bad a finding is; errors and warnings make the exit status 3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,7 +108,7 @@ finding_ids! {
     OffsetOverflow "offset-overflow" "offsets past 2^64-1, or an index past 2^32 entries";
     OwnerDiffers "owner-differs" "files that the log's owner cannot write";
     IndexOverLimit "index-over-limit" "an index larger than the service's limit";
-    ForeignDialect "foreign-dialect" "the bytes make sense little-endian only";
+    ForeignDialect "foreign-dialect" "frames or entries in another program's layout";
 }
 
 /// Under which id what a walk came by is reported.
@@ -296,6 +297,8 @@ pub enum Detail {
         /// The offset behind the log's last one.
         end: Offset,
     },
+    /// `foreign-dialect`: the layout.
+    Layout(Layout),
     /// More places than are kept one by one.
     Uncounted {
         /// How many more.

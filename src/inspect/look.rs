@@ -17,6 +17,7 @@ use crate::log::record::Codec;
 use crate::log::segment::{Segment, is_absent};
 use crate::log::units::{Offset, Position};
 use crate::log::window::{LOOKUP_BYTES, ReadFile};
+use crate::scan::layouts;
 
 /// What a look has beside the files.
 #[derive(Clone, Copy, Default)]
@@ -163,7 +164,12 @@ impl Look<'_> {
             }
         } else if is_file(FileKind::Store) {
             let store = ReadFile::open(&path(FileKind::Store))?;
-            report.lone = Some(Box::new(self.at_lone_store(segment, &store, threads)?));
+            let lone = self.at_lone_store(segment, &store, threads)?;
+            let whole = matches!(&lone, Lone::Store(tail) if tail.is_frames_only());
+            if !whole {
+                report.layout = layouts::recognise(segment.base(), &store, None)?.map(Box::new);
+            }
+            report.lone = Some(Box::new(lone)).filter(|_| report.layout.is_none());
         } else if is_file(FileKind::Index) {
             let mut index = Index::open(&path(FileKind::Index), LOOKUP_BYTES)?;
             let slots = index.slots();

@@ -14,9 +14,11 @@ use super::tail::Tail;
 use super::usage::Usage;
 use crate::log::detect::detect;
 use crate::log::error::{Error, Result};
+use crate::log::format::FileKind;
 use crate::log::record::Codec;
 use crate::log::segment::Segment;
 use crate::log::units::Offset;
+use crate::scan::layouts::{self, Layout};
 
 /// How a log is looked at.
 #[derive(Debug, Clone, Copy, Default)]
@@ -58,8 +60,8 @@ pub struct SegmentReport {
     pub facts: Option<SegmentFacts>,
     /// What a look at one file found whose other half is missing.
     pub(super) lone: Option<Box<Lone>>,
-    /// Whether the bytes make sense little-endian only.
-    pub little_endian: bool,
+    /// The layout of another program that wrote it: then there are no other facts.
+    pub layout: Option<Box<Layout>>,
 }
 
 /// One half of a segment without the other.
@@ -76,7 +78,7 @@ impl SegmentReport {
             listing,
             facts: None,
             lone: None,
-            little_endian: false,
+            layout: None,
         }
     }
 
@@ -117,8 +119,12 @@ impl SegmentReport {
         } else {
             scan::scan(pair, codec, threads)?
         };
-        self.little_endian = check::is_little_endian(pair, &facts)?;
-        self.facts = Some(facts);
+        self.layout = if facts.unclean.is_some() {
+            layouts::recognise(pair.base, &pair.store, Some(&pair.index))?.map(Box::new)
+        } else {
+            None
+        };
+        self.facts = Some(facts).filter(|_| self.layout.is_none());
         Ok(())
     }
 }
@@ -220,6 +226,23 @@ impl Report {
         report.findings = check::findings(&report);
         check::keep_standing(&mut report);
         Ok(report)
+    }
+
+    /// Fails if another program's layout was found: nothing may be changed then.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ForeignLayout`].
+    pub fn require_ours(&self) -> Result<()> {
+        let foreign = |segment: &SegmentReport| {
+            let layout = segment.layout.as_ref()?;
+            let name = segment.listing.file_name(FileKind::Store);
+            Some(Error::ForeignLayout {
+                path: self.listing.path().join(name),
+                layout: layout.to_string(),
+            })
+        };
+        self.segments.iter().find_map(foreign).map_or(Ok(()), Err)
     }
 
     /// Adds what a look of another sort found.

@@ -37,9 +37,6 @@ impl Policy {
 
     /// The steps that one segment needs, looked at as it stands.
     pub(super) fn segment(&self, segment: &SegmentReport) -> Vec<Step> {
-        if segment.little_endian {
-            return Vec::new();
-        }
         let base = segment.listing.base();
         if let Some(facts) = &segment.facts {
             return self.pair(facts);

@@ -120,9 +120,10 @@ pub fn what(finding: &Finding) -> String {
             count(got.unwrap_or(0), "byte"),
             expected.unwrap_or(0)
         ),
-        FindingId::ForeignDialect => {
-            "lengths that make sense with the last byte first only".to_owned()
-        }
+        FindingId::ForeignDialect => match &finding.detail {
+            Detail::Layout(layout) => layout.to_string(),
+            _ => String::new(),
+        },
     }
 }
 

@@ -12,7 +12,7 @@ use std::fmt;
 
 use self::entries::OURS as OUR_ENTRIES;
 use self::frames::{OURS as OUR_FRAMES, Stop, Store};
-use crate::log::directory::Directory;
+use crate::log::directory::{Directory, SegmentNames};
 use crate::log::error::{Error, Result};
 use crate::log::format::FileKind;
 use crate::log::segment::is_absent;
@@ -300,22 +300,31 @@ pub fn require_ours(directory: &Directory) -> Result<()> {
         if at >= SEGMENTS_FROM_EACH_END && at < behind {
             continue;
         }
-        let open = |kind| match ReadFile::open(&directory.file(names, kind)) {
-            Ok(file) => Ok(Some(file)),
-            Err(error) if is_absent(&error) => Ok(None),
-            Err(error) => Err(error),
-        };
-        // As a reader does: each entry that is seen has its frame.
-        let index = open(FileKind::Index)?;
-        let Some(store) = open(FileKind::Store)? else {
-            continue;
-        };
-        if let Some(layout) = recognise(names.base, &store, index.as_ref())? {
-            return Err(Error::ForeignLayout {
-                path: store.path().to_path_buf(),
-                layout: layout.to_string(),
-            });
+        if let Some(layout) = of_segment(directory, names)? {
+            let path = directory.file(names, FileKind::Store);
+            let layout = layout.to_string();
+            return Err(Error::ForeignLayout { path, layout });
         }
     }
     Ok(())
+}
+
+/// The layout of a segment that another program wrote, as [`recognise`] finds it in its
+/// files.
+///
+/// # Errors
+///
+/// As [`recognise`].
+pub fn of_segment(directory: &Directory, names: &SegmentNames) -> Result<Option<Layout>> {
+    let open = |kind| match ReadFile::open(&directory.file(names, kind)) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(error),
+    };
+    // The index first, as readers do: each of its entries has its frame.
+    let index = open(FileKind::Index)?;
+    match open(FileKind::Store)? {
+        Some(store) => recognise(names.base, &store, index.as_ref()),
+        None => Ok(None),
+    }
 }

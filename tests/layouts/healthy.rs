@@ -89,7 +89,7 @@ fn a_healthy_log_of_any_layout_is_recognised() {
         renamed +=
             usize::from(right && found.and_then(|it| it.frames).unwrap_or(OUR_FRAMES) != frames);
         if right {
-            let weak = frames == OUR_FRAMES && count == 2 || end == End::Killed && count == 2;
+            let weak = count == 2 && (frames == OUR_FRAMES || end == End::Killed);
             assert!(
                 weak || !found.is_some_and(|found| found.perhaps),
                 "{frames}; {entries}"
