@@ -211,7 +211,7 @@ impl View<'_> {
     /// Padding, or a partial entry, behind the last entry.
     fn index_rest(&self, findings: &mut Vec<Finding>) {
         let Some(rest) = self.facts.rest else { return };
-        if !rest.zeros {
+        if !rest.padding {
             findings.push(
                 self.finding(FindingId::IndexPartialEntry, Severity::Warning)
                     .at(&self.index, rest.position, rest.bytes),
@@ -222,8 +222,13 @@ impl View<'_> {
             .finding(FindingId::IndexPadded, Severity::Warning)
             .at(&self.index, rest.position, rest.bytes)
             .figures(Some(self.facts.index_bytes), Some(rest.position));
-        if self.report.usage.is_written() {
+        let is_written = self.report.usage.is_written();
+        if is_written {
             finding.severity = Severity::Note;
+        }
+        if rest.unused {
+            finding.detail = Detail::UnusedSlots;
+        } else if is_written {
             // What its buffer holds counts; only the last segment's end is the log's.
             let highest = self.facts.entries.checked_sub(1).filter(|_| self.is_last);
             finding.detail = Detail::PaddedInUse {

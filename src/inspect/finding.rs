@@ -82,7 +82,7 @@ macro_rules! finding_ids {
 }
 
 finding_ids! {
-    IndexPadded "index-padded" "zeros after the index's last real entry";
+    IndexPadded "index-padded" "zeros or unused slots after the index's last real entry";
     IndexPartialEntry "index-partial-entry" "1 to 11 bytes after the index's last whole entry";
     IndexDangling "index-dangling" "entries that name frames the store does not hold whole";
     IndexEntryDamaged "index-entry-damaged" "an entry that is wrong though the store knows the right one";
@@ -233,6 +233,8 @@ pub enum Detail {
         /// segment, and where there is no record.
         highest: Option<Offset>,
     },
+    /// `index-padded`: the padding is 0xff, not zeros.
+    UnusedSlots,
     /// `index-entry-damaged`: whether the store knows where the records are.
     Entry {
         /// Whether they can be read again after a repair.

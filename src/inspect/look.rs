@@ -173,7 +173,7 @@ impl Look<'_> {
         } else if is_file(FileKind::Index) {
             let mut index = Index::open(&path(FileKind::Index), LOOKUP_BYTES)?;
             let slots = index.slots();
-            let end = match index.nonzero_end(slots * ENTRY_BYTES) {
+            let end = match index.used_end(slots * ENTRY_BYTES) {
                 // Entries that the disk does not give were there all the same.
                 Err(Error::Unreadable { .. }) => slots * ENTRY_BYTES,
                 end => end?,

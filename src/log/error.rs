@@ -63,6 +63,12 @@ pub enum Error {
         /// The directory.
         path: PathBuf,
     },
+    /// The directory is a partition of Kafka.
+    #[error("{}: is a Kafka partition (.log, .index and .timeindex files), which has another format", path.display())]
+    KafkaPartition {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The directory holds other things, and a log is not made among them.
     #[error("{} is not empty and no log: {} is in it", path.display(), name.display())]
     NotEmpty {

@@ -220,3 +220,42 @@ fn a_lone_store_is_recognised() {
     sandbox.write("0.store", &store);
     is_left_alone(&sandbox, "lengths of 4 bytes, big-endian");
 }
+
+/// Unused slots of 0xff are padding, as zeros are.
+#[test]
+fn unused_slots_are_padding() {
+    let (store, index) = of(OUR_FRAMES, OUR_ENTRIES, 40);
+    let padded = [index.as_slice(), &[0xff; 540]].concat();
+    let made = || sandbox(&[(0, store.clone(), padded.clone())]);
+    let run = |sandbox: &Sandbox, command: &str, status: i32| {
+        let ran = sandbox
+            .proglog()
+            .arg(command)
+            .arg(sandbox.log())
+            .write_stdin("a line\n");
+        let ran = ran.assert().code(status);
+        String::from_utf8_lossy(&ran.get_output().stdout).into_owned()
+    };
+    let log = made();
+    let said = run(&log, "verify", 3);
+    assert!(said.contains("index-padded  nothing lost"), "{said}");
+    assert!(said.contains("45 unused entries"), "{said}");
+    assert_eq!(run(&log, "read", 0).lines().count(), 40);
+    run(&log, "repair", 0);
+    assert_eq!(log.read("0.index"), index);
+    assert_eq!(log.read("0.store"), store);
+    run(&log, "verify", 0);
+    let log = made();
+    run(&log, "append", 0);
+    assert_eq!(run(&log, "read", 0).lines().count(), 41);
+    run(&log, "verify", 0);
+    // Neither beside a single entry of zeros, nor behind zeros, are they entries.
+    let (store, index) = of(OUR_FRAMES, OUR_ENTRIES, 1);
+    let log = sandbox(&[(
+        0,
+        store,
+        [index.as_slice(), &[0; 100], &[0xff; 100]].concat(),
+    )]);
+    run(&log, "repair", 0);
+    assert_eq!(log.read("0.index"), [0; 12]);
+}
