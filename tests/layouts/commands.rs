@@ -228,11 +228,8 @@ fn unused_slots_are_padding() {
     let padded = [index.as_slice(), &[0xff; 540]].concat();
     let made = || sandbox(&[(0, store.clone(), padded.clone())]);
     let run = |sandbox: &Sandbox, command: &str, status: i32| {
-        let ran = sandbox
-            .proglog()
-            .arg(command)
-            .arg(sandbox.log())
-            .write_stdin("a line\n");
+        let mut ran = sandbox.proglog();
+        let ran = ran.arg(command).arg(sandbox.log()).write_stdin("a line\n");
         let ran = ran.assert().code(status);
         String::from_utf8_lossy(&ran.get_output().stdout).into_owned()
     };
