@@ -95,14 +95,14 @@ pub(super) fn named(
     let entry_bytes = layout.bytes();
     let mut named = 0_usize;
     let mut at = 0;
-    for (place, offset) in places.iter().take(FRAMES_MAX).zip(first..) {
+    for (place, slot) in places.iter().take(FRAMES_MAX).zip(0..) {
         if at + entry_bytes > index.file_bytes() || (at > 0 && is_padding(index, at, entry_bytes)?)
         {
             break;
         }
         let found = number(index, at, layout.offset)?;
         let position = number(index, at + layout.offset.bytes, layout.position)?;
-        if found != offset || position != *place {
+        if Some(found) != first.checked_add(slot) || position != *place {
             return Ok(0);
         }
         named += 1;
