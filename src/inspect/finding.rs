@@ -82,7 +82,7 @@ macro_rules! finding_ids {
 }
 
 finding_ids! {
-    IndexPadded "index-padded" "zeros or unused slots after the index's last real entry";
+    IndexPadded "index-padded" "padding after the index's last real entry";
     IndexPartialEntry "index-partial-entry" "1 to 11 bytes after the index's last whole entry";
     IndexDangling "index-dangling" "entries that name frames the store does not hold whole";
     IndexEntryDamaged "index-entry-damaged" "an entry that is wrong though the store knows the right one";
