@@ -15,6 +15,7 @@ pub mod codec;
 mod cost;
 mod frames;
 pub(crate) mod image;
+pub mod layouts;
 mod number_protobuf;
 mod number_raw;
 mod path;

@@ -54,7 +54,7 @@ pub fn of(
         .lone_store()
         .copied()
         .or(facts.map(SegmentFacts::tail));
-    let Some(tail) = tail.filter(|_| !segment.little_endian) else {
+    let Some(tail) = tail else {
         return Ok(Pieces::default());
     };
     let mut store = ReadFile::open(&path)?;
