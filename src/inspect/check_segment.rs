@@ -239,7 +239,10 @@ impl View<'_> {
             return;
         }
         let ours = self.report.usage.lock_holder.is_some();
-        let raw = self.report.codec != Some(Codec::Protobuf);
+        // Where a page of a raw frame may be missing, or the next segment has the offsets,
+        // nothing tells whether the frames are records.
+        let raw = self.report.codec != Some(Codec::Protobuf)
+            && !(self.is_last && tail.zero_sector.is_none());
         if tail.frames > 0 {
             let severity = match (ours, tail.continuing + tail.ahead > 0 && !raw) {
                 (true, _) => Severity::Note,
@@ -275,7 +278,13 @@ impl View<'_> {
                 .finding(FindingId::StoreTornTail, Severity::Warning)
                 .at(&self.store, tail.torn_position, tail.torn_bytes)
                 .figures(Some(self.facts.store_bytes), Some(tail.torn_position));
-            if ours || self.in_writers_buffer().is_some() {
+            if tail.unfinished.is_some() {
+                let in_use = ours || self.report.usage.is_written();
+                finding.detail = Detail::Unfinished { in_use };
+                if in_use {
+                    finding.severity = Severity::Note;
+                }
+            } else if ours || self.in_writers_buffer().is_some() {
                 finding.severity = Severity::Note;
                 finding.detail = Detail::InWritersBuffer { bytes: 0 };
             }

@@ -86,6 +86,30 @@ pub fn encode_length(payload_bytes: u64) -> [u8; 8] {
     payload_bytes.to_be_bytes()
 }
 
+/// The first byte of the first length of a batch that is not durable yet. No length of a
+/// frame begins with it.
+pub const LENGTH_MARK: u8 = 0xff;
+
+/// The length field of the first frame of a batch before the batch is durable: the mark,
+/// then seven true bytes.
+#[must_use]
+pub fn encode_marked_length(payload_bytes: u64) -> [u8; 8] {
+    let [_, rest @ ..] = encode_length(payload_bytes);
+    let [a, b, c, d, e, f, g] = rest;
+    [LENGTH_MARK, a, b, c, d, e, f, g]
+}
+
+/// Whether `bytes`, the first of a length field or all of them, are a marked length: the
+/// mark, and then what a payload of less than 2^40 bytes has there. A run of 0xff is no
+/// mark.
+#[must_use]
+pub fn is_marked_length(bytes: &[u8]) -> bool {
+    match bytes {
+        [LENGTH_MARK, rest @ ..] => rest.iter().take(2).all(|&byte| byte == 0),
+        _ => false,
+    }
+}
+
 /// The payload bytes that this length field claims; never to be believed unchecked.
 #[must_use]
 pub fn decode_length(bytes: [u8; 8]) -> u64 {
@@ -227,5 +251,17 @@ mod tests {
             assert_eq!(parse(stray), None, "{stray}");
         }
         assert!(parse("18446744073709551615.store").is_some());
+    }
+
+    #[test]
+    fn a_marked_length_is_the_true_one_but_for_its_first_byte() {
+        for payload_bytes in [0, 1, 255, 256, 1 << 32] {
+            let marked = encode_marked_length(payload_bytes);
+            assert_eq!(marked[1..], encode_length(payload_bytes)[1..]);
+            assert!((1..=8).all(|bytes| is_marked_length(&marked[..bytes])));
+            assert!(!is_marked_length(&encode_length(payload_bytes)));
+        }
+        assert!(!is_marked_length(&[]));
+        assert!(!is_marked_length(&[0xff; 8]));
     }
 }

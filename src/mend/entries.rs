@@ -47,7 +47,7 @@ pub fn make(
                 slot: wanted.first_slot,
                 position: wanted.from,
                 // No more than what was counted is taken: what lies behind is all one.
-                may_be_unfinished: true,
+                zero_entries: None,
             };
             tail::look::<Error>(store, codec, start, |frame| {
                 emit(frame.slot, frame.position)

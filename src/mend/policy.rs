@@ -147,11 +147,14 @@ impl Policy {
             // In a sealed segment they may be records whose entries are gone, unless
             // entries name them.
             let named = facts.first_damage(DamageKind::Dangling).is_some();
-            return (self.last || named || room == Some(0)).then_some(nothing_adopted);
+            let nothing = self.last || named || room == Some(0) || tail.unfinished.is_some();
+            return nothing.then_some(nothing_adopted);
         }
         match room {
-            None if self.adopt_tail => Some(adopt(tail.frames, Follow::Lengths, tail.frames_end)),
-            None | Some(0) => Some(nothing_adopted),
+            // A page of them may be missing.
+            None if tail.zero_sector.is_some() && !self.adopt_tail => None,
+            None => Some(adopt(tail.frames, Follow::Lengths, tail.frames_end)),
+            Some(0) => Some(nothing_adopted),
             Some(room) if tail.is_frames_only() && tail.frames == room => {
                 Some(adopt(tail.frames, Follow::Lengths, tail.frames_end))
             }

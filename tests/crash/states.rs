@@ -171,7 +171,12 @@ impl<'r> States<'r> {
                 && let Op::Write { bytes, .. } = &self.recording.ops[op]
             {
                 for kept in cuts(bytes.len()) {
-                    for rest in [Rest::Missing, Rest::Zero, Rest::Junk] {
+                    let rests: &[Rest] = match bytes.len() {
+                        // One byte cannot tear: the mark of a batch relies on it.
+                        1 => &[Rest::Missing, Rest::Zero],
+                        _ => &[Rest::Missing, Rest::Zero, Rest::Junk],
+                    };
+                    for &rest in rests {
                         let absent = absent.clone();
                         let torn = Some((op, kept, rest));
                         choices.push(Choice { at, absent, torn });
