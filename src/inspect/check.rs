@@ -105,8 +105,10 @@ pub fn is_little_endian(segment: &Segment, facts: &super::scan::SegmentFacts) ->
     }
     let mut store = Window::new(segment.store.clone(), LOOKUP_BYTES);
     let mut position = 0_u64;
-    for _ in 0..FRAMES {
-        if position == limit {
+    // The mark of a first batch is 255 the other way round.
+    let marked = facts.index_bytes == 0 && facts.tail().unfinished.is_some();
+    for frame in 0..FRAMES {
+        if position == limit && !(marked && frame < 2) {
             break;
         }
         if position.saturating_add(LENGTH_BYTES) > limit {

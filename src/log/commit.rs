@@ -58,8 +58,8 @@ pub(super) struct Batch {
     pub index_position: u64,
     /// The mark; `None` without syncs.
     pub mark: Option<Mark>,
-    /// The directory, if its names may not be durable yet.
-    pub directory: Option<PathBuf>,
+    /// The directory, if its names and the index as it was found may not be durable yet.
+    pub found_in: Option<PathBuf>,
     /// Where the last frame ends.
     pub store_end: u64,
     /// Whether the syncs are carried out.
@@ -94,21 +94,26 @@ impl Batch {
         Ok(())
     }
 
-    /// Makes the frames durable, and the names of the files at the same time.
+    /// Makes the frames durable, and at the same time what was found: the names of the
+    /// files, and entries behind which new ones must not arrive first.
     fn sync_frames(&self, disk: &dyn Disk) -> Result<()> {
-        let Some(directory) = &self.directory else {
+        let Some(directory) = &self.found_in else {
             return sync(disk, &self.store);
         };
+        let sync_found = || {
+            sync_dir(disk, directory)?;
+            sync(disk, &self.index)
+        };
         thread::scope(|scope| {
-            let names = thread::Builder::new().spawn_scoped(scope, || sync_dir(disk, directory));
+            let found = thread::Builder::new().spawn_scoped(scope, sync_found);
             let frames = sync(disk, &self.store);
-            match names {
-                Ok(names) => match names.join() {
-                    Ok(names) => names?,
+            match found {
+                Ok(found) => match found.join() {
+                    Ok(found) => found?,
                     Err(panic) => std::panic::resume_unwind(panic),
                 },
                 // The system has no thread to give.
-                Err(_) => sync_dir(disk, directory)?,
+                Err(_) => sync_found()?,
             }
             frames
         })

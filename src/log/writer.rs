@@ -362,7 +362,7 @@ impl Writer {
             entries: std::mem::take(&mut active.entries),
             index_position: active.batched_entries * ENTRY_BYTES,
             mark: active.mark.take(),
-            directory: std::mem::take(&mut active.found).then(|| self.directory.clone()),
+            found_in: std::mem::take(&mut active.found).then(|| self.directory.clone()),
             store_end: active.written,
             sync: self.sync,
         };
