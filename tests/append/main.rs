@@ -9,6 +9,7 @@
     reason = "a test that cannot go on has failed, and says what it skips"
 )]
 
+mod commit;
 mod framing;
 mod goes_on;
 mod log;
