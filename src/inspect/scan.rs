@@ -150,8 +150,7 @@ fn facts(
         base: segment.base,
         slot: next,
         position: end,
-        zero_entries: (segment.is_last && next == entries && entries > 0)
-            .then(|| padding.div_ceil(ENTRY_BYTES)),
+        zero_entries: (segment.is_last && next == entries).then(|| padding.div_ceil(ENTRY_BYTES)),
     };
     let mut tail = tail::look_in_pieces(&segment.store, codec, start, Pieces::of(threads, None))?;
     if codec == Codec::Raw && padding / ENTRY_BYTES > tail.frames {

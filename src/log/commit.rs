@@ -11,10 +11,18 @@ use std::thread::{self, JoinHandle};
 
 use super::disk::{Disk, DiskFile, write_all_at};
 use super::error::{Error, Result};
-use super::format::{LENGTH_BYTES, LENGTH_MARK};
+use super::format::{LENGTH_BYTES, LENGTH_MARK, SECTOR_BYTES};
 
-/// Bytes that reach the disk together or not at all.
-pub const SECTOR_BYTES: u64 = 512;
+/// Whether entries of the segment are on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durable {
+    /// None is.
+    None,
+    /// A predecessor wrote some, and may have been killed before it synced them.
+    Unknown,
+    /// Some are.
+    Some,
+}
 
 /// The mark of a batch that is not durable yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,10 +36,14 @@ pub(super) struct Mark {
 impl Mark {
     /// Whether the mark must be durable before the rest of the batch is written. A length
     /// in two sectors could arrive without its first byte, which then looks like the first
-    /// byte of a true length. In an empty index (`no_entries`) nothing tells a batch that
-    /// arrived in part from a store that lost its index.
-    pub fn comes_first(position: u64, no_entries: bool) -> bool {
-        no_entries || position % SECTOR_BYTES > SECTOR_BYTES - LENGTH_BYTES
+    /// byte of a true length. If no entry is durable, nothing tells a batch that arrived
+    /// in part from a store that lost its index. (If the batch shares its first sector with
+    /// frames before it, that sector tells.)
+    pub fn comes_first(position: u64, entries: Durable) -> bool {
+        match (entries, position % SECTOR_BYTES) {
+            (Durable::None, _) | (Durable::Unknown, 0) => true,
+            (_, rest) => rest > SECTOR_BYTES - LENGTH_BYTES,
+        }
     }
 
     /// Writes the mark alone and makes it durable.

@@ -285,17 +285,14 @@ impl Walk {
         Ok(None)
     }
 
-    /// Whether a mark is between two places of a raw log, at the first or behind frames:
-    /// an append was interrupted there, and a service went on behind it.
+    /// Whether a marked length is between two places of a raw log, at the first or behind
+    /// frames: an append was interrupted there, and a service went on behind it. A part of
+    /// one is not enough: the last bytes of a value whose length is wrong may look so.
     pub(super) fn is_unfinished_between(&mut self, from: Position, to: Position) -> Result<bool> {
         let to = to.0.min(self.store.file_bytes());
         let mut position = from;
-        while position.0 < to {
-            let count = (to - position.0).min(LENGTH_BYTES);
-            match self
-                .store
-                .bytes(position.0, usize::try_from(count).unwrap_or(0))
-            {
+        while position.0.saturating_add(LENGTH_BYTES) <= to {
+            match self.store.bytes(position.0, 8) {
                 Ok(bytes) if is_marked_length(bytes) => return Ok(true),
                 Ok(_) => {}
                 Err(Error::Unreadable { .. }) => return Ok(false),

@@ -22,6 +22,9 @@ use super::units::{Offset, Position, RelativeOffset};
 /// Bytes of the length field before each payload.
 pub const LENGTH_BYTES: u64 = 8;
 
+/// Bytes that reach the disk together or not at all; no file system has smaller holes.
+pub const SECTOR_BYTES: u64 = 512;
+
 /// Bytes of one index entry.
 pub const ENTRY_BYTES: u64 = 12;
 
@@ -60,17 +63,12 @@ impl Entry {
         }
     }
 
-    /// Whether these bytes are what a write of `right` leaves that a crash cut short:
-    /// the first of them, or none, and then zeros.
+    /// Whether these bytes are what an interrupted write of `right` leaves: some of them,
+    /// or none, and zeros. An entry may lie in two sectors, of which one arrived.
     #[must_use]
     pub fn is_unfinished(self, right: Self) -> bool {
-        let here = self.encode();
-        let kept = here.iter().rposition(|&byte| byte != 0);
-        let kept = kept.map_or(0, |last| last + 1);
-        here.iter()
-            .zip(right.encode())
-            .take(kept)
-            .all(|(a, b)| *a == b)
+        let mut bytes = self.encode().into_iter().zip(right.encode());
+        bytes.all(|(here, right)| here == right || here == 0)
     }
 
     /// Whether all 12 bytes are zero, as padding is, and as entry 0 is too.

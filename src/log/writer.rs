@@ -17,7 +17,7 @@ use std::sync::Arc;
 use self::flush::gather_buffer;
 use self::gather::Room;
 use self::store_thread::StoreThread;
-use super::commit::{self, Batch, Committer, Done, Mark};
+use super::commit::{self, Batch, Committer, Done, Durable, Mark};
 use super::config::Limits;
 use super::create::{Tail, create_pair};
 use super::disk::{Disk, DiskFile, Ownership};
@@ -301,7 +301,12 @@ impl Writer {
         let [first_byte, ..] = encode_length(payload_bytes);
         let active = &mut self.active;
         let position = active.end();
-        if Mark::comes_first(position, active.committed_entries == 0) {
+        let durable = match active.committed_entries {
+            0 => Durable::None,
+            _ if active.found => Durable::Unknown,
+            _ => Durable::Some,
+        };
+        if Mark::comes_first(position, durable) {
             Mark::write_first(&*self.disk, &active.store, position)?;
         }
         active.mark = Some(Mark {
@@ -362,7 +367,7 @@ impl Writer {
             entries: std::mem::take(&mut active.entries),
             index_position: active.batched_entries * ENTRY_BYTES,
             mark: active.mark.take(),
-            found_in: std::mem::take(&mut active.found).then(|| self.directory.clone()),
+            found_in: active.found.then(|| self.directory.clone()),
             store_end: active.written,
             sync: self.sync,
         };
@@ -383,6 +388,7 @@ impl Writer {
     fn take_over(&mut self, (batch, result): Done) -> Result<()> {
         result?;
         let active = &mut self.active;
+        active.found = false;
         let records = batch.entries.len() as u64 / ENTRY_BYTES;
         self.committed.records += records;
         self.committed.bytes += batch.store_end - active.committed_store;

@@ -10,16 +10,15 @@
 
 use crate::log::damage::Damage;
 use crate::log::error::{Error, Result};
-use crate::log::format::{ENTRY_BYTES, LENGTH_BYTES, encode_length, frame_end, is_marked_length};
+use crate::log::format::{
+    ENTRY_BYTES, LENGTH_BYTES, SECTOR_BYTES, encode_length, frame_end, is_marked_length,
+};
 use crate::log::record::{Codec, LayoutError};
 use crate::log::segment::Segment;
 use crate::log::units::{Offset, Position};
 use crate::log::walk::{Committed, Flow, Visitor, layout_in};
 use crate::log::window::{LOOKUP_BYTES, Window};
 use crate::log::writer::COMMIT_STORE_BYTES;
-
-/// Bytes that reach the disk together or not at all.
-pub const SECTOR_BYTES: u64 = 512;
 
 /// Bytes that one append writes before it waits for the disk: a batch, the batch behind
 /// it, and nothing more.
@@ -44,8 +43,8 @@ pub struct Behind {
     /// Where the next frame begins that an entry names, or the store ends. Bytes.
     pub end: u64,
     /// How many zero entries the index ends with: a batch can lack its first sector only
-    /// if the frames before it fill them. `None` if it cannot at all: the index is empty or
-    /// missing, or the segment is not the last one.
+    /// if the frames before it fill them. `None` if it cannot at all: there is no index, or
+    /// it is damaged, or the segment is not the last one.
     pub zero_entries: Option<u64>,
 }
 
@@ -105,6 +104,9 @@ pub fn find_at(
     }
     while chain.position <= position {
         let filled = behind.zero_entries.is_some_and(|it| it <= chain.frames);
+        // Without an entry the store may have lost its index, and then a sector; but no
+        // such loss begins where a frame ends.
+        let filled = filled && (behind.slot > 0 || chain.position % SECTOR_BYTES > 0);
         // The first zeros count. Those of a length in two sectors may be an empty frame.
         if filled && chain.empty <= 1 && lacks_sector(store, &chain, behind.end)? {
             return Ok(Some(found(chain.position, false)));
@@ -136,8 +138,7 @@ pub fn in_segment(segment: &Segment, codec: Codec) -> Result<Option<Unfinished>>
         slot: entries,
         position: walk.end().0,
         end: segment.store.file_bytes,
-        zero_entries: (segment.is_last && entries > 0 && !damaged.0)
-            .then(|| zeros.div_ceil(ENTRY_BYTES)),
+        zero_entries: (segment.is_last && !damaged.0).then(|| zeros.div_ceil(ENTRY_BYTES)),
     };
     find(walk.store(), codec, behind)
 }
