@@ -55,7 +55,7 @@ proglog undo log                 take it back";
 pub struct Arguments {
     /// The log's directory
     dir: PathBuf,
-    /// Take whole frames at the end of a raw log for records
+    /// Take frames of a raw log for records even if a part of them may be missing
     #[arg(long)]
     adopt_tail: bool,
     /// Take what is damaged or missing from another copy of the log
