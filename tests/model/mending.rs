@@ -64,6 +64,15 @@ impl System {
             let mut file = File::options().append(true).open(path).unwrap();
             file.write_all(bytes).unwrap();
         };
+        let frames = |values: &[Vec<u8>]| -> Vec<u8> {
+            let numbered = (next..).zip(values);
+            numbered
+                .flat_map(|(offset, value)| match self.setup.protobuf {
+                    true => frame(&pb(value, offset, 0, 0)),
+                    false => frame(value),
+                })
+                .collect()
+        };
         match junk {
             Junk::Padding(entries) => add("index", &vec![0; 12 * entries]),
             Junk::PartialEntry(bytes) => add("index", &vec![1; bytes.min(11)]),
@@ -73,17 +82,13 @@ impl System {
                 add("store", &frame);
             }
             Junk::WholeFrames(values) => {
-                for (offset, value) in (next..).zip(&values) {
-                    let frame = if self.setup.protobuf {
-                        frame(&pb(value, offset, 0, 0))
-                    } else {
-                        frame(value)
-                    };
-                    add("store", &frame);
-                }
-                if self.setup.protobuf {
-                    self.maybe = values;
-                }
+                add("store", &frames(&values));
+                self.maybe = values;
+            }
+            Junk::Marked(values) => {
+                let mut batch = frames(&values);
+                batch[0] = 0xff;
+                add("store", &batch);
             }
         }
         self.is_clean = false;
