@@ -92,9 +92,10 @@ pub const LENGTH_MARK: u8 = 0xff;
 /// then seven true bytes.
 #[must_use]
 pub fn encode_marked_length(payload_bytes: u64) -> [u8; 8] {
-    let [_, rest @ ..] = encode_length(payload_bytes);
-    let [a, b, c, d, e, f, g] = rest;
-    [LENGTH_MARK, a, b, c, d, e, f, g]
+    let mut length = encode_length(payload_bytes);
+    let [mark, ..] = &mut length;
+    *mark = LENGTH_MARK;
+    length
 }
 
 /// Whether `bytes`, the first of a length field or all of them, are a marked length: the

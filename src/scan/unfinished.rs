@@ -106,7 +106,7 @@ pub fn find_at(
         let filled = behind.zero_entries.is_some_and(|it| it <= chain.frames);
         // Without an entry the store may have lost its index, and then a sector; but no
         // such loss begins where a frame ends.
-        let filled = filled && (behind.slot > 0 || chain.position % SECTOR_BYTES > 0);
+        let filled = filled && (behind.slot > 0 || !chain.position.is_multiple_of(SECTOR_BYTES));
         // The first zeros count. Those of a length in two sectors may be an empty frame.
         if filled && chain.empty <= 1 && lacks_sector(store, &chain, behind.end)? {
             return Ok(Some(found(chain.position, false)));
@@ -218,7 +218,7 @@ fn lacks_sector(store: &mut Window, chain: &Chain, end: u64) -> Result<bool> {
         Err(Error::Unreadable { .. }) => return Ok(false),
         other => other?,
     };
-    if !other.is_some_and(|other| other < end) {
+    if other.is_none_or(|other| other >= end) {
         return Ok(false);
     }
     Ok(!continues(store, chain, sector, end)?)

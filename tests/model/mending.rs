@@ -67,9 +67,12 @@ impl System {
         let frames = |values: &[Vec<u8>]| -> Vec<u8> {
             let numbered = (next..).zip(values);
             numbered
-                .flat_map(|(offset, value)| match self.setup.protobuf {
-                    true => frame(&pb(value, offset, 0, 0)),
-                    false => frame(value),
+                .flat_map(|(offset, value)| {
+                    if self.setup.protobuf {
+                        frame(&pb(value, offset, 0, 0))
+                    } else {
+                        frame(value)
+                    }
                 })
                 .collect()
         };
@@ -86,9 +89,8 @@ impl System {
                 self.maybe = values;
             }
             Junk::Marked(values) => {
-                let mut batch = frames(&values);
-                batch[0] = 0xff;
-                add("store", &batch);
+                let batch = frames(&values);
+                add("store", &[&[0xff], batch.get(1..).unwrap()].concat());
             }
         }
         self.is_clean = false;
