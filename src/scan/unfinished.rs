@@ -25,8 +25,8 @@ use crate::log::writer::COMMIT_STORE_BYTES;
 const APPEND_BYTES: u64 = 2 * COMMIT_STORE_BYTES;
 
 /// The largest payload of a torn frame that is taken for one, if the frames before it are
-/// smaller than half of it.
-const TORN_PAYLOAD_BYTES: u64 = 64 * 1024;
+/// smaller than half of it: a length that is read one byte too far is larger.
+const TORN_PAYLOAD_BYTES: u64 = 4 * 1024;
 
 /// Zero bytes of lengths behind a lost sector that make a chain: chance gives one in 2^32.
 const PROOF_BYTES: u64 = 4;
