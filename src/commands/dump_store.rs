@@ -15,10 +15,11 @@ use clap::Args;
 use proglog::inspect::frames::{FrameItem, StoreDump};
 use proglog::inspect::listing::Listing;
 use proglog::log::directory::{Directory, SegmentNames};
+use proglog::log::error::Result;
 use proglog::log::format::FileKind;
 use proglog::log::reader::Content;
 use proglog::log::record::Codec;
-use proglog::log::segment::is_absent;
+use proglog::log::segment::{Segment, is_absent};
 use proglog::log::units::Offset;
 
 use super::dump::{DumpArguments, Selection, beyond, past_the_end, say_layout};
@@ -85,8 +86,7 @@ fn end_of_stores(
     codec: Codec,
 ) -> anyhow::Result<Offset> {
     for names in segments.iter().rev() {
-        let path = directory.file(names, FileKind::Store);
-        match StoreDump::open(&path, names.base, codec) {
+        match open(directory, names, codec) {
             Ok(mut dump) => {
                 dump.each::<anyhow::Error>(|_, _| Ok(ControlFlow::Continue(())))?;
                 return Ok(dump.next_offset().unwrap_or(Offset::MAX));
@@ -96,6 +96,17 @@ fn end_of_stores(
         }
     }
     Ok(Offset(0))
+}
+
+/// A store, with what its index tells of it.
+fn open(directory: &Directory, names: &SegmentNames, codec: Codec) -> Result<StoreDump> {
+    let path = directory.file(names, FileKind::Store);
+    let dump = StoreDump::open(&path, names.base, codec)?;
+    match Segment::open(directory, names) {
+        Ok(segment) => dump.with_index(&segment),
+        Err(error) if is_absent(&error) => Ok(dump),
+        Err(error) => Err(error),
+    }
 }
 
 fn dump<W: Write>(
@@ -114,8 +125,7 @@ fn dump<W: Write>(
         store_bytes,
         no_store: absence(listed.store.as_ref()),
     };
-    let path = directory.file(names, FileKind::Store);
-    let mut dump = match StoreDump::open(&path, names.base, codec) {
+    let mut dump = match open(directory, names, codec) {
         Err(error) if is_absent(&error) => return Ok(printer.heading(heading(None))?),
         other => other?,
     };

@@ -51,8 +51,12 @@ pub(crate) fn of_pair(
         DamageKind::Misaligned => damage.first_slot.min(damage.position / ENTRY_BYTES),
         _ => damage.first_slot,
     });
+    let mut pair = pair.clone();
+    if let Some(unfinished) = facts.tail().unfinished {
+        pair.store.file_bytes = unfinished.position;
+    }
     of_files(
-        pair,
+        &pair,
         true,
         first.min().unwrap_or(facts.entries).min(facts.entries),
         judged,

@@ -305,7 +305,13 @@ impl View<'_> {
                 .finding(FindingId::StoreTornTail, Severity::Warning)
                 .at(&self.store, tail.torn_position, tail.torn_bytes)
                 .figures(Some(self.facts.store_bytes), Some(tail.torn_position));
-            if ours || self.in_writers_buffer().is_some() {
+            if tail.unfinished.is_some() {
+                let in_use = ours || self.report.usage.is_written();
+                finding.detail = Detail::Unfinished { in_use };
+                if in_use {
+                    finding.severity = Severity::Note;
+                }
+            } else if ours || self.in_writers_buffer().is_some() {
                 finding.severity = Severity::Note;
                 finding.detail = Detail::InWritersBuffer { bytes: 0 };
             }

@@ -245,6 +245,11 @@ pub enum Detail {
         /// cut short.
         unfinished: bool,
     },
+    /// `store-torn-tail`: an unfinished batch.
+    Unfinished {
+        /// Whether a writer has the log open: it may be about to finish it.
+        in_use: bool,
+    },
     /// `store-unindexed-tail`: what the frames are.
     UnindexedTail {
         /// Whole frames.

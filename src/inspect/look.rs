@@ -239,7 +239,7 @@ impl Look<'_> {
             base,
             slot: 0,
             position: Position(0),
-            may_be_unfinished: self.listing.directory.is_last(base),
+            zero_entries: None,
         };
         let codec = self.codec.unwrap_or(Codec::Raw);
         // A short one is followed again as fast, and a draft is an open file.

@@ -18,6 +18,7 @@ use crate::log::units::Position;
 use crate::log::walk::{Committed, Flow, Visitor, Walk};
 use crate::log::window::{LOOKUP_BYTES, STREAM_BYTES, Window};
 use crate::log::writer::COMMIT_INDEX_BYTES;
+use crate::scan::unfinished;
 
 /// Places that are kept one by one; what comes beyond is counted.
 const PLACES_MAX: usize = 20_000;
@@ -150,10 +151,14 @@ fn facts(
         base: segment.base,
         slot: next,
         position: end,
-        // An entry is written when its frame's length is.
-        may_be_unfinished: segment.is_last && next == entries,
+        zero_entries: (segment.is_last && next == entries).then(|| padding.div_ceil(ENTRY_BYTES)),
     };
-    let tail = tail::look_in_pieces(&segment.store, codec, start, Pieces::of(threads, None))?;
+    let mut tail = tail::look_in_pieces(&segment.store, codec, start, Pieces::of(threads, None))?;
+    if codec == Codec::Raw && padding / ENTRY_BYTES > tail.frames {
+        let mut store = Window::new(segment.store.clone(), STREAM_BYTES);
+        tail.zero_sector =
+            unfinished::zero_sector(&mut store, tail.frames_position, tail.frames_end)?;
+    }
     let mut unclean = Unclean {
         damages: found.damages,
         damages_uncounted: found.damages_uncounted,

@@ -21,6 +21,8 @@ pub struct Tail {
     pub store_bytes: u64,
     /// Entries of the index, all of them sound.
     pub entries: u64,
+    /// Whether the files or their names may not be durable yet.
+    pub found: bool,
 }
 
 /// Creates the empty pair of a new segment and makes its names durable. What of it
@@ -57,6 +59,7 @@ pub fn create_pair(
             index,
             store_bytes: 0,
             entries: 0,
+            found: false,
         }),
         Err(error) => {
             let _ = disk.remove(&store_path);

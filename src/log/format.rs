@@ -22,6 +22,9 @@ use super::units::{Offset, Position, RelativeOffset};
 /// Bytes of the length field before each payload.
 pub const LENGTH_BYTES: u64 = 8;
 
+/// Bytes that reach the disk together or not at all; no file system has smaller holes.
+pub const SECTOR_BYTES: u64 = 512;
+
 /// Bytes of one index entry.
 pub const ENTRY_BYTES: u64 = 12;
 
@@ -63,17 +66,12 @@ impl Entry {
         }
     }
 
-    /// Whether these bytes are what a write of `right` leaves that a crash cut short:
-    /// the first of them, or none, and then zeros.
+    /// Whether these bytes are what an interrupted write of `right` leaves: some of them,
+    /// or none, and zeros. An entry may lie in two sectors, of which one arrived.
     #[must_use]
     pub fn is_unfinished(self, right: Self) -> bool {
-        let here = self.encode();
-        let kept = here.iter().rposition(|&byte| byte != 0);
-        let kept = kept.map_or(0, |last| last + 1);
-        here.iter()
-            .zip(right.encode())
-            .take(kept)
-            .all(|(a, b)| *a == b)
+        let mut bytes = self.encode().into_iter().zip(right.encode());
+        bytes.all(|(here, right)| here == right || here == 0)
     }
 
     /// Whether the slot is unused: zeros, as the Go service leaves them, or 0xff.
@@ -94,6 +92,31 @@ impl Entry {
 #[must_use]
 pub fn encode_length(payload_bytes: u64) -> [u8; 8] {
     payload_bytes.to_be_bytes()
+}
+
+/// The first byte of the first length of a batch that is not durable yet. No length of a
+/// frame begins with it.
+pub const LENGTH_MARK: u8 = 0xff;
+
+/// The length field of the first frame of a batch before the batch is durable: the mark,
+/// then seven true bytes.
+#[must_use]
+pub fn encode_marked_length(payload_bytes: u64) -> [u8; 8] {
+    let mut length = encode_length(payload_bytes);
+    let [mark, ..] = &mut length;
+    *mark = LENGTH_MARK;
+    length
+}
+
+/// Whether `bytes`, the first of a length field or all of them, are a marked length: the
+/// mark, and then what a payload of less than 2^40 bytes has there. A run of 0xff is no
+/// mark.
+#[must_use]
+pub fn is_marked_length(bytes: &[u8]) -> bool {
+    match bytes {
+        [LENGTH_MARK, rest @ ..] => rest.iter().take(2).all(|&byte| byte == 0),
+        _ => false,
+    }
 }
 
 /// The payload bytes that this length field claims; never to be believed unchecked.
@@ -283,5 +306,17 @@ mod tests {
             assert_eq!(parse(stray), None, "{stray}");
         }
         assert!(parse("18446744073709551615.store").is_some());
+    }
+
+    #[test]
+    fn a_marked_length_is_the_true_one_but_for_its_first_byte() {
+        for payload_bytes in [0, 1, 255, 256, 1 << 32] {
+            let marked = encode_marked_length(payload_bytes);
+            assert_eq!(marked[1..], encode_length(payload_bytes)[1..]);
+            assert!((1..=8).all(|bytes| is_marked_length(&marked[..bytes])));
+            assert!(!is_marked_length(&encode_length(payload_bytes)));
+        }
+        assert!(!is_marked_length(&[]));
+        assert!(!is_marked_length(&[0xff; 8]));
     }
 }

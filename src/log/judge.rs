@@ -70,7 +70,10 @@ impl Walk {
         let Ok(entry) = self.index.entry(slot) else {
             return Ok(None);
         };
-        if self.codec == Codec::Raw || entry.position < self.end || !self.confirmed(slot, entry)? {
+        if self.codec == Codec::Raw {
+            return self.judge_unfinished(slot, entry, visitor);
+        }
+        if entry.position < self.end || !self.confirmed(slot, entry)? {
             return Ok(None);
         }
         let Fit::Record { payload_bytes, end } = self.fit(slot, entry.position)? else {
@@ -130,6 +133,48 @@ impl Walk {
             self.slot = slot + 1;
             self.end = limit;
             return visitor.damage(damage).map(Some);
+        }
+        let flow = self.tell(slot, entry.position, payload_bytes, visitor)?;
+        self.slot = slot + 1;
+        self.end = end;
+        Ok(Some(flow))
+    }
+
+    /// A frame of a raw log before or behind an interrupted append: nothing else can be
+    /// between two frames.
+    fn judge_unfinished<V: Visitor>(
+        &mut self,
+        slot: u64,
+        entry: Entry,
+        visitor: &mut V,
+    ) -> Result<Option<Flow>> {
+        let before = entry.position > self.end;
+        if entry.position < self.end
+            || u64::from(entry.relative.0) != slot
+            || (before && !self.is_unfinished_between(self.end, entry.position)?)
+        {
+            return Ok(None);
+        }
+        let Fit::Record { payload_bytes, end } = self.fit(slot, entry.position)? else {
+            return Ok(None);
+        };
+        let next = match self.index.entry(slot + 1) {
+            Ok(next) if slot + 1 < self.entries => Some(next),
+            _ => None,
+        };
+        let behind = match next {
+            Some(next) if u64::from(next.relative.0) == slot + 1 && next.position > end => {
+                self.is_unfinished_between(end, next.position)?
+            }
+            _ => false,
+        };
+        let followed = next.is_none_or(|next| next.position == end);
+        if !(behind || (before && followed)) {
+            return Ok(None);
+        }
+        let gap = entry.position.0 - self.end.0;
+        if before && visitor.dead_bytes(slot, self.end, gap)?.is_break() {
+            return Ok(Some(Flow::Break(())));
         }
         let flow = self.tell(slot, entry.position, payload_bytes, visitor)?;
         self.slot = slot + 1;

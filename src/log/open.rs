@@ -47,10 +47,11 @@ pub fn open(lock: &DirectoryLock, config: &Config, disk: &Arc<dyn Disk>) -> Resu
     for kind in [FileKind::Store, FileKind::Index] {
         check_file(&directory, last, kind)?;
     }
-    let store = open_synced(&directory, last, FileKind::Store, disk)?;
-    let index = open_synced(&directory, last, FileKind::Index, disk)?;
-    disk.sync_dir(&directory.path)
-        .map_err(Error::io("sync", &directory.path))?;
+    let open = |kind| {
+        let path = directory.file(last, kind);
+        disk.open(&path).map_err(Error::io("open", &path))
+    };
+    let (store, index) = (open(FileKind::Store)?, open(FileKind::Index)?);
     check_earlier_segments(&directory)?;
     let segment = Segment {
         base: last.base,
@@ -65,6 +66,7 @@ pub fn open(lock: &DirectoryLock, config: &Config, disk: &Arc<dyn Disk>) -> Resu
         entries,
         store,
         index,
+        found: true,
     };
     let sync = !config.no_sync;
     Ok(Writer::new(
@@ -205,20 +207,6 @@ fn check_file(directory: &Directory, names: &SegmentNames, kind: FileKind) -> Re
         return Err(Error::NotAFile { path });
     }
     Ok(())
-}
-
-/// Opens one half for writing and makes durable what is found there: a predecessor
-/// that was killed may have left it in the page cache only.
-fn open_synced(
-    directory: &Directory,
-    names: &SegmentNames,
-    kind: FileKind,
-    disk: &Arc<dyn Disk>,
-) -> Result<DiskFile> {
-    let path = directory.file(names, kind);
-    let file = disk.open(&path).map_err(Error::io("open", &path))?;
-    disk.sync_data(&file).map_err(Error::io("sync", &path))?;
-    Ok(file)
 }
 
 fn readable(file: &DiskFile) -> Result<ReadFile> {

@@ -13,7 +13,7 @@ use super::draft::Drafts;
 use super::entries;
 use super::exclusive::{Exclusive, Others};
 use super::gather::Gather;
-use super::plan::{NewEntries, Plan, Step};
+use super::plan::{Loss, NewEntries, Plan, Step};
 use super::runs::assembly::Assembly;
 use super::saved::{self, FileBefore, Saver};
 use crate::log::directory::Directory;
@@ -88,10 +88,14 @@ pub fn apply(
         .path
         .canonicalize()
         .map_err(Error::io("look at", &directory.path))?;
-    let (saved, moved) = match &options.save {
-        Save::Nowhere => (None, Vec::new()),
-        Save::Beside => job.save(&real, None, options.command)?,
-        Save::To(parent) => job.save(&real, Some(parent), options.command)?,
+    let saved = match &options.save {
+        Save::Nowhere => Ok((None, Vec::new())),
+        Save::Beside => job.save(&real, None, options.command),
+        Save::To(parent) => job.save(&real, Some(parent), options.command),
+    };
+    let (saved, moved) = match saved {
+        Err(Error::Io { .. }) if plan.loss == Loss::Batch => (None, Vec::new()),
+        saved => saved?,
     };
     // What is there may be in the page cache only: it must not go after what is
     // written on its word.

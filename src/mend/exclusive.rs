@@ -23,6 +23,7 @@ const RETRY: Duration = Duration::from_millis(20);
 const FILES_AT_ONCE: usize = 8192;
 
 /// What is done about other processes.
+#[derive(Clone, Copy)]
 pub struct Others<'a> {
     /// How long they are waited for.
     pub wait: Wait,

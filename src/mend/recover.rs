@@ -8,8 +8,8 @@ use crate::log::lock::DirectoryLock;
 use crate::log::record::Codec;
 use crate::log::writer::COMMIT_STORE_BYTES;
 
-use super::apply::{ApplyOptions, apply};
-use super::plan::{self, Plan};
+use super::apply::{ApplyOptions, Save, apply};
+use super::plan::{self, Loss, Plan};
 
 /// What a recovery did.
 #[derive(Debug, Clone)]
@@ -67,7 +67,12 @@ pub fn recover(
     options: &ApplyOptions<'_>,
 ) -> Result<Recovered> {
     let (report, plan) = plan(lock, codec)?;
-    let saved = apply(&plan, lock, options)?;
+    // Nothing was acknowledged of what goes.
+    let save = match plan.loss {
+        Loss::Bytes => options.save.clone(),
+        Loss::Nothing | Loss::Batch => Save::Nowhere,
+    };
+    let saved = apply(&plan, lock, &ApplyOptions { save, ..*options })?;
     Ok(Recovered {
         plan,
         findings: report.findings,
@@ -88,16 +93,25 @@ fn may_be_a_crash(report: &Report, finding: &Finding) -> bool {
                 unfinished: true
             }
         ),
-        // A roll that was cut short: one empty file without its twin.
-        FindingId::IndexMissing => active
-            .and_then(|segment| segment.lone_store())
-            .is_some_and(|tail| tail.bytes == 0),
+        // A roll that was interrupted: one empty file without its twin. The names become
+        // durable beside the first frames.
+        FindingId::IndexMissing => {
+            active
+                .and_then(|segment| segment.lone_store())
+                .is_some_and(|tail| {
+                    let marked = tail.unfinished.is_some_and(|unfinished| unfinished.marked);
+                    tail.bytes == tail.zero_bytes || (marked && tail.frames == 0)
+                })
+        }
         FindingId::StoreMissing => active.and_then(SegmentReport::lone_index) == Some(0),
         FindingId::StoreTornTail | FindingId::StoreZeroTail | FindingId::StoreUnindexedTail => {
             active
                 .and_then(|segment| segment.facts.as_ref())
                 .is_some_and(|facts| {
                     let tail = facts.tail();
+                    if tail.unfinished.is_some() {
+                        return true;
+                    }
                     let last_begins = match (tail.torn_bytes, tail.frames) {
                         (0, 0) => tail.bytes,
                         (0, _) => tail.last_frame_position - tail.position,

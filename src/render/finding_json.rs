@@ -103,6 +103,7 @@ fn figure(figure: &Figure) -> Value {
 fn detail(line: &mut Line, detail: &Detail) {
     match detail {
         Detail::Entry { record_whole, .. } => line.put("record_whole", *record_whole),
+        Detail::Unfinished { .. } => line.put("unfinished", true),
         Detail::UnindexedTail {
             frames,
             continuing,

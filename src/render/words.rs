@@ -265,6 +265,16 @@ fn index_full(finding: &Finding, got: u64) -> String {
 }
 
 fn torn(finding: &Finding, bytes: u64) -> String {
+    if let Detail::Unfinished { in_use } = finding.detail {
+        let bytes = count(bytes, "byte");
+        return if in_use {
+            format!("{bytes} of an append that is under way")
+        } else {
+            format!(
+                "{bytes} of an append that was interrupted; none of its records was acknowledged"
+            )
+        };
+    }
     let what = format!(
         "{} at the end that {} no whole frame, and that no entry names",
         count(bytes, "byte"),

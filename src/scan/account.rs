@@ -251,9 +251,20 @@ impl Account {
     pub fn of(input: &Input<'_>) -> Result<Option<Self>> {
         let mut store = Bytes::new(input.store)?;
         let mut index = Index::of(input.index_file(), LOOKUP_BYTES);
-        let Some(evidence) = Evidence::gather(input, &mut store, &mut index)? else {
+        let Some(mut explored) = explore(input, &mut store, &mut index)? else {
             return Ok(None);
         };
+        if let Some(position) = explored.unfinished_batch(&mut store)? {
+            // Nothing of an unfinished batch is a frame.
+            let mut before = input.store.clone();
+            before.file_bytes = position;
+            store = Bytes::new(&before)?;
+            match explore(input, &mut store, &mut index)? {
+                Some(again) => explored = again,
+                None => return Ok(None),
+            }
+        }
+        let evidence = Evidence::gather(input, explored, &mut store, &mut index)?;
         verdict::account(input, &mut store, &mut index, evidence).map(Some)
     }
 }
@@ -275,6 +286,23 @@ pub(super) struct Explored {
     pub sections: Sections,
     pub path: Vec<Piece>,
     table: candidates::Candidates,
+}
+
+impl Explored {
+    /// Where an unfinished batch begins: a mark behind which no entry names a place.
+    fn unfinished_batch(&self, store: &mut Bytes) -> Result<Option<u64>> {
+        let last = self.segment.named.last().map(|it| it.0);
+        for piece in &self.path {
+            let unnamed = last.is_none_or(|last| last < piece.start);
+            if matches!(piece.kind, path::Kind::Gap | path::Kind::Torn)
+                && unnamed
+                && store.is_marked(piece.start)?
+            {
+                return Ok(Some(piece.start));
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// Divides the index and finds the cheapest way through the store; `None` if there is more
@@ -339,10 +367,12 @@ pub(super) fn explore(
 }
 
 impl Evidence {
-    fn gather(input: &Input<'_>, store: &mut Bytes, index: &mut Index) -> Result<Option<Self>> {
-        let Some(explored) = explore(input, store, index)? else {
-            return Ok(None);
-        };
+    fn gather(
+        input: &Input<'_>,
+        explored: Explored,
+        store: &mut Bytes,
+        index: &mut Index,
+    ) -> Result<Self> {
         let Explored {
             segment,
             sections,
@@ -373,7 +403,7 @@ impl Evidence {
             Codec::Protobuf => number_protobuf::number(&segment, store, &path, state, &mut frames)?,
         };
         frames.sort_unstable_by_key(|frame| (frame.start, frame.end));
-        Ok(Some(Self {
+        Ok(Self {
             segment,
             sections,
             index: state,
@@ -381,7 +411,7 @@ impl Evidence {
             frames,
             doubts,
             table,
-        }))
+        })
     }
 }
 

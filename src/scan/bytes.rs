@@ -1,5 +1,6 @@
 //! The bytes of a store as frames: lengths, ends and carried offsets at any position.
 
+use super::unfinished;
 use crate::log::error::{Error, Result};
 use crate::log::format::LENGTH_BYTES;
 use crate::log::walk::layout_in;
@@ -111,21 +112,14 @@ impl Bytes {
         Ok(readable(self.near.source().nonzero_end(limit))?.unwrap_or(limit))
     }
 
-    /// Whether `start..end` holds an aligned block of 512 zero bytes: pages that may
-    /// never have arrived.
+    /// Whether `start..end` holds an aligned sector of zeros.
     pub fn holds_zero_sector(&mut self, start: u64, end: u64) -> Result<bool> {
-        const SECTOR: u64 = 512;
-        let mut at = start.next_multiple_of(SECTOR);
-        while at + SECTOR <= end {
-            let Some(bytes) = readable(self.far.bytes(at, 512))? else {
-                return Ok(false);
-            };
-            if bytes.iter().all(|&byte| byte == 0) {
-                return Ok(true);
-            }
-            at += SECTOR;
-        }
-        Ok(false)
+        Ok(unfinished::zero_sector(&mut self.far, start, end)?.is_some())
+    }
+
+    /// Whether a marked length begins here, or as much of one as the store holds.
+    pub fn is_marked(&mut self, position: u64) -> Result<bool> {
+        unfinished::is_marked(&mut self.far, position)
     }
 }
 

@@ -22,4 +22,5 @@ mod path;
 pub mod sections;
 #[cfg(test)]
 mod tests;
+pub mod unfinished;
 mod verdict;

@@ -16,6 +16,7 @@ use crate::log::walk::{PAYLOAD_IN_MEMORY_MAX, layout_in};
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
 use crate::mend::ranges::Ranges;
 use crate::mend::runs::holdings::{self, Run, StoreFile};
+use crate::scan::unfinished;
 
 /// Bytes of one store that are searched for records that nothing points to.
 const SEARCH_MAX: u64 = 256 * 1024 * 1024;
@@ -85,7 +86,8 @@ pub fn of(
             scan.search(at, from)?;
             at = at.max(to);
         }
-        scan.search(at, limit)?;
+        let end = tail.unfinished.map_or(limit, |it| it.position.min(limit));
+        scan.search(at, end)?;
         return Ok(scan.found);
     }
     // Nothing tells a raw frame from other bytes but that it follows the last one.
@@ -182,6 +184,8 @@ impl Scan {
             if let Some((end, carries)) = self.record_at(at, to, follows)? {
                 self.add(at, end, Some(carries))?;
                 (at, follows) = (end, true);
+            } else if follows && unfinished::is_marked(&mut self.window, at)? {
+                break;
             } else {
                 self.fuel = self.fuel.saturating_sub(1);
                 (at, follows) = (at + 1, false);
