@@ -9,8 +9,10 @@
 
 mod beside;
 mod cursor;
+mod fingerprint;
 mod go;
 mod kills;
+mod places;
 mod rewritten;
 mod running;
 mod waiting;
@@ -41,4 +43,11 @@ fn numbered(end: u64) -> Sandbox {
     let sandbox = Sandbox::bare();
     append(&sandbox, 0..end, &["--max-index-bytes=120"]);
     sandbox
+}
+
+/// The first line of the cursor file: the next offset.
+fn held(sandbox: &Sandbox) -> Option<String> {
+    let text = std::fs::read_to_string(sandbox.path().join("cursor")).ok()?;
+    let first = text.split_inclusive('\n').next();
+    Some(first.unwrap_or_default().to_owned())
 }
