@@ -63,6 +63,10 @@ pub struct Session {
     leases: Vec<WriteLease>,
     /// Records committed when the leases were last asked after.
     checked_records: u64,
+    /// How long a writer that was let in is waited for.
+    wait_for_others: Wait,
+    /// Whether a writer was let in, and not waited for yet.
+    let_in: bool,
     lock: DirectoryLock,
 }
 
@@ -137,6 +141,8 @@ impl Session {
             shown,
             leases: Vec::new(),
             checked_records: 0,
+            wait_for_others: options.wait_for_others,
+            let_in: false,
             lock,
         };
         session.take_leases();
@@ -150,18 +156,20 @@ impl Session {
         self.lock
     }
 
-    /// Leases on the active pair, where nobody else has it open.
-    fn take_leases(&mut self) {
+    /// Leases on the active pair, where nobody else has it open; whether nobody has, as
+    /// far as the kernel can say.
+    fn take_leases(&mut self) -> bool {
         self.leases.clear();
         for file in self.writer.active_files() {
             match WriteLease::take(file.file()) {
                 Grant::Held(lease) => self.leases.push(lease),
-                Grant::Refused | Grant::Unknown(_) => {
+                grant => {
                     self.leases.clear();
-                    return;
+                    return !matches!(grant, Grant::Refused);
                 }
             }
         }
+        true
     }
 
     /// What was recovered on opening.
@@ -241,6 +249,53 @@ impl Session {
         self.leases.iter().any(awaited)
     }
 
+    /// Commits everything appended so far, before the log is let go: a writer that waits
+    /// is no hindrance then.
+    ///
+    /// # Errors
+    ///
+    /// As [`Writer::commit`].
+    pub fn commit_last(&mut self) -> Result<()> {
+        self.writer.commit()?;
+        match self.after_commit() {
+            Err(Error::InUse { .. }) if self.let_in => Ok(()),
+            other => other,
+        }
+    }
+
+    /// After an error: if it is [`Error::InUse`] because a writer was let in, waits until
+    /// that has closed the files. What was appended before stays so; the next commit sees
+    /// whether the other wrote something.
+    ///
+    /// # Errors
+    ///
+    /// The same error when the time is over, or if it has another cause.
+    pub fn wait_for_writer(&mut self, error: Error, interrupted: &dyn Fn() -> bool) -> Result<()> {
+        if !self.let_in {
+            return Err(error);
+        }
+        let others = Others {
+            wait: self.wait_for_others,
+            assume_unused: false,
+            interrupted,
+        };
+        others.retry(|| {
+            if self.take_leases() {
+                return Ok(());
+            }
+            Err(self.in_use())
+        })?;
+        self.let_in = false;
+        self.roll_if_full()
+    }
+
+    fn in_use(&self) -> Error {
+        Error::InUse {
+            path: self.lock.path().to_path_buf(),
+            processes: Vec::new(),
+        }
+    }
+
     /// Lets in whoever waits, and begins the next segment when this one is full.
     fn after_commit(&mut self) -> Result<()> {
         self.checked_records = self.writer.committed().records;
@@ -252,12 +307,14 @@ impl Session {
             // A service is starting: never roll under it.
             Pending::Writer => {
                 self.leases.clear();
-                return Err(Error::InUse {
-                    path: self.lock.path().to_path_buf(),
-                    processes: Vec::new(),
-                });
+                self.let_in = true;
+                return Err(self.in_use());
             }
         }
+        self.roll_if_full()
+    }
+
+    fn roll_if_full(&mut self) -> Result<()> {
         if self.writer.roll_if_full()? {
             self.take_leases();
         }

@@ -211,8 +211,19 @@ impl<'a> Target<'a> {
         if open.session.committed().records != open.seen_records {
             self.count_committed();
         }
-        result?;
-        Ok(())
+        self.wait_for_writer(result.map(|_| ()))
+    }
+
+    /// Waits for a writer that was let in, if that is what stopped us.
+    fn wait_for_writer(&mut self, result: Result<(), Error>) -> Result<(), Trouble> {
+        let signals = self.signals;
+        match (result, &mut self.open) {
+            (Err(error @ Error::InUse { .. }), Some(open)) => {
+                let interrupted = || signals.raised().is_some();
+                Ok(open.session.wait_for_writer(error, &interrupted)?)
+            }
+            (result, _) => Ok(result?),
+        }
     }
 
     /// Between two reads of a stream that never pauses: what was appended is committed
@@ -226,7 +237,7 @@ impl<'a> Target<'a> {
             open.last_commit = Instant::now();
             let result = open.session.commit_behind();
             self.count_committed();
-            result?;
+            self.wait_for_writer(result)?;
         }
         Ok(())
     }
@@ -234,7 +245,7 @@ impl<'a> Target<'a> {
     /// Commits what was appended and lets the log go, as far as that is allowed.
     pub fn pause(&mut self) -> Result<(), Trouble> {
         let result = match &mut self.open {
-            Some(open) => open.session.commit(),
+            Some(open) => open.session.commit_last(),
             None => Ok(()),
         };
         self.count_committed();
