@@ -80,7 +80,7 @@ impl Others<'_> {
     }
 
     /// Tries again while the answer is "in use" and there is time to wait.
-    pub(super) fn retry<T>(&self, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    fn retry<T>(&self, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
         let deadline = self.wait.deadline();
         loop {
             match attempt() {

@@ -63,9 +63,7 @@ pub struct Session {
     leases: Vec<WriteLease>,
     /// Records committed when the leases were last asked after.
     checked_records: u64,
-    /// How long a writer that was let in is waited for.
-    wait_for_others: Wait,
-    /// Whether a writer was let in, and not waited for yet.
+    /// Whether a writer was let in.
     let_in: bool,
     lock: DirectoryLock,
 }
@@ -141,7 +139,6 @@ impl Session {
             shown,
             leases: Vec::new(),
             checked_records: 0,
-            wait_for_others: options.wait_for_others,
             let_in: false,
             lock,
         };
@@ -156,20 +153,18 @@ impl Session {
         self.lock
     }
 
-    /// Leases on the active pair, where nobody else has it open; whether nobody has, as
-    /// far as the kernel can say.
-    fn take_leases(&mut self) -> bool {
+    /// Leases on the active pair, where nobody else has it open.
+    fn take_leases(&mut self) {
         self.leases.clear();
         for file in self.writer.active_files() {
             match WriteLease::take(file.file()) {
                 Grant::Held(lease) => self.leases.push(lease),
-                grant => {
+                Grant::Refused | Grant::Unknown(_) => {
                     self.leases.clear();
-                    return !matches!(grant, Grant::Refused);
+                    return;
                 }
             }
         }
-        true
     }
 
     /// What was recovered on opening.
@@ -263,37 +258,11 @@ impl Session {
         }
     }
 
-    /// After an error: if it is [`Error::InUse`] because a writer was let in, waits until
-    /// that has closed the files. What was appended before stays so; the next commit sees
-    /// whether the other wrote something.
-    ///
-    /// # Errors
-    ///
-    /// The same error when the time is over, or if it has another cause.
-    pub fn wait_for_writer(&mut self, error: Error, interrupted: &dyn Fn() -> bool) -> Result<()> {
-        if !self.let_in {
-            return Err(error);
-        }
-        let others = Others {
-            wait: self.wait_for_others,
-            assume_unused: false,
-            interrupted,
-        };
-        others.retry(|| {
-            if self.take_leases() {
-                return Ok(());
-            }
-            Err(self.in_use())
-        })?;
-        self.let_in = false;
-        self.roll_if_full()
-    }
-
-    fn in_use(&self) -> Error {
-        Error::InUse {
-            path: self.lock.path().to_path_buf(),
-            processes: Vec::new(),
-        }
+    /// Whether a writer was let in, after all that was appended was committed. Whoever
+    /// goes on opens the log anew.
+    #[must_use]
+    pub fn has_let_in(&self) -> bool {
+        self.let_in
     }
 
     /// Lets in whoever waits, and begins the next segment when this one is full.
@@ -304,17 +273,17 @@ impl Session {
             Pending::None => {}
             // Readers read beside us; go on without.
             Pending::Reader => self.leases.clear(),
-            // A service is starting: never roll under it.
+            // A service is starting: never roll under it, nor write behind what it writes.
             Pending::Writer => {
+                self.writer.commit()?;
                 self.leases.clear();
                 self.let_in = true;
-                return Err(self.in_use());
+                return Err(Error::InUse {
+                    path: self.lock.path().to_path_buf(),
+                    processes: Vec::new(),
+                });
             }
         }
-        self.roll_if_full()
-    }
-
-    fn roll_if_full(&mut self) -> Result<()> {
         if self.writer.roll_if_full()? {
             self.take_leases();
         }

@@ -274,7 +274,7 @@ fn the_last_record_read_once_more() {
     let recreate = |sandbox: &Sandbox| {
         replace(
             sandbox,
-            &LogBuilder::raw().segment(0, [&values[0], &[b'x'; 300][..]]),
+            &LogBuilder::raw().segment(0, [values[0], &[b'x'; 300][..]]),
         );
     };
     assert_eq!(last_read(2, &recreate), Err(Rewritten::Changed(Offset(1))));

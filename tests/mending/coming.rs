@@ -12,11 +12,13 @@ use std::time::{Duration, Instant};
 use proglog::log::disk::{Disk, DiskFile, RealDisk};
 use proglog::log::error::Error;
 use proglog::log::lock::{DirectoryLock, Wait};
+use proglog::log::writer::NewRecord;
 use proglog::mend::apply::{ApplyOptions, Save, apply};
 use proglog::mend::exclusive::Others;
 use proglog::mend::plan::{self, RepairOptions};
+use proglog::mend::session::{OpenOptions, Session};
 use proglog::mend::{saved, undo};
-use proglog_testkit::Sandbox;
+use proglog_testkit::{Codec, LogBuilder, Sandbox, whole_records};
 
 use crate::{library, run, said};
 
@@ -154,6 +156,59 @@ fn who_comes_before_the_first_change() {
                 _ => panic!("{script} {wait:?}: {said:?}"),
             }
         }
+    }
+}
+
+fn record(value: &[u8]) -> NewRecord<'_> {
+    NewRecord {
+        value,
+        ..NewRecord::default()
+    }
+}
+
+/// Opens the log for appending, appends a record, and has a writer come for the active
+/// store, which is leased.
+fn appending(log: &Path) -> (Session, Child) {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    loop {
+        let options = OpenOptions::default();
+        let mut session = Session::open_locked(lock(log), &options, &disk, &|| false).unwrap();
+        session.append(record(b"one")).unwrap();
+        let store = session.writer().active_files()[0].path().to_path_buf();
+        let leased = format!(":{} ", fs::metadata(&store).unwrap().ino());
+        let locks = fs::read_to_string("/proc/locks").unwrap();
+        let is_it = |line: &str| line.contains("LEASE  ACTIVE") && line.contains(&leased);
+        // A child of another test may have had a file for the moment until it ran.
+        if !locks.lines().any(is_it) {
+            continue;
+        }
+        let mut shell = Command::new("sh");
+        let visitor = shell.args(["-c", WRITES_NOTHING]).env("FILE", &store);
+        let visitor = visitor.spawn().unwrap();
+        waits_for(&store);
+        return (session, visitor);
+    }
+}
+
+/// All that was appended is committed when it gets in. Behind the last record it is no
+/// hindrance.
+#[test]
+fn a_writer_that_comes_during_an_append() {
+    for last in [true, false] {
+        let sandbox = Sandbox::built(&LogBuilder::raw().segment(0, ["zero"]));
+        let (mut session, mut visitor) = appending(&sandbox.log());
+        session.append(record(b"two")).unwrap();
+        let committed = if last {
+            session.commit_last()
+        } else {
+            session.commit()
+        };
+        let said = committed.err().map(|error| error.to_string());
+        assert_eq!(said.is_some_and(|it| it.contains("in use")), !last);
+        assert!(session.has_let_in());
+        assert!(visitor.wait().unwrap().success());
+        drop(session);
+        assert_eq!(whole_records(&sandbox.log(), Codec::Raw).len(), 3);
     }
 }
 
