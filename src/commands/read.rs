@@ -17,11 +17,13 @@
 mod begin;
 mod cursor;
 mod deliver;
+mod fingerprint;
 mod follow;
 mod going_on;
 mod obstacle;
 mod open;
 mod output;
+mod resume;
 mod select;
 mod standing;
 mod wait;

@@ -233,6 +233,46 @@ impl Follower {
         }
     }
 
+    /// Hands over the last record read once more. Gives `None` if none was read, or if it
+    /// was trimmed since, and what happened if it is not the record that was read.
+    ///
+    /// # Errors
+    ///
+    /// The callback's, and reading's.
+    pub fn last_read<T, E: From<Error>>(
+        &self,
+        mut each: impl FnMut(&RecordView<'_>) -> std::result::Result<T, E>,
+    ) -> std::result::Result<std::result::Result<Option<T>, Rewritten>, E> {
+        let Some(footing) = self.footing else {
+            return Ok(Ok(None));
+        };
+        let mut log = match LogReader::open(&self.directory.path) {
+            Ok(log) => log,
+            Err(Error::NoDirectory { .. } | Error::NotALog { .. }) => {
+                return Ok(Err(Rewritten::Removed));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if footing.offset < log.lowest_offset() {
+            return Ok(Ok(None));
+        }
+        if let Some(codec) = self.codec {
+            log.set_codec(codec);
+        }
+        let mut found = Err(Rewritten::Cut(footing.offset));
+        let _ = log.lookup(footing.offset, |item| {
+            if let Item::Record(record) = item {
+                found = if Footing::of(record) == footing {
+                    Ok(Some(each(record)?))
+                } else {
+                    Err(Rewritten::Changed(footing.offset))
+                };
+            }
+            Ok::<_, E>(ControlFlow::Continue(()))
+        })?;
+        Ok(found)
+    }
+
     /// Hands over what has come, in order.
     ///
     /// # Errors

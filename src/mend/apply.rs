@@ -102,6 +102,8 @@ pub fn apply(
     for path in &paths {
         sync(disk, exclusive.file(path)?)?;
     }
+    let unchanged = || check_seen(plan, &directory);
+    exclusive.begin(&directory.path, &options.others, unchanged)?;
     for (number, step) in plan.steps.iter().enumerate() {
         exclusive.check(&directory.path)?;
         let place = moved.iter().find(|(at, _)| *at == number);

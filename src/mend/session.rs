@@ -64,6 +64,8 @@ pub struct Session {
     leases: Vec<WriteLease>,
     /// Records committed when the leases were last asked after.
     checked_records: u64,
+    /// Whether a writer was let in.
+    let_in: bool,
     lock: DirectoryLock,
 }
 
@@ -142,6 +144,7 @@ impl Session {
             shown,
             leases: Vec::new(),
             checked_records: 0,
+            let_in: false,
             lock,
         };
         session.take_leases();
@@ -246,6 +249,27 @@ impl Session {
         self.leases.iter().any(awaited)
     }
 
+    /// Commits everything appended so far, before the log is let go: a writer that waits
+    /// is no hindrance then.
+    ///
+    /// # Errors
+    ///
+    /// As [`Writer::commit`].
+    pub fn commit_last(&mut self) -> Result<()> {
+        self.writer.commit()?;
+        match self.after_commit() {
+            Err(Error::InUse { .. }) if self.let_in => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Whether a writer was let in, after all that was appended was committed. Whoever
+    /// goes on opens the log anew.
+    #[must_use]
+    pub fn has_let_in(&self) -> bool {
+        self.let_in
+    }
+
     /// Lets in whoever waits, and begins the next segment when this one is full.
     fn after_commit(&mut self) -> Result<()> {
         self.checked_records = self.writer.committed().records;
@@ -254,9 +278,11 @@ impl Session {
             Pending::None => {}
             // Readers read beside us; go on without.
             Pending::Reader => self.leases.clear(),
-            // A service is starting: never roll under it.
+            // A service is starting: never roll under it, nor write behind what it writes.
             Pending::Writer => {
+                self.writer.commit()?;
                 self.leases.clear();
+                self.let_in = true;
                 return Err(Error::InUse {
                     path: self.lock.path().to_path_buf(),
                     processes: Vec::new(),

@@ -82,7 +82,10 @@ const CRATES: &[(&str, &[&str])] = &[
     ("futures_util", &["commands/nats"]),
     ("ring", &["commands/nats/message.rs"]),
     ("tokio", &["commands/nats"]),
-    ("blake3", &["inspect/manifest"]),
+    (
+        "blake3",
+        &["inspect/manifest", "commands/read/fingerprint.rs"],
+    ),
     ("crc", &["scan/layouts"]),
 ];
 
