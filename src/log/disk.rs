@@ -71,7 +71,8 @@ pub trait Disk: Send + Sync {
     /// Opens an existing regular file for reading and writing. No `O_APPEND`:
     /// pwrite would ignore its position.
     fn open(&self, path: &Path) -> io::Result<DiskFile>;
-    /// Creates a file that must not exist; `like` gives owner, group and mode.
+    /// Creates a file that must not exist; `like` gives owner, group and mode, which is
+    /// 0666 less the umask without it.
     fn create(&self, path: &Path, like: Option<Ownership>) -> io::Result<DiskFile>;
     /// Creates a file without a name in the file system of `dir`.
     fn create_unnamed(&self, dir: &Path, like: Option<Ownership>) -> io::Result<DiskFile>;
@@ -170,15 +171,17 @@ pub fn open_lock(path: &Path) -> io::Result<File> {
 pub struct RealDisk;
 
 /// Sets owner and mode as the twin has them. A process that may not give files away
-/// leaves them its own: `verify` tells of that as `owner-differs`.
+/// leaves them its own, in the twin's group where it may: `verify` tells of that as
+/// `owner-differs`.
 fn take_ownership(file: &File, like: Option<Ownership>) -> io::Result<()> {
     let Some(like) = like else { return Ok(()) };
     let now = Ownership::of(&file.metadata()?);
-    if (now.uid, now.gid) != (like.uid, like.gid)
-        && let Err(error) = std::os::unix::fs::fchown(file, Some(like.uid), Some(like.gid))
-        && error.kind() != io::ErrorKind::PermissionDenied
-    {
-        return Err(error);
+    if (now.uid, now.gid) != (like.uid, like.gid) {
+        let own = |uid| match std::os::unix::fs::fchown(file, uid, Some(like.gid)) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(false),
+            done => done.map(|()| true),
+        };
+        let _ = own(Some(like.uid))? || own(None)?;
     }
     if now.mode != like.mode {
         file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(like.mode))?;
@@ -204,7 +207,7 @@ impl Disk for RealDisk {
             .read(true)
             .write(true)
             .create_new(true)
-            .mode(like.map_or(0o644, |like| like.mode))
+            .mode(like.map_or(0o666, |like| like.mode))
             .open(path)?;
         take_ownership(&file, like)?;
         Ok(DiskFile {
@@ -218,7 +221,7 @@ impl Disk for RealDisk {
             .read(true)
             .write(true)
             .custom_flags(libc::O_TMPFILE)
-            .mode(like.map_or(0o644, |like| like.mode))
+            .mode(like.map_or(0o666, |like| like.mode))
             .open(dir)?;
         take_ownership(&file, like)?;
         Ok(DiskFile {

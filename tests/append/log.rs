@@ -37,16 +37,36 @@ fn a_raw_log_byte_for_byte() {
         ]
         .concat()
     );
-    let mode = |path| {
-        fs::metadata(sandbox.path(path))
-            .unwrap()
-            .permissions()
-            .mode()
-            & 0o7777
-    };
-    assert_eq!(mode("log") & 0o700, 0o700);
-    assert_eq!(mode("log/0.store") & !0o044, 0o600);
-    assert_eq!(mode("log/0.index"), mode("log/0.store"));
+}
+
+#[test]
+fn the_umask_decides_who_may_write_a_new_log_and_new_pairs_follow() {
+    for (umask, directory, file) in [("002", 0o775, 0o664), ("022", 0o755, 0o644)] {
+        let sandbox = Sandbox::new();
+        let binary = assert_cmd::cargo::cargo_bin("proglog");
+        let append = |umask: &str| {
+            let command = format!(
+                "umask {umask}; echo a | {} append log --max-index-bytes 12",
+                binary.display()
+            );
+            let mut shell = std::process::Command::new("sh");
+            let shell = shell.args(["-c", &command]).current_dir(sandbox.path(""));
+            assert!(shell.output().unwrap().status.success());
+        };
+        let mode = |path: &str| {
+            let metadata = fs::metadata(sandbox.path(path)).unwrap();
+            metadata.permissions().mode() & 0o7777
+        };
+        append(umask);
+        // Whoever appends then has another umask.
+        append("077");
+        append("077");
+        assert_eq!(mode("log"), directory, "{umask}");
+        assert_eq!(sandbox.names().len(), 8);
+        for name in sandbox.names() {
+            assert_eq!(mode(&format!("log/{name}")), file, "{umask} {name}");
+        }
+    }
 }
 
 #[test]

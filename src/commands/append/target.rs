@@ -25,7 +25,7 @@ use crate::commands::signals::Signals;
 use crate::commands::{Failure, Status, quote, say};
 
 /// Permission bits of a directory that is made, less the umask.
-const DIRECTORY_MODE: u32 = 0o755;
+const DIRECTORY_MODE: u32 = 0o777;
 
 /// The longest that records of a stream without pauses wait for their commit.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(250);
