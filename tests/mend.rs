@@ -30,7 +30,7 @@ const LEFT: &[(&str, &[&str])] = &[
     ("padded-names", &["padded-name"]),
     ("segment-missing", &["segment-gap"]),
     ("store-missing", &["store-missing"]),
-    ("stray-files", &["stray-name", "stray-name", "stray-name"]),
+    ("stray-files", &["stray-name", "stray-name"]),
 ];
 
 fn others() -> Others<'static> {

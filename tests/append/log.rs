@@ -279,3 +279,20 @@ fn no_sync_leaves_the_same_bytes() {
     unsynced.appended(&["--max-index-bytes=36", "--no-sync"], lines(0..10));
     assert_eq!(placed(&synced.log()), placed(&unsynced.log()));
 }
+
+#[test]
+fn a_log_at_the_root_of_a_disk_is_made_and_goes_on_beside_lost_and_found() {
+    let sandbox = Sandbox::new();
+    fs::create_dir_all(sandbox.path("log/lost+found")).unwrap();
+    sandbox.appended(&[], "a\n");
+    sandbox.appended(&[], "b\n");
+    assert_eq!(sandbox.values(), raw(&["a", "b"]));
+    let verify = std::process::Command::new(assert_cmd::cargo::cargo_bin("proglog"))
+        .args(["verify", "log"])
+        .current_dir(sandbox.path(""))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(verify.stdout).unwrap();
+    assert!(verify.status.success(), "{said}");
+    assert!(!said.contains("lost"), "{said}");
+}
