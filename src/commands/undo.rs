@@ -125,7 +125,7 @@ fn choose(arguments: &Arguments) -> anyhow::Result<(SavedChange, PathBuf)> {
         let log = change.manifest.log.clone();
         return Ok((change, log));
     }
-    let changes = undo::list(&parent(arguments)?)?;
+    let changes = undo::list_of(&parent(arguments)?, &arguments.dir)?;
     let open = |change: &SavedChange| !change.undone;
     match changes.into_iter().rev().find(open) {
         Some(change) => Ok((change, arguments.dir.clone())),
@@ -140,7 +140,7 @@ fn choose(arguments: &Arguments) -> anyhow::Result<(SavedChange, PathBuf)> {
 
 fn list(arguments: &Arguments) -> anyhow::Result<Status> {
     let mut out = stdout()?;
-    for change in undo::list(&parent(arguments)?)? {
+    for change in undo::list_of(&parent(arguments)?, &arguments.dir)? {
         if arguments.json {
             writeln!(out, "{}", as_json(&change, false))?;
         } else {

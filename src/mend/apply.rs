@@ -106,7 +106,8 @@ pub fn apply(
         job.carry_out(step, place.map(|(_, place)| place.as_path()))?;
     }
     if let Some(saved) = &saved {
-        done::mark(disk, saved)?;
+        let made = job.made();
+        done::mark(disk, saved, made.iter().map(PathBuf::as_path))?;
     }
     Ok(saved)
 }
@@ -314,6 +315,18 @@ impl Job<'_> {
             }
         }
         Ok((Some(saver.seal()?), moved))
+    }
+
+    /// The files that are new, or have taken another's name.
+    fn made(&self) -> Vec<PathBuf> {
+        let is_new = |step: &&Step| {
+            matches!(
+                step,
+                Step::CreateEmpty { .. } | Step::BuildIndex { .. } | Step::Assemble { .. }
+            )
+        };
+        let files = self.plan.steps.iter().filter(is_new).map(Step::file);
+        files.map(|(base, kind)| self.path(base, kind)).collect()
     }
 
     /// Makes entries from the store's frames, in pieces.

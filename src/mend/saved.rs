@@ -3,7 +3,7 @@
 //! directories look.
 //!
 //! ```text
-//! <name of the log>.proglog-saved/<UTC time>-<n>/
+//! <name of the log>.proglog-saved/<n>-<UTC time>/
 //!   manifest.json     one object a line: log, files, changes, end
 //!   <i>.before        the bytes that change i takes away, without zeros at the end
 //!   <i>.after         the bytes that it writes
@@ -11,16 +11,22 @@
 //!   done              made when the change was complete
 //!   undone            made when all of it has been put back
 //! ```
+//!
+//! The number tells which change is the newest: a clock may be set back. Older versions
+//! wrote `<UTC time>-<n>`, and no number into the manifest.
+
+mod place;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
 use crate::log::disk::{Disk, DiskFile, write_all_at};
 use crate::log::error::{Error, Result};
 use crate::log::window::{ReadFile, STREAM_BYTES, Window};
+
+pub use place::parent_for;
 
 /// Bytes that are kept or lost together where a disk fails.
 const KEPT_BYTES: u64 = 4096;
@@ -98,48 +104,14 @@ pub struct Manifest {
     pub log: PathBuf,
     /// Which command made the change.
     pub command: String,
+    /// Its number among those saved in one place; 0 if an older version made it.
+    pub number: u64,
     /// When, in UTC.
     pub time: String,
     /// All of the log's files before.
     pub files: Vec<FileBefore>,
     /// The changes, in the order in which they were made.
     pub changes: Vec<Change>,
-}
-
-/// Where the bytes are saved that a change to the log in `real` takes away.
-///
-/// # Errors
-///
-/// [`Error::Config`] for a place inside the log's directory.
-pub fn parent_for(real: &Path, save_to: Option<&Path>) -> Result<PathBuf> {
-    let parent = if let Some(parent) = save_to {
-        parent.to_path_buf()
-    } else {
-        let mut name = real.file_name().unwrap_or_default().to_owned();
-        name.push(".proglog-saved");
-        real.parent().unwrap_or(Path::new("/")).join(name)
-    };
-    // The place may not exist yet: what counts is the part of it that does.
-    let mut existing = parent.as_path();
-    while !existing.exists() {
-        match existing.parent() {
-            Some(above) if !above.as_os_str().is_empty() => existing = above,
-            _ => {
-                existing = Path::new(".");
-                break;
-            }
-        }
-    }
-    let canonical = existing
-        .canonicalize()
-        .map_err(Error::io("look at", existing))?;
-    if canonical.starts_with(real) {
-        return Err(Error::Config(format!(
-            "{}: nothing of ours may stand in the log's directory",
-            parent.display()
-        )));
-    }
-    Ok(parent)
 }
 
 /// A saved directory that is being filled.
@@ -163,18 +135,7 @@ impl<'d> Saver<'d> {
         command: &str,
         files: &[FileBefore],
     ) -> Result<Self> {
-        crate::log::create::create_directories(disk, parent, 0o700)?;
-        let time = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-        let stem: String = time.chars().filter(|c| *c != ':').collect();
-        let mut number = 1;
-        let path = loop {
-            let path = parent.join(format!("{stem}-{number}"));
-            match disk.create_dir(&path, 0o700) {
-                Ok(()) => break path,
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
-                Err(error) => return Err(Error::io("create", &path)(error)),
-            }
-        };
+        let (path, number, time) = place::make(disk, parent)?;
         let mut saver = Self {
             disk,
             path,
@@ -183,7 +144,7 @@ impl<'d> Saver<'d> {
         };
         saver.line(&json!({
             "kind": "log", "version": 1, "path": log.display().to_string(),
-            "command": command, "time": time,
+            "command": command, "number": number, "time": time,
         }));
         for file in files {
             saver.line(&json!({"kind": "file", "name": file.name, "bytes": file.bytes}));
@@ -404,6 +365,7 @@ pub fn read_manifest(saved: &Path) -> Result<Manifest> {
     let mut manifest = Manifest {
         log: PathBuf::new(),
         command: String::new(),
+        number: 0,
         time: String::new(),
         files: Vec::new(),
         changes: Vec::new(),
@@ -422,6 +384,7 @@ pub fn read_manifest(saved: &Path) -> Result<Manifest> {
             Some("log") => {
                 manifest.log = text("path").unwrap_or_default().into();
                 manifest.command = text("command").unwrap_or_default();
+                manifest.number = value.get("number").and_then(Value::as_u64).unwrap_or(0);
                 manifest.time = text("time").unwrap_or_default();
                 continue;
             }

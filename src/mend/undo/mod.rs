@@ -6,6 +6,7 @@ mod check;
 mod restore;
 
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -49,10 +50,29 @@ pub fn list(parent: &Path) -> Result<Vec<SavedChange>> {
             found.push(change);
         }
     }
-    // By time, and by number where several fall into one second.
+    // By number; an older version's by time, and where several fall into one second by
+    // the number in the name.
     found.sort_by_key(|change: &SavedChange| {
         let name = change.path.file_name().unwrap_or_default().to_owned();
-        (change.manifest.time.clone(), name.len(), name)
+        let manifest = &change.manifest;
+        (manifest.number, manifest.time.clone(), name.len(), name)
+    });
+    Ok(found)
+}
+
+/// The same, without the changes of other logs. A log that was moved is not another one:
+/// nothing is left where it was.
+///
+/// # Errors
+///
+/// As [`list`].
+pub fn list_of(parent: &Path, log: &Path) -> Result<Vec<SavedChange>> {
+    let identity = |path: &Path| std::fs::metadata(path).map(|it| (it.dev(), it.ino())).ok();
+    let this = identity(log);
+    let mut found = list(parent)?;
+    found.retain(|change| {
+        let of = identity(&change.manifest.log);
+        of.is_none() || of == this
     });
     Ok(found)
 }
