@@ -16,6 +16,7 @@ use proglog::log::lock::DirectoryLock;
 use proglog::mend::saved;
 use proglog::mend::undo::{self, SavedChange};
 
+use super::mending::is_full;
 use super::waiting::Waiting;
 use super::{Failure, Globals, Status, quote, stdout};
 use crate::render::json_line::JsonLine;
@@ -79,6 +80,12 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
             match &error {
                 Error::CannotAppend { why, .. } => {
                     anyhow::Error::from(Failure::new(Status::No, why.clone()).hint(hint))
+                }
+                // Half of it may be back.
+                Error::Io { source, .. } if is_full(source) => {
+                    Failure::new(Status::Failed, error.to_string())
+                        .hint("make room and run it again, which completes what was begun")
+                        .into()
                 }
                 _ => error.into(),
             }

@@ -2,6 +2,7 @@
 //! may cut anywhere, each change durable before the next. What to change is the
 //! plan's.
 
+mod save;
 mod whole;
 
 use std::collections::HashSet;
@@ -15,7 +16,6 @@ use super::exclusive::{Exclusive, Others};
 use super::gather::Gather;
 use super::plan::{NewEntries, Plan, Step};
 use super::runs::assembly::Assembly;
-use super::saved::{self, FileBefore, Saver};
 use crate::log::directory::Directory;
 use crate::log::disk::{Disk, DiskFile, Ownership, write_all_at};
 use crate::log::error::{Error, Result, is_out_of_descriptors};
@@ -28,7 +28,8 @@ use crate::log::window::ReadFile;
 /// Where the bytes go that a plan takes away.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Save {
-    /// To a directory beside the log.
+    /// To a directory beside the log; where none can be made there, to one of the user's
+    /// own, unless whole files are moved.
     #[default]
     Beside,
     /// To a directory in this one.
@@ -90,26 +91,31 @@ pub fn apply(
         .path
         .canonicalize()
         .map_err(Error::io("look at", &directory.path))?;
-    let (saved, moved) = match &options.save {
-        Save::Nowhere => (None, Vec::new()),
-        Save::Beside => job.save(&real, None, options.command)?,
-        Save::To(parent) => job.save(&real, Some(parent), options.command)?,
-    };
+    let (saved, moved) = job.save(&real, &options.save, options.command)?;
     // What is there may be in the page cache only: it must not go after what is
     // written on its word.
-    for path in &paths {
-        sync(disk, exclusive.file(path)?)?;
+    let durable = || {
+        for path in &paths {
+            sync(disk, exclusive.file(path)?)?;
+        }
+        exclusive.check(&directory.path)
+    };
+    if let Err(error) = durable() {
+        // Nothing was changed, so there is nothing to take back.
+        if let Some(saved) = saved {
+            saved.discard(disk);
+        }
+        return Err(error);
     }
     for (number, step) in plan.steps.iter().enumerate() {
         exclusive.check(&directory.path)?;
         let place = moved.iter().find(|(at, _)| *at == number);
         job.carry_out(step, place.map(|(_, place)| place.as_path()))?;
     }
-    if let Some(saved) = &saved {
-        let made = job.made();
-        done::mark(disk, saved, made.iter().map(PathBuf::as_path))?;
-    }
-    Ok(saved)
+    let Some(saved) = saved else { return Ok(None) };
+    let made = job.made();
+    done::mark(disk, saved.path(), made.iter().map(PathBuf::as_path))?;
+    Ok(Some(saved.path().to_path_buf()))
 }
 
 /// Takes the files that change. Drafts are open files: they give way where there can be
@@ -146,10 +152,8 @@ pub fn rehearse(plan: &Plan, log: &Path, save: &Save, others: &Others<'_>) -> Re
         return Ok(());
     }
     let directory = Directory::list(log)?;
-    if let Save::To(parent) = save {
-        let real = log.canonicalize().map_err(Error::io("look at", log))?;
-        saved::parent_for(&real, Some(parent))?;
-    }
+    let real = log.canonicalize().map_err(Error::io("look at", log))?;
+    save::place(plan, &real, save)?;
     others.wait_for_writers(&directory)?;
     let paths = changed_files(plan, &directory);
     for path in &paths {
@@ -227,9 +231,6 @@ struct Job<'a> {
     drafts: Option<&'a Drafts>,
 }
 
-/// The places of files that are moved away, by the number of the step.
-type Moved = Vec<(usize, PathBuf)>;
-
 impl Job<'_> {
     fn path(&self, base: Offset, kind: FileKind) -> PathBuf {
         let names = self.directory.segment(base);
@@ -253,68 +254,6 @@ impl Job<'_> {
         let file = self.exclusive.file(path)?.file();
         let file = file.try_clone().map_err(Error::io("read", path))?;
         ReadFile::of(file, path)
-    }
-
-    /// Saves everything that the plan takes away or writes over.
-    fn save(
-        &self,
-        real: &Path,
-        save_to: Option<&Path>,
-        command: &str,
-    ) -> Result<(Option<PathBuf>, Moved)> {
-        let parent = saved::parent_for(real, save_to)?;
-        let files: Vec<FileBefore> = self
-            .plan
-            .seen()
-            .map(|seen| FileBefore {
-                name: seen.name,
-                bytes: seen.bytes,
-            })
-            .collect();
-        let mut saver = Saver::begin(self.disk, &parent, real, command, &files)?;
-        let mut moved = Vec::new();
-        for (number, step) in self.plan.steps.iter().enumerate() {
-            let (base, kind) = step.file();
-            let path = self.path(base, kind);
-            let name = Self::name(&path);
-            match *step {
-                Step::CreateEmpty { .. } => saver.create_file(&name, 0),
-                Step::BuildIndex { entries, .. } => {
-                    saver.create_file(&name, entries.count * ENTRY_BYTES);
-                }
-                Step::WriteEntries { base, entries } => {
-                    let position = entries.first_slot * ENTRY_BYTES;
-                    let bytes = entries.count * ENTRY_BYTES;
-                    let index = self.readable(&path)?;
-                    saver.write(&name, &index, position, bytes, |put| {
-                        self.make_entries(base, &entries, put)
-                    })?;
-                }
-                Step::Cut { to, .. } => saver.cut(&name, &self.readable(&path)?, to)?,
-                Step::Fill {
-                    position,
-                    bytes,
-                    assembly,
-                    ..
-                } => {
-                    let file = self.readable(&path)?;
-                    saver.write(&name, &file, position, bytes, |put| {
-                        self.stream(assembly, kind, position, bytes, put)
-                    })?;
-                }
-                Step::Assemble { from: None, to, .. } => saver.create_file(&name, to),
-                Step::Assemble {
-                    from: Some(_), to, ..
-                } => {
-                    let file = self.exclusive.file(&path)?;
-                    saver.replace_file(&name, file, &self.readable(&path)?, to)?;
-                }
-                Step::MoveAway { bytes, .. } => {
-                    moved.push((number, saver.move_file(&name, bytes)));
-                }
-            }
-        }
-        Ok((Some(saver.seal()?), moved))
     }
 
     /// The files that are new, or have taken another's name.

@@ -14,6 +14,7 @@ pub mod exclusive;
 pub mod foresee;
 mod gather;
 mod in_place;
+mod kept;
 mod left;
 pub mod plan;
 mod policy;

@@ -25,8 +25,9 @@ use serde_json::{Value, json};
 use crate::log::disk::{Disk, DiskFile, write_all_at};
 use crate::log::error::{Error, Result};
 use crate::log::window::{ReadFile, STREAM_BYTES, Window};
+use place::Place;
 
-pub use place::parent_for;
+pub use place::{check_moves, is_beside, parent_for};
 
 /// Bytes that are kept or lost together where a disk fails.
 const KEPT_BYTES: u64 = 4096;
@@ -117,28 +118,35 @@ pub struct Manifest {
 /// A saved directory that is being filled.
 pub struct Saver<'d> {
     disk: &'d dyn Disk,
-    path: PathBuf,
+    place: Place,
     manifest: Vec<u8>,
     changes: usize,
 }
 
 impl<'d> Saver<'d> {
-    /// Makes a new saved directory in `parent`.
+    /// Makes a new saved directory in `parent`, or elsewhere if that is allowed and
+    /// nothing may be made in `parent`.
     ///
     /// # Errors
     ///
     /// [`Error::Io`].
     pub fn begin(
         disk: &'d dyn Disk,
-        parent: &Path,
+        (parent, or_elsewhere): (&Path, bool),
         log: &Path,
         command: &str,
         files: &[FileBefore],
     ) -> Result<Self> {
-        let (path, number, time) = place::make(disk, parent)?;
+        let place = match Place::make(disk, parent) {
+            Err(error) if or_elsewhere && place::is_forbidden(&error) => {
+                Place::elsewhere(disk, log).map_err(|_| error)?
+            }
+            made => made?,
+        };
+        let (number, time) = (place.number, place.time.clone());
         let mut saver = Self {
             disk,
-            path,
+            place,
             manifest: Vec::new(),
             changes: 0,
         };
@@ -155,7 +163,12 @@ impl<'d> Saver<'d> {
     /// Where the bytes are saved.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.place.path
+    }
+
+    /// Takes away what was saved: nothing was changed.
+    pub fn discard(self) {
+        self.place.discard(self.disk);
     }
 
     fn line(&mut self, value: &Value) {
@@ -164,7 +177,10 @@ impl<'d> Saver<'d> {
     }
 
     fn create(&self, extension: &str) -> Result<DiskFile> {
-        let path = self.path.join(format!("{}.{extension}", self.changes));
+        let path = self
+            .place
+            .path
+            .join(format!("{}.{extension}", self.changes));
         self.disk
             .create(&path, None)
             .map_err(Error::io("create", &path))
@@ -263,7 +279,7 @@ impl<'d> Saver<'d> {
 
     /// Notes that a file will be moved here; gives its place.
     pub fn move_file(&mut self, name: &str, bytes: u64) -> PathBuf {
-        let place = self.path.join(format!("{}.moved", self.changes));
+        let place = self.place.path.join(format!("{}.moved", self.changes));
         self.line(&json!({"kind": "move", "file": name, "bytes": bytes}));
         self.changes += 1;
         place
@@ -282,7 +298,7 @@ impl<'d> Saver<'d> {
         source: &ReadFile,
         size_after: u64,
     ) -> Result<()> {
-        let place = self.path.join(format!("{}.moved", self.changes));
+        let place = self.place.path.join(format!("{}.moved", self.changes));
         if self.disk.link(file, &place).is_err() {
             let kept = self.create("moved")?;
             copy(self.disk, source, 0, source.file_bytes, &kept, 0)?;
@@ -301,27 +317,50 @@ impl<'d> Saver<'d> {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`].
-    pub fn seal(mut self) -> Result<PathBuf> {
+    /// [`Error::Io`]; nothing is saved then.
+    pub fn seal(mut self) -> Result<Saved> {
         self.line(&json!({"kind": "end"}));
+        match self.write_manifest() {
+            Ok(()) => Ok(Saved { place: self.place }),
+            Err(error) => {
+                self.discard();
+                Err(error)
+            }
+        }
+    }
+
+    fn write_manifest(&self) -> Result<()> {
+        let directory = &self.place.path;
+        let sync = |path: &Path| self.disk.sync_dir(path).map_err(Error::io("sync", path));
         // A manifest must not outlive the names of what it tells of.
-        self.disk
-            .sync_dir(&self.path)
-            .map_err(Error::io("sync", &self.path))?;
-        let path = self.path.join(MANIFEST);
+        sync(directory)?;
+        let path = directory.join(MANIFEST);
         let file = self
             .disk
             .create(&path, None)
             .map_err(Error::io("create", &path))?;
         write_all_at(self.disk, &file, &self.manifest, 0).map_err(Error::io("write", &path))?;
         self.finish(&file)?;
-        let parent = self.path.parent().unwrap_or(Path::new("."));
-        for directory in [self.path.as_path(), parent] {
-            self.disk
-                .sync_dir(directory)
-                .map_err(Error::io("sync", directory))?;
-        }
-        Ok(self.path)
+        sync(directory)?;
+        sync(directory.parent().unwrap_or(Path::new(".")))
+    }
+}
+
+/// What is saved of a change that may be carried out now.
+pub struct Saved {
+    place: Place,
+}
+
+impl Saved {
+    /// Where it is saved.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.place.path
+    }
+
+    /// Takes it away again: nothing was changed.
+    pub fn discard(self, disk: &dyn Disk) {
+        self.place.discard(disk);
     }
 }
 

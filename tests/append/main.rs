@@ -14,6 +14,7 @@ mod goes_on;
 mod log;
 mod process;
 mod refusal;
+mod saving;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -318,7 +318,7 @@ impl<'a> Target<'a> {
         let codec = session.writer().codec();
         // A finding, which the quiet hear too.
         if let Some(recovered) = session.recovered() {
-            for line in crate::render::plan::recovery(recovered, &quote(self.path)) {
+            for line in crate::render::plan::recovery(recovered, self.path) {
                 say(&line);
             }
         }

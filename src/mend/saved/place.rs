@@ -1,9 +1,15 @@
 //! Where saved directories stand, and how they are named.
 
+use std::ffi::OsString;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustix::fs::{Access, AtFlags, CWD};
+
+use super::MANIFEST;
 use crate::log::create::create_directories;
 use crate::log::disk::Disk;
 use crate::log::error::{Error, Result};
@@ -11,30 +17,23 @@ use crate::log::error::{Error, Result};
 /// Permission bits of what holds saved bytes: they may be secret.
 const MODE: u32 = 0o700;
 
+/// Where directories of random name are made that outlast a restart.
+const TEMPORARY: &str = "/var/tmp";
+
+/// How often another random name is tried.
+const TRIES: usize = 8;
+
 /// Where the bytes are saved that a change to the log in `real` takes away.
 ///
 /// # Errors
 ///
 /// [`Error::Config`] for a place inside the log's directory.
 pub fn parent_for(real: &Path, save_to: Option<&Path>) -> Result<PathBuf> {
-    let parent = if let Some(parent) = save_to {
-        parent.to_path_buf()
-    } else {
-        let mut name = real.file_name().unwrap_or_default().to_owned();
-        name.push(".proglog-saved");
-        real.parent().unwrap_or(Path::new("/")).join(name)
+    let parent = match save_to {
+        Some(parent) => parent.to_path_buf(),
+        None => real.with_file_name(name_for(real)),
     };
-    // The place may not exist yet: what counts is the part of it that does.
-    let mut existing = parent.as_path();
-    while !existing.exists() {
-        match existing.parent() {
-            Some(above) if !above.as_os_str().is_empty() => existing = above,
-            _ => {
-                existing = Path::new(".");
-                break;
-            }
-        }
-    }
+    let existing = existing(&parent);
     let canonical = existing
         .canonicalize()
         .map_err(Error::io("look at", existing))?;
@@ -47,20 +46,159 @@ pub fn parent_for(real: &Path, save_to: Option<&Path>) -> Result<PathBuf> {
     Ok(parent)
 }
 
-/// Makes a new saved directory in `parent`. Gives it, its number, and its time.
-pub(super) fn make(disk: &dyn Disk, parent: &Path) -> Result<(PathBuf, u64, String)> {
-    create_directories(disk, parent, MODE)?;
-    let time = utc(SystemTime::now());
-    let stem: String = time.chars().filter(|c| *c != ':').collect();
-    let mut number = next_number(parent)?;
-    loop {
-        let path = parent.join(format!("{number:06}-{stem}"));
-        match disk.create_dir(&path, MODE) {
-            Ok(()) => return Ok((path, number, time)),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
-            Err(error) => return Err(Error::io("create", &path)(error)),
+/// The name of the directory in which all changes of a log are saved.
+fn name_for(real: &Path) -> OsString {
+    let mut name = real.file_name().unwrap_or_default().to_owned();
+    name.push(".proglog-saved");
+    name
+}
+
+/// A place that may not be there yet: the part of it that is.
+fn existing(place: &Path) -> &Path {
+    let mut existing = place;
+    while !existing.exists() {
+        match existing.parent() {
+            Some(above) if !above.as_os_str().is_empty() => existing = above,
+            _ => return Path::new("."),
         }
     }
+    existing
+}
+
+/// Whether a change of the log in `real` is saved beside it, where the log's name leads
+/// to it.
+#[must_use]
+pub fn is_beside(real: &Path, saved: &Path) -> bool {
+    saved.parent() == Some(&real.with_file_name(name_for(real)))
+}
+
+/// Whether whole files of the log in `real` can be moved to a directory in `parent`, as
+/// far as that can be known beforehand.
+///
+/// # Errors
+///
+/// [`Error::Io`].
+pub fn check_moves(real: &Path, parent: &Path) -> Result<()> {
+    let existing = existing(parent);
+    let look = |path: &Path| std::fs::metadata(path).map_err(Error::io("look at", path));
+    if look(real)?.dev() != look(existing)?.dev() {
+        return Err(Error::io("move files to", parent)(
+            ErrorKind::CrossesDevices.into(),
+        ));
+    }
+    rustix::fs::accessat(
+        CWD,
+        existing,
+        Access::WRITE_OK | Access::EXEC_OK,
+        AtFlags::EACCESS,
+    )
+    .map_err(|error| Error::io("move files to", parent)(error.into()))
+}
+
+/// Whether nothing may be made in a place, as opposed to one that is full.
+pub(super) fn is_forbidden(error: &Error) -> bool {
+    let kinds = [ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem];
+    matches!(error, Error::Io { source, .. } if kinds.contains(&source.kind()))
+}
+
+/// A saved directory.
+pub(super) struct Place {
+    pub path: PathBuf,
+    pub number: u64,
+    pub time: String,
+    /// Whether the directory around it was made too.
+    parent_is_new: bool,
+}
+
+impl Place {
+    /// Makes a new one in `parent`.
+    pub fn make(disk: &dyn Disk, parent: &Path) -> Result<Self> {
+        let parent_is_new = !parent.exists();
+        create_directories(disk, parent, MODE)?;
+        let time = utc(SystemTime::now());
+        let stem: String = time.chars().filter(|c| *c != ':').collect();
+        let mut number = next_number(parent)?;
+        loop {
+            let path = parent.join(format!("{number:06}-{stem}"));
+            match disk.create_dir(&path, MODE) {
+                Ok(()) => {
+                    return Ok(Self {
+                        path,
+                        number,
+                        time,
+                        parent_is_new,
+                    });
+                }
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
+                Err(error) => return Err(Error::io("create", &path)(error)),
+            }
+        }
+    }
+
+    /// Makes one where the log's directory stands among others': in the user's own
+    /// directory for such things, or under a name that nobody could foresee.
+    pub fn elsewhere(disk: &dyn Disk, real: &Path) -> Result<Self> {
+        if let Some(state) = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from)
+            && state.is_absolute()
+            && let own = state.join("proglog")
+            && let parent = own.join(name_for(real))
+            && parent_for(real, Some(&parent)).is_ok()
+            && create_directories(disk, &parent, MODE).is_ok()
+            && is_own(&state, 0o002)
+            && [&own, &parent].into_iter().all(|path| is_own(path, 0o022))
+            && let Ok(place) = Self::make(disk, &parent)
+        {
+            return Ok(place);
+        }
+        let mut tried = 0;
+        loop {
+            let parent = Path::new(TEMPORARY).join(format!("proglog-saved-{}", random()));
+            match disk.create_dir(&parent, MODE) {
+                Ok(()) => {
+                    let made = Self::make(disk, &parent)?;
+                    return Ok(Self {
+                        parent_is_new: true,
+                        ..made
+                    });
+                }
+                Err(error) if error.kind() == ErrorKind::AlreadyExists && tried < TRIES => {
+                    tried += 1;
+                }
+                Err(error) => return Err(Error::io("create", &parent)(error)),
+            }
+        }
+    }
+
+    /// Takes it away with all that is in it, the manifest first.
+    pub fn discard(self, disk: &dyn Disk) {
+        let entries = std::fs::read_dir(&self.path)
+            .into_iter()
+            .flatten()
+            .flatten();
+        let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+        files.sort_by_key(|path| !path.ends_with(MANIFEST));
+        // What cannot be taken away is no change either: it lacks its manifest.
+        for file in files {
+            let _ = disk.remove(&file);
+        }
+        let _ = disk.remove_dir(&self.path);
+        if let Some(parent) = self.path.parent().filter(|_| self.parent_is_new) {
+            let _ = disk.remove_dir(parent);
+        }
+    }
+}
+
+/// Whether a directory is this user's, and none of `others` may write to it.
+fn is_own(path: &Path, others: u32) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    std::fs::symlink_metadata(path)
+        .is_ok_and(|it| it.is_dir() && it.uid() == own && it.mode() & others == 0)
+}
+
+/// A name that nobody could foresee: std seeds its hashers from the system.
+fn random() -> String {
+    let half = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", half(), half())
 }
 
 /// The number behind the highest one that a saved directory in `parent` has.
