@@ -108,6 +108,12 @@ impl Mending {
             words::steps_text(&mut out, plan, report, self.dry_run)?;
         }
         out.flush()?;
+        for link in &plan.links {
+            say(&format!(
+                "note: {link} is a symbolic link, which is read and never changed: its segment \
+                 stays as it is"
+            ));
+        }
         let Some(lock) = lock else {
             // Shown first: it is of use also to whoever must wait with it.
             let others = self.waiting.others();

@@ -16,7 +16,7 @@ use super::exclusive::{Exclusive, Others};
 use super::gather::Gather;
 use super::plan::{NewEntries, Plan, Step};
 use super::runs::assembly::Assembly;
-use crate::log::directory::Directory;
+use crate::log::directory::{Directory, SegmentNames};
 use crate::log::disk::{Disk, DiskFile, Ownership, write_all_at};
 use crate::log::error::{Error, Result, is_out_of_descriptors};
 use crate::log::format::{ENTRY_BYTES, Entry, FileKind};
@@ -187,9 +187,14 @@ fn check_seen(plan: &Plan, directory: &Directory) -> Result<()> {
     Ok(())
 }
 
-/// The files that a plan changes, and those of the first segment, whose lease keeps a
-/// service from starting meanwhile.
+/// The files that a plan changes, and those of the first segment that has regular ones:
+/// their lease keeps a service from starting meanwhile. A symbolic link that is moved away
+/// is changed no more than what it leads to.
 fn changed_files(plan: &Plan, directory: &Directory) -> Vec<PathBuf> {
+    let metadata = |base: Offset, kind: FileKind| {
+        let names = directory.segment(base)?;
+        std::fs::symlink_metadata(directory.file(names, kind)).ok()
+    };
     let mut paths = Vec::new();
     let mut added = HashSet::new();
     let mut add = |base: Offset, kind: FileKind| {
@@ -200,16 +205,24 @@ fn changed_files(plan: &Plan, directory: &Directory) -> Vec<PathBuf> {
             paths.push(directory.file(names, kind));
         }
     };
-    if let Some(first) = directory.segments.first() {
-        add(first.base, FileKind::Store);
-        add(first.base, FileKind::Index);
+    let halves = [FileKind::Store, FileKind::Index];
+    let is_regular = |names: &&SegmentNames| {
+        halves
+            .into_iter()
+            .filter(|kind| names.has(*kind))
+            .all(|kind| metadata(names.base, kind).is_some_and(|it| it.is_file()))
+    };
+    if let Some(first) = directory.segments.iter().find(is_regular) {
+        halves.into_iter().for_each(|kind| add(first.base, kind));
     }
     for step in &plan.steps {
         let (base, kind) = step.file();
-        add(base, kind);
         if !matches!(step, Step::MoveAway { .. }) {
+            add(base, kind);
             // Entries stand for frames: both are made durable first.
             add(base, FileKind::Store);
+        } else if !metadata(base, kind).is_some_and(|it| it.is_symlink()) {
+            add(base, kind);
         }
     }
     paths

@@ -151,6 +151,8 @@ pub struct Plan {
     pub assemblies: Vec<Assembly>,
     /// Errors and warnings that stay, for a human to decide.
     pub left: Vec<Finding>,
+    /// Files that would be changed, or their twins, if they were no symbolic links.
+    pub links: Vec<String>,
     /// Every segment of the log as the plan saw it.
     seen: Vec<Arc<SegmentListing>>,
 }
@@ -164,6 +166,7 @@ impl Plan {
             steps: Vec::new(),
             assemblies: Vec::new(),
             left: Vec::new(),
+            links: Vec::new(),
             seen: report.listing.segments.clone(),
         }
     }
@@ -302,6 +305,12 @@ pub fn repair(report: &Report, options: RepairOptions) -> Plan {
             adopt_tail: options.adopt_tail,
         };
         let settled = rehearsal::settle(report, segment, &policy);
+        if let Some(link) = segment.listing.link() {
+            // The other segments need not wait for it.
+            plan.links
+                .extend((!settled.steps.is_empty()).then_some(link));
+            continue;
+        }
         plan.steps.extend(settled.steps);
         afterwards.extend(settled.after.map(|after| (after.listing.base(), after)));
     }

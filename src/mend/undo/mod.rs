@@ -90,6 +90,15 @@ pub fn load(path: &Path) -> Result<SavedChange> {
     })
 }
 
+/// Where to look for a file that was moved to `place`: a symbolic link is followed as if
+/// it stood in the log still.
+fn followed(log: &Path, place: PathBuf) -> PathBuf {
+    match std::fs::read_link(&place) {
+        Ok(target) => log.join(target),
+        Err(_) => place,
+    }
+}
+
 /// Whether a path is a saved directory rather than a log.
 #[must_use]
 pub fn is_saved(path: &Path) -> bool {
@@ -212,7 +221,7 @@ impl Undo<'_> {
         match change.kind {
             ChangeKind::Move { .. } => {
                 let place = self.change.path.join(format!("{number}.moved"));
-                if place.exists() {
+                if place.symlink_metadata().is_ok() {
                     self.disk
                         .rename(&place, &path)
                         .map_err(Error::io("move back", &path))?;

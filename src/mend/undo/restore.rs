@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::SavedChange;
+use super::{SavedChange, followed};
 use crate::log::create::create_directory_like;
 use crate::log::directory::Directory;
 use crate::log::disk::{Disk, Ownership};
@@ -34,7 +34,10 @@ pub fn into(change: &SavedChange, log: &Path, target: &Path, disk: &dyn Disk) ->
             .changes
             .iter()
             .position(|c| c.file == file.name && is_kept_whole(c.kind));
-        let moved = number.map(|number| change.path.join(format!("{number}.moved")));
+        let moved = number.map(|number| {
+            let place = change.path.join(format!("{number}.moved"));
+            followed(log, place)
+        });
         let source = match moved {
             Some(moved) if moved.exists() => moved,
             _ => log.join(&file.name),
