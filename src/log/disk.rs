@@ -177,16 +177,27 @@ fn take_ownership(file: &File, like: Option<Ownership>) -> io::Result<()> {
     let Some(like) = like else { return Ok(()) };
     let now = Ownership::of(&file.metadata()?);
     if (now.uid, now.gid) != (like.uid, like.gid) {
-        let own = |uid| match std::os::unix::fs::fchown(file, uid, Some(like.gid)) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(false),
-            done => done.map(|()| true),
-        };
+        let own = |uid| as_allowed(std::os::unix::fs::fchown(file, uid, Some(like.gid)));
         let _ = own(Some(like.uid))? || own(None)?;
     }
     if now.mode != like.mode {
-        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(like.mode))?;
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(like.mode);
+        as_allowed(file.set_permissions(mode))?;
     }
     Ok(())
+}
+
+/// Whether a file was given what it was to have: a process may not, or the file system has
+/// no such thing.
+fn as_allowed(done: io::Result<()>) -> io::Result<bool> {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+    match done {
+        Ok(()) => Ok(true),
+        Err(error) if [PermissionDenied, Unsupported, InvalidInput].contains(&error.kind()) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 impl Disk for RealDisk {

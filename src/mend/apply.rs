@@ -14,6 +14,7 @@ use super::draft::Drafts;
 use super::entries;
 use super::exclusive::{Exclusive, Others};
 use super::gather::Gather;
+use super::named;
 use super::plan::{NewEntries, Plan, Step};
 use super::runs::assembly::Assembly;
 use crate::log::directory::{Directory, SegmentNames};
@@ -91,6 +92,12 @@ pub fn apply(
         .path
         .canonicalize()
         .map_err(Error::io("look at", &directory.path))?;
+    for step in &plan.steps {
+        if let Step::Assemble { from: Some(_), .. } = step {
+            let (base, kind) = step.file();
+            named::check_replace(disk, &directory.path, &job.path(base, kind))?;
+        }
+    }
     let (saved, moved) = job.save(&real, &options.save, options.command)?;
     // What is there may be in the page cache only: it must not go after what is
     // written on its word.
@@ -344,7 +351,7 @@ impl Job<'_> {
             }
             Step::MoveAway { .. } => {
                 match place {
-                    Some(place) => self.disk.rename(&path, place),
+                    Some(place) => named::move_file(self.disk, &path, place),
                     None => self.disk.remove(&path),
                 }
                 .map_err(Error::io("move away", &path))?;

@@ -13,6 +13,7 @@ use super::MANIFEST;
 use crate::log::create::create_directories;
 use crate::log::disk::Disk;
 use crate::log::error::{Error, Result};
+use crate::mend::named::in_one_mount;
 
 /// Permission bits of what holds saved bytes: they may be secret.
 const MODE: u32 = 0o700;
@@ -80,8 +81,7 @@ pub fn is_beside(real: &Path, saved: &Path) -> bool {
 /// [`Error::Io`].
 pub fn check_moves(real: &Path, parent: &Path) -> Result<()> {
     let existing = existing(parent);
-    let look = |path: &Path| std::fs::metadata(path).map_err(Error::io("look at", path));
-    if look(real)?.dev() != look(existing)?.dev() {
+    if !in_one_mount(real, existing) {
         return Err(Error::io("move files to", parent)(
             ErrorKind::CrossesDevices.into(),
         ));

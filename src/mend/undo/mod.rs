@@ -17,6 +17,7 @@ use crate::log::format::FileKind;
 use crate::log::lock::DirectoryLock;
 use crate::log::window::ReadFile;
 use crate::mend::exclusive::{Exclusive, Others};
+use crate::mend::named::{self, Unnamed};
 use crate::mend::saved::{self, ChangeKind, MANIFEST, Manifest, UNDONE};
 pub use restore::into;
 
@@ -222,9 +223,8 @@ impl Undo<'_> {
             ChangeKind::Move { .. } => {
                 let place = self.change.path.join(format!("{number}.moved"));
                 if place.symlink_metadata().is_ok() {
-                    self.disk
-                        .rename(&place, &path)
-                        .map_err(Error::io("move back", &path))?;
+                    let moved = named::move_file(self.disk, &place, &path);
+                    moved.map_err(Error::io("move back", &path))?;
                     self.sync_directories()?;
                 }
                 Ok(())
@@ -289,12 +289,10 @@ impl Undo<'_> {
             [FileKind::Store, FileKind::Index].map(|kind| path.with_extension(kind.extension()));
         let twin = twins.iter().find_map(|twin| std::fs::metadata(twin).ok());
         let like = twin.as_ref().map(Ownership::of);
-        let made = self.disk.create_unnamed(self.log, like);
-        let made = made.map_err(Error::io("make a file without a name in", self.log))?;
-        saved::copy(self.disk, before, 0, before.file_bytes, &made, 0)?;
-        self.sync(&made)?;
-        let named = self.disk.link(&made, path);
-        named.map_err(Error::io("name", path))?;
+        let made = Unnamed::create(self.disk, self.log, path, like)?;
+        saved::copy(self.disk, before, 0, before.file_bytes, made.file(), 0)?;
+        self.sync(made.file())?;
+        made.name(path)?;
         self.sync_directories()
     }
 
