@@ -66,6 +66,7 @@ pub fn apply(
     lock: &DirectoryLock,
     options: &ApplyOptions<'_>,
 ) -> Result<Option<PathBuf>> {
+    named::clear(&**options.disk, lock.path());
     if plan.steps.is_empty() {
         return Ok(None);
     }

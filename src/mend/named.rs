@@ -234,6 +234,14 @@ pub(super) fn in_one_mount(one: &Path, other: &Path) -> bool {
     device(one) == device(other) && mount(one) == mount(other)
 }
 
+/// Takes away what a mending that was killed left beside the log, whose lock is held.
+pub(super) fn clear(disk: &dyn Disk, log: &Path) {
+    let Ok(left) = beside(log) else { return };
+    if left.symlink_metadata().is_ok_and(|it| it.is_file()) {
+        let _ = disk.remove(&left);
+    }
+}
+
 /// The name beside the log's directory for a file that is not whole yet.
 fn beside(log: &Path) -> Result<PathBuf> {
     let mut place = log.canonicalize().map_err(Error::io("look at", log))?;

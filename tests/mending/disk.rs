@@ -9,10 +9,10 @@ use proglog_testkit::{LogBuilder, Sandbox, Snapshot, proglog};
 use crate::{run, said};
 
 /// A small tmpfs; dropping it unmounts it.
-struct Mount(tempfile::TempDir);
+pub struct Mount(tempfile::TempDir);
 
 impl Mount {
-    fn tmpfs(options: &str) -> Option<Self> {
+    pub fn tmpfs(options: &str) -> Option<Self> {
         let directory = tempfile::tempdir().unwrap();
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", options, "none"])
@@ -25,7 +25,7 @@ impl Mount {
         None
     }
 
-    fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.0.path()
     }
 
