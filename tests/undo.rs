@@ -1,7 +1,11 @@
 //! `proglog undo`: lists, restores elsewhere, takes back, refuses a log that went on,
 //! and completes what was cut short.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 #![expect(clippy::disallowed_methods, reason = "a test changes its own sandbox")]
 
 use std::fs;

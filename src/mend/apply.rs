@@ -221,7 +221,9 @@ fn changed_files(plan: &Plan, directory: &Directory) -> Vec<PathBuf> {
             .all(|kind| metadata(names.base, kind).is_some_and(|it| it.is_file()))
     };
     if let Some(first) = directory.segments.iter().find(is_regular) {
-        halves.into_iter().for_each(|kind| add(first.base, kind));
+        for kind in halves {
+            add(first.base, kind);
+        }
     }
     for step in &plan.steps {
         let (base, kind) = step.file();

@@ -196,8 +196,8 @@ fn a_full_disk_ends_undo_and_salvage_with_a_way_out() {
     };
     let log = mount.path().join("log");
     std::fs::create_dir(&log).unwrap();
-    let long = "v".repeat(9000);
-    let sandbox = Sandbox::built(&LogBuilder::raw().segment(0, ["a", &long, &long]));
+    let large = "v".repeat(9000);
+    let sandbox = Sandbox::built(&LogBuilder::raw().segment(0, ["a", &large, &large]));
     for name in sandbox.names() {
         std::fs::write(log.join(&name), sandbox.read(&name)).unwrap();
     }
