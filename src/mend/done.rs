@@ -7,8 +7,6 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use serde_json::{Value, json};
-
 use crate::log::disk::{Disk, write_all_at};
 use crate::log::error::{Error, Result};
 
@@ -25,9 +23,8 @@ pub fn mark<'a>(disk: &dyn Disk, saved: &Path, made: impl Iterator<Item = &'a Pa
     let mut lines = String::new();
     for file in made {
         let metadata = std::fs::metadata(file).map_err(Error::io("look at", file))?;
-        let line = json!({"file": name_of(file), "modified": modified(&metadata)});
         // Writing to memory does not fail.
-        let _ = writeln!(lines, "{line}");
+        let _ = writeln!(lines, "{} {}", modified(&metadata), name_of(file));
     }
     let path = saved.join(DONE);
     let mark = disk
@@ -47,15 +44,10 @@ pub fn is_written_since(saved: &Path, file: &Path) -> bool {
         return false;
     };
     let name = name_of(file);
-    let mut lines = lines.lines().map(serde_json::from_str::<Value>);
-    let then = lines.find_map(|line| {
-        let line = line.ok()?;
-        let time = line.get("modified")?.as_str()?.to_owned();
-        (line.get("file")?.as_str()? == name).then_some(time)
-    });
-    match then {
+    let mut lines = lines.lines().filter_map(|line| line.split_once(' '));
+    match lines.find(|(_, file)| *file == name) {
         // Not "later than": a clock may be set back.
-        Some(then) => modified(&now) != then,
+        Some((then, _)) => modified(&now) != then,
         // An older version's mark names no file.
         None => std::fs::metadata(&done).is_ok_and(|done| {
             let time = |it: &Metadata| (it.mtime(), it.mtime_nsec());

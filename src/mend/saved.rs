@@ -8,7 +8,8 @@
 //!   <i>.before        the bytes that change i takes away, without zeros at the end
 //!   <i>.after         the bytes that it writes
 //!   <i>.moved         a whole file that it moves away, or replaces
-//!   done              made when the change was complete
+//!   done              made when the change was complete: when each file that it made or
+//!                     replaced was written, a line each
 //!   undone            made when all of it has been put back
 //! ```
 //!

@@ -118,6 +118,11 @@ fn plain(lacks: Lacks, left: u64) -> Arc<dyn Disk> {
     })
 }
 
+/// One for each case.
+fn codecs() -> impl Iterator<Item = Codec> {
+    [Codec::Raw, Codec::Protobuf].into_iter().cycle()
+}
+
 fn log_of(codec: Codec) -> LogBuilder {
     let values: Vec<String> = (0..12).map(|n| format!("value {n}")).collect();
     LogBuilder::new(codec)
@@ -188,19 +193,15 @@ fn beside(sandbox: &Sandbox) -> bool {
 
 #[test]
 fn a_missing_index_is_made_there() {
-    for lacks in LACKS {
-        for codec in [Codec::Raw, Codec::Protobuf] {
-            for name in ["0.index", "8.index"] {
-                let build = || {
-                    let sandbox = Sandbox::built(&log_of(codec));
-                    sandbox.remove(name);
-                    sandbox
-                };
-                let made =
-                    |log: &Path| plan::repair(&library::report(log), RepairOptions::default());
-                ends_anywhere(lacks, name, &build, &made);
-            }
-        }
+    let names = ["0.index", "8.index"].into_iter().cycle();
+    for ((lacks, codec), name) in LACKS.into_iter().zip(codecs()).zip(names) {
+        let build = || {
+            let sandbox = Sandbox::built(&log_of(codec));
+            sandbox.remove(name);
+            sandbox
+        };
+        let made = |log: &Path| plan::repair(&library::report(log), RepairOptions::default());
+        ends_anywhere(lacks, name, &build, &made);
     }
 }
 
@@ -271,45 +272,43 @@ fn a_move_replaces_nothing_there() {
 
 #[test]
 fn a_store_is_put_together_anew_there() {
-    for lacks in LACKS {
-        for codec in [Codec::Raw, Codec::Protobuf] {
-            for left in 0.. {
-                let mut values: Vec<String> = (0..12).map(|n| format!("value {n}")).collect();
-                let of = |values: &[String]| {
-                    LogBuilder::new(codec)
-                        .segment(0, &values[..4])
-                        .segment(4, &values[4..])
-                };
-                let copy = Sandbox::built(&of(&values));
-                // The damaged frame took more room than the record has.
-                values[4].push_str(" and more");
-                let sandbox = Sandbox::built(&of(&values));
-                sandbox.put("4.store", 0, &[0xff; 8]);
-                let before = sandbox.snapshot();
-                let (log, other) = (sandbox.log(), copy.log());
-                let first = cut_short::plan(&log, &other, "");
-                let done = library::try_saving(&log, &first, &plain(lacks, left), Save::Beside);
-                let changed = sandbox.snapshot().contents() != before.contents();
-                let second = cut_short::plan(&log, &other, "");
-                let disk = plain(lacks, u64::MAX);
-                library::try_on(&log, &second, &disk).unwrap();
-                assert_eq!(whole_records(&log, codec).len(), 12, "{left}");
-                assert!(
-                    !beside(&sandbox),
-                    "{left} {:?} {:?}",
-                    first.steps,
-                    second.steps
-                );
-                if !second.steps.is_empty() {
-                    library::undo_on(&log, &disk);
-                }
-                if changed {
-                    library::undo_on(&log, &disk);
-                }
-                assert_eq!(sandbox.snapshot().contents(), before.contents(), "{left}");
-                if done.is_ok() {
-                    break;
-                }
+    for (lacks, codec) in LACKS.into_iter().zip(codecs()) {
+        for left in 0.. {
+            let mut values: Vec<String> = (0..12).map(|n| format!("value {n}")).collect();
+            let of = |values: &[String]| {
+                LogBuilder::new(codec)
+                    .segment(0, &values[..4])
+                    .segment(4, &values[4..])
+            };
+            let copy = Sandbox::built(&of(&values));
+            // The damaged frame took more room than the record has.
+            values[4].push_str(" and more");
+            let sandbox = Sandbox::built(&of(&values));
+            sandbox.put("4.store", 0, &[0xff; 8]);
+            let before = sandbox.snapshot();
+            let (log, other) = (sandbox.log(), copy.log());
+            let first = cut_short::plan(&log, &other, "");
+            let done = library::try_saving(&log, &first, &plain(lacks, left), Save::Beside);
+            let changed = sandbox.snapshot().contents() != before.contents();
+            let second = cut_short::plan(&log, &other, "");
+            let disk = plain(lacks, u64::MAX);
+            library::try_on(&log, &second, &disk).unwrap();
+            assert_eq!(whole_records(&log, codec).len(), 12, "{left}");
+            assert!(
+                !beside(&sandbox),
+                "{left} {:?} {:?}",
+                first.steps,
+                second.steps
+            );
+            if !second.steps.is_empty() {
+                library::undo_on(&log, &disk);
+            }
+            if changed {
+                library::undo_on(&log, &disk);
+            }
+            assert_eq!(sandbox.snapshot().contents(), before.contents(), "{left}");
+            if done.is_ok() {
+                break;
             }
         }
     }
