@@ -113,7 +113,7 @@ pub struct Arguments {
     /// Refuse to make a new log
     #[arg(long)]
     no_create: bool,
-    /// Where a recovery saves what it cuts [default: beside the log]
+    /// Where a recovery saves what it cuts [default: beside the log, if it may]
     #[arg(long, value_name = "DIR", conflicts_with = "no_save")]
     save_to: Option<PathBuf>,
     /// Save nothing of what a recovery cuts
