@@ -96,7 +96,7 @@ pub fn apply(
     for step in &plan.steps {
         if let Step::Assemble { from: Some(_), .. } = step {
             let (base, kind) = step.file();
-            named::check_replace(disk, &directory.path, &job.path(base, kind))?;
+            named::check_replace(disk, &directory.path, &job.path(base, kind), job.saves)?;
         }
     }
     let (saved, moved) = job.save(&real, &options.save, options.command)?;

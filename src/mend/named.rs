@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+use rustix::fs::{Access, AtFlags, CWD, StatxFlags, accessat, statx};
 
 use super::saved::copy;
 use crate::log::disk::{Disk, DiskFile, Ownership};
@@ -129,8 +129,9 @@ impl<'a> Unnamed<'a> {
     }
 
     /// Gives it the name of another file, which is gone at that moment. It must be
-    /// durable. Where the log's directory is a mount of its own the other file must go
-    /// first, and a kill in between leaves neither: so that is done only where `is_saved`.
+    /// durable. Where nothing can stand beside the log's directory, which may be a mount of
+    /// its own, the other file must go first, and a kill in between leaves neither: so that
+    /// is done only where `is_saved`.
     ///
     /// # Errors
     ///
@@ -150,17 +151,12 @@ impl<'a> Unnamed<'a> {
                 let copied = copy_of(self.disk, self.log, &self.file, path)?;
                 copied.replace(path, is_saved)
             }
-            Err(error) if error.kind() != ErrorKind::CrossesDevices => Err(failed(error)),
+            Err(error) if !is_no_place(&error) => Err(failed(error)),
             Err(_) if is_saved => {
                 self.disk.remove(path).map_err(failed)?;
                 self.name(path)
             }
-            Err(_) => Err(Error::Config(format!(
-                "{}: cannot be replaced in one step, for the log's directory is a mount of its \
-                 own: the old file must be saved first; leave out --no-save (--save-to DIR saves \
-                 it wherever there is room)",
-                path.display()
-            ))),
+            Err(_) => Err(unsaved(path)),
         }
     }
 }
@@ -215,9 +211,41 @@ fn copy_of<'a>(
 ///
 /// # Errors
 ///
-/// As [`Unnamed::create`].
-pub(super) fn check_replace(disk: &dyn Disk, log: &Path, path: &Path) -> Result<()> {
-    Unnamed::create(disk, log, path, None).map(|_| ())
+/// As [`Unnamed::create`] and [`Unnamed::replace`].
+pub(super) fn check_replace(
+    disk: &dyn Disk,
+    log: &Path,
+    path: &Path,
+    is_saved: bool,
+) -> Result<()> {
+    let made = Unnamed::create(disk, log, path, None)?;
+    let beside = beside(log)?;
+    let parent = beside.parent().unwrap_or(log);
+    if made.temporary.is_none() && !is_saved && !(in_one_mount(parent, log) && may_write(parent)) {
+        return Err(unsaved(path));
+    }
+    Ok(())
+}
+
+/// Whether names may be made in a directory.
+pub(super) fn may_write(directory: &Path) -> bool {
+    let access = Access::WRITE_OK | Access::EXEC_OK;
+    accessat(CWD, directory, access, AtFlags::EACCESS).is_ok()
+}
+
+/// Whether no file of the log's file system can have a name there.
+fn is_no_place(error: &io::Error) -> bool {
+    use ErrorKind::{CrossesDevices, PermissionDenied, ReadOnlyFilesystem};
+    [CrossesDevices, PermissionDenied, ReadOnlyFilesystem].contains(&error.kind())
+}
+
+fn unsaved(path: &Path) -> Error {
+    Error::Config(format!(
+        "{}: cannot be replaced in one step, for nothing of its file system can stand beside \
+         the log's directory: the old file must be saved first; leave out --no-save (--save-to \
+         DIR saves it wherever there is room)",
+        path.display()
+    ))
 }
 
 /// Whether a file can be moved from one directory to the other, as far as that is known

@@ -7,13 +7,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{Access, AtFlags, CWD};
-
 use super::MANIFEST;
 use crate::log::create::create_directories;
 use crate::log::disk::Disk;
 use crate::log::error::{Error, Result};
-use crate::mend::named::in_one_mount;
+use crate::mend::named::{in_one_mount, may_write};
 
 /// Permission bits of what holds saved bytes: they may be secret.
 const MODE: u32 = 0o700;
@@ -86,13 +84,12 @@ pub fn check_moves(real: &Path, parent: &Path) -> Result<()> {
             ErrorKind::CrossesDevices.into(),
         ));
     }
-    rustix::fs::accessat(
-        CWD,
-        existing,
-        Access::WRITE_OK | Access::EXEC_OK,
-        AtFlags::EACCESS,
-    )
-    .map_err(|error| Error::io("move files to", parent)(error.into()))
+    if !may_write(existing) {
+        return Err(Error::io("move files to", parent)(
+            ErrorKind::PermissionDenied.into(),
+        ));
+    }
+    Ok(())
 }
 
 /// Whether nothing may be made in a place, as opposed to one that is full.
