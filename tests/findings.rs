@@ -58,14 +58,7 @@ const EXPECTED: &[(&str, &[&str])] = &[
     ("segment-missing", &["segment-gap error 20..40"]),
     ("store-missing", &["store-missing error 19..41"]),
     ("store-zero-tail", &["store-zero-tail warning"]),
-    (
-        "stray-files",
-        &[
-            "stray-name warning",
-            "stray-name warning",
-            "stray-name warning",
-        ],
-    ),
+    ("stray-files", &["stray-name warning", "stray-name warning"]),
     (
         "wedged",
         &["index-full warning", "store-unindexed-tail warning"],

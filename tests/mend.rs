@@ -29,7 +29,7 @@ const LEFT: &[(&str, &[&str])] = &[
     ("length-flipped", &["frame-length-damaged"]),
     ("segment-missing", &["segment-gap"]),
     ("store-missing", &["store-missing"]),
-    ("stray-files", &["stray-name", "stray-name", "stray-name"]),
+    ("stray-files", &["stray-name", "stray-name"]),
 ];
 
 fn others() -> Others<'static> {

@@ -162,6 +162,15 @@ impl SegmentListing {
         self.names.base
     }
 
+    /// The name of the half that is a symbolic link, if one is: links are read and never
+    /// changed.
+    #[must_use]
+    pub fn link(&self) -> Option<String> {
+        let mut kinds = [FileKind::Store, FileKind::Index].into_iter();
+        let is_link = |kind: &FileKind| self.file(*kind).is_some_and(|file| file.is_link);
+        kinds.find(is_link).map(|kind| self.file_name(kind))
+    }
+
     /// The name of one half: as it stands there, or as it would be.
     #[must_use]
     pub fn file_name(&self, kind: FileKind) -> String {

@@ -103,3 +103,14 @@ pub fn create_directories(disk: &dyn Disk, path: &Path, mode: u32) -> Result<()>
     };
     disk.sync_dir(parent).map_err(Error::io("sync", parent))
 }
+
+/// Creates a directory for a copy of a log: with the owner, group and mode of another, as
+/// far as this process may.
+///
+/// # Errors
+///
+/// [`Error::Io`].
+pub fn create_directory_like(disk: &dyn Disk, path: &Path, like: Ownership) -> Result<()> {
+    create_directories(disk, path, like.mode & 0o777)?;
+    disk.own_dir(path, like).map_err(Error::io("own", path))
+}

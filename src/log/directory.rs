@@ -14,6 +14,9 @@ use super::units::Offset;
 #[cfg(target_os = "linux")]
 const LISTED_BYTES: usize = 64 * 1024;
 
+/// What a file system may keep in its root directory: no part of a log that stands there.
+const LOST_AND_FOUND: &str = "lost+found";
+
 /// The names of one segment's two files, as they stand in the directory. There may be
 /// very many of these: the plain names are not kept but made from the base.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,7 +129,7 @@ pub struct Directory {
     pub path: PathBuf,
     /// Its segments, in the order of their base offsets.
     pub segments: Vec<SegmentNames>,
-    /// Names that are no segment's, sorted.
+    /// Names that are no segment's, sorted; `lost+found` is none of them.
     pub strays: Vec<OsString>,
     /// Second names for a file that is there already (`000.store` beside `0.store`).
     pub duplicates: Vec<(Offset, OsString)>,
@@ -303,6 +306,7 @@ impl Names {
                 padded: 0,
                 kind: parts.kind,
             }),
+            None if name == LOST_AND_FOUND => {}
             None => self.strays.push(name.to_owned()),
         }
     }
@@ -442,6 +446,12 @@ mod tests {
         let padded = of(&["07.store", "07.index"]);
         assert_eq!(padded.zero_padded.len(), 2);
         assert_eq!(padded.segment_of(Offset(3)), None);
+    }
+
+    #[test]
+    fn the_root_of_a_file_system_is_empty() {
+        assert!(of(&["lost+found"]).is_empty());
+        assert_eq!(of(&["lost+found", "lost"]).strays, ["lost"]);
     }
 
     #[test]

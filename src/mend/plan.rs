@@ -13,7 +13,6 @@ use crate::inspect::check_directory::claimed_records;
 use crate::inspect::finding::Finding;
 use crate::inspect::listing::SegmentListing;
 use crate::inspect::report::{Report, SegmentReport};
-use crate::inspect::scan::SegmentFacts;
 use crate::log::damage::DamageKind;
 use crate::log::format::{ENTRY_BYTES, FileKind, file_name};
 use crate::log::record::Codec;
@@ -155,19 +154,6 @@ pub struct Seen {
     pub modified: Option<SystemTime>,
 }
 
-/// What goes with a plan, beyond zeros and entries that are replaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Loss {
-    /// Nothing.
-    Nothing,
-    /// A marked batch and nothing else: it was never acknowledged, and is cut also where
-    /// it cannot be saved.
-    Batch,
-    /// Other bytes.
-    #[default]
-    Bytes,
-}
-
 /// What would be changed, in this order.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
@@ -179,8 +165,8 @@ pub struct Plan {
     pub assemblies: Vec<Assembly>,
     /// Errors and warnings that stay, for a human to decide.
     pub left: Vec<Finding>,
-    /// What goes.
-    pub loss: Loss,
+    /// Files that would be changed, or their twins, if they were no symbolic links.
+    pub links: Vec<String>,
     /// Every segment of the log as the plan saw it.
     seen: Vec<Arc<SegmentListing>>,
 }
@@ -194,7 +180,7 @@ impl Plan {
             steps: Vec::new(),
             assemblies: Vec::new(),
             left: Vec::new(),
-            loss: Loss::Bytes,
+            links: Vec::new(),
             seen: report.listing.segments.clone(),
         }
     }
@@ -328,7 +314,6 @@ impl<'a> BySegment<'a> {
 #[must_use]
 pub fn repair(report: &Report) -> Plan {
     let mut plan = Plan::over(report);
-    plan.loss = Loss::Nothing;
     let mut afterwards = BTreeMap::new();
     for (at, segment) in report.segments.iter().enumerate() {
         let next_base = report.segments.get(at + 1).map(|next| next.listing.base());
@@ -337,61 +322,17 @@ pub fn repair(report: &Report) -> Plan {
             room: next_base.map(|next| next.since(segment.listing.base())),
         };
         let settled = rehearsal::settle(report, segment, &policy);
-        let losses = settled.steps.iter().map(|step| loss(segment, step));
-        plan.loss = losses.fold(plan.loss, Loss::max);
+        if let Some(link) = segment.listing.link() {
+            // The other segments need not wait for it.
+            plan.links
+                .extend((!settled.steps.is_empty()).then_some(link));
+            continue;
+        }
         plan.steps.extend(settled.steps);
         afterwards.extend(settled.after.map(|after| (after.listing.base(), after)));
     }
     plan.left = left::foreseen(&plan, report, &afterwards);
     plan
-}
-
-/// What goes with one step of a repair.
-fn loss(segment: &SegmentReport, step: &Step) -> Loss {
-    let facts = segment.facts.as_ref();
-    let tail = segment.lone_store().copied();
-    let tail = tail.or(facts.map(SegmentFacts::tail)).unwrap_or_default();
-    if let Step::Cut {
-        kind: FileKind::Store,
-        from,
-        to,
-        ..
-    } = *step
-    {
-        return match tail.unfinished {
-            _ if to + tail.zero_bytes >= from => Loss::Nothing,
-            Some(unfinished) if unfinished.marked && to >= unfinished.position => Loss::Batch,
-            _ => Loss::Bytes,
-        };
-    }
-    let Some(facts) = facts else {
-        return match step {
-            Step::CreateEmpty { .. } | Step::BuildIndex { .. } => Loss::Nothing,
-            _ => Loss::Bytes,
-        };
-    };
-    if segment.by_account {
-        // Entries that are written over or cut say something else.
-        return Loss::Bytes;
-    }
-    match step.clone() {
-        // Padding, or what a commit left of an entry.
-        Step::Cut { to, .. } if to >= facts.next_slot() * ENTRY_BYTES => Loss::Nothing,
-        Step::WriteEntries { entries, .. } => {
-            let end = entries.first_slot + entries.count;
-            let mut wrong = facts
-                .damages
-                .iter()
-                .filter(|damage| damage.first_slot < end && entries.first_slot <= damage.last_slot);
-            if wrong.all(|damage| damage.unfinished) {
-                Loss::Nothing
-            } else {
-                Loss::Bytes
-            }
-        }
-        Step::CreateEmpty { .. } => Loss::Nothing,
-        _ => Loss::Bytes,
-    }
 }
 
 /// The step that cuts a file, if it is longer.

@@ -31,7 +31,8 @@ pub struct OpenOptions {
     pub wait_for_others: Wait,
     /// Whether a tail that a crash left is refused instead of recovered.
     pub no_recover: bool,
-    /// Where the bytes that recovery cuts are saved; beside the log if `None`.
+    /// Where the bytes that recovery cuts are saved; beside the log if `None`, or where
+    /// that cannot be in a place of the user's own.
     pub save_to: Option<PathBuf>,
     /// Whether they are not saved at all.
     pub no_save: bool,
@@ -131,7 +132,7 @@ impl Session {
                     command: "append",
                     drafts: None,
                 };
-                recovered = Some(recover::recover(&lock, Some(codec), &apply)?);
+                recovered = Some(recover::recover(&lock, Some(codec), apply)?);
                 // What is left may not show it any more.
                 config.codec = Some(codec);
                 open::open(&lock, &config, disk)?

@@ -1,14 +1,17 @@
 //! A plan in words and as JSON lines: what a dry run prints is what is carried out.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use proglog::inspect::report::Report;
 use proglog::log::format::{ENTRY_BYTES, FileKind};
 use proglog::mend::plan::{Plan, Step};
 use proglog::mend::recover::Recovered;
+use proglog::mend::saved::is_beside;
 use serde_json::json;
 
 use super::prose::{COLUMNS, count, either, escaped, wrapped};
+use super::quote::quote;
 
 /// Steps that are printed one by one in text; the rest is counted.
 const STEPS_MAX: usize = 40;
@@ -55,7 +58,8 @@ pub fn steps_text(
 }
 
 /// What a recovery did before an append, a line each, for stderr.
-pub fn recovery(recovered: &Recovered, log: &str) -> Vec<String> {
+pub fn recovery(recovered: &Recovered, path: &Path) -> Vec<String> {
+    let log = quote(path);
     let mut lines: Vec<String> = recovered
         .plan
         .steps
@@ -70,10 +74,15 @@ pub fn recovery(recovered: &Recovered, log: &str) -> Vec<String> {
         })
         .collect();
     if let Some(saved) = &recovered.saved {
-        lines.push(format!(
-            "recovered {log}: what was cut is saved in {}",
-            super::quote::quote(saved)
-        ));
+        let place = quote(saved);
+        lines.push(format!("recovered {log}: what was cut is saved in {place}"));
+        let beside = path.canonicalize().is_ok_and(|it| is_beside(&it, saved));
+        if !beside {
+            // By the log's name nobody finds it there.
+            lines.push(format!(
+                "recovered {log}: the log as it was: proglog undo {place} --into NEWDIR"
+            ));
+        }
     }
     lines
 }

@@ -20,6 +20,7 @@ mod library;
 mod mounted;
 mod others;
 mod owner;
+mod plain_disk;
 mod random;
 mod replica;
 mod salvage;

@@ -25,7 +25,7 @@ use crate::commands::signals::Signals;
 use crate::commands::{Failure, Status, quote, say};
 
 /// Permission bits of a directory that is made, less the umask.
-const DIRECTORY_MODE: u32 = 0o755;
+const DIRECTORY_MODE: u32 = 0o777;
 
 /// The longest that records of a stream without pauses wait for their commit.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(250);
@@ -336,7 +336,7 @@ impl<'a> Target<'a> {
         let codec = session.writer().codec();
         // A finding, which the quiet hear too.
         if let Some(recovered) = session.recovered() {
-            for line in crate::render::plan::recovery(recovered, &quote(self.path)) {
+            for line in crate::render::plan::recovery(recovered, self.path) {
                 say(&line);
             }
         }

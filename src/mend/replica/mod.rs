@@ -436,6 +436,7 @@ impl Work<'_> {
         });
         let next = plan_end.chain(own_ends).max().unwrap_or(0);
         let mut plan = self.plan;
+        plan.links.clone_from(&self.alone.links);
         plan.left = left_alone::of(&plan, self.here);
         let held = held_by(&plan.assemblies);
         plan.left

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::pieces::Pieces;
 use super::{NewSegment, Salvage, Stray};
-use crate::log::create::create_directories;
+use crate::log::create::{create_directories, create_directory_like};
 use crate::log::directory::Directory;
 use crate::log::disk::{Disk, DiskFile, Ownership, write_all_at};
 use crate::log::error::{Error, Result};
@@ -129,7 +129,7 @@ pub fn write(
     let metadata = std::fs::metadata(source).map_err(Error::io("look at", source))?;
     let like = Ownership::of(&metadata);
     let parent = targets.log.parent().unwrap_or(Path::new(""));
-    create_directories(disk, parent, 0o755)?;
+    create_directories(disk, parent, 0o777)?;
     let noted = disk
         .create(&targets.note, None)
         .map_err(Error::io("create", &targets.note))?;
@@ -146,7 +146,7 @@ pub fn write(
     gather.finish()?;
     sync(disk, &noted)?;
     let file_like = ownership(salvage);
-    make_directory(disk, &targets.log, like)?;
+    create_directory_like(disk, &targets.log, like)?;
     let mut runs = salvage.placed.iter();
     let style = salvage.listing.directory.name_style();
     for segment in &salvage.segments {
@@ -156,7 +156,7 @@ pub fn write(
     }
     sync_directory(disk, &targets.log)?;
     if !salvage.side.is_empty() {
-        make_directory(disk, &targets.side, like)?;
+        create_directory_like(disk, &targets.side, like)?;
         Side::new(disk, targets, salvage.codec(), file_like)?.write(&salvage.side)?;
         sync_directory(disk, &targets.side)?;
     }
@@ -168,11 +168,6 @@ pub fn write(
     sync_directory(disk, parent)?;
     put(disk, &noted, format!("{end}\n").as_bytes(), note_bytes)?;
     sync(disk, &noted)
-}
-
-fn make_directory(disk: &dyn Disk, path: &Path, like: Ownership) -> Result<()> {
-    create_directories(disk, path, like.mode & 0o777)?;
-    disk.own_dir(path, like).map_err(Error::io("own", path))
 }
 
 /// Owner and mode of the source's files: of the first that tells.
