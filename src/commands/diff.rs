@@ -21,7 +21,7 @@ use anyhow::Context;
 use clap::Args;
 use proglog::inspect::compare::{self, EVERYTHING, Side, Tally, Verdict, files};
 use proglog::inspect::coverage::{State, stretches};
-use proglog::inspect::finding::{FindingId, OffsetRange, Severity};
+use proglog::inspect::finding::OffsetRange;
 use proglog::inspect::listing::Listing;
 use proglog::inspect::report::{Options, Report};
 use proglog::log::error::Error;
@@ -123,15 +123,19 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
 }
 
 /// Says which records are left out because a running writer still holds them.
-fn pending(report: &Report, dir: &Path) {
+pub fn pending(report: &Report, dir: &Path) {
     for finding in &report.findings {
-        if finding.id == FindingId::IndexDangling
-            && finding.severity == Severity::Note
+        if finding.may_be_buffered()
             && let Some(offsets) = finding.offsets
         {
             let dir = quote(dir);
+            let writer = if finding.use_unknown {
+                "a writer's buffer (cannot tell if a writer has the log open)"
+            } else {
+                "the writer's buffer"
+            };
             say(&format!(
-                "note: {dir}: offsets {offsets} may still be in the writer's buffer: left out"
+                "note: {dir}: offsets {offsets} may still be in {writer}: left out"
             ));
         }
     }

@@ -167,6 +167,7 @@ impl IndexDump {
             store: self.store.clone()?,
             index: self.index.clone(),
             is_last: self.is_last,
+            entries: None,
         })
     }
 

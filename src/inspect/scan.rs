@@ -152,7 +152,14 @@ fn facts(
         // An entry is written when its frame's length is.
         may_be_unfinished: segment.is_last && next == entries,
     };
-    let tail = tail::look_in_pieces(&segment.store, codec, start, Pieces::of(threads, None))?;
+    let mut store = segment.store.clone();
+    if next == entries
+        && !misaligned
+        && let Some(appended) = segment.appended_since(entries, end)?
+    {
+        store.file_bytes = store.file_bytes.min(appended.0);
+    }
+    let tail = tail::look_in_pieces(&store, codec, start, Pieces::of(threads, None))?;
     let mut unclean = Unclean {
         damages: found.damages,
         damages_uncounted: found.damages_uncounted,
@@ -170,7 +177,7 @@ fn facts(
     };
     Ok(SegmentFacts {
         base: segment.base,
-        store_bytes: segment.store.file_bytes,
+        store_bytes: store.file_bytes,
         index_bytes: segment.index.file_bytes,
         entries,
         records: found.records,
@@ -356,18 +363,17 @@ fn index_rest(segment: &Segment, entries: u64, found: &Found) -> Result<Option<I
     if bytes == 0 {
         return Ok(None);
     }
-    let end = match segment
-        .entries(LOOKUP_BYTES)
-        .nonzero_end(segment.index.file_bytes)
-    {
-        Ok(end) => end,
+    // Whole entries were counted, and none follows; one that is there now came since.
+    let partial = segment.index.file_bytes / ENTRY_BYTES * ENTRY_BYTES;
+    let zeros = match segment.index.first_nonzero(partial.max(position)) {
+        Ok(found) => found.is_none(),
         Err(Error::Unreadable { .. }) => return Ok(None),
         Err(error) => return Err(error),
     };
     Ok(Some(IndexRest {
         position,
         bytes,
-        zeros: end <= position,
+        zeros,
     }))
 }
 

@@ -63,6 +63,18 @@ impl LogReader {
         })
     }
 
+    /// Lists the directory anew. The codec and the log's end stay as they were.
+    ///
+    /// # Errors
+    ///
+    /// As [`LogReader::open`].
+    pub fn list_again(&mut self) -> Result<()> {
+        let directory = Directory::list(&self.directory.path)?;
+        directory.require_log()?;
+        self.directory = directory;
+        Ok(())
+    }
+
     /// The names in the log's directory.
     #[must_use]
     pub fn directory(&self) -> &Directory {
@@ -83,9 +95,9 @@ impl LogReader {
         if let Some(codec) = self.codec {
             return Ok(codec);
         }
-        let codec = detect(&self.directory)?.unwrap_or(Codec::Raw);
-        self.codec = Some(codec);
-        Ok(codec)
+        // What shows no codec now may show one when a writer's buffer is written.
+        self.codec = detect(&self.directory)?;
+        Ok(self.codec.unwrap_or(Codec::Raw))
     }
 
     /// The base of the first segment.
@@ -132,7 +144,7 @@ impl LogReader {
             if last.is_some() && !self.reaches(names, codec, ends.1)? {
                 continue;
             }
-            match Segment::open(&self.directory, names) {
+            match Segment::open_fixed(&self.directory, names, codec) {
                 Ok(segment) => {
                     let entries = segment.count_entries(Some(codec))?;
                     let whole = segment.sound_entries(codec, entries)?;
@@ -144,6 +156,11 @@ impl LogReader {
                 Err(error) => return Err(error),
             }
         }
+        if self.codec.is_none() && ends.0 > lowest && self.codec()? != codec {
+            return self.ends();
+        }
+        // Records up to here are read in one way, whatever comes.
+        self.codec = Some(codec);
         self.ends = Some(ends);
         Ok(ends)
     }
@@ -182,7 +199,7 @@ impl LogReader {
             }
         }
         if let Some(names) = self.directory.segments.get(at) {
-            let segment = match Segment::open(&self.directory, names) {
+            let mut segment = match Segment::open(&self.directory, names) {
                 Ok(segment) => segment,
                 Err(error) if is_absent(&error) => {
                     return each(unpaired(&self.directory, names, offset, Some(offset)));
@@ -194,6 +211,7 @@ impl LogReader {
             if slot >= entries {
                 return Ok(ControlFlow::Continue(()));
             }
+            segment.store.take_size()?;
             let padded = (entries + 1) * ENTRY_BYTES <= segment.index.file_bytes;
             if padded && first_sound(&segment, codec, entries, slot..slot + 1)?.is_none() {
                 // A hole may have misled the bisection, and so the judge.
@@ -285,7 +303,7 @@ impl LogReader {
                 }
             }
             let next_base = segments.get(number + 1).map(|next| next.base);
-            let segment = match Segment::open(&self.directory, names) {
+            let segment = match Segment::open_fixed(&self.directory, names, codec) {
                 Ok(segment) => segment,
                 Err(error) if is_absent(&error) => {
                     let last = next_base.map(|next| Offset(next.min(end).0 - 1));
@@ -348,7 +366,7 @@ impl LogReader {
     ) -> Result<Option<(Offset, Range<Offset>)>> {
         let mut twice: Option<(Offset, Range<Offset>)> = None;
         for names in later.iter().take_while(|names| names.base < end) {
-            let segment = match Segment::open(&self.directory, names) {
+            let segment = match Segment::open_fixed(&self.directory, names, codec) {
                 Ok(segment) => segment,
                 Err(error) if is_absent(&error) => continue,
                 Err(error) => return Err(error),

@@ -226,6 +226,7 @@ fn foresee(
         store,
         index,
         is_last: report.is_last(segment),
+        entries: None,
     };
     after.take_pair(&pair, codec, &report.options, report.options.threads(), 0)?;
     Ok(Some(after))

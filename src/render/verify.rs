@@ -27,6 +27,9 @@ const PLACES_MAX: usize = 24;
 const STRIPS_MAX: usize = 12;
 const NEXT_MAX: usize = 6;
 
+/// What is said beside a finding that a writer would explain, if there is one.
+const UNKNOWN: &str = " (cannot tell if a writer has the log open)";
+
 /// What the last line says where the check that was asked for could not be made.
 const UNUSABLE: &str = "check by the manifest failed";
 
@@ -177,7 +180,13 @@ impl View<'_> {
 
     fn group(&self, out: &mut impl Write, group: &Group<'_>) -> io::Result<()> {
         let allowed = if group.allowed { " (allowed)" } else { "" };
-        let heading = format!("{}{allowed}  {}", group.id, cost(&group.findings));
+        let unknown = if group.findings.iter().any(|finding| finding.use_unknown) {
+            UNKNOWN
+        } else {
+            ""
+        };
+        let cost = cost(&group.findings);
+        let heading = format!("{}{allowed}{unknown}  {cost}", group.id);
         // The id's two spaces are to stay.
         let mut lines = wrapped(&heading.replace("  ", " \u{0} "), COLUMNS - INDENT).into_iter();
         let first = lines.next().unwrap_or_default().replace(" \u{0}", " ");

@@ -15,6 +15,7 @@ use proglog::log::units::Offset;
 use super::begin::{self, Begin};
 use super::cursor::Cursor;
 use super::deliver::{self, Delivery};
+use super::doubt::Doubt;
 use super::open::{Opened, not_come, open};
 use super::output::Output;
 use super::standing::Standing;
@@ -144,17 +145,14 @@ fn delivery(
 ) -> Delivery {
     let out = BufWriter::with_capacity(OUTPUT_BYTES, output);
     // A follower has waited for the buffer of a writer already.
-    let is_live = if arguments.going_on.follows() {
-        |_: &Directory| false
-    } else {
-        super::writer_is_live
-    };
+    let follows = arguments.going_on.follows();
+    let doubt = (!follows).then(|| Doubt::new(arguments.codec));
     Delivery::new(
         directory.clone(),
         printer.clone(),
         out,
         arguments.on_error,
-        is_live,
+        doubt,
     )
 }
 
@@ -403,6 +401,9 @@ impl Session<'_> {
             return Ok(Next::Wait);
         }
         let goes_on = self.delivery.blocked(directory, &blocked)?;
+        if self.delivery.take_again() {
+            return Ok(Next::Pass);
+        }
         self.damaged |= self.delivery.damaged();
         match blocked.goes_on {
             Some(offset) if goes_on => {

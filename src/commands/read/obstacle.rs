@@ -8,6 +8,8 @@ use proglog::log::format::{ENTRY_BYTES, FileKind, file_name};
 use proglog::log::reader::Obstacle;
 use proglog::log::units::Offset;
 
+use super::doubt::Buffered;
+
 /// Where a read goes on behind something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GoesOn {
@@ -32,8 +34,8 @@ pub struct Trouble {
     last: Option<Offset>,
     /// How many more of the same follow directly.
     more: u64,
-    /// Whether a live writer still has these records in its buffer.
-    pub buffered: bool,
+    /// In whose buffer these records still are, if they are in one.
+    pub buffered: Option<Buffered>,
 }
 
 /// What an obstacle is; `None` where nothing is lost by it.
@@ -51,7 +53,7 @@ pub fn describe(
         first,
         last,
         more: 0,
-        buffered: false,
+        buffered: None,
     };
     Some(match obstacle {
         Obstacle::Damage { segment, damage } => Trouble {
@@ -179,11 +181,6 @@ fn name(directory: &Directory, segment: Offset, kind: FileKind) -> String {
 }
 
 impl Trouble {
-    /// Whether entries without their frames are what stands in the way.
-    pub fn is_dangling(&self) -> bool {
-        self.id == FindingId::IndexDangling
-    }
-
     /// Whether an offset is one of those concerned.
     pub fn claims(&self, offset: Offset) -> bool {
         self.first <= offset && self.last.is_none_or(|last| offset <= last)
@@ -230,8 +227,12 @@ impl Trouble {
             more => format!(", and {more} more places"),
         };
         let offsets = self.offsets();
-        let (severity, fate) = if self.buffered {
-            ("note", "a writer has the log open and holds")
+        let (severity, fate) = if let Some(buffered) = self.buffered {
+            let fate = match buffered {
+                Buffered::Live => "a writer has the log open and holds",
+                Buffered::Unknown => "cannot tell if a writer has the log open and holds",
+            };
+            ("note", fate)
         } else if self.id == FindingId::SegmentOverlap {
             ("error", "in doubt:")
         } else {

@@ -31,10 +31,11 @@ pub enum Part {
 /// neither.
 #[must_use]
 pub fn is_damaged(report: &Report) -> bool {
-    report
-        .findings
-        .iter()
-        .any(|finding| finding.severity == Severity::Error && finding.id != FindingId::SegmentGap)
+    report.findings.iter().any(|finding| {
+        finding.severity == Severity::Error
+            && finding.id != FindingId::SegmentGap
+            && !finding.may_be_buffered()
+    })
 }
 
 /// Takes all digests of a log, several at once, and hands them over in order.

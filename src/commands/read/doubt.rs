@@ -1,0 +1,132 @@
+//! Whether something in a reader's way is what it seems: beside a writer an entry may
+//! be half written, a frame may wait in a buffer, and a file may come or go. It is read
+//! again first, and whether frames wait is verify's own judgement.
+
+use std::thread;
+
+use proglog::inspect::report::{Options, Report};
+use proglog::log::damage::DamageKind;
+use proglog::log::directory::Directory;
+use proglog::log::live::PAUSES;
+use proglog::log::reader::{Item, LogReader, Obstacle};
+use proglog::log::record::Codec;
+use proglog::log::units::Offset;
+
+/// Things in the way that are read again: a bound, so that a log that is damaged in very
+/// many places costs no more.
+const TRIES_MAX: u32 = 64;
+
+/// What becomes of something in the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It stays, and is damage.
+    Damage,
+    /// It stays: frames wait in a writer's buffer.
+    Buffered(Buffered),
+    /// It is gone: what was asked for can be read now, or was removed.
+    Gone,
+}
+
+/// In whose buffer frames wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Buffered {
+    /// A writer has the log open.
+    Live,
+    /// Nobody can tell whether one has.
+    Unknown,
+}
+
+/// How a reader judges what is in its way.
+pub struct Doubt {
+    codec: Option<Codec>,
+    tries_left: u32,
+    /// Where frames wait for certain, or do not.
+    known: Option<(Offset, Option<Buffered>)>,
+}
+
+impl Doubt {
+    /// For a log of this codec, if somebody said it.
+    pub fn new(codec: Option<Codec>) -> Self {
+        Self {
+            codec,
+            tries_left: TRIES_MAX,
+            known: None,
+        }
+    }
+
+    /// What becomes of an obstacle at `first`.
+    pub fn judge(&mut self, directory: &Directory, obstacle: &Obstacle, first: Offset) -> Outcome {
+        let dangling = match obstacle {
+            Obstacle::Damage { segment, damage } if damage.kind == DamageKind::Dangling => {
+                Some(*segment)
+            }
+            _ => None,
+        };
+        if self.tries_left > 0 {
+            self.tries_left -= 1;
+            for pause in PAUSES.iter().take(2) {
+                if self.is_gone(directory, first) {
+                    return Outcome::Gone;
+                }
+                if dangling.is_some() {
+                    break;
+                }
+                thread::sleep(*pause);
+            }
+        }
+        let Some(segment) = dangling else {
+            return Outcome::Damage;
+        };
+        let buffered = match self.known {
+            Some((known, buffered)) if known == segment => buffered,
+            _ => buffered(directory, obstacle),
+        };
+        self.known = Some((segment, buffered));
+        if buffered.is_none() && self.tries_left > 0 && self.is_gone(directory, first) {
+            return Outcome::Gone;
+        }
+        buffered.map_or(Outcome::Damage, Outcome::Buffered)
+    }
+
+    /// Whether the record at an offset can be read now, or was trimmed.
+    fn is_gone(&self, directory: &Directory, offset: Offset) -> bool {
+        let Ok(mut log) = LogReader::open(&directory.path) else {
+            return false;
+        };
+        if let Some(codec) = self.codec {
+            log.set_codec(codec);
+        }
+        if log.lowest_offset() > offset {
+            return true;
+        }
+        let mut first = None;
+        let found = log.lookup::<proglog::log::error::Error>(offset, |item| {
+            first.get_or_insert(matches!(item, Item::Record(_)));
+            Ok(std::ops::ControlFlow::Break(()))
+        });
+        found.is_ok() && first == Some(true)
+    }
+}
+
+/// Whether the frames that entries name may wait for a writer's buffer.
+pub fn buffered(directory: &Directory, obstacle: &Obstacle) -> Option<Buffered> {
+    let segment = match obstacle {
+        Obstacle::Damage { segment, damage } if damage.kind == DamageKind::Dangling => *segment,
+        _ => return None,
+    };
+    let is_last = directory.is_last(segment);
+    let options = Options {
+        ask_usage: true,
+        tail_only: is_last,
+        segment: (!is_last).then_some(segment),
+        ..Options::default()
+    };
+    let report = Report::of(&directory.path, &options).ok()?;
+    let mut findings = report.findings.iter();
+    let finding = findings.find(|it| it.may_be_buffered() && it.segment == Some(segment))?;
+    Some(if finding.use_unknown {
+        Buffered::Unknown
+    } else {
+        Buffered::Live
+    })
+}
