@@ -122,22 +122,43 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     Ok(status(&tally))
 }
 
-/// Says which records are left out because a running writer still holds them.
+/// Says which records are left out because a running writer may still hold them.
 pub fn pending(report: &Report, dir: &Path) {
-    for finding in &report.findings {
-        if finding.may_be_buffered()
-            && let Some(offsets) = finding.offsets
-        {
-            let dir = quote(dir);
-            let writer = if finding.use_unknown {
-                "a writer's buffer (cannot tell if a writer has the log open)"
-            } else {
-                "the writer's buffer"
-            };
-            say(&format!(
-                "note: {dir}: offsets {offsets} may still be in {writer}: left out"
-            ));
+    let mut told: Option<(OffsetRange, bool)> = None;
+    let tell = |(offsets, unknown): (OffsetRange, bool)| {
+        let writer = if unknown {
+            "a writer's buffer (cannot tell if a writer has the log open)"
+        } else {
+            "the writer's buffer"
+        };
+        let dir = quote(dir);
+        say(&format!(
+            "note: {dir}: offsets {offsets} may still be in {writer}: left out"
+        ));
+    };
+    let mut pending: Vec<_> = report
+        .findings
+        .iter()
+        .filter(|it| it.may_be_buffered())
+        .collect();
+    pending.sort_by_key(|finding| finding.segment);
+    for finding in pending {
+        let Some(offsets) = finding.offsets else {
+            continue;
+        };
+        match &mut told {
+            Some((last, _)) if last.last.checked_add(1) == Some(offsets.first) => {
+                last.last = offsets.last;
+            }
+            _ => {
+                if let Some(before) = told.replace((offsets, finding.use_unknown)) {
+                    tell(before);
+                }
+            }
         }
+    }
+    if let Some(last) = told {
+        tell(last);
     }
 }
 

@@ -12,8 +12,9 @@ use std::io::Write;
 use std::ops::ControlFlow;
 
 use clap::Args;
-use proglog::inspect::frames::{FrameItem, StoreDump};
+use proglog::inspect::frames::{FrameItem, NoFrame, StoreDump};
 use proglog::inspect::listing::Listing;
+use proglog::inspect::usage::Usage;
 use proglog::log::directory::{Directory, SegmentNames};
 use proglog::log::format::FileKind;
 use proglog::log::reader::Content;
@@ -140,6 +141,18 @@ fn dump<W: Write>(
         }
         let (position, bytes) = item.place();
         let content = hex.then(|| Content::File(source.clone(), position, bytes));
+        let ends = position.saturating_add(bytes) == store_bytes;
+        let item = match *item {
+            FrameItem::NoFrame {
+                why: NoFrame::CutShort | NoFrame::PastEnd(_),
+                ..
+            } if ends && Usage::of(directory).is_written() => &FrameItem::NoFrame {
+                position,
+                bytes,
+                why: NoFrame::Buffered,
+            },
+            _ => item,
+        };
         printer.item(item, content.as_ref()).map_err(plain)?;
         if is_frame {
             selection.take();

@@ -31,6 +31,8 @@ pub enum NoFrame {
     NoRecord(u64),
     /// The disk fails here.
     Unreadable,
+    /// The rest of the frame waits in a running writer's buffer.
+    Buffered,
 }
 
 /// A frame, and what its place makes of it.

@@ -186,7 +186,7 @@ impl Report {
     pub(super) fn once(listing: Listing, options: &Options, aids: Aids<'_>) -> Result<Self> {
         let path = listing.path().to_path_buf();
         let usage = if options.ask_usage {
-            Usage::of(&listing)
+            Usage::of(&listing.directory)
         } else {
             Usage {
                 in_use: Some(false),

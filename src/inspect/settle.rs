@@ -86,7 +86,7 @@ fn is_doubtful(report: &Report) -> bool {
     };
     // A writer may have come, or gone, since it was asked after.
     report.usage.in_use != Some(false)
-        || Usage::of(&report.listing).in_use != Some(false)
+        || Usage::of(&report.listing.directory).in_use != Some(false)
         || std::iter::once(first)
             .chain(troubled)
             .filter_map(|finding| finding.segment)

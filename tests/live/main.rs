@@ -20,22 +20,20 @@ use serde_json::Value;
 
 use self::writing::{User, beside, value};
 
-/// The records that `read` printed: a run without gaps, each with its own value.
-/// Gives the first and the last offset.
-fn check_records(out: &str) -> Option<(u64, u64)> {
-    let mut offsets = out.lines().map(|line| {
+/// Checks the records that `read` printed: each with its own value, in order, and
+/// without a gap but for those that it said were trimmed.
+fn check_records<'a>(lines: impl Iterator<Item = &'a str>, err: &str) {
+    let mut next = None;
+    for line in lines {
         let (offset, rest) = line.split_once(' ').unwrap();
         let offset: u64 = offset.parse().unwrap();
         assert_eq!(rest, value(offset), "offset {offset}");
-        offset
-    });
-    let first = offsets.next()?;
-    let mut last = first;
-    for offset in offsets {
-        assert_eq!(offset, last + 1);
-        last = offset;
+        if next.is_some_and(|next| next != offset) {
+            let gone = format!("offsets {}..{} are gone", next.unwrap(), offset - 1);
+            assert!(err.contains(&gone), "{offset} behind {next:?}; {err}");
+        }
+        next = Some(offset + 1);
     }
-    Some((first, last))
 }
 
 /// What a finding may be where nobody can tell whether a writer lives.
@@ -50,7 +48,7 @@ fn ends_with(output: &Output, statuses: &[i32]) -> (String, String) {
     let status = output.status.code().unwrap();
     let end = out.lines().rev().take(12).collect::<Vec<_>>();
     assert!(
-        statuses.contains(&status) && !err.contains("error"),
+        statuses.contains(&status) && !err.contains("error: index") && !err.contains("error: st"),
         "status {status}\nstderr: {err}\nstdout, from its end: {end:#?}"
     );
     (out, err)
@@ -64,8 +62,8 @@ fn read_prints_what_is_there() {
         command
     })
     .each(|output, _| {
-        let (out, _) = ends_with(output, &[0]);
-        check_records(&out);
+        let (out, err) = ends_with(output, &[0]);
+        check_records(out.lines(), &err);
     });
 }
 
@@ -77,9 +75,8 @@ fn read_of_the_last_records_in_reverse() {
         command
     })
     .each(|output, _| {
-        let (out, _) = ends_with(output, &[0]);
-        let lines: Vec<&str> = out.lines().rev().collect();
-        check_records(&lines.join("\n"));
+        let (out, err) = ends_with(output, &[0]);
+        check_records(out.lines().rev(), &err);
     });
 }
 
@@ -92,10 +89,12 @@ fn a_follower_prints_each_record_once() {
         command
     })
     .each(|output, _| {
-        // A service that trims may overtake it.
+        // A service that trims may overtake it, and what waits in a buffer may stay there.
         let (out, err) = ends_with(output, &[0, 1]);
-        assert!(output.status.success() || err.contains("are gone"), "{err}");
-        check_records(&out);
+        let expected = ["are gone", "did not come"];
+        let said = expected.iter().any(|it| err.contains(it));
+        assert!(output.status.success() || said, "{err}");
+        check_records(out.lines(), &err);
     });
 }
 
@@ -119,7 +118,7 @@ fn verify_finds_nothing() {
             assert!(is_a_writers(id), "{out}");
             assert!(line.contains("cannot tell"), "{out}");
         }
-        assert!(output.stderr.is_empty());
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     });
 }
 
@@ -136,11 +135,13 @@ fn verify_in_json_has_notes_only() {
             let line: Value = serde_json::from_str(line).unwrap();
             if line["kind"] == "finding" && line["severity"] != "note" {
                 let id = line["id"].as_str().unwrap();
-                let may = user == User::Other && is_a_writers(id) && line["in_use"].is_null();
+                let may = user == User::Other
+                    && is_a_writers(id)
+                    && line.get("in_use") == Some(&Value::Null);
                 assert!(may, "{line}");
             }
         }
-        assert!(output.stderr.is_empty());
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     });
 }
 
@@ -204,7 +205,7 @@ fn info_shows_no_damage() {
 
 #[test]
 fn dumps_mark_nothing() {
-    for (name, mark) in [("dump-index", "damage"), ("dump-store", "no-frame")] {
+    for (name, mark) in [("dump-index", "\"damage\""), ("dump-store", "no-frame")] {
         beside(name, |log, _| {
             let mut command = command(name, log);
             command.arg("--json");
@@ -212,9 +213,9 @@ fn dumps_mark_nothing() {
         })
         .each(|output, user| {
             let (out, _) = ends_with(output, &[0]);
-            if user == User::Owner {
-                assert!(!out.contains(mark), "{out}");
-            }
+            let mut marked = out.lines().filter(|line| line.contains(mark));
+            let marked = marked.find(|line| !line.contains("\"why\":\"buffered\""));
+            assert!(marked.is_none() || user == User::Other, "{marked:?}");
         });
     }
 }

@@ -136,6 +136,13 @@ impl Delivery {
         let mut pauses = PAUSES.iter();
         loop {
             let from = self.next.max(log.lowest_offset());
+            if from > self.next && from < self.end {
+                let (first, last) = (self.next, from.0 - 1);
+                self.out.flush().map_err(WriteError::from).map_err(error)?;
+                say(&format!(
+                    "note: offsets {first}..{last} are gone: they were trimmed before they were read"
+                ));
+            }
             let flow = log.read_to::<WriteError>(from, Offset::MAX, self);
             if self.goes_again(log, &flow, &mut pauses)? {
                 continue;

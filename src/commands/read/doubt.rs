@@ -2,11 +2,13 @@
 //! be half written, a frame may wait in a buffer, and a file may come or go. It is read
 //! again first, and whether frames wait is verify's own judgement.
 
+use std::ops::ControlFlow;
 use std::thread;
 
-use proglog::inspect::report::{Options, Report};
+use proglog::inspect::usage::{self, Awaited, Buffered};
 use proglog::log::damage::DamageKind;
 use proglog::log::directory::Directory;
+use proglog::log::error::Error;
 use proglog::log::live::PAUSES;
 use proglog::log::reader::{Item, LogReader, Obstacle};
 use proglog::log::record::Codec;
@@ -27,21 +29,12 @@ pub enum Outcome {
     Gone,
 }
 
-/// In whose buffer frames wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Buffered {
-    /// A writer has the log open.
-    Live,
-    /// Nobody can tell whether one has.
-    Unknown,
-}
-
 /// How a reader judges what is in its way.
 pub struct Doubt {
     codec: Option<Codec>,
     tries_left: u32,
-    /// Where frames wait for certain, or do not.
-    known: Option<(Offset, Option<Buffered>)>,
+    /// What was found out about a segment's frames.
+    known: Option<(Offset, Awaited)>,
 }
 
 impl Doubt {
@@ -56,12 +49,7 @@ impl Doubt {
 
     /// What becomes of an obstacle at `first`.
     pub fn judge(&mut self, directory: &Directory, obstacle: &Obstacle, first: Offset) -> Outcome {
-        let dangling = match obstacle {
-            Obstacle::Damage { segment, damage } if damage.kind == DamageKind::Dangling => {
-                Some(*segment)
-            }
-            _ => None,
-        };
+        let dangling = dangling(obstacle);
         if self.tries_left > 0 {
             self.tries_left -= 1;
             for pause in PAUSES.iter().take(2) {
@@ -77,15 +65,19 @@ impl Doubt {
         let Some(segment) = dangling else {
             return Outcome::Damage;
         };
-        let buffered = match self.known {
-            Some((known, buffered)) if known == segment => buffered,
-            _ => buffered(directory, obstacle),
+        let awaited = match self.known {
+            Some((known, awaited)) if known == segment => awaited,
+            _ => usage::awaited(directory, segment),
         };
-        self.known = Some((segment, buffered));
-        if buffered.is_none() && self.tries_left > 0 && self.is_gone(directory, first) {
-            return Outcome::Gone;
+        self.known = Some((segment, awaited));
+        match awaited {
+            Awaited::Buffered(buffered) => Outcome::Buffered(buffered),
+            Awaited::There if self.tries_left > 0 && self.is_gone(directory, first) => {
+                self.known = None;
+                Outcome::Gone
+            }
+            Awaited::There | Awaited::Lost => Outcome::Damage,
         }
-        buffered.map_or(Outcome::Damage, Outcome::Buffered)
     }
 
     /// Whether the record at an offset can be read now, or was trimmed.
@@ -100,33 +92,20 @@ impl Doubt {
             return true;
         }
         let mut first = None;
-        let found = log.lookup::<proglog::log::error::Error>(offset, |item| {
+        let found = log.lookup::<Error>(offset, |item| {
             first.get_or_insert(matches!(item, Item::Record(_)));
-            Ok(std::ops::ControlFlow::Break(()))
+            Ok(ControlFlow::Break(()))
         });
         found.is_ok() && first == Some(true)
     }
 }
 
-/// Whether the frames that entries name may wait for a writer's buffer.
-pub fn buffered(directory: &Directory, obstacle: &Obstacle) -> Option<Buffered> {
-    let segment = match obstacle {
-        Obstacle::Damage { segment, damage } if damage.kind == DamageKind::Dangling => *segment,
-        _ => return None,
-    };
-    let is_last = directory.is_last(segment);
-    let options = Options {
-        ask_usage: true,
-        tail_only: is_last,
-        segment: (!is_last).then_some(segment),
-        ..Options::default()
-    };
-    let report = Report::of(&directory.path, &options).ok()?;
-    let mut findings = report.findings.iter();
-    let finding = findings.find(|it| it.may_be_buffered() && it.segment == Some(segment))?;
-    Some(if finding.use_unknown {
-        Buffered::Unknown
-    } else {
-        Buffered::Live
-    })
+/// The segment of which entries name frames that are not there.
+pub fn dangling(obstacle: &Obstacle) -> Option<Offset> {
+    match obstacle {
+        Obstacle::Damage { segment, damage } if damage.kind == DamageKind::Dangling => {
+            Some(*segment)
+        }
+        _ => None,
+    }
 }

@@ -2,13 +2,12 @@
 //! takes it, both figures, the offsets that cannot be had, and where the log goes on.
 
 use proglog::inspect::finding::{FindingId, OffsetRange, Place};
+use proglog::inspect::usage::Buffered;
 use proglog::log::damage::{Damage, DamageKind};
 use proglog::log::directory::{Directory, SegmentNames};
 use proglog::log::format::{ENTRY_BYTES, FileKind, file_name};
 use proglog::log::reader::Obstacle;
 use proglog::log::units::Offset;
-
-use super::doubt::Buffered;
 
 /// Where a read goes on behind something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use proglog::inspect::usage::{self, Awaited};
 use proglog::log::directory::Directory;
 use proglog::log::follow::Blocked;
 
@@ -81,5 +82,6 @@ impl Standing {
 /// Whether entries without frames stand in the way that may wait for a writer's buffer.
 fn may_wait_in_a_buffer(directory: &Directory, blocked: &Blocked) -> bool {
     let mut obstacles = blocked.obstacles.iter();
-    obstacles.any(|(obstacle, ..)| doubt::buffered(directory, obstacle).is_some())
+    let dangling = obstacles.find_map(|(obstacle, ..)| doubt::dangling(obstacle));
+    dangling.is_some_and(|segment| usage::awaited(directory, segment) != Awaited::Lost)
 }

@@ -9,7 +9,7 @@ use crate::inspect::finding::{FindingId, OffsetRange, Severity};
 use crate::inspect::report::{Report, SegmentReport};
 use crate::inspect::rounds;
 use crate::log::error::{Error, Result};
-use crate::log::segment::Segment;
+use crate::log::segment::{Segment, is_absent};
 use crate::log::units::Offset;
 
 /// Blocks of [`RUN_RECORDS`] offsets that are one piece of work.
@@ -115,6 +115,8 @@ impl Piece<'_> {
             Ok(open) => open,
             Err(error) => {
                 let error = error.lock().ok().and_then(|mut error| error.take());
+                // What was removed since the look has no digest.
+                let error = error.filter(|error| !is_absent(error));
                 return error.map_or_else(|| Ok(Vec::new()), Err);
             }
         };
