@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
+use std::time::Duration;
 
 use super::finding::{Finding, FindingId, Severity};
 use super::listing::{FileFacts, Listing, SegmentListing};
@@ -13,6 +14,12 @@ use super::usage::Usage;
 use crate::log::error::Result;
 use crate::log::live::{self, PAUSES};
 use crate::log::units::Offset;
+
+/// How long something must last between two looks to be a finding.
+const PATIENCE: Duration = Duration::from_millis(10);
+
+/// The same for files that are missing.
+const NAMES_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Looks until no file shrinks under the look, and until its findings are those of the
 /// look before. Who locks the log asks for no usage, and nobody disturbs him.
@@ -27,6 +34,7 @@ pub(super) fn settled(listing: Listing, options: &Options, aids: Aids<'_>) -> Re
     let path = listing.path().to_path_buf();
     let mut listing = Some(listing);
     let mut before: Option<Report> = None;
+    let mut rested = Duration::ZERO;
     for pause in PAUSES {
         let now = match listing.take() {
             Some(listing) => listing,
@@ -36,16 +44,21 @@ pub(super) fn settled(listing: Listing, options: &Options, aids: Aids<'_>) -> Re
             Err(error) if live::is_disturbed(&error) => {}
             Err(error) => return Err(error),
             Ok(report) => {
-                let told_twice = before
-                    .as_ref()
-                    .is_some_and(|before| keys(before) == keys(&report));
-                if told_twice || !is_doubtful(&report) {
+                let keys_now = keys(&report);
+                let told_twice = before.as_ref().is_some_and(|it| keys(it) == keys_now);
+                let patience = if keys_now.iter().any(|(id, ..)| is_about_names(*id)) {
+                    NAMES_PATIENCE
+                } else {
+                    PATIENCE
+                };
+                if (told_twice && rested >= patience) || !is_doubtful(&report) {
                     return Ok(report);
                 }
                 before = Some(report);
             }
         }
         thread::sleep(pause);
+        rested = pause;
     }
     let mut last = look(Listing::of(&path)?, options, before.as_ref())?;
     if let Some(before) = before {
@@ -54,6 +67,14 @@ pub(super) fn settled(listing: Listing, options: &Options, aids: Aids<'_>) -> Re
             .retain(|finding| !is_trouble(finding) || told.contains(&key(finding)));
     }
     Ok(last)
+}
+
+/// Whether a finding is about files that a writer makes or removes one after the other.
+fn is_about_names(id: FindingId) -> bool {
+    matches!(
+        id,
+        FindingId::IndexMissing | FindingId::StoreMissing | FindingId::SegmentGap
+    )
 }
 
 /// A look that takes over what an earlier one told of segments without trouble.
@@ -74,8 +95,9 @@ fn look(listing: Listing, options: &Options, before: Option<&Report>) -> Result<
     Report::once(listing, options, aids)
 }
 
+/// What a live writer explains is none, be it that nobody knows of one.
 fn is_trouble(finding: &Finding) -> bool {
-    finding.severity != Severity::Note
+    finding.severity != Severity::Note && !finding.use_unknown
 }
 
 /// Whether a report tells of trouble that a second look may not find.
@@ -123,7 +145,7 @@ fn differs(before: Option<&FileFacts>, now: Option<&FileFacts>) -> bool {
     }
 }
 
-/// By what a finding is known again: its place, where a writer does not move it.
+/// By what a finding is known again.
 type Key = (FindingId, Option<Offset>, Option<(String, u64)>);
 
 fn keys(report: &Report) -> BTreeSet<Key> {
@@ -133,15 +155,6 @@ fn keys(report: &Report) -> BTreeSet<Key> {
 
 fn key(finding: &Finding) -> Key {
     let place = finding.place.as_ref();
-    let place = place.filter(|_| !moves(finding.id));
     let place = place.map(|place| (place.file.clone(), place.position));
     (finding.id, finding.segment, place)
-}
-
-/// Whether a finding is about an end that a writer moves.
-fn moves(id: FindingId) -> bool {
-    matches!(
-        id,
-        FindingId::IndexPadded | FindingId::IndexDangling | FindingId::StoreTornTail
-    )
 }

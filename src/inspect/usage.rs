@@ -1,10 +1,13 @@
 //! Who has the log open: asked without disturbing anybody.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::finding::{Finding, FindingId};
+use super::listing::Listing;
 use super::report::{Options, Report};
 use crate::log::directory::Directory;
+use crate::log::format::FileKind;
 use crate::log::lock::DirectoryLock;
 use crate::log::processes::{self, Process, Use};
 use crate::log::units::Offset;
@@ -38,7 +41,16 @@ pub fn awaited(directory: &Directory, segment: Offset) -> Awaited {
         ask_usage: true,
         ..Options::default()
     };
-    let Ok(report) = Report::of(&directory.path, &options) else {
+    // Of this segment alone: a log may have very many, each with a buffer.
+    let Some(names) = directory.segment(segment) else {
+        return Awaited::Lost;
+    };
+    let halves = [FileKind::Store, FileKind::Index].map(|kind| names.file_name(kind));
+    let listing = Listing {
+        directory: Directory::of_names(&directory.path, halves.to_vec()),
+        segments: vec![Arc::new(Listing::segment(&directory.path, names))],
+    };
+    let Ok(report) = Report::over(listing, &options) else {
         return Awaited::Lost;
     };
     let mut findings = report.findings.iter();

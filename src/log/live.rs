@@ -22,13 +22,12 @@ use super::units::Position;
 use super::window::{LOOKUP_BYTES, ReadFile};
 
 /// Pauses before a log is read again that changed or disagreed with itself.
-pub const PAUSES: [Duration; 6] = [
-    Duration::from_millis(1),
-    Duration::from_millis(5),
-    Duration::from_millis(20),
-    Duration::from_millis(40),
-    Duration::from_millis(80),
-    Duration::from_millis(160),
+pub const PAUSES: [Duration; 5] = [
+    Duration::from_millis(2),
+    Duration::from_millis(10),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(200),
 ];
 
 /// How often an entry is read again that is half written or not there yet.
@@ -141,8 +140,8 @@ impl Segment {
         let mut index = self.entries(0);
         let first = index.entry(before)?;
         let last = index.entry(before + 1)?;
-        let least = first.position.0.saturating_add(LENGTH_BYTES);
-        Ok(u64::from(last.relative.0) == before + 1 && last.position.0 >= least)
+        let end = first.position.0.saturating_add(LENGTH_BYTES);
+        Ok(u64::from(last.relative.0) == before + 1 && last.position.0 >= end)
     }
 
     /// The position that the entry behind the counted ones names, if it was appended

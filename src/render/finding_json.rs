@@ -65,9 +65,6 @@ pub fn finding(
     let mut line = Line::of("finding");
     line.put("id", finding.id.as_str());
     line.put("severity", finding.severity.as_str());
-    if finding.use_unknown {
-        line.put("in_use", Value::Null);
-    }
     line.put_some("segment", finding.segment.map(|base| base.0));
     if let Some(place) = &finding.place {
         line.put("file", place.file.as_str());

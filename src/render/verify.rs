@@ -27,9 +27,6 @@ const PLACES_MAX: usize = 24;
 const STRIPS_MAX: usize = 12;
 const NEXT_MAX: usize = 6;
 
-/// What is said beside a finding that a writer would explain, if there is one.
-const UNKNOWN: &str = " (cannot tell if a writer has the log open)";
-
 /// What the last line says where the check that was asked for could not be made.
 const UNUSABLE: &str = "check by the manifest failed";
 
@@ -180,11 +177,9 @@ impl View<'_> {
 
     fn group(&self, out: &mut impl Write, group: &Group<'_>) -> io::Result<()> {
         let allowed = if group.allowed { " (allowed)" } else { "" };
-        let unknown = if group.findings.iter().any(|finding| finding.use_unknown) {
-            UNKNOWN
-        } else {
-            ""
-        };
+        let unknown = group.findings.iter().any(|finding| finding.use_unknown);
+        let unknown = unknown.then(|| format!(" ({})", words::USE_UNKNOWN));
+        let unknown = unknown.unwrap_or_default();
         let cost = cost(&group.findings);
         let heading = format!("{}{allowed}{unknown}  {cost}", group.id);
         // The id's two spaces are to stay.

@@ -13,7 +13,7 @@ use proglog::log::reader::{Item, LogReader, Obstacle, RecordView, Taker};
 use proglog::log::units::Offset;
 use proglog::log::walk::Flow;
 
-use super::doubt::{Doubt, Outcome};
+use super::doubt::{self, Doubt, Outcome};
 use super::obstacle::{self, GoesOn, Trouble};
 use super::output::Output;
 use super::select::Range;
@@ -298,8 +298,16 @@ impl Delivery {
         let Some(mut trouble) = obstacle::describe(&self.directory, obstacle, first, last) else {
             return Ok(ControlFlow::Continue(()));
         };
-        let outcome = self.doubt.as_mut().map_or(Outcome::Damage, |doubt| {
-            doubt.judge(&self.directory, obstacle, first)
+        // A read that has stopped at frames in a buffer asks after no more of them.
+        let same = self
+            .pending
+            .as_ref()
+            .filter(|_| self.stopped && doubt::dangling(obstacle).is_some())
+            .and_then(|pending| pending.buffered)
+            .map(Outcome::Buffered);
+        let outcome = same.unwrap_or_else(|| match &mut self.doubt {
+            Some(doubt) => doubt.judge(&self.directory, obstacle, first),
+            None => Outcome::Damage,
         });
         match outcome {
             Outcome::Gone => {

@@ -5,7 +5,7 @@
 use std::ops::ControlFlow;
 use std::thread;
 
-use proglog::inspect::usage::{self, Awaited, Buffered};
+use proglog::inspect::usage::{self, Awaited, Buffered, Usage};
 use proglog::log::damage::DamageKind;
 use proglog::log::directory::Directory;
 use proglog::log::error::Error;
@@ -17,6 +17,9 @@ use proglog::log::units::Offset;
 /// Things in the way that are read again: a bound, so that a log that is damaged in very
 /// many places costs no more.
 const TRIES_MAX: u32 = 64;
+
+/// Things in the way beside a writer that are waited for.
+const WAITS_MAX: u32 = 8;
 
 /// What becomes of something in the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +36,8 @@ pub enum Outcome {
 pub struct Doubt {
     codec: Option<Codec>,
     tries_left: u32,
+    waits_left: u32,
+    may_be_written: Option<bool>,
     /// What was found out about a segment's frames.
     known: Option<(Offset, Awaited)>,
 }
@@ -43,23 +48,31 @@ impl Doubt {
         Self {
             codec,
             tries_left: TRIES_MAX,
+            waits_left: WAITS_MAX,
+            may_be_written: None,
             known: None,
         }
     }
 
     /// What becomes of an obstacle at `first`.
     pub fn judge(&mut self, directory: &Directory, obstacle: &Obstacle, first: Offset) -> Outcome {
+        if !may_pass(obstacle) {
+            return Outcome::Damage;
+        }
         let dangling = dangling(obstacle);
         if self.tries_left > 0 {
             self.tries_left -= 1;
-            for pause in PAUSES.iter().take(2) {
+            if self.is_gone(directory, first) {
+                return Outcome::Gone;
+            }
+        }
+        if dangling.is_none() && self.waits_left > 0 && self.may_be_written(directory) {
+            self.waits_left -= 1;
+            for pause in PAUSES {
+                thread::sleep(pause);
                 if self.is_gone(directory, first) {
                     return Outcome::Gone;
                 }
-                if dangling.is_some() {
-                    break;
-                }
-                thread::sleep(*pause);
             }
         }
         let Some(segment) = dangling else {
@@ -78,6 +91,12 @@ impl Doubt {
             }
             Awaited::There | Awaited::Lost => Outcome::Damage,
         }
+    }
+
+    /// Whether somebody may be writing, as far as can be known.
+    fn may_be_written(&mut self, directory: &Directory) -> bool {
+        let ask = || Usage::of(directory).in_use != Some(false);
+        *self.may_be_written.get_or_insert_with(ask)
     }
 
     /// Whether the record at an offset can be read now, or was trimmed.
@@ -107,5 +126,16 @@ pub fn dangling(obstacle: &Obstacle) -> Option<Offset> {
             Some(*segment)
         }
         _ => None,
+    }
+}
+
+/// Whether a writer at work can be what makes it.
+fn may_pass(obstacle: &Obstacle) -> bool {
+    match obstacle {
+        Obstacle::Damage { damage, .. } => {
+            !matches!(damage.kind, DamageKind::Misaligned | DamageKind::Unreadable)
+        }
+        Obstacle::Gap | Obstacle::Unpaired { .. } => true,
+        Obstacle::Overlap { .. } => false,
     }
 }

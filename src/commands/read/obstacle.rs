@@ -188,7 +188,9 @@ impl Trouble {
     /// Takes in what directly follows, or comes directly before, and is the same.
     pub fn absorb(&mut self, next: &Self) -> bool {
         let alike = self.bytes.is_some() || self.what == next.what;
-        let same = self.id == next.id && self.file == next.file && alike;
+        // One writer's buffers are one place to whoever waits for them.
+        let one_buffer = self.buffered.is_some() && self.buffered == next.buffered;
+        let same = self.id == next.id && (self.file == next.file || one_buffer) && alike;
         let (Some(last), Some(next_last)) = (self.last, next.last) else {
             return false;
         };
