@@ -146,7 +146,7 @@ fn dump<W: Write>(
             FrameItem::NoFrame {
                 why: NoFrame::CutShort | NoFrame::PastEnd(_),
                 ..
-            } if ends && Usage::of(directory).is_written() => &FrameItem::NoFrame {
+            } if ends && is_written(directory, names) => &FrameItem::NoFrame {
                 position,
                 bytes,
                 why: NoFrame::Buffered,
@@ -170,4 +170,11 @@ fn plain(failed: Failed) -> anyhow::Error {
         Failed::Read(error) => error.into(),
         Failed::Write(error) => error.into(),
     }
+}
+
+/// Whether the rest of a segment's last frame may be in a writer's buffer: it has the
+/// files open, or has just removed them.
+fn is_written(directory: &Directory, names: &SegmentNames) -> bool {
+    Usage::of_segment(directory, names).is_written()
+        || !directory.file(names, FileKind::Store).exists()
 }

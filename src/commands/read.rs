@@ -184,14 +184,9 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
             Some(place) => one(&mut log, place, &mut delivery),
             None => range(&mut log, arguments, globals, &mut delivery),
         };
-        let disturbed = |error: &anyhow::Error| {
-            error
-                .downcast_ref::<Error>()
-                .is_some_and(live::is_disturbed)
-        };
         // A file that shrank while the range was being found.
         match &read {
-            Err(error) if !delivery.came() && disturbed(error) => match pauses.next() {
+            Err(error) if !delivery.came() && is_disturbed(error) => match pauses.next() {
                 Some(pause) => std::thread::sleep(*pause),
                 None => break read,
             },
@@ -205,6 +200,13 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let outcome = read?;
     let damaged = flushed?;
     outcome.into_status(damaged)
+}
+
+/// Whether a file shrank or vanished while it was read.
+fn is_disturbed(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<Error>()
+        .is_some_and(live::is_disturbed)
 }
 
 /// How a read ended, damage aside.

@@ -18,8 +18,8 @@ use crate::log::units::Offset;
 /// How long something must last between two looks to be a finding.
 const PATIENCE: Duration = Duration::from_millis(10);
 
-/// The same for files that are missing.
-const NAMES_PATIENCE: Duration = Duration::from_millis(100);
+/// The same for what a writer does in two steps.
+const LONG_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Looks until no file shrinks under the look, and until its findings are those of the
 /// look before. Who locks the log asks for no usage, and nobody disturbs him.
@@ -46,8 +46,8 @@ pub(super) fn settled(listing: Listing, options: &Options, aids: Aids<'_>) -> Re
             Ok(report) => {
                 let keys_now = keys(&report);
                 let told_twice = before.as_ref().is_some_and(|it| keys(it) == keys_now);
-                let patience = if keys_now.iter().any(|(id, ..)| is_about_names(*id)) {
-                    NAMES_PATIENCE
+                let patience = if keys_now.iter().any(|(id, ..)| takes_two_steps(*id)) {
+                    LONG_PATIENCE
                 } else {
                     PATIENCE
                 };
@@ -69,11 +69,15 @@ pub(super) fn settled(listing: Listing, options: &Options, aids: Aids<'_>) -> Re
     Ok(last)
 }
 
-/// Whether a finding is about files that a writer makes or removes one after the other.
-fn is_about_names(id: FindingId) -> bool {
+/// Whether a finding is about what a writer makes or removes one after the other: the
+/// two files of a segment, a frame and its entry.
+fn takes_two_steps(id: FindingId) -> bool {
     matches!(
         id,
-        FindingId::IndexMissing | FindingId::StoreMissing | FindingId::SegmentGap
+        FindingId::IndexMissing
+            | FindingId::StoreMissing
+            | FindingId::SegmentGap
+            | FindingId::StoreUnindexedTail
     )
 }
 

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::finding::{Finding, FindingId};
 use super::listing::Listing;
 use super::report::{Options, Report};
-use crate::log::directory::Directory;
+use crate::log::directory::{Directory, SegmentNames};
 use crate::log::format::FileKind;
 use crate::log::lock::DirectoryLock;
 use crate::log::processes::{self, Process, Use};
@@ -45,9 +45,8 @@ pub fn awaited(directory: &Directory, segment: Offset) -> Awaited {
     let Some(names) = directory.segment(segment) else {
         return Awaited::Lost;
     };
-    let halves = [FileKind::Store, FileKind::Index].map(|kind| names.file_name(kind));
     let listing = Listing {
-        directory: Directory::of_names(&directory.path, halves.to_vec()),
+        directory: only(directory, names),
         segments: vec![Arc::new(Listing::segment(&directory.path, names))],
     };
     let Ok(report) = Report::over(listing, &options) else {
@@ -61,6 +60,12 @@ pub fn awaited(directory: &Directory, segment: Offset) -> Awaited {
         Some(finding) if finding.may_be_buffered() => Awaited::Buffered(Buffered::Live),
         Some(_) => Awaited::Lost,
     }
+}
+
+/// A log's directory with the files of one segment alone.
+fn only(directory: &Directory, names: &SegmentNames) -> Directory {
+    let halves = [FileKind::Store, FileKind::Index].map(|kind| names.file_name(kind));
+    Directory::of_names(&directory.path, halves.to_vec())
 }
 
 /// Who has a log open for writing.
@@ -90,6 +95,12 @@ impl Usage {
             writers,
             lock_holder,
         }
+    }
+
+    /// Asks about the files of one segment alone: a service has all of them open.
+    #[must_use]
+    pub fn of_segment(directory: &Directory, names: &SegmentNames) -> Self {
+        Self::of(&only(directory, names))
     }
 
     /// Whether a writer is known to live.

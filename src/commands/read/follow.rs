@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use proglog::log::directory::Directory;
 use proglog::log::follow::{Blocked, Follower, Pass, Rewritten, Step};
+use proglog::log::live::PAUSES;
 use proglog::log::reader::Item;
 use proglog::log::units::Offset;
 
@@ -100,7 +101,15 @@ fn follow(
     let saved = cursor
         .as_ref()
         .and_then(|cursor| Some((cursor.saved()?, cursor.name())));
-    let (from, last) = match begin::begin(&mut log.log, arguments, globals, saved)? {
+    let mut begun = begin::begin(&mut log.log, arguments, globals, saved);
+    for pause in PAUSES {
+        match &begun {
+            Err(error) if super::is_disturbed(error) => std::thread::sleep(pause),
+            _ => break,
+        }
+        begun = begin::begin(&mut log.log, arguments, globals, saved);
+    }
+    let (from, last) = match begun? {
         // What came since the log was waited for is new, all of it.
         Begin::At { last, .. } if log.awaited && arguments.tail.is_some() => {
             (log.log.lowest_offset(), last)
