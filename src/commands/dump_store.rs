@@ -12,8 +12,9 @@ use std::io::Write;
 use std::ops::ControlFlow;
 
 use clap::Args;
-use proglog::inspect::frames::{FrameItem, StoreDump};
+use proglog::inspect::frames::{FrameItem, NoFrame, StoreDump};
 use proglog::inspect::listing::Listing;
+use proglog::inspect::usage::Usage;
 use proglog::log::directory::{Directory, SegmentNames};
 use proglog::log::error::Result;
 use proglog::log::format::FileKind;
@@ -151,6 +152,18 @@ fn dump<W: Write>(
         }
         let (position, bytes) = item.place();
         let content = hex.then(|| Content::File(source.clone(), position, bytes));
+        let ends = position.saturating_add(bytes) == store_bytes;
+        let item = match *item {
+            FrameItem::NoFrame {
+                why: NoFrame::CutShort | NoFrame::PastEnd(_),
+                ..
+            } if ends && is_written(directory, names) => &FrameItem::NoFrame {
+                position,
+                bytes,
+                why: NoFrame::Buffered,
+            },
+            _ => item,
+        };
         printer.item(item, content.as_ref()).map_err(plain)?;
         if is_frame {
             selection.take();
@@ -168,4 +181,11 @@ fn plain(failed: Failed) -> anyhow::Error {
         Failed::Read(error) => error.into(),
         Failed::Write(error) => error.into(),
     }
+}
+
+/// Whether the rest of a segment's last frame may be in a writer's buffer: it has the
+/// files open, or has just removed them.
+fn is_written(directory: &Directory, names: &SegmentNames) -> bool {
+    Usage::of_segment(directory, names).is_written()
+        || !directory.file(names, FileKind::Store).exists()
 }

@@ -304,8 +304,21 @@ fn outlooks(arguments: &Arguments, report: &Report) -> anyhow::Result<Vec<Outloo
     }
     // Nobody asked: a disk that fails costs this only.
     let told =
-        outlooks.filter_map(|outlook| outlook.inspect_err(|error| say(&format!("{error:#}"))).ok());
+        outlooks.filter_map(|outlook| outlook.inspect_err(|error| untold(report, error)).ok());
     Ok(told.collect())
+}
+
+/// Says why the service's view is missing. That a file of a log in use came or went since
+/// the look is no reason to say anything.
+fn untold(report: &Report, error: &anyhow::Error) {
+    let error_kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    let moved = matches!(
+        error_kind,
+        Some(io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof)
+    );
+    if !moved || report.usage.in_use == Some(false) {
+        say(&format!("{error:#}"));
+    }
 }
 
 /// Everything that is printed from.

@@ -148,6 +148,7 @@ pub(crate) fn by_account(
     let read = image::of_account(account, &pair.store, index, pair.index.path())?;
     Ok(read.map(|index| Segment {
         index,
+        entries: None,
         ..pair.clone()
     }))
 }

@@ -148,8 +148,11 @@ impl View<'_> {
 
     fn dangling(&self, damage: &Damage, mut finding: Finding) -> Finding {
         if let Some(bytes) = self.in_writers_buffer() {
-            finding.severity = Severity::Note;
-            return finding.detail(Detail::InWritersBuffer { bytes });
+            if self.is_written() {
+                finding.severity = Severity::Note;
+                return finding.detail(Detail::InWritersBuffer { bytes });
+            }
+            finding.use_unknown = true;
         }
         // Where refused frames were written over, any bytes may stand for the length:
         // no frame but the last ends behind the position that the last entry names.
@@ -163,10 +166,20 @@ impl View<'_> {
         })
     }
 
+    /// Whether a writer is known to live.
+    fn is_written(&self) -> bool {
+        self.report.usage.is_written()
+    }
+
+    /// Whether nobody can tell whether a writer lives.
+    fn use_is_unknown(&self) -> bool {
+        self.report.usage.in_use.is_none()
+    }
+
     /// How far the entries are ahead of the store, if a running writer may hold that
     /// much in its buffer: a service that restarted on its own wreck holds nothing.
     fn in_writers_buffer(&self) -> Option<u64> {
-        if !self.report.usage.is_written() {
+        if !self.is_written() && !self.use_is_unknown() {
             return None;
         }
         let claimed = match self.facts.first_damage(DamageKind::Dangling) {
@@ -190,7 +203,7 @@ impl View<'_> {
             (Some(modified), Some(since)) => modified >= since,
             _ => false,
         };
-        (ends_at_a_frame || written_since).then_some(ahead)
+        (ends_at_a_frame || written_since || self.use_is_unknown()).then_some(ahead)
     }
 
     /// The position that the last real entry names.
@@ -244,7 +257,8 @@ impl View<'_> {
             .finding(FindingId::IndexPadded, Severity::Warning)
             .at(&self.index, rest.position, rest.bytes)
             .figures(Some(self.facts.index_bytes), Some(rest.position));
-        let is_written = self.report.usage.is_written();
+        finding.use_unknown = self.use_is_unknown();
+        let is_written = self.is_written();
         if is_written {
             finding.severity = Severity::Note;
         }
@@ -312,8 +326,12 @@ impl View<'_> {
                     finding.severity = Severity::Note;
                 }
             } else if ours || self.in_writers_buffer().is_some() {
-                finding.severity = Severity::Note;
-                finding.detail = Detail::InWritersBuffer { bytes: 0 };
+                if ours || self.is_written() {
+                    finding.severity = Severity::Note;
+                    finding.detail = Detail::InWritersBuffer { bytes: 0 };
+                } else {
+                    finding.use_unknown = true;
+                }
             }
             findings.push(finding);
         }

@@ -2,7 +2,7 @@
 //! and why: the whole log as a list of stretches. What a report says of each segment
 //! is put together here; what stands in no stretch is not in the log.
 
-use super::finding::{FindingId, OffsetRange, Severity};
+use super::finding::{FindingId, OffsetRange};
 use super::report::{Report, SegmentReport};
 use super::scan::SegmentFacts;
 use crate::log::damage::DamageKind;
@@ -84,13 +84,10 @@ fn of_facts(report: &Report, segment: usize, facts: &SegmentFacts, all: &mut Vec
     }
 }
 
-/// Whether the end of a segment waits in a running writer's buffer.
+/// Whether the end of a segment waits in a writer's buffer, or may where nobody knows.
 fn is_pending(report: &Report, base: Offset) -> bool {
-    report.findings.iter().any(|finding| {
-        finding.id == FindingId::IndexDangling
-            && finding.severity == Severity::Note
-            && finding.segment == Some(base)
-    })
+    let mut findings = report.findings.iter();
+    findings.any(|finding| finding.may_be_buffered() && finding.segment == Some(base))
 }
 
 /// A segment of which no pair can be read.

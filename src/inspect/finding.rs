@@ -334,6 +334,9 @@ pub struct Finding {
     pub got: Option<Figure>,
     /// What the rest of the log demands.
     pub expected: Option<Figure>,
+    /// Whether a running writer would explain it, and nobody can tell whether there is
+    /// one.
+    pub use_unknown: bool,
     /// What only this sort has to say.
     pub detail: Detail,
 }
@@ -351,6 +354,7 @@ impl Finding {
             records: None,
             got: None,
             expected: None,
+            use_unknown: false,
             detail: Detail::None,
         }
     }
@@ -360,6 +364,13 @@ impl Finding {
     pub fn in_segment(mut self, base: Offset) -> Self {
         self.segment = Some(base);
         self
+    }
+
+    /// Whether it is about what a running writer holds in its memory, or may hold where
+    /// nobody can tell whether there is one.
+    #[must_use]
+    pub fn may_be_buffered(&self) -> bool {
+        self.id == FindingId::IndexDangling && (self.severity == Severity::Note || self.use_unknown)
     }
 
     /// Which bytes are concerned.

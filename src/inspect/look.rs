@@ -14,6 +14,7 @@ use super::tail::{self, TailStart};
 use crate::log::error::{Error, Result};
 use crate::log::format::{ENTRY_BYTES, FileKind};
 use crate::log::index::Index;
+use crate::log::live::Count;
 use crate::log::record::Codec;
 use crate::log::segment::{Segment, is_absent};
 use crate::log::units::{Offset, Position};
@@ -154,8 +155,8 @@ impl Look<'_> {
         if segment.is_readable_pair() {
             match Segment::open_listed(directory, &segment.names) {
                 Ok(mut pair) => {
-                    at_most(&mut pair.store, segment.store.as_ref());
-                    at_most(&mut pair.index, segment.index.as_ref());
+                    let quick = self.options.quick;
+                    pair.fix(Some(codec), if quick { Count::Bisect } else { Count::All })?;
                     let made = before.map_or(0, |before| before.drafted(self, segment));
                     let next = self.next_base(segment.base());
                     report.take_pair(&pair, codec, next, self.options, threads, made)?;
@@ -215,6 +216,7 @@ impl Look<'_> {
             store: store.clone(),
             index,
             is_last: self.listing.directory.is_last(base),
+            entries: Some(0),
         };
         let judged = self.options.judged(codec, self.next_base(base));
         let account = accounts::of_files(&pair, false, 0, &judged)?;
@@ -248,12 +250,5 @@ impl Look<'_> {
         let sink = drafting.and_then(|drafting| drafting.begin(base, store));
         let pieces = Pieces::of(threads, sink.as_deref());
         tail::look_in_pieces(store, codec, start, pieces).map(Lone::Store)
-    }
-}
-
-/// What was appended since the listing is not judged.
-fn at_most(file: &mut ReadFile, listed: Option<&FileFacts>) {
-    if let Some(listed) = listed {
-        file.file_bytes = file.file_bytes.min(listed.bytes);
     }
 }

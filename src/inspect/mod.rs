@@ -26,6 +26,7 @@ pub(crate) mod rounds;
 pub mod run;
 pub mod scan;
 pub mod service;
+mod settle;
 pub mod sizes;
 pub mod tail;
 pub mod usage;

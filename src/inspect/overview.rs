@@ -44,6 +44,8 @@ pub enum State {
     Overflow,
     /// A writer has it open; what looks unclean may be in its memory.
     Open,
+    /// The same, if a writer has it open, which nobody can tell.
+    PerhapsOpen,
     /// It has no record.
     Empty,
 }
@@ -82,6 +84,17 @@ impl Row {
             first: self.base,
             last,
         })
+    }
+
+    /// The same with those that a writer may have in memory.
+    fn claimed(&self) -> Option<OffsetRange> {
+        match (self.offsets(), self.buffered) {
+            (Some(whole), Some(buffered)) => Some(OffsetRange {
+                first: whole.first,
+                last: buffered.last,
+            }),
+            (whole, buffered) => whole.or(buffered),
+        }
     }
 
     /// Whether nothing is to be said of it.
@@ -147,8 +160,14 @@ impl<'a> Overview<'a> {
             },
         };
         let mut totals = overview.totals;
+        let mut reached: Option<Offset> = None;
         for row in overview.rows() {
             totals.add(&row);
+            if let Some(range) = row.claimed() {
+                let gap = reached.is_some_and(|last| range.first.since(last) > 1);
+                totals.gaps += u64::from(gap);
+                reached = reached.max(Some(range.last));
+            }
         }
         overview.totals = totals;
         overview
@@ -186,15 +205,10 @@ impl Totals {
         if let Some(range) = row.offsets() {
             self.offsets = Some(match self.offsets {
                 None => range,
-                Some(sum) => {
-                    if range.first.since(sum.last) > 1 {
-                        self.gaps += 1;
-                    }
-                    OffsetRange {
-                        first: sum.first,
-                        last: sum.last.max(range.last),
-                    }
-                }
+                Some(sum) => OffsetRange {
+                    first: sum.first,
+                    last: sum.last.max(range.last),
+                },
             });
         }
     }
@@ -243,7 +257,7 @@ impl Row {
     /// What a finding means for the row.
     fn take(&mut self, finding: &Finding) {
         let is_note = finding.severity == Severity::Note;
-        if finding.id == FindingId::IndexDangling && is_note {
+        if finding.may_be_buffered() {
             self.buffered = finding.offsets;
         } else if matches!(
             finding.id,
@@ -252,6 +266,7 @@ impl Row {
             self.lost = finding.offsets;
         }
         let state = match state(finding) {
+            Some(_) if finding.use_unknown => State::PerhapsOpen,
             Some(_) if is_note => match finding.id {
                 FindingId::IndexPadded | FindingId::IndexDangling | FindingId::StoreTornTail => {
                     State::Open

@@ -11,6 +11,7 @@ use super::finding::{Finding, Severity};
 use super::listing::{Listing, SegmentListing};
 use super::look::{Aids, Look};
 use super::scan::{self, SegmentFacts};
+use super::settle;
 use super::tail::Tail;
 use super::usage::Usage;
 use crate::log::detect::detect;
@@ -273,16 +274,21 @@ impl Report {
     ///
     /// As [`Report::of`].
     pub fn with(listing: Listing, options: &Options, aids: Aids<'_>) -> Result<Self> {
+        settle::settled(listing, options, aids)
+    }
+
+    /// One look, whatever somebody does to the log meanwhile.
+    pub(super) fn once(listing: Listing, options: &Options, aids: Aids<'_>) -> Result<Self> {
         let path = listing.path().to_path_buf();
         let usage = if options.ask_usage {
-            Usage::of(&listing)
+            Usage::of(&listing.directory)
         } else {
             Usage {
                 in_use: Some(false),
                 ..Usage::default()
             }
         };
-        let codec = match options.codec {
+        let mut codec = match options.codec {
             Some(codec) => Some(codec),
             None => detect(&listing.directory)?,
         };
@@ -297,13 +303,25 @@ impl Report {
                 path.display()
             )));
         }
-        let look = Look {
-            listing: &listing,
-            codec,
-            options,
-            aids,
+        let look = |codec| {
+            let (listing, aids) = (&listing, aids);
+            let look = Look {
+                listing,
+                codec,
+                options,
+                aids,
+            };
+            look.at_segments()
         };
-        let segments = look.at_segments()?;
+        let mut segments = look(codec)?;
+        let any = |segment: &SegmentReport| segment.facts.as_ref().is_some_and(|it| it.records > 0);
+        if codec.is_none() && segments.iter().any(any) {
+            // The first frames may have come since then.
+            codec = detect(&listing.directory)?;
+            if codec.is_some() {
+                segments = look(codec)?;
+            }
+        }
         let mut report = Self {
             listing,
             codec,
@@ -313,7 +331,6 @@ impl Report {
             options: *options,
         };
         report.findings = check::findings(&report);
-        check::keep_standing(&mut report);
         Ok(report)
     }
 

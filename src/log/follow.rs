@@ -21,6 +21,7 @@ use super::footing::{Footing, names_of};
 pub use super::footing::{Rewritten, sync_read};
 use super::format::{ENTRY_BYTES, FileKind};
 use super::index::Index;
+use super::live;
 use super::lock::DirectoryLock;
 use super::reader::{Item, LogReader, Obstacle, RecordView};
 use super::record::Codec;
@@ -183,11 +184,13 @@ impl Follower {
         let metadata = std::fs::metadata(path).map_err(Error::io("look at", path))?;
         let mut footing = None;
         if let Some(before) = next.0.checked_sub(1) {
-            let _ = log.lookup::<Error>(Offset(before), |item| {
-                if let Item::Record(record) = item {
-                    footing = Some(Footing::of(record));
-                }
-                Ok(ControlFlow::Continue(()))
+            let _ = live::undisturbed(|| {
+                log.lookup::<Error>(Offset(before), |item| {
+                    if let Item::Record(record) = item {
+                        footing = Some(Footing::of(record));
+                    }
+                    Ok(ControlFlow::Continue(()))
+                })
             })?;
         }
         Ok(Self {

@@ -58,6 +58,7 @@ pub fn open(lock: &DirectoryLock, config: &Config, disk: &Arc<dyn Disk>) -> Resu
         store: readable(&store)?,
         index: readable(&index)?,
         is_last: true,
+        entries: None,
     };
     let entries = check_tail(&segment, codec, &directory.path)?;
     let tail = Tail {

@@ -39,7 +39,7 @@ impl Opened {
             .segments
             .partition_point(|it| it.base <= names.base);
         let next_base = directory.segments.get(next).map(|it| it.base);
-        let segment = match Segment::open(directory, names) {
+        let segment = match Segment::open_fixed(directory, names, codec) {
             Ok(segment) => segment,
             Err(error) if is_absent(&error) => {
                 return Self::without_index(directory, names, codec, next_base, error);
@@ -68,8 +68,9 @@ impl Opened {
         codec: Codec,
         slot: u64,
     ) -> Result<Self> {
-        if let Ok(segment) = Segment::open(directory, names) {
+        if let Ok(mut segment) = Segment::open(directory, names) {
             let entries = segment.entries_for(slot, codec)?;
+            segment.store.take_size()?;
             if slot < entries && first_sound(&segment, codec, entries, slot..slot + 1)?.is_some() {
                 return Ok(Self {
                     segment,
@@ -137,6 +138,7 @@ impl Opened {
             entries: index.file_bytes / ENTRY_BYTES,
             segment: Segment {
                 index,
+                entries: None,
                 ..segment.clone()
             },
             unindexed: first.and_then(|first| {

@@ -64,6 +64,18 @@ impl LogReader {
         })
     }
 
+    /// Lists the directory anew. The codec and the log's end stay as they were.
+    ///
+    /// # Errors
+    ///
+    /// As [`LogReader::open`].
+    pub fn list_again(&mut self) -> Result<()> {
+        let directory = Directory::list(&self.directory.path)?;
+        directory.require_log()?;
+        self.directory = directory;
+        Ok(())
+    }
+
     /// The names in the log's directory.
     #[must_use]
     pub fn directory(&self) -> &Directory {
@@ -84,9 +96,9 @@ impl LogReader {
         if let Some(codec) = self.codec {
             return Ok(codec);
         }
-        let codec = detect(&self.directory)?.unwrap_or(Codec::Raw);
-        self.codec = Some(codec);
-        Ok(codec)
+        // What shows no codec now may show one when a writer's buffer is written.
+        self.codec = detect(&self.directory)?;
+        Ok(self.codec.unwrap_or(Codec::Raw))
     }
 
     /// The base of the first segment.
@@ -146,6 +158,11 @@ impl LogReader {
                 Err(error) => return Err(error),
             }
         }
+        if self.codec.is_none() && ends.0 > lowest && self.codec()? != codec {
+            return self.ends();
+        }
+        // Records up to here are read in one way, whatever comes.
+        self.codec = Some(codec);
         self.ends = Some(ends);
         Ok(ends)
     }
@@ -379,7 +396,7 @@ impl LogReader {
     ) -> Result<Option<(Offset, Range<Offset>)>> {
         let mut twice: Option<(Offset, Range<Offset>)> = None;
         for names in later.iter().take_while(|names| names.base < end) {
-            let segment = match Segment::open(&self.directory, names) {
+            let segment = match Segment::open_fixed(&self.directory, names, codec) {
                 Ok(segment) => segment,
                 Err(error) if is_absent(&error) => continue,
                 Err(error) => return Err(error),

@@ -58,11 +58,7 @@ fn cuts_nothing(file: &ReadFile, kind: FileKind, to: u64) -> Result<bool> {
 }
 
 /// Whether entries are written behind the end, over zeros, or over themselves.
-fn writes_over_nothing(
-    step: &Step,
-    store: &ReadFile,
-    index: &ReadFile,
-) -> Result<bool> {
+fn writes_over_nothing(step: &Step, store: &ReadFile, index: &ReadFile) -> Result<bool> {
     let Step::WriteEntries { entries, .. } = step else {
         return Ok(false);
     };

@@ -220,6 +220,7 @@ fn foresee(
         store,
         index,
         is_last: report.is_last(segment),
+        entries: None,
     };
     let next_base = policy.room.and_then(|room| base.checked_add(room));
     let threads = report.options.threads();

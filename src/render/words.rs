@@ -9,8 +9,19 @@ use proglog::scan::account::Doubt;
 use super::cost::cost;
 use super::prose::{count, either, escaped};
 
+/// What is said of a finding that a writer would explain, if there is one.
+pub const USE_UNKNOWN: &str = "cannot tell if a writer has the log open";
+
 /// A finding in one line.
 pub fn message(finding: &Finding) -> String {
+    let message = plain_message(finding);
+    if finding.use_unknown {
+        return format!("{message}; {USE_UNKNOWN}");
+    }
+    message
+}
+
+fn plain_message(finding: &Finding) -> String {
     let cost = cost(&[finding]);
     let what = what(finding);
     match (&finding.place, what.is_empty()) {

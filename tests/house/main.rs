@@ -48,7 +48,7 @@ const LOG_FLOORS: &[&[&str]] = &[
     &["index", "payload"],
     &["walk"],
     &["evidence", "segment"],
-    &["trailing"],
+    &["trailing", "live"],
     &["judge"],
     &["detect", "writer", "items"],
     &["reader", "open"],

@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use proglog::log::directory::Directory;
 use proglog::log::follow::{Blocked, Follower, Pass, Rewritten, Step};
+use proglog::log::live::PAUSES;
 use proglog::log::reader::Item;
 use proglog::log::units::Offset;
 
 use super::begin::{self, Begin};
 use super::cursor::Cursor;
 use super::deliver::{self, Delivery};
+use super::doubt::Doubt;
 use super::fingerprint::Fingerprint;
 use super::open::{Opened, not_come, open};
 use super::output::Output;
@@ -101,7 +103,15 @@ fn follow(
     let check = |cursor: &Cursor| resume::check(cursor, &mut log.log, arguments, globals);
     let damaged = cursor.as_ref().map_or(Ok(false), check)?;
     let saved = cursor.as_ref().and_then(Cursor::saved);
-    let (from, last) = match begin::begin(&mut log.log, arguments, globals, saved)? {
+    let mut begun = begin::begin(&mut log.log, arguments, globals, saved);
+    for pause in PAUSES {
+        match &begun {
+            Err(error) if super::is_disturbed(error) => std::thread::sleep(pause),
+            _ => break,
+        }
+        begun = begin::begin(&mut log.log, arguments, globals, saved);
+    }
+    let (from, last) = match begun? {
         // What came since the log was waited for is new, all of it.
         Begin::At { last, .. } if log.awaited && arguments.tail.is_some() => {
             (log.log.lowest_offset(), last)
@@ -151,17 +161,14 @@ fn delivery(
 ) -> Delivery {
     let out = BufWriter::with_capacity(OUTPUT_BYTES, output);
     // A follower has waited for the buffer of a writer already.
-    let is_live = if arguments.going_on.follows() {
-        |_: &Directory| false
-    } else {
-        super::writer_is_live
-    };
+    let follows = arguments.going_on.follows();
+    let doubt = (!follows).then(|| Doubt::new(arguments.codec));
     Delivery::new(
         directory.clone(),
         printer.clone(),
         out,
         arguments.on_error,
-        is_live,
+        doubt,
     )
 }
 
@@ -427,6 +434,9 @@ impl Session<'_> {
             return Ok(Next::Wait);
         }
         let goes_on = self.delivery.blocked(directory, &blocked)?;
+        if self.delivery.take_again() {
+            return Ok(Next::Pass);
+        }
         self.damaged |= self.delivery.damaged();
         match blocked.goes_on {
             Some(offset) if goes_on => {

@@ -2,6 +2,7 @@
 //! takes it, both figures, the offsets that cannot be had, and where the log goes on.
 
 use proglog::inspect::finding::{FindingId, OffsetRange, Place};
+use proglog::inspect::usage::Buffered;
 use proglog::log::damage::{Damage, DamageKind};
 use proglog::log::directory::{Directory, SegmentNames};
 use proglog::log::format::{ENTRY_BYTES, FileKind, file_name};
@@ -34,8 +35,8 @@ pub struct Trouble {
     more: u64,
     /// Whether the records follow all the same, by what the store says.
     pub follows: bool,
-    /// Whether a live writer still has these records in its buffer.
-    pub buffered: bool,
+    /// In whose buffer these records still are, if they are in one.
+    pub buffered: Option<Buffered>,
 }
 
 /// What an obstacle is; `None` where nothing is lost by it.
@@ -54,7 +55,7 @@ pub fn describe(
         last,
         more: 0,
         follows: matches!(obstacle, Obstacle::Unindexed { .. }),
-        buffered: false,
+        buffered: None,
     };
     Some(match obstacle {
         Obstacle::Damage { segment, damage } => Trouble {
@@ -197,11 +198,6 @@ fn name(directory: &Directory, segment: Offset, kind: FileKind) -> String {
 }
 
 impl Trouble {
-    /// Whether entries without their frames are what stands in the way.
-    pub fn is_dangling(&self) -> bool {
-        self.id == FindingId::IndexDangling
-    }
-
     /// Whether an offset is one of those concerned.
     pub fn claims(&self, offset: Offset) -> bool {
         self.first <= offset && self.last.is_none_or(|last| offset <= last)
@@ -210,7 +206,9 @@ impl Trouble {
     /// Takes in what directly follows, or comes directly before, and is the same.
     pub fn absorb(&mut self, next: &Self) -> bool {
         let alike = self.bytes.is_some() || self.what == next.what;
-        let same = self.id == next.id && self.file == next.file && alike;
+        // One writer's buffers are one place to whoever waits for them.
+        let one_buffer = self.buffered.is_some() && self.buffered == next.buffered;
+        let same = self.id == next.id && (self.file == next.file || one_buffer) && alike;
         let (Some(last), Some(next_last)) = (self.last, next.last) else {
             return false;
         };
@@ -248,8 +246,12 @@ impl Trouble {
             more => format!(", and {more} more places"),
         };
         let offsets = self.offsets();
-        let (severity, fate) = if self.buffered {
-            ("note", "a writer has the log open and holds")
+        let (severity, fate) = if let Some(buffered) = self.buffered {
+            let fate = match buffered {
+                Buffered::Live => "a writer has the log open and holds",
+                Buffered::Unknown => "cannot tell if a writer has the log open and holds",
+            };
+            ("note", fate)
         } else if self.follows {
             ("error", "not in the index:")
         } else if self.id == FindingId::SegmentOverlap {

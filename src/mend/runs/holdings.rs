@@ -222,6 +222,7 @@ pub fn of_segment(report: &Report, segment: &SegmentReport, plan: &Plan) -> Resu
             index: store.clone(),
             store,
             is_last: report.is_last(segment),
+            entries: None,
         }
     } else {
         return Ok(Vec::new());

@@ -159,6 +159,7 @@ fn word(state: &State) -> String {
         State::NotAFile => "not a file".to_owned(),
         State::Overflow => "offsets overflow".to_owned(),
         State::Open => "open".to_owned(),
+        State::PerhapsOpen => "perhaps open".to_owned(),
         State::Empty => "empty".to_owned(),
     }
 }
