@@ -1,0 +1,28 @@
+//! Which account of the bytes is right: logs whose index, store or layout is not what it
+//! seems, generated together with the truth about them. No intact frame is cut, no
+//! record that can be determined is lost, another program's log is not touched.
+//!
+//! - `cases`: harmed logs of every kind that was seen, with the exact outcome
+//! - `layouts`: healthy logs of other programs, which every writing command leaves alone
+//! - `random`: thousands of random damages against a truth worked out from their tags
+//!
+//! To run one random case alone and keep its directories:
+//! `PROGLOG_ACCOUNT_SEED=17 cargo test --test accounts random -- --nocapture`;
+//! `PROGLOG_ACCOUNT_CASES` says how many cases are run.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "all of it is test: it changes its own sandbox and fails by panicking"
+)]
+
+mod cases;
+mod damage;
+mod engine;
+mod forge;
+mod judge;
+mod layouts;
+mod made;
+mod random;
+mod run;
