@@ -54,8 +54,9 @@ pub struct Truth<'a> {
     pub disputed: BTreeSet<u64>,
     /// Bases of segments where frames dispute an offset.
     pub histories: BTreeSet<u64>,
-    /// Segments whose index proves what was refused.
-    proving: BTreeSet<u64>,
+    /// Segments whose index is valid up to its padding: how many entries it has, and
+    /// whether there is padding. It proves what was refused.
+    valid: BTreeMap<u64, (u64, bool)>,
     /// Frames that a surviving entry names: file and position.
     named: BTreeSet<(u64, usize)>,
 }
@@ -69,7 +70,7 @@ impl<'a> Truth<'a> {
             determinable: Vec::new(),
             disputed: BTreeSet::new(),
             histories: BTreeSet::new(),
-            proving: BTreeSet::new(),
+            valid: BTreeMap::new(),
             named: BTreeSet::new(),
         };
         for ((base, index), file) in &harmed.files {
@@ -167,10 +168,10 @@ impl<'a> Truth<'a> {
             .iter()
             .zip(0..)
             .take_while(|((at, entry), slot)| *at == slot * 12 && entry.slot as usize == *slot);
-        let end = 12 * in_order.count();
-        let rest = &file.bytes[end..];
+        let count = in_order.count();
+        let rest = &file.bytes[12 * count..];
         if rest.iter().all(|byte| *byte == 0) || rest.iter().all(|byte| *byte == 0xff) {
-            self.proving.insert(base);
+            self.valid.insert(base, (count as u64, rest.len() >= 12));
         }
     }
 
@@ -213,19 +214,40 @@ impl<'a> Truth<'a> {
         self.intact.iter().filter(carries).copied().collect()
     }
 
-    /// Whether a frame may be cut: one that was refused, where the index proves it, or
-    /// where nothing tells it from one.
+    /// Whether a frame may be cut: it may be none, or it was proven to be refused.
     fn may_be_cut(&self, place: &Place<'_>) -> bool {
         if place.vague {
             return true;
         }
-        let proves = self.proving.contains(&place.base);
-        let unnamed = !self.named.contains(&(place.base, place.at));
-        let disputed = self.disputed.contains(&place.frame.offset);
-        self.made.codec == Codec::Protobuf
-            && proves
-            && unnamed
-            && (place.frame.kind == Kind::Refused || disputed)
+        let Some((entries, padded)) = self.valid.get(&place.base).copied() else {
+            return false;
+        };
+        if self.made.codec == Codec::Raw || self.named.contains(&(place.base, place.at)) {
+            return false;
+        }
+        let offset = place.frame.offset;
+        let beside = |other: &&Place<'_>| other.base == place.base;
+        let behind = |other: &&Place<'_>| beside(other) && other.at > place.at;
+        let same = |other: &Place<'_>| other.frame.offset == offset;
+        let run = self
+            .intact
+            .iter()
+            .filter(beside)
+            .filter(|other| same(other))
+            .count();
+        let next = self.intact.iter().filter(behind).find(|other| !same(other));
+        if next.is_some_and(|next| next.frame.offset == offset + 1) {
+            return false;
+        }
+        let first = place.base + 1;
+        let empty_base = !self
+            .intact
+            .iter()
+            .filter(beside)
+            .any(|it| it.frame.offset + 1 == first);
+        offset == place.base + entries && run > 1
+            || padded && offset < place.base + entries
+            || padded && offset == first && run > 1 && (entries > 0 || empty_base)
     }
 
     /// Intact frames that are not in their place any more.

@@ -119,13 +119,21 @@ pub fn common(said: &Said) -> Vec<String> {
         }
         lines.push(line.to_string());
     }
+    // What remains is told in another order than what is found.
+    let steps = lines.iter().position(|line| line.starts_with("finding"));
+    if let Some(findings) = steps {
+        lines[findings..].sort();
+    }
+    lines.dedup();
     lines
 }
 
-/// The lines of the text output that say what changes and what is lost.
-pub fn changes(said: &Said) -> Vec<String> {
-    let kept = |line: &&str| line.starts_with("  ") || line.starts_with("lost ");
-    said.out.lines().filter(kept).map(str::to_owned).collect()
+/// The lines of the text output that say what changes, in this order, and what is lost.
+pub fn changes(said: &Said) -> Vec<&str> {
+    let lines = said.out.lines().skip(1);
+    let steps = lines.take_while(|line| line.starts_with("  "));
+    let lost = said.out.lines().filter(|line| line.starts_with("lost "));
+    steps.chain(lost).collect()
 }
 
 /// Whether a dry run said what the run does: problems are added to `wrong`.
