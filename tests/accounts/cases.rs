@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use proglog_testkit::{Codec, Sandbox, entry, frame, pb};
 
 use super::forge::{self, Files, lay, padded, pair, proto, raw};
-use super::run::{Case, Said, compare_dry_run, run_in, same_contents};
+use super::run::{Case, Said, compare_dry_run, none, run_in, same_contents};
 
 /// Values by offset.
 type Records = BTreeMap<u64, Vec<u8>>;
@@ -250,15 +250,6 @@ fn check_append(case: &Case, outcome: &Outcome, wrong: &mut Vec<String>) {
             ));
         }
     }
-}
-
-fn none(wrong: &[String]) {
-    assert!(
-        wrong.is_empty(),
-        "{} wrong:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub struct Place<'a> {
     /// The base of the segment that it was written to.
     pub home: u64,
     pub frame: &'a Frame,
-    /// Nothing but zeros, up to the end of the store: it may be none.
+    /// Nothing but zeros, and no other intact frame follows: it may be none.
     pub vague: bool,
 }
 
@@ -148,9 +148,11 @@ impl<'a> Truth<'a> {
         let follows =
             |a: &(usize, Entry), b: &(usize, Entry)| a.0 + 12 == b.0 && a.1.slot + 1 == b.1.slot;
         for run in found.chunk_by(follows) {
+            // One of zeros alone says nothing elsewhere.
+            let telling = run.iter().filter(|(_, entry)| entry.slot > 0).count();
             for (at, entry) in run {
                 let own_place = *at == entry.slot as usize * 12;
-                if run.len() < 3 && !own_place {
+                if telling < 3 && !own_place {
                     continue;
                 }
                 let position = entry.position as usize;
@@ -164,14 +166,20 @@ impl<'a> Truth<'a> {
                 }
             }
         }
-        let in_order = found
-            .iter()
-            .zip(0..)
-            .take_while(|((at, entry), slot)| *at == slot * 12 && entry.slot as usize == *slot);
-        let count = in_order.count();
+        let entries = segment
+            .index
+            .chunks_exact(12)
+            .zip(file.bytes.chunks_exact(12));
+        let in_place = entries.take_while(|(was, is)| was == is).count();
+        // An entry of zeros names the first frame, or is padding.
+        let first = file.bytes.len() >= 12 && file.bytes[..12] == [0; 12];
+        let count = in_place.min(segment.entries.len()).max(usize::from(first));
         let rest = &file.bytes[12 * count..];
-        if rest.iter().all(|byte| *byte == 0) || rest.iter().all(|byte| *byte == 0xff) {
-            self.valid.insert(base, (count as u64, rest.len() >= 12));
+        if rest.iter().all(|byte| [0, 0xff].contains(byte)) {
+            self.valid.insert(
+                base,
+                (count as u64, rest.len() >= 12 || first && count == 1),
+            );
         }
     }
 
@@ -211,11 +219,50 @@ impl<'a> Truth<'a> {
                 && place.frame.bytes.len() > 8
                 && !self.disputed.contains(&place.frame.offset)
         };
-        self.intact.iter().filter(carries).copied().collect()
+        let swallowed = self.swallowed();
+        let alone = |place: &&Place<'_>| {
+            let around = |(base, from, to): &(u64, usize, usize)| {
+                *base == place.base && *from < place.at && place.at < *to
+            };
+            !swallowed.iter().any(around)
+        };
+        self.intact
+            .iter()
+            .filter(carries)
+            .filter(alone)
+            .copied()
+            .collect()
+    }
+
+    /// Frames that are not intact, but whose bytes read as a record: which other frames
+    /// they hold nobody knows.
+    fn swallowed(&self) -> Vec<(u64, usize, usize)> {
+        let mut found = Vec::new();
+        for ((base, index), file) in &self.harmed.files {
+            if *index {
+                continue;
+            }
+            for (at, _) in starts(self.made, file) {
+                let whole = |place: &Place<'_>| place.base == *base && place.at == at;
+                if self.intact.iter().any(whole) {
+                    continue;
+                }
+                let length = file.bytes.get(at..at + 8).and_then(|it| it.try_into().ok());
+                let length = length.map_or(u64::MAX, u64::from_be_bytes);
+                let end = usize::try_from(length)
+                    .ok()
+                    .and_then(|it| it.checked_add(at + 8));
+                let payload = end.and_then(|end| file.bytes.get(at + 8..end));
+                if payload.is_some_and(|payload| Record::decode(payload).is_ok()) {
+                    found.push((*base, at, end.unwrap_or(at)));
+                }
+            }
+        }
+        found
     }
 
     /// Whether a frame may be cut: it may be none, or it was proven to be refused.
-    fn may_be_cut(&self, place: &Place<'_>) -> bool {
+    pub fn may_be_cut(&self, place: &Place<'_>) -> bool {
         if place.vague {
             return true;
         }
@@ -229,25 +276,23 @@ impl<'a> Truth<'a> {
         let beside = |other: &&Place<'_>| other.base == place.base;
         let behind = |other: &&Place<'_>| beside(other) && other.at > place.at;
         let same = |other: &Place<'_>| other.frame.offset == offset;
-        let run = self
-            .intact
-            .iter()
-            .filter(beside)
-            .filter(|other| same(other))
-            .count();
+        let run = self.disputed.contains(&offset);
+        let follows =
+            |other: &Place<'_>| other.end() == place.at && other.frame.offset + 1 == offset;
+        let ascends = !run && self.intact.iter().filter(beside).any(follows);
         let next = self.intact.iter().filter(behind).find(|other| !same(other));
-        if next.is_some_and(|next| next.frame.offset == offset + 1) {
+        if ascends || next.is_some_and(|next| next.frame.offset == offset + 1) {
             return false;
         }
-        let first = place.base + 1;
-        let empty_base = !self
-            .intact
-            .iter()
-            .filter(beside)
-            .any(|it| it.frame.offset + 1 == first);
-        offset == place.base + entries && run > 1
+        offset == place.base + entries && run
             || padded && offset < place.base + entries
-            || padded && offset == first && run > 1 && (entries > 0 || empty_base)
+            || padded && offset == place.base + 1 && run
+    }
+
+    /// Whether the offset of an intact frame can be known.
+    pub fn is_determinable(&self, place: &Place<'_>) -> bool {
+        let same = |it: &Place<'_>| it.base == place.base && it.at == place.at;
+        self.determinable.iter().any(same)
     }
 
     /// Intact frames that are not in their place any more.
@@ -288,10 +333,7 @@ impl<'a> Truth<'a> {
             };
             if let Some(place) = self.intact.iter().find(same) {
                 let known = match self.made.codec {
-                    Codec::Raw => self
-                        .determinable
-                        .iter()
-                        .any(|it| it.base == place.base && it.at == place.at),
+                    Codec::Raw => self.is_determinable(place),
                     Codec::Protobuf => {
                         !self.disputed.contains(&place.frame.offset) && place.frame.bytes.len() > 8
                     }
@@ -344,24 +386,32 @@ fn starts<'a>(made: &'a Made, file: &'a File) -> impl Iterator<Item = (usize, &'
     })
 }
 
-fn intact<'a>(made: &'a Made, base: u64, file: &'a File) -> impl Iterator<Item = Place<'a>> {
-    let filled = file
-        .bytes
-        .iter()
-        .rposition(|byte| *byte != 0)
-        .map_or(0, |at| at + 1);
-    starts(made, file).filter_map(move |(at, frame)| {
-        let origin = file.from[at]?;
-        let home = made.segments[origin.segment].base;
-        let vague = at >= filled;
-        is_whole(file, at, origin, frame.bytes.len()).then_some(Place {
-            base,
-            at,
-            home,
-            frame,
-            vague,
+fn intact<'a>(made: &'a Made, base: u64, file: &'a File) -> Vec<Place<'a>> {
+    let mut places: Vec<Place<'a>> = starts(made, file)
+        .filter_map(|(at, frame)| {
+            let origin = file.from[at]?;
+            let home = made.segments[origin.segment].base;
+            let vague = false;
+            let whole = file.bytes[at..].starts_with(&frame.bytes)
+                && is_whole(file, at, origin, frame.bytes.len());
+            whole.then_some(Place {
+                base,
+                at,
+                home,
+                frame,
+                vague,
+            })
         })
-    })
+        .collect();
+    let mut next = None;
+    for place in places.iter_mut().rev() {
+        let zeros = place.frame.bytes.iter().all(|byte| *byte == 0);
+        place.vague = zeros && next != Some(place.end());
+        if !place.vague {
+            next = Some(place.at);
+        }
+    }
+    places
 }
 
 /// Writes the files of a harmed log to an empty directory.

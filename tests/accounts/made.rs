@@ -27,12 +27,6 @@ pub struct Frame {
     pub nested: bool,
 }
 
-impl Frame {
-    pub fn end(&self) -> usize {
-        self.position + self.bytes.len()
-    }
-}
-
 /// An entry of an index.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
@@ -163,7 +157,8 @@ impl Maker<'_> {
     fn lose(&mut self, size: usize) {
         let segment = &mut self.segment;
         segment.store.truncate(size);
-        segment.frames.retain(|frame| frame.end() <= size);
+        // The last one may be torn: it is never whole again.
+        segment.frames.retain(|frame| frame.position < size);
     }
 
     fn pad(&mut self, size: usize) {

@@ -169,3 +169,15 @@ pub fn compare_dry_run(name: &str, dry: [&Said; 2], real: [&Said; 2], wrong: &mu
 pub fn same_contents(a: &Snapshot, b: &Snapshot) -> bool {
     a.contents() == b.contents()
 }
+
+/// Fails with the beginnings of a few of what is wrong, and how much there is of it.
+pub fn none(wrong: &[String]) {
+    let brief = |text: &String| text.chars().take(600).collect::<String>();
+    let shown: Vec<String> = wrong.iter().take(15).map(brief).collect();
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        shown.join("\n")
+    );
+}
