@@ -11,6 +11,12 @@ use super::damage::{File, Harmed, Origin};
 use super::engine::Given;
 use super::made::{Entry, Frame, Kind, Made};
 
+/// A record was given that nobody wrote.
+pub const MADE_UP: &str = "made up";
+
+/// A record was given under the offset of another.
+const WRONG_OFFSET: &str = "wrong offset";
+
 /// An intact frame and where it stands now.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
@@ -93,6 +99,7 @@ impl<'a> Truth<'a> {
     /// Offsets that more than one frame carries now.
     fn find_disputes(&mut self) {
         let mut carriers: BTreeMap<u64, u64> = BTreeMap::new();
+        let mut seen = BTreeSet::new();
         for ((base, index), file) in &self.harmed.files {
             if *index {
                 continue;
@@ -104,7 +111,9 @@ impl<'a> Truth<'a> {
                     .any(|place| place.base == *base && place.at == at);
                 let end = (at + frame.bytes.len()).min(file.bytes.len());
                 let payload = file.bytes.get(at + 8..end).unwrap_or_default();
-                if whole || self.made.codec == Codec::Raw {
+                // Of a frame that begins in two places each may be the one.
+                let again = !seen.insert(file.from[at].map(|it| (it.segment, it.at)));
+                if again || whole || self.made.codec == Codec::Raw {
                     *carriers.entry(frame.offset).or_default() += 1;
                 } else if let Ok(record) = Record::decode(payload) {
                     *carriers.entry(record.offset).or_default() += 1;
@@ -339,10 +348,7 @@ impl<'a> Truth<'a> {
                     }
                 };
                 if known && place.frame.offset != given.offset {
-                    wrong.push((
-                        "wrong offset",
-                        format!("{what}, it is {}", place.describe()),
-                    ));
+                    wrong.push((WRONG_OFFSET, format!("{what}, it is {}", place.describe())));
                 }
                 continue;
             }
@@ -352,7 +358,7 @@ impl<'a> Truth<'a> {
                     && given.position < place.end()
             };
             if let Some(place) = self.intact.iter().find(around) {
-                wrong.push(("made up", format!("{what}, inside {}", place.describe())));
+                wrong.push((MADE_UP, format!("{what}, inside {}", place.describe())));
             }
         }
         wrong

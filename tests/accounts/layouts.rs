@@ -129,7 +129,7 @@ fn values(sort: usize, n: u32) -> Vec<Vec<u8>> {
             // Bytes of any value, of any length.
             2 => {
                 let mut random = fastrand::Rng::with_seed(u64::from(i) + 77);
-                (0..1 + i * 31 % 90).map(|_| random.u8(..)).collect()
+                (0..=i * 31 % 90).map(|_| random.u8(..)).collect()
             }
             // A Record.
             _ => pb(format!("value {i}").as_bytes(), u64::from(i), 0, 0),

@@ -89,7 +89,7 @@ impl Values {
             .into_bytes(),
             Self::Binary => bytes((number * 13 % 40) as usize + 1),
             Self::Equal => bytes(16),
-            Self::Empty if number % 3 == 0 => format!("line {number}").into_bytes(),
+            Self::Empty if number.is_multiple_of(3) => format!("line {number}").into_bytes(),
             Self::Empty => Vec::new(),
             Self::Nested if number % 2 == 1 => {
                 let first = rng.u64(..8);

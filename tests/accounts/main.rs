@@ -11,8 +11,10 @@
 //! `PROGLOG_ACCOUNT_CASES` says how many cases are run.
 
 #![expect(
+    clippy::cast_possible_truncation,
     clippy::disallowed_methods,
     clippy::indexing_slicing,
+    clippy::little_endian_bytes,
     clippy::unwrap_used,
     reason = "all of it is test: it changes its own sandbox and fails by panicking"
 )]

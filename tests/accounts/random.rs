@@ -13,7 +13,7 @@ use proglog_testkit::{Codec, Snapshot, memory_directory, report};
 
 use super::damage::Harmed;
 use super::engine;
-use super::judge::{Truth, write};
+use super::judge::{MADE_UP, Truth, write};
 use super::made::{Made, make};
 use super::run::{Said, compare_dry_run, run_in, same_contents};
 
@@ -92,6 +92,19 @@ fn one(seed: u64, directory: &Path) -> Result {
         );
     }
     result.cannot = codec.is_none();
+    match engine::read(&log, codec.or(Some(made.codec))) {
+        Ok(given) => {
+            for (kind, what) in truth.wrong(&given) {
+                let kind = if kind == MADE_UP {
+                    "read makes a record up"
+                } else {
+                    "read gives a wrong offset"
+                };
+                result.add(kind, what);
+            }
+        }
+        Err(error) => result.add("read fails", error.to_string()),
+    }
     repair(&truth, &log, &before, &mut result);
     let copy = directory.join("append");
     std::fs::create_dir(&copy).unwrap();
@@ -139,6 +152,11 @@ fn repair(truth: &Truth<'_>, log: &Path, before: &Snapshot, result: &mut Result)
         }
     }
     for (kind, what) in truth.wrong(&given) {
+        let kind = if kind == MADE_UP {
+            "R2 repair makes a record up"
+        } else {
+            "R2 repair gives a wrong offset"
+        };
         result.add(kind, format!("{what}\n    {steps}"));
     }
     if repaired.foretold.is_empty() != repaired.after.clean {
@@ -201,8 +219,8 @@ fn append(truth: &Truth<'_>, log: &Path, codec: Option<Codec>, result: &mut Resu
         }
         Ok(offset) => {
             let last = truth.made.segments.last().unwrap().base;
-            let places = truth.determinable.iter();
-            if let Some(place) = places.filter(|place| place.base == last).next_back()
+            let mut places = truth.determinable.iter();
+            if let Some(place) = places.rfind(|place| place.base == last)
                 && place.frame.offset >= offset
             {
                 let what = format!("{offset} is given again: {}", place.describe());
