@@ -5,6 +5,7 @@
 use proglog_testkit::{entry, frame, pb};
 
 use super::forge::{CRC32, CRC32C, Files, crc, lay, padded, pair};
+use super::outcome::text;
 use super::run::{Case, none};
 
 /// Commands that write.
@@ -256,6 +257,44 @@ fn one_frame_with_a_checksum_that_verifies_is_left() {
                 );
             }
         }
+    }
+    none(&wrong);
+}
+
+/// The six layouts that were seen, as they were seen; `layouts` has many more.
+#[test]
+fn the_layouts_that_were_seen_are_left() {
+    let values = text(20);
+    let all = |frame: &dyn Fn(&[u8]) -> Vec<u8>, entry: &dyn Fn(u32, u64) -> Vec<u8>| {
+        lay(values.clone(), frame, entry)
+    };
+    let one = |frame: &dyn Fn(&[u8]) -> Vec<u8>| lay([pb(&values[0], 0, 0, 0)], frame, entry);
+    let sum = |payload: &[u8]| crc(CRC32C, payload).to_be_bytes();
+    let four = |slot: u32, p: u64| [slot.to_be_bytes(), (p as u32).to_be_bytes()].concat();
+    let (mut killed, mut little) = lay(text(40), frame, |slot, p| {
+        [&slot.to_le_bytes()[..], &p.to_le_bytes()].concat()
+    });
+    killed.truncate(killed.len() - 5);
+    little = padded(little, 1020);
+    let cases = [
+        ("entries 4+4", all(&frame, &four)),
+        (
+            "entries 8+8",
+            all(&frame, &|slot, p| {
+                [u64::from(slot).to_be_bytes(), p.to_be_bytes()].concat()
+            }),
+        ),
+        (
+            "lengths of 4",
+            all(&|b| [&(b.len() as u32).to_be_bytes(), b].concat(), &four),
+        ),
+        ("crc before", one(&|b| [&sum(b)[..], &frame(b)].concat())),
+        ("crc behind", one(&|b| [&frame(b)[..], &sum(b)].concat())),
+        ("little-endian index, killed", (killed, little)),
+    ];
+    let mut wrong = Vec::new();
+    for (name, files) in cases {
+        is_left(&Case::new(name, pair(0, files)), &mut wrong);
     }
     none(&wrong);
 }

@@ -2,7 +2,8 @@
 //! seems, generated together with the truth about them. No intact frame is cut, no
 //! record that can be determined is lost, another program's log is not touched.
 //!
-//! - `cases`: harmed logs of every kind that was seen, with the exact outcome
+//! - `indexes`, `services`, `names`: harmed logs of every kind that was seen, in many
+//!   sizes, with the exact `outcome`
 //! - `layouts`: healthy logs of other programs, which every writing command leaves alone
 //! - `random`: thousands of random damages against a truth worked out from their tags
 //!
@@ -19,12 +20,15 @@
     reason = "all of it is test: it changes its own sandbox and fails by panicking"
 )]
 
-mod cases;
 mod damage;
 mod engine;
 mod forge;
+mod indexes;
 mod judge;
 mod layouts;
 mod made;
+mod names;
+mod outcome;
 mod random;
 mod run;
+mod services;
