@@ -89,6 +89,7 @@
 pub mod inspect;
 pub mod log;
 pub mod mend;
+pub mod scan;
 
 #[doc(no_inline)]
 pub use self::{

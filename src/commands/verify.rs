@@ -27,7 +27,7 @@ use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 use proglog::log::window::ReadFile;
 use proglog::mend::foresee;
-use proglog::mend::plan::{self, Plan, RepairOptions};
+use proglog::mend::plan::{self, Plan};
 
 use super::options;
 use super::progress::Bar;
@@ -283,7 +283,7 @@ fn outlooks(arguments: &Arguments, report: &Report) -> anyhow::Result<Vec<Outloo
     let plan = if wanted.is_empty() {
         Plan::default()
     } else {
-        plan::repair(report, RepairOptions::default())
+        plan::repair(report)
     };
     let outlook = |&printing: &Printing| {
         let in_full = arguments.service && !arguments.quick;

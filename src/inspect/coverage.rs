@@ -212,12 +212,7 @@ fn both(old: State, new: State) -> State {
 ///
 /// As [`Segment::open`].
 pub fn open(report: &Report, segment: &SegmentReport) -> Result<Segment> {
-    let mut open = Segment::open(&report.listing.directory, &segment.listing.names)?;
-    if let Some(facts) = &segment.facts {
-        open.store.file_bytes = open.store.file_bytes.min(facts.store_bytes);
-        open.index.file_bytes = open.index.file_bytes.min(facts.index_bytes);
-    }
-    Ok(open)
+    segment.open(&report.listing.directory)
 }
 
 /// Where the frames of sound slots begin and end in the store, `first` and `last`

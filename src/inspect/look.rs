@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use super::accounts;
 use super::listing::{FileFacts, Listing, SegmentListing};
 use super::report::{Lone, Options, Report, SegmentReport};
 use super::run::{FrameSink, Pieces};
@@ -155,7 +156,8 @@ impl Look<'_> {
                     at_most(&mut pair.store, segment.store.as_ref());
                     at_most(&mut pair.index, segment.index.as_ref());
                     let made = before.map_or(0, |before| before.drafted(self, segment));
-                    report.take_pair(&pair, codec, self.options, threads, made)?;
+                    let next = self.next_base(segment.base());
+                    report.take_pair(&pair, codec, next, self.options, threads, made)?;
                 }
                 // It was there when the directory was listed: somebody trims.
                 Err(error) if is_absent(&error) => {}
@@ -163,7 +165,9 @@ impl Look<'_> {
             }
         } else if is_file(FileKind::Store) {
             let store = ReadFile::open(&path(FileKind::Store))?;
-            report.lone = Some(Box::new(self.at_lone_store(segment, &store, threads)?));
+            let lone = self.at_lone_store(segment, &store, threads)?;
+            self.judge_lone_store(report, &store, &lone, codec, threads)?;
+            report.lone = Some(Box::new(lone));
         } else if is_file(FileKind::Index) {
             let mut index = Index::open(&path(FileKind::Index), LOOKUP_BYTES)?;
             let slots = index.slots();
@@ -176,6 +180,45 @@ impl Look<'_> {
             report.lone = Some(Box::new(Lone::Index { entries }));
         }
         Ok(())
+    }
+
+    fn next_base(&self, base: Offset) -> Option<Offset> {
+        let segments = &self.listing.directory.segments;
+        let next = segments.partition_point(|names| names.base <= base);
+        segments.get(next).map(|names| names.base)
+    }
+
+    /// The account of a store whose index is gone.
+    fn judge_lone_store(
+        &self,
+        report: &mut SegmentReport,
+        store: &ReadFile,
+        lone: &Lone,
+        codec: Codec,
+        threads: usize,
+    ) -> Result<()> {
+        let Lone::Store(tail) = lone else {
+            return Ok(());
+        };
+        let base = report.listing.base();
+        let mut index = store.clone();
+        index.file_bytes = 0;
+        let pair = Segment {
+            base,
+            store: store.clone(),
+            index,
+            is_last: self.listing.directory.is_last(base),
+        };
+        let judged = self.options.judged(codec, self.next_base(base));
+        let account = accounts::of_files(&pair, false, 0, &judged)?;
+        let plain = account.as_ref().is_some_and(|account| {
+            account.end_slot == tail.frames && account.damaged.is_empty()
+        });
+        if plain || self.options.quick {
+            report.account = account.map(Box::new);
+            return Ok(());
+        }
+        report.take_account(&pair, None, account, codec, threads)
     }
 
     fn at_lone_store(

@@ -5,6 +5,7 @@
 //! serialises starts from the report; so do `compare` (two logs) and `manifest`
 //! (digests of one, made and held against it), over the stretches of `coverage`.
 
+pub(crate) mod accounts;
 pub(crate) mod check;
 pub(crate) mod check_directory;
 pub(crate) mod check_segment;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
+use super::accounts::{self, Judged};
 use super::check;
 use super::finding::{Finding, Severity};
 use super::listing::{Listing, SegmentListing};
@@ -13,10 +14,12 @@ use super::scan::{self, SegmentFacts};
 use super::tail::Tail;
 use super::usage::Usage;
 use crate::log::detect::detect;
+use crate::log::directory::Directory;
 use crate::log::error::{Error, Result};
 use crate::log::record::Codec;
 use crate::log::segment::Segment;
 use crate::log::units::Offset;
+use crate::scan::account::Account;
 
 /// How a log is looked at.
 #[derive(Debug, Clone, Copy, Default)]
@@ -36,9 +39,24 @@ pub struct Options {
     pub threads: usize,
     /// Whether other processes are asked after.
     pub ask_usage: bool,
+    /// Whether a person said that frames at the end are records which may have arrived in
+    /// part only.
+    pub adopt_tail: bool,
+    /// Whether a person said that what is no record at the end is to go.
+    pub drop_tail: bool,
 }
 
 impl Options {
+    /// How a segment is judged.
+    pub(crate) fn judged(&self, codec: Codec, next_base: Option<Offset>) -> Judged {
+        Judged {
+            codec,
+            next_base,
+            trust_tail: self.adopt_tail,
+            drop_tail: self.drop_tail,
+        }
+    }
+
     /// Threads to use, at least one.
     pub(crate) fn threads(&self) -> usize {
         match self.threads {
@@ -60,6 +78,11 @@ pub struct SegmentReport {
     pub(super) lone: Option<Box<Lone>>,
     /// Whether the bytes make sense little-endian only.
     pub little_endian: bool,
+    /// What its bytes are, where its files are not as a clean commit leaves them.
+    pub account: Option<Box<Account>>,
+    /// Whether the facts are those of the index that the account gives, not of the one that
+    /// is there.
+    pub by_account: bool,
 }
 
 /// One half of a segment without the other.
@@ -77,6 +100,8 @@ impl SegmentReport {
             facts: None,
             lone: None,
             little_endian: false,
+            account: None,
+            by_account: false,
         }
     }
 
@@ -104,6 +129,7 @@ impl SegmentReport {
         &mut self,
         pair: &Segment,
         codec: Codec,
+        next_base: Option<Offset>,
         options: &Options,
         threads: usize,
         made: u64,
@@ -118,8 +144,68 @@ impl SegmentReport {
             scan::scan(pair, codec, threads)?
         };
         self.little_endian = check::is_little_endian(pair, &facts)?;
-        self.facts = Some(facts);
+        if options.quick {
+            self.facts = Some(facts);
+            return Ok(());
+        }
+        let judged = options.judged(codec, next_base);
+        let account = accounts::of_pair(pair, &facts, &judged)?;
+        self.take_account(pair, Some(facts), account, codec, threads)
+    }
+
+    /// Takes the account of a segment, and its facts: where the index hides what the account
+    /// has, those of the index that it should have.
+    pub(crate) fn take_account(
+        &mut self,
+        pair: &Segment,
+        facts: Option<SegmentFacts>,
+        account: Option<Account>,
+        codec: Codec,
+        threads: usize,
+    ) -> Result<()> {
+        self.facts = facts;
+        let Some(account) = account else {
+            return Ok(());
+        };
+        let other = self.facts.as_ref().is_none_or(|facts| accounts::differs(&account, facts));
+        if other
+            && let Some(read) = accounts::by_account(&account, pair, self.facts.is_some())?
+        {
+            self.facts = Some(scan::scan(&read, codec, threads)?);
+            self.by_account = true;
+        }
+        self.account = Some(Box::new(account));
         Ok(())
+    }
+
+    /// Opens the segment as its facts were found: no longer than it was, and by the index
+    /// that it should have where its own is not read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Segment::open`].
+    pub fn open(&self, directory: &Directory) -> Result<Segment> {
+        let names = &self.listing.names;
+        let has_index = self.listing.index.is_some();
+        let mut pair = if has_index || !self.by_account {
+            Segment::open(directory, names)?
+        } else {
+            Segment::without_index(directory, names)?
+        };
+        let Some(facts) = &self.facts else {
+            return Ok(pair);
+        };
+        pair.store.file_bytes = pair.store.file_bytes.min(facts.store_bytes);
+        let listed = self.listing.index.as_ref().map_or(0, |file| file.bytes);
+        pair.index.file_bytes = pair.index.file_bytes.min(listed);
+        if self.by_account
+            && let Some(account) = &self.account
+            && let Some(read) = accounts::by_account(account, &pair, has_index)?
+        {
+            return Ok(read);
+        }
+        pair.index.file_bytes = pair.index.file_bytes.min(facts.index_bytes);
+        Ok(pair)
     }
 }
 

@@ -64,6 +64,23 @@ impl Segment {
         })
     }
 
+    /// Opens a store alone, with an index that has no entry.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadFile::open`].
+    pub fn without_index(directory: &Directory, names: &SegmentNames) -> Result<Self> {
+        let store = ReadFile::open(&directory.file(names, FileKind::Store))?;
+        let mut index = store.clone();
+        index.file_bytes = 0;
+        Ok(Self {
+            base: names.base,
+            store,
+            index,
+            is_last: directory.is_last(names.base),
+        })
+    }
+
     /// The entries, read `read_bytes` at once.
     #[must_use]
     pub fn entries(&self, read_bytes: usize) -> Index {

@@ -276,7 +276,7 @@ impl Job<'_> {
             let (base, kind) = step.file();
             let path = self.path(base, kind);
             let name = Self::name(&path);
-            match *step {
+            match step.clone() {
                 Step::CreateEmpty { .. } => saver.create_file(&name, 0),
                 Step::BuildIndex { entries, .. } => {
                     saver.create_file(&name, entries.count * ENTRY_BYTES);
@@ -325,7 +325,7 @@ impl Job<'_> {
     ) -> Result<()> {
         let store = self.readable(&self.path(base, FileKind::Store))?;
         let mut gather = Gather::to(put);
-        entries::make(&store, self.codec, base, wanted, |entry: Entry| {
+        entries::make(&store, wanted, |entry: Entry| {
             gather.add(&entry.encode())
         })?;
         gather.finish()
@@ -334,7 +334,7 @@ impl Job<'_> {
     fn carry_out(&self, step: &Step, place: Option<&Path>) -> Result<()> {
         let (base, kind) = step.file();
         let path = self.path(base, kind);
-        match *step {
+        match step.clone() {
             Step::CreateEmpty { .. } => {
                 let file = self
                     .disk

@@ -9,7 +9,7 @@ use crate::log::record::Codec;
 use crate::log::writer::COMMIT_STORE_BYTES;
 
 use super::apply::{ApplyOptions, apply};
-use super::plan::{self, Plan, RepairOptions};
+use super::plan::{self, Plan};
 
 /// What a recovery did.
 #[derive(Debug, Clone)]
@@ -46,7 +46,7 @@ pub fn plan(lock: &DirectoryLock, codec: Option<Codec>) -> Result<(Report, Plan)
             });
         }
     }
-    let plan = plan::repair(&report, RepairOptions::default());
+    let plan = plan::repair(&report);
     if let Some(left) = plan.left.iter().find(|left| is_about_the_end(left)) {
         return Err(Error::CannotAppend {
             path: lock.path().to_path_buf(),

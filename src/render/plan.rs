@@ -141,7 +141,7 @@ fn entries_text(entries: u64) -> String {
 }
 
 fn step_text(step: &Step, file: &str, off: CutOff) -> String {
-    match *step {
+    match step.clone() {
         Step::CreateEmpty { .. } => format!("{file}: created empty, beside its twin"),
         Step::BuildIndex { entries, .. } => {
             format!("{file}: made anew with {}", entries_text(entries.count))
@@ -207,7 +207,7 @@ pub fn steps_json(
             "kind": "step", "action": action(step), "segment": base.0,
             "file": file_of(step, report), "dry_run": dry_run,
         });
-        let figures = match *step {
+        let figures = match step.clone() {
             Step::CreateEmpty { .. } => vec![("size_before", 0), ("size_after", 0)],
             Step::BuildIndex { entries, .. } => vec![
                 ("entries", entries.count),

@@ -53,19 +53,15 @@ impl Job<'_> {
         let draft = self.draft(base, wanted);
         let made;
         let (file, rest) = if let Some((draft, next)) = &draft {
-            let rest = NewEntries {
-                first_slot: next.slot,
-                count: wanted.count - next.slot,
-                from: next.position,
-                follow: wanted.follow,
-            };
+            let count = wanted.count - next.slot;
+            let rest = NewEntries::of_frames(next.slot, count, next.position);
             (draft.file(), rest)
         } else {
             made = self
                 .disk
                 .create_unnamed(directory, self.twin(base, FileKind::Index))
                 .map_err(Error::io("make a file without a name in", directory))?;
-            (&made, *wanted)
+            (&made, wanted.clone())
         };
         if rest.count > 0 {
             self.write_entries(base, file, rest.first_slot, &rest)?;

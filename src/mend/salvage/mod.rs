@@ -20,7 +20,7 @@ use crate::log::error::{Error, Result};
 use crate::log::format::{FileKind, SEGMENT_ENTRIES_MAX};
 use crate::log::record::Codec;
 use crate::log::units::Offset;
-use crate::mend::plan::{self, RepairOptions};
+use crate::mend::plan;
 use crate::mend::ranges;
 use crate::mend::runs::holdings::{self, Run};
 use pieces::Pieces;
@@ -136,7 +136,7 @@ pub fn plan(source: &Path, prefer: Option<Prefer>, options: &Options) -> Result<
     let mut listing = Listing::of(source)?;
     let unopened = leave_out_unopened(&mut listing);
     let mut report = Report::over(listing, options)?;
-    let repair = plan::repair(&report, RepairOptions::default());
+    let repair = plan::repair(&report);
     // Not asked for any more, and there may be very many.
     report.findings = Vec::new();
     let mut work = Work::new(&report);
