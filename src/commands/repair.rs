@@ -93,8 +93,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let (lock, before) = mending.look(&arguments.dir, &options, drafts, globals)?;
     let (before, helped) = if let Some(copy) = &arguments.replica {
         let manifest = manifest.as_deref();
-        let (before, helped) =
-            with_replica::plan(before, (copy, manifest), &options, mending)?;
+        let (before, helped) = with_replica::plan(before, (copy, manifest), &options, mending)?;
         options.codec = before.codec;
         (before, helped)
     } else {

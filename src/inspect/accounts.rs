@@ -51,7 +51,12 @@ pub(crate) fn of_pair(
         DamageKind::Misaligned => damage.first_slot.min(damage.position / ENTRY_BYTES),
         _ => damage.first_slot,
     });
-    of_files(pair, true, first.min().unwrap_or(facts.entries).min(facts.entries), judged)
+    of_files(
+        pair,
+        true,
+        first.min().unwrap_or(facts.entries).min(facts.entries),
+        judged,
+    )
 }
 
 /// The account of a pair whose first entries are known to be right, or of a store alone.
@@ -74,14 +79,21 @@ pub(crate) fn of_files(
         sound_entries,
         trust_tail: judged.trust_tail,
     })?;
-    Ok(account.map(|account| if judged.drop_tail { account.without_tail() } else { account }))
+    Ok(account.map(|account| {
+        if judged.drop_tail {
+            account.without_tail()
+        } else {
+            account
+        }
+    }))
 }
 
 /// Whether the index as it is hides records that the account has, or calls others lost.
 pub(crate) fn differs(account: &Account, facts: &SegmentFacts) -> bool {
     let next = facts.next_slot();
     let of_kind = |kind| facts.damages.iter().any(|damage| damage.kind == kind);
-    if of_kind(DamageKind::Misaligned) || (of_kind(DamageKind::Dangling) && account.end_slot > next) {
+    if of_kind(DamageKind::Misaligned) || (of_kind(DamageKind::Dangling) && account.end_slot > next)
+    {
         return true;
     }
     let behind = account.end_slot > next;
@@ -90,7 +102,13 @@ pub(crate) fn differs(account: &Account, facts: &SegmentFacts) -> bool {
         run.follow && (run.first_slot..last).contains(&next) && last == account.end_slot
     });
     let adopted = account.end_slot.saturating_sub(next);
-    if behind && !(plain && facts.damages.last().is_none_or(|last| last.last_slot + 1 < next)) {
+    if behind
+        && !(plain
+            && facts
+                .damages
+                .last()
+                .is_none_or(|last| last.last_slot + 1 < next))
+    {
         return true;
     }
     let whole = facts.damages.iter().filter(|damage| damage.record_whole);

@@ -211,9 +211,9 @@ impl Look<'_> {
         };
         let judged = self.options.judged(codec, self.next_base(base));
         let account = accounts::of_files(&pair, false, 0, &judged)?;
-        let plain = account.as_ref().is_some_and(|account| {
-            account.end_slot == tail.frames && account.damaged.is_empty()
-        });
+        let plain = account
+            .as_ref()
+            .is_some_and(|account| account.end_slot == tail.frames && account.damaged.is_empty());
         if plain || self.options.quick {
             report.account = account.map(Box::new);
             return Ok(());

@@ -167,10 +167,11 @@ impl SegmentReport {
         let Some(account) = account else {
             return Ok(());
         };
-        let other = self.facts.as_ref().is_none_or(|facts| accounts::differs(&account, facts));
-        if other
-            && let Some(read) = accounts::by_account(&account, pair, self.facts.is_some())?
-        {
+        let other = self
+            .facts
+            .as_ref()
+            .is_none_or(|facts| accounts::differs(&account, facts));
+        if other && let Some(read) = accounts::by_account(&account, pair, self.facts.is_some())? {
             self.facts = Some(scan::scan(&read, codec, threads)?);
             self.by_account = true;
         }

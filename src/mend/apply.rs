@@ -325,9 +325,7 @@ impl Job<'_> {
     ) -> Result<()> {
         let store = self.readable(&self.path(base, FileKind::Store))?;
         let mut gather = Gather::to(put);
-        entries::make(&store, wanted, |entry: Entry| {
-            gather.add(&entry.encode())
-        })?;
+        entries::make(&store, wanted, |entry: Entry| gather.add(&entry.encode()))?;
         gather.finish()
     }
 

@@ -88,10 +88,7 @@ fn name(report: &Report, base: Offset, kind: FileKind) -> String {
         .map_or_else(|| file_name(base, kind), |segment| segment.file_name(kind))
 }
 
-fn last_entry(
-    store: &std::path::Path,
-    wanted: &NewEntries,
-) -> io::Result<Option<Entry>> {
+fn last_entry(store: &std::path::Path, wanted: &NewEntries) -> io::Result<Option<Entry>> {
     let store = ReadFile::open(store).map_err(io::Error::other)?;
     let mut last = None;
     entries::make(&store, wanted, |entry| {

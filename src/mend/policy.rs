@@ -51,7 +51,10 @@ impl Policy {
             return cut_store.into_iter().collect();
         }
         // No record may come to hide one of the next segment.
-        let end = account.writes.last().map_or(0, |it| it.first_slot + it.count);
+        let end = account
+            .writes
+            .last()
+            .map_or(0, |it| it.first_slot + it.count);
         if self.room.is_some_and(|room| end > room) {
             return Vec::new();
         }
@@ -74,12 +77,7 @@ impl Policy {
     }
 
     /// A store whose index is gone gets a new one.
-    fn without_index(
-        &self,
-        base: Offset,
-        account: &Account,
-        cut_store: Option<Step>,
-    ) -> Vec<Step> {
+    fn without_index(&self, base: Offset, account: &Account, cut_store: Option<Step>) -> Vec<Step> {
         if account.slots == 0 {
             if !self.last && account.store_end > 0 {
                 return Vec::new();

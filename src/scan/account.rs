@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use super::bytes::Bytes;
 use super::candidates::{self, Search};
-use super::frames::{self, Frame};
 pub use super::frames::Doubt;
+use super::frames::{self, Frame};
 use super::number_protobuf::{self, IndexState};
 use super::path::{self, Piece, Segment};
 use super::sections::{self, Sections};
@@ -272,7 +272,9 @@ impl Evidence {
             largest: largest(store, index, slot)?,
         };
         for at in 0..segment.named.len() {
-            let Some((position, _)) = segment.named.get(at).copied() else { break };
+            let Some((position, _)) = segment.named.get(at).copied() else {
+                break;
+            };
             if let Some(end) = store.end(position)?
                 && segment.names(store, position)?
             {
@@ -294,8 +296,14 @@ impl Evidence {
         let state = IndexState {
             sound: is_sound(&segment, store, index, &sections, &path)?,
             padded: segment.padded,
-            entries: slot
-                .max(sections.runs.iter().map(|run| run.slot + run.positions.len() as u64).max().unwrap_or(0)),
+            entries: slot.max(
+                sections
+                    .runs
+                    .iter()
+                    .map(|run| run.slot + run.positions.len() as u64)
+                    .max()
+                    .unwrap_or(0),
+            ),
         };
         let path = verdict::empty_records_at_end(&segment, state, path);
         let mut frames = frames::of_path(&path);
@@ -330,7 +338,11 @@ fn first_place(input: &Input<'_>, store: &Bytes, index: &mut Index) -> Result<(u
         return Ok((0, 0));
     }
     let position = index.entry(slot)?.position.0;
-    Ok(if position < store.size { (slot, position) } else { (0, 0) })
+    Ok(if position < store.size {
+        (slot, position)
+    } else {
+        (0, 0)
+    })
 }
 
 /// The largest of some frames right before `slot`.

@@ -177,7 +177,9 @@ fn collect(
     if search.codec == Codec::Protobuf {
         for place in places.iter_mut().filter(|it| range.contains(&it.position)) {
             let start = place.position + LENGTH_BYTES;
-            let named = search.named.binary_search_by_key(&place.position, |it| it.0);
+            let named = search
+                .named
+                .binary_search_by_key(&place.position, |it| it.0);
             let empty = place.end == start && place.position > 0 && named.is_err();
             let offset = store.canonical(start, place.end)?.filter(|_| !empty);
             place.mine = offset.is_some_and(|offset| search.offsets.contains(&offset));
@@ -193,7 +195,9 @@ fn judge(
     table: &Candidates,
     place: &Place,
 ) -> Result<Option<Candidate>> {
-    let named = search.named.binary_search_by_key(&place.position, |it| it.0);
+    let named = search
+        .named
+        .binary_search_by_key(&place.position, |it| it.0);
     if place.position >= store.zeros && named.is_err() {
         return Ok(None);
     }

@@ -81,7 +81,9 @@ struct Numbering<'a> {
 impl Numbering<'_> {
     fn is_good(&self, frame: &Frame) -> bool {
         let offsets = &self.segment.offsets;
-        frame.carried.is_some_and(|offset| offsets.contains(&offset))
+        frame
+            .carried
+            .is_some_and(|offset| offsets.contains(&offset))
     }
 
     /// The offset of the record before the first frame of the path, plus 1.
@@ -120,7 +122,9 @@ impl Numbering<'_> {
             return 0;
         };
         let row = frames.get(at..).unwrap_or_default().iter().enumerate();
-        let row = row.take(DAMAGED_ROW + 1).take_while(|(_, it)| it.group == group);
+        let row = row
+            .take(DAMAGED_ROW + 1)
+            .take_while(|(_, it)| it.group == group);
         let expected = |ahead: usize| next.checked_add(ahead as u64);
         let continues = |(ahead, frame): &(usize, &Frame)| {
             *ahead > 0 && self.is_good(frame) && frame.carried == expected(*ahead)
@@ -161,7 +165,9 @@ impl Numbering<'_> {
         let base = self.segment.base;
         let mut before: Option<Frame> = None;
         for (at, after) in after_each.into_iter().enumerate() {
-            let Some(frame) = frames.get_mut(at) else { break };
+            let Some(frame) = frames.get_mut(at) else {
+                break;
+            };
             if frame.state == State::Intact && !self.is_good(frame) {
                 let lowest = match before.and_then(|it| it.carried) {
                     Some(offset) => offset.checked_add(1),
@@ -172,7 +178,10 @@ impl Numbering<'_> {
                         && after.is_none_or(|after| *offset < after)
                 };
                 let slots = self.segment.slots_at(frame.start);
-                let named = slots.filter_map(|slot| base.checked_add(slot)).filter(fits).min();
+                let named = slots
+                    .filter_map(|slot| base.checked_add(slot))
+                    .filter(fits)
+                    .min();
                 let chained = before.is_some_and(|it| it.group == frame.group)
                     && frame.carried.is_none()
                     && !frame.is_empty()
@@ -201,7 +210,10 @@ impl Numbering<'_> {
         }
         let base = self.segment.base;
         let base_is_there = self.segment.slot > 0
-            || live.iter().filter_map(|at| frames.get(*at)).any(|it| it.carried == Some(base));
+            || live
+                .iter()
+                .filter_map(|at| frames.get(*at))
+                .any(|it| it.carried == Some(base));
         let carried = |frames: &[Frame], at: usize| {
             let frame = live.get(at).and_then(|it| frames.get(*it));
             frame.and_then(|frame| frame.carried)
@@ -213,12 +225,14 @@ impl Numbering<'_> {
                 end += 1;
             }
             let run: Vec<usize> = live.get(at..end).unwrap_or_default().to_vec();
-            let follows = carried(frames, end).is_some_and(|after| Some(after) == offset.checked_add(1));
+            let follows =
+                carried(frames, end).is_some_and(|after| Some(after) == offset.checked_add(1));
             let before = at.checked_sub(1).and_then(|at| carried(frames, at));
             at = end;
             let owner = owners.get(&offset).copied();
             let in_run = |frames: &[Frame], position: u64| {
-                run.iter().any(|it| frames.get(*it).is_some_and(|it| it.start == position))
+                run.iter()
+                    .any(|it| frames.get(*it).is_some_and(|it| it.start == position))
             };
             // The offset is committed already, by an entry or before the path.
             let committed = owner.is_some() || offset < first;
@@ -264,7 +278,11 @@ impl Numbering<'_> {
                 if let Some(frame) = frames.get_mut(number) {
                     let behind = owner.is_some_and(|position| frame.start < position);
                     let refused = proven || (index.sound && behind);
-                    frame.state = if refused { State::Refused } else { State::Repeated };
+                    frame.state = if refused {
+                        State::Refused
+                    } else {
+                        State::Repeated
+                    };
                 }
             }
         }
@@ -296,12 +314,19 @@ impl Numbering<'_> {
         // The offset that follows the highest one so far.
         let mut next = first;
         for (number, (from, to)) in strands.into_iter().enumerate() {
-            let Some(&(low, high)) = bounds.get(number) else { break };
+            let Some(&(low, high)) = bounds.get(number) else {
+                break;
+            };
             let later = bounds.get(number + 1).map(|it| it.0);
             let members = live.get(from..=to).unwrap_or_default();
-            let named = members.iter().any(|it| frames.get(*it).is_some_and(|it| it.named));
+            let named = members
+                .iter()
+                .any(|it| frames.get(*it).is_some_and(|it| it.named));
             let fits = low >= next && later.is_none_or(|later| later > high);
-            let start = members.first().and_then(|it| frames.get(*it)).map_or(0, |it| it.start);
+            let start = members
+                .first()
+                .and_then(|it| frames.get(*it))
+                .map_or(0, |it| it.start);
             let room = gap_before(self.path, start).map(|gap| (start - gap) / SMALLEST_FRAME);
             let missing = low.saturating_sub(next);
             let jump = missing > 0
@@ -332,7 +357,9 @@ impl Numbering<'_> {
         let mut by_place: BTreeMap<u64, u64> = BTreeMap::new();
         let mut offsets = BTreeSet::new();
         for frame in frames.iter() {
-            let Some(offset) = frame.carried else { continue };
+            let Some(offset) = frame.carried else {
+                continue;
+            };
             if frame.state != State::Intact {
                 offsets.insert(offset);
             }
@@ -341,7 +368,10 @@ impl Numbering<'_> {
                 offsets.insert(offset);
             }
         }
-        let gaps = self.path.iter().filter(|it| matches!(it.kind, Kind::Gap | Kind::Torn));
+        let gaps = self
+            .path
+            .iter()
+            .filter(|it| matches!(it.kind, Kind::Gap | Kind::Torn));
         for gap in gaps {
             let start = gap.start + LENGTH_BYTES;
             if start >= gap.end {

@@ -189,10 +189,15 @@ impl Numbering<'_> {
         let before = members.iter().take(named.unwrap_or(0)).enumerate();
         let is_inside = |(at, frame): (usize, &Frame)| {
             let own = slot + at as i128;
-            let claimed = u64::try_from(own).ok().and_then(|own| self.claims.get(&own));
+            let claimed = u64::try_from(own)
+                .ok()
+                .and_then(|own| self.claims.get(&own));
             own < i128::from(self.least) || claimed.is_some_and(|it| *it != frame.start)
         };
-        before.map(is_inside).rposition(|inside| inside).map_or(0, |at| at + 1)
+        before
+            .map(is_inside)
+            .rposition(|inside| inside)
+            .map_or(0, |at| at + 1)
     }
 
     /// The slot of a group's first frame where no entry tells it.
@@ -213,7 +218,9 @@ impl Numbering<'_> {
             return Ok(Some(next));
         }
         let ends_whole = self.path.last().is_some_and(|it| it.kind == Kind::Frame);
-        let by_room = self.room.map(|room| i128::from(room) - members.len() as i128);
+        let by_room = self
+            .room
+            .map(|room| i128::from(room) - members.len() as i128);
         let bits = changed_bits(length, gap, first.start).unwrap_or(u64::MAX);
         let bytes = bits.to_be_bytes().iter().filter(|byte| **byte > 0).count();
         Ok((is_last && ends_whole && bytes <= 2 && by_room == Some(next)).then_some(next))
@@ -257,10 +264,16 @@ impl Numbering<'_> {
                     slot = back;
                 }
             }
-            let Some(frame) = members.get_mut(at) else { break };
+            let Some(frame) = members.get_mut(at) else {
+                break;
+            };
             let (start, end) = (frame.start, frame.end);
             let empty = frame.is_empty();
-            blanks = if empty && !self.segment.is_named(start) { blanks + 1 } else { 0 };
+            blanks = if empty && !self.segment.is_named(start) {
+                blanks + 1
+            } else {
+                0
+            };
             frame.slot = Some(slot);
             frame.named = self.segment.slots_at(start).any(|it| it == slot);
             let claimed = self.claims.get(&slot).copied();

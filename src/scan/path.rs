@@ -119,9 +119,9 @@ impl Segment {
         if left > 0 && left < LENGTH_BYTES {
             return Ok(true);
         }
-        let longer = store.length(position)?.is_some_and(|length| {
-            length > 0 && length.saturating_add(LENGTH_BYTES) > left
-        });
+        let longer = store
+            .length(position)?
+            .is_some_and(|length| length > 0 && length.saturating_add(LENGTH_BYTES) > left);
         let in_commit = longer && self.is_within_commit(position, left);
         Ok(in_commit || self.is_likely_torn(store, position)?)
     }
@@ -332,7 +332,11 @@ impl Search<'_> {
             let inside = self.whole.get(inside).is_some_and(|it| *it < end);
             let linked = self.is_linked(end)?;
             let raw = segment.codec == Codec::Raw;
-            let carried = if raw { None } else { segment.carried(self.store, place)? };
+            let carried = if raw {
+                None
+            } else {
+                segment.carried(self.store, place)?
+            };
             let gain = self.gain(place, end, linked, carried)?;
             let gain = if inside { gain - cost::INSIDE } else { gain };
             // A frame that holds and leads on is never doubted: values may hold logs.
@@ -341,7 +345,11 @@ impl Search<'_> {
         }
         if !certain {
             // The entry may name the damaged frame.
-            let named = if segment.is_named(place) { cost::NAMED } else { 0.0 };
+            let named = if segment.is_named(place) {
+                cost::NAMED
+            } else {
+                0.0
+            };
             let open = Open {
                 position: place,
                 cost: cost - named,

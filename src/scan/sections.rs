@@ -203,7 +203,11 @@ impl Divider<'_> {
         let behind_padding = self.found.rest.last().is_none_or(|rest| rest.padding);
         let proven = first_is_whole
             && (position > 0 || at == 0)
-            && if own_place { behind_last } else { behind_padding };
+            && if own_place {
+                behind_last
+            } else {
+                behind_padding
+            };
         Ok(u64::from(proven))
     }
 

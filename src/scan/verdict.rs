@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::account::{
-    Account, Contested, Damaged, Entries, Evidence, Input, LEAST_FRAME, Loss,
-    SERVICE_BUFFER_BYTES, Stretch, Unreferenced,
+    Account, Contested, Damaged, Entries, Evidence, Input, LEAST_FRAME, Loss, SERVICE_BUFFER_BYTES,
+    Stretch, Unreferenced,
 };
 use super::bytes::Bytes;
 use super::cost::{EMPTY_ROW, TORN_BYTES};
@@ -80,11 +80,20 @@ pub(super) fn account(
         .iter()
         .any(|doubt| matches!(doubt, Doubt::TwoHistories | Doubt::StoreEmpty));
     let first_slot = evidence.segment.slot;
-    let slots = entries.last().map_or(first_slot, |it| it.first_slot + it.count);
+    let slots = entries
+        .last()
+        .map_or(first_slot, |it| it.first_slot + it.count);
     let writes = differences(store, index, &entries)?;
-    let misplaced = evidence.sections.runs.iter().find(|run| run.at != run.slot * ENTRY_BYTES);
+    let misplaced = evidence
+        .sections
+        .runs
+        .iter()
+        .find(|run| run.at != run.slot * ENTRY_BYTES);
     let readable = evidence.frames.iter().filter(|it| it.is_readable());
-    let contested = evidence.frames.iter().filter(|it| it.state == State::Second);
+    let contested = evidence
+        .frames
+        .iter()
+        .filter(|it| it.state == State::Second);
     Ok(Account {
         first_slot,
         slots,
@@ -116,7 +125,11 @@ pub(super) fn account(
 /// Whether the entries of an empty store are more than a service keeps in memory: then
 /// the store is another one, or was cut.
 fn is_all_of_a_store(evidence: &Evidence) -> bool {
-    let last = evidence.sections.claims().map(|(_, position)| position).max();
+    let last = evidence
+        .sections
+        .claims()
+        .map(|(_, position)| position)
+        .max();
     !evidence.index.padded || last.is_some_and(|last| last >= SERVICE_BUFFER_BYTES)
 }
 
@@ -131,7 +144,10 @@ fn unwritten_frames(
         return Ok(());
     }
     let last_named = evidence.frames.iter().rposition(|frame| frame.named);
-    let behind = evidence.frames.iter_mut().skip(last_named.map_or(0, |at| at + 1));
+    let behind = evidence
+        .frames
+        .iter_mut()
+        .skip(last_named.map_or(0, |at| at + 1));
     let mut found = false;
     for frame in behind.filter(|frame| frame.slot.is_some()) {
         found = found || store.holds_zero_sector(frame.start, frame.end)?;
@@ -148,12 +164,19 @@ fn unwritten_frames(
 
 /// Frames that stay in the store without a number, and no record behind them.
 fn has_unnumbered(evidence: &Evidence) -> bool {
-    let last = evidence.frames.iter().rposition(|frame| frame.slot.is_some());
-    evidence.frames.iter().enumerate().any(|(at, frame)| match frame.state {
-        State::Unnumbered => frame.slot.is_none(),
-        State::Repeated => last.is_none_or(|last| at > last),
-        _ => false,
-    })
+    let last = evidence
+        .frames
+        .iter()
+        .rposition(|frame| frame.slot.is_some());
+    evidence
+        .frames
+        .iter()
+        .enumerate()
+        .any(|(at, frame)| match frame.state {
+            State::Unnumbered => frame.slot.is_none(),
+            State::Repeated => last.is_none_or(|last| at > last),
+            _ => false,
+        })
 }
 
 /// The frames that have a slot, by it.
@@ -177,7 +200,9 @@ impl Numbered {
         let mut claimed = BTreeMap::new();
         for run in &evidence.sections.runs {
             let names = |(slot, position): (u64, &u64)| {
-                frames.get(&slot).is_some_and(|frame| frame.start == *position)
+                frames
+                    .get(&slot)
+                    .is_some_and(|frame| frame.start == *position)
             };
             if run.at == run.slot * ENTRY_BYTES || (run.slot..).zip(&run.positions).any(names) {
                 for (slot, position) in (run.slot..).zip(&run.positions) {
@@ -244,11 +269,17 @@ impl Numbered {
     /// them is right.
     fn lost(&self, evidence: &Evidence) -> Option<Damaged> {
         let end = self.end();
-        let promised = self.claimed.range(end..).next_back().map(|(slot, _)| *slot)?;
+        let promised = self
+            .claimed
+            .range(end..)
+            .next_back()
+            .map(|(slot, _)| *slot)?;
         if end == 0 && promised == 0 && !evidence.frames.is_empty() {
             return None;
         }
-        let before = end.checked_sub(1).filter(|before| *before >= self.first_slot);
+        let before = end
+            .checked_sub(1)
+            .filter(|before| *before >= self.first_slot);
         let agrees = before.is_none_or(|before| {
             let frame = self.frames.get(&before).map(|frame| frame.start);
             self.claimed.get(&before).copied() == frame
@@ -289,13 +320,7 @@ impl Numbered {
 
     /// Entries for slots without a frame, between two places of the store: what their own
     /// entries say, if that is between them.
-    fn missing(
-        &self,
-        slots: std::ops::Range<u64>,
-        from: u64,
-        to: u64,
-        entries: &mut Vec<Entries>,
-    ) {
+    fn missing(&self, slots: std::ops::Range<u64>, from: u64, to: u64, entries: &mut Vec<Entries>) {
         let mut place = from;
         let mut slot = slots.start;
         while slot < slots.end {
@@ -332,7 +357,9 @@ impl Numbered {
     fn keep_claims(&self, evidence: &Evidence, size: u64, entries: &mut Vec<Entries>) {
         let end = self.end();
         let is_edge = |position: u64| {
-            let at = evidence.path.partition_point(|piece| piece.start < position);
+            let at = evidence
+                .path
+                .partition_point(|piece| piece.start < position);
             let piece = evidence.path.get(at);
             position == size
                 || piece.is_some_and(|it| it.start == position && it.kind != Kind::Frame)
@@ -396,7 +423,9 @@ fn is_dead(evidence: &Evidence, numbered: &Numbered, gap: &Piece) -> bool {
     if evidence.segment.codec == Codec::Raw {
         return false;
     }
-    let at = evidence.frames.partition_point(|frame| frame.start < gap.start);
+    let at = evidence
+        .frames
+        .partition_point(|frame| frame.start < gap.start);
     let (before, behind) = evidence.frames.split_at(at.min(evidence.frames.len()));
     let after = behind.iter().find_map(|frame| frame.slot);
     let before = before.iter().rev().find_map(|frame| frame.slot);
@@ -412,7 +441,9 @@ fn cut(store: &mut Bytes, evidence: &Evidence, doubts: &mut Vec<Doubt>) -> Resul
     let mut end = size;
     let frames = &evidence.frames;
     let at = |start: u64| {
-        let at = frames.binary_search_by_key(&start, |frame| frame.start).ok()?;
+        let at = frames
+            .binary_search_by_key(&start, |frame| frame.start)
+            .ok()?;
         frames.get(at)
     };
     let ends_at = |end: u64| frames.iter().rev().find(|frame| frame.end == end);

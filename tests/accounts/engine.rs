@@ -12,7 +12,7 @@ use proglog::log::reader::Content;
 use proglog::log::record::Codec as ItsCodec;
 use proglog::mend::apply::{ApplyOptions, Save, apply};
 use proglog::mend::exclusive::Others;
-use proglog::mend::plan::{self, RepairOptions};
+use proglog::mend::plan;
 use proglog::mend::{saved, undo};
 use proglog::{Disk, Error, Item, LogReader, NewRecord, Offset, OpenOptions, RealDisk, Session};
 use proglog_testkit::Codec;
@@ -108,7 +108,7 @@ pub fn verify(log: &Path) -> Result<Verified, Error> {
 /// Repairs a log.
 pub fn repair(log: &Path) -> Result<Repaired, Error> {
     let before = report(log)?;
-    let plan = plan::repair(&before, RepairOptions::default());
+    let plan = plan::repair(&before);
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let options = ApplyOptions {
         disk: &disk,

@@ -139,9 +139,7 @@ impl System {
         if !self.is_there() {
             return;
         }
-        self.mend("repair", fuse, |system| {
-            plan::repair(&system.report(false))
-        });
+        self.mend("repair", fuse, |system| plan::repair(&system.report(false)));
         self.is_clean = true;
         self.check();
         // What it did not adopt it cut.
