@@ -48,13 +48,34 @@ impl Place<'_> {
     }
 }
 
+/// A damaged frame that seems to be whole.
+#[derive(Debug, Clone, Copy)]
+struct Claim {
+    base: u64,
+    at: usize,
+    end: usize,
+    /// Whether its length is the one that was written.
+    is_length: bool,
+    /// Whether its payload is a record.
+    is_record: bool,
+}
+
+impl Claim {
+    /// Whether a position is in it, and not its beginning.
+    fn holds(&self, at: usize) -> bool {
+        self.at < at && at < self.end
+    }
+}
+
 /// All that is known of a harmed log.
 pub struct Truth<'a> {
     pub made: &'a Made,
     pub harmed: &'a Harmed,
     /// Intact frames, by file and position.
     pub intact: Vec<Place<'a>>,
-    /// Those of them whose offset can be known.
+    /// Frames that are not, but seem to be whole.
+    claims: Vec<Claim>,
+    /// Intact ones whose offset can be known.
     pub determinable: Vec<Place<'a>>,
     /// Offsets that more than one frame carries.
     pub disputed: BTreeSet<u64>,
@@ -73,6 +94,7 @@ impl<'a> Truth<'a> {
             made,
             harmed,
             intact: Vec::new(),
+            claims: Vec::new(),
             determinable: Vec::new(),
             disputed: BTreeSet::new(),
             histories: BTreeSet::new(),
@@ -85,6 +107,7 @@ impl<'a> Truth<'a> {
             }
             truth.intact.extend(intact(made, *base, file));
         }
+        truth.find_claims();
         truth.find_disputes();
         for number in 0..made.segments.len() {
             truth.look_at_index(number);
@@ -228,12 +251,13 @@ impl<'a> Truth<'a> {
                 && place.frame.bytes.len() > 8
                 && !self.disputed.contains(&place.frame.offset)
         };
-        let swallowed = self.swallowed();
         let alone = |place: &&Place<'_>| {
-            let around = |(base, from, to): &(u64, usize, usize)| {
-                *base == place.base && *from < place.at && place.at < *to
-            };
-            !swallowed.iter().any(around)
+            let around = |claim: &&Claim| claim.base == place.base && claim.holds(place.at);
+            !self
+                .claims
+                .iter()
+                .filter(around)
+                .any(|claim| claim.is_record)
         };
         self.intact
             .iter()
@@ -243,36 +267,48 @@ impl<'a> Truth<'a> {
             .collect()
     }
 
-    /// Frames that are not intact, but whose bytes read as a record: which other frames
-    /// they hold nobody knows.
-    fn swallowed(&self) -> Vec<(u64, usize, usize)> {
-        let mut found = Vec::new();
+    /// Frames that are not intact, but seem to be whole.
+    fn find_claims(&mut self) {
         for ((base, index), file) in &self.harmed.files {
             if *index {
                 continue;
             }
             for (at, _) in starts(self.made, file) {
                 let whole = |place: &Place<'_>| place.base == *base && place.at == at;
-                if self.intact.iter().any(whole) {
+                let Some(length) = file.bytes.get(at..at + 8) else {
                     continue;
-                }
-                let length = file.bytes.get(at..at + 8).and_then(|it| it.try_into().ok());
-                let length = length.map_or(u64::MAX, u64::from_be_bytes);
+                };
+                let length = u64::from_be_bytes(length.try_into().unwrap());
                 let end = usize::try_from(length)
                     .ok()
                     .and_then(|it| it.checked_add(at + 8));
-                let payload = end.and_then(|end| file.bytes.get(at + 8..end));
-                if payload.is_some_and(|payload| Record::decode(payload).is_ok()) {
-                    found.push((*base, at, end.unwrap_or(at)));
+                let Some(end) = end.filter(|end| *end <= file.bytes.len()) else {
+                    continue;
+                };
+                if self.intact.iter().any(whole) {
+                    continue;
                 }
+                self.claims.push(Claim {
+                    base: *base,
+                    at,
+                    end,
+                    is_length: file.from[at].is_some_and(|from| is_whole(file, at, from, 8)),
+                    is_record: Record::decode(&file.bytes[at + 8..end]).is_ok(),
+                });
             }
         }
-        found
     }
 
     /// Whether a frame may be cut: it may be none, or it was proven to be refused.
     pub fn may_be_cut(&self, place: &Place<'_>) -> bool {
-        if place.vague {
+        // Where bytes went missing, a frame seems whole that ends inside the next one.
+        let hides = |claim: &Claim| {
+            claim.base == place.base
+                && claim.is_length
+                && claim.holds(place.at)
+                && claim.end < place.end()
+        };
+        if place.vague || self.claims.iter().any(hides) {
             return true;
         }
         let Some((entries, padded)) = self.valid.get(&place.base).copied() else {
@@ -356,6 +392,8 @@ impl<'a> Truth<'a> {
                 place.base == given.base
                     && place.at < given.position
                     && given.position < place.end()
+                    && given.length > 0
+                    && (self.made.codec == Codec::Protobuf || self.is_determinable(place))
             };
             if let Some(place) = self.intact.iter().find(around) {
                 wrong.push((MADE_UP, format!("{what}, inside {}", place.describe())));
