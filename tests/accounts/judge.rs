@@ -137,7 +137,7 @@ impl<'a> Truth<'a> {
                 // Of a frame that begins in two places each may be the one.
                 let again = !seen.insert(file.from[at].map(|it| (it.segment, it.at)));
                 if again || whole || self.made.codec == Codec::Raw {
-                    *carriers.entry(frame.offset).or_default() += 1;
+                    *carriers.entry(frame.offset).or_default() += 1 + u64::from(again);
                 } else if let Ok(record) = Record::decode(payload) {
                     *carriers.entry(record.offset).or_default() += 1;
                 }

@@ -305,6 +305,10 @@ fn keep(seed: u64) {
         "kept in {}: sound, harmed, repaired",
         directory.display()
     ));
+    let result = one(seed, &directory.join("run"));
+    for (kind, what) in &result.violations {
+        report(&format!("{kind}: {what}"));
+    }
     let truth = Truth::of(&made, &harmed);
     for place in &truth.intact {
         let known = truth.is_determinable(place);
@@ -313,10 +317,6 @@ fn keep(seed: u64) {
             place.describe(),
             if known { ", determinable" } else { "" }
         ));
-    }
-    let result = one(seed, &directory.join("run"));
-    for (kind, what) in &result.violations {
-        report(&format!("{kind}: {what}"));
     }
     assert!(
         result.violations.is_empty(),
