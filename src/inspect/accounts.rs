@@ -8,7 +8,7 @@ use crate::log::format::ENTRY_BYTES;
 use crate::log::record::Codec;
 use crate::log::segment::Segment;
 use crate::log::units::Offset;
-use crate::scan::account::{Account, Input};
+use crate::scan::account::{Account, Input, Loss};
 use crate::scan::image;
 
 /// What of a segment is judged beside its facts.
@@ -91,6 +91,20 @@ pub(crate) fn of_files(
 /// Whether the index as it is hides records that the account has, or calls others lost.
 pub(crate) fn differs(account: &Account, facts: &SegmentFacts) -> bool {
     let next = facts.next_slot();
+    let lost = |damage: &crate::log::damage::Damage| {
+        let offset = |slot| facts.base.saturating_add(slot);
+        account.damaged.iter().any(|lost| {
+            lost.loss == Loss::Lost
+                && (lost.first, lost.last) == (offset(damage.first_slot), offset(damage.last_slot))
+        })
+    };
+    let dangling = facts.first_damage(DamageKind::Dangling);
+    if dangling.is_some_and(|damage| !lost(damage))
+        || !account.contested.is_empty()
+        || (account.end_slot < facts.entries && dangling.is_none())
+    {
+        return true;
+    }
     let of_kind = |kind| facts.damages.iter().any(|damage| damage.kind == kind);
     if of_kind(DamageKind::Misaligned) || (of_kind(DamageKind::Dangling) && account.end_slot > next)
     {

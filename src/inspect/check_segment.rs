@@ -1,14 +1,17 @@
 //! Checks on one segment: what its facts mean for whoever reads the log.
 
+use super::check_account;
 use super::check_directory::doubled_in_segment;
 use super::finding::{Detail, Finding, FindingId, Severity};
 use super::listing::FileFacts;
 use super::report::{Report, SegmentReport};
 use super::scan::SegmentFacts;
+use super::tail::Tail;
 use crate::log::damage::{Damage, DamageKind};
 use crate::log::format::{ENTRY_BYTES, FileKind};
 use crate::log::record::Codec;
 use crate::log::units::Offset;
+use crate::scan::account::{Stretch, Unreferenced};
 
 /// How much of a store the Go service keeps in memory. Units: bytes.
 const SERVICE_BUFFER_BYTES: u64 = 4096;
@@ -39,7 +42,10 @@ pub fn segment(report: &Report, segment: &SegmentReport, findings: &mut Vec<Find
         findings.push(view.damaged(damage));
     }
     view.uncounted(findings);
-    doubled_in_segment(segment, findings);
+    if !segment.by_account {
+        doubled_in_segment(segment, findings);
+    }
+    check_account::segment(segment, findings);
     view.dead_bytes(findings);
     view.index_rest(findings);
     view.tail(findings);
@@ -50,7 +56,23 @@ pub fn segment(report: &Report, segment: &SegmentReport, findings: &mut Vec<Find
 /// A store without index, or an index without store.
 fn lone_half(report: &Report, segment: &SegmentReport, findings: &mut Vec<Finding>) {
     let base = segment.listing.base();
-    if let Some(tail) = segment.lone_store() {
+    if segment.by_account
+        && segment.listing.index.is_none()
+        && let Some(account) = &segment.account
+    {
+        let name = segment.listing.file_name(FileKind::Index);
+        let mut finding = Finding::new(FindingId::IndexMissing, Severity::Error)
+            .in_segment(base)
+            .at(&name, 0, 0)
+            .detail(Detail::IndexMissing {
+                frames: account.records,
+            });
+        if let Some(last) = account.end_slot.checked_sub(1) {
+            finding = finding.offsets(base, base.saturating_add(last));
+        }
+        finding.records = Some(account.records);
+        findings.push(finding);
+    } else if let Some(tail) = segment.lone_store() {
         let name = segment.listing.file_name(FileKind::Index);
         let mut finding = Finding::new(FindingId::IndexMissing, Severity::Error)
             .in_segment(base)
@@ -239,9 +261,12 @@ impl View<'_> {
             return;
         }
         let ours = self.report.usage.lock_holder.is_some();
-        let raw = self.report.codec != Some(Codec::Protobuf);
+        let tail = self.refused_at_end().map_or(tail, |frames| Tail {
+            ahead: tail.ahead.saturating_sub(frames),
+            ..tail
+        });
         if tail.frames > 0 {
-            let severity = match (ours, tail.continuing + tail.ahead > 0 && !raw) {
+            let severity = match (ours, tail.continuing + tail.ahead > 0) {
                 (true, _) => Severity::Note,
                 (false, true) => Severity::Error,
                 (false, false) => Severity::Warning,
@@ -256,12 +281,11 @@ impl View<'_> {
                 .figures(Some(self.facts.store_bytes), Some(tail.position))
                 .detail(Detail::UnindexedTail {
                     frames: tail.frames,
-                    continuing: if raw { 0 } else { tail.continuing },
+                    continuing: tail.continuing,
                     ahead: tail.ahead,
-                    raw,
                     in_use: ours,
                 });
-            if tail.continuing > 0 && !raw {
+            if tail.continuing > 0 {
                 let first = self.facts.next_slot();
                 finding =
                     finding.offsets(self.offset(first), self.offset(first + tail.continuing - 1));
@@ -296,6 +320,14 @@ impl View<'_> {
         }
     }
 
+    /// Frames at the end that the service refused: proven, whatever offsets they carry.
+    fn refused_at_end(&self) -> Option<u64> {
+        let account = self.segment.account.as_ref()?;
+        let refused = account.unreferenced.iter();
+        let refused = refused.filter(|it| it.kind == Unreferenced::Refused);
+        Some(refused.map(|it| it.frames).sum())
+    }
+
     /// Whether the last index has no room for one more entry: known from the limit,
     /// or from the frames of appends that the service refused.
     fn index_full(&self, findings: &mut Vec<Finding>) {
@@ -307,12 +339,12 @@ impl View<'_> {
         let full = if let Some(limit) = limit {
             bytes <= limit && bytes + ENTRY_BYTES > limit && limit % ENTRY_BYTES != 0
         } else {
-            let tail = self.facts.tail();
-            self.report.codec == Some(Codec::Protobuf)
-                && self.facts.rest.is_none()
-                && tail.frames > 1
-                && tail.continuing == 0
-                && self.facts.first_damage(DamageKind::Dangling).is_none()
+            let refused = |it: &Stretch| it.kind == Unreferenced::Refused && it.frames > 1;
+            // Behind padding it is the padding that refuses them.
+            let account = self.segment.account.as_ref();
+            let account = account.filter(|account| account.padding.is_none());
+            self.facts.rest.is_none()
+                && account.is_some_and(|account| account.unreferenced.iter().any(refused))
         };
         if full {
             findings.push(

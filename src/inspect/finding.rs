@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::log::damage::DamageKind;
 use crate::log::units::Offset;
+use crate::scan::account::Doubt;
 
 /// How bad a finding is; errors and warnings make the exit status 3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,6 +108,7 @@ finding_ids! {
     OffsetOverflow "offset-overflow" "offsets past 2^64-1, or an index past 2^32 entries";
     OwnerDiffers "owner-differs" "files that the log's owner cannot write";
     IndexOverLimit "index-over-limit" "an index larger than the service's limit";
+    NeedsDecision "needs-decision" "bytes that only a person can decide about";
     ForeignDialect "foreign-dialect" "the bytes make sense little-endian only";
 }
 
@@ -248,11 +250,11 @@ pub enum Detail {
         continuing: u64,
         /// Those that carry offsets beyond it: what stood before them is gone.
         ahead: u64,
-        /// Whether the log is a raw one, where nothing tells.
-        raw: bool,
         /// Whether a proglog is at work there.
         in_use: bool,
     },
+    /// `needs-decision`: why.
+    Decision(Doubt),
     /// `index-missing`: whole frames in the store.
     IndexMissing {
         /// How many.

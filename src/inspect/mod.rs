@@ -7,6 +7,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod check;
+mod check_account;
 pub(crate) mod check_directory;
 pub(crate) mod check_segment;
 pub mod compare;

@@ -290,6 +290,7 @@ fn state(finding: &Finding) -> Option<State> {
         | FindingId::RecordUndecodable
         | FindingId::RecordOffsetMismatch
         | FindingId::RecordChanged
+        | FindingId::NeedsDecision
         | FindingId::StoreUnreadable => State::Damaged,
         FindingId::StoreDeadBytes | FindingId::OwnerDiffers | FindingId::IndexOverLimit => {
             return None;

@@ -27,6 +27,7 @@ mod layout;
 pub mod lease;
 pub mod lock;
 pub mod open;
+mod opened;
 mod payload;
 pub mod processes;
 mod procfs;

@@ -82,7 +82,6 @@ pub fn apply(
         directory: &directory,
         disk,
         exclusive: &exclusive,
-        codec: plan.codec.unwrap_or(Codec::Raw),
         saves: options.save != Save::Nowhere,
         drafts: options.drafts,
     };
@@ -220,7 +219,6 @@ struct Job<'a> {
     directory: &'a Directory,
     disk: &'a dyn Disk,
     exclusive: &'a Exclusive,
-    codec: Codec,
     /// Whether the bytes that go are kept elsewhere.
     saves: bool,
     drafts: Option<&'a Drafts>,

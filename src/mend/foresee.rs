@@ -70,6 +70,10 @@ pub fn files(plan: &Plan, report: &Report) -> io::Result<Option<Planned<DirFacts
 /// How many frames behind a segment's last committed one the plan makes records.
 #[must_use]
 pub fn adopted(plan: &Plan, segment: &SegmentReport) -> u64 {
+    if segment.by_account {
+        // Its facts have them already.
+        return 0;
+    }
     let next_slot = segment.facts.as_ref().map_or(0, SegmentFacts::next_slot);
     let of_segment = |step: &&Step| step.file().0 == segment.listing.base();
     let counts = plan.steps.iter().filter(of_segment).map(|step| match step {

@@ -127,6 +127,8 @@ impl Session {
                     drafts: None,
                 };
                 recovered = Some(recover::recover(&lock, Some(codec), &apply)?);
+                // What is left may not show it any more.
+                config.codec = Some(codec);
                 open::open(&lock, &config, disk)?
             }
             other => other?,

@@ -3,6 +3,7 @@
 //! not bear out. What a group of findings costs stands in `cost`.
 
 use proglog::inspect::finding::{Detail, Figure, Finding, FindingId, OffsetRange};
+use proglog::scan::account::Doubt;
 use proglog::log::format::ENTRY_BYTES;
 
 use super::cost::cost;
@@ -61,6 +62,11 @@ pub fn what(finding: &Finding) -> String {
             }
             _ => "no such file".to_owned(),
         },
+        FindingId::IndexMisaligned if got == Some(0) => format!(
+            "{} at another place than their own",
+            count(bytes / ENTRY_BYTES, "entry")
+        ),
+        FindingId::NeedsDecision => decision(finding).to_owned(),
         FindingId::IndexMisaligned => format!(
             "{} from a place {} behind a boundary of 12",
             count(bytes / ENTRY_BYTES, "entry"),
@@ -276,7 +282,6 @@ fn unindexed(finding: &Finding) -> String {
         frames,
         continuing,
         ahead,
-        raw,
         in_use,
     } = finding.detail
     else {
@@ -284,9 +289,8 @@ fn unindexed(finding: &Finding) -> String {
     };
     let what = format!("{} that no entry names", count(frames, "whole frame"));
     let others = frames.saturating_sub(continuing).saturating_sub(ahead);
-    match (raw, continuing, others) {
+    match (continuing, others) {
         _ if in_use => format!("{what} yet"),
-        (true, ..) => what,
         _ if ahead > 0 => {
             let mut parts = Vec::new();
             let mut part = |number: u64, one: &str, more: &str| {
@@ -307,15 +311,15 @@ fn unindexed(finding: &Finding) -> String {
             part(others, "does not continue it", "do not continue it");
             format!("{what}; {}", parts.join(", "))
         }
-        (false, 0, others) => format!(
+        (0, others) => format!(
             "{what}; {} not continue the sequence: appends that were refused leave such",
             either(others, "it does", "they do")
         ),
-        (false, continuing, 0) => format!(
+        (continuing, 0) => format!(
             "{what}; {} the sequence",
             either(continuing, "it continues", "they continue")
         ),
-        (false, continuing, others) => format!(
+        (continuing, others) => format!(
             "{what}; {continuing} {} the sequence, {others} {} not",
             either(continuing, "continues", "continue"),
             either(others, "does", "do")
@@ -352,7 +356,7 @@ fn overlap(finding: &Finding) -> String {
         Detail::Overlap {
             newer,
             same_segment: true,
-        } => format!("segment {newer}: its misaligned entries give these offsets once more"),
+        } => format!("segment {newer}: two records claim each of these offsets: two histories"),
         Detail::Overlap { newer, .. } => {
             format!("segment {newer} begins inside an earlier one: two histories")
         }
@@ -371,5 +375,23 @@ fn owner(finding: &Finding) -> String {
     match files.len().saturating_sub(1) as u64 {
         0 => what,
         more => format!("{what}; the one or the other holds for {more} more"),
+    }
+}
+
+fn decision(finding: &Finding) -> &'static str {
+    let Detail::Decision(doubt) = finding.detail else {
+        return "";
+    };
+    match doubt {
+        Doubt::TwoHistories => "two histories claim the same offsets",
+        Doubt::EntriesDisagree => "the entries disagree about which record has which offset",
+        Doubt::Unnumbered => "whole frames whose offsets nothing tells",
+        Doubt::EmptyRow => "a long row of empty records that no entry names",
+        Doubt::ZerosOrRecord => "zeros that may have been a record",
+        Doubt::HoldsFrames => "no torn frame: the bytes may hold records",
+        Doubt::LongRemainder => "more bytes than an interrupted append leaves",
+        Doubt::MayBeUnwritten => "a frame with a sector of zeros, which may never have arrived",
+        Doubt::StoreEmpty => "the store is empty, its index is not",
+        Doubt::TooLarge => "more frames than are compared at once",
     }
 }

@@ -43,6 +43,17 @@ pub struct Input<'a> {
     pub trust_tail: bool,
 }
 
+impl Input<'_> {
+    /// The index, or one that has no entry.
+    pub(super) fn index_file(&self) -> ReadFile {
+        let mut file = self.index.unwrap_or(self.store).clone();
+        if self.index.is_none() {
+            file.file_bytes = 0;
+        }
+        file
+    }
+}
+
 /// Entries of an index, for consecutive slots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entries {
@@ -143,6 +154,11 @@ pub struct Account {
     pub end_slot: u64,
     /// The entries that are not in the index as they should be, in ascending order.
     pub writes: Vec<Entries>,
+    /// The first entry that is not what it should be, and is no padding: its slot, and what
+    /// it says beside what is right: positions, or relative offsets where these are wrong.
+    pub first_wrong: Option<(u64, u64, u64)>,
+    /// Unused slots up to the index's end: the byte at which they begin, and their bytes.
+    pub padding: Option<(u64, u64)>,
     /// Entries of the index that stand at another place than their own: the byte at which
     /// the first one begins, and the slots that they name, the last one excluded.
     pub misplaced: Option<(u64, u64, u64)>,
@@ -177,6 +193,8 @@ impl Account {
             end_slot: slots,
             writes: Vec::new(),
             misplaced: None,
+            first_wrong: None,
+            padding: None,
             index_sound: !padded,
             keep_index: false,
             store_end,
@@ -186,6 +204,16 @@ impl Account {
             contested: Vec::new(),
             doubts: Vec::new(),
         }
+    }
+
+    /// Whether nothing is unusual but frames that continue where the index ends.
+    #[must_use]
+    pub fn is_plain_tail(&self) -> bool {
+        self.first_wrong.is_none()
+            && self.misplaced.is_none()
+            && self.contested.is_empty()
+            && self.damaged.iter().all(|it| it.loss == Loss::Lost)
+            && self.entries.iter().filter(|run| run.follow).count() <= 1
     }
 
     /// The same after a person has said that what is no record at the end is to go.
@@ -222,11 +250,7 @@ impl Account {
     /// no frame.
     pub fn of(input: &Input<'_>) -> Result<Option<Self>> {
         let mut store = Bytes::new(input.store)?;
-        let mut file = input.index.unwrap_or(input.store).clone();
-        if input.index.is_none() {
-            file.file_bytes = 0;
-        }
-        let mut index = Index::of(file, LOOKUP_BYTES);
+        let mut index = Index::of(input.index_file(), LOOKUP_BYTES);
         let Some(evidence) = Evidence::gather(input, &mut store, &mut index)? else {
             return Ok(None);
         };
@@ -245,54 +269,87 @@ pub(super) struct Evidence {
     pub table: candidates::Candidates,
 }
 
+/// The cheapest way through a store, and what it was found by.
+pub(super) struct Explored {
+    pub segment: Segment,
+    pub sections: Sections,
+    pub path: Vec<Piece>,
+    table: candidates::Candidates,
+}
+
+/// Divides the index and finds the cheapest way through the store; `None` if there is more
+/// than is judged at once.
+pub(super) fn explore(
+    input: &Input<'_>,
+    store: &mut Bytes,
+    index: &mut Index,
+) -> Result<Option<Explored>> {
+    let (slot, from) = first_place(input, store, index)?;
+    let Some(sections) = sections::divide(index, store, slot * ENTRY_BYTES)? else {
+        return Ok(None);
+    };
+    let base = input.base.0;
+    let slots = store.size / 9 + index.file_bytes() / ENTRY_BYTES + 2;
+    let mut named: Vec<(u64, u64)> = sections
+        .claims()
+        .filter(|(_, position)| *position < store.size && *position >= from)
+        .map(|(slot, position)| (position, slot))
+        .collect();
+    named.sort_unstable();
+    named.dedup();
+    let mut segment = Segment {
+        codec: input.codec,
+        base,
+        slot,
+        from,
+        offsets: base..base.saturating_add(slots),
+        named,
+        padded: sections.is_padded(),
+        unpadded: index.file_bytes() > 0 && sections.rest.is_empty(),
+        largest: largest(store, index, slot)?,
+    };
+    for at in 0..segment.named.len() {
+        let Some((position, _)) = segment.named.get(at).copied() else {
+            break;
+        };
+        if let Some(end) = store.end(position)?
+            && segment.names(store, position)?
+        {
+            segment.largest = segment.largest.max(end - position);
+        }
+    }
+    let search = Search {
+        from,
+        codec: input.codec,
+        offsets: segment.offsets.clone(),
+        named: &segment.named,
+    };
+    let Some(table) = candidates::find(store, &search)? else {
+        return Ok(None);
+    };
+    let Some(path) = path::find(&segment, store, &table)? else {
+        return Ok(None);
+    };
+    Ok(Some(Explored {
+        segment,
+        sections,
+        path,
+        table,
+    }))
+}
+
 impl Evidence {
     fn gather(input: &Input<'_>, store: &mut Bytes, index: &mut Index) -> Result<Option<Self>> {
-        let (slot, from) = first_place(input, store, index)?;
-        let Some(sections) = sections::divide(index, store, slot * ENTRY_BYTES)? else {
+        let Some(explored) = explore(input, store, index)? else {
             return Ok(None);
         };
-        let base = input.base.0;
-        let slots = store.size / 9 + index.file_bytes() / ENTRY_BYTES + 2;
-        let mut named: Vec<(u64, u64)> = sections
-            .claims()
-            .filter(|(_, position)| *position < store.size && *position >= from)
-            .map(|(slot, position)| (position, slot))
-            .collect();
-        named.sort_unstable();
-        named.dedup();
-        let mut segment = Segment {
-            codec: input.codec,
-            base,
-            slot,
-            from,
-            offsets: base..base.saturating_add(slots),
-            named,
-            padded: sections.is_padded(),
-            unpadded: index.file_bytes() > 0 && sections.rest.is_empty(),
-            largest: largest(store, index, slot)?,
-        };
-        for at in 0..segment.named.len() {
-            let Some((position, _)) = segment.named.get(at).copied() else {
-                break;
-            };
-            if let Some(end) = store.end(position)?
-                && segment.names(store, position)?
-            {
-                segment.largest = segment.largest.max(end - position);
-            }
-        }
-        let search = Search {
-            from,
-            codec: input.codec,
-            offsets: segment.offsets.clone(),
-            named: &segment.named,
-        };
-        let Some(table) = candidates::find(store, &search)? else {
-            return Ok(None);
-        };
-        let Some(path) = path::find(&segment, store, &table)? else {
-            return Ok(None);
-        };
+        let Explored {
+            segment,
+            sections,
+            path,
+            table,
+        } = explored;
+        let slot = segment.slot;
         let state = IndexState {
             sound: is_sound(&segment, store, index, &sections, &path)?,
             padded: segment.padded,

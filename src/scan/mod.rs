@@ -11,6 +11,7 @@
 pub mod account;
 mod bytes;
 mod candidates;
+pub mod codec;
 mod cost;
 mod frames;
 pub(crate) mod image;

@@ -61,6 +61,13 @@ impl Sections {
             && self.rest.iter().any(|rest| rest.bytes >= ENTRY_BYTES)
     }
 
+    /// The padding that reaches the index's end: where it begins, and its bytes.
+    pub(super) fn padding(&self, index_bytes: u64) -> Option<(u64, u64)> {
+        let last = self.rest.last()?;
+        let reaches_end = last.padding && last.at + last.bytes == index_bytes;
+        reaches_end.then_some((last.at, last.bytes))
+    }
+
     /// Every entry, as (slot, position).
     pub(super) fn claims(&self) -> impl Iterator<Item = (u64, u64)> {
         self.runs.iter().flat_map(|run| {

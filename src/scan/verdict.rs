@@ -83,7 +83,7 @@ pub(super) fn account(
     let slots = entries
         .last()
         .map_or(first_slot, |it| it.first_slot + it.count);
-    let writes = differences(store, index, &entries)?;
+    let (writes, first_wrong) = differences(store, index, &entries)?;
     let misplaced = evidence
         .sections
         .runs
@@ -107,6 +107,8 @@ pub(super) fn account(
             (run.at, run.slot, run.slot + slots)
         }),
         writes,
+        first_wrong,
+        padding: evidence.sections.padding(index.file_bytes()),
         keep_index,
         store_end,
         damaged,
@@ -505,7 +507,12 @@ fn cut(store: &mut Bytes, evidence: &Evidence, doubts: &mut Vec<Doubt>) -> Resul
 const WRITES_MAX: usize = 20_000;
 
 /// The entries that are not in the index as they should be.
-fn differences(store: &mut Bytes, index: &mut Index, entries: &[Entries]) -> Result<Vec<Entries>> {
+fn differences(
+    store: &mut Bytes,
+    index: &mut Index,
+    entries: &[Entries],
+) -> Result<(Vec<Entries>, Option<(u64, u64, u64)>)> {
+    let mut first_wrong = None;
     let mut writes: Vec<Entries> = Vec::new();
     let there = index.slots();
     for run in entries {
@@ -519,6 +526,15 @@ fn differences(store: &mut Bytes, index: &mut Index, entries: &[Entries]) -> Res
             let is_right = entry.is_some_and(|entry| {
                 u64::from(entry.relative.0) == slot && entry.position == position
             });
+            if let Some(entry) = entry.filter(|it| !is_right && !it.is_zero()) {
+                let relative = u64::from(entry.relative.0);
+                let figures = if entry.position == position {
+                    (slot, relative, slot)
+                } else {
+                    (slot, entry.position.0, position.0)
+                };
+                first_wrong.get_or_insert(figures);
+            }
             let full = writes.len() >= WRITES_MAX;
             let last = writes.last_mut().filter(|last| {
                 let next = last.first_slot + last.count == slot;
@@ -540,5 +556,5 @@ fn differences(store: &mut Bytes, index: &mut Index, entries: &[Entries]) -> Res
             }
         }
     }
-    Ok(writes)
+    Ok((writes, first_wrong))
 }

@@ -32,6 +32,8 @@ pub struct Trouble {
     last: Option<Offset>,
     /// How many more of the same follow directly.
     more: u64,
+    /// Whether the records follow all the same, by what the store says.
+    pub follows: bool,
     /// Whether a live writer still has these records in its buffer.
     pub buffered: bool,
 }
@@ -51,6 +53,7 @@ pub fn describe(
         first,
         last,
         more: 0,
+        follows: matches!(obstacle, Obstacle::Unindexed { .. }),
         buffered: false,
     };
     Some(match obstacle {
@@ -70,6 +73,23 @@ pub fn describe(
                 name(directory, *newer, FileKind::Index)
             ),
         ),
+        Obstacle::Unindexed {
+            segment,
+            missing: true,
+        } => Trouble {
+            file: Some(name(directory, *segment, FileKind::Index)),
+            ..plain(
+                FindingId::IndexMissing,
+                "is missing; the store holds the records".to_owned(),
+            )
+        },
+        Obstacle::Unindexed { segment, .. } => Trouble {
+            file: Some(name(directory, *segment, FileKind::Index)),
+            ..plain(
+                FindingId::IndexEntryDamaged,
+                "does not name records that the store holds (proglog repair)".to_owned(),
+            )
+        },
         Obstacle::Unpaired { segment, missing } => {
             let (id, what) = unpaired(directory, *segment, *missing, last)?;
             Trouble {
@@ -232,6 +252,8 @@ impl Trouble {
         let offsets = self.offsets();
         let (severity, fate) = if self.buffered {
             ("note", "a writer has the log open and holds")
+        } else if self.follows {
+            ("error", "not in the index:")
         } else if self.id == FindingId::SegmentOverlap {
             ("error", "in doubt:")
         } else {

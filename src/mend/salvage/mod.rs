@@ -147,7 +147,7 @@ pub fn plan(source: &Path, prefer: Option<Prefer>, options: &Options) -> Result<
     }
     for segment in order {
         let runs = holdings::of_segment(&report, segment, &repair)?;
-        let second = orphans::second_history(&report, segment, &runs)?;
+        let second = orphans::second_history(&report, segment)?;
         let found = found(&report, segment, &runs, &second)?;
         if !found.is_empty() {
             strays.push(found);
