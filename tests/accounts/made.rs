@@ -320,8 +320,13 @@ fn life(maker: &mut Maker<'_>, base: u64, n: u64) -> &'static str {
         // A batch whose first length is a mark: it was never acknowledged.
         _ => {
             maker.records(base, n);
+            // One batch is committed but for its entries while the next is written.
+            let next = base + n + maker.rng.u64(..2) * 2;
+            for offset in base + n..next {
+                maker.push(offset, Kind::Unindexed);
+            }
             let size = maker.segment.store.len();
-            for offset in base + n..base + n + maker.rng.u64(1..4) {
+            for offset in next..next + maker.rng.u64(1..4) {
                 maker.push(offset, Kind::Unindexed);
             }
             maker.segment.frames.retain(|frame| frame.position < size);

@@ -2,7 +2,7 @@
 //! seems, generated together with the truth about them. No intact frame is cut, no
 //! record that can be determined is lost, another program's log is not touched.
 //!
-//! - `indexes`, `services`, `names`: harmed logs of every kind that was seen, in many
+//! - `indexes`, `services`, `names`, `unfinished`: harmed logs of every kind that was seen, in many
 //!   sizes, with the exact `outcome`
 //! - `layouts`: healthy logs of other programs, which every writing command leaves alone
 //! - `random`: thousands of random damages against a truth worked out from their tags
@@ -32,3 +32,4 @@ mod outcome;
 mod random;
 mod run;
 mod services;
+mod unfinished;
