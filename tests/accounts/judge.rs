@@ -71,6 +71,7 @@ impl Claim {
 pub struct Truth<'a> {
     pub made: &'a Made,
     pub harmed: &'a Harmed,
+    is_codec_known: bool,
     /// Intact frames, by file and position.
     pub intact: Vec<Place<'a>>,
     /// Frames that are not, but seem to be whole.
@@ -93,6 +94,7 @@ impl<'a> Truth<'a> {
         let mut truth = Self {
             made,
             harmed,
+            is_codec_known: true,
             intact: Vec::new(),
             claims: Vec::new(),
             determinable: Vec::new(),
@@ -334,6 +336,12 @@ impl<'a> Truth<'a> {
             || padded && offset == place.base + 1 && run
     }
 
+    /// Asks for nothing but that no frame is cut.
+    pub fn forget(&mut self) {
+        self.determinable.clear();
+        self.is_codec_known = false;
+    }
+
     /// Whether the offset of an intact frame can be known.
     pub fn is_determinable(&self, place: &Place<'_>) -> bool {
         let same = |it: &Place<'_>| it.base == place.base && it.at == place.at;
@@ -367,6 +375,9 @@ impl<'a> Truth<'a> {
     /// Records that are given and cannot be right.
     pub fn wrong(&self, given: &[Given]) -> Vec<(&'static str, String)> {
         let mut wrong = Vec::new();
+        if !self.is_codec_known {
+            return wrong;
+        }
         for given in given {
             let end = given.position + 8 + given.length;
             let what = format!(
