@@ -27,7 +27,6 @@ const LEFT: &[(&str, &[&str])] = &[
     ("index-misaligned", &["index-misaligned", "segment-overlap"]),
     ("killed-three-segments", &["segment-gap", "segment-gap"]),
     ("length-flipped", &["frame-length-damaged"]),
-    ("padded-names", &["padded-name"]),
     ("segment-missing", &["segment-gap"]),
     ("store-missing", &["store-missing"]),
     ("stray-files", &["stray-name", "stray-name", "stray-name"]),

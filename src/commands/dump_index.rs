@@ -20,7 +20,7 @@ use proglog::log::format::{ENTRY_BYTES, FileKind};
 use proglog::log::reader::LogReader;
 use proglog::log::record::Codec;
 
-use super::dump::{DumpArguments, Selection, beyond, past_the_end};
+use super::dump::{DumpArguments, Selection, beyond, past_the_end, say_layout};
 use super::{Globals, Status, stdout};
 use crate::render::dump::absence;
 use crate::render::dump_index::{Heading, Printer};
@@ -88,6 +88,7 @@ fn dump<W: Write>(
     selection: &mut Selection,
     printer: &mut Printer<W>,
 ) -> anyhow::Result<()> {
+    say_layout(directory, names)?;
     let listed = Listing::segment(&directory.path, names);
     let heading = |dump: Option<&IndexDump>| Heading {
         base: names.base,

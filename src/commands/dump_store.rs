@@ -21,7 +21,7 @@ use proglog::log::record::Codec;
 use proglog::log::segment::is_absent;
 use proglog::log::units::Offset;
 
-use super::dump::{DumpArguments, Selection, beyond, past_the_end};
+use super::dump::{DumpArguments, Selection, beyond, past_the_end, say_layout};
 use super::{Globals, Status, stdout};
 use crate::render::dump::{Failed, absence};
 use crate::render::dump_store::{Heading, Printer};
@@ -105,6 +105,7 @@ fn dump<W: Write>(
     selection: &mut Selection,
     printer: &mut Printer<W>,
 ) -> anyhow::Result<()> {
+    say_layout(directory, names)?;
     let listed = Listing::segment(&directory.path, names);
     let file = listed.file_name(FileKind::Store);
     let heading = |store_bytes| Heading {

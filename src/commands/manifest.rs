@@ -65,6 +65,7 @@ pub fn run(arguments: &Arguments, _: Globals) -> anyhow::Result<Status> {
         error => anyhow::Error::from(error),
     })?;
     refuse_the_log_itself(&report)?;
+    report.require_ours()?;
     let mut out = stdout()?;
     let header = Header {
         codec: report.codec,

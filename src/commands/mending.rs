@@ -84,6 +84,7 @@ impl Mending {
             before: None,
         };
         let report = Report::with(Listing::of(dir)?, options, aids)?;
+        report.require_ours()?;
         Ok((lock, report))
     }
 

@@ -37,6 +37,7 @@ use proglog::log::directory::Directory;
 use proglog::log::reader::{Item, LogReader};
 use proglog::log::record::Codec;
 use proglog::log::units::Offset;
+use proglog::scan::layouts;
 
 use self::deliver::{Delivery, OnError};
 use self::going_on::GoingOn;
@@ -177,6 +178,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         return follow::run(arguments, globals);
     }
     let mut log = LogReader::open(&arguments.dir)?;
+    layouts::require_ours(log.directory())?;
     if let Some(codec) = arguments.codec {
         log.set_codec(codec);
     }

@@ -37,7 +37,11 @@ impl View<'_> {
     }
 
     fn store_bytes(&self) -> u64 {
-        self.segment.listing.store.as_ref().map_or(0, |file| file.bytes)
+        self.segment
+            .listing
+            .store
+            .as_ref()
+            .map_or(0, |file| file.bytes)
     }
 
     /// How the index that is there differs from the one that the account gives.

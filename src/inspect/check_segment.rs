@@ -18,13 +18,14 @@ const SERVICE_BUFFER_BYTES: u64 = 4096;
 
 /// All findings of one segment.
 pub fn segment(report: &Report, segment: &SegmentReport, findings: &mut Vec<Finding>) {
-    if segment.little_endian {
+    if let Some(layout) = segment.layout.as_deref() {
         let name = segment.listing.file_name(FileKind::Store);
         let bytes = segment.listing.store.as_ref().map_or(0, |file| file.bytes);
         findings.push(
             Finding::new(FindingId::ForeignDialect, Severity::Error)
                 .in_segment(segment.listing.base())
-                .at(&name, 0, bytes),
+                .at(&name, 0, bytes)
+                .detail(Detail::Layout(*layout)),
         );
         return;
     }
@@ -232,7 +233,7 @@ impl View<'_> {
     /// Padding, or a partial entry, behind the last entry.
     fn index_rest(&self, findings: &mut Vec<Finding>) {
         let Some(rest) = self.facts.rest else { return };
-        if !rest.zeros {
+        if !rest.padding {
             findings.push(
                 self.finding(FindingId::IndexPartialEntry, Severity::Warning)
                     .at(&self.index, rest.position, rest.bytes),
@@ -243,8 +244,13 @@ impl View<'_> {
             .finding(FindingId::IndexPadded, Severity::Warning)
             .at(&self.index, rest.position, rest.bytes)
             .figures(Some(self.facts.index_bytes), Some(rest.position));
-        if self.report.usage.is_written() {
+        let is_written = self.report.usage.is_written();
+        if is_written {
             finding.severity = Severity::Note;
+        }
+        if rest.unused {
+            finding.detail = Detail::UnusedSlots;
+        } else if is_written {
             // What its buffer holds counts; only the last segment's end is the log's.
             let highest = self.facts.entries.checked_sub(1).filter(|_| self.is_last);
             finding.detail = Detail::PaddedInUse {

@@ -173,9 +173,7 @@ impl IndexDump {
     fn count_without_store(&self) -> Result<u64> {
         let mut index = Index::of(self.index.clone(), LOOKUP_BYTES);
         let slots = index.slots();
-        Ok(index
-            .nonzero_end(slots * ENTRY_BYTES)?
-            .div_ceil(ENTRY_BYTES))
+        Ok(index.used_end(slots * ENTRY_BYTES)?.div_ceil(ENTRY_BYTES))
     }
 
     /// Hands over what stands in the index from `slot` on, until the callback breaks.

@@ -6,6 +6,7 @@ use std::fmt;
 use crate::log::damage::DamageKind;
 use crate::log::units::Offset;
 use crate::scan::account::Doubt;
+use crate::scan::layouts::Layout;
 
 /// How bad a finding is; errors and warnings make the exit status 3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,7 +83,7 @@ macro_rules! finding_ids {
 }
 
 finding_ids! {
-    IndexPadded "index-padded" "zeros after the index's last real entry";
+    IndexPadded "index-padded" "padding after the index's last real entry";
     IndexPartialEntry "index-partial-entry" "1 to 11 bytes after the index's last whole entry";
     IndexDangling "index-dangling" "entries that name frames the store does not hold whole";
     IndexEntryDamaged "index-entry-damaged" "an entry that is wrong though the store knows the right one";
@@ -109,7 +110,7 @@ finding_ids! {
     OwnerDiffers "owner-differs" "files that the log's owner cannot write";
     IndexOverLimit "index-over-limit" "an index larger than the service's limit";
     NeedsDecision "needs-decision" "bytes that only a person can decide about";
-    ForeignDialect "foreign-dialect" "the bytes make sense little-endian only";
+    ForeignDialect "foreign-dialect" "frames or entries in another program's layout";
 }
 
 /// Under which id what a walk came by is reported.
@@ -234,6 +235,8 @@ pub enum Detail {
         /// segment, and where there is no record.
         highest: Option<Offset>,
     },
+    /// `index-padded`: the padding is 0xff, not zeros.
+    UnusedSlots,
     /// `index-entry-damaged`: whether the store knows where the records are.
     Entry {
         /// Whether they can be read again after a repair.
@@ -298,6 +301,8 @@ pub enum Detail {
         /// The offset behind the log's last one.
         end: Offset,
     },
+    /// `foreign-dialect`: the layout.
+    Layout(Layout),
     /// More places than are kept one by one.
     Uncounted {
         /// How many more.

@@ -18,6 +18,7 @@ use crate::log::record::Codec;
 use crate::log::segment::{Segment, is_absent};
 use crate::log::units::{Offset, Position};
 use crate::log::window::{LOOKUP_BYTES, ReadFile};
+use crate::scan::layouts;
 
 /// What a look has beside the files.
 #[derive(Clone, Copy, Default)]
@@ -166,12 +167,18 @@ impl Look<'_> {
         } else if is_file(FileKind::Store) {
             let store = ReadFile::open(&path(FileKind::Store))?;
             let lone = self.at_lone_store(segment, &store, threads)?;
-            self.judge_lone_store(report, &store, &lone, codec, threads)?;
-            report.lone = Some(Box::new(lone));
+            let whole = matches!(&lone, Lone::Store(tail) if tail.is_frames_only());
+            if !whole {
+                report.layout = layouts::recognise(segment.base(), &store, None)?.map(Box::new);
+            }
+            if report.layout.is_none() {
+                self.judge_lone_store(report, &store, &lone, codec, threads)?;
+                report.lone = Some(Box::new(lone));
+            }
         } else if is_file(FileKind::Index) {
             let mut index = Index::open(&path(FileKind::Index), LOOKUP_BYTES)?;
             let slots = index.slots();
-            let end = match index.nonzero_end(slots * ENTRY_BYTES) {
+            let end = match index.used_end(slots * ENTRY_BYTES) {
                 // Entries that the disk does not give were there all the same.
                 Err(Error::Unreadable { .. }) => slots * ENTRY_BYTES,
                 end => end?,

@@ -1,10 +1,11 @@
 //! A log at a glance, as values: a row per segment with the states that its findings
 //! mean, and totals. What `info` prints; looks at nothing by itself.
 
-use super::finding::{Finding, FindingId, OffsetRange, Severity};
+use super::finding::{Detail, Finding, FindingId, OffsetRange, Severity};
 use super::report::{Report, SegmentReport};
 use crate::log::format::ENTRY_BYTES;
 use crate::log::units::Offset;
+use crate::scan::layouts::Layout;
 
 /// What can be said of a segment in a word. None at all: it is clean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +18,8 @@ pub enum State {
     NoStore,
     /// Entries or frames are not sound.
     Damaged,
-    /// Its bytes are another program's.
-    Foreign,
+    /// It has another program's layout.
+    Foreign(Layout),
     /// The store ends inside a frame.
     Torn,
     /// The store goes on behind the last entry with whole frames.
@@ -272,7 +273,10 @@ fn state(finding: &Finding) -> Option<State> {
         FindingId::IndexDangling => finding.offsets.map_or(State::Damaged, State::Lost),
         FindingId::IndexMissing => State::NoIndex,
         FindingId::StoreMissing => State::NoStore,
-        FindingId::ForeignDialect => State::Foreign,
+        FindingId::ForeignDialect => match finding.detail {
+            Detail::Layout(layout) => State::Foreign(layout),
+            _ => State::Damaged,
+        },
         FindingId::StoreTornTail => State::Torn,
         FindingId::StoreUnindexedTail => State::Unindexed(finding.records.unwrap_or(0)),
         FindingId::StoreZeroTail => State::ZeroTail,

@@ -16,10 +16,12 @@ use super::usage::Usage;
 use crate::log::detect::detect;
 use crate::log::directory::Directory;
 use crate::log::error::{Error, Result};
+use crate::log::format::FileKind;
 use crate::log::record::Codec;
 use crate::log::segment::Segment;
 use crate::log::units::Offset;
 use crate::scan::account::Account;
+use crate::scan::layouts::{self, Layout};
 
 /// How a log is looked at.
 #[derive(Debug, Clone, Copy, Default)]
@@ -76,8 +78,8 @@ pub struct SegmentReport {
     pub facts: Option<SegmentFacts>,
     /// What a look at one file found whose other half is missing.
     pub(super) lone: Option<Box<Lone>>,
-    /// Whether the bytes make sense little-endian only.
-    pub little_endian: bool,
+    /// The layout of another program that wrote it: then there are no other facts.
+    pub layout: Option<Box<Layout>>,
     /// What its bytes are, where its files are not as a clean commit leaves them.
     pub account: Option<Box<Account>>,
     /// Whether the facts are those of the index that the account gives, not of the one that
@@ -99,7 +101,7 @@ impl SegmentReport {
             listing,
             facts: None,
             lone: None,
-            little_endian: false,
+            layout: None,
             account: None,
             by_account: false,
         }
@@ -143,7 +145,13 @@ impl SegmentReport {
         } else {
             scan::scan(pair, codec, threads)?
         };
-        self.little_endian = check::is_little_endian(pair, &facts)?;
+        if facts.unclean.is_some() {
+            self.layout =
+                layouts::recognise(pair.base, &pair.store, Some(&pair.index))?.map(Box::new);
+        }
+        if self.layout.is_some() {
+            return Ok(());
+        }
         if options.quick {
             self.facts = Some(facts);
             return Ok(());
@@ -307,6 +315,23 @@ impl Report {
         report.findings = check::findings(&report);
         check::keep_standing(&mut report);
         Ok(report)
+    }
+
+    /// Fails if another program's layout was found: nothing may be changed then.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ForeignLayout`].
+    pub fn require_ours(&self) -> Result<()> {
+        let foreign = |segment: &SegmentReport| {
+            let layout = segment.layout.as_ref()?;
+            let name = segment.listing.file_name(FileKind::Store);
+            Some(Error::ForeignLayout {
+                path: self.listing.path().join(name),
+                layout: layout.to_string(),
+            })
+        };
+        self.segments.iter().find_map(foreign).map_or(Ok(()), Err)
     }
 
     /// Adds what a look of another sort found.

@@ -136,7 +136,8 @@ fn facts(
         Some(IndexRest {
             position: entries * ENTRY_BYTES,
             bytes: padding,
-            zeros: true,
+            padding: true,
+            unused: false,
         })
     } else {
         index_rest(segment, entries, &found)?
@@ -356,10 +357,8 @@ fn index_rest(segment: &Segment, entries: u64, found: &Found) -> Result<Option<I
     if bytes == 0 {
         return Ok(None);
     }
-    let end = match segment
-        .entries(LOOKUP_BYTES)
-        .nonzero_end(segment.index.file_bytes)
-    {
+    let mut index = segment.entries(LOOKUP_BYTES);
+    let end = match index.used_end(segment.index.file_bytes) {
         Ok(end) => end,
         Err(Error::Unreadable { .. }) => return Ok(None),
         Err(error) => return Err(error),
@@ -367,7 +366,8 @@ fn index_rest(segment: &Segment, entries: u64, found: &Found) -> Result<Option<I
     Ok(Some(IndexRest {
         position,
         bytes,
-        zeros: end <= position,
+        padding: end <= position,
+        unused: end <= position && index.nonzero_end(segment.index.file_bytes)? > position,
     }))
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::disk::{Disk, DiskFile, Ownership};
 use super::error::{Error, Result};
-use super::format::{FileKind, file_name};
+use super::format::{FileKind, NameStyle};
 use super::units::Offset;
 
 /// The two files of the active segment as they were found, to go on from.
@@ -32,10 +32,10 @@ pub struct Tail {
 pub fn create_pair(
     disk: &dyn Disk,
     directory: &Path,
-    base: Offset,
+    (style, base): (NameStyle, Offset),
     [store_like, index_like]: [Option<Ownership>; 2],
 ) -> Result<Tail> {
-    let path = |kind| directory.join(file_name(base, kind));
+    let path = |kind| directory.join(style.file_name(base, kind));
     let (store_path, index_path) = (path(FileKind::Store), path(FileKind::Index));
     let store = disk
         .create(&store_path, store_like)

@@ -35,7 +35,9 @@ impl Opened {
     ///
     /// As [`Segment::open`], and reading's.
     pub fn open(directory: &Directory, names: &SegmentNames, codec: Codec) -> Result<Self> {
-        let next = directory.segments.partition_point(|it| it.base <= names.base);
+        let next = directory
+            .segments
+            .partition_point(|it| it.base <= names.base);
         let next_base = directory.segments.get(next).map(|it| it.base);
         let segment = match Segment::open(directory, names) {
             Ok(segment) => segment,

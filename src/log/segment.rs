@@ -123,7 +123,7 @@ impl Segment {
     pub fn entries_for(&self, slot: u64, codec: Codec) -> Result<u64> {
         let entries = self.bisect_entries(Some(codec))?;
         let mut index = self.entries(LOOKUP_BYTES);
-        if slot < entries || slot >= index.slots() || index.entry(slot)?.is_zero() {
+        if slot < entries || slot >= index.slots() || index.entry(slot)?.is_unused() {
             return Ok(entries);
         }
         self.count_entries(Some(codec))
@@ -142,7 +142,7 @@ impl Segment {
     /// The same by an index that is open already.
     pub(crate) fn count_entries_in(&self, index: &mut Index, codec: Option<Codec>) -> Result<u64> {
         let slots = index.slots();
-        let end = index.nonzero_end(slots * ENTRY_BYTES)?;
+        let end = index.used_end(slots * ENTRY_BYTES)?;
         self.with_entry_zero(end.div_ceil(ENTRY_BYTES), slots, codec)
     }
 

@@ -21,7 +21,6 @@ use crate::log::disk::{Disk, DiskFile, Ownership, write_all_at};
 use crate::log::error::{Error, Result, is_out_of_descriptors};
 use crate::log::format::{ENTRY_BYTES, Entry, FileKind};
 use crate::log::lock::DirectoryLock;
-use crate::log::record::Codec;
 use crate::log::units::Offset;
 use crate::log::window::ReadFile;
 

@@ -87,9 +87,7 @@ pub fn adopted(plan: &Plan, segment: &SegmentReport) -> u64 {
 fn name(report: &Report, base: Offset, kind: FileKind) -> String {
     let segments = &report.listing.segments;
     let segment = segments.iter().find(|segment| segment.base() == base);
-    segment
-        .filter(|segment| segment.file(kind).is_some())
-        .map_or_else(|| file_name(base, kind), |segment| segment.file_name(kind))
+    segment.map_or_else(|| file_name(base, kind), |segment| segment.file_name(kind))
 }
 
 fn last_entry(store: &std::path::Path, wanted: &NewEntries) -> io::Result<Option<Entry>> {

@@ -14,7 +14,7 @@ use crate::inspect::finding::Finding;
 use crate::inspect::listing::SegmentListing;
 use crate::inspect::report::{Report, SegmentReport};
 use crate::log::damage::DamageKind;
-use crate::log::format::{ENTRY_BYTES, FileKind};
+use crate::log::format::{ENTRY_BYTES, FileKind, file_name};
 use crate::log::record::Codec;
 use crate::log::units::{Offset, Position};
 use crate::scan::account::Entries;
@@ -196,6 +196,18 @@ impl Plan {
                 modified: file.modified(),
             })
         })
+    }
+
+    /// The name of a segment's file: as it is, or as it would be.
+    #[must_use]
+    pub fn file_name(&self, base: Offset, kind: FileKind) -> String {
+        let segment = self
+            .seen
+            .binary_search_by_key(&base, |segment| segment.base());
+        segment
+            .ok()
+            .and_then(|at| self.seen.get(at))
+            .map_or_else(|| file_name(base, kind), |segment| segment.file_name(kind))
     }
 
     /// The segments that it changes.

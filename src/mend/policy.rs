@@ -19,9 +19,6 @@ pub(super) struct Policy {
 impl Policy {
     /// The steps that one segment needs.
     pub(super) fn segment(&self, segment: &SegmentReport) -> Vec<Step> {
-        if segment.little_endian {
-            return Vec::new();
-        }
         let base = segment.listing.base();
         // A name that something else has cannot be given to a new file.
         let is_free = |kind| segment.listing.file(kind).is_none();

@@ -51,7 +51,7 @@ pub(super) fn settle(report: &Report, segment: &SegmentReport, policy: &Policy) 
             // Too large, or gone meanwhile: carrying it out will tell.
             Ok(None) | Err(_) => return Settled { steps, after: None },
         };
-        if !keeps_what_is_read(segment, &after, policy.room) {
+        if after.layout.is_some() || !keeps_what_is_read(segment, &after, policy.room) {
             break;
         }
         let more = policy.segment(&after);

@@ -14,6 +14,7 @@ use crate::log::lock::{DirectoryLock, Wait};
 use crate::log::open::{self, ShownLimits};
 use crate::log::units::Offset;
 use crate::log::writer::{Committed, NewRecord, Writer};
+use crate::scan::layouts;
 
 use super::apply::{ApplyOptions, Save};
 use super::exclusive::Others;
@@ -72,7 +73,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Error::InUse`], [`Error::UseUnknown`], and as [`open::open`]; with
+    /// [`Error::InUse`], [`Error::UseUnknown`], [`Error::ForeignLayout`], and as
+    /// [`open::open`]; with
     /// `no_recover` [`Error::NeedsRecovery`] for a log that a crash left.
     pub fn open(
         path: &Path,
@@ -106,6 +108,7 @@ impl Session {
         let shown = open::shown_limits(&directory)?;
         if !directory.segments.is_empty() {
             others().wait_for_writers(&directory)?;
+            layouts::require_ours(&directory)?;
             // Recovery cuts the padding that shows the service's limit.
             let limits = open::limits(shown, &config);
             config.max_store_bytes = Some(limits.max_store_bytes);

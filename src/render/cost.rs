@@ -73,6 +73,9 @@ pub fn cost(group: &[&Finding]) -> String {
         )
         .to_owned()),
         FindingId::StrayName => "the service takes every name for a base offset".to_owned(),
+        FindingId::PaddedName if note => "all names have 20 digits, as a fork of the service \
+             writes them; the service of the book would open an empty 0.store beside them"
+            .to_owned(),
         FindingId::PaddedName => {
             "read here by its number; the service would open an empty twin".to_owned()
         }

@@ -62,7 +62,7 @@ pub fn recovery(recovered: &Recovered, log: &str) -> Vec<String> {
         .iter()
         .map(|step| {
             let (base, kind) = step.file();
-            let file = proglog::log::format::file_name(base, kind);
+            let file = recovered.plan.file_name(base, kind);
             format!(
                 "recovered {log}: {}",
                 step_text(step, &file, CutOff::default())
@@ -104,15 +104,15 @@ impl CutOff {
         let Some(facts) = facts.into_iter().find(|facts| facts.base == base) else {
             return Self::default();
         };
-        let (position, bytes, zeros) = match facts.rest {
-            Some(rest) => (rest.position.max(to), rest.bytes, rest.zeros),
+        let (position, bytes, is_padding) = match facts.rest {
+            Some(rest) => (rest.position.max(to), rest.bytes, rest.padding),
             None => (facts.index_bytes, 0, true),
         };
         let rest = bytes.min(facts.index_bytes.saturating_sub(position));
         Self {
             entries: position.saturating_sub(to) / ENTRY_BYTES,
-            padding: if zeros { rest } else { 0 },
-            partial: if zeros { 0 } else { rest },
+            padding: if is_padding { rest } else { 0 },
+            partial: if is_padding { 0 } else { rest },
         }
     }
 

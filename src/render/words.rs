@@ -3,8 +3,8 @@
 //! not bear out. What a group of findings costs stands in `cost`.
 
 use proglog::inspect::finding::{Detail, Figure, Finding, FindingId, OffsetRange};
-use proglog::scan::account::Doubt;
 use proglog::log::format::ENTRY_BYTES;
+use proglog::scan::account::Doubt;
 
 use super::cost::cost;
 use super::prose::{count, either, escaped};
@@ -126,9 +126,10 @@ pub fn what(finding: &Finding) -> String {
             count(got.unwrap_or(0), "byte"),
             expected.unwrap_or(0)
         ),
-        FindingId::ForeignDialect => {
-            "lengths that make sense with the last byte first only".to_owned()
-        }
+        FindingId::ForeignDialect => match &finding.detail {
+            Detail::Layout(layout) => layout.to_string(),
+            _ => String::new(),
+        },
     }
 }
 
@@ -162,14 +163,14 @@ fn number(figure: Option<&Figure>) -> Option<u64> {
 
 fn padding(finding: &Finding, bytes: u64) -> String {
     let (entries, rest) = (bytes / ENTRY_BYTES, bytes % ENTRY_BYTES);
+    let (entry, byte) = match finding.detail {
+        Detail::UnusedSlots => ("unused entry", "unused byte"),
+        _ => ("zero entry", "zero byte"),
+    };
     let zeros = match (entries, rest) {
-        (0, rest) => count(rest, "zero byte"),
-        (entries, 0) => count(entries, "zero entry"),
-        (entries, rest) => format!(
-            "{} and {}",
-            count(entries, "zero entry"),
-            count(rest, "zero byte")
-        ),
+        (0, rest) => count(rest, byte),
+        (entries, 0) => count(entries, entry),
+        (entries, rest) => format!("{} and {}", count(entries, entry), count(rest, byte)),
     };
     let begins = finding.place.as_ref().map_or(0, |place| place.position);
     let zeros = if begins == 0 {

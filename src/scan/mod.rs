@@ -15,8 +15,11 @@ pub mod codec;
 mod cost;
 mod frames;
 pub(crate) mod image;
+pub mod layouts;
 mod number_protobuf;
 mod number_raw;
 mod path;
 pub mod sections;
+#[cfg(test)]
+mod tests;
 mod verdict;

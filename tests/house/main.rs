@@ -17,14 +17,20 @@ use reader::{
 /// under `src/` needs a row.
 const PARTS: &[(&str, &[&str])] = &[
     ("log", &[]),
-    ("inspect", &["log"]),
-    ("mend", &["log", "inspect"]),
-    ("render", &["log", "inspect", "mend"]),
-    ("commands", &["log", "inspect", "mend", "render"]),
-    ("cli", &["log", "inspect", "mend", "render", "commands"]),
+    ("scan", &["log"]),
+    ("inspect", &["log", "scan"]),
+    ("mend", &["log", "scan", "inspect"]),
+    ("render", &["log", "scan", "inspect", "mend"]),
+    ("commands", &["log", "scan", "inspect", "mend", "render"]),
+    (
+        "cli",
+        &["log", "scan", "inspect", "mend", "render", "commands"],
+    ),
     (
         "main",
-        &["log", "inspect", "mend", "render", "commands", "cli"],
+        &[
+            "log", "scan", "inspect", "mend", "render", "commands", "cli",
+        ],
     ),
 ];
 
@@ -77,6 +83,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("ring", &["commands/nats/message.rs"]),
     ("tokio", &["commands/nats"]),
     ("blake3", &["inspect/manifest"]),
+    ("crc", &["scan/layouts"]),
 ];
 
 /// Where the disk is changed.

@@ -190,12 +190,10 @@ fn segment_names(directory: &Directory, segment: Offset) -> Option<&SegmentNames
 
 /// The name that a segment's file has in this directory.
 fn name(directory: &Directory, segment: Offset, kind: FileKind) -> String {
-    segment_names(directory, segment)
-        .and_then(|names| names.name(kind))
-        .map_or_else(
-            || file_name(segment, kind),
-            |name| name.to_string_lossy().into_owned(),
-        )
+    segment_names(directory, segment).map_or_else(
+        || file_name(segment, kind),
+        |names| names.file_name(kind).to_string_lossy().into_owned(),
+    )
 }
 
 impl Trouble {

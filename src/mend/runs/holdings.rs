@@ -206,9 +206,6 @@ pub fn of(report: &Report, plan: &Plan) -> Result<Vec<Run>> {
 ///
 /// As [`of`].
 pub fn of_segment(report: &Report, segment: &SegmentReport, plan: &Plan) -> Result<Vec<Run>> {
-    if segment.little_endian {
-        return Ok(Vec::new());
-    }
     let names = &segment.listing.names;
     let path = report.listing.directory.file(names, FileKind::Store);
     let codec = report.codec.unwrap_or(Codec::Raw);

@@ -131,11 +131,12 @@ impl Salvage {
 ///
 /// # Errors
 ///
-/// As [`Report::of`]; a file that cannot be opened is none.
+/// As [`Report::of`], [`Error::ForeignLayout`]; a file that cannot be opened is none.
 pub fn plan(source: &Path, prefer: Option<Prefer>, options: &Options) -> Result<Salvage> {
     let mut listing = Listing::of(source)?;
     let unopened = leave_out_unopened(&mut listing);
     let mut report = Report::over(listing, options)?;
+    report.require_ours()?;
     let repair = plan::repair(&report);
     // Not asked for any more, and there may be very many.
     report.findings = Vec::new();

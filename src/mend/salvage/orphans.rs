@@ -54,7 +54,7 @@ pub fn of(
         .lone_store()
         .copied()
         .or(facts.map(SegmentFacts::tail));
-    let Some(tail) = tail.filter(|_| !segment.little_endian) else {
+    let Some(tail) = tail else {
         return Ok(Pieces::default());
     };
     let mut store = ReadFile::open(&path)?;
@@ -112,7 +112,11 @@ pub fn of(
 ///
 /// Reading's.
 pub fn second_history(report: &Report, segment: &SegmentReport) -> Result<Vec<Run>> {
-    let Some(account) = segment.account.as_ref().filter(|it| !it.contested.is_empty()) else {
+    let Some(account) = segment
+        .account
+        .as_ref()
+        .filter(|it| !it.contested.is_empty())
+    else {
         return Ok(Vec::new());
     };
     let path = report

@@ -146,7 +146,7 @@ fn word(state: &State) -> String {
         State::NoIndex => "unpaired: no index".to_owned(),
         State::NoStore => "unpaired: no store".to_owned(),
         State::Damaged => "damaged".to_owned(),
-        State::Foreign => "another program's".to_owned(),
+        State::Foreign(layout) => format!("another program's: {layout}"),
         State::Torn => "torn".to_owned(),
         State::Unindexed(frames) => format!("{frames} unindexed"),
         State::ZeroTail => "zero tail".to_owned(),
