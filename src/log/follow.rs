@@ -78,6 +78,10 @@ pub struct Follower {
     seen: Option<Seen>,
     /// Since when there is something that no pass has looked at.
     changed_since: Option<Instant>,
+    /// The last offset that two segments claim, as the last pass met it.
+    doubled: Option<Offset>,
+    /// Up to where such offsets were passed over: the older segment's records are read.
+    doubled_passed: Option<Offset>,
 }
 
 /// What becomes of a record that is handed over.
@@ -202,6 +206,8 @@ impl Follower {
             footing,
             seen: None,
             changed_since: None,
+            doubled: None,
+            doubled_passed: None,
         })
     }
 
@@ -226,6 +232,7 @@ impl Follower {
     /// Goes on at an offset behind something that stood in the way.
     pub fn skip_to(&mut self, next: Offset) {
         self.next = self.next.max(next);
+        self.doubled_passed = self.doubled.take().max(self.doubled_passed);
     }
 
     /// Looks for the codec again in the next pass: what stands in the way may do so
@@ -237,7 +244,8 @@ impl Follower {
     }
 
     /// Hands over the last record read once more. Gives `None` if none was read, or if it
-    /// was trimmed since, and what happened if it is not the record that was read.
+    /// was trimmed since or something stands in its way, and what happened if it is not
+    /// the record that was read.
     ///
     /// # Errors
     ///
@@ -264,13 +272,11 @@ impl Follower {
         }
         let mut found = Err(Rewritten::Cut(footing.offset));
         let _ = log.lookup(footing.offset, |item| {
-            if let Item::Record(record) = item {
-                found = if Footing::of(record) == footing {
-                    Ok(Some(each(record)?))
-                } else {
-                    Err(Rewritten::Changed(footing.offset))
-                };
-            }
+            found = match item {
+                Item::Record(record) if Footing::of(record) == footing => Ok(Some(each(record)?)),
+                Item::Record(_) => Err(Rewritten::Changed(footing.offset)),
+                Item::Obstacle { .. } => Ok(None),
+            };
             Ok::<_, E>(ControlFlow::Continue(()))
         })?;
         Ok(found)
@@ -353,6 +359,8 @@ impl Follower {
     ) -> std::result::Result<Pass, Stop<E>> {
         let mut blocked = Blocked::default();
         let (mut next, mut footing) = (self.next, self.footing);
+        let passed = self.doubled_passed;
+        let mut doubled = None;
         let flow = log.read::<Stop<E>>(next, Offset::MAX, |item| {
             let record = match item {
                 Item::Record(record) => record,
@@ -361,6 +369,12 @@ impl Follower {
                     first,
                     last,
                 } => {
+                    if matches!(obstacle, Obstacle::Overlap { .. }) {
+                        if last <= passed {
+                            return Ok(ControlFlow::Continue(()));
+                        }
+                        doubled = last;
+                    }
                     blocked.obstacles.push((obstacle, first, last));
                     return Ok(ControlFlow::Continue(()));
                 }
@@ -382,6 +396,7 @@ impl Follower {
             })
         });
         (self.next, self.footing) = (next, footing);
+        self.doubled = doubled;
         let flow = flow?;
         Ok(if !blocked.obstacles.is_empty() {
             Pass::Blocked(blocked)

@@ -7,7 +7,7 @@ use proglog::log::error::Error;
 use proglog::log::follow::{Follower, Rewritten, Step};
 use proglog::log::reader::{LogReader, RecordView};
 use proglog::log::units::Offset;
-use proglog_testkit::{Codec, LogBuilder, Sandbox};
+use proglog_testkit::{Codec, LogBuilder, Sandbox, cases};
 
 use crate::running::{Ended, Reading};
 use crate::{append, held, lines, numbered};
@@ -218,6 +218,31 @@ fn a_damaged_record_there_is_damage() {
     let ended = read(&sandbox, &skip).told(3, &["record-undecodable"]);
     assert_eq!(ended.out, "c\nd\n");
     read(&sandbox, &[]).told(0, &[]);
+}
+
+/// Whatever the log is like, it is the same log: piece by piece comes what comes at once.
+#[test]
+fn a_damaged_log_is_read_on_piece_by_piece() {
+    for case in cases() {
+        let sandbox = Sandbox::of(&case);
+        let skip = ["--on-error", "skip"];
+        let whole = Reading::start(&sandbox, &skip).end();
+        if whole.status.code() == Some(2) {
+            continue; // not a log that can be read
+        }
+        let (mut pieces, mut left) = (String::new(), 1000);
+        loop {
+            let piece = read(&sandbox, &[&skip[..], &["-c", "17"]].concat());
+            let status = piece.status.code();
+            assert!(matches!(status, Some(0 | 3)), "{case}: {}", piece.err);
+            left -= 1;
+            if piece.out.is_empty() || left == 0 {
+                break;
+            }
+            pieces += &piece.out;
+        }
+        assert_eq!(pieces, whole.out, "{case}");
+    }
 }
 
 /// All of a record counts, however large it is.
