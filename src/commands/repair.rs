@@ -104,19 +104,20 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         (before, helped)
     };
     let plan = &helped.plan;
-    let saved = mending.carry_out(plan, lock.as_ref(), (&before, drafts), "repair", globals)?;
+    let saved = match &lock {
+        Some(lock) => mending.apply(plan, lock, drafts, "repair")?,
+        None => None,
+    };
+    if mending.dry_run {
+        mending.tell(plan, None, (&before, None), globals)?;
+    }
     let lost = lost(&before, plan);
     let cuts = plan.cuts_entries(&before) && (arguments.replica.is_none() || !lost.is_empty());
     let remark = (cuts && is_raft_log(&before)?).then_some(RAFT);
-    if let Some(copy) = &arguments.replica {
-        if mending.json || !globals.quiet {
-            let mut out = stdout()?;
-            with_replica::tell(&mut out, &helped, mending.json)?;
-            out.flush()?;
-        }
-        with_replica::say_not_taken(&helped, &arguments.dir, copy, globals);
-    }
     if mending.dry_run {
+        if let Some(copy) = &arguments.replica {
+            tell_of_copy(&helped, (&arguments.dir, copy), mending, globals)?;
+        }
         let unshown = shows_no_codec(plan, &before).then_some(UNSHOWN);
         return foretell(plan, &lost, [remark, unshown], mending, globals);
     }
@@ -142,13 +143,20 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     {
         return Err(take_back(lock, saved, lost, mending));
     }
+    // Said only once it is sure that it stays.
+    mending.tell(plan, lock.as_ref(), (&before, saved.as_deref()), globals)?;
+    if let Some(copy) = &arguments.replica {
+        tell_of_copy(&helped, (&arguments.dir, copy), mending, globals)?;
+    }
     drop(lock);
     let unshown = (after.codec.is_none() && after.is_clean()).then_some(UNSHOWN);
     let mut out = stdout()?;
     if mending.json {
         facts_json(&mut out, &lost, remark)?;
         facts_json(&mut out, &[], unshown)?;
-        for finding in &after.findings {
+        // What no file shows any more stays, as the dry run said.
+        let unseen = plan.left.iter().filter(|it| it.id == FindingId::IndexFull);
+        for finding in after.findings.iter().chain(unseen) {
             crate::render::finding_json::finding(&mut out, finding, None, false)?;
         }
         let summary = JsonLine::of("summary")
@@ -172,6 +180,22 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     // What the service's configuration must mend stays, though no file shows it now.
     let clean = after.is_clean() && !has_full_index(&before);
     Ok(if clean { Status::Done } else { Status::Damage })
+}
+
+/// What was taken from the other copy.
+fn tell_of_copy(
+    helped: &ReplicaPlan,
+    (log, copy): (&Path, &Path),
+    mending: &Mending,
+    globals: Globals,
+) -> anyhow::Result<()> {
+    if mending.json || !globals.quiet {
+        let mut out = stdout()?;
+        with_replica::tell(&mut out, helped, mending.json)?;
+        out.flush()?;
+    }
+    with_replica::say_not_taken(helped, log, copy, globals);
+    Ok(())
 }
 
 /// A repair after which fewer records can be read is none, whatever its plan promised:

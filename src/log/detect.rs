@@ -15,6 +15,9 @@ use crate::scan::codec::{self, Evidence};
 /// Frames that are looked at, from each end of a segment.
 const SAMPLES: u64 = 8;
 
+/// Fewer samples than this decide nothing alone.
+const FEW: u64 = 3;
+
 /// Bytes of keys and numbers that are looked at in all of a segment's samples: a bound
 /// on the work that made-up bytes can cause. (A raw value ends the look at it early.)
 const DECODED_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -95,7 +98,7 @@ pub fn judge(directory: &Directory) -> Result<Option<Detected>> {
     } else {
         (sample(directory, false)?, false)
     };
-    if votes.is_unanimous() {
+    if votes.is_unanimous() && votes.above >= FEW && is_committed {
         return Ok(detected(votes, is_committed));
     }
     let evidence = evidence(directory)?;
@@ -103,11 +106,15 @@ pub fn judge(directory: &Directory) -> Result<Option<Detected>> {
         codec,
         certain: is_committed || evidence.numbered > 0,
     });
-    // Where nothing confirms a record, the samples are all there is.
-    match by_evidence {
-        Some(found) if found.codec == Codec::Protobuf => Ok(Some(found)),
-        _ => Ok(detected(votes, is_committed)),
+    if !votes.is_unanimous() || votes.above < FEW {
+        // A damaged length may hide all frames but one.
+        if let Some(found) = by_evidence.filter(|found| found.codec == Codec::Protobuf) {
+            return Ok(Some(found));
+        }
     }
+    // Frames that follow each other and are no records of a protobuf log are a raw log's.
+    let raw = evidence.confirmed == 0 && evidence.frames >= FEW;
+    Ok(detected(votes, is_committed || raw).or(by_evidence))
 }
 
 /// The evidence of the first and of the last segment that has a store.

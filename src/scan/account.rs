@@ -402,6 +402,18 @@ impl Evidence {
             }
             Codec::Protobuf => number_protobuf::number(&segment, store, &path, state, &mut frames)?,
         };
+        if let Some(room) = input
+            .next_base
+            .and_then(|next| next.0.checked_sub(segment.base))
+        {
+            // No frame without an entry takes an offset of the next segment.
+            for frame in frames.iter_mut().filter(|frame| !frame.named) {
+                if frame.slot.is_some_and(|slot| slot >= room) {
+                    frame.slot = None;
+                    frame.state = frames::State::Unnumbered;
+                }
+            }
+        }
         frames.sort_unstable_by_key(|frame| (frame.start, frame.end));
         Ok(Self {
             segment,

@@ -239,8 +239,15 @@ impl Numbering<'_> {
         let is_start = |position: u64| starts.binary_search(&position).is_ok();
         // Frames that no record has, between two runs of entries: the entries say so.
         let mut jumps: Vec<Vote> = votes.to_vec();
-        jumps.retain(|(_, at)| {
-            *at < i128::from(first) && counts.get(at).is_some_and(|count| count.0 >= 2)
+        // One entry at its own place is enough, of others it takes two.
+        let own = |at: usize, wanted: i128| {
+            let slot = u64::try_from(wanted + at as i128).ok();
+            let claimed = slot.and_then(|slot| self.claims.get(&slot));
+            claimed.is_some() && claimed == members.get(at).map(|frame| &frame.start)
+        };
+        jumps.retain(|(at, wanted)| {
+            let several = counts.get(wanted).is_some_and(|count| count.0 >= 2);
+            *wanted < i128::from(first) && (several || own(*at, *wanted))
         });
         jumps.sort_unstable();
         let mut jumps = jumps.into_iter().peekable();

@@ -119,9 +119,12 @@ impl Segment {
         if left > 0 && left < LENGTH_BYTES {
             return Ok(true);
         }
-        let longer = store
-            .length(position)?
-            .is_some_and(|length| length > 0 && length.saturating_add(LENGTH_BYTES) > left);
+        // A frame is not larger than the commit that it is of.
+        let most = COMMIT_BYTES.saturating_add(self.largest);
+        let longer = store.length(position)?.is_some_and(|length| {
+            let claimed = length.saturating_add(LENGTH_BYTES);
+            length > 0 && claimed > left && claimed <= most
+        });
         let in_commit = longer && self.is_within_commit(position, left);
         Ok(in_commit || self.is_likely_torn(store, position)?)
     }
