@@ -2,10 +2,6 @@
 //! are kept, and Kafka's, which are none of a log.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(
-    clippy::disallowed_methods,
-    reason = "it makes files behind the product's back"
-)]
 
 use proglog_testkit::{LogBuilder, Sandbox};
 

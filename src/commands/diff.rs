@@ -80,6 +80,8 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     };
     let look = |dir: &Path| Report::of(dir, &options).map_err(|error| explained(dir, error));
     let (a, b) = (look(&arguments.a)?, look(&arguments.b)?);
+    a.require_ours()?;
+    b.require_ours()?;
     let within = arguments.within(a.next_offset().max(b.next_offset()))?;
     for (report, dir) in [(&a, &arguments.a), (&b, &arguments.b)] {
         pending(report, dir);

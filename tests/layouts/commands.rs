@@ -82,6 +82,8 @@ fn is_left_alone(sandbox: &Sandbox, layout: &str) {
             .code(3);
         assert_eq!(ran.get_output().stdout, b"", "{arguments:?}");
     }
+    let ran = sandbox.proglog().arg("diff").args([&log, &log]).assert();
+    assert_eq!(ran.code(3).get_output().stdout, b"");
     let ran = sandbox
         .proglog()
         .args(["verify", "--json"])
