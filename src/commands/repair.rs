@@ -149,7 +149,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         tell_of_copy(&helped, (&arguments.dir, copy), mending, globals)?;
     }
     drop(lock);
-    let unshown = (after.codec.is_none() && after.is_clean()).then_some(UNSHOWN);
+    let unshown = shows_no_codec(plan, &before).then_some(UNSHOWN);
     let mut out = stdout()?;
     if mending.json {
         facts_json(&mut out, &lost, remark)?;

@@ -218,7 +218,11 @@ fn readable(file: &DiskFile) -> Result<ReadFile> {
 
 /// Whether no earlier segment claims an offset of the segment behind it. Told by the
 /// index's size where that is enough, so that few files are opened.
-fn check_earlier_segments(directory: &Directory) -> Result<()> {
+///
+/// # Errors
+///
+/// [`Error::CannotAppend`] where one does.
+pub(crate) fn check_earlier_segments(directory: &Directory) -> Result<()> {
     for pair in directory.segments.windows(2) {
         let [names, next] = pair else { continue };
         let path = directory.file(names, FileKind::Index);

@@ -60,7 +60,10 @@ impl Policy {
         };
         let mut steps = writes(base, account);
         let index_end = account.slots * ENTRY_BYTES;
-        let cut_index = cut(base, FileKind::Index, index_bytes, index_end);
+        // What a person decides by stays, wherever it stands.
+        let only_padding = account.padding.is_some_and(|it| it.0 <= index_end);
+        let cut_index = cut(base, FileKind::Index, index_bytes, index_end)
+            .filter(|_| account.doubts.is_empty() || only_padding);
         // Entries without frames, and the padding behind refused ones, say what may be cut:
         // an interrupted repair needs them until the bytes are gone.
         let lost = account.damaged.iter().any(|it| it.loss == Loss::Lost);

@@ -120,6 +120,7 @@ impl Session {
         let mut recovered = None;
         let writer = match open::open(&lock, &config, disk) {
             Err(Error::NeedsRecovery { .. }) if !options.no_recover => {
+                open::check_earlier_segments(&directory)?;
                 let codec = open::settle_codec(&directory, &config)?;
                 let apply = ApplyOptions {
                     disk,

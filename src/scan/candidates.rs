@@ -80,13 +80,14 @@ impl Candidates {
         self.0.get(at).copied()
     }
 
-    /// Whether a non-empty frame that begins inside `start..end` leads to the store's end.
-    pub fn any_reaches_end(&self, start: u64, end: u64) -> bool {
+    /// Whether frames that are surely some begin inside `start..end`: they lead to the
+    /// store's end, or one to the other, or carry an offset of this segment.
+    pub fn any_frames(&self, start: u64, end: u64) -> bool {
         let from = self.0.partition_point(|it| it.position() >= end);
         let inside = self.0.get(from..).unwrap_or_default().iter();
         inside
             .take_while(|it| it.position() >= start)
-            .any(|it| it.links() >= 1 && it.ends())
+            .any(|it| it.links() >= 2 || (it.links() == 1 && (it.ends() || it.mine())))
     }
 }
 

@@ -239,15 +239,21 @@ impl Numbering<'_> {
         let is_start = |position: u64| starts.binary_search(&position).is_ok();
         // Frames that no record has, between two runs of entries: the entries say so.
         let mut jumps: Vec<Vote> = votes.to_vec();
-        // One entry at its own place is enough, of others it takes two.
-        let own = |at: usize, wanted: i128| {
-            let slot = u64::try_from(wanted + at as i128).ok();
-            let claimed = slot.and_then(|slot| self.claims.get(&slot));
-            claimed.is_some() && claimed == members.get(at).map(|frame| &frame.start)
+        // It takes two of them, or the last one alone if the one before it is right.
+        let last_vote = votes.iter().map(|vote| vote.0).max();
+        let is_last = |(at, wanted): &Vote| {
+            let slot = u64::try_from(*wanted + *at as i128).ok();
+            let before = slot.and_then(|slot| slot.checked_sub(1));
+            let claimed = before.and_then(|slot| self.claims.get(&slot));
+            let chained = before.and_then(|slot| usize::try_from(slot.checked_sub(first)?).ok());
+            let chained = chained
+                .and_then(|at| members.get(at))
+                .map(|frame| frame.start);
+            Some(*at) == last_vote && claimed.is_some() && claimed.copied() == chained
         };
-        jumps.retain(|(at, wanted)| {
-            let several = counts.get(wanted).is_some_and(|count| count.0 >= 2);
-            *wanted < i128::from(first) && (several || own(*at, *wanted))
+        jumps.retain(|vote| {
+            let several = counts.get(&vote.1).is_some_and(|count| count.0 >= 2);
+            vote.1 < i128::from(first) && (several || is_last(vote))
         });
         jumps.sort_unstable();
         let mut jumps = jumps.into_iter().peekable();

@@ -203,6 +203,8 @@ struct Search<'a> {
     open: VecDeque<Open>,
     /// Where a gap of any length begins most cheaply.
     cheapest: Option<Open>,
+    /// A frame that holds and leads on: no gap from before it ends inside it.
+    cover: Option<(u64, u64)>,
     /// The last candidate whose chain reaches the end, and the last named whole frame.
     last: u64,
 }
@@ -242,6 +244,7 @@ pub(super) fn find(
         trail: Vec::new(),
         open: VecDeque::new(),
         cheapest: None,
+        cover: None,
         last,
     };
     search.run()
@@ -299,9 +302,12 @@ impl Search<'_> {
 
     /// Gaps that end at `place`.
     fn gaps_to(&mut self, place: u64) {
+        let inside = self.cover.filter(|(_, end)| place < *end);
+        let inside = inside.filter(|_| !self.segment.is_named(place));
+        let least = inside.map_or(0, |(start, _)| start);
         let opens = self.cheapest.into_iter().chain(self.open.iter().copied());
         let cheapest = opens
-            .filter(|open| open.position < place)
+            .filter(|open| (least..place).contains(&open.position))
             .map(|open| (open.gap_cost(place), open.number))
             .min_by(|a, b| a.0.total_cmp(&b.0));
         if let Some((cost, before)) = cheapest {
@@ -344,6 +350,10 @@ impl Search<'_> {
             let gain = if inside { gain - cost::INSIDE } else { gain };
             // A frame that holds and leads on is never doubted: values may hold logs.
             certain = linked && !inside && (raw || carried.is_some());
+            let filled = end > place + LENGTH_BYTES;
+            if certain && filled && self.cover.is_none_or(|(_, other)| other < end) {
+                self.cover = Some((place, end));
+            }
             self.offer(end, cost - gain, number, Kind::Frame);
         }
         if !certain {

@@ -469,7 +469,13 @@ fn cut(store: &mut Bytes, evidence: &Evidence, doubts: &mut Vec<Doubt>) -> Resul
             }
             Kind::Torn => {
                 let surely = segment.surely_torn(piece.start);
-                if !surely && evidence.table.any_reaches_end(piece.start + 1, size) {
+                // An entry behind it shows that its frame was whole once.
+                let named = segment.named.last();
+                if named.is_some_and(|it| it.0 > piece.start) {
+                    doubts.push(Doubt::HoldsFrames);
+                    break;
+                }
+                if !surely && evidence.table.any_frames(piece.start + 1, size) {
                     doubts.push(Doubt::HoldsFrames);
                     break;
                 }
