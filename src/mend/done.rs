@@ -80,7 +80,7 @@ fn sum_of(file: &ReadFile) -> Result<u64> {
             for (to, from) in bytes.iter_mut().zip(word) {
                 *to = *from;
             }
-            sum = (sum ^ u64::from_le_bytes(bytes)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            sum = (sum ^ u64::from_be_bytes(bytes)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             sum = sum.rotate_left(29);
         }
         at += count;

@@ -90,9 +90,12 @@ impl Undo<'_> {
         let place = self.change.path.join(format!("{number}.moved"));
         let place = super::followed(self.log, place);
         let size = |path: &Path| std::fs::metadata(path).ok().map(|m| m.len());
-        let written = |path: &Path| match path.exists() {
-            true => done::is_written_since(&self.change.path, &self.readable(path)?),
-            false => Ok(false),
+        let written = |path: &Path| {
+            if path.exists() {
+                done::is_written_since(&self.change.path, &self.readable(path)?)
+            } else {
+                Ok(false)
+            }
         };
         match change.kind {
             ChangeKind::Move { bytes } => {
