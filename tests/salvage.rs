@@ -41,7 +41,8 @@ fn findings(sandbox: &Sandbox, log: &str) -> Vec<Value> {
     let lines = json(&stdout);
     let found = kinds(&lines, "finding").into_iter();
     found
-        .filter(|it| it["id"] != "segment-gap")
+        // A gap stays one, and names are as the source's are.
+        .filter(|it| it["id"] != "segment-gap" && it["id"] != "padded-name")
         .cloned()
         .collect()
 }

@@ -66,7 +66,7 @@ pub fn run(arguments: &Arguments, _: Globals) -> anyhow::Result<Status> {
         }
         other => other?,
     };
-    let sizes = if arguments.sizes {
+    let sizes = if arguments.sizes && report.require_ours().is_ok() {
         let codec = report.codec.unwrap_or(Codec::Raw);
         Some(Sizes::of(&report.listing, codec)?)
     } else {

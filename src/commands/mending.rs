@@ -84,6 +84,7 @@ impl Mending {
             before: None,
         };
         let report = Report::with(Listing::of(dir)?, options, aids)?;
+        report.require_ours()?;
         Ok((lock, report))
     }
 
@@ -101,6 +102,19 @@ impl Mending {
             Some(lock) => self.apply(plan, lock, drafts, command)?,
             None => None,
         };
+        self.tell(plan, lock, (report, saved.as_deref()), globals)?;
+        Ok(saved)
+    }
+
+    /// Says what was changed and where it was saved, or, without a lock, what would be, and
+    /// whether that could begin.
+    pub fn tell(
+        &self,
+        plan: &Plan,
+        lock: Option<&DirectoryLock>,
+        (report, saved): (&Report, Option<&Path>),
+        globals: Globals,
+    ) -> anyhow::Result<()> {
         let mut out = stdout()?;
         if self.json {
             words::steps_json(&mut out, plan, report, self.dry_run)?;
@@ -120,9 +134,9 @@ impl Mending {
             let log = report.listing.path();
             rehearse(plan, log, &self.save(), &others)
                 .map_err(|error| with_hint(error, plan, log))?;
-            return Ok(None);
+            return Ok(());
         };
-        if let Some(saved) = &saved
+        if let Some(saved) = saved
             && !globals.quiet
         {
             // Only beside the log it is found by the log's name.
@@ -135,10 +149,11 @@ impl Mending {
                 quote(what)
             ));
         }
-        Ok(saved)
+        Ok(())
     }
 
-    fn apply(
+    /// Carries a plan out. Gives where the bytes were saved.
+    pub fn apply(
         &self,
         plan: &Plan,
         lock: &DirectoryLock,

@@ -24,12 +24,11 @@ use proglog::log::damage::{Damage, DamageKind};
 use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::lock::DirectoryLock;
 use proglog::log::record::{Codec, Layout};
-use proglog::log::segment::Segment;
 use proglog::log::units::Position;
 use proglog::log::walk::{Committed, Flow, Visitor};
 use proglog::log::window::LOOKUP_BYTES;
 use proglog::mend::draft::Drafts;
-use proglog::mend::plan::{self, Plan, RepairOptions, Step};
+use proglog::mend::plan::{self, Plan, Step};
 use proglog::mend::replica::ReplicaPlan;
 use proglog::mend::undo;
 
@@ -55,9 +54,12 @@ proglog undo log                 take it back";
 pub struct Arguments {
     /// The log's directory
     dir: PathBuf,
-    /// Take whole frames at the end of a raw log for records
+    /// Adopt frames at the end that may not have arrived whole
     #[arg(long)]
     adopt_tail: bool,
+    /// Cut what follows the last record, if nothing says what it is
+    #[arg(long, conflicts_with = "adopt_tail")]
+    drop_tail: bool,
     /// Take what is damaged or missing from another copy of the log
     #[arg(long, value_name = "COPY")]
     replica: Option<PathBuf>,
@@ -81,10 +83,9 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     };
     let mut options = Options {
         max_index_bytes: arguments.max_index_bytes,
-        ..Options::default()
-    };
-    let repair = RepairOptions {
         adopt_tail: arguments.adopt_tail,
+        drop_tail: arguments.drop_tail,
+        ..Options::default()
     };
     let drafts = Drafts::new(Arc::new(RealDisk), &arguments.dir);
     // What another copy has may be put in between.
@@ -92,31 +93,31 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let (lock, before) = mending.look(&arguments.dir, &options, drafts, globals)?;
     let (before, helped) = if let Some(copy) = &arguments.replica {
         let manifest = manifest.as_deref();
-        let (before, helped) =
-            with_replica::plan(before, (copy, manifest), &options, repair, mending)?;
+        let (before, helped) = with_replica::plan(before, (copy, manifest), &options, mending)?;
         options.codec = before.codec;
         (before, helped)
     } else {
         let helped = ReplicaPlan {
-            plan: plan::repair(&before, repair),
+            plan: plan::repair(&before),
             ..ReplicaPlan::default()
         };
         (before, helped)
     };
     let plan = &helped.plan;
-    let saved = mending.carry_out(plan, lock.as_ref(), (&before, drafts), "repair", globals)?;
+    let saved = match &lock {
+        Some(lock) => mending.apply(plan, lock, drafts, "repair")?,
+        None => None,
+    };
+    if mending.dry_run {
+        mending.tell(plan, None, (&before, None), globals)?;
+    }
     let lost = lost(&before, plan);
     let cuts = plan.cuts_entries(&before) && (arguments.replica.is_none() || !lost.is_empty());
     let remark = (cuts && is_raft_log(&before)?).then_some(RAFT);
-    if let Some(copy) = &arguments.replica {
-        if mending.json || !globals.quiet {
-            let mut out = stdout()?;
-            with_replica::tell(&mut out, &helped, mending.json)?;
-            out.flush()?;
-        }
-        with_replica::say_not_taken(&helped, &arguments.dir, copy, globals);
-    }
     if mending.dry_run {
+        if let Some(copy) = &arguments.replica {
+            tell_of_copy(&helped, (&arguments.dir, copy), mending, globals)?;
+        }
         let unshown = shows_no_codec(plan, &before).then_some(UNSHOWN);
         return foretell(plan, &lost, [remark, unshown], mending, globals);
     }
@@ -142,13 +143,20 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     {
         return Err(take_back(lock, saved, lost, mending));
     }
+    // Said only once it is sure that it stays.
+    mending.tell(plan, lock.as_ref(), (&before, saved.as_deref()), globals)?;
+    if let Some(copy) = &arguments.replica {
+        tell_of_copy(&helped, (&arguments.dir, copy), mending, globals)?;
+    }
     drop(lock);
     let unshown = (after.codec.is_none() && after.is_clean()).then_some(UNSHOWN);
     let mut out = stdout()?;
     if mending.json {
         facts_json(&mut out, &lost, remark)?;
         facts_json(&mut out, &[], unshown)?;
-        for finding in &after.findings {
+        // What no file shows any more stays, as the dry run said.
+        let unseen = plan.left.iter().filter(|it| it.id == FindingId::IndexFull);
+        for finding in after.findings.iter().chain(unseen) {
             crate::render::finding_json::finding(&mut out, finding, None, false)?;
         }
         let summary = JsonLine::of("summary")
@@ -172,6 +180,22 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     // What the service's configuration must mend stays, though no file shows it now.
     let clean = after.is_clean() && !has_full_index(&before);
     Ok(if clean { Status::Done } else { Status::Damage })
+}
+
+/// What was taken from the other copy.
+fn tell_of_copy(
+    helped: &ReplicaPlan,
+    (log, copy): (&Path, &Path),
+    mending: &Mending,
+    globals: Globals,
+) -> anyhow::Result<()> {
+    if mending.json || !globals.quiet {
+        let mut out = stdout()?;
+        with_replica::tell(&mut out, helped, mending.json)?;
+        out.flush()?;
+    }
+    with_replica::say_not_taken(helped, log, copy, globals);
+    Ok(())
 }
 
 /// A repair after which fewer records can be read is none, whatever its plan promised:
@@ -314,7 +338,7 @@ fn is_raft_log(report: &Report) -> anyhow::Result<bool> {
         if !whole {
             continue;
         }
-        let pair = Segment::open(&report.listing.directory, &segment.listing.names)?;
+        let pair = segment.open(&report.listing.directory)?;
         let mut first = First::default();
         let entries = pair.count_entries(report.codec)?;
         // It stops at the first record on purpose.

@@ -8,9 +8,11 @@ use crate::log::error::{Error, Result};
 use crate::log::format::{LENGTH_BYTES, frame_end};
 use crate::log::index::Index;
 use crate::log::record::{self, Codec, LayoutError};
+use crate::log::segment::Segment;
 use crate::log::units::{Offset, Position};
 use crate::log::walk::{Flow, PAYLOAD_IN_MEMORY_MAX, layout_in};
-use crate::log::window::{ReadFile, STREAM_BYTES, Window};
+use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
+use crate::scan::unfinished::{self, Unfinished};
 
 /// Bytes of a value that are handed over with its frame.
 pub const HEAD_BYTES: u64 = 48;
@@ -31,6 +33,10 @@ pub enum NoFrame {
     NoRecord(u64),
     /// The disk fails here.
     Unreadable,
+    /// An append was interrupted here.
+    Unfinished,
+    /// The rest of the frame waits in a running writer's buffer.
+    Buffered,
 }
 
 /// A frame, and what its place makes of it.
@@ -177,6 +183,10 @@ pub struct StoreDump {
     /// Bytes that may still be decoded on suspicion: a bound on the work that
     /// made-up lengths can cause.
     fuel: u64,
+    /// The unfinished batch behind the last entry, if there is one.
+    unfinished: Option<Unfinished>,
+    /// The entries that name frames, if there is an index, and how many they are.
+    named: Option<(Index, u64)>,
 }
 
 impl StoreDump {
@@ -202,7 +212,24 @@ impl StoreDump {
             base,
             numbers: Numbers::at(Some(base.0)),
             zeros_from,
+            unfinished: None,
+            named: None,
         })
+    }
+
+    /// Takes from the index where an interrupted append begins and ends, and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shrunk`], [`Error::Io`].
+    pub fn with_index(mut self, segment: &Segment) -> Result<Self> {
+        let entries = match segment.count_entries(Some(self.codec)) {
+            Err(Error::Unreadable { .. }) => return Ok(self),
+            entries => entries?,
+        };
+        self.unfinished = unfinished::in_segment(segment, self.codec)?;
+        self.named = Some((segment.entries(LOOKUP_BYTES), entries));
+        Ok(self)
     }
 
     /// The store's size when it was opened. Units: bytes.
@@ -236,7 +263,15 @@ impl StoreDump {
         let file_bytes = self.store_bytes();
         let mut position = 0;
         while position < file_bytes {
-            let flow = if position >= self.zeros_from {
+            let flow = if let Some(end) = self.unfinished_at(position)? {
+                let item = FrameItem::NoFrame {
+                    position,
+                    bytes: end - position,
+                    why: NoFrame::Unfinished,
+                };
+                position = end;
+                each(&item, self.next_offset())?
+            } else if position >= self.zeros_from {
                 let bytes = file_bytes - position;
                 let item = FrameItem::Zeros { position, bytes };
                 position = file_bytes;
@@ -270,6 +305,35 @@ impl StoreDump {
             }
         }
         Ok(())
+    }
+
+    /// Where the unfinished batch ends that begins at `position`, if one does.
+    fn unfinished_at(&mut self, position: u64) -> Result<Option<u64>> {
+        match self.unfinished {
+            Some(unfinished) if unfinished.position == position => return Ok(Some(unfinished.end)),
+            _ if !unfinished::is_marked(&mut self.window, position)? => return Ok(None),
+            _ => {}
+        }
+        // A service went on behind it: the next frame is the one that an entry names.
+        let Some((index, entries)) = &mut self.named else {
+            return Ok(Some(self.window.file_bytes()));
+        };
+        let (mut low, mut high) = (0, *entries);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match index.entry(middle) {
+                Ok(entry) if entry.position.0 <= position => low = middle + 1,
+                Ok(_) | Err(Error::Unreadable { .. }) => high = middle,
+                Err(error) => return Err(error),
+            }
+        }
+        let next = if low < *entries {
+            index.entry(low).ok()
+        } else {
+            None
+        };
+        let end = self.window.file_bytes();
+        Ok(Some(next.map_or(end, |next| next.position.0.min(end))))
     }
 
     /// The frame at `position`, or why there is none.

@@ -212,13 +212,16 @@ impl Listing {
     ///
     /// As [`Directory::list`], and `NotALog` where there is no segment.
     pub fn of(path: &Path) -> Result<Self> {
-        let directory = Directory::list(path)?;
+        let mut directory = Directory::list(path)?;
         directory.require_log()?;
-        let segments = directory
-            .segments
-            .iter()
-            .map(|names| Arc::new(Self::segment(path, names)))
-            .collect();
+        let mut segments = Vec::with_capacity(directory.segments.len());
+        // One whose files are both gone already was trimmed meanwhile.
+        directory.segments.retain(|names| {
+            let segment = Self::segment(path, names);
+            let there = segment.store.is_some() || segment.index.is_some();
+            segments.extend(there.then(|| Arc::new(segment)));
+            there
+        });
         Ok(Self {
             directory,
             segments,

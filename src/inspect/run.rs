@@ -6,7 +6,7 @@ mod pieces;
 
 pub use self::pieces::{FrameSink, Pieces, in_pieces};
 use crate::log::error::Error;
-use crate::log::format::{LENGTH_BYTES, frame_end};
+use crate::log::format::{LENGTH_BYTES, SECTOR_BYTES, frame_end};
 use crate::log::record::{Codec, LayoutError};
 use crate::log::units::Position;
 use crate::log::walk::layout_in;
@@ -133,11 +133,10 @@ pub fn follow<E: From<Error>>(
     Ok(run)
 }
 
-/// Whether the length at `position`, which is zero, surely stands in no hole: no file
-/// system has smaller ones than a sector, and in this one something is not zero.
+/// Whether the length at `position`, which is zero, surely stands in no hole: in its
+/// sector something is not zero.
 #[cold]
 fn is_data(window: &mut Window, position: Position) -> bool {
-    const SECTOR_BYTES: u64 = 512;
     let start = position.0 / SECTOR_BYTES * SECTOR_BYTES;
     let count = (window.file_bytes() - start).min(SECTOR_BYTES);
     let bytes = usize::try_from(count).map(|count| window.bytes(start, count));

@@ -136,7 +136,8 @@ fn facts(
         Some(IndexRest {
             position: entries * ENTRY_BYTES,
             bytes: padding,
-            zeros: true,
+            padding: true,
+            unused: false,
         })
     } else {
         index_rest(segment, entries, &found)?
@@ -149,10 +150,16 @@ fn facts(
         base: segment.base,
         slot: next,
         position: end,
-        // An entry is written when its frame's length is.
-        may_be_unfinished: segment.is_last && next == entries,
+        zero_entries: (segment.is_last && next == entries).then(|| padding.div_ceil(ENTRY_BYTES)),
     };
-    let tail = tail::look_in_pieces(&segment.store, codec, start, Pieces::of(threads, None))?;
+    let mut store = segment.store.clone();
+    if next == entries
+        && !misaligned
+        && let Some(appended) = segment.appended_since(entries, end)?
+    {
+        store.file_bytes = store.file_bytes.min(appended.0);
+    }
+    let tail = tail::look_in_pieces(&store, codec, start, Pieces::of(threads, None))?;
     let mut unclean = Unclean {
         damages: found.damages,
         damages_uncounted: found.damages_uncounted,
@@ -170,7 +177,7 @@ fn facts(
     };
     Ok(SegmentFacts {
         base: segment.base,
-        store_bytes: segment.store.file_bytes,
+        store_bytes: store.file_bytes,
         index_bytes: segment.index.file_bytes,
         entries,
         records: found.records,
@@ -356,18 +363,19 @@ fn index_rest(segment: &Segment, entries: u64, found: &Found) -> Result<Option<I
     if bytes == 0 {
         return Ok(None);
     }
-    let end = match segment
-        .entries(LOOKUP_BYTES)
-        .nonzero_end(segment.index.file_bytes)
-    {
-        Ok(end) => end,
+    let mut index = segment.entries(LOOKUP_BYTES);
+    // Whole entries were counted, and none follows; one that is there now came since.
+    let partial = segment.index.file_bytes / ENTRY_BYTES * ENTRY_BYTES;
+    let padding = match index.used_end(segment.index.file_bytes) {
+        Ok(end) => end <= partial.max(position),
         Err(Error::Unreadable { .. }) => return Ok(None),
         Err(error) => return Err(error),
     };
     Ok(Some(IndexRest {
         position,
         bytes,
-        zeros: end <= position,
+        padding,
+        unused: padding && index.bytes(position, 1)?.first() == Some(&0xff),
     }))
 }
 

@@ -7,11 +7,12 @@ mod runs;
 pub use self::runs::look_in_pieces;
 use super::run::Run;
 use crate::log::error::{Error, Result};
-use crate::log::format::{LENGTH_BYTES, encode_length, frame_end};
+use crate::log::format::{LENGTH_BYTES, frame_end};
 use crate::log::record::{self, Codec, LayoutError};
 use crate::log::units::{Offset, Position};
 use crate::log::walk::{PAYLOAD_IN_MEMORY_MAX, layout_in};
 use crate::log::window::{ReadFile, STREAM_BYTES, Window};
+use crate::scan::unfinished::{self, Behind, Unfinished};
 
 /// Bytes behind a torn frame that are searched for whole ones.
 const RESYNC_BYTES: u64 = 64 * 1024 * 1024;
@@ -47,6 +48,8 @@ pub struct Tail {
     pub torn_bytes: u64,
     /// Zeros at the end of the store, behind everything else.
     pub zero_bytes: u64,
+    /// The unfinished batch with which the store ends; its bytes are the torn ones.
+    pub unfinished: Option<Unfinished>,
 }
 
 impl Tail {
@@ -98,9 +101,20 @@ pub struct TailStart {
     pub slot: u64,
     /// Where the last committed frame ends.
     pub position: Position,
-    /// Whether a commit of ours may have ended half way there, of which nothing was
-    /// promised: in the last segment, where no entry names what is there.
-    pub may_be_unfinished: bool,
+    /// See [`Behind::zero_entries`].
+    pub zero_entries: Option<u64>,
+}
+
+impl TailStart {
+    fn behind(self, store: &ReadFile) -> Behind {
+        Behind {
+            base: self.base,
+            slot: self.slot,
+            position: self.position.0,
+            end: store.file_bytes,
+            zero_entries: self.zero_entries,
+        }
+    }
 }
 
 /// Looks through the bytes behind the last committed frame, and hands over each frame
@@ -145,13 +159,23 @@ fn look_behind<E: From<Error>>(
         fuel: file_bytes.saturating_add(RESYNC_BYTES).min(FUEL_MAX),
     };
     let mut position = start.position.0;
-    if let Some(run) = ahead(zeros_from)? {
+    let mut run = ahead(zeros_from)?;
+    let behind = start.behind(store);
+    let window = &mut scan.window;
+    tail.unfinished = match &run {
+        Some(run) => unfinished::find_at(window, codec, behind, (run.end.0, run.frames))?,
+        // Zeros of a lost sector would be taken for empty frames.
+        None if codec == Codec::Raw => unfinished::find(window, codec, behind)?,
+        None => None,
+    };
+    let stop = tail.unfinished.map_or(zeros_from, |it| it.position);
+    if let Some(run) = run.take_if(|run| run.end.0 <= stop) {
         scan.pass(&run, &mut tail);
         position = run.end.0;
     }
-    while position < file_bytes && position < zeros_from {
-        position = scan.run(position, zeros_from, &mut tail, &mut continuing)?;
-        if position >= file_bytes || position >= zeros_from {
+    while position < file_bytes && position < stop {
+        position = scan.run(position, stop, &mut tail, &mut continuing)?;
+        if position >= file_bytes || position >= stop {
             break;
         }
         if let Some(frame) = scan.frame(position)? {
@@ -168,25 +192,25 @@ fn look_behind<E: From<Error>>(
             position = frame.end.0;
             continue;
         }
-        // A commit that was cut short: nothing of it was promised, and what follows
-        // belongs to it.
-        let unfinished = start.may_be_unfinished;
-        let mut found = None;
-        if !(unfinished && scan.is_unfinished_commit(position)?) {
-            found = scan.resync(position)?;
-            let end = found.unwrap_or(file_bytes);
-            if unfinished && scan.is_unfinished_length(position, end)? {
-                found = None;
-            }
-        }
         if tail.torn_bytes == 0 {
+            let chain = (position, tail.frames);
+            tail.unfinished = unfinished::find_at(&mut scan.window, codec, behind, chain)?;
+            if tail.unfinished.is_some() {
+                break;
+            }
             tail.torn_position = position;
         }
+        let found = scan.resync(position)?;
         position = found.unwrap_or(zeros_from.max(position));
         tail.torn_bytes = position - tail.torn_position;
         if found.is_none() {
             break;
         }
+    }
+    if let Some(unfinished) = tail.unfinished {
+        tail.torn_position = unfinished.position;
+        tail.torn_bytes = unfinished.end - unfinished.position;
+        position = unfinished.end;
     }
     scan.finish(|frame| {
         tail.goes_on(frame);
@@ -289,51 +313,6 @@ impl Scan {
         }
         let layout = layout_in(&mut self.window, position.0 + LENGTH_BYTES, payload_bytes);
         Ok(layout.is_ok_and(|layout| layout.offset == 1))
-    }
-
-    /// Whether a commit of ours to a protobuf log begins here that was never finished:
-    /// its first length is zero until all the rest is durable.
-    fn is_unfinished_commit(&mut self, position: u64) -> Result<bool> {
-        if self.codec == Codec::Raw {
-            return Ok(false);
-        }
-        if position.saturating_add(LENGTH_BYTES) > self.window.file_bytes() {
-            return Ok(false);
-        }
-        match self.window.length_at(position) {
-            Ok(length) => Ok(length == 0),
-            Err(Error::Unreadable { .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Whether the length at `position` was being set, which is the last thing that such
-    /// a commit does to the store: what stands there are the first bytes of the length
-    /// that the next record up to `end` has, and then zeros.
-    fn is_unfinished_length(&mut self, position: u64, end: u64) -> Result<bool> {
-        let start = position.saturating_add(LENGTH_BYTES);
-        let Some(payload_bytes) = end.checked_sub(start).filter(|_| self.codec != Codec::Raw)
-        else {
-            return Ok(false);
-        };
-        let here = match self.window.length_at(position) {
-            Ok(length) => encode_length(length),
-            Err(Error::Unreadable { .. }) => return Ok(false),
-            Err(error) => return Err(error),
-        };
-        let right = encode_length(payload_bytes);
-        let kept = here.iter().rposition(|&byte| byte != 0);
-        let kept = kept.map_or(0, |last| last + 1);
-        if here == right || here.iter().zip(right).take(kept).any(|(a, b)| *a != b) {
-            return Ok(false);
-        }
-        match layout_in(&mut self.window, start, payload_bytes) {
-            Ok(layout) => Ok(self.base.0.checked_add(self.next) == Some(layout.offset)),
-            Err(LayoutError::Source(error @ (Error::Shrunk { .. } | Error::Io { .. }))) => {
-                Err(error)
-            }
-            Err(_) => Ok(false),
-        }
     }
 
     /// Takes the next frame of the tail; hands over the one that it confirms.

@@ -1,16 +1,65 @@
-//! The commit: frames made durable, then the entries that commit them written, then
-//! those made durable; in this order and nowhere else. A large append commits one
+//! The commit protocol, the same for both codecs. The first length of a batch is marked
+//! when the batch is written. Commit: sync the store, set the true length, which is one
+//! byte, sync the store, write the entries, sync the index. So a frame without a mark in
+//! front of it is intact, and an entry names intact frames only. A large append commits one
 //! batch beside the writer, which gathers the next one while the disk syncs.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 
 use super::disk::{Disk, DiskFile, write_all_at};
 use super::error::{Error, Result};
+use super::format::{LENGTH_BYTES, LENGTH_MARK, SECTOR_BYTES};
 
-/// Records whose frames stand in the store and whose entries do not stand in the index
-/// yet. Positions are bytes.
+/// Whether entries of the segment are on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durable {
+    /// None is.
+    None,
+    /// A predecessor wrote some, and may have been killed before it synced them.
+    Unknown,
+    /// Some are.
+    Some,
+}
+
+/// The mark of a batch that is not durable yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// Position in the store: the first byte of the batch.
+    pub position: u64,
+    /// The byte that replaces it.
+    pub first_byte: u8,
+}
+
+impl Mark {
+    /// Whether the mark must be durable before the rest of the batch is written. A length
+    /// in two sectors could arrive without its first byte, which then looks like the first
+    /// byte of a true length. If no entry is durable, nothing tells a batch that arrived
+    /// in part from a store that lost its index. (If the batch shares its first sector with
+    /// frames before it, that sector tells.)
+    pub fn comes_first(position: u64, entries: Durable) -> bool {
+        match (entries, position % SECTOR_BYTES) {
+            (Durable::None, _) | (Durable::Unknown, 0) => true,
+            (_, rest) => rest > SECTOR_BYTES - LENGTH_BYTES,
+        }
+    }
+
+    /// Writes the mark alone and makes it durable.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn write_first(disk: &dyn Disk, store: &DiskFile, position: u64) -> Result<()> {
+        write_all_at(disk, store, &[LENGTH_MARK], position)
+            .map_err(Error::io("write", store.path()))?;
+        sync(disk, store)
+    }
+}
+
+/// Records whose frames are in the store and whose entries are not in the index yet.
+/// Positions are bytes.
 #[derive(Debug)]
 pub(super) struct Batch {
     pub store: Arc<DiskFile>,
@@ -19,10 +68,10 @@ pub(super) struct Batch {
     pub entries: Vec<u8>,
     /// Where they will stand.
     pub index_position: u64,
-    /// The length of the first frame, which is zero until the rest is durable, and
-    /// where that frame begins: in a protobuf log, so that recovery never takes a
-    /// torn batch for records.
-    pub first_length: Option<([u8; 8], u64)>,
+    /// The mark; `None` without syncs.
+    pub mark: Option<Mark>,
+    /// The directory, if its names and the index as it was found may not be durable yet.
+    pub found_in: Option<PathBuf>,
     /// Where the last frame ends.
     pub store_end: u64,
     /// Whether the syncs are carried out.
@@ -36,24 +85,62 @@ impl Batch {
     ///
     /// [`Error::Io`]. Nothing of it counts then, and a failed sync is final.
     pub fn commit(&self, disk: &dyn Disk) -> Result<()> {
-        let sync = |file: &DiskFile| {
-            if self.sync {
-                disk.sync_data(file)
-                    .map_err(Error::io("sync", file.path()))?;
-            }
-            Ok(())
-        };
         let write = |file: &DiskFile, bytes: &[u8], position| {
             write_all_at(disk, file, bytes, position).map_err(Error::io("write", file.path()))
         };
-        sync(&self.store)?;
-        if let Some((length, position)) = self.first_length {
-            write(&self.store, &length, position)?;
-            sync(&self.store)?;
+        if self.sync {
+            self.sync_frames(disk)?;
+        }
+        if let Some(Mark {
+            position,
+            first_byte,
+        }) = self.mark
+        {
+            write(&self.store, &[first_byte], position)?;
+            sync(disk, &self.store)?;
         }
         write(&self.index, &self.entries, self.index_position)?;
-        sync(&self.index)
+        if self.sync {
+            sync(disk, &self.index)?;
+        }
+        Ok(())
     }
+
+    /// Makes the frames durable, and at the same time what was found: the names of the
+    /// files, and entries behind which new ones must not arrive first.
+    fn sync_frames(&self, disk: &dyn Disk) -> Result<()> {
+        let Some(directory) = &self.found_in else {
+            return sync(disk, &self.store);
+        };
+        let sync_found = || {
+            sync_dir(disk, directory)?;
+            sync(disk, &self.index)
+        };
+        thread::scope(|scope| {
+            let found = thread::Builder::new().spawn_scoped(scope, sync_found);
+            let frames = sync(disk, &self.store);
+            match found {
+                Ok(found) => match found.join() {
+                    Ok(found) => found?,
+                    Err(panic) => std::panic::resume_unwind(panic),
+                },
+                // The system has no thread to give.
+                Err(_) => sync_found()?,
+            }
+            frames
+        })
+    }
+}
+
+/// Makes a file's bytes and size durable.
+pub(super) fn sync(disk: &dyn Disk, file: &DiskFile) -> Result<()> {
+    disk.sync_data(file).map_err(Error::io("sync", file.path()))
+}
+
+/// Makes a directory's names durable.
+pub(super) fn sync_dir(disk: &dyn Disk, directory: &Path) -> Result<()> {
+    disk.sync_dir(directory)
+        .map_err(Error::io("sync", directory))
 }
 
 /// A batch that has been through, and how that went.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::disk::{Disk, DiskFile, Ownership};
 use super::error::{Error, Result};
-use super::format::{FileKind, file_name};
+use super::format::{FileKind, NameStyle};
 use super::units::Offset;
 
 /// The two files of the active segment as they were found, to go on from.
@@ -21,6 +21,8 @@ pub struct Tail {
     pub store_bytes: u64,
     /// Entries of the index, all of them sound.
     pub entries: u64,
+    /// Whether the files or their names may not be durable yet.
+    pub found: bool,
 }
 
 /// Creates the empty pair of a new segment and makes its names durable. What of it
@@ -32,10 +34,10 @@ pub struct Tail {
 pub fn create_pair(
     disk: &dyn Disk,
     directory: &Path,
-    base: Offset,
+    (style, base): (NameStyle, Offset),
     [store_like, index_like]: [Option<Ownership>; 2],
 ) -> Result<Tail> {
-    let path = |kind| directory.join(file_name(base, kind));
+    let path = |kind| directory.join(style.file_name(base, kind));
     let (store_path, index_path) = (path(FileKind::Store), path(FileKind::Index));
     let store = disk
         .create(&store_path, store_like)
@@ -57,6 +59,7 @@ pub fn create_pair(
             index,
             store_bytes: 0,
             entries: 0,
+            found: false,
         }),
         Err(error) => {
             let _ = disk.remove(&store_path);

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::{Error, Result};
-use super::format::{self, FileKind};
+use super::format::{self, FileKind, NameStyle};
 use super::units::Offset;
 
 /// Bytes of names that the system is asked for at once.
@@ -69,7 +69,17 @@ impl SegmentNames {
             FileKind::Store => odd.store.as_ref(),
             FileKind::Index => odd.index.as_ref(),
         });
-        odd.map_or_else(|| format::file_name(self.base, kind).into(), Clone::clone)
+        odd.map_or_else(|| self.new_name(kind), Clone::clone)
+    }
+
+    /// The name of a half that has no odd one: in the style of its twin if it is missing.
+    fn new_name(&self, kind: FileKind) -> OsString {
+        let twin = self.odd.as_ref().and_then(|odd| match kind {
+            FileKind::Store => odd.index.as_ref(),
+            FileKind::Index => odd.store.as_ref(),
+        });
+        let style = twin.filter(|_| !self.has(kind)).map(|it| NameStyle::of(it));
+        style.unwrap_or_default().file_name(self.base, kind).into()
     }
 
     /// Whether all names that are there are the plain ones.
@@ -144,7 +154,8 @@ impl Directory {
     ///
     /// # Errors
     ///
-    /// [`Error::NoDirectory`], [`Error::NotADirectory`], or [`Error::Io`].
+    /// [`Error::NoDirectory`], [`Error::NotADirectory`], [`Error::KafkaPartition`], or
+    /// [`Error::Io`].
     pub fn list(path: &Path) -> Result<Self> {
         let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::NotFound => Error::NoDirectory {
@@ -157,7 +168,13 @@ impl Directory {
         };
         let mut names = Names::default();
         each_name(path, |name| names.add(name)).map_err(failed)?;
-        Ok(names.make(path))
+        let directory = names.make(path);
+        if directory.is_kafka_partition() {
+            return Err(Error::KafkaPartition {
+                path: directory.path,
+            });
+        }
+        Ok(directory)
     }
 
     /// What these names make, wherever they come from.
@@ -168,6 +185,31 @@ impl Directory {
             names.add(&name);
         }
         names.make(path)
+    }
+
+    /// Whether Kafka wrote it: its names end in `.log`, `.index` and `.timeindex`.
+    fn is_kafka_partition(&self) -> bool {
+        let has_store = |names: &SegmentNames| names.has(FileKind::Store);
+        self.strays.iter().any(|name| format::is_kafka_name(name))
+            && !self.segments.iter().any(has_store)
+    }
+
+    /// The style of its names: padded if all of them are.
+    #[must_use]
+    pub fn name_style(&self) -> NameStyle {
+        let files = self.segments.iter().flat_map(|names| {
+            let halves = [FileKind::Store, FileKind::Index].into_iter();
+            halves.filter_map(|kind| Some((names.name(kind)?, names.base, kind)))
+        });
+        let is_padded = |(name, base, kind): (OsString, Offset, FileKind)| {
+            name == *NameStyle::Padded.file_name(base, kind)
+        };
+        let padded = !self.zero_padded.is_empty() && self.duplicates.is_empty();
+        if padded && files.into_iter().all(is_padded) {
+            NameStyle::Padded
+        } else {
+            NameStyle::Plain
+        }
     }
 
     /// Whether the segment with this base is the last one, to which appends go.

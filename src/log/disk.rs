@@ -131,39 +131,52 @@ pub fn write_all_at(
 }
 
 /// Gives the file at `path` other bytes, or makes it: wholly or not at all, also in a
-/// power cut. `temporary` is a name beside it that nobody else uses.
+/// power cut. `temporary` is a name beside it, which is made anew: a file that somebody
+/// else put there is not written to.
 ///
 /// # Errors
 ///
 /// The operating system's; the file is as it was then, or as it was to be.
 pub fn replace(path: &Path, temporary: &Path, bytes: &[u8]) -> io::Result<()> {
+    match fs::remove_file(temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut file = OpenOptions::new()
         .write(true)
-        .create(true)
-        .truncate(true)
-        .custom_flags(libc::O_NOFOLLOW)
+        .create_new(true)
         .open(temporary)?;
-    take_ownership(&file, fs::metadata(path).ok().as_ref().map(Ownership::of))?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    drop(file);
-    fs::rename(temporary, path)?;
+    let mut replaced = || {
+        take_ownership(&file, fs::metadata(path).ok().as_ref().map(Ownership::of))?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(temporary, path)
+    };
+    if let Err(error) = replaced() {
+        let _ = fs::remove_file(temporary);
+        return Err(error);
+    }
     let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
     RealDisk.sync_dir(parent.unwrap_or(Path::new(".")))
 }
 
-/// Opens a file that is only there to be locked; makes it where it is missing.
+/// Opens a regular file that is only there to be locked; makes it where it is missing.
 ///
 /// # Errors
 ///
-/// The operating system's.
+/// The operating system's; `InvalidInput` for what is no regular file.
 pub fn open_lock(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
+    let file = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(false)
-        .custom_flags(libc::O_NOFOLLOW)
-        .open(path)
+        // A FIFO would wait for a reader.
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    Ok(file)
 }
 
 /// The disk itself.

@@ -3,7 +3,7 @@
 //! carries. Weighs; who is wrong is `judge`'s to say.
 
 use super::error::{Error, Result};
-use super::format::{LENGTH_BYTES, frame_end};
+use super::format::{LENGTH_BYTES, decode_length, frame_end, is_marked_length};
 use super::record::{self, Codec, LayoutError};
 use super::units::Position;
 use super::walk::{Fit, Walk, layout_in};
@@ -285,8 +285,29 @@ impl Walk {
         Ok(None)
     }
 
-    /// Whether the bytes at `position` begin as a frame does: with a length and the
-    /// beginning of a Record. That is what refused and torn appends leave.
+    /// Whether a marked length is between two places of a raw log, at the first or behind
+    /// frames: an append was interrupted there, and a service went on behind it. A part of
+    /// one is not enough: the last bytes of a value whose length is wrong may look so.
+    pub(super) fn is_unfinished_between(&mut self, from: Position, to: Position) -> Result<bool> {
+        let to = to.0.min(self.store.file_bytes());
+        let mut position = from;
+        while position.0.saturating_add(LENGTH_BYTES) <= to {
+            match self.store.bytes(position.0, 8) {
+                Ok(bytes) if is_marked_length(bytes) => return Ok(true),
+                Ok(_) => {}
+                Err(Error::Unreadable { .. }) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+            match self.follow_lengths(position, 1)? {
+                Some(end) => position = end,
+                None => return Ok(false),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the bytes at `position` begin as a frame does: with a length, marked or
+    /// not, and the beginning of a Record. That is what refused and torn appends leave.
     pub(super) fn begins_as_frame(&mut self, position: Position, bytes: u64) -> Result<bool> {
         match self.begins_with_length(position, bytes) {
             Err(Error::Unreadable { .. }) => Ok(false),
@@ -299,11 +320,15 @@ impl Walk {
             let head = self
                 .store
                 .bytes(position.0, usize::try_from(bytes).unwrap_or(0))?;
-            return Ok(head.iter().all(|&byte| byte == 0));
+            return Ok(head.iter().all(|&byte| byte == 0) || is_marked_length(head));
         }
-        let length = self.store.length_at(position.0)?;
+        let head = self.store.bytes(position.0, 8)?;
+        if is_marked_length(head) {
+            return Ok(true);
+        }
+        let length = decode_length(head.try_into().unwrap_or_default());
         let rest = bytes - LENGTH_BYTES;
-        // More than the rest: torn. Zero: a commit that was cut short.
+        // More than the rest: torn. Zero: its first bytes never reached the disk.
         let payload_bytes = if length == 0 { rest } else { rest.min(length) };
         let count = usize::try_from(payload_bytes.min(64 * 1024)).unwrap_or(0);
         let head = self.store.bytes(position.0 + LENGTH_BYTES, count)?;

@@ -22,8 +22,14 @@ use super::units::{Offset, Position, RelativeOffset};
 /// Bytes of the length field before each payload.
 pub const LENGTH_BYTES: u64 = 8;
 
+/// Bytes that reach the disk together or not at all; no file system has smaller holes.
+pub const SECTOR_BYTES: u64 = 512;
+
 /// Bytes of one index entry.
 pub const ENTRY_BYTES: u64 = 12;
+
+/// The byte that some programs fill unused slots of an index with, beside zero.
+pub const UNUSED: u8 = 0xff;
 
 /// Entries that one index can number: relative offsets have 32 bits.
 pub const SEGMENT_ENTRIES_MAX: u64 = 1 << 32;
@@ -60,17 +66,19 @@ impl Entry {
         }
     }
 
-    /// Whether these bytes are what a write of `right` leaves that a crash cut short:
-    /// the first of them, or none, and then zeros.
+    /// Whether these bytes are what an interrupted write of `right` leaves: some of them,
+    /// or none, and zeros. An entry may lie in two sectors, of which one arrived.
     #[must_use]
     pub fn is_unfinished(self, right: Self) -> bool {
-        let here = self.encode();
-        let kept = here.iter().rposition(|&byte| byte != 0);
-        let kept = kept.map_or(0, |last| last + 1);
-        here.iter()
-            .zip(right.encode())
-            .take(kept)
-            .all(|(a, b)| *a == b)
+        let mut bytes = self.encode().into_iter().zip(right.encode());
+        bytes.all(|(here, right)| here == right || here == 0)
+    }
+
+    /// Whether the slot is unused: zeros, as the Go service leaves them, or 0xff.
+    #[must_use]
+    pub fn is_unused(self) -> bool {
+        let encoded = self.encode();
+        encoded == [0; 12] || encoded == [UNUSED; 12]
     }
 
     /// Whether all 12 bytes are zero, as padding is, and as entry 0 is too.
@@ -84,6 +92,31 @@ impl Entry {
 #[must_use]
 pub fn encode_length(payload_bytes: u64) -> [u8; 8] {
     payload_bytes.to_be_bytes()
+}
+
+/// The first byte of the first length of a batch that is not durable yet. No length of a
+/// frame begins with it.
+pub const LENGTH_MARK: u8 = 0xff;
+
+/// The length field of the first frame of a batch before the batch is durable: the mark,
+/// then seven true bytes.
+#[must_use]
+pub fn encode_marked_length(payload_bytes: u64) -> [u8; 8] {
+    let mut length = encode_length(payload_bytes);
+    let [mark, ..] = &mut length;
+    *mark = LENGTH_MARK;
+    length
+}
+
+/// Whether `bytes`, the first of a length field or all of them, are a marked length: the
+/// mark, and then what a payload of less than 2^40 bytes has there. A run of 0xff is no
+/// mark.
+#[must_use]
+pub fn is_marked_length(bytes: &[u8]) -> bool {
+    match bytes {
+        [LENGTH_MARK, rest @ ..] => rest.iter().take(2).all(|&byte| byte == 0),
+        _ => false,
+    }
 }
 
 /// The payload bytes that this length field claims; never to be believed unchecked.
@@ -132,6 +165,52 @@ impl fmt::Display for FileKind {
 #[must_use]
 pub fn file_name(base: Offset, kind: FileKind) -> String {
     format!("{base}.{kind}")
+}
+
+/// The digits of a base offset in names with leading zeros.
+const PADDED_DIGITS: usize = 20;
+
+/// How names of files write the base offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NameStyle {
+    /// Without leading zeros, as the Go service of the book does.
+    #[default]
+    Plain,
+    /// With 20 digits, as a fork of it does.
+    Padded,
+}
+
+impl NameStyle {
+    /// The style of a name.
+    #[must_use]
+    pub fn of(name: &OsStr) -> Self {
+        let name = name.as_encoded_bytes();
+        let digits = name.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if digits == PADDED_DIGITS && name.starts_with(b"0") {
+            Self::Padded
+        } else {
+            Self::Plain
+        }
+    }
+
+    /// The name that a segment's file has.
+    #[must_use]
+    pub fn file_name(self, base: Offset, kind: FileKind) -> String {
+        match self {
+            Self::Plain => file_name(base, kind),
+            Self::Padded => format!("{:020}.{kind}", base.0),
+        }
+    }
+}
+
+/// Whether a name is one of the files that make a Kafka partition and no log.
+#[must_use]
+pub fn is_kafka_name(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    let stem = name
+        .strip_suffix(b".log")
+        .or_else(|| name.strip_suffix(b".timeindex"));
+    stem.is_some_and(|stem| stem.len() == PADDED_DIGITS && stem.iter().all(u8::is_ascii_digit))
 }
 
 /// A name in a log's directory that is one of a segment's.
@@ -227,5 +306,17 @@ mod tests {
             assert_eq!(parse(stray), None, "{stray}");
         }
         assert!(parse("18446744073709551615.store").is_some());
+    }
+
+    #[test]
+    fn a_marked_length_is_the_true_one_but_for_its_first_byte() {
+        for payload_bytes in [0, 1, 255, 256, 1 << 32] {
+            let marked = encode_marked_length(payload_bytes);
+            assert_eq!(marked[1..], encode_length(payload_bytes)[1..]);
+            assert!((1..=8).all(|bytes| is_marked_length(&marked[..bytes])));
+            assert!(!is_marked_length(&encode_length(payload_bytes)));
+        }
+        assert!(!is_marked_length(&[]));
+        assert!(!is_marked_length(&[0xff; 8]));
     }
 }

@@ -70,7 +70,10 @@ impl Walk {
         let Ok(entry) = self.index.entry(slot) else {
             return Ok(None);
         };
-        if self.codec == Codec::Raw || entry.position < self.end || !self.confirmed(slot, entry)? {
+        if self.codec == Codec::Raw {
+            return self.judge_unfinished(slot, entry, visitor);
+        }
+        if entry.position < self.end || !self.confirmed(slot, entry)? {
             return Ok(None);
         }
         let Fit::Record { payload_bytes, end } = self.fit(slot, entry.position)? else {
@@ -137,6 +140,48 @@ impl Walk {
         Ok(Some(flow))
     }
 
+    /// A frame of a raw log before or behind an interrupted append: nothing else can be
+    /// between two frames.
+    fn judge_unfinished<V: Visitor>(
+        &mut self,
+        slot: u64,
+        entry: Entry,
+        visitor: &mut V,
+    ) -> Result<Option<Flow>> {
+        let before = entry.position > self.end;
+        if entry.position < self.end
+            || u64::from(entry.relative.0) != slot
+            || (before && !self.is_unfinished_between(self.end, entry.position)?)
+        {
+            return Ok(None);
+        }
+        let Fit::Record { payload_bytes, end } = self.fit(slot, entry.position)? else {
+            return Ok(None);
+        };
+        let next = match self.index.entry(slot + 1) {
+            Ok(next) if slot + 1 < self.entries => Some(next),
+            _ => None,
+        };
+        let behind = match next {
+            Some(next) if u64::from(next.relative.0) == slot + 1 && next.position > end => {
+                self.is_unfinished_between(end, next.position)?
+            }
+            _ => false,
+        };
+        let followed = next.is_none_or(|next| next.position == end);
+        if !(behind || (before && followed)) {
+            return Ok(None);
+        }
+        let gap = entry.position.0 - self.end.0;
+        if before && visitor.dead_bytes(slot, self.end, gap)?.is_break() {
+            return Ok(Some(Flow::Break(())));
+        }
+        let flow = self.tell(slot, entry.position, payload_bytes, visitor)?;
+        self.slot = slot + 1;
+        self.end = end;
+        Ok(Some(flow))
+    }
+
     /// Looks for the next entry that is beyond doubt.
     pub(super) fn region(&mut self) -> Result<Region> {
         let (slot, position) = (self.slot, self.end);
@@ -147,8 +192,13 @@ impl Walk {
                 anchor = self.hole_end(anchor)?;
                 continue;
             }
+            // A record of a protobuf log says itself that none stands before it.
+            let least = match self.codec {
+                Codec::Raw => position.0.saturating_add(LENGTH_BYTES),
+                Codec::Protobuf => position.0,
+            };
             if let Ok(entry) = entry
-                && entry.position.0 >= position.0.saturating_add(LENGTH_BYTES)
+                && entry.position.0 >= least
                 && self.confirmed(anchor, entry)?
             {
                 return Ok(Region {
@@ -296,7 +346,15 @@ impl Walk {
             return self.tell(slot, position, payload_bytes, visitor);
         }
         let expected = next_position.0.saturating_sub(position.0 + LENGTH_BYTES);
-        let damage = self.wrong_frame(slot, position, expected)?;
+        let mut damage = self.wrong_frame(slot, position, expected)?;
+        if next_position == position
+            && let Fit::Carries { offset, .. } = self.fit(slot, position)?
+        {
+            // The next record stands where this one should: it is not in the store.
+            damage.kind = DamageKind::OffsetMismatch;
+            damage.got = Some(offset);
+            damage.expected = self.base.0.checked_add(slot);
+        }
         region.slot += 1;
         region.position = next_position;
         visitor.damage(damage)

@@ -13,7 +13,7 @@ use super::detect;
 use super::directory::{Directory, SegmentNames};
 use super::disk::{Disk, DiskFile};
 use super::error::{Error, Result};
-use super::format::{ENTRY_BYTES, FileKind};
+use super::format::{ENTRY_BYTES, FileKind, NameStyle};
 use super::lock::DirectoryLock;
 use super::record::Codec;
 use super::segment::Segment;
@@ -47,16 +47,18 @@ pub fn open(lock: &DirectoryLock, config: &Config, disk: &Arc<dyn Disk>) -> Resu
     for kind in [FileKind::Store, FileKind::Index] {
         check_file(&directory, last, kind)?;
     }
-    let store = open_synced(&directory, last, FileKind::Store, disk)?;
-    let index = open_synced(&directory, last, FileKind::Index, disk)?;
-    disk.sync_dir(&directory.path)
-        .map_err(Error::io("sync", &directory.path))?;
+    let open = |kind| {
+        let path = directory.file(last, kind);
+        disk.open(&path).map_err(Error::io("open", &path))
+    };
+    let (store, index) = (open(FileKind::Store)?, open(FileKind::Index)?);
     check_earlier_segments(&directory)?;
     let segment = Segment {
         base: last.base,
         store: readable(&store)?,
         index: readable(&index)?,
         is_last: true,
+        entries: None,
     };
     let entries = check_tail(&segment, codec, &directory.path)?;
     let tail = Tail {
@@ -65,6 +67,7 @@ pub fn open(lock: &DirectoryLock, config: &Config, disk: &Arc<dyn Disk>) -> Resu
         entries,
         store,
         index,
+        found: true,
     };
     let sync = !config.no_sync;
     Ok(Writer::new(
@@ -86,7 +89,12 @@ fn create(directory: &Directory, config: &Config, disk: &Arc<dyn Disk>) -> Resul
         });
     }
     let base = config.initial_offset.unwrap_or_default();
-    let tail = create_pair(&**disk, &directory.path, base, [None, None])?;
+    let tail = create_pair(
+        &**disk,
+        &directory.path,
+        (NameStyle::Plain, base),
+        [None, None],
+    )?;
     Ok(Writer::new(
         Arc::clone(disk),
         &directory.path,
@@ -200,20 +208,6 @@ fn check_file(directory: &Directory, names: &SegmentNames, kind: FileKind) -> Re
         return Err(Error::NotAFile { path });
     }
     Ok(())
-}
-
-/// Opens one half for writing and makes durable what is found there: a predecessor
-/// that was killed may have left it in the page cache only.
-fn open_synced(
-    directory: &Directory,
-    names: &SegmentNames,
-    kind: FileKind,
-    disk: &Arc<dyn Disk>,
-) -> Result<DiskFile> {
-    let path = directory.file(names, kind);
-    let file = disk.open(&path).map_err(Error::io("open", &path))?;
-    disk.sync_data(&file).map_err(Error::io("sync", &path))?;
-    Ok(file)
 }
 
 fn readable(file: &DiskFile) -> Result<ReadFile> {

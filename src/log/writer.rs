@@ -17,12 +17,12 @@ use std::sync::Arc;
 use self::flush::gather_buffer;
 use self::gather::Room;
 use self::store_thread::StoreThread;
-use super::commit::{Batch, Committer, Done};
+use super::commit::{self, Batch, Committer, Done, Durable, Mark};
 use super::config::Limits;
 use super::create::{Tail, create_pair};
 use super::disk::{Disk, DiskFile, Ownership};
 use super::error::{Error, Result};
-use super::format::{ENTRY_BYTES, Entry, encode_length};
+use super::format::{ENTRY_BYTES, Entry, NameStyle, encode_length, encode_marked_length};
 use super::record::{self, Codec};
 use super::units::{Offset, Position, RelativeOffset};
 
@@ -99,8 +99,11 @@ struct Active {
     frames: Vec<u8>,
     /// Entries behind the batched ones.
     entries: Vec<u8>,
-    /// The length that a protobuf commit's first frame gets at last.
-    first_length: Option<[u8; 8]>,
+    /// The mark of the batch that is being gathered.
+    mark: Option<Mark>,
+    /// Whether the files and their names may not be durable yet: a predecessor that was
+    /// killed may have left them in the page cache only.
+    found: bool,
     /// Frames up to here are on their way to the disk. Units: bytes.
     ahead: u64,
     /// How much more is gathered before anything else must be done.
@@ -120,7 +123,8 @@ impl Active {
             written: tail.store_bytes,
             frames: gather_buffer(),
             entries: Vec::new(),
-            first_length: None,
+            mark: None,
+            found: tail.found,
             ahead: tail.store_bytes,
             room: Room::default(),
         }
@@ -271,9 +275,8 @@ impl Writer {
             Codec::Protobuf => record::encoded_len(value.len() as u64, offset, term, record_type),
         };
         let mut length = encode_length(payload_bytes);
-        if self.codec == Codec::Protobuf && self.active.entries.is_empty() {
-            self.active.first_length = Some(length);
-            length = [0; 8];
+        if self.sync && self.active.entries.is_empty() {
+            length = self.mark(payload_bytes)?;
         }
         let frames = &mut self.active.frames;
         frames.extend_from_slice(&length);
@@ -290,6 +293,27 @@ impl Writer {
             record::encode_tail(offset, term, record_type, &mut self.active.frames);
         }
         Ok(())
+    }
+
+    /// Begins a batch: gives the length of its first frame with the mark, which is made
+    /// durable first where that is needed.
+    fn mark(&mut self, payload_bytes: u64) -> Result<[u8; 8]> {
+        let [first_byte, ..] = encode_length(payload_bytes);
+        let active = &mut self.active;
+        let position = active.end();
+        let durable = match active.committed_entries {
+            0 => Durable::None,
+            _ if active.found => Durable::Unknown,
+            _ => Durable::Some,
+        };
+        if Mark::comes_first(position, durable) {
+            Mark::write_first(&*self.disk, &active.store, position)?;
+        }
+        active.mark = Some(Mark {
+            position,
+            first_byte,
+        });
+        Ok(encode_marked_length(payload_bytes))
     }
 
     /// Makes everything appended so far durable and committed.
@@ -342,10 +366,8 @@ impl Writer {
             index: Arc::clone(&active.index),
             entries: std::mem::take(&mut active.entries),
             index_position: active.batched_entries * ENTRY_BYTES,
-            first_length: active
-                .first_length
-                .take()
-                .map(|length| (length, active.batched_store)),
+            mark: active.mark.take(),
+            found_in: active.found.then(|| self.directory.clone()),
             store_end: active.written,
             sync: self.sync,
         };
@@ -366,6 +388,7 @@ impl Writer {
     fn take_over(&mut self, (batch, result): Done) -> Result<()> {
         result?;
         let active = &mut self.active;
+        active.found = false;
         let records = batch.entries.len() as u64 / ENTRY_BYTES;
         self.committed.records += records;
         self.committed.bytes += batch.store_end - active.committed_store;
@@ -417,14 +440,13 @@ impl Writer {
         Ok(roll)
     }
 
-    /// Closes a full segment and begins the next. The segment is synced whatever
-    /// was said of syncing, so that no later record can outlive an earlier one.
+    /// Closes a full segment and begins the next. The segment is synced also with
+    /// `--no-sync` and where it was found full, so that no later record can outlive an
+    /// earlier one.
     fn roll(&mut self) -> Result<()> {
-        if !self.sync {
+        if !self.sync || self.active.found {
             for file in [&self.active.store, &self.active.index] {
-                self.disk
-                    .sync_data(file)
-                    .map_err(Error::io("sync", file.path()))?;
+                commit::sync(&*self.disk, file)?;
             }
         }
         let Some(base) = self.next_offset() else {
@@ -433,7 +455,9 @@ impl Writer {
         };
         let like = |file: &DiskFile| file.file().metadata().ok().map(|m| Ownership::of(&m));
         let ownership = [like(&self.active.store), like(&self.active.index)];
-        let tail = create_pair(&*self.disk, &self.directory, base, ownership)?;
+        let style = self.active.store.path().file_name().map(NameStyle::of);
+        let name = (style.unwrap_or_default(), base);
+        let tail = create_pair(&*self.disk, &self.directory, name, ownership)?;
         let frames = std::mem::take(&mut self.active.frames);
         self.active = Active {
             frames,
@@ -458,7 +482,7 @@ impl Writer {
         active.room = Room::default();
         active.frames.clear();
         active.entries.clear();
-        active.first_length = None;
+        active.mark = None;
         let cuts = [
             (&active.index, active.committed_entries * ENTRY_BYTES),
             (&active.store, active.committed_store),

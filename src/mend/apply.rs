@@ -22,7 +22,6 @@ use crate::log::disk::{Disk, DiskFile, Ownership, write_all_at};
 use crate::log::error::{Error, Result, is_out_of_descriptors};
 use crate::log::format::{ENTRY_BYTES, Entry, FileKind};
 use crate::log::lock::DirectoryLock;
-use crate::log::record::Codec;
 use crate::log::units::Offset;
 use crate::log::window::ReadFile;
 
@@ -85,7 +84,6 @@ pub fn apply(
         directory: &directory,
         disk,
         exclusive: &exclusive,
-        codec: plan.codec.unwrap_or(Codec::Raw),
         saves: options.save != Save::Nowhere,
         drafts: options.drafts,
     };
@@ -115,6 +113,8 @@ pub fn apply(
         }
         return Err(error);
     }
+    let unchanged = || check_seen(plan, &directory);
+    exclusive.begin(&directory.path, &options.others, unchanged)?;
     for (number, step) in plan.steps.iter().enumerate() {
         exclusive.check(&directory.path)?;
         let place = moved.iter().find(|(at, _)| *at == number);
@@ -248,7 +248,6 @@ struct Job<'a> {
     directory: &'a Directory,
     disk: &'a dyn Disk,
     exclusive: &'a Exclusive,
-    codec: Codec,
     /// Whether the bytes that go are kept elsewhere.
     saves: bool,
     drafts: Option<&'a Drafts>,
@@ -300,16 +299,14 @@ impl Job<'_> {
     ) -> Result<()> {
         let store = self.readable(&self.path(base, FileKind::Store))?;
         let mut gather = Gather::to(put);
-        entries::make(&store, self.codec, base, wanted, |entry: Entry| {
-            gather.add(&entry.encode())
-        })?;
+        entries::make(&store, wanted, |entry: Entry| gather.add(&entry.encode()))?;
         gather.finish()
     }
 
     fn carry_out(&self, step: &Step, place: Option<&Path>) -> Result<()> {
         let (base, kind) = step.file();
         let path = self.path(base, kind);
-        match *step {
+        match step.clone() {
             Step::CreateEmpty { .. } => {
                 let file = self
                     .disk

@@ -8,7 +8,6 @@ use crate::log::directory::Directory;
 use crate::log::error::Result;
 use crate::log::format::{ENTRY_BYTES, FileKind};
 use crate::log::index::Index;
-use crate::log::record::Codec;
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
 
 /// The first byte of a batch in the store that was never completed. No frame's length
@@ -28,12 +27,12 @@ pub(super) fn loses_nothing(plan: &Plan, directory: &Directory) -> Result<bool> 
             let name = names.map(|names| names.file_name(kind)).unwrap_or_default();
             ReadFile::open(&directory.path.join(name))
         };
-        let nothing = match *step {
+        let nothing = match step.clone() {
             Step::CreateEmpty { .. } | Step::BuildIndex { .. } => true,
             Step::Cut { to, .. } => cuts_nothing(&open(kind)?, kind, to)?,
             Step::WriteEntries { .. } => {
                 let (store, index) = (open(FileKind::Store)?, open(FileKind::Index)?);
-                writes_over_nothing(step, plan.codec, &store, &index)?
+                writes_over_nothing(step, &store, &index)?
             }
             Step::MoveAway { .. } | Step::Fill { .. } | Step::Assemble { .. } => false,
         };
@@ -59,20 +58,14 @@ fn cuts_nothing(file: &ReadFile, kind: FileKind, to: u64) -> Result<bool> {
 }
 
 /// Whether entries are written behind the end, over zeros, or over themselves.
-fn writes_over_nothing(
-    step: &Step,
-    codec: Option<Codec>,
-    store: &ReadFile,
-    index: &ReadFile,
-) -> Result<bool> {
-    let Step::WriteEntries { base, entries } = *step else {
+fn writes_over_nothing(step: &Step, store: &ReadFile, index: &ReadFile) -> Result<bool> {
+    let Step::WriteEntries { entries, .. } = step else {
         return Ok(false);
     };
-    let codec = codec.unwrap_or(Codec::Raw);
     let mut window = Window::new(index.clone(), STREAM_BYTES);
     let mut position = entries.first_slot * ENTRY_BYTES;
     let mut nothing = true;
-    entries::make(store, codec, base, &entries, |entry| {
+    entries::make(store, entries, |entry| {
         let there = index.file_bytes.saturating_sub(position).min(ENTRY_BYTES);
         if nothing && there > 0 {
             let before = window.bytes(position, usize::try_from(there).unwrap_or(0))?;

@@ -14,34 +14,48 @@ use crate::inspect::finding::Finding;
 use crate::inspect::listing::SegmentListing;
 use crate::inspect::report::{Report, SegmentReport};
 use crate::log::damage::DamageKind;
-use crate::log::format::{ENTRY_BYTES, FileKind};
+use crate::log::format::{ENTRY_BYTES, FileKind, file_name};
 use crate::log::record::Codec;
 use crate::log::units::{Offset, Position};
+use crate::scan::account::Entries;
 
-/// How the frames of new entries are found in the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Follow {
-    /// One behind the other, by their lengths.
-    Lengths,
-    /// Those that carry the next offset, whatever lies between them.
-    Sequence,
-}
-
-/// Entries to be made from frames that are in the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Entries to be written, for consecutive slots.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEntries {
     /// The slot of the first one.
     pub first_slot: u64,
     /// How many.
     pub count: u64,
-    /// Where to look for the first one's frame.
-    pub from: Position,
-    /// How the frames are found.
-    pub follow: Follow,
+    /// The entries, as runs whose slots follow each other.
+    pub runs: Arc<[Entries]>,
+}
+
+impl NewEntries {
+    /// The entries of runs whose slots follow each other.
+    #[must_use]
+    pub fn new(runs: Vec<Entries>) -> Self {
+        let first_slot = runs.first().map_or(0, |run| run.first_slot);
+        Self {
+            first_slot,
+            count: runs.iter().map(|run| run.count).sum(),
+            runs: runs.into(),
+        }
+    }
+
+    /// Entries that name frames from `from` on, one behind the other.
+    #[must_use]
+    pub fn of_frames(first_slot: u64, count: u64, from: Position) -> Self {
+        Self::new(vec![Entries {
+            first_slot,
+            count,
+            position: from,
+            follow: true,
+        }])
+    }
 }
 
 /// One change to one file. Sizes and positions are bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// Creates the missing half of an empty last segment.
     CreateEmpty {
@@ -187,6 +201,18 @@ impl Plan {
         })
     }
 
+    /// The name of a segment's file: as it is, or as it would be.
+    #[must_use]
+    pub fn file_name(&self, base: Offset, kind: FileKind) -> String {
+        let segment = self
+            .seen
+            .binary_search_by_key(&base, |segment| segment.base());
+        segment
+            .ok()
+            .and_then(|at| self.seen.get(at))
+            .map_or_else(|| file_name(base, kind), |segment| segment.file_name(kind))
+    }
+
     /// The segments that it changes.
     #[must_use]
     pub fn changed(&self) -> BTreeSet<Offset> {
@@ -284,25 +310,16 @@ impl<'a> BySegment<'a> {
     }
 }
 
-/// What a repair may do beyond its policy.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct RepairOptions {
-    /// Whether whole frames at the end of a raw log are taken for records.
-    pub adopt_tail: bool,
-}
-
 /// The plan of `repair`.
 #[must_use]
-pub fn repair(report: &Report, options: RepairOptions) -> Plan {
+pub fn repair(report: &Report) -> Plan {
     let mut plan = Plan::over(report);
     let mut afterwards = BTreeMap::new();
     for (at, segment) in report.segments.iter().enumerate() {
         let next_base = report.segments.get(at + 1).map(|next| next.listing.base());
         let policy = Policy {
-            codec: report.codec,
             last: report.is_last(segment),
             room: next_base.map(|next| next.since(segment.listing.base())),
-            adopt_tail: options.adopt_tail,
         };
         let settled = rehearsal::settle(report, segment, &policy);
         if let Some(link) = segment.listing.link() {

@@ -10,7 +10,7 @@ use crate::log::writer::COMMIT_STORE_BYTES;
 
 use super::apply::{ApplyOptions, Save, apply};
 use super::kept;
-use super::plan::{self, Plan, RepairOptions};
+use super::plan::{self, Plan};
 
 /// What a recovery did.
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ pub fn plan(lock: &DirectoryLock, codec: Option<Codec>) -> Result<(Report, Plan)
             });
         }
     }
-    let plan = plan::repair(&report, RepairOptions::default());
+    let plan = plan::repair(&report);
     if let Some(left) = plan.left.iter().find(|left| is_about_the_end(left)) {
         return Err(Error::CannotAppend {
             path: lock.path().to_path_buf(),
@@ -92,16 +92,25 @@ fn may_be_a_crash(report: &Report, finding: &Finding) -> bool {
                 unfinished: true
             }
         ),
-        // A roll that was cut short: one empty file without its twin.
-        FindingId::IndexMissing => active
-            .and_then(|segment| segment.lone_store())
-            .is_some_and(|tail| tail.bytes == 0),
+        // A roll that was interrupted: one empty file without its twin. The names become
+        // durable beside the first frames.
+        FindingId::IndexMissing => {
+            active
+                .and_then(|segment| segment.lone_store())
+                .is_some_and(|tail| {
+                    let marked = tail.unfinished.is_some_and(|unfinished| unfinished.marked);
+                    tail.bytes == tail.zero_bytes || (marked && tail.frames == 0)
+                })
+        }
         FindingId::StoreMissing => active.and_then(SegmentReport::lone_index) == Some(0),
         FindingId::StoreTornTail | FindingId::StoreZeroTail | FindingId::StoreUnindexedTail => {
             active
                 .and_then(|segment| segment.facts.as_ref())
                 .is_some_and(|facts| {
                     let tail = facts.tail();
+                    if tail.unfinished.is_some() {
+                        return true;
+                    }
                     let last_begins = match (tail.torn_bytes, tail.frames) {
                         (0, 0) => tail.bytes,
                         (0, _) => tail.last_frame_position - tail.position,

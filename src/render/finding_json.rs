@@ -103,6 +103,7 @@ fn figure(figure: &Figure) -> Value {
 fn detail(line: &mut Line, detail: &Detail) {
     match detail {
         Detail::Entry { record_whole, .. } => line.put("record_whole", *record_whole),
+        Detail::Unfinished { .. } => line.put("unfinished", true),
         Detail::UnindexedTail {
             frames,
             continuing,
@@ -125,6 +126,10 @@ fn detail(line: &mut Line, detail: &Detail) {
             line.put("uid", *uid);
             line.put("gid", *gid);
             line.put("mode", format!("{mode:o}"));
+        }
+        Detail::Layout(layout) => {
+            line.put("layout", layout.to_string());
+            line.put("perhaps", layout.perhaps);
         }
         Detail::Uncounted { places } => line.put("places", *places),
         _ => {}

@@ -66,7 +66,7 @@ pub fn recovery(recovered: &Recovered, path: &Path) -> Vec<String> {
         .iter()
         .map(|step| {
             let (base, kind) = step.file();
-            let file = proglog::log::format::file_name(base, kind);
+            let file = recovered.plan.file_name(base, kind);
             format!(
                 "recovered {log}: {}",
                 step_text(step, &file, CutOff::default())
@@ -113,15 +113,15 @@ impl CutOff {
         let Some(facts) = facts.into_iter().find(|facts| facts.base == base) else {
             return Self::default();
         };
-        let (position, bytes, zeros) = match facts.rest {
-            Some(rest) => (rest.position.max(to), rest.bytes, rest.zeros),
+        let (position, bytes, is_padding) = match facts.rest {
+            Some(rest) => (rest.position.max(to), rest.bytes, rest.padding),
             None => (facts.index_bytes, 0, true),
         };
         let rest = bytes.min(facts.index_bytes.saturating_sub(position));
         Self {
             entries: position.saturating_sub(to) / ENTRY_BYTES,
-            padding: if zeros { rest } else { 0 },
-            partial: if zeros { 0 } else { rest },
+            padding: if is_padding { rest } else { 0 },
+            partial: if is_padding { 0 } else { rest },
         }
     }
 
@@ -150,7 +150,7 @@ fn entries_text(entries: u64) -> String {
 }
 
 fn step_text(step: &Step, file: &str, off: CutOff) -> String {
-    match *step {
+    match step.clone() {
         Step::CreateEmpty { .. } => format!("{file}: created empty, beside its twin"),
         Step::BuildIndex { entries, .. } => {
             format!("{file}: made anew with {}", entries_text(entries.count))
@@ -216,7 +216,7 @@ pub fn steps_json(
             "kind": "step", "action": action(step), "segment": base.0,
             "file": file_of(step, report), "dry_run": dry_run,
         });
-        let figures = match *step {
+        let figures = match step.clone() {
             Step::CreateEmpty { .. } => vec![("size_before", 0), ("size_after", 0)],
             Step::BuildIndex { entries, .. } => vec![
                 ("entries", entries.count),

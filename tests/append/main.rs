@@ -9,12 +9,14 @@
     reason = "a test that cannot go on has failed, and says what it skips"
 )]
 
+mod commit;
 mod framing;
 mod goes_on;
 mod log;
 mod process;
 mod refusal;
 mod saving;
+mod sectors;
 
 use std::fs;
 use std::path::{Path, PathBuf};

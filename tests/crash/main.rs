@@ -7,6 +7,7 @@
 //!   leave of that; `tree`: a state in memory; `lab`: where states are looked at
 //! - `appending`, `append_checks`: appends, and what must hold of them; `mending`:
 //!   repair, trim, undo; `scenarios`: what is tried; `reading`: logs as tests see them
+//! - `commit`: which operations a commit makes
 //! - `mistakes`: what must be noticed; `faults`: a disk that fails; `store_thread`: one
 //!   that fails while frames are written beside the writer
 //! - `honest`: what is recorded is what the real binary does
@@ -32,6 +33,7 @@
 
 mod append_checks;
 mod appending;
+mod commit;
 mod faults;
 mod honest;
 mod lab;

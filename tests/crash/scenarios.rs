@@ -78,6 +78,8 @@ pub fn scripts(codec: Codec) -> Vec<(&'static str, Script)> {
         ..WIDE
     };
     let several: &[&[Size]] = &[&[10, 20, 30], &[5], &[40, 1, 0, -9]];
+    // The second batch begins with a length in two sectors.
+    let sectors: &[&[Size]] = &[&[500], &[700, 30], &[900, 0, 12], &[0, 0, 300], &[600]];
     let rolling: &[&[Size]] = &[&[40, 40, 40, 40, 40], &[70], &[70, 0, 10], &[0, 3]];
     let mut deep = script(codec, WIDE, vec![run(&[&[12], &[7, 9]])]);
     deep.log = "a/b/log";
@@ -88,6 +90,7 @@ pub fn scripts(codec: Codec) -> Vec<(&'static str, Script)> {
     vec![
         ("new-parents", deep),
         ("batches", script(codec, WIDE, vec![run(several)])),
+        ("sectors", script(codec, WIDE, vec![run(sectors)])),
         (
             "a-page",
             script(

@@ -19,6 +19,9 @@ const SUBSETS_MAX: usize = 9;
 /// telling ones are.
 const TORN_SUBSETS_MAX: usize = 4;
 
+/// Bytes that come together or not at all.
+const SECTOR: usize = 512;
+
 /// What stands where a torn write did not come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rest {
@@ -28,6 +31,9 @@ pub enum Rest {
     Zero,
     /// Anything.
     Junk,
+    /// The other way round: the first bytes, up to the end of a sector, did not come, and
+    /// all others did.
+    Late,
 }
 
 /// One state that a crash may leave.
@@ -53,6 +59,7 @@ impl fmt::Display for Choice {
                 Rest::Missing => 'm',
                 Rest::Zero => 'z',
                 Rest::Junk => 'j',
+                Rest::Late => 'l',
             };
             write!(f, "~{op}.{kept}{rest}")?;
         }
@@ -76,6 +83,7 @@ impl FromStr for Choice {
                 let rest = match kept.chars().last() {
                     Some('z') => Rest::Zero,
                     Some('j') => Rest::Junk,
+                    Some('l') => Rest::Late,
                     _ => Rest::Missing,
                 };
                 let kept = kept.trim_end_matches(char::is_alphabetic);
@@ -168,10 +176,23 @@ impl<'r> States<'r> {
             let telling = pending.len() <= TORN_SUBSETS_MAX || absent.len() <= 1;
             if let Some(&op) = last
                 && telling
-                && let Op::Write { bytes, .. } = &self.recording.ops[op]
+                && let Op::Write {
+                    bytes, position, ..
+                } = &self.recording.ops[op]
             {
+                let sector = SECTOR - position % SECTOR;
+                if sector < bytes.len() {
+                    let absent = absent.clone();
+                    let torn = Some((op, sector, Rest::Late));
+                    choices.push(Choice { at, absent, torn });
+                }
                 for kept in cuts(bytes.len()) {
-                    for rest in [Rest::Missing, Rest::Zero, Rest::Junk] {
+                    let rests: &[Rest] = match bytes.len() {
+                        // One byte cannot tear: the mark of a batch relies on it.
+                        1 => &[Rest::Missing, Rest::Zero],
+                        _ => &[Rest::Missing, Rest::Zero, Rest::Junk],
+                    };
+                    for &rest in rests {
                         let absent = absent.clone();
                         let torn = Some((op, kept, rest));
                         choices.push(Choice { at, absent, torn });
@@ -216,6 +237,9 @@ impl<'r> States<'r> {
                 } => {
                     let content = contents.entry(*file).or_default();
                     match choice.torn {
+                        Some((op, late, Rest::Late)) if op == number => {
+                            put(content, *position + late, &bytes[late..]);
+                        }
                         Some((op, kept, rest)) if op == number => {
                             put(content, *position, &torn(bytes, kept, rest));
                         }
@@ -281,7 +305,7 @@ fn torn(bytes: &[u8], kept: usize, rest: Rest) -> Vec<u8> {
     let mut there = bytes[..kept.min(bytes.len())].to_vec();
     let mut random = Random(bytes.len() as u64 * 1_000_003 + kept as u64);
     match rest {
-        Rest::Missing => {}
+        Rest::Missing | Rest::Late => {}
         Rest::Zero => there.resize(bytes.len(), 0),
         Rest::Junk => there.resize_with(bytes.len(), || random.next().to_be_bytes()[3]),
     }
@@ -290,7 +314,7 @@ fn torn(bytes: &[u8], kept: usize, rest: Rest) -> Vec<u8> {
 
 /// The bytes at which a write is torn.
 fn cuts(bytes: usize) -> BTreeSet<usize> {
-    let sectors = (1..=bytes / 512).map(|sector| sector * 512);
+    let sectors = (1..=bytes / SECTOR).map(|sector| sector * SECTOR);
     [0, 1, 4, 7, 8, 9, 11, bytes / 2, bytes.saturating_sub(1)]
         .into_iter()
         .chain(sectors)

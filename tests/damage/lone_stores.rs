@@ -75,7 +75,7 @@ fn same(store: &ReadFile, base: u64, slot: u64, position: u64, what: &str) -> us
             base: Offset(base),
             slot,
             position: Position(position),
-            may_be_unfinished: slot.is_multiple_of(2),
+            zero_entries: slot.is_multiple_of(2).then_some(0),
         };
         let (alone, frames) = by_one(store, codec, start);
         for threads in [1, 2, 3, 8] {

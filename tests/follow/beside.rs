@@ -3,21 +3,20 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use proglog_testkit::{Sandbox, proglog};
+use proglog_testkit::{Sandbox, frames, proglog};
 
 use crate::running::Reading;
 use crate::{append, lines};
 
-/// The next offset, as `info` has it.
+/// The offset that the next append gives: behind the frames that are whole, for it adopts
+/// those that no entry names yet.
 fn next_offset(sandbox: &Sandbox) -> u64 {
-    let output = sandbox
-        .proglog()
-        .args(["info", "log", "--json"])
-        .output()
-        .unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    let summary: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
-    summary["next_offset"].as_u64().unwrap()
+    let names = sandbox.names();
+    let bases = names
+        .iter()
+        .filter_map(|name| name.strip_suffix(".store")?.parse().ok());
+    let last: u64 = bases.max().unwrap();
+    last + frames(&sandbox.read(&format!("{last}.store"))).len() as u64
 }
 
 #[test]
@@ -50,8 +49,7 @@ fn a_hundred_thousand_records_with_rolls_and_a_kill_come_once_each() {
     writer.kill().unwrap();
     writer.wait().unwrap();
     feeder.join().unwrap();
-    // Also what the kill left in the middle: the next append recovers it.
-    append(&sandbox, 0..0, &["-q"]);
+    // The next append recovers what the kill left in the middle.
     let next = next_offset(&sandbox);
     assert!((30_000..RECORDS).contains(&next), "{next}");
     for start in (next..RECORDS).step_by(10_000) {

@@ -17,14 +17,20 @@ use reader::{
 /// under `src/` needs a row.
 const PARTS: &[(&str, &[&str])] = &[
     ("log", &[]),
-    ("inspect", &["log"]),
-    ("mend", &["log", "inspect"]),
-    ("render", &["log", "inspect", "mend"]),
-    ("commands", &["log", "inspect", "mend", "render"]),
-    ("cli", &["log", "inspect", "mend", "render", "commands"]),
+    ("scan", &["log"]),
+    ("inspect", &["log", "scan"]),
+    ("mend", &["log", "scan", "inspect"]),
+    ("render", &["log", "scan", "inspect", "mend"]),
+    ("commands", &["log", "scan", "inspect", "mend", "render"]),
+    (
+        "cli",
+        &["log", "scan", "inspect", "mend", "render", "commands"],
+    ),
     (
         "main",
-        &["log", "inspect", "mend", "render", "commands", "cli"],
+        &[
+            "log", "scan", "inspect", "mend", "render", "commands", "cli",
+        ],
     ),
 ];
 
@@ -42,7 +48,7 @@ const LOG_FLOORS: &[&[&str]] = &[
     &["index", "payload"],
     &["walk"],
     &["evidence", "segment"],
-    &["trailing"],
+    &["trailing", "live"],
     &["judge"],
     &["detect", "writer", "items"],
     &["reader", "open"],
@@ -76,7 +82,11 @@ const CRATES: &[(&str, &[&str])] = &[
     ("futures_util", &["commands/nats"]),
     ("ring", &["commands/nats/message.rs"]),
     ("tokio", &["commands/nats"]),
-    ("blake3", &["inspect/manifest"]),
+    (
+        "blake3",
+        &["inspect/manifest", "commands/read/fingerprint.rs"],
+    ),
+    ("crc", &["scan/layouts"]),
 ];
 
 /// Where the disk is changed.

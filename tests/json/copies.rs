@@ -95,7 +95,13 @@ pub fn mended(seen: &mut Seen) {
         );
         seen.run(&sandbox, &["salvage", "log", "new", "--prefer", "old"]);
     }
+    // A frame that may lack a part, and an append that was interrupted.
     let sandbox = Sandbox::built(&ten());
-    sandbox.append_bytes("3.store", &frame(b"orphan"));
+    sandbox.append_bytes("3.store", &frame(&[&[0; 1500][..], b"orphan"].concat()));
+    sandbox.pad_zeros("3.index", 120);
     seen.run(&sandbox, &["salvage", "log", "new"]);
+    let sandbox = Sandbox::built(&ten());
+    sandbox.append_bytes("3.store", b"\xff\0\0\0\0\0\0\x03new");
+    seen.run(&sandbox, &["verify", "log"]);
+    seen.run(&sandbox, &["dump-store", "log"]);
 }

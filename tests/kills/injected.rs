@@ -71,7 +71,8 @@ fn calls(case: &Case, root: &Path) -> Vec<Call> {
     let _ = case.run(root, &strace(&trace, &[]));
     let trace = fs::read_to_string(trace).unwrap();
     let mut counts = std::collections::BTreeMap::new();
-    let mut calls = Vec::new();
+    let mut calls: Vec<Call> = Vec::new();
+    let mut elsewhere = Vec::new();
     for line in trace.lines() {
         let Some((thread, rest)) = line.split_once(' ') else {
             continue;
@@ -90,14 +91,29 @@ fn calls(case: &Case, root: &Path) -> Vec<Call> {
             || ["O_CREAT", "O_RDWR", "O_TMPFILE"]
                 .iter()
                 .any(|flag| arguments.contains(flag));
-        if changes && arguments.contains(root.to_str().unwrap()) {
-            calls.push(Call {
-                name: name.to_owned(),
-                number: *number,
-                files: files_of(arguments, root),
-            });
+        if changes && !arguments.contains(root.to_str().unwrap()) {
+            elsewhere.push((name.to_owned(), *number));
+        } else if changes {
+            let files = files_of(arguments, root);
+            // strace counts in each thread for itself: the call of this number fails in all.
+            match calls
+                .iter_mut()
+                .find(|it| it.name == name && it.number == *number)
+            {
+                Some(call) => call.files.extend(files),
+                None => calls.push(Call {
+                    name: name.to_owned(),
+                    number: *number,
+                    files,
+                }),
+            }
         }
     }
+    let is_elsewhere = |call: &Call| {
+        let mut others = elsewhere.iter();
+        others.any(|(name, number)| *name == call.name && *number == call.number)
+    };
+    calls.retain(|call| !is_elsewhere(call));
     calls
 }
 

@@ -15,7 +15,7 @@ use proglog::log::record::Codec;
 use proglog::mend::apply::{ApplyOptions, Save, apply};
 use proglog::mend::draft::Drafts;
 use proglog::mend::exclusive::Others;
-use proglog::mend::plan::{self, Plan, RepairOptions};
+use proglog::mend::plan::{self, Plan};
 use proglog::mend::{saved, undo};
 
 fn others() -> Others<'static> {
@@ -59,7 +59,7 @@ pub fn repair(log: &Path) -> Plan {
 
 /// The same on a disk that does more than change.
 pub fn repair_on(log: &Path, disk: &Arc<dyn Disk>) -> Plan {
-    let plan = plan::repair(&report(log), RepairOptions::default());
+    let plan = plan::repair(&report(log));
     carry_out_on(log, &plan, disk);
     plan
 }

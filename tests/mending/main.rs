@@ -11,6 +11,7 @@
 #[macro_use]
 mod real;
 
+mod coming;
 mod crashed;
 mod cut_short;
 mod disk;

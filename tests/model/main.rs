@@ -62,6 +62,7 @@ fn operation() -> impl Strategy<Value = Op> {
         (1_usize..12).prop_map(Junk::PartialEntry),
         (1_usize..30).prop_map(Junk::TornFrame),
         vec(value(), 1..4).prop_map(Junk::WholeFrames),
+        vec(value(), 1..4).prop_map(Junk::Marked),
     ];
     let trim = prop_oneof![
         part().prop_map(Trim::Before),

@@ -10,7 +10,7 @@ use proglog::log::lock::{DirectoryLock, Wait};
 use proglog::log::units::Offset;
 use proglog::mend::apply::{ApplyOptions, Save, apply};
 use proglog::mend::exclusive::Others;
-use proglog::mend::plan::{self, Plan, RepairOptions};
+use proglog::mend::plan::{self, Plan};
 use proglog::mend::trim::{self, Keep};
 use proglog::mend::undo::SavedChange;
 use proglog::mend::{saved, undo};
@@ -64,6 +64,18 @@ impl System {
             let mut file = File::options().append(true).open(path).unwrap();
             file.write_all(bytes).unwrap();
         };
+        let frames = |values: &[Vec<u8>]| -> Vec<u8> {
+            let numbered = (next..).zip(values);
+            numbered
+                .flat_map(|(offset, value)| {
+                    if self.setup.protobuf {
+                        frame(&pb(value, offset, 0, 0))
+                    } else {
+                        frame(value)
+                    }
+                })
+                .collect()
+        };
         match junk {
             Junk::Padding(entries) => add("index", &vec![0; 12 * entries]),
             Junk::PartialEntry(bytes) => add("index", &vec![1; bytes.min(11)]),
@@ -73,17 +85,12 @@ impl System {
                 add("store", &frame);
             }
             Junk::WholeFrames(values) => {
-                for (offset, value) in (next..).zip(&values) {
-                    let frame = if self.setup.protobuf {
-                        frame(&pb(value, offset, 0, 0))
-                    } else {
-                        frame(value)
-                    };
-                    add("store", &frame);
-                }
-                if self.setup.protobuf {
-                    self.maybe = values;
-                }
+                add("store", &frames(&values));
+                self.maybe = values;
+            }
+            Junk::Marked(values) => {
+                let batch = frames(&values);
+                add("store", &[&[0xff], batch.get(1..).unwrap()].concat());
             }
         }
         self.is_clean = false;
@@ -139,9 +146,7 @@ impl System {
         if !self.is_there() {
             return;
         }
-        self.mend("repair", fuse, |system| {
-            plan::repair(&system.report(false), RepairOptions::default())
-        });
+        self.mend("repair", fuse, |system| plan::repair(&system.report(false)));
         self.is_clean = true;
         self.check();
         // What it did not adopt it cut.

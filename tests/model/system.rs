@@ -48,8 +48,10 @@ pub enum Junk {
     PartialEntry(usize),
     /// So many bytes of a longer frame.
     TornFrame(usize),
-    /// Frames that no entry names: a protobuf log adopts them, a raw one cuts them.
+    /// Frames that no entry names: they are adopted.
     WholeFrames(Vec<Vec<u8>>),
+    /// A batch that was never durable: it is cut.
+    Marked(Vec<Vec<u8>>),
 }
 
 /// What is kept.

@@ -104,7 +104,8 @@ pub struct Arguments {
     /// Print JSON lines: the summary, and with --print-offsets each offset
     #[arg(long)]
     json: bool,
-    /// Faster, but a power cut can take acknowledged records back: verify after one
+    /// Write without syncs, except for a segment that is full: faster, but after a power
+    /// cut acknowledged records may be missing or have wrong bytes
     #[arg(long)]
     no_sync: bool,
     /// Refuse a log that a crash left unclean, instead of recovering it

@@ -71,7 +71,7 @@ impl Job<'_> {
             let (base, kind) = step.file();
             let path = self.path(base, kind);
             let name = Self::name(&path);
-            match *step {
+            match step.clone() {
                 Step::CreateEmpty { .. } => saver.create_file(&name, 0),
                 Step::BuildIndex { entries, .. } => {
                     saver.create_file(&name, entries.count * ENTRY_BYTES);

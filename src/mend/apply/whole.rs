@@ -47,12 +47,8 @@ impl Job<'_> {
         let directory = &self.directory.path;
         let draft = self.draft(base, wanted);
         if let Some((draft, next)) = &draft {
-            let rest = NewEntries {
-                first_slot: next.slot,
-                count: wanted.count - next.slot,
-                from: next.position,
-                follow: wanted.follow,
-            };
+            let count = wanted.count - next.slot;
+            let rest = NewEntries::of_frames(next.slot, count, next.position);
             self.fill_index(base, draft.file(), &rest)?;
             named::name(self.disk, directory, draft.file(), path)?;
         } else {

@@ -11,7 +11,7 @@ use crate::log::create::{create_directories, create_directory_like};
 use crate::log::directory::Directory;
 use crate::log::disk::{Disk, DiskFile, Ownership, write_all_at};
 use crate::log::error::{Error, Result};
-use crate::log::format::{Entry, FileKind, LENGTH_BYTES, encode_length, file_name};
+use crate::log::format::{Entry, FileKind, LENGTH_BYTES, NameStyle, encode_length, file_name};
 use crate::log::record::{self, Codec};
 use crate::log::units::{Offset, Position, RelativeOffset};
 use crate::log::walk::{PAYLOAD_IN_MEMORY_MAX, layout_in};
@@ -148,9 +148,10 @@ pub fn write(
     let file_like = ownership(salvage);
     create_directory_like(disk, &targets.log, like)?;
     let mut runs = salvage.placed.iter();
+    let style = salvage.listing.directory.name_style();
     for segment in &salvage.segments {
         let own = runs.clone().take(segment.runs);
-        write_segment(disk, &targets.log, segment, &own, file_like)?;
+        write_segment(disk, (&targets.log, style), segment, &own, file_like)?;
         runs.by_ref().take(segment.runs).for_each(drop);
     }
     sync_directory(disk, &targets.log)?;
@@ -195,13 +196,13 @@ fn sync_directory(disk: &dyn Disk, path: &Path) -> Result<()> {
 
 fn write_segment<'a>(
     disk: &dyn Disk,
-    directory: &Path,
+    (directory, style): (&Path, NameStyle),
     segment: &NewSegment,
     runs: &(impl Iterator<Item = &'a Run> + Clone),
     like: Option<Ownership>,
 ) -> Result<()> {
     for kind in [FileKind::Store, FileKind::Index] {
-        let path = directory.join(file_name(segment.base, kind));
+        let path = directory.join(style.file_name(segment.base, kind));
         let file = disk
             .create(&path, like)
             .map_err(Error::io("create", &path))?;

@@ -131,6 +131,7 @@ pub fn undo(
         exclusive: &exclusive,
     };
     job.check(&directory)?;
+    exclusive.begin(lock.path(), others, || job.check(&directory))?;
     for number in (0..change.manifest.changes.len()).rev() {
         exclusive.check(lock.path())?;
         job.put_back(number)?;
