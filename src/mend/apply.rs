@@ -100,21 +100,20 @@ pub fn apply(
     let (saved, moved) = job.save(&real, &options.save, options.command)?;
     // What is there may be in the page cache only: it must not go after what is
     // written on its word.
-    let durable = || {
+    let begin = || {
         for path in &paths {
             sync(disk, exclusive.file(path)?)?;
         }
-        exclusive.check(&directory.path)
+        let unchanged = || check_seen(plan, &directory);
+        exclusive.begin(&directory.path, &options.others, unchanged)
     };
-    if let Err(error) = durable() {
+    if let Err(error) = begin() {
         // Nothing was changed, so there is nothing to take back.
         if let Some(saved) = saved {
             saved.discard(disk);
         }
         return Err(error);
     }
-    let unchanged = || check_seen(plan, &directory);
-    exclusive.begin(&directory.path, &options.others, unchanged)?;
     for (number, step) in plan.steps.iter().enumerate() {
         exclusive.check(&directory.path)?;
         let place = moved.iter().find(|(at, _)| *at == number);

@@ -1,14 +1,13 @@
-//! The mark of a change that is complete, in the directory of what it saved. It says how
-//! the files that the change made or replaced were then: of these nothing else tells
-//! whether somebody has written to them since.
+//! The mark of a change that is complete, in the directory of what it saved. It says what
+//! the files that the change made or replaced held then: of these nothing else tells whether
+//! somebody has written to them since.
 
 use std::fmt::Write as _;
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::log::disk::{Disk, write_all_at};
 use crate::log::error::{Error, Result};
+use crate::log::window::{ReadFile, STREAM_BYTES, Window};
 
 /// The name that marks a change as complete.
 const DONE: &str = "done";
@@ -18,13 +17,13 @@ const DONE: &str = "done";
 ///
 /// # Errors
 ///
-/// [`Error::Io`].
+/// [`Error::Io`], and reading's.
 pub fn mark<'a>(disk: &dyn Disk, saved: &Path, made: impl Iterator<Item = &'a Path>) -> Result<()> {
     let mut lines = String::new();
     for file in made {
-        let metadata = std::fs::metadata(file).map_err(Error::io("look at", file))?;
+        let sum = sum_of(&ReadFile::open(file)?)?;
         // Writing to memory does not fail.
-        let _ = writeln!(lines, "{} {}", modified(&metadata), name_of(file));
+        let _ = writeln!(lines, "{sum:016x} {}", name_of(file));
     }
     let path = saved.join(DONE);
     let mark = disk
@@ -37,22 +36,30 @@ pub fn mark<'a>(disk: &dyn Disk, saved: &Path, made: impl Iterator<Item = &'a Pa
 
 /// Whether a file that the change made or replaced was written to after the change was
 /// complete.
-#[must_use]
-pub fn is_written_since(saved: &Path, file: &Path) -> bool {
+///
+/// # Errors
+///
+/// Reading's.
+pub fn is_written_since(saved: &Path, file: &ReadFile) -> Result<bool> {
     let done = saved.join(DONE);
-    let (Ok(lines), Ok(now)) = (std::fs::read_to_string(&done), std::fs::metadata(file)) else {
-        return false;
+    let Ok(lines) = std::fs::read_to_string(&done) else {
+        return Ok(false);
     };
-    let name = name_of(file);
+    let written =
+        |metadata: std::io::Result<std::fs::Metadata>| metadata.and_then(|it| it.modified());
+    let times = (
+        written(file.file().metadata()),
+        written(std::fs::metadata(&done)),
+    );
+    if matches!(times, (Ok(file), Ok(done)) if file > done) {
+        return Ok(true);
+    }
+    // The clock may have been set back. (An older version's mark names no file.)
+    let name = name_of(file.path());
     let mut lines = lines.lines().filter_map(|line| line.split_once(' '));
     match lines.find(|(_, file)| *file == name) {
-        // Not "later than": a clock may be set back.
-        Some((then, _)) => modified(&now) != then,
-        // An older version's mark names no file.
-        None => std::fs::metadata(&done).is_ok_and(|done| {
-            let time = |it: &Metadata| (it.mtime(), it.mtime_nsec());
-            time(&now) > time(&done)
-        }),
+        Some((sum, _)) => Ok(format!("{:016x}", sum_of(file)?) != sum),
+        None => Ok(false),
     }
 }
 
@@ -61,6 +68,22 @@ fn name_of(file: &Path) -> String {
     name.display().to_string()
 }
 
-fn modified(metadata: &Metadata) -> String {
-    format!("{}.{:09}", metadata.mtime(), metadata.mtime_nsec())
+/// A sum of a file's bytes that differs where one of them does.
+fn sum_of(file: &ReadFile) -> Result<u64> {
+    let mut window = Window::new(file.clone(), STREAM_BYTES);
+    let (mut sum, mut at) = (file.file_bytes, 0);
+    while at < file.file_bytes {
+        let count = (file.file_bytes - at).min(STREAM_BYTES as u64);
+        let piece = window.bytes(at, usize::try_from(count).unwrap_or(STREAM_BYTES))?;
+        for word in piece.chunks(size_of::<u64>()) {
+            let mut bytes = [0; size_of::<u64>()];
+            for (to, from) in bytes.iter_mut().zip(word) {
+                *to = *from;
+            }
+            sum = (sum ^ u64::from_be_bytes(bytes)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            sum = sum.rotate_left(29);
+        }
+        at += count;
+    }
+    Ok(sum)
 }

@@ -6,13 +6,9 @@ use super::entries;
 use super::plan::{Plan, Step};
 use crate::log::directory::Directory;
 use crate::log::error::Result;
-use crate::log::format::{ENTRY_BYTES, FileKind};
+use crate::log::format::{ENTRY_BYTES, FileKind, LENGTH_BYTES, is_marked_length};
 use crate::log::index::Index;
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
-
-/// The first byte of a batch in the store that was never completed. No frame's length
-/// begins with it.
-const UNFINISHED: u8 = 0xff;
 
 /// Whether carrying the plan out loses no byte that holds anything.
 ///
@@ -45,16 +41,18 @@ pub(super) fn loses_nothing(plan: &Plan, directory: &Directory) -> Result<bool> 
 
 fn cuts_nothing(file: &ReadFile, kind: FileKind, to: u64) -> Result<bool> {
     let end = file.file_bytes;
-    let first = match kind {
+    let is_batch = match kind {
         FileKind::Index if end.saturating_sub(to) < ENTRY_BYTES => return Ok(true),
-        FileKind::Index => 0,
+        FileKind::Index => false,
         FileKind::Store if to >= end => return Ok(true),
         FileKind::Store => {
+            let count = LENGTH_BYTES.min(end - to);
             let mut window = Window::new(file.clone(), LOOKUP_BYTES);
-            window.bytes(to, 1)?.first().copied().unwrap_or(0)
+            // Nobody was told of a batch that was never completed.
+            is_marked_length(window.bytes(to, usize::try_from(count).unwrap_or(0))?)
         }
     };
-    Ok(first == UNFINISHED || Index::of(file.clone(), STREAM_BYTES).nonzero_end(end)? <= to)
+    Ok(is_batch || Index::of(file.clone(), STREAM_BYTES).nonzero_end(end)? <= to)
 }
 
 /// Whether entries are written behind the end, over zeros, or over themselves.

@@ -8,8 +8,8 @@
 //!   <i>.before        the bytes that change i takes away, without zeros at the end
 //!   <i>.after         the bytes that it writes
 //!   <i>.moved         a whole file that it moves away, or replaces
-//!   done              made when the change was complete: when each file that it made or
-//!                     replaced was written, a line each
+//!   done              made when the change was complete: a line, with a sum of its bytes,
+//!                     for each file that it made or replaced
 //!   undone            made when all of it has been put back
 //! ```
 //!

@@ -70,17 +70,13 @@ fn what_holds_nothing_is_not_saved() {
 
 #[test]
 fn adopting_saves_nothing() {
-    // The last entries never arrived, or half of them did, or some of their bytes.
-    let damages: [fn(&Sandbox); 4] = [
+    // The last entries never arrived, or half of one did, or zeros in their place.
+    let damages: [fn(&Sandbox); 3] = [
         |sandbox| cut(sandbox, "0.index", 24),
         |sandbox| cut(sandbox, "0.index", 31),
         |sandbox| {
             cut(sandbox, "0.index", 24);
             add(sandbox, "0.index", &[0; 36]);
-        },
-        |sandbox| {
-            cut(sandbox, "0.index", 28);
-            add(sandbox, "0.index", &[0; 20]);
         },
     ];
     for (number, damage) in damages.iter().enumerate() {

@@ -148,11 +148,11 @@ fn paths(arguments: &str) -> (Vec<PathBuf>, Option<PathBuf>) {
     (quoted.map(PathBuf::from).collect(), descriptor)
 }
 
-/// All files below `root`, but for what a manifest says and the mark of its end: times.
+/// All files below `root`, but for what a manifest says.
 fn bytes(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let files = Tree::read(root).files.into_iter();
     files
-        .filter(|(path, _)| !path.ends_with("manifest.json") && !path.ends_with("done"))
+        .filter(|(path, _)| !path.ends_with("manifest.json"))
         .map(|(path, bytes)| (timeless(&path), bytes))
         .collect()
 }

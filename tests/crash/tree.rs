@@ -68,7 +68,7 @@ impl Tree {
         for (path, bytes) in &self.files {
             timeless(path).hash(&mut hasher);
             bytes.len().hash(&mut hasher);
-            if !path.ends_with("manifest.json") && !path.ends_with("done") {
+            if !path.ends_with("manifest.json") {
                 bytes.hash(&mut hasher);
             }
         }

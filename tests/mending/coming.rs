@@ -15,7 +15,7 @@ use proglog::log::lock::{DirectoryLock, Wait};
 use proglog::log::writer::NewRecord;
 use proglog::mend::apply::{ApplyOptions, Save, apply};
 use proglog::mend::exclusive::Others;
-use proglog::mend::plan::{self, RepairOptions};
+use proglog::mend::plan;
 use proglog::mend::session::{OpenOptions, Session};
 use proglog::mend::{saved, undo};
 use proglog_testkit::{Codec, LogBuilder, Sandbox, whole_records};
@@ -76,7 +76,7 @@ const WRITES: &str = "echo >>$FILE";
 type Change = fn(&Path, &Arc<dyn Disk>, &Others<'_>) -> Result<(), Error>;
 
 fn repair(log: &Path, disk: &Arc<dyn Disk>, others: &Others<'_>) -> Result<(), Error> {
-    let plan = plan::repair(&library::report(log), RepairOptions::default());
+    let plan = plan::repair(&library::report(log));
     let options = ApplyOptions {
         disk,
         save: Save::Nowhere,

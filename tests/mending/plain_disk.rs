@@ -10,7 +10,7 @@ use proglog::log::disk::{Disk, DiskFile, Ownership, RealDisk};
 use proglog::log::units::Offset;
 use proglog::mend::apply::Save;
 use proglog::mend::draft::Drafts;
-use proglog::mend::plan::{self, Plan, RepairOptions};
+use proglog::mend::plan::{self, Plan};
 use proglog::mend::trim::{self, Keep};
 use proglog_testkit::{Codec, LogBuilder, Sandbox, whole_records};
 
@@ -200,7 +200,7 @@ fn a_missing_index_is_made_there() {
             sandbox.remove(name);
             sandbox
         };
-        let made = |log: &Path| plan::repair(&library::report(log), RepairOptions::default());
+        let made = |log: &Path| plan::repair(&library::report(log));
         ends_anywhere(lacks, name, &build, &made);
     }
 }
@@ -215,7 +215,7 @@ fn a_draft_that_gets_no_name_is_copied() {
         let disk = plain(lacks, u64::MAX);
         let drafts = Drafts::new(Arc::clone(&disk), &sandbox.log());
         let report = library::report_with(&sandbox.log(), &drafts);
-        let plan = plan::repair(&report, RepairOptions::default());
+        let plan = plan::repair(&report);
         library::try_with(&sandbox.log(), &plan, &disk, Some(&drafts)).unwrap();
         assert_eq!(sandbox.read("0.index"), index);
         let made = drafts
@@ -403,7 +403,7 @@ fn what_cannot_be_replaced_is_not_begun() {
     std::fs::remove_file(mount.path().join("0.index")).unwrap();
     std::fs::write(mount.path().join("0.store"), copy.read("0.store")).unwrap();
     let report = library::report(mount.path());
-    let plan = plan::repair(&report, RepairOptions::default());
+    let plan = plan::repair(&report);
     library::try_saving(mount.path(), &plan, &disk, save).unwrap();
     assert_eq!(
         std::fs::read(mount.path().join("0.index")).unwrap(),

@@ -90,7 +90,13 @@ impl Undo<'_> {
         let place = self.change.path.join(format!("{number}.moved"));
         let place = super::followed(self.log, place);
         let size = |path: &Path| std::fs::metadata(path).ok().map(|m| m.len());
-        let written = |path: &Path| done::is_written_since(&self.change.path, path);
+        let written = |path: &Path| {
+            if path.exists() {
+                done::is_written_since(&self.change.path, &self.readable(path)?)
+            } else {
+                Ok(false)
+            }
+        };
         match change.kind {
             ChangeKind::Move { bytes } => {
                 match (size(&place), size(&path)) {
@@ -102,10 +108,10 @@ impl Undo<'_> {
                 }
             }
             // Its size alone would not tell of a record in the place of another.
-            ChangeKind::Replace { .. } if place.exists() && written(&path) => {
+            ChangeKind::Replace { .. } if place.exists() && written(&path)? => {
                 Err(self.changed(name, "was written to"))
             }
-            ChangeKind::Create { .. } if written(&path) => {
+            ChangeKind::Create { .. } if written(&path)? => {
                 Err(self.changed(name, "was written to"))
             }
             ChangeKind::Replace { bytes, size_after } => match (size(&place), size(&path)) {
