@@ -157,7 +157,7 @@ fn dump<W: Write>(
             FrameItem::NoFrame {
                 why: NoFrame::CutShort | NoFrame::PastEnd(_),
                 ..
-            } if ends && is_written(directory, names) => &FrameItem::NoFrame {
+            } if ends && is_written(directory, names, store_bytes) => &FrameItem::NoFrame {
                 position,
                 bytes,
                 why: NoFrame::Buffered,
@@ -183,9 +183,12 @@ fn plain(failed: Failed) -> anyhow::Error {
     }
 }
 
-/// Whether the rest of a segment's last frame may be in a writer's buffer: it has the
-/// files open, or has just removed them.
-fn is_written(directory: &Directory, names: &SegmentNames) -> bool {
-    Usage::of_segment(directory, names).is_written()
-        || !directory.file(names, FileKind::Store).exists()
+/// Whether the rest of a segment's last frame is, or was, in a writer's buffer: it has
+/// the files open, or has written more since, or has removed them.
+fn is_written(directory: &Directory, names: &SegmentNames, store_bytes: u64) -> bool {
+    let grew = || {
+        let now = std::fs::metadata(directory.file(names, FileKind::Store));
+        now.map_or(true, |now| now.len() > store_bytes)
+    };
+    Usage::of_segment(directory, names).is_written() || grew()
 }

@@ -50,7 +50,13 @@ pub fn awaited(directory: &Directory, segment: Offset) -> Awaited {
         segments: vec![Arc::new(Listing::segment(&directory.path, names))],
     };
     let Ok(report) = Report::over(listing, &options) else {
-        return Awaited::Lost;
+        // A writer wrote its buffer before it removed the segment.
+        let removed = !directory.file(names, FileKind::Store).exists();
+        return if removed {
+            Awaited::There
+        } else {
+            Awaited::Lost
+        };
     };
     let mut findings = report.findings.iter();
     let same = |it: &&Finding| it.id == FindingId::IndexDangling && it.segment == Some(segment);

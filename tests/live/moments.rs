@@ -1,6 +1,14 @@
 //! Moments in the life of a service that are the same in each run.
 
-use proglog_testkit::{Sandbox, Service};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use proglog::log::directory::Directory;
+use proglog::log::live::Count;
+use proglog::log::record::Codec;
+use proglog::log::segment::Segment;
+use proglog::log::units::Position;
+use proglog_testkit::{LogBuilder, Sandbox, Service, entry};
 
 /// A service that rolled, whose frames all wait in its buffers.
 fn rolled() -> (Sandbox, Service) {
@@ -48,4 +56,42 @@ fn sealed_frames_in_the_buffer_before_others_that_are_there() {
     run.args(["read", "log", "--on-error=skip"])
         .assert()
         .success();
+}
+
+#[test]
+fn the_store_is_measured_after_the_entries_are_counted() {
+    let sandbox = Sandbox::empty();
+    let mut service = Service::start(&sandbox.log(), u64::MAX, 12 * 1000);
+    service.append(b"before");
+    let directory = Directory::list(&sandbox.log()).unwrap();
+    let mut segment = Segment::open(&directory, &directory.segments[0]).unwrap();
+    for _ in 0..500 {
+        service.append(b"since it was opened");
+    }
+    service.segments()[0].flush();
+    segment.fix(Some(Codec::Protobuf), Count::All).unwrap();
+    assert_eq!(segment.entries, Some(501));
+    assert_eq!(segment.whole_entries(501).unwrap(), 501);
+    // From now on both stay as they are.
+    service.append(b"later");
+    assert_eq!(segment.count_entries(None).unwrap(), 501);
+}
+
+#[test]
+fn a_frame_whose_entry_comes_a_moment_later_is_not_judged() {
+    let sandbox = Sandbox::built(&LogBuilder::protobuf().segment(0, ["a", "b", "c"]));
+    let index = sandbox.read("0.index");
+    let third = u64::from_be_bytes(index[28..36].try_into().unwrap());
+    sandbox.write("0.index", &[&index[..24], &[0; 24]].concat());
+    let directory = Directory::list(&sandbox.log()).unwrap();
+    let mut segment = Segment::open(&directory, &directory.segments[0]).unwrap();
+    segment.fix(Some(Codec::Protobuf), Count::All).unwrap();
+    let end = Position(third);
+    assert_eq!(segment.appended_since(2, end).unwrap(), None);
+    let options = || File::options().write(true).open(sandbox.file("0.index"));
+    options()
+        .unwrap()
+        .write_all_at(&entry(2, third), 24)
+        .unwrap();
+    assert_eq!(segment.appended_since(2, end).unwrap(), Some(end));
 }

@@ -100,6 +100,14 @@ pub(crate) fn program(log: &Path) -> PathBuf {
     log.parent().unwrap().join("proglog")
 }
 
+/// Puts the binary there: as a link, for a copy that is being written cannot be run.
+fn install(program: &Path) {
+    let built = proglog();
+    if std::fs::hard_link(built.get_program(), program).is_err() {
+        std::fs::copy(built.get_program(), program).unwrap();
+    }
+}
+
 /// What is run beside the service, and under which name.
 pub(crate) struct Beside<F> {
     name: &'static str,
@@ -142,7 +150,7 @@ impl<F: Fn(&Path, u64) -> Command> Beside<F> {
         let sandbox = Sandbox::empty();
         let readable = PermissionsExt::from_mode(0o777);
         std::fs::set_permissions(sandbox.path(), readable).unwrap();
-        std::fs::copy(proglog().get_program(), program(&sandbox.log())).unwrap();
+        install(&program(&sandbox.log()));
         let mut service = start(&sandbox.log(), kind);
         append(&mut service, kind.before, kind);
         let stop = AtomicBool::new(false);

@@ -129,6 +129,7 @@ impl Delivery {
     /// Prints a range in order. What was asked for is held against the items here
     /// rather than in the log, so that it is seen where the log goes on behind.
     pub fn run(&mut self, log: &mut LogReader, range: Range) -> anyhow::Result<()> {
+        self.directory = log.directory().clone();
         self.end = range.end(log.claimed_end()?);
         self.last = range.last;
         self.backwards = false;
@@ -184,6 +185,7 @@ impl Delivery {
 
     /// Prints a range from behind.
     pub fn run_backwards(&mut self, log: &mut LogReader, range: Range) -> anyhow::Result<()> {
+        self.directory = log.directory().clone();
         let (next, claimed) = (log.next_offset()?, log.claimed_end()?);
         self.end = range.end(claimed);
         self.last = range.last;
