@@ -63,7 +63,8 @@
 //! 1. [`log`], the engine: the bytes ([`log::format`], [`log::record`]), what is sound
 //!    ([`log::walk`]), reading ([`log::reader`]), writing ([`log::writer`]), who else is
 //!    there ([`log::lock`], [`log::lease`], [`log::processes`]).
-//! 2. [`scan`], what the bytes of a segment are.
+//! 2. [`scan`], what the bytes of a segment are: the account that needs the fewest faults,
+//!    other programs' layouts, unfinished batches.
 //! 3. [`inspect`], facts about a directory, however broken, as a [`Report`]: segments,
 //!    findings, what the Go service would make of them. Strictly read-only. Two reports
 //!    are compared record by record by [`inspect::compare`]; [`inspect::manifest`] has

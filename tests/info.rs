@@ -157,6 +157,7 @@ fn the_totals_are_those_of_the_log() {
             || [
                 "gap-orphans",
                 "gap-torn",
+                "padded-names",
                 "raft-log",
                 "raw-binary",
                 "raw-clean",

@@ -16,7 +16,7 @@ use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 use proglog::mend::apply::{ApplyOptions, Save, apply};
 use proglog::mend::exclusive::Others;
-use proglog::mend::plan::{self, Plan, RepairOptions};
+use proglog::mend::plan::{self, Plan};
 use proglog::mend::session::{OpenOptions, Session};
 use proglog::mend::{saved, undo};
 use proglog_testkit::{LogBuilder, Sandbox, Snapshot, cases, frame, pb, truth, whole_records};
@@ -27,10 +27,9 @@ const LEFT: &[(&str, &[&str])] = &[
     ("index-misaligned", &["index-misaligned", "segment-overlap"]),
     ("killed-three-segments", &["segment-gap", "segment-gap"]),
     ("length-flipped", &["frame-length-damaged"]),
-    ("padded-names", &["padded-name"]),
     ("segment-missing", &["segment-gap"]),
     ("store-missing", &["store-missing"]),
-    ("stray-files", &["stray-name", "stray-name", "stray-name"]),
+    ("stray-files", &["stray-name", "stray-name"]),
 ];
 
 fn others() -> Others<'static> {
@@ -55,7 +54,7 @@ fn report(log: &Path) -> Report {
 
 fn repair(log: &Path) -> Plan {
     let lock = lock(log);
-    let plan = plan::repair(&report(log), RepairOptions::default());
+    let plan = plan::repair(&report(log));
     let options = ApplyOptions {
         disk: &disk(),
         save: Save::Beside,
@@ -189,7 +188,7 @@ fn undo_refuses_a_log_that_went_on() {
 fn a_plan_is_not_carried_out_on_other_files_than_it_saw() {
     let sandbox = Sandbox::of("killed-index-ahead");
     let log = sandbox.log();
-    let plan = plan::repair(&report(&log), RepairOptions::default());
+    let plan = plan::repair(&report(&log));
     sandbox.append_bytes("0.store", b"x");
     let changed = sandbox.snapshot();
     let options = ApplyOptions {

@@ -240,9 +240,63 @@ fn a_symbolic_link_is_never_changed() {
     std::os::unix::fs::symlink(&elsewhere, sandbox.file("0.index")).unwrap();
     for dry_run in [&["repair", "log", "--dry-run"][..], &["repair", "log"]] {
         let (status, _, stderr) = run(&sandbox, dry_run);
-        assert_eq!(status, 2, "{stderr}");
+        assert_eq!(status, 3, "{stderr}");
+        assert!(stderr.contains("0.index is a symbolic link"), "{stderr}");
         assert_eq!(std::fs::read(&elsewhere).unwrap(), index);
     }
+}
+
+/// Three segments with padded indexes.
+fn padded() -> Sandbox {
+    let sandbox = Sandbox::built(
+        &LogBuilder::raw()
+            .segment(0, ["a", "b"])
+            .segment(2, ["c", "d"])
+            .segment(4, ["e", "f"]),
+    );
+    for name in ["0.index", "2.index", "4.index"] {
+        sandbox.write(name, &[sandbox.read(name), vec![0; 36]].concat());
+    }
+    sandbox
+}
+
+#[test]
+fn a_link_or_a_directory_keeps_no_other_segment_from_being_mended() {
+    for command in ["repair", "truncate-index"] {
+        for of in ["0", "2", "4"] {
+            for half in ["store", "index"] {
+                let sandbox = padded();
+                let name = format!("{of}.{half}");
+                let elsewhere = sandbox.path().join("elsewhere");
+                std::fs::rename(sandbox.file(&name), &elsewhere).unwrap();
+                std::os::unix::fs::symlink("../elsewhere", sandbox.file(&name)).unwrap();
+                let before = sandbox.snapshot();
+                let (foretold, _, _) = run(&sandbox, &[command, "log", "--dry-run"]);
+                let (status, _, stderr) = run(&sandbox, &[command, "log"]);
+                assert_eq!((status, foretold), (3, 3), "{command} {name}: {stderr}");
+                assert!(
+                    stderr.contains(&format!("{name} is a symbolic link")),
+                    "{stderr}"
+                );
+                for index in ["0", "2", "4"] {
+                    let bytes = if index == of { 60 } else { 24 };
+                    assert_eq!(sandbox.bytes(&format!("{index}.index")), bytes, "{name}");
+                }
+                let (again, stdout, _) = run(&sandbox, &[command, "log"]);
+                assert!(
+                    again == 3 && stdout.starts_with("nothing to change"),
+                    "{stdout}"
+                );
+                assert_eq!(run(&sandbox, &["undo", "log"]).0, 0);
+                assert_eq!(sandbox.snapshot().contents(), before.contents());
+            }
+        }
+    }
+    let sandbox = padded();
+    sandbox.remove("0.store");
+    sandbox.make_directory("0.store");
+    assert_eq!(run(&sandbox, &["repair", "log"]).0, 3);
+    assert_eq!(sandbox.bytes("4.index"), 24);
 }
 
 /// Junk between frames: to adopt the last one would condemn the record before the junk.

@@ -2,6 +2,7 @@
 //! boundaries; the log goes on afterwards.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::disallowed_methods, reason = "a test changes its own sandbox")]
 
 use proglog_testkit::{Codec, LogBuilder, Sandbox, whole_records};
 
@@ -161,4 +162,45 @@ fn json_lines() {
         steps.push(lines.len());
     }
     assert_eq!(steps, [5, 5]);
+}
+
+#[test]
+fn a_store_that_is_a_link_is_in_nobodys_way() {
+    for (option, value, left) in [
+        ("--keep-segments", "1", 17..20),
+        ("--before", "14", 14..20),
+        ("--after", "15", 10..16),
+    ] {
+        for of in ["10", "14"] {
+            let sandbox = log();
+            let name = format!("{of}.store");
+            let elsewhere = sandbox.path().join("elsewhere");
+            std::fs::rename(sandbox.file(&name), &elsewhere).unwrap();
+            std::os::unix::fs::symlink("../elsewhere", sandbox.file(&name)).unwrap();
+            let store = std::fs::read(&elsewhere).unwrap();
+            let before = sandbox.snapshot();
+            let trim = ["trim", "log", option, value];
+            let (foretold, _, _) = run(&sandbox, &[&trim[..], &["--dry-run"]].concat());
+            let (status, _, stderr) = run(&sandbox, &trim);
+            assert_eq!(std::fs::read(&elsewhere).unwrap(), store);
+            if (option, of) == ("--after", "14") {
+                // The link itself would have to be cut.
+                assert_eq!((status, foretold), (2, 2), "{stderr}");
+                assert_eq!(sandbox.snapshot(), before);
+                continue;
+            }
+            assert_eq!((status, foretold), (0, 0), "{option} {of}: {stderr}");
+            assert_eq!(offsets(&sandbox), left.clone().collect::<Vec<_>>());
+            let (status, _, stderr) = run(&sandbox, &["undo", "log", "--into", "old"]);
+            assert_eq!(status, 0, "{stderr}");
+            assert_eq!(
+                std::fs::read(sandbox.path().join("old").join(&name)).unwrap(),
+                store
+            );
+            let (status, _, stderr) = run(&sandbox, &["undo", "log"]);
+            assert_eq!(status, 0, "{stderr}");
+            assert_eq!(sandbox.snapshot().contents(), before.contents());
+            assert!(sandbox.file(&name).is_symlink());
+        }
+    }
 }

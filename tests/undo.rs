@@ -1,13 +1,17 @@
 //! `proglog undo`: lists, restores elsewhere, takes back, refuses a log that went on,
 //! and completes what was cut short.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 #![expect(clippy::disallowed_methods, reason = "a test changes its own sandbox")]
 
 use std::fs;
 use std::path::PathBuf;
 
-use proglog_testkit::{Sandbox, Snapshot, cases};
+use proglog_testkit::{LogBuilder, Sandbox, Snapshot, cases};
 
 fn run(sandbox: &Sandbox, arguments: &[&str]) -> (i32, String, String) {
     let output = sandbox.proglog().args(arguments).output().unwrap();
@@ -147,5 +151,117 @@ fn an_undo_cut_short_is_run_again() {
             }
             fs::remove_file(saved(&sandbox).join("undone")).unwrap();
         }
+    }
+}
+
+/// Five records in one segment.
+fn five() -> Sandbox {
+    Sandbox::built(&LogBuilder::raw().segment(0, ["a", "b", "c", "d", "e"]))
+}
+
+/// Drops the records above `last`, and gives the directory in which they are saved.
+fn trim(sandbox: &Sandbox, last: u64, more: &[&str]) -> PathBuf {
+    let last = last.to_string();
+    let arguments = [&["trim", "log", "--json", "--after", &last], more].concat();
+    let (status, stdout, stderr) = run(sandbox, &arguments);
+    assert_eq!(status, 0, "{stderr}");
+    let summary: serde_json::Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
+    summary["saved"].as_str().unwrap().into()
+}
+
+/// Makes a change look as if another clock, or another version, had named it.
+fn rename(saved: &PathBuf, name: &str, edit: impl Fn(&str) -> String) {
+    let manifest = saved.join("manifest.json");
+    fs::write(&manifest, edit(&fs::read_to_string(&manifest).unwrap())).unwrap();
+    fs::rename(saved, saved.with_file_name(name)).unwrap();
+}
+
+#[test]
+fn the_newest_change_comes_first_whatever_the_clock_said() {
+    let sandbox = five();
+    let first = trim(&sandbox, 3, &[]);
+    let between = sandbox.snapshot();
+    let name = first.file_name().unwrap().to_str().unwrap();
+    let (number, time) = name.split_once('-').unwrap();
+    assert_eq!(number, "000001");
+    // The clock stood far ahead, and was set back before the next change.
+    let ahead = format!("2999{}", &time[4..]);
+    rename(&first, &format!("{number}-{ahead}"), |manifest| {
+        manifest.replacen("\"time\":\"20", "\"time\":\"29", 1)
+    });
+    let second = trim(&sandbox, 1, &[]);
+    assert!(second.display().to_string().contains("/000002-"));
+    let (_, list, _) = run(&sandbox, &["undo", "log", "--list"]);
+    assert!(list.lines().last().unwrap().contains("000002-"), "{list}");
+    assert!(list.contains("29"), "{list}");
+    let (status, _, stderr) = run(&sandbox, &["undo", "log"]);
+    assert_eq!(status, 0, "{stderr}");
+    assert_eq!(sandbox.snapshot().contents(), between.contents());
+    assert_eq!(run(&sandbox, &["undo", "log"]).0, 0);
+    assert_eq!(sandbox.bytes("0.index"), 60);
+}
+
+#[test]
+fn changes_of_an_older_version_are_taken_back_after_the_new_ones() {
+    let sandbox = five();
+    for (last, name) in [(3, "2026-01-02T030405Z-9"), (2, "2026-01-02T030405Z-10")] {
+        let saved = trim(&sandbox, last, &[]);
+        rename(&saved, name, |manifest| {
+            let (head, rest) = manifest.split_once('\n').unwrap();
+            let mut head: serde_json::Value = serde_json::from_str(head).unwrap();
+            head.as_object_mut().unwrap().remove("number").unwrap();
+            head["time"] = "2026-01-02T03:04:05Z".into();
+            format!("{head}\n{rest}")
+        });
+    }
+    trim(&sandbox, 1, &[]);
+    for entries in [3, 4, 5] {
+        let (status, _, stderr) = run(&sandbox, &["undo", "log"]);
+        assert_eq!(status, 0, "{stderr}");
+        assert_eq!(sandbox.bytes("0.index"), entries * 12);
+    }
+}
+
+#[test]
+fn a_place_that_several_logs_share_gives_each_its_own_changes() {
+    let sandbox = five();
+    trim(&sandbox, 3, &["--save-to", "saved"]);
+    let other = sandbox.path().join("other");
+    fs::create_dir(&other).unwrap();
+    for name in sandbox.names() {
+        fs::copy(sandbox.file(&name), other.join(&name)).unwrap();
+    }
+    let (status, _, stderr) = run(
+        &sandbox,
+        &["trim", "other", "--after", "1", "--save-to", "saved"],
+    );
+    assert_eq!(status, 0, "{stderr}");
+    let (status, _, stderr) = run(&sandbox, &["undo", "log", "--save-to", "saved"]);
+    assert_eq!(status, 0, "{stderr}");
+    assert_eq!(sandbox.bytes("0.index"), 60);
+    assert_eq!(fs::read(other.join("0.index")).unwrap().len(), 24);
+    // Moved, it is still this log.
+    fs::rename(&other, sandbox.path().join("moved")).unwrap();
+    let (status, _, stderr) = run(&sandbox, &["undo", "moved", "--save-to", "saved"]);
+    assert_eq!(status, 0, "{stderr}");
+}
+
+/// What was written with the clock set back is older than the change, by the clock.
+#[test]
+fn a_file_that_was_made_and_written_to_later_is_kept_whatever_the_clock_said() {
+    for written in [false, true] {
+        let sandbox = five();
+        sandbox.remove("0.index");
+        assert_eq!(run(&sandbox, &["repair", "log"]).0, 0);
+        if written {
+            sandbox.put("0.index", 59, &[7]);
+            let index = fs::File::options()
+                .write(true)
+                .open(sandbox.file("0.index"));
+            index.unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+        }
+        let (status, _, stderr) = run(&sandbox, &["undo", "log"]);
+        assert_eq!(status, i32::from(written), "{stderr}");
+        assert_eq!(sandbox.file("0.index").exists(), written);
     }
 }

@@ -21,7 +21,7 @@ use anyhow::Context;
 use clap::Args;
 use proglog::inspect::compare::{self, EVERYTHING, Side, Tally, Verdict, files};
 use proglog::inspect::coverage::{State, stretches};
-use proglog::inspect::finding::{FindingId, OffsetRange, Severity};
+use proglog::inspect::finding::OffsetRange;
 use proglog::inspect::listing::Listing;
 use proglog::inspect::report::{Options, Report};
 use proglog::log::error::Error;
@@ -122,18 +122,43 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     Ok(status(&tally))
 }
 
-/// Says which records are left out because a running writer still holds them.
-fn pending(report: &Report, dir: &Path) {
-    for finding in &report.findings {
-        if finding.id == FindingId::IndexDangling
-            && finding.severity == Severity::Note
-            && let Some(offsets) = finding.offsets
-        {
-            let dir = quote(dir);
-            say(&format!(
-                "note: {dir}: offsets {offsets} may still be in the writer's buffer: left out"
-            ));
+/// Says which records are left out because a running writer may still hold them.
+pub fn pending(report: &Report, dir: &Path) {
+    let mut told: Option<(OffsetRange, bool)> = None;
+    let tell = |(offsets, unknown): (OffsetRange, bool)| {
+        let writer = if unknown {
+            "a writer's buffer (cannot tell if a writer has the log open)"
+        } else {
+            "the writer's buffer"
+        };
+        let dir = quote(dir);
+        say(&format!(
+            "note: {dir}: offsets {offsets} may still be in {writer}: left out"
+        ));
+    };
+    let mut pending: Vec<_> = report
+        .findings
+        .iter()
+        .filter(|it| it.may_be_buffered())
+        .collect();
+    pending.sort_by_key(|finding| finding.segment);
+    for finding in pending {
+        let Some(offsets) = finding.offsets else {
+            continue;
+        };
+        match &mut told {
+            Some((last, _)) if last.last.checked_add(1) == Some(offsets.first) => {
+                last.last = offsets.last;
+            }
+            _ => {
+                if let Some(before) = told.replace((offsets, finding.use_unknown)) {
+                    tell(before);
+                }
+            }
         }
+    }
+    if let Some(last) = told {
+        tell(last);
     }
 }
 

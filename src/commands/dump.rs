@@ -5,13 +5,15 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use proglog::inspect::finding::FindingId;
 use proglog::log::detect::detect;
 use proglog::log::directory::{Directory, SegmentNames};
 use proglog::log::error::Error;
 use proglog::log::record::Codec;
 use proglog::log::units::Offset;
+use proglog::scan::layouts;
 
-use super::{Failure, Status, quote};
+use super::{Failure, Status, quote, say};
 
 /// An offset as it is typed: from the beginning, or, negative, from the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,6 +182,19 @@ impl DumpArguments {
         }
         Ok(selection)
     }
+}
+
+/// Says on stderr if a segment has another program's layout: the bytes are shown in ours
+/// all the same.
+pub fn say_layout(directory: &Directory, names: &SegmentNames) -> anyhow::Result<()> {
+    if let Some(layout) = layouts::of_segment(directory, names)? {
+        let id = FindingId::ForeignDialect;
+        say(&format!(
+            "segment {}: {id}: {layout}; shown in our layout",
+            names.base
+        ));
+    }
+    Ok(())
 }
 
 /// What to say to `log/0.index` where `log` is meant; whether the command knows

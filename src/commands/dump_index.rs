@@ -14,13 +14,15 @@ use std::ops::ControlFlow;
 
 use clap::Args;
 use proglog::inspect::entries::{EntryItem, IndexDump};
+use proglog::inspect::finding::FindingId;
 use proglog::inspect::listing::Listing;
+use proglog::inspect::usage::{self, Awaited, Buffered};
 use proglog::log::directory::{Directory, SegmentNames};
 use proglog::log::format::{ENTRY_BYTES, FileKind};
 use proglog::log::reader::LogReader;
 use proglog::log::record::Codec;
 
-use super::dump::{DumpArguments, Selection, beyond, past_the_end};
+use super::dump::{DumpArguments, Selection, beyond, past_the_end, say_layout};
 use super::{Globals, Status, stdout};
 use crate::render::dump::absence;
 use crate::render::dump_index::{Heading, Printer};
@@ -88,6 +90,7 @@ fn dump<W: Write>(
     selection: &mut Selection,
     printer: &mut Printer<W>,
 ) -> anyhow::Result<()> {
+    say_layout(directory, names)?;
     let listed = Listing::segment(&directory.path, names);
     let heading = |dump: Option<&IndexDump>| Heading {
         base: names.base,
@@ -114,6 +117,7 @@ fn dump<W: Write>(
         None => selection.from.since(names.base),
     };
     let mut shown = false;
+    let mut buffered = None;
     dump.each(first, |item| {
         let wanted = match (item, selection.position) {
             (_, Some(position)) => item.covers(position),
@@ -133,7 +137,12 @@ fn dump<W: Write>(
             return Ok(ControlFlow::Continue(()));
         }
         shown = true;
-        printer.item(item)?;
+        match buffered_entry(item, || {
+            *buffered.get_or_insert_with(|| usage::awaited(directory, names.base))
+        }) {
+            Some(item) => printer.item(&item)?,
+            None => printer.item(item)?,
+        }
         if matches!(item, EntryItem::Entry(_) | EntryItem::Unreadable { .. }) {
             selection.take();
         }
@@ -142,4 +151,23 @@ fn dump<W: Write>(
         }
         Ok::<_, anyhow::Error>(ControlFlow::Continue(()))
     })
+}
+
+/// An entry whose frame is not lost but waits in a writer's buffer.
+fn buffered_entry(item: &EntryItem, awaited: impl FnOnce() -> Awaited) -> Option<EntryItem> {
+    let mut view = match item {
+        EntryItem::Entry(view) => *view,
+        _ => return None,
+    };
+    let fault = view
+        .fault
+        .as_mut()
+        .filter(|it| it.id == FindingId::IndexDangling)?;
+    fault.buffered = match awaited() {
+        Awaited::Buffered(buffered) => Some(buffered),
+        // It was written since then.
+        Awaited::There => Some(Buffered::Live),
+        Awaited::Lost => return None,
+    };
+    Some(EntryItem::Entry(view))
 }

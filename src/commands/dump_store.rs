@@ -12,8 +12,9 @@ use std::io::Write;
 use std::ops::ControlFlow;
 
 use clap::Args;
-use proglog::inspect::frames::{FrameItem, StoreDump};
+use proglog::inspect::frames::{FrameItem, NoFrame, StoreDump};
 use proglog::inspect::listing::Listing;
+use proglog::inspect::usage::Usage;
 use proglog::log::directory::{Directory, SegmentNames};
 use proglog::log::error::Result;
 use proglog::log::format::FileKind;
@@ -22,7 +23,7 @@ use proglog::log::record::Codec;
 use proglog::log::segment::{Segment, is_absent};
 use proglog::log::units::Offset;
 
-use super::dump::{DumpArguments, Selection, beyond, past_the_end};
+use super::dump::{DumpArguments, Selection, beyond, past_the_end, say_layout};
 use super::{Globals, Status, stdout};
 use crate::render::dump::{Failed, absence};
 use crate::render::dump_store::{Heading, Printer};
@@ -116,6 +117,7 @@ fn dump<W: Write>(
     selection: &mut Selection,
     printer: &mut Printer<W>,
 ) -> anyhow::Result<()> {
+    say_layout(directory, names)?;
     let listed = Listing::segment(&directory.path, names);
     let file = listed.file_name(FileKind::Store);
     let heading = |store_bytes| Heading {
@@ -150,6 +152,18 @@ fn dump<W: Write>(
         }
         let (position, bytes) = item.place();
         let content = hex.then(|| Content::File(source.clone(), position, bytes));
+        let ends = position.saturating_add(bytes) == store_bytes;
+        let item = match *item {
+            FrameItem::NoFrame {
+                why: NoFrame::CutShort | NoFrame::PastEnd(_),
+                ..
+            } if ends && is_written(directory, names) => &FrameItem::NoFrame {
+                position,
+                bytes,
+                why: NoFrame::Buffered,
+            },
+            _ => item,
+        };
         printer.item(item, content.as_ref()).map_err(plain)?;
         if is_frame {
             selection.take();
@@ -167,4 +181,11 @@ fn plain(failed: Failed) -> anyhow::Error {
         Failed::Read(error) => error.into(),
         Failed::Write(error) => error.into(),
     }
+}
+
+/// Whether the rest of a segment's last frame may be in a writer's buffer: it has the
+/// files open, or has just removed them.
+fn is_written(directory: &Directory, names: &SegmentNames) -> bool {
+    Usage::of_segment(directory, names).is_written()
+        || !directory.file(names, FileKind::Store).exists()
 }

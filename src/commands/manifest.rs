@@ -25,6 +25,7 @@ use proglog::inspect::report::{Options, Report};
 use proglog::log::error::Error;
 use proglog::log::record::Codec;
 
+use super::diff::pending;
 use super::dump::is_a_file;
 use super::{Failure, Globals, Status, quote, say, stdout};
 
@@ -65,11 +66,13 @@ pub fn run(arguments: &Arguments, _: Globals) -> anyhow::Result<Status> {
         error => anyhow::Error::from(error),
     })?;
     refuse_the_log_itself(&report)?;
+    report.require_ours()?;
     let mut out = stdout()?;
     let header = Header {
         codec: report.codec,
     };
     writeln!(out, "{}", line::header(header)).context("cannot write to stdout")?;
+    pending(&report, &arguments.dir);
     let summary = make(&report, |part| {
         if let Part::Unreadable(offsets) = part {
             say(&format!(

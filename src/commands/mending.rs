@@ -14,7 +14,7 @@ use proglog::log::error::{Error, is_out_of_descriptors};
 use proglog::log::lock::DirectoryLock;
 use proglog::mend::apply::{ApplyOptions, Save, apply, rehearse};
 use proglog::mend::draft::Drafts;
-use proglog::mend::plan::Plan;
+use proglog::mend::plan::{Plan, Step};
 use proglog::mend::saved;
 
 use super::progress::Bar;
@@ -84,6 +84,7 @@ impl Mending {
             before: None,
         };
         let report = Report::with(Listing::of(dir)?, options, aids)?;
+        report.require_ours()?;
         Ok((lock, report))
     }
 
@@ -108,21 +109,27 @@ impl Mending {
             words::steps_text(&mut out, plan, report, self.dry_run)?;
         }
         out.flush()?;
+        for link in &plan.links {
+            say(&format!(
+                "note: {link} is a symbolic link, which is read and never changed: its segment \
+                 stays as it is"
+            ));
+        }
         let Some(lock) = lock else {
             // Shown first: it is of use also to whoever must wait with it.
             let others = self.waiting.others();
-            rehearse(plan, report.listing.path(), &self.save(), &others)?;
+            let log = report.listing.path();
+            rehearse(plan, log, &self.save(), &others)
+                .map_err(|error| with_hint(error, plan, log))?;
             return Ok(None);
         };
         if let Some(saved) = &saved
             && !globals.quiet
         {
             // Only beside the log it is found by the log's name.
-            let what = if self.save_to.is_some() {
-                saved.as_path()
-            } else {
-                lock.path()
-            };
+            let real = lock.path().canonicalize();
+            let beside = real.is_ok_and(|real| saved::is_beside(&real, saved));
+            let what = if beside { lock.path() } else { saved };
             say(&format!(
                 "saved in {}\ntake it back with: proglog undo {}",
                 quote(saved),
@@ -147,38 +154,68 @@ impl Mending {
             command,
             drafts,
         };
-        apply(plan, lock, &options).map_err(|error| {
-            let message = error.to_string();
-            match hint(&error) {
-                Some(hint) => Failure::new(status_of(&error), message).hint(hint).into(),
-                None => error.into(),
-            }
-        })
+        apply(plan, lock, &options).map_err(|error| with_hint(error, plan, lock.path()))
+    }
+}
+
+/// An error, and the way out where there is one.
+fn with_hint(error: Error, plan: &Plan, log: &Path) -> anyhow::Error {
+    match hint(&error, plan, log) {
+        Some(hint) => Failure::new(status_of(&error), error.to_string())
+            .hint(hint)
+            .into(),
+        None => error.into(),
     }
 }
 
 /// The way out where bytes that go cannot be saved.
-fn hint(error: &Error) -> Option<String> {
-    let Error::Io { source, .. } = error else {
+fn hint(error: &Error, plan: &Plan, log: &Path) -> Option<String> {
+    let Error::Io { source, path, .. } = error else {
         return None;
     };
     if is_out_of_descriptors(source) {
         return super::more_descriptors(source);
     }
+    let moves_files = plan
+        .steps
+        .iter()
+        .any(|step| matches!(step, Step::MoveAway { .. }));
+    let again = "run again, the same command completes what was begun";
+    let is_full = is_full(source);
     Some(match source.kind() {
-        ErrorKind::CrossesDevices => {
+        _ if is_full && moves_files => {
+            format!("--no-save frees the room at once, and there is no undo then; {again}")
+        }
+        ErrorKind::CrossesDevices | ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied
+            if moves_files =>
+        {
             "whole files are moved: --save-to a directory on the log's own file system, or \
              --no-save"
                 .to_owned()
         }
-        ErrorKind::StorageFull
-        | ErrorKind::QuotaExceeded
-        | ErrorKind::ReadOnlyFilesystem
-        | ErrorKind::PermissionDenied => {
-            "--save-to DIR saves elsewhere what goes; run again, the same command completes \
-             what was begun"
-                .to_owned()
+        kind if is_full || (is_forbidden(kind) && !path.starts_with(log)) => {
+            format!("{ELSEWHERE}; {again}")
         }
-        _ => "run again, the same command completes what was begun".to_owned(),
+        _ => again.to_owned(),
     })
+}
+
+/// The options where what goes cannot be saved.
+pub const ELSEWHERE: &str =
+    "--save-to DIR saves elsewhere what goes, --no-save saves nothing and leaves no undo";
+
+/// Whether there is no room left.
+pub fn is_full(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+    )
+}
+
+/// Whether nothing may be written there.
+pub fn is_forbidden(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied
+    )
 }

@@ -205,6 +205,7 @@ pub fn status_of(error: &Error) -> Status {
         Error::Damage { .. }
         | Error::NeedsRecovery { .. }
         | Error::CannotAppend { .. }
+        | Error::ForeignLayout { .. }
         | Error::OffsetsExhausted { .. } => Status::Damage,
         _ => Status::Failed,
     }
@@ -230,6 +231,7 @@ fn hint_for(error: &Error) -> Option<String> {
             "proglog verify {0}, then proglog repair {0} --dry-run",
             quote(path)
         )),
+        Error::ForeignLayout { .. } => Some("proglog explain foreign-dialect".to_owned()),
         Error::CodecUnknown { .. } => Some("say it: --codec raw or --codec protobuf".to_owned()),
         Error::UseUnknown { .. } => {
             Some("if nobody writes there: --assume-unused; or run as the log's owner".to_owned())

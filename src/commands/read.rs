@@ -17,11 +17,14 @@
 mod begin;
 mod cursor;
 mod deliver;
+mod doubt;
+mod fingerprint;
 mod follow;
 mod going_on;
 mod obstacle;
 mod open;
 mod output;
+mod resume;
 mod select;
 mod standing;
 mod wait;
@@ -31,14 +34,15 @@ use std::io::BufWriter;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use proglog::inspect::finding::{FindingId, Severity};
-use proglog::inspect::report::{Options, Report};
-use proglog::log::directory::Directory;
+use proglog::log::error::Error;
+use proglog::log::live::{self, PAUSES};
 use proglog::log::reader::{Item, LogReader};
 use proglog::log::record::Codec;
 use proglog::log::units::Offset;
+use proglog::scan::layouts;
 
 use self::deliver::{Delivery, OnError};
+use self::doubt::Doubt;
 use self::going_on::GoingOn;
 use self::output::Output as Out;
 use self::select::{Place, Range};
@@ -154,21 +158,6 @@ impl Output {
     }
 }
 
-/// Whether entries without frames at the end of the log may only wait for the buffer
-/// of a writer that lives: verify's own judgement of them.
-fn writer_is_live(directory: &Directory) -> bool {
-    let options = Options {
-        tail_only: true,
-        ask_usage: true,
-        ..Options::default()
-    };
-    Report::of(&directory.path, &options).is_ok_and(|report| {
-        report.findings.iter().any(|finding| {
-            finding.id == FindingId::IndexDangling && finding.severity == Severity::Note
-        })
-    })
-}
-
 /// Runs the command.
 pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     check(arguments)?;
@@ -176,20 +165,38 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     if arguments.going_on.is_asked() {
         return follow::run(arguments, globals);
     }
-    let mut log = LogReader::open(&arguments.dir)?;
-    if let Some(codec) = arguments.codec {
-        log.set_codec(codec);
-    }
+    let open = || -> anyhow::Result<LogReader> {
+        let mut log = LogReader::open(&arguments.dir)?;
+        layouts::require_ours(log.directory())?;
+        if let Some(codec) = arguments.codec {
+            log.set_codec(codec);
+        }
+        Ok(log)
+    };
+    let mut log = open()?;
     let printer = arguments.printer(super::stdout_is_terminal());
     let out = Out::plain(raw_stdout().map_err(WriteError::from)?);
     let out = BufWriter::with_capacity(OUTPUT_BYTES, out);
     let directory = log.directory().clone();
-    let mut delivery = Delivery::new(directory, printer, out, arguments.on_error, writer_is_live);
+    let doubt = Doubt::new(arguments.codec);
+    let mut delivery = Delivery::new(directory, printer, out, arguments.on_error, Some(doubt));
     let whole = arguments.offset.is_none() && arguments.selects_all();
     let bar = Bar::for_read(&arguments.dir, whole, globals);
-    let read = match arguments.offset {
-        Some(place) => one(&mut log, place, &mut delivery),
-        None => range(&mut log, arguments, globals, &mut delivery),
+    let mut pauses = PAUSES.iter();
+    let read = loop {
+        let read = match arguments.offset {
+            Some(place) => one(&mut log, place, &mut delivery),
+            None => range(&mut log, arguments, globals, &mut delivery),
+        };
+        // A file that shrank while the range was being found.
+        match &read {
+            Err(error) if !delivery.came() && is_disturbed(error) => match pauses.next() {
+                Some(pause) => std::thread::sleep(*pause),
+                None => break read,
+            },
+            _ => break read,
+        }
+        log = open()?;
     };
     // What was read before an error is printed all the same.
     let flushed = delivery.finish();
@@ -197,6 +204,13 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let outcome = read?;
     let damaged = flushed?;
     outcome.into_status(damaged)
+}
+
+/// Whether a file shrank or vanished while it was read.
+fn is_disturbed(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<Error>()
+        .is_some_and(live::is_disturbed)
 }
 
 /// How a read ended, damage aside.

@@ -24,12 +24,11 @@ use proglog::log::damage::{Damage, DamageKind};
 use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::lock::DirectoryLock;
 use proglog::log::record::{Codec, Layout};
-use proglog::log::segment::Segment;
 use proglog::log::units::Position;
 use proglog::log::walk::{Committed, Flow, Visitor};
 use proglog::log::window::LOOKUP_BYTES;
 use proglog::mend::draft::Drafts;
-use proglog::mend::plan::{self, Plan, RepairOptions, Step};
+use proglog::mend::plan::{self, Plan, Step};
 use proglog::mend::replica::ReplicaPlan;
 use proglog::mend::undo;
 
@@ -55,9 +54,12 @@ proglog undo log                 take it back";
 pub struct Arguments {
     /// The log's directory
     dir: PathBuf,
-    /// Take frames of a raw log for records even if a part of them may be missing
+    /// Adopt frames at the end that may not have arrived whole
     #[arg(long)]
     adopt_tail: bool,
+    /// Cut what follows the last record, if nothing says what it is
+    #[arg(long, conflicts_with = "adopt_tail")]
+    drop_tail: bool,
     /// Take what is damaged or missing from another copy of the log
     #[arg(long, value_name = "COPY")]
     replica: Option<PathBuf>,
@@ -81,10 +83,9 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     };
     let mut options = Options {
         max_index_bytes: arguments.max_index_bytes,
-        ..Options::default()
-    };
-    let repair = RepairOptions {
         adopt_tail: arguments.adopt_tail,
+        drop_tail: arguments.drop_tail,
+        ..Options::default()
     };
     let drafts = Drafts::new(Arc::new(RealDisk), &arguments.dir);
     // What another copy has may be put in between.
@@ -92,13 +93,12 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let (lock, before) = mending.look(&arguments.dir, &options, drafts, globals)?;
     let (before, helped) = if let Some(copy) = &arguments.replica {
         let manifest = manifest.as_deref();
-        let (before, helped) =
-            with_replica::plan(before, (copy, manifest), &options, repair, mending)?;
+        let (before, helped) = with_replica::plan(before, (copy, manifest), &options, mending)?;
         options.codec = before.codec;
         (before, helped)
     } else {
         let helped = ReplicaPlan {
-            plan: plan::repair(&before, repair),
+            plan: plan::repair(&before),
             ..ReplicaPlan::default()
         };
         (before, helped)
@@ -314,7 +314,7 @@ fn is_raft_log(report: &Report) -> anyhow::Result<bool> {
         if !whole {
             continue;
         }
-        let pair = Segment::open(&report.listing.directory, &segment.listing.names)?;
+        let pair = segment.open(&report.listing.directory)?;
         let mut first = First::default();
         let entries = pair.count_entries(report.codec)?;
         // It stops at the first record on purpose.

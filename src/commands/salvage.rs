@@ -24,6 +24,7 @@ use proglog::log::record::Codec;
 use proglog::mend::salvage::write::{self, Targets};
 use proglog::mend::salvage::{self, Prefer, Salvage};
 
+use super::mending::is_full;
 use super::{Failure, Globals, Status, quote, say, stdout};
 use crate::render::salvage as words;
 
@@ -140,9 +141,13 @@ fn write(view: &words::View<'_>) -> anyhow::Result<()> {
     let end = view.summary().to_string();
     write::write(view.salvage, view.targets, &RealDisk, note, &end).map_err(|error| {
         let message = error.to_string();
+        let there = match &error {
+            Error::Io { source, .. } if is_full(source) => ", and name a place with more room",
+            _ => "",
+        };
         Failure::new(super::status_of(&error), message)
             .hint(format!(
-                "the new log is not whole; to begin again: {}",
+                "the new log is not whole; to begin again: {}{there}",
                 removal(view.targets)
             ))
             .into()

@@ -99,6 +99,11 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         say(&format!(
             "{dir} {begins} at offset {lowest}{now}; next offset {next}"
         ));
+        for name in links(&plan, &report) {
+            say(&format!(
+                "note: {name} is a symbolic link: what it leads to stays where it is"
+            ));
+        }
         if let Some(saved) = &saved {
             say(&format!(
                 "space is freed when the saved files are gone: rm -r {}",
@@ -135,4 +140,16 @@ fn ends(plan: &Plan, keep: Keep, report: &Report) -> (Offset, Offset) {
         _ => report.next_offset(),
     };
     (lowest.unwrap_or_else(|| report.lowest_offset()), next)
+}
+
+/// The symbolic links that are taken away.
+fn links<'a>(plan: &'a Plan, report: &'a Report) -> impl Iterator<Item = String> + 'a {
+    plan.steps.iter().filter_map(|step| {
+        let Step::MoveAway { base, kind, .. } = *step else {
+            return None;
+        };
+        let listing = &report.segment(base)?.listing;
+        let is_link = listing.file(kind).is_some_and(|file| file.is_link);
+        is_link.then(|| listing.file_name(kind))
+    })
 }

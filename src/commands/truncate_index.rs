@@ -81,5 +81,9 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         std::io::Write::write_all(&mut out, format!("{summary}\n").as_bytes())?;
         std::io::Write::flush(&mut out)?;
     }
-    Ok(Status::Done)
+    Ok(if plan.links.is_empty() {
+        Status::Done
+    } else {
+        Status::Damage
+    })
 }

@@ -16,6 +16,7 @@ use proglog::log::lock::DirectoryLock;
 use proglog::mend::saved;
 use proglog::mend::undo::{self, SavedChange};
 
+use super::mending::is_full;
 use super::waiting::Waiting;
 use super::{Failure, Globals, Status, quote, stdout};
 use crate::render::json_line::JsonLine;
@@ -80,6 +81,12 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
                 Error::CannotAppend { why, .. } => {
                     anyhow::Error::from(Failure::new(Status::No, why.clone()).hint(hint))
                 }
+                // Half of it may be back.
+                Error::Io { source, .. } if is_full(source) => {
+                    Failure::new(Status::Failed, error.to_string())
+                        .hint("make room and run it again, which completes what was begun")
+                        .into()
+                }
                 _ => error.into(),
             }
         })?;
@@ -125,7 +132,7 @@ fn choose(arguments: &Arguments) -> anyhow::Result<(SavedChange, PathBuf)> {
         let log = change.manifest.log.clone();
         return Ok((change, log));
     }
-    let changes = undo::list(&parent(arguments)?)?;
+    let changes = undo::list_of(&parent(arguments)?, &arguments.dir)?;
     let open = |change: &SavedChange| !change.undone;
     match changes.into_iter().rev().find(open) {
         Some(change) => Ok((change, arguments.dir.clone())),
@@ -140,7 +147,7 @@ fn choose(arguments: &Arguments) -> anyhow::Result<(SavedChange, PathBuf)> {
 
 fn list(arguments: &Arguments) -> anyhow::Result<Status> {
     let mut out = stdout()?;
-    for change in undo::list(&parent(arguments)?)? {
+    for change in undo::list_of(&parent(arguments)?, &arguments.dir)? {
         if arguments.json {
             writeln!(out, "{}", as_json(&change, false))?;
         } else {

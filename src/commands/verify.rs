@@ -27,7 +27,7 @@ use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 use proglog::log::window::ReadFile;
 use proglog::mend::foresee;
-use proglog::mend::plan::{self, Plan, RepairOptions};
+use proglog::mend::plan::{self, Plan};
 
 use super::options;
 use super::progress::Bar;
@@ -283,7 +283,7 @@ fn outlooks(arguments: &Arguments, report: &Report) -> anyhow::Result<Vec<Outloo
     let plan = if wanted.is_empty() {
         Plan::default()
     } else {
-        plan::repair(report, RepairOptions::default())
+        plan::repair(report)
     };
     let outlook = |&printing: &Printing| {
         let in_full = arguments.service && !arguments.quick;
@@ -304,8 +304,21 @@ fn outlooks(arguments: &Arguments, report: &Report) -> anyhow::Result<Vec<Outloo
     }
     // Nobody asked: a disk that fails costs this only.
     let told =
-        outlooks.filter_map(|outlook| outlook.inspect_err(|error| say(&format!("{error:#}"))).ok());
+        outlooks.filter_map(|outlook| outlook.inspect_err(|error| untold(report, error)).ok());
     Ok(told.collect())
+}
+
+/// Says why the service's view is missing. That a file of a log in use came or went since
+/// the look is no reason to say anything.
+fn untold(report: &Report, error: &anyhow::Error) {
+    let error_kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    let moved = matches!(
+        error_kind,
+        Some(io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof)
+    );
+    if !moved || report.usage.in_use == Some(false) {
+        say(&format!("{error:#}"));
+    }
 }
 
 /// Everything that is printed from.

@@ -1,18 +1,10 @@
 //! The checks: facts in, findings out. Each is a small function with the name of what
 //! it looks for; none opens a file except to ask the same question again.
 
-use std::collections::BTreeMap;
-
 use super::check_directory;
 use super::check_segment;
-use super::finding::{Finding, FindingId};
-use super::listing::{FileFacts, Listing, SegmentListing};
+use super::finding::Finding;
 use super::report::Report;
-use crate::log::error::{Error, Result};
-use crate::log::format::{FileKind, LENGTH_BYTES};
-use crate::log::segment::Segment;
-use crate::log::units::Offset;
-use crate::log::window::{LOOKUP_BYTES, Window};
 
 /// Everything worth telling of a log, in the order of severity and place.
 #[must_use]
@@ -34,100 +26,4 @@ pub fn sort(findings: &mut [Finding]) {
         let position = finding.place.as_ref().map(|place| place.position);
         (finding.severity, finding.segment, position)
     });
-}
-
-/// Findings about the end of a segment count only if its files are at the end of the
-/// look what they were at its beginning: what a writer did meanwhile is no damage.
-pub fn keep_standing(report: &mut Report) {
-    let mut findings = std::mem::take(&mut report.findings);
-    let mut changed: BTreeMap<Offset, bool> = BTreeMap::new();
-    let mut has_changed = |base: Offset| {
-        *changed.entry(base).or_insert_with(|| {
-            let listed = report.listing.segment_at(base);
-            listed.is_none_or(|listed| {
-                let now = Listing::segment(report.listing.path(), &listed.names);
-                differs(listed.store.as_ref(), now.store.as_ref())
-                    || differs(listed.index.as_ref(), now.index.as_ref())
-                    || appeared(report, listed)
-            })
-        })
-    };
-    findings.retain(|finding| match finding.segment {
-        Some(base) if is_about_an_end(finding.id) => !has_changed(base),
-        _ => true,
-    });
-    report.findings = findings;
-}
-
-/// Whether a half that was missing is there now: somebody was making the pair.
-fn appeared(report: &Report, segment: &SegmentListing) -> bool {
-    let there = |kind| report.listing.directory.file(&segment.names, kind).exists();
-    !segment.names.is_pair() && there(FileKind::Store) && there(FileKind::Index)
-}
-
-fn differs(before: Option<&FileFacts>, now: Option<&FileFacts>) -> bool {
-    match (before, now) {
-        (Some(before), Some(now)) => {
-            (before.bytes, before.modified()) != (now.bytes, now.modified())
-        }
-        (None, None) => false,
-        _ => true,
-    }
-}
-
-/// Whether a finding is about what a writer changes while it works.
-fn is_about_an_end(id: FindingId) -> bool {
-    matches!(
-        id,
-        FindingId::IndexPadded
-            | FindingId::IndexPartialEntry
-            | FindingId::IndexDangling
-            | FindingId::IndexMissing
-            | FindingId::IndexFull
-            | FindingId::StoreMissing
-            | FindingId::StoreTornTail
-            | FindingId::StoreUnindexedTail
-            | FindingId::StoreZeroTail
-    )
-}
-
-/// Whether a segment of which nothing makes sense makes sense with the least
-/// significant byte first.
-///
-/// # Errors
-///
-/// Reading's.
-pub fn is_little_endian(segment: &Segment, facts: &super::scan::SegmentFacts) -> Result<bool> {
-    const FRAMES: usize = 8;
-    let limit = segment.store.file_bytes;
-    if facts.records > 0 || facts.tail().frames > 0 || limit < LENGTH_BYTES {
-        return Ok(false);
-    }
-    let mut store = Window::new(segment.store.clone(), LOOKUP_BYTES);
-    let mut position = 0_u64;
-    // The mark of a first batch is 255 the other way round.
-    let marked = facts.index_bytes == 0 && facts.tail().unfinished.is_some();
-    for frame in 0..FRAMES {
-        if position == limit && !(marked && frame < 2) {
-            break;
-        }
-        if position.saturating_add(LENGTH_BYTES) > limit {
-            return Ok(false);
-        }
-        // The bytes the other way round: what a foreign program wrote.
-        let length = match store.length_at(position) {
-            Ok(length) => length.swap_bytes(),
-            // Bytes that the disk does not give say nothing of their order.
-            Err(Error::Unreadable { .. }) => return Ok(false),
-            Err(error) => return Err(error),
-        };
-        match position
-            .checked_add(LENGTH_BYTES)
-            .and_then(|p| p.checked_add(length))
-        {
-            Some(end) if end <= limit && length > 0 => position = end,
-            _ => return Ok(false),
-        }
-    }
-    Ok(true)
 }

@@ -6,7 +6,8 @@ use super::finding::{Detail, Finding, FindingId, Severity};
 use super::listing::{FileFacts, SegmentListing};
 use super::report::{Report, SegmentReport};
 use crate::log::damage::DamageKind;
-use crate::log::format::{FileKind, SEGMENT_ENTRIES_MAX};
+use crate::log::directory::Directory;
+use crate::log::format::{FileKind, NameStyle, SEGMENT_ENTRIES_MAX};
 use crate::log::record::Codec;
 use crate::log::units::Offset;
 
@@ -22,20 +23,7 @@ pub fn names(report: &Report, findings: &mut Vec<Finding>) {
                 .detail(Detail::Name { taken_for }),
         );
     }
-    let mut padded: BTreeMap<Offset, String> = BTreeMap::new();
-    for (base, name) in &directory.zero_padded {
-        padded
-            .entry(*base)
-            .or_insert_with(|| name.display().to_string());
-    }
-    for (base, name) in padded {
-        findings.push(
-            Finding::new(FindingId::PaddedName, Severity::Warning)
-                .in_segment(base)
-                .at(&name, 0, 0)
-                .detail(Detail::Name { taken_for: base.0 }),
-        );
-    }
+    padded_names(directory, findings);
     for (base, name) in &directory.duplicates {
         findings.push(
             Finding::new(FindingId::DuplicateBase, Severity::Error)
@@ -56,6 +44,35 @@ pub fn names(report: &Report, findings: &mut Vec<Finding>) {
                 );
             }
         }
+    }
+}
+
+/// Names with leading zeros: a note where all of them have 20 digits, as a fork of the
+/// service writes them.
+fn padded_names(directory: &Directory, findings: &mut Vec<Finding>) {
+    if directory.name_style() == NameStyle::Padded {
+        if let Some((base, name)) = directory.zero_padded.first() {
+            findings.push(
+                Finding::new(FindingId::PaddedName, Severity::Note)
+                    .at(&name.display().to_string(), 0, 0)
+                    .detail(Detail::Name { taken_for: base.0 }),
+            );
+        }
+        return;
+    }
+    let mut padded: BTreeMap<Offset, String> = BTreeMap::new();
+    for (base, name) in &directory.zero_padded {
+        padded
+            .entry(*base)
+            .or_insert_with(|| name.display().to_string());
+    }
+    for (base, name) in padded {
+        findings.push(
+            Finding::new(FindingId::PaddedName, Severity::Warning)
+                .in_segment(base)
+                .at(&name, 0, 0)
+                .detail(Detail::Name { taken_for: base.0 }),
+        );
     }
 }
 

@@ -1,27 +1,31 @@
 //! Checks on one segment: what its facts mean for whoever reads the log.
 
+use super::check_account;
 use super::check_directory::doubled_in_segment;
 use super::finding::{Detail, Finding, FindingId, Severity};
 use super::listing::FileFacts;
 use super::report::{Report, SegmentReport};
 use super::scan::SegmentFacts;
+use super::tail::Tail;
 use crate::log::damage::{Damage, DamageKind};
 use crate::log::format::{ENTRY_BYTES, FileKind};
 use crate::log::record::Codec;
 use crate::log::units::Offset;
+use crate::scan::account::{Stretch, Unreferenced};
 
 /// How much of a store the Go service keeps in memory. Units: bytes.
 const SERVICE_BUFFER_BYTES: u64 = 4096;
 
 /// All findings of one segment.
 pub fn segment(report: &Report, segment: &SegmentReport, findings: &mut Vec<Finding>) {
-    if segment.little_endian {
+    if let Some(layout) = segment.layout.as_deref() {
         let name = segment.listing.file_name(FileKind::Store);
         let bytes = segment.listing.store.as_ref().map_or(0, |file| file.bytes);
         findings.push(
             Finding::new(FindingId::ForeignDialect, Severity::Error)
                 .in_segment(segment.listing.base())
-                .at(&name, 0, bytes),
+                .at(&name, 0, bytes)
+                .detail(Detail::Layout(*layout)),
         );
         return;
     }
@@ -39,7 +43,10 @@ pub fn segment(report: &Report, segment: &SegmentReport, findings: &mut Vec<Find
         findings.push(view.damaged(damage));
     }
     view.uncounted(findings);
-    doubled_in_segment(segment, findings);
+    if !segment.by_account {
+        doubled_in_segment(segment, findings);
+    }
+    check_account::segment(segment, findings);
     view.dead_bytes(findings);
     view.index_rest(findings);
     view.tail(findings);
@@ -50,7 +57,23 @@ pub fn segment(report: &Report, segment: &SegmentReport, findings: &mut Vec<Find
 /// A store without index, or an index without store.
 fn lone_half(report: &Report, segment: &SegmentReport, findings: &mut Vec<Finding>) {
     let base = segment.listing.base();
-    if let Some(tail) = segment.lone_store() {
+    if segment.by_account
+        && segment.listing.index.is_none()
+        && let Some(account) = &segment.account
+    {
+        let name = segment.listing.file_name(FileKind::Index);
+        let mut finding = Finding::new(FindingId::IndexMissing, Severity::Error)
+            .in_segment(base)
+            .at(&name, 0, 0)
+            .detail(Detail::IndexMissing {
+                frames: account.records,
+            });
+        if let Some(last) = account.end_slot.checked_sub(1) {
+            finding = finding.offsets(base, base.saturating_add(last));
+        }
+        finding.records = Some(account.records);
+        findings.push(finding);
+    } else if let Some(tail) = segment.lone_store() {
         let name = segment.listing.file_name(FileKind::Index);
         let mut finding = Finding::new(FindingId::IndexMissing, Severity::Error)
             .in_segment(base)
@@ -125,8 +148,11 @@ impl View<'_> {
 
     fn dangling(&self, damage: &Damage, mut finding: Finding) -> Finding {
         if let Some(bytes) = self.in_writers_buffer() {
-            finding.severity = Severity::Note;
-            return finding.detail(Detail::InWritersBuffer { bytes });
+            if self.is_written() {
+                finding.severity = Severity::Note;
+                return finding.detail(Detail::InWritersBuffer { bytes });
+            }
+            finding.use_unknown = true;
         }
         // Where refused frames were written over, any bytes may stand for the length:
         // no frame but the last ends behind the position that the last entry names.
@@ -140,10 +166,20 @@ impl View<'_> {
         })
     }
 
+    /// Whether a writer is known to live.
+    fn is_written(&self) -> bool {
+        self.report.usage.is_written()
+    }
+
+    /// Whether nobody can tell whether a writer lives.
+    fn use_is_unknown(&self) -> bool {
+        self.report.usage.in_use.is_none()
+    }
+
     /// How far the entries are ahead of the store, if a running writer may hold that
     /// much in its buffer: a service that restarted on its own wreck holds nothing.
     fn in_writers_buffer(&self) -> Option<u64> {
-        if !self.report.usage.is_written() {
+        if !self.is_written() && !self.use_is_unknown() {
             return None;
         }
         let claimed = match self.facts.first_damage(DamageKind::Dangling) {
@@ -167,7 +203,7 @@ impl View<'_> {
             (Some(modified), Some(since)) => modified >= since,
             _ => false,
         };
-        (ends_at_a_frame || written_since).then_some(ahead)
+        (ends_at_a_frame || written_since || self.use_is_unknown()).then_some(ahead)
     }
 
     /// The position that the last real entry names.
@@ -210,7 +246,7 @@ impl View<'_> {
     /// Padding, or a partial entry, behind the last entry.
     fn index_rest(&self, findings: &mut Vec<Finding>) {
         let Some(rest) = self.facts.rest else { return };
-        if !rest.zeros {
+        if !rest.padding {
             findings.push(
                 self.finding(FindingId::IndexPartialEntry, Severity::Warning)
                     .at(&self.index, rest.position, rest.bytes),
@@ -221,8 +257,14 @@ impl View<'_> {
             .finding(FindingId::IndexPadded, Severity::Warning)
             .at(&self.index, rest.position, rest.bytes)
             .figures(Some(self.facts.index_bytes), Some(rest.position));
-        if self.report.usage.is_written() {
+        finding.use_unknown = self.use_is_unknown();
+        let is_written = self.is_written();
+        if is_written {
             finding.severity = Severity::Note;
+        }
+        if rest.unused {
+            finding.detail = Detail::UnusedSlots;
+        } else if is_written {
             // What its buffer holds counts; only the last segment's end is the log's.
             let highest = self.facts.entries.checked_sub(1).filter(|_| self.is_last);
             finding.detail = Detail::PaddedInUse {
@@ -239,12 +281,12 @@ impl View<'_> {
             return;
         }
         let ours = self.report.usage.lock_holder.is_some();
-        // Where a page of a raw frame may be missing, or the next segment has the offsets,
-        // nothing tells whether the frames are records.
-        let raw = self.report.codec != Some(Codec::Protobuf)
-            && !(self.is_last && tail.zero_sector.is_none());
+        let tail = self.refused_at_end().map_or(tail, |frames| Tail {
+            ahead: tail.ahead.saturating_sub(frames),
+            ..tail
+        });
         if tail.frames > 0 {
-            let severity = match (ours, tail.continuing + tail.ahead > 0 && !raw) {
+            let severity = match (ours, tail.continuing + tail.ahead > 0) {
                 (true, _) => Severity::Note,
                 (false, true) => Severity::Error,
                 (false, false) => Severity::Warning,
@@ -259,12 +301,11 @@ impl View<'_> {
                 .figures(Some(self.facts.store_bytes), Some(tail.position))
                 .detail(Detail::UnindexedTail {
                     frames: tail.frames,
-                    continuing: if raw { 0 } else { tail.continuing },
+                    continuing: tail.continuing,
                     ahead: tail.ahead,
-                    raw,
                     in_use: ours,
                 });
-            if tail.continuing > 0 && !raw {
+            if tail.continuing > 0 {
                 let first = self.facts.next_slot();
                 finding =
                     finding.offsets(self.offset(first), self.offset(first + tail.continuing - 1));
@@ -285,8 +326,12 @@ impl View<'_> {
                     finding.severity = Severity::Note;
                 }
             } else if ours || self.in_writers_buffer().is_some() {
-                finding.severity = Severity::Note;
-                finding.detail = Detail::InWritersBuffer { bytes: 0 };
+                if ours || self.is_written() {
+                    finding.severity = Severity::Note;
+                    finding.detail = Detail::InWritersBuffer { bytes: 0 };
+                } else {
+                    finding.use_unknown = true;
+                }
             }
             findings.push(finding);
         }
@@ -305,6 +350,14 @@ impl View<'_> {
         }
     }
 
+    /// Frames at the end that the service refused: proven, whatever offsets they carry.
+    fn refused_at_end(&self) -> Option<u64> {
+        let account = self.segment.account.as_ref()?;
+        let refused = account.unreferenced.iter();
+        let refused = refused.filter(|it| it.kind == Unreferenced::Refused);
+        Some(refused.map(|it| it.frames).sum())
+    }
+
     /// Whether the last index has no room for one more entry: known from the limit,
     /// or from the frames of appends that the service refused.
     fn index_full(&self, findings: &mut Vec<Finding>) {
@@ -316,12 +369,12 @@ impl View<'_> {
         let full = if let Some(limit) = limit {
             bytes <= limit && bytes + ENTRY_BYTES > limit && limit % ENTRY_BYTES != 0
         } else {
-            let tail = self.facts.tail();
-            self.report.codec == Some(Codec::Protobuf)
-                && self.facts.rest.is_none()
-                && tail.frames > 1
-                && tail.continuing == 0
-                && self.facts.first_damage(DamageKind::Dangling).is_none()
+            let refused = |it: &Stretch| it.kind == Unreferenced::Refused && it.frames > 1;
+            // Behind padding it is the padding that refuses them.
+            let account = self.segment.account.as_ref();
+            let account = account.filter(|account| account.padding.is_none());
+            self.facts.rest.is_none()
+                && account.is_some_and(|account| account.unreferenced.iter().any(refused))
         };
         if full {
             findings.push(

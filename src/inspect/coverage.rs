@@ -2,7 +2,7 @@
 //! and why: the whole log as a list of stretches. What a report says of each segment
 //! is put together here; what stands in no stretch is not in the log.
 
-use super::finding::{FindingId, OffsetRange, Severity};
+use super::finding::{FindingId, OffsetRange};
 use super::report::{Report, SegmentReport};
 use super::scan::SegmentFacts;
 use crate::log::damage::DamageKind;
@@ -84,13 +84,10 @@ fn of_facts(report: &Report, segment: usize, facts: &SegmentFacts, all: &mut Vec
     }
 }
 
-/// Whether the end of a segment waits in a running writer's buffer.
+/// Whether the end of a segment waits in a writer's buffer, or may where nobody knows.
 fn is_pending(report: &Report, base: Offset) -> bool {
-    report.findings.iter().any(|finding| {
-        finding.id == FindingId::IndexDangling
-            && finding.severity == Severity::Note
-            && finding.segment == Some(base)
-    })
+    let mut findings = report.findings.iter();
+    findings.any(|finding| finding.may_be_buffered() && finding.segment == Some(base))
 }
 
 /// A segment of which no pair can be read.
@@ -212,12 +209,7 @@ fn both(old: State, new: State) -> State {
 ///
 /// As [`Segment::open`].
 pub fn open(report: &Report, segment: &SegmentReport) -> Result<Segment> {
-    let mut open = Segment::open(&report.listing.directory, &segment.listing.names)?;
-    if let Some(facts) = &segment.facts {
-        open.store.file_bytes = open.store.file_bytes.min(facts.store_bytes);
-        open.index.file_bytes = open.index.file_bytes.min(facts.index_bytes);
-    }
-    Ok(open)
+    segment.open(&report.listing.directory)
 }
 
 /// Where the frames of sound slots begin and end in the store, `first` and `last`

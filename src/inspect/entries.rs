@@ -5,11 +5,13 @@
 use std::ops::ControlFlow;
 
 use super::finding::FindingId;
+use super::usage::Buffered;
 use crate::log::damage::{Damage, DamageKind};
 use crate::log::directory::{Directory, SegmentNames};
 use crate::log::error::{Error, Result};
 use crate::log::format::{ENTRY_BYTES, Entry, FileKind, LENGTH_BYTES};
 use crate::log::index::Index;
+use crate::log::live::{self, Count};
 use crate::log::record::Codec;
 use crate::log::segment::{Segment, is_absent};
 use crate::log::units::{Offset, Position, RelativeOffset};
@@ -33,6 +35,8 @@ pub struct Fault {
     pub payload_bytes: Option<u64>,
     /// The offset that the record there carries instead of its own.
     pub carries: Option<u64>,
+    /// In whose buffer the frame waits, if it waits in one: then nothing is wrong.
+    pub buffered: Option<Buffered>,
 }
 
 /// One entry as it stands in the index.
@@ -120,6 +124,14 @@ impl IndexDump {
     ///
     /// As [`ReadFile::open`].
     pub fn open(directory: &Directory, names: &SegmentNames, codec: Codec) -> Result<Option<Self>> {
+        live::undisturbed(|| Self::open_once(directory, names, codec))
+    }
+
+    fn open_once(
+        directory: &Directory,
+        names: &SegmentNames,
+        codec: Codec,
+    ) -> Result<Option<Self>> {
         let open = |kind| match ReadFile::open(&directory.file(names, kind)) {
             Ok(file) => Ok(Some(file)),
             Err(error) if is_absent(&error) => Ok(None),
@@ -139,7 +151,11 @@ impl IndexDump {
             entries: 0,
         };
         dump.entries = match dump.pair() {
-            Some(pair) => pair.count_entries(Some(codec)),
+            Some(mut pair) => {
+                pair.fix(Some(codec), Count::All)?;
+                dump.store = Some(pair.store.clone());
+                pair.count_entries(Some(codec))
+            }
             None => dump.count_without_store(),
         }
         .or_else(|error| match error {
@@ -167,15 +183,14 @@ impl IndexDump {
             store: self.store.clone()?,
             index: self.index.clone(),
             is_last: self.is_last,
+            entries: None,
         })
     }
 
     fn count_without_store(&self) -> Result<u64> {
         let mut index = Index::of(self.index.clone(), LOOKUP_BYTES);
         let slots = index.slots();
-        Ok(index
-            .nonzero_end(slots * ENTRY_BYTES)?
-            .div_ceil(ENTRY_BYTES))
+        Ok(index.used_end(slots * ENTRY_BYTES)?.div_ceil(ENTRY_BYTES))
     }
 
     /// Hands over what stands in the index from `slot` on, until the callback breaks.
@@ -323,9 +338,12 @@ where
         }
         // A part of an entry is shorter than one, and stands at the end.
         let aligned = (file_bytes / ENTRY_BYTES * ENTRY_BYTES).max(self.end);
-        let position = match self.first_nonzero(aligned)? {
-            Some(_) => aligned,
-            None => file_bytes,
+        let position = match self.first_nonzero(aligned) {
+            Ok(Some(_)) => aligned,
+            Ok(None) => file_bytes,
+            // Truncated since: a service that closes its index removes the padding.
+            Err(Error::Shrunk { .. }) => return Ok(ControlFlow::Continue(())),
+            Err(error) => return Err(error),
         };
         if self.padding_up_to(position).is_break() {
             return Ok(ControlFlow::Break(()));
@@ -431,6 +449,7 @@ fn fault(slot: u64, entry: Entry, damage: &Damage) -> Fault {
         position: None,
         payload_bytes: None,
         carries: None,
+        buffered: None,
     };
     if damage.kind == DamageKind::Dangling && damage.file == FileKind::Store {
         fault.id = FindingId::StoreMissing;

@@ -25,8 +25,10 @@ pub struct IndexRest {
     pub position: u64,
     /// How many they are.
     pub bytes: u64,
-    /// Whether all of them are zero.
-    pub zeros: bool,
+    /// Whether all of them are padding: zeros, or slots of 0xff.
+    pub padding: bool,
+    /// Whether they end in 0xff, with which other programs fill unused slots.
+    pub unused: bool,
 }
 
 /// What a scan of one segment found.

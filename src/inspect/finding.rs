@@ -5,6 +5,8 @@ use std::fmt;
 
 use crate::log::damage::DamageKind;
 use crate::log::units::Offset;
+use crate::scan::account::Doubt;
+use crate::scan::layouts::Layout;
 
 /// How bad a finding is; errors and warnings make the exit status 3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,7 +83,7 @@ macro_rules! finding_ids {
 }
 
 finding_ids! {
-    IndexPadded "index-padded" "zeros after the index's last real entry";
+    IndexPadded "index-padded" "padding after the index's last real entry";
     IndexPartialEntry "index-partial-entry" "1 to 11 bytes after the index's last whole entry";
     IndexDangling "index-dangling" "entries that name frames the store does not hold whole";
     IndexEntryDamaged "index-entry-damaged" "an entry that is wrong though the store knows the right one";
@@ -107,7 +109,8 @@ finding_ids! {
     OffsetOverflow "offset-overflow" "offsets past 2^64-1, or an index past 2^32 entries";
     OwnerDiffers "owner-differs" "files that the log's owner cannot write";
     IndexOverLimit "index-over-limit" "an index larger than the service's limit";
-    ForeignDialect "foreign-dialect" "the bytes make sense little-endian only";
+    NeedsDecision "needs-decision" "bytes that only a person can decide about";
+    ForeignDialect "foreign-dialect" "frames or entries in another program's layout";
 }
 
 /// Under which id what a walk came by is reported.
@@ -232,6 +235,8 @@ pub enum Detail {
         /// segment, and where there is no record.
         highest: Option<Offset>,
     },
+    /// `index-padded`: the padding is 0xff, not zeros.
+    UnusedSlots,
     /// `index-entry-damaged`: whether the store knows where the records are.
     Entry {
         /// Whether they can be read again after a repair.
@@ -253,11 +258,11 @@ pub enum Detail {
         continuing: u64,
         /// Those that carry offsets beyond it: what stood before them is gone.
         ahead: u64,
-        /// Whether the log is a raw one, where nothing tells.
-        raw: bool,
         /// Whether a proglog is at work there.
         in_use: bool,
     },
+    /// `needs-decision`: why.
+    Decision(Doubt),
     /// `index-missing`: whole frames in the store.
     IndexMissing {
         /// How many.
@@ -301,6 +306,8 @@ pub enum Detail {
         /// The offset behind the log's last one.
         end: Offset,
     },
+    /// `foreign-dialect`: the layout.
+    Layout(Layout),
     /// More places than are kept one by one.
     Uncounted {
         /// How many more.
@@ -327,6 +334,9 @@ pub struct Finding {
     pub got: Option<Figure>,
     /// What the rest of the log demands.
     pub expected: Option<Figure>,
+    /// Whether a running writer would explain it, and nobody can tell whether there is
+    /// one.
+    pub use_unknown: bool,
     /// What only this sort has to say.
     pub detail: Detail,
 }
@@ -344,6 +354,7 @@ impl Finding {
             records: None,
             got: None,
             expected: None,
+            use_unknown: false,
             detail: Detail::None,
         }
     }
@@ -353,6 +364,13 @@ impl Finding {
     pub fn in_segment(mut self, base: Offset) -> Self {
         self.segment = Some(base);
         self
+    }
+
+    /// Whether it is about what a running writer holds in its memory, or may hold where
+    /// nobody can tell whether there is one.
+    #[must_use]
+    pub fn may_be_buffered(&self) -> bool {
+        self.id == FindingId::IndexDangling && (self.severity == Severity::Note || self.use_unknown)
     }
 
     /// Which bytes are concerned.

@@ -35,6 +35,8 @@ pub enum NoFrame {
     Unreadable,
     /// An append was interrupted here.
     Unfinished,
+    /// The rest of the frame waits in a running writer's buffer.
+    Buffered,
 }
 
 /// A frame, and what its place makes of it.

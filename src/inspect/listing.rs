@@ -162,6 +162,15 @@ impl SegmentListing {
         self.names.base
     }
 
+    /// The name of the half that is a symbolic link, if one is: links are read and never
+    /// changed.
+    #[must_use]
+    pub fn link(&self) -> Option<String> {
+        let mut kinds = [FileKind::Store, FileKind::Index].into_iter();
+        let is_link = |kind: &FileKind| self.file(*kind).is_some_and(|file| file.is_link);
+        kinds.find(is_link).map(|kind| self.file_name(kind))
+    }
+
     /// The name of one half: as it stands there, or as it would be.
     #[must_use]
     pub fn file_name(&self, kind: FileKind) -> String {
@@ -203,13 +212,16 @@ impl Listing {
     ///
     /// As [`Directory::list`], and `NotALog` where there is no segment.
     pub fn of(path: &Path) -> Result<Self> {
-        let directory = Directory::list(path)?;
+        let mut directory = Directory::list(path)?;
         directory.require_log()?;
-        let segments = directory
-            .segments
-            .iter()
-            .map(|names| Arc::new(Self::segment(path, names)))
-            .collect();
+        let mut segments = Vec::with_capacity(directory.segments.len());
+        // One whose files are both gone already was trimmed meanwhile.
+        directory.segments.retain(|names| {
+            let segment = Self::segment(path, names);
+            let there = segment.store.is_some() || segment.index.is_some();
+            segments.extend(there.then(|| Arc::new(segment)));
+            there
+        });
         Ok(Self {
             directory,
             segments,

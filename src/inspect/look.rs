@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use super::accounts;
 use super::listing::{FileFacts, Listing, SegmentListing};
 use super::report::{Lone, Options, Report, SegmentReport};
 use super::run::{FrameSink, Pieces};
@@ -13,10 +14,12 @@ use super::tail::{self, TailStart};
 use crate::log::error::{Error, Result};
 use crate::log::format::{ENTRY_BYTES, FileKind};
 use crate::log::index::Index;
+use crate::log::live::Count;
 use crate::log::record::Codec;
 use crate::log::segment::{Segment, is_absent};
 use crate::log::units::{Offset, Position};
 use crate::log::window::{LOOKUP_BYTES, ReadFile};
+use crate::scan::layouts;
 
 /// What a look has beside the files.
 #[derive(Clone, Copy, Default)]
@@ -152,10 +155,11 @@ impl Look<'_> {
         if segment.is_readable_pair() {
             match Segment::open_listed(directory, &segment.names) {
                 Ok(mut pair) => {
-                    at_most(&mut pair.store, segment.store.as_ref());
-                    at_most(&mut pair.index, segment.index.as_ref());
+                    let quick = self.options.quick;
+                    pair.fix(Some(codec), if quick { Count::Bisect } else { Count::All })?;
                     let made = before.map_or(0, |before| before.drafted(self, segment));
-                    report.take_pair(&pair, codec, self.options, threads, made)?;
+                    let next = self.next_base(segment.base());
+                    report.take_pair(&pair, codec, next, self.options, threads, made)?;
                 }
                 // It was there when the directory was listed: somebody trims.
                 Err(error) if is_absent(&error) => {}
@@ -163,11 +167,19 @@ impl Look<'_> {
             }
         } else if is_file(FileKind::Store) {
             let store = ReadFile::open(&path(FileKind::Store))?;
-            report.lone = Some(Box::new(self.at_lone_store(segment, &store, threads)?));
+            let lone = self.at_lone_store(segment, &store, threads)?;
+            let whole = matches!(&lone, Lone::Store(tail) if tail.is_frames_only());
+            if !whole {
+                report.layout = layouts::recognise(segment.base(), &store, None)?.map(Box::new);
+            }
+            if report.layout.is_none() {
+                self.judge_lone_store(report, &store, &lone, codec, threads)?;
+                report.lone = Some(Box::new(lone));
+            }
         } else if is_file(FileKind::Index) {
             let mut index = Index::open(&path(FileKind::Index), LOOKUP_BYTES)?;
             let slots = index.slots();
-            let end = match index.nonzero_end(slots * ENTRY_BYTES) {
+            let end = match index.used_end(slots * ENTRY_BYTES) {
                 // Entries that the disk does not give were there all the same.
                 Err(Error::Unreadable { .. }) => slots * ENTRY_BYTES,
                 end => end?,
@@ -176,6 +188,46 @@ impl Look<'_> {
             report.lone = Some(Box::new(Lone::Index { entries }));
         }
         Ok(())
+    }
+
+    fn next_base(&self, base: Offset) -> Option<Offset> {
+        let segments = &self.listing.directory.segments;
+        let next = segments.partition_point(|names| names.base <= base);
+        segments.get(next).map(|names| names.base)
+    }
+
+    /// The account of a store whose index is gone.
+    fn judge_lone_store(
+        &self,
+        report: &mut SegmentReport,
+        store: &ReadFile,
+        lone: &Lone,
+        codec: Codec,
+        threads: usize,
+    ) -> Result<()> {
+        let Lone::Store(tail) = lone else {
+            return Ok(());
+        };
+        let base = report.listing.base();
+        let mut index = store.clone();
+        index.file_bytes = 0;
+        let pair = Segment {
+            base,
+            store: store.clone(),
+            index,
+            is_last: self.listing.directory.is_last(base),
+            entries: Some(0),
+        };
+        let judged = self.options.judged(codec, self.next_base(base));
+        let account = accounts::of_files(&pair, false, 0, &judged)?;
+        let plain = account
+            .as_ref()
+            .is_some_and(|account| account.end_slot == tail.frames && account.damaged.is_empty());
+        if plain || self.options.quick {
+            report.account = account.map(Box::new);
+            return Ok(());
+        }
+        report.take_account(&pair, None, account, codec, threads)
     }
 
     fn at_lone_store(
@@ -198,12 +250,5 @@ impl Look<'_> {
         let sink = drafting.and_then(|drafting| drafting.begin(base, store));
         let pieces = Pieces::of(threads, sink.as_deref());
         tail::look_in_pieces(store, codec, start, pieces).map(Lone::Store)
-    }
-}
-
-/// What was appended since the listing is not judged.
-fn at_most(file: &mut ReadFile, listed: Option<&FileFacts>) {
-    if let Some(listed) = listed {
-        file.file_bytes = file.file_bytes.min(listed.bytes);
     }
 }

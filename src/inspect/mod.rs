@@ -5,7 +5,9 @@
 //! serialises starts from the report; so do `compare` (two logs) and `manifest`
 //! (digests of one, made and held against it), over the stretches of `coverage`.
 
+pub(crate) mod accounts;
 pub(crate) mod check;
+mod check_account;
 pub(crate) mod check_directory;
 pub(crate) mod check_segment;
 pub mod compare;
@@ -24,6 +26,7 @@ pub(crate) mod rounds;
 pub mod run;
 pub mod scan;
 pub mod service;
+mod settle;
 pub mod sizes;
 pub mod tail;
 pub mod usage;

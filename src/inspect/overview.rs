@@ -1,10 +1,11 @@
 //! A log at a glance, as values: a row per segment with the states that its findings
 //! mean, and totals. What `info` prints; looks at nothing by itself.
 
-use super::finding::{Finding, FindingId, OffsetRange, Severity};
+use super::finding::{Detail, Finding, FindingId, OffsetRange, Severity};
 use super::report::{Report, SegmentReport};
 use crate::log::format::ENTRY_BYTES;
 use crate::log::units::Offset;
+use crate::scan::layouts::Layout;
 
 /// What can be said of a segment in a word. None at all: it is clean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +18,8 @@ pub enum State {
     NoStore,
     /// Entries or frames are not sound.
     Damaged,
-    /// Its bytes are another program's.
-    Foreign,
+    /// It has another program's layout.
+    Foreign(Layout),
     /// The store ends inside a frame.
     Torn,
     /// The store goes on behind the last entry with whole frames.
@@ -43,6 +44,8 @@ pub enum State {
     Overflow,
     /// A writer has it open; what looks unclean may be in its memory.
     Open,
+    /// The same, if a writer has it open, which nobody can tell.
+    PerhapsOpen,
     /// It has no record.
     Empty,
 }
@@ -81,6 +84,17 @@ impl Row {
             first: self.base,
             last,
         })
+    }
+
+    /// The same with those that a writer may have in memory.
+    fn claimed(&self) -> Option<OffsetRange> {
+        match (self.offsets(), self.buffered) {
+            (Some(whole), Some(buffered)) => Some(OffsetRange {
+                first: whole.first,
+                last: buffered.last,
+            }),
+            (whole, buffered) => whole.or(buffered),
+        }
     }
 
     /// Whether nothing is to be said of it.
@@ -146,8 +160,14 @@ impl<'a> Overview<'a> {
             },
         };
         let mut totals = overview.totals;
+        let mut reached: Option<Offset> = None;
         for row in overview.rows() {
             totals.add(&row);
+            if let Some(range) = row.claimed() {
+                let gap = reached.is_some_and(|last| range.first.since(last) > 1);
+                totals.gaps += u64::from(gap);
+                reached = reached.max(Some(range.last));
+            }
         }
         overview.totals = totals;
         overview
@@ -185,15 +205,10 @@ impl Totals {
         if let Some(range) = row.offsets() {
             self.offsets = Some(match self.offsets {
                 None => range,
-                Some(sum) => {
-                    if range.first.since(sum.last) > 1 {
-                        self.gaps += 1;
-                    }
-                    OffsetRange {
-                        first: sum.first,
-                        last: sum.last.max(range.last),
-                    }
-                }
+                Some(sum) => OffsetRange {
+                    first: sum.first,
+                    last: sum.last.max(range.last),
+                },
             });
         }
     }
@@ -242,7 +257,7 @@ impl Row {
     /// What a finding means for the row.
     fn take(&mut self, finding: &Finding) {
         let is_note = finding.severity == Severity::Note;
-        if finding.id == FindingId::IndexDangling && is_note {
+        if finding.may_be_buffered() {
             self.buffered = finding.offsets;
         } else if matches!(
             finding.id,
@@ -251,6 +266,7 @@ impl Row {
             self.lost = finding.offsets;
         }
         let state = match state(finding) {
+            Some(_) if finding.use_unknown => State::PerhapsOpen,
             Some(_) if is_note => match finding.id {
                 FindingId::IndexPadded | FindingId::IndexDangling | FindingId::StoreTornTail => {
                     State::Open
@@ -272,7 +288,10 @@ fn state(finding: &Finding) -> Option<State> {
         FindingId::IndexDangling => finding.offsets.map_or(State::Damaged, State::Lost),
         FindingId::IndexMissing => State::NoIndex,
         FindingId::StoreMissing => State::NoStore,
-        FindingId::ForeignDialect => State::Foreign,
+        FindingId::ForeignDialect => match finding.detail {
+            Detail::Layout(layout) => State::Foreign(layout),
+            _ => State::Damaged,
+        },
         FindingId::StoreTornTail => State::Torn,
         FindingId::StoreUnindexedTail => State::Unindexed(finding.records.unwrap_or(0)),
         FindingId::StoreZeroTail => State::ZeroTail,
@@ -290,6 +309,7 @@ fn state(finding: &Finding) -> Option<State> {
         | FindingId::RecordUndecodable
         | FindingId::RecordOffsetMismatch
         | FindingId::RecordChanged
+        | FindingId::NeedsDecision
         | FindingId::StoreUnreadable => State::Damaged,
         FindingId::StoreDeadBytes | FindingId::OwnerDiffers | FindingId::IndexOverLimit => {
             return None;

@@ -5,18 +5,24 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
+use super::accounts::{self, Judged};
 use super::check;
 use super::finding::{Finding, Severity};
 use super::listing::{Listing, SegmentListing};
 use super::look::{Aids, Look};
 use super::scan::{self, SegmentFacts};
+use super::settle;
 use super::tail::Tail;
 use super::usage::Usage;
 use crate::log::detect::detect;
+use crate::log::directory::Directory;
 use crate::log::error::{Error, Result};
+use crate::log::format::FileKind;
 use crate::log::record::Codec;
 use crate::log::segment::Segment;
 use crate::log::units::Offset;
+use crate::scan::account::Account;
+use crate::scan::layouts::{self, Layout};
 
 /// How a log is looked at.
 #[derive(Debug, Clone, Copy, Default)]
@@ -36,9 +42,24 @@ pub struct Options {
     pub threads: usize,
     /// Whether other processes are asked after.
     pub ask_usage: bool,
+    /// Whether a person said that frames at the end are records which may have arrived in
+    /// part only.
+    pub adopt_tail: bool,
+    /// Whether a person said that what is no record at the end is to go.
+    pub drop_tail: bool,
 }
 
 impl Options {
+    /// How a segment is judged.
+    pub(crate) fn judged(&self, codec: Codec, next_base: Option<Offset>) -> Judged {
+        Judged {
+            codec,
+            next_base,
+            trust_tail: self.adopt_tail,
+            drop_tail: self.drop_tail,
+        }
+    }
+
     /// Threads to use, at least one.
     pub(crate) fn threads(&self) -> usize {
         match self.threads {
@@ -58,8 +79,13 @@ pub struct SegmentReport {
     pub facts: Option<SegmentFacts>,
     /// What a look at one file found whose other half is missing.
     pub(super) lone: Option<Box<Lone>>,
-    /// Whether the bytes make sense little-endian only.
-    pub little_endian: bool,
+    /// The layout of another program that wrote it: then there are no other facts.
+    pub layout: Option<Box<Layout>>,
+    /// What its bytes are, where its files are not as a clean commit leaves them.
+    pub account: Option<Box<Account>>,
+    /// Whether the facts are those of the index that the account gives, not of the one that
+    /// is there.
+    pub by_account: bool,
 }
 
 /// One half of a segment without the other.
@@ -76,7 +102,9 @@ impl SegmentReport {
             listing,
             facts: None,
             lone: None,
-            little_endian: false,
+            layout: None,
+            account: None,
+            by_account: false,
         }
     }
 
@@ -104,6 +132,7 @@ impl SegmentReport {
         &mut self,
         pair: &Segment,
         codec: Codec,
+        next_base: Option<Offset>,
         options: &Options,
         threads: usize,
         made: u64,
@@ -117,9 +146,76 @@ impl SegmentReport {
         } else {
             scan::scan(pair, codec, threads)?
         };
-        self.little_endian = check::is_little_endian(pair, &facts)?;
-        self.facts = Some(facts);
+        if facts.unclean.is_some() {
+            self.layout =
+                layouts::recognise(pair.base, &pair.store, Some(&pair.index))?.map(Box::new);
+        }
+        if self.layout.is_some() {
+            return Ok(());
+        }
+        if options.quick {
+            self.facts = Some(facts);
+            return Ok(());
+        }
+        let judged = options.judged(codec, next_base);
+        let account = accounts::of_pair(pair, &facts, &judged)?;
+        self.take_account(pair, Some(facts), account, codec, threads)
+    }
+
+    /// Takes the account of a segment, and its facts: where the index hides what the account
+    /// has, those of the index that it should have.
+    pub(crate) fn take_account(
+        &mut self,
+        pair: &Segment,
+        facts: Option<SegmentFacts>,
+        account: Option<Account>,
+        codec: Codec,
+        threads: usize,
+    ) -> Result<()> {
+        self.facts = facts;
+        let Some(account) = account else {
+            return Ok(());
+        };
+        let other = self
+            .facts
+            .as_ref()
+            .is_none_or(|facts| accounts::differs(&account, facts));
+        if other && let Some(read) = accounts::by_account(&account, pair, self.facts.is_some())? {
+            self.facts = Some(scan::scan(&read, codec, threads)?);
+            self.by_account = true;
+        }
+        self.account = Some(Box::new(account));
         Ok(())
+    }
+
+    /// Opens the segment as its facts were found: no longer than it was, and by the index
+    /// that it should have where its own is not read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Segment::open`].
+    pub fn open(&self, directory: &Directory) -> Result<Segment> {
+        let names = &self.listing.names;
+        let has_index = self.listing.index.is_some();
+        let mut pair = if has_index || !self.by_account {
+            Segment::open(directory, names)?
+        } else {
+            Segment::without_index(directory, names)?
+        };
+        let Some(facts) = &self.facts else {
+            return Ok(pair);
+        };
+        pair.store.file_bytes = pair.store.file_bytes.min(facts.store_bytes);
+        let listed = self.listing.index.as_ref().map_or(0, |file| file.bytes);
+        pair.index.file_bytes = pair.index.file_bytes.min(listed);
+        if self.by_account
+            && let Some(account) = &self.account
+            && let Some(read) = accounts::by_account(account, &pair, has_index)?
+        {
+            return Ok(read);
+        }
+        pair.index.file_bytes = pair.index.file_bytes.min(facts.index_bytes);
+        Ok(pair)
     }
 }
 
@@ -178,16 +274,21 @@ impl Report {
     ///
     /// As [`Report::of`].
     pub fn with(listing: Listing, options: &Options, aids: Aids<'_>) -> Result<Self> {
+        settle::settled(listing, options, aids)
+    }
+
+    /// One look, whatever somebody does to the log meanwhile.
+    pub(super) fn once(listing: Listing, options: &Options, aids: Aids<'_>) -> Result<Self> {
         let path = listing.path().to_path_buf();
         let usage = if options.ask_usage {
-            Usage::of(&listing)
+            Usage::of(&listing.directory)
         } else {
             Usage {
                 in_use: Some(false),
                 ..Usage::default()
             }
         };
-        let codec = match options.codec {
+        let mut codec = match options.codec {
             Some(codec) => Some(codec),
             None => detect(&listing.directory)?,
         };
@@ -202,13 +303,25 @@ impl Report {
                 path.display()
             )));
         }
-        let look = Look {
-            listing: &listing,
-            codec,
-            options,
-            aids,
+        let look = |codec| {
+            let (listing, aids) = (&listing, aids);
+            let look = Look {
+                listing,
+                codec,
+                options,
+                aids,
+            };
+            look.at_segments()
         };
-        let segments = look.at_segments()?;
+        let mut segments = look(codec)?;
+        let any = |segment: &SegmentReport| segment.facts.as_ref().is_some_and(|it| it.records > 0);
+        if codec.is_none() && segments.iter().any(any) {
+            // The first frames may have come since then.
+            codec = detect(&listing.directory)?;
+            if codec.is_some() {
+                segments = look(codec)?;
+            }
+        }
         let mut report = Self {
             listing,
             codec,
@@ -218,8 +331,24 @@ impl Report {
             options: *options,
         };
         report.findings = check::findings(&report);
-        check::keep_standing(&mut report);
         Ok(report)
+    }
+
+    /// Fails if another program's layout was found: nothing may be changed then.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ForeignLayout`].
+    pub fn require_ours(&self) -> Result<()> {
+        let foreign = |segment: &SegmentReport| {
+            let layout = segment.layout.as_ref()?;
+            let name = segment.listing.file_name(FileKind::Store);
+            Some(Error::ForeignLayout {
+                path: self.listing.path().join(name),
+                layout: layout.to_string(),
+            })
+        };
+        self.segments.iter().find_map(foreign).map_or(Ok(()), Err)
     }
 
     /// Adds what a look of another sort found.

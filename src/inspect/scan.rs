@@ -18,7 +18,6 @@ use crate::log::units::Position;
 use crate::log::walk::{Committed, Flow, Visitor, Walk};
 use crate::log::window::{LOOKUP_BYTES, STREAM_BYTES, Window};
 use crate::log::writer::COMMIT_INDEX_BYTES;
-use crate::scan::unfinished;
 
 /// Places that are kept one by one; what comes beyond is counted.
 const PLACES_MAX: usize = 20_000;
@@ -137,7 +136,8 @@ fn facts(
         Some(IndexRest {
             position: entries * ENTRY_BYTES,
             bytes: padding,
-            zeros: true,
+            padding: true,
+            unused: false,
         })
     } else {
         index_rest(segment, entries, &found)?
@@ -152,12 +152,14 @@ fn facts(
         position: end,
         zero_entries: (segment.is_last && next == entries).then(|| padding.div_ceil(ENTRY_BYTES)),
     };
-    let mut tail = tail::look_in_pieces(&segment.store, codec, start, Pieces::of(threads, None))?;
-    if codec == Codec::Raw && padding / ENTRY_BYTES > tail.frames {
-        let mut store = Window::new(segment.store.clone(), STREAM_BYTES);
-        tail.zero_sector =
-            unfinished::zero_sector(&mut store, tail.frames_position, tail.frames_end)?;
+    let mut store = segment.store.clone();
+    if next == entries
+        && !misaligned
+        && let Some(appended) = segment.appended_since(entries, end)?
+    {
+        store.file_bytes = store.file_bytes.min(appended.0);
     }
+    let tail = tail::look_in_pieces(&store, codec, start, Pieces::of(threads, None))?;
     let mut unclean = Unclean {
         damages: found.damages,
         damages_uncounted: found.damages_uncounted,
@@ -175,7 +177,7 @@ fn facts(
     };
     Ok(SegmentFacts {
         base: segment.base,
-        store_bytes: segment.store.file_bytes,
+        store_bytes: store.file_bytes,
         index_bytes: segment.index.file_bytes,
         entries,
         records: found.records,
@@ -361,18 +363,19 @@ fn index_rest(segment: &Segment, entries: u64, found: &Found) -> Result<Option<I
     if bytes == 0 {
         return Ok(None);
     }
-    let end = match segment
-        .entries(LOOKUP_BYTES)
-        .nonzero_end(segment.index.file_bytes)
-    {
-        Ok(end) => end,
+    let mut index = segment.entries(LOOKUP_BYTES);
+    // Whole entries were counted, and none follows; one that is there now came since.
+    let partial = segment.index.file_bytes / ENTRY_BYTES * ENTRY_BYTES;
+    let padding = match index.used_end(segment.index.file_bytes) {
+        Ok(end) => end <= partial.max(position),
         Err(Error::Unreadable { .. }) => return Ok(None),
         Err(error) => return Err(error),
     };
     Ok(Some(IndexRest {
         position,
         bytes,
-        zeros: end <= position,
+        padding,
+        unused: padding && index.bytes(position, 1)?.first() == Some(&0xff),
     }))
 }
 

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use crate::log::damage::Damage;
 use crate::log::error::{Error, Result};
 use crate::log::format::ENTRY_BYTES;
+use crate::log::live;
 use crate::log::record::Codec;
 use crate::log::segment::{Segment, is_absent};
 use crate::log::units::Position;
@@ -61,17 +62,21 @@ impl Sizes {
     pub fn of(listing: &Listing, codec: Codec) -> Result<Self> {
         let mut sizes = Self::default();
         for segment in listing.segments.iter().filter(|s| s.is_readable_pair()) {
-            let pair = match Segment::open(&listing.directory, &segment.names) {
-                Err(error) if is_absent(&error) => continue,
-                other => other?,
-            };
-            let entries = match pair.count_entries(Some(codec)) {
-                Err(Error::Unreadable { .. }) => pair.index.file_bytes / ENTRY_BYTES,
-                other => other?,
-            };
-            let _ = pair
-                .walk(codec, entries, STREAM_BYTES)
-                .run(entries, &mut sizes)?;
+            let counted = live::undisturbed(|| {
+                let mut counted = sizes.clone();
+                let pair = match Segment::open_fixed(&listing.directory, &segment.names, codec) {
+                    Err(error) if is_absent(&error) => return Ok(counted),
+                    other => other?,
+                };
+                let entries = match pair.count_entries(Some(codec)) {
+                    Err(Error::Unreadable { .. }) => pair.index.file_bytes / ENTRY_BYTES,
+                    other => other?,
+                };
+                let mut walk = pair.walk(codec, entries, STREAM_BYTES);
+                let _ = walk.run(entries, &mut counted)?;
+                Ok(counted)
+            });
+            sizes = counted?;
         }
         Ok(sizes)
     }

@@ -50,9 +50,6 @@ pub struct Tail {
     pub zero_bytes: u64,
     /// The unfinished batch with which the store ends; its bytes are the torn ones.
     pub unfinished: Option<Unfinished>,
-    /// In a raw log with a padded index: the first aligned sector of zeros in the frames,
-    /// which may be a page that never reached the disk.
-    pub zero_sector: Option<u64>,
 }
 
 impl Tail {

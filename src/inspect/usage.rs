@@ -1,10 +1,72 @@
 //! Who has the log open: asked without disturbing anybody.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::finding::{Finding, FindingId};
 use super::listing::Listing;
+use super::report::{Options, Report};
+use crate::log::directory::{Directory, SegmentNames};
+use crate::log::format::FileKind;
 use crate::log::lock::DirectoryLock;
 use crate::log::processes::{self, Process, Use};
+use crate::log::units::Offset;
+
+/// In whose buffer frames wait that entries name already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Buffered {
+    /// A writer has the log open.
+    Live,
+    /// Nobody can tell whether one has.
+    Unknown,
+}
+
+/// What became of frames that were not there when their entries were seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaited {
+    /// They came.
+    There,
+    /// They may wait in a writer's buffer.
+    Buffered(Buffered),
+    /// They are lost.
+    Lost,
+}
+
+/// Asks about the frames that the last entries of a segment name: as `verify` judges it.
+#[must_use]
+pub fn awaited(directory: &Directory, segment: Offset) -> Awaited {
+    let options = Options {
+        quick: true,
+        segment: Some(segment),
+        ask_usage: true,
+        ..Options::default()
+    };
+    // Of this segment alone: a log may have very many, each with a buffer.
+    let Some(names) = directory.segment(segment) else {
+        return Awaited::Lost;
+    };
+    let listing = Listing {
+        directory: only(directory, names),
+        segments: vec![Arc::new(Listing::segment(&directory.path, names))],
+    };
+    let Ok(report) = Report::over(listing, &options) else {
+        return Awaited::Lost;
+    };
+    let mut findings = report.findings.iter();
+    let same = |it: &&Finding| it.id == FindingId::IndexDangling && it.segment == Some(segment);
+    match findings.find(same) {
+        None => Awaited::There,
+        Some(finding) if finding.use_unknown => Awaited::Buffered(Buffered::Unknown),
+        Some(finding) if finding.may_be_buffered() => Awaited::Buffered(Buffered::Live),
+        Some(_) => Awaited::Lost,
+    }
+}
+
+/// A log's directory with the files of one segment alone.
+fn only(directory: &Directory, names: &SegmentNames) -> Directory {
+    let halves = [FileKind::Store, FileKind::Index].map(|kind| names.file_name(kind));
+    Directory::of_names(&directory.path, halves.to_vec())
+}
 
 /// Who has a log open for writing.
 #[derive(Debug, Clone, Default)]
@@ -20,10 +82,10 @@ pub struct Usage {
 impl Usage {
     /// Asks the kernel about the first and the last segment's files.
     #[must_use]
-    pub fn of(listing: &Listing) -> Self {
+    pub fn of(directory: &Directory) -> Self {
         let lock_holder =
-            DirectoryLock::holder(listing.path()).filter(|pid| *pid != std::process::id());
-        let (in_use, writers) = match processes::in_use(&listing.directory.telling_files()) {
+            DirectoryLock::holder(&directory.path).filter(|pid| *pid != std::process::id());
+        let (in_use, writers) = match processes::in_use(&directory.telling_files()) {
             Use::NoWriter => (Some(lock_holder.is_some()), Vec::new()),
             Use::Writers(writers) => (Some(true), writers),
             Use::Unknown { .. } => (None, Vec::new()),
@@ -33,6 +95,12 @@ impl Usage {
             writers,
             lock_holder,
         }
+    }
+
+    /// Asks about the files of one segment alone: a service has all of them open.
+    #[must_use]
+    pub fn of_segment(directory: &Directory, names: &SegmentNames) -> Self {
+        Self::of(&only(directory, names))
     }
 
     /// Whether a writer is known to live.

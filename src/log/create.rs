@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::disk::{Disk, DiskFile, Ownership};
 use super::error::{Error, Result};
-use super::format::{FileKind, file_name};
+use super::format::{FileKind, NameStyle};
 use super::units::Offset;
 
 /// The two files of the active segment as they were found, to go on from.
@@ -34,10 +34,10 @@ pub struct Tail {
 pub fn create_pair(
     disk: &dyn Disk,
     directory: &Path,
-    base: Offset,
+    (style, base): (NameStyle, Offset),
     [store_like, index_like]: [Option<Ownership>; 2],
 ) -> Result<Tail> {
-    let path = |kind| directory.join(file_name(base, kind));
+    let path = |kind| directory.join(style.file_name(base, kind));
     let (store_path, index_path) = (path(FileKind::Store), path(FileKind::Index));
     let store = disk
         .create(&store_path, store_like)
@@ -102,4 +102,15 @@ pub fn create_directories(disk: &dyn Disk, path: &Path, mode: u32) -> Result<()>
         parent
     };
     disk.sync_dir(parent).map_err(Error::io("sync", parent))
+}
+
+/// Creates a directory for a copy of a log: with the owner, group and mode of another, as
+/// far as this process may.
+///
+/// # Errors
+///
+/// [`Error::Io`].
+pub fn create_directory_like(disk: &dyn Disk, path: &Path, like: Ownership) -> Result<()> {
+    create_directories(disk, path, like.mode & 0o777)?;
+    disk.own_dir(path, like).map_err(Error::io("own", path))
 }

@@ -10,6 +10,7 @@ use super::segment::{Segment, is_absent};
 use super::units::{Offset, Position};
 use super::walk::{PAYLOAD_IN_MEMORY_MAX, layout_in};
 use super::window::{LOOKUP_BYTES, ReadFile, Window};
+use crate::scan::codec::{self, Evidence};
 
 /// Frames that are looked at, from each end of a segment.
 const SAMPLES: u64 = 8;
@@ -29,6 +30,8 @@ struct Votes {
     zero: Option<bool>,
     /// Whether record 0 has a payload at all.
     zero_empty: bool,
+    /// Samples that carry another offset than their place.
+    astray: u64,
 }
 
 /// A codec, and how much that is worth.
@@ -43,6 +46,12 @@ pub struct Detected {
 }
 
 impl Votes {
+    /// Whether no sample speaks against the others.
+    fn is_unanimous(self) -> bool {
+        let all_or_none = self.carry == self.above || self.carry == 0;
+        self.codec().is_some() && all_or_none && self.astray == 0
+    }
+
     fn codec(self) -> Option<Codec> {
         if self.above > 0 {
             let most = self.carry > 0 && self.carry * 2 >= self.above;
@@ -80,10 +89,45 @@ pub fn judge(directory: &Directory) -> Result<Option<Detected>> {
         })
     };
     // Where anything is committed, bytes that nobody was promised have no say.
-    match detected(sample(directory, true)?, true) {
-        None => Ok(detected(sample(directory, false)?, false)),
-        certain => Ok(certain),
+    let committed = sample(directory, true)?;
+    let (votes, is_committed) = if committed.codec().is_some() {
+        (committed, true)
+    } else {
+        (sample(directory, false)?, false)
+    };
+    if votes.is_unanimous() {
+        return Ok(detected(votes, is_committed));
     }
+    let evidence = evidence(directory)?;
+    let by_evidence = evidence.codec().map(|codec| Detected {
+        codec,
+        certain: is_committed || evidence.numbered > 0,
+    });
+    // Where nothing confirms a record, the samples are all there is.
+    match by_evidence {
+        Some(found) if found.codec == Codec::Protobuf => Ok(Some(found)),
+        _ => Ok(detected(votes, is_committed)),
+    }
+}
+
+/// The evidence of the first and of the last segment that has a store.
+fn evidence(directory: &Directory) -> Result<Evidence> {
+    let mut found = Evidence::default();
+    let with_store = |names: &&SegmentNames| names.has(FileKind::Store);
+    let first = directory.segments.iter().find(with_store);
+    let last = directory.segments.iter().rev().find(with_store);
+    let last = last.filter(|last| Some(last.base) != first.map(|first| first.base));
+    for names in [first, last].into_iter().flatten() {
+        let open = |kind| ReadFile::open(&directory.file(names, kind));
+        let store = match open(FileKind::Store) {
+            Ok(store) => store,
+            Err(error) if is_absent(&error) => continue,
+            Err(error) => return Err(error),
+        };
+        let index = open(FileKind::Index).ok();
+        found = found.and(codec::evidence(&store, index.as_ref(), names.base)?);
+    }
+    Ok(found)
 }
 
 /// Samples the first and the last segment that has a frame; `committed` leaves out those
@@ -147,6 +191,8 @@ struct Sample {
     /// Whether it is, byte for byte, what an encoder writes.
     canonical: bool,
     empty: bool,
+    /// Whether it decodes and carries another offset.
+    astray: bool,
 }
 
 impl Sampler {
@@ -220,6 +266,7 @@ impl Sampler {
             }
         }
         let Some(best) = best else { return Ok(None) };
+        votes.astray += u64::from(best.astray);
         if offset.0 > 0 {
             // Nothing speaks for a codec, nor do the zeros of bytes that got lost.
             votes.above += u64::from(!best.empty);
@@ -272,7 +319,10 @@ impl Sampler {
             };
         Ok(Some(Sample {
             end,
-            carries: layout.is_some_and(|layout| layout.offset == offset.0),
+            carries: layout
+                .as_ref()
+                .is_some_and(|layout| layout.offset == offset.0),
+            astray: layout.is_some_and(|layout| layout.offset > 0 && layout.offset != offset.0),
             canonical,
             empty: payload_bytes == 0,
         }))

@@ -7,12 +7,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::{Error, Result};
-use super::format::{self, FileKind};
+use super::format::{self, FileKind, NameStyle};
 use super::units::Offset;
 
 /// Bytes of names that the system is asked for at once.
 #[cfg(target_os = "linux")]
 const LISTED_BYTES: usize = 64 * 1024;
+
+/// What a file system may keep in its root directory: no part of a log that stands there.
+const LOST_AND_FOUND: &str = "lost+found";
 
 /// The names of one segment's two files, as they stand in the directory. There may be
 /// very many of these: the plain names are not kept but made from the base.
@@ -66,7 +69,17 @@ impl SegmentNames {
             FileKind::Store => odd.store.as_ref(),
             FileKind::Index => odd.index.as_ref(),
         });
-        odd.map_or_else(|| format::file_name(self.base, kind).into(), Clone::clone)
+        odd.map_or_else(|| self.new_name(kind), Clone::clone)
+    }
+
+    /// The name of a half that has no odd one: in the style of its twin if it is missing.
+    fn new_name(&self, kind: FileKind) -> OsString {
+        let twin = self.odd.as_ref().and_then(|odd| match kind {
+            FileKind::Store => odd.index.as_ref(),
+            FileKind::Index => odd.store.as_ref(),
+        });
+        let style = twin.filter(|_| !self.has(kind)).map(|it| NameStyle::of(it));
+        style.unwrap_or_default().file_name(self.base, kind).into()
     }
 
     /// Whether all names that are there are the plain ones.
@@ -116,7 +129,7 @@ pub struct Directory {
     pub path: PathBuf,
     /// Its segments, in the order of their base offsets.
     pub segments: Vec<SegmentNames>,
-    /// Names that are no segment's, sorted.
+    /// Names that are no segment's, sorted; `lost+found` is none of them.
     pub strays: Vec<OsString>,
     /// Second names for a file that is there already (`000.store` beside `0.store`).
     pub duplicates: Vec<(Offset, OsString)>,
@@ -141,7 +154,8 @@ impl Directory {
     ///
     /// # Errors
     ///
-    /// [`Error::NoDirectory`], [`Error::NotADirectory`], or [`Error::Io`].
+    /// [`Error::NoDirectory`], [`Error::NotADirectory`], [`Error::KafkaPartition`], or
+    /// [`Error::Io`].
     pub fn list(path: &Path) -> Result<Self> {
         let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::NotFound => Error::NoDirectory {
@@ -154,7 +168,13 @@ impl Directory {
         };
         let mut names = Names::default();
         each_name(path, |name| names.add(name)).map_err(failed)?;
-        Ok(names.make(path))
+        let directory = names.make(path);
+        if directory.is_kafka_partition() {
+            return Err(Error::KafkaPartition {
+                path: directory.path,
+            });
+        }
+        Ok(directory)
     }
 
     /// What these names make, wherever they come from.
@@ -165,6 +185,31 @@ impl Directory {
             names.add(&name);
         }
         names.make(path)
+    }
+
+    /// Whether Kafka wrote it: its names end in `.log`, `.index` and `.timeindex`.
+    fn is_kafka_partition(&self) -> bool {
+        let has_store = |names: &SegmentNames| names.has(FileKind::Store);
+        self.strays.iter().any(|name| format::is_kafka_name(name))
+            && !self.segments.iter().any(has_store)
+    }
+
+    /// The style of its names: padded if all of them are.
+    #[must_use]
+    pub fn name_style(&self) -> NameStyle {
+        let files = self.segments.iter().flat_map(|names| {
+            let halves = [FileKind::Store, FileKind::Index].into_iter();
+            halves.filter_map(|kind| Some((names.name(kind)?, names.base, kind)))
+        });
+        let is_padded = |(name, base, kind): (OsString, Offset, FileKind)| {
+            name == *NameStyle::Padded.file_name(base, kind)
+        };
+        let padded = !self.zero_padded.is_empty() && self.duplicates.is_empty();
+        if padded && files.into_iter().all(is_padded) {
+            NameStyle::Padded
+        } else {
+            NameStyle::Plain
+        }
     }
 
     /// Whether the segment with this base is the last one, to which appends go.
@@ -261,6 +306,7 @@ impl Names {
                 padded: 0,
                 kind: parts.kind,
             }),
+            None if name == LOST_AND_FOUND => {}
             None => self.strays.push(name.to_owned()),
         }
     }
@@ -400,6 +446,12 @@ mod tests {
         let padded = of(&["07.store", "07.index"]);
         assert_eq!(padded.zero_padded.len(), 2);
         assert_eq!(padded.segment_of(Offset(3)), None);
+    }
+
+    #[test]
+    fn the_root_of_a_file_system_is_empty() {
+        assert!(of(&["lost+found"]).is_empty());
+        assert_eq!(of(&["lost+found", "lost"]).strays, ["lost"]);
     }
 
     #[test]

@@ -71,7 +71,8 @@ pub trait Disk: Send + Sync {
     /// Opens an existing regular file for reading and writing. No `O_APPEND`:
     /// pwrite would ignore its position.
     fn open(&self, path: &Path) -> io::Result<DiskFile>;
-    /// Creates a file that must not exist; `like` gives owner, group and mode.
+    /// Creates a file that must not exist; `like` gives owner, group and mode, which is
+    /// 0666 less the umask without it.
     fn create(&self, path: &Path, like: Option<Ownership>) -> io::Result<DiskFile>;
     /// Creates a file without a name in the file system of `dir`.
     fn create_unnamed(&self, dir: &Path, like: Option<Ownership>) -> io::Result<DiskFile>;
@@ -130,39 +131,52 @@ pub fn write_all_at(
 }
 
 /// Gives the file at `path` other bytes, or makes it: wholly or not at all, also in a
-/// power cut. `temporary` is a name beside it that nobody else uses.
+/// power cut. `temporary` is a name beside it, which is made anew: a file that somebody
+/// else put there is not written to.
 ///
 /// # Errors
 ///
 /// The operating system's; the file is as it was then, or as it was to be.
 pub fn replace(path: &Path, temporary: &Path, bytes: &[u8]) -> io::Result<()> {
+    match fs::remove_file(temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut file = OpenOptions::new()
         .write(true)
-        .create(true)
-        .truncate(true)
-        .custom_flags(libc::O_NOFOLLOW)
+        .create_new(true)
         .open(temporary)?;
-    take_ownership(&file, fs::metadata(path).ok().as_ref().map(Ownership::of))?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    drop(file);
-    fs::rename(temporary, path)?;
+    let mut replaced = || {
+        take_ownership(&file, fs::metadata(path).ok().as_ref().map(Ownership::of))?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(temporary, path)
+    };
+    if let Err(error) = replaced() {
+        let _ = fs::remove_file(temporary);
+        return Err(error);
+    }
     let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
     RealDisk.sync_dir(parent.unwrap_or(Path::new(".")))
 }
 
-/// Opens a file that is only there to be locked; makes it where it is missing.
+/// Opens a regular file that is only there to be locked; makes it where it is missing.
 ///
 /// # Errors
 ///
-/// The operating system's.
+/// The operating system's; `InvalidInput` for what is no regular file.
 pub fn open_lock(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
+    let file = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(false)
-        .custom_flags(libc::O_NOFOLLOW)
-        .open(path)
+        // A FIFO would wait for a reader.
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    Ok(file)
 }
 
 /// The disk itself.
@@ -170,20 +184,33 @@ pub fn open_lock(path: &Path) -> io::Result<File> {
 pub struct RealDisk;
 
 /// Sets owner and mode as the twin has them. A process that may not give files away
-/// leaves them its own: `verify` tells of that as `owner-differs`.
+/// leaves them its own, in the twin's group where it may: `verify` tells of that as
+/// `owner-differs`.
 fn take_ownership(file: &File, like: Option<Ownership>) -> io::Result<()> {
     let Some(like) = like else { return Ok(()) };
     let now = Ownership::of(&file.metadata()?);
-    if (now.uid, now.gid) != (like.uid, like.gid)
-        && let Err(error) = std::os::unix::fs::fchown(file, Some(like.uid), Some(like.gid))
-        && error.kind() != io::ErrorKind::PermissionDenied
-    {
-        return Err(error);
+    if (now.uid, now.gid) != (like.uid, like.gid) {
+        let own = |uid| as_allowed(std::os::unix::fs::fchown(file, uid, Some(like.gid)));
+        let _ = own(Some(like.uid))? || own(None)?;
     }
     if now.mode != like.mode {
-        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(like.mode))?;
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(like.mode);
+        as_allowed(file.set_permissions(mode))?;
     }
     Ok(())
+}
+
+/// Whether a file was given what it was to have: a process may not, or the file system has
+/// no such thing.
+fn as_allowed(done: io::Result<()>) -> io::Result<bool> {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+    match done {
+        Ok(()) => Ok(true),
+        Err(error) if [PermissionDenied, Unsupported, InvalidInput].contains(&error.kind()) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 impl Disk for RealDisk {
@@ -204,7 +231,7 @@ impl Disk for RealDisk {
             .read(true)
             .write(true)
             .create_new(true)
-            .mode(like.map_or(0o644, |like| like.mode))
+            .mode(like.map_or(0o666, |like| like.mode))
             .open(path)?;
         take_ownership(&file, like)?;
         Ok(DiskFile {
@@ -218,7 +245,7 @@ impl Disk for RealDisk {
             .read(true)
             .write(true)
             .custom_flags(libc::O_TMPFILE)
-            .mode(like.map_or(0o644, |like| like.mode))
+            .mode(like.map_or(0o666, |like| like.mode))
             .open(dir)?;
         take_ownership(&file, like)?;
         Ok(DiskFile {

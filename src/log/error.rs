@@ -63,6 +63,12 @@ pub enum Error {
         /// The directory.
         path: PathBuf,
     },
+    /// The directory is a partition of Kafka.
+    #[error("{}: is a Kafka partition (.log, .index and .timeindex files), which has another format", path.display())]
+    KafkaPartition {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The directory holds other things, and a log is not made among them.
     #[error("{} is not empty and no log: {} is in it", path.display(), name.display())]
     NotEmpty {
@@ -120,6 +126,14 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong.
         why: String,
+    },
+    /// A segment has another program's layout: it is neither read nor changed.
+    #[error("{}: another program's layout: {layout}", path.display())]
+    ForeignLayout {
+        /// The file.
+        path: PathBuf,
+        /// The layout.
+        layout: String,
     },
     /// The log has another codec than the one asked for.
     #[error("{}: the log's codec is {found}, not {asked}", path.display())]

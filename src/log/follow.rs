@@ -21,6 +21,7 @@ use super::footing::{Footing, names_of};
 pub use super::footing::{Rewritten, sync_read};
 use super::format::{ENTRY_BYTES, FileKind};
 use super::index::Index;
+use super::live;
 use super::lock::DirectoryLock;
 use super::reader::{Item, LogReader, Obstacle, RecordView};
 use super::record::Codec;
@@ -77,6 +78,10 @@ pub struct Follower {
     seen: Option<Seen>,
     /// Since when there is something that no pass has looked at.
     changed_since: Option<Instant>,
+    /// The last offset that two segments claim, as the last pass met it.
+    doubled: Option<Offset>,
+    /// Up to where such offsets were passed over: the older segment's records are read.
+    doubled_passed: Option<Offset>,
 }
 
 /// What becomes of a record that is handed over.
@@ -183,11 +188,13 @@ impl Follower {
         let metadata = std::fs::metadata(path).map_err(Error::io("look at", path))?;
         let mut footing = None;
         if let Some(before) = next.0.checked_sub(1) {
-            let _ = log.lookup::<Error>(Offset(before), |item| {
-                if let Item::Record(record) = item {
-                    footing = Some(Footing::of(record));
-                }
-                Ok(ControlFlow::Continue(()))
+            let _ = live::undisturbed(|| {
+                log.lookup::<Error>(Offset(before), |item| {
+                    if let Item::Record(record) = item {
+                        footing = Some(Footing::of(record));
+                    }
+                    Ok(ControlFlow::Continue(()))
+                })
             })?;
         }
         Ok(Self {
@@ -199,6 +206,8 @@ impl Follower {
             footing,
             seen: None,
             changed_since: None,
+            doubled: None,
+            doubled_passed: None,
         })
     }
 
@@ -223,6 +232,7 @@ impl Follower {
     /// Goes on at an offset behind something that stood in the way.
     pub fn skip_to(&mut self, next: Offset) {
         self.next = self.next.max(next);
+        self.doubled_passed = self.doubled.take().max(self.doubled_passed);
     }
 
     /// Looks for the codec again in the next pass: what stands in the way may do so
@@ -231,6 +241,45 @@ impl Follower {
         if !self.codec_is_given {
             self.codec = None;
         }
+    }
+
+    /// Hands over the last record read once more. Gives `None` if none was read, or if it
+    /// was trimmed since or something stands in its way, and what happened if it is not
+    /// the record that was read.
+    ///
+    /// # Errors
+    ///
+    /// The callback's, and reading's.
+    pub fn last_read<T, E: From<Error>>(
+        &self,
+        mut each: impl FnMut(&RecordView<'_>) -> std::result::Result<T, E>,
+    ) -> std::result::Result<std::result::Result<Option<T>, Rewritten>, E> {
+        let Some(footing) = self.footing else {
+            return Ok(Ok(None));
+        };
+        let mut log = match LogReader::open(&self.directory.path) {
+            Ok(log) => log,
+            Err(Error::NoDirectory { .. } | Error::NotALog { .. }) => {
+                return Ok(Err(Rewritten::Removed));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if footing.offset < log.lowest_offset() {
+            return Ok(Ok(None));
+        }
+        if let Some(codec) = self.codec {
+            log.set_codec(codec);
+        }
+        let mut found = Err(Rewritten::Cut(footing.offset));
+        let _ = log.lookup(footing.offset, |item| {
+            found = match item {
+                Item::Record(record) if Footing::of(record) == footing => Ok(Some(each(record)?)),
+                Item::Record(_) => Err(Rewritten::Changed(footing.offset)),
+                Item::Obstacle { .. } => Ok(None),
+            };
+            Ok::<_, E>(ControlFlow::Continue(()))
+        })?;
+        Ok(found)
     }
 
     /// Hands over what has come, in order.
@@ -310,6 +359,8 @@ impl Follower {
     ) -> std::result::Result<Pass, Stop<E>> {
         let mut blocked = Blocked::default();
         let (mut next, mut footing) = (self.next, self.footing);
+        let passed = self.doubled_passed;
+        let mut doubled = None;
         let flow = log.read::<Stop<E>>(next, Offset::MAX, |item| {
             let record = match item {
                 Item::Record(record) => record,
@@ -318,6 +369,12 @@ impl Follower {
                     first,
                     last,
                 } => {
+                    if matches!(obstacle, Obstacle::Overlap { .. }) {
+                        if last <= passed {
+                            return Ok(ControlFlow::Continue(()));
+                        }
+                        doubled = last;
+                    }
                     blocked.obstacles.push((obstacle, first, last));
                     return Ok(ControlFlow::Continue(()));
                 }
@@ -339,6 +396,7 @@ impl Follower {
             })
         });
         (self.next, self.footing) = (next, footing);
+        self.doubled = doubled;
         let flow = flow?;
         Ok(if !blocked.obstacles.is_empty() {
             Pass::Blocked(blocked)

@@ -36,7 +36,7 @@ pub enum Rewritten {
 }
 
 /// The last record that was read: as long as it stands, so do those before it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Footing {
     /// The base of its segment.
     pub segment: Offset,

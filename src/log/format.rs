@@ -28,6 +28,9 @@ pub const SECTOR_BYTES: u64 = 512;
 /// Bytes of one index entry.
 pub const ENTRY_BYTES: u64 = 12;
 
+/// The byte that some programs fill unused slots of an index with, beside zero.
+pub const UNUSED: u8 = 0xff;
+
 /// Entries that one index can number: relative offsets have 32 bits.
 pub const SEGMENT_ENTRIES_MAX: u64 = 1 << 32;
 
@@ -69,6 +72,13 @@ impl Entry {
     pub fn is_unfinished(self, right: Self) -> bool {
         let mut bytes = self.encode().into_iter().zip(right.encode());
         bytes.all(|(here, right)| here == right || here == 0)
+    }
+
+    /// Whether the slot is unused: zeros, as the Go service leaves them, or 0xff.
+    #[must_use]
+    pub fn is_unused(self) -> bool {
+        let encoded = self.encode();
+        encoded == [0; 12] || encoded == [UNUSED; 12]
     }
 
     /// Whether all 12 bytes are zero, as padding is, and as entry 0 is too.
@@ -155,6 +165,52 @@ impl fmt::Display for FileKind {
 #[must_use]
 pub fn file_name(base: Offset, kind: FileKind) -> String {
     format!("{base}.{kind}")
+}
+
+/// The digits of a base offset in names with leading zeros.
+const PADDED_DIGITS: usize = 20;
+
+/// How names of files write the base offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NameStyle {
+    /// Without leading zeros, as the Go service of the book does.
+    #[default]
+    Plain,
+    /// With 20 digits, as a fork of it does.
+    Padded,
+}
+
+impl NameStyle {
+    /// The style of a name.
+    #[must_use]
+    pub fn of(name: &OsStr) -> Self {
+        let name = name.as_encoded_bytes();
+        let digits = name.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if digits == PADDED_DIGITS && name.starts_with(b"0") {
+            Self::Padded
+        } else {
+            Self::Plain
+        }
+    }
+
+    /// The name that a segment's file has.
+    #[must_use]
+    pub fn file_name(self, base: Offset, kind: FileKind) -> String {
+        match self {
+            Self::Plain => file_name(base, kind),
+            Self::Padded => format!("{:020}.{kind}", base.0),
+        }
+    }
+}
+
+/// Whether a name is one of the files that make a Kafka partition and no log.
+#[must_use]
+pub fn is_kafka_name(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    let stem = name
+        .strip_suffix(b".log")
+        .or_else(|| name.strip_suffix(b".timeindex"));
+    stem.is_some_and(|stem| stem.len() == PADDED_DIGITS && stem.iter().all(u8::is_ascii_digit))
 }
 
 /// A name in a log's directory that is one of a segment's.

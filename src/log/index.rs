@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use super::error::Result;
-use super::format::{ENTRY_BYTES, Entry};
-use super::window::{ReadFile, Window};
+use super::format::{ENTRY_BYTES, Entry, UNUSED};
+use super::window::{LOOKUP_BYTES, ReadFile, Window};
 
 /// An index that is open for reading.
 #[derive(Debug)]
@@ -80,16 +80,16 @@ impl Index {
         self.window.bytes(position, count)
     }
 
-    /// How many entries come before the zeros at the end, found by bisection: right
+    /// How many entries come before the padding at the end, found by bisection: right
     /// for every index without a hole, at the cost of a few reads. An index whose
-    /// entries are all zero counts as 0, though its first may be real.
+    /// entries are all unused counts as 0, though its first may be real.
     ///
     /// # Errors
     ///
     /// As [`ReadFile::read_at`].
     pub fn bisect_end(&mut self) -> Result<u64> {
         let slots = self.slots();
-        if slots == 0 || !self.entry(slots - 1)?.is_zero() {
+        if slots == 0 || !self.entry(slots - 1)?.is_unused() {
             return Ok(slots);
         }
         // Entry `low - 1` is real or low is 0; entry `high` is zero.
@@ -97,13 +97,13 @@ impl Index {
         // Entry 0 is zero in every sound index, so slot 0 decides nothing.
         while low < high {
             let middle = low + (high - low) / 2;
-            if middle > 0 && self.entry(middle)?.is_zero() {
+            if middle > 0 && self.entry(middle)?.is_unused() {
                 high = middle;
             } else {
                 low = middle + 1;
             }
         }
-        if low == 1 && self.entry(0)?.is_zero() {
+        if low == 1 && self.entry(0)?.is_unused() {
             return Ok(0);
         }
         Ok(low)
@@ -126,6 +126,39 @@ impl Index {
             }
             None => self.window.source().nonzero_end(limit),
         }
+    }
+
+    /// As [`Index::nonzero_end`], without slots of 0xff at the end: unused too.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadFile::read_at`].
+    pub fn used_end(&mut self, limit: u64) -> Result<u64> {
+        let mut end = self.nonzero_end(limit)?;
+        while let Some(start) = self.unused_from(end)? {
+            end = self.nonzero_end(start)?;
+        }
+        Ok(end)
+    }
+
+    /// The first of the slots of 0xff that end at `end`, if there is any.
+    fn unused_from(&mut self, end: u64) -> Result<Option<u64>> {
+        let mut start = end;
+        let mut count = ENTRY_BYTES;
+        while start > 0 {
+            count = count.min(start);
+            let bytes = usize::try_from(count).unwrap_or(LOOKUP_BYTES);
+            let block = self.window.bytes(start - count, bytes)?;
+            if let Some(last) = block.iter().rposition(|byte| *byte != UNUSED) {
+                start -= count - last as u64 - 1;
+                break;
+            }
+            start -= count;
+            count = LOOKUP_BYTES as u64;
+        }
+        // The last byte of an entry may be 0xff too.
+        let start = start.next_multiple_of(ENTRY_BYTES);
+        Ok((start + ENTRY_BYTES <= end).then_some(start))
     }
 
     /// The first slot from `slot` on whose entry is not all zeros.

@@ -114,6 +114,14 @@ pub enum Obstacle {
         /// The base of the segment that claims them too.
         newer: Offset,
     },
+    /// Records that the index does not name, or names wrongly; they come next, by what the
+    /// store says.
+    Unindexed {
+        /// The segment's base offset.
+        segment: Offset,
+        /// Whether there is no index at all.
+        missing: bool,
+    },
     /// A segment of which one file is missing or no regular file.
     Unpaired {
         /// The segment's base offset.

@@ -192,8 +192,13 @@ impl Walk {
                 anchor = self.hole_end(anchor)?;
                 continue;
             }
+            // A record of a protobuf log says itself that none stands before it.
+            let least = match self.codec {
+                Codec::Raw => position.0.saturating_add(LENGTH_BYTES),
+                Codec::Protobuf => position.0,
+            };
             if let Ok(entry) = entry
-                && entry.position.0 >= position.0.saturating_add(LENGTH_BYTES)
+                && entry.position.0 >= least
                 && self.confirmed(anchor, entry)?
             {
                 return Ok(Region {
@@ -341,7 +346,15 @@ impl Walk {
             return self.tell(slot, position, payload_bytes, visitor);
         }
         let expected = next_position.0.saturating_sub(position.0 + LENGTH_BYTES);
-        let damage = self.wrong_frame(slot, position, expected)?;
+        let mut damage = self.wrong_frame(slot, position, expected)?;
+        if next_position == position
+            && let Fit::Carries { offset, .. } = self.fit(slot, position)?
+        {
+            // The next record stands where this one should: it is not in the store.
+            damage.kind = DamageKind::OffsetMismatch;
+            damage.got = Some(offset);
+            damage.expected = self.base.0.checked_add(slot);
+        }
         region.slot += 1;
         region.position = next_position;
         visitor.damage(damage)

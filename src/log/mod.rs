@@ -2,7 +2,7 @@
 //! a byte and written so that a crash loses nothing that was acknowledged.
 //!
 //! From the ground up: `units`, `format`, `record` know the bytes; `window`, `index`,
-//! `segment` read them; `walk` and `judge` say what is sound; `reader` reads a whole
+//! `segment` read them, `live` while others write; `walk` and `judge` say what is sound; `reader` reads a whole
 //! log. `commit`, `writer`, `open` write, through `disk` alone. `lock`, `lease` and
 //! `processes` know who else is there. Nothing here prints or mends.
 
@@ -25,8 +25,10 @@ mod items;
 mod judge;
 mod layout;
 pub mod lease;
+pub mod live;
 pub mod lock;
 pub mod open;
+mod opened;
 mod payload;
 pub mod processes;
 mod procfs;

@@ -13,7 +13,7 @@ use super::detect;
 use super::directory::{Directory, SegmentNames};
 use super::disk::{Disk, DiskFile};
 use super::error::{Error, Result};
-use super::format::{ENTRY_BYTES, FileKind};
+use super::format::{ENTRY_BYTES, FileKind, NameStyle};
 use super::lock::DirectoryLock;
 use super::record::Codec;
 use super::segment::Segment;
@@ -58,6 +58,7 @@ pub fn open(lock: &DirectoryLock, config: &Config, disk: &Arc<dyn Disk>) -> Resu
         store: readable(&store)?,
         index: readable(&index)?,
         is_last: true,
+        entries: None,
     };
     let entries = check_tail(&segment, codec, &directory.path)?;
     let tail = Tail {
@@ -88,7 +89,12 @@ fn create(directory: &Directory, config: &Config, disk: &Arc<dyn Disk>) -> Resul
         });
     }
     let base = config.initial_offset.unwrap_or_default();
-    let tail = create_pair(&**disk, &directory.path, base, [None, None])?;
+    let tail = create_pair(
+        &**disk,
+        &directory.path,
+        (NameStyle::Plain, base),
+        [None, None],
+    )?;
     Ok(Writer::new(
         Arc::clone(disk),
         &directory.path,

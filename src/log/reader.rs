@@ -11,6 +11,7 @@ use super::error::{Error, Result};
 use super::format::{ENTRY_BYTES, FileKind};
 pub use super::items::{Content, Item, Obstacle, RecordView, Taker};
 use super::items::{Each, first_sound, last_sound, walk_segment};
+use super::opened::Opened;
 use super::record::Codec;
 use super::segment::{Segment, is_absent};
 use super::units::Offset;
@@ -63,6 +64,18 @@ impl LogReader {
         })
     }
 
+    /// Lists the directory anew. The codec and the log's end stay as they were.
+    ///
+    /// # Errors
+    ///
+    /// As [`LogReader::open`].
+    pub fn list_again(&mut self) -> Result<()> {
+        let directory = Directory::list(&self.directory.path)?;
+        directory.require_log()?;
+        self.directory = directory;
+        Ok(())
+    }
+
     /// The names in the log's directory.
     #[must_use]
     pub fn directory(&self) -> &Directory {
@@ -83,9 +96,9 @@ impl LogReader {
         if let Some(codec) = self.codec {
             return Ok(codec);
         }
-        let codec = detect(&self.directory)?.unwrap_or(Codec::Raw);
-        self.codec = Some(codec);
-        Ok(codec)
+        // What shows no codec now may show one when a writer's buffer is written.
+        self.codec = detect(&self.directory)?;
+        Ok(self.codec.unwrap_or(Codec::Raw))
     }
 
     /// The base of the first segment.
@@ -132,9 +145,10 @@ impl LogReader {
             if last.is_some() && !self.reaches(names, codec, ends.1)? {
                 continue;
             }
-            match Segment::open(&self.directory, names) {
-                Ok(segment) => {
-                    let entries = segment.count_entries(Some(codec))?;
+            match Opened::open(&self.directory, names, codec) {
+                Ok(Opened {
+                    segment, entries, ..
+                }) => {
                     let whole = segment.sound_entries(codec, entries)?;
                     ends.0 = ends.0.max(names.base.saturating_add(whole));
                     ends.1 = ends.1.max(names.base.saturating_add(entries));
@@ -144,6 +158,11 @@ impl LogReader {
                 Err(error) => return Err(error),
             }
         }
+        if self.codec.is_none() && ends.0 > lowest && self.codec()? != codec {
+            return self.ends();
+        }
+        // Records up to here are read in one way, whatever comes.
+        self.codec = Some(codec);
         self.ends = Some(ends);
         Ok(ends)
     }
@@ -182,22 +201,27 @@ impl LogReader {
             }
         }
         if let Some(names) = self.directory.segments.get(at) {
-            let segment = match Segment::open(&self.directory, names) {
-                Ok(segment) => segment,
+            let slot = offset.since(names.base);
+            let opened = match Opened::for_slot(&self.directory, names, codec, slot) {
+                Ok(opened) => opened,
                 Err(error) if is_absent(&error) => {
                     return each(unpaired(&self.directory, names, offset, Some(offset)));
                 }
                 Err(error) => return Err(error.into()),
             };
-            let slot = offset.since(names.base);
-            let mut entries = segment.entries_for(slot, codec)?;
+            let Opened {
+                segment,
+                entries,
+                unindexed,
+            } = opened;
+            if slot < entries && unindexed.is_some_and(|it| (it.0..=it.1).contains(&slot)) {
+                let missing = !names.has(FileKind::Index);
+                if each(unindexed_item(names.base, missing, offset, offset))?.is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
             if slot >= entries {
                 return Ok(ControlFlow::Continue(()));
-            }
-            let padded = (entries + 1) * ENTRY_BYTES <= segment.index.file_bytes;
-            if padded && first_sound(&segment, codec, entries, slot..slot + 1)?.is_none() {
-                // A hole may have misled the bisection, and so the judge.
-                entries = segment.count_entries(Some(codec))?;
             }
             let wanted = (offset, Some(offset));
             return walk_segment(
@@ -285,8 +309,8 @@ impl LogReader {
                 }
             }
             let next_base = segments.get(number + 1).map(|next| next.base);
-            let segment = match Segment::open(&self.directory, names) {
-                Ok(segment) => segment,
+            let opened = match Opened::open(&self.directory, names, codec) {
+                Ok(opened) => opened,
                 Err(error) if is_absent(&error) => {
                     let last = next_base.map(|next| Offset(next.min(end).0 - 1));
                     let unpaired = unpaired(&self.directory, names, wanted, last);
@@ -298,7 +322,11 @@ impl LogReader {
                 }
                 Err(error) => return Err(error.into()),
             };
-            let entries = segment.count_entries(Some(codec))?;
+            let Opened {
+                segment,
+                entries,
+                unindexed,
+            } = opened;
             let mut segment_end = names.base.saturating_add(entries).min(end);
             if let Some(newer) = next_base.filter(|next| *next < segment_end) {
                 // What is not sound at its end hides nothing of the newer one.
@@ -310,12 +338,32 @@ impl LogReader {
             let later = segments.get(number + 1..).unwrap_or_default();
             let forked = self.claimed_twice(later, codec, wanted, segment_end)?;
             let sole_end = forked.as_ref().map_or(segment_end, |(_, it)| it.start);
-            let walk = |from: Offset, to: Offset, taker: &mut _| {
+            // What the index does not name is told of before it is handed over.
+            let unindexed = unindexed.map(|(first, last)| {
+                let offset = |slot| names.base.saturating_add(slot);
+                (offset(first), offset(last))
+            });
+            let missing = !names.has(FileKind::Index);
+            let walk_known = |from: Offset, to: Offset, taker: &mut _| {
                 if from >= to {
                     return Ok(ControlFlow::Continue(()));
                 }
                 let range = (from, Some(Offset(to.0 - 1)));
                 walk_segment(&segment, codec, entries, range, STREAM_BYTES, taker)
+            };
+            let walk = |from: Offset, to: Offset, taker: &mut _| {
+                let Some((first, last)) = unindexed.filter(|it| it.0 < to && it.1 >= from) else {
+                    return walk_known(from, to, taker);
+                };
+                let first = first.max(from);
+                if walk_known(from, first, taker)?.is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+                let told = unindexed_item(names.base, missing, first, last.min(Offset(to.0 - 1)));
+                if Taker::<E>::item(taker, told)?.is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+                walk_known(first, to, taker)
             };
             if walk(wanted, sole_end, taker)?.is_break() {
                 return Ok(ControlFlow::Break(()));
@@ -348,7 +396,7 @@ impl LogReader {
     ) -> Result<Option<(Offset, Range<Offset>)>> {
         let mut twice: Option<(Offset, Range<Offset>)> = None;
         for names in later.iter().take_while(|names| names.base < end) {
-            let segment = match Segment::open(&self.directory, names) {
+            let segment = match Segment::open_fixed(&self.directory, names, codec) {
                 Ok(segment) => segment,
                 Err(error) if is_absent(&error) => continue,
                 Err(error) => return Err(error),
@@ -376,6 +424,15 @@ impl LogReader {
             }
         }
         Ok(at)
+    }
+}
+
+/// What is told before records that the index does not name.
+fn unindexed_item<'a>(segment: Offset, missing: bool, first: Offset, last: Offset) -> Item<'a> {
+    Item::Obstacle {
+        obstacle: Obstacle::Unindexed { segment, missing },
+        first,
+        last: Some(last),
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Segment {
     pub index: ReadFile,
     /// Whether it is the log's last one, to which appends go.
     pub is_last: bool,
+    /// How many entries are real, where [`Segment::fix`] has counted them.
+    pub entries: Option<u64>,
 }
 
 impl Segment {
@@ -61,6 +63,25 @@ impl Segment {
             store,
             index,
             is_last: directory.is_last(names.base),
+            entries: None,
+        })
+    }
+
+    /// Opens a store alone, with an index that has no entry.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadFile::open`].
+    pub fn without_index(directory: &Directory, names: &SegmentNames) -> Result<Self> {
+        let store = ReadFile::open(&directory.file(names, FileKind::Store))?;
+        let mut index = store.clone();
+        index.file_bytes = 0;
+        Ok(Self {
+            base: names.base,
+            store,
+            index,
+            is_last: directory.is_last(names.base),
+            entries: Some(0),
         })
     }
 
@@ -93,6 +114,9 @@ impl Segment {
 
     /// The same by an index that is open already.
     pub(crate) fn bisect_entries_in(&self, index: &mut Index, codec: Option<Codec>) -> Result<u64> {
+        if let Some(entries) = self.entries {
+            return Ok(entries);
+        }
         let entries = index.bisect_end()?;
         self.with_entry_zero(entries, index.slots(), codec)
     }
@@ -106,7 +130,7 @@ impl Segment {
     pub fn entries_for(&self, slot: u64, codec: Codec) -> Result<u64> {
         let entries = self.bisect_entries(Some(codec))?;
         let mut index = self.entries(LOOKUP_BYTES);
-        if slot < entries || slot >= index.slots() || index.entry(slot)?.is_zero() {
+        if slot < entries || slot >= index.slots() || index.entry(slot)?.is_unused() {
             return Ok(entries);
         }
         self.count_entries(Some(codec))
@@ -124,8 +148,11 @@ impl Segment {
 
     /// The same by an index that is open already.
     pub(crate) fn count_entries_in(&self, index: &mut Index, codec: Option<Codec>) -> Result<u64> {
+        if let Some(entries) = self.entries {
+            return Ok(entries);
+        }
         let slots = index.slots();
-        let end = index.nonzero_end(slots * ENTRY_BYTES)?;
+        let end = index.used_end(slots * ENTRY_BYTES)?;
         self.with_entry_zero(end.div_ceil(ENTRY_BYTES), slots, codec)
     }
 
@@ -133,7 +160,12 @@ impl Segment {
     /// frame at 0. An empty one is a record at offset 0, and anywhere in a raw log,
     /// but never elsewhere in a protobuf log. Where nobody knows the codec, it is one
     /// if the store holds nothing else.
-    fn with_entry_zero(&self, entries: u64, slots: u64, codec: Option<Codec>) -> Result<u64> {
+    pub(super) fn with_entry_zero(
+        &self,
+        entries: u64,
+        slots: u64,
+        codec: Option<Codec>,
+    ) -> Result<u64> {
         let store_bytes = self.store.file_bytes;
         if entries > 0 || slots == 0 || store_bytes < LENGTH_BYTES {
             return Ok(entries);

@@ -37,7 +37,7 @@ pub struct ReadFile {
     /// Its size when it was opened. Units: bytes.
     pub file_bytes: u64,
     /// How much of it was no hole then. Units: bytes.
-    data_bytes: u64,
+    pub(super) data_bytes: u64,
 }
 
 impl ReadFile {

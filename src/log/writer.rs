@@ -22,7 +22,7 @@ use super::config::Limits;
 use super::create::{Tail, create_pair};
 use super::disk::{Disk, DiskFile, Ownership};
 use super::error::{Error, Result};
-use super::format::{ENTRY_BYTES, Entry, encode_length, encode_marked_length};
+use super::format::{ENTRY_BYTES, Entry, NameStyle, encode_length, encode_marked_length};
 use super::record::{self, Codec};
 use super::units::{Offset, Position, RelativeOffset};
 
@@ -455,7 +455,9 @@ impl Writer {
         };
         let like = |file: &DiskFile| file.file().metadata().ok().map(|m| Ownership::of(&m));
         let ownership = [like(&self.active.store), like(&self.active.index)];
-        let tail = create_pair(&*self.disk, &self.directory, base, ownership)?;
+        let style = self.active.store.path().file_name().map(NameStyle::of);
+        let name = (style.unwrap_or_default(), base);
+        let tail = create_pair(&*self.disk, &self.directory, name, ownership)?;
         let frames = std::mem::take(&mut self.active.frames);
         self.active = Active {
             frames,

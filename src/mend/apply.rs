@@ -2,6 +2,7 @@
 //! may cut anywhere, each change durable before the next. What to change is the
 //! plan's.
 
+mod save;
 mod whole;
 
 use std::collections::HashSet;
@@ -13,22 +14,22 @@ use super::draft::Drafts;
 use super::entries;
 use super::exclusive::{Exclusive, Others};
 use super::gather::Gather;
-use super::plan::{Loss, NewEntries, Plan, Step};
+use super::named;
+use super::plan::{NewEntries, Plan, Step};
 use super::runs::assembly::Assembly;
-use super::saved::{self, FileBefore, Saver};
-use crate::log::directory::Directory;
+use crate::log::directory::{Directory, SegmentNames};
 use crate::log::disk::{Disk, DiskFile, Ownership, write_all_at};
 use crate::log::error::{Error, Result, is_out_of_descriptors};
 use crate::log::format::{ENTRY_BYTES, Entry, FileKind};
 use crate::log::lock::DirectoryLock;
-use crate::log::record::Codec;
 use crate::log::units::Offset;
 use crate::log::window::ReadFile;
 
 /// Where the bytes go that a plan takes away.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Save {
-    /// To a directory beside the log.
+    /// To a directory beside the log; where none can be made there, to one of the user's
+    /// own, unless whole files are moved.
     #[default]
     Beside,
     /// To a directory in this one.
@@ -64,6 +65,7 @@ pub fn apply(
     lock: &DirectoryLock,
     options: &ApplyOptions<'_>,
 ) -> Result<Option<PathBuf>> {
+    named::clear(&**options.disk, lock.path());
     if plan.steps.is_empty() {
         return Ok(None);
     }
@@ -82,7 +84,6 @@ pub fn apply(
         directory: &directory,
         disk,
         exclusive: &exclusive,
-        codec: plan.codec.unwrap_or(Codec::Raw),
         saves: options.save != Save::Nowhere,
         drafts: options.drafts,
     };
@@ -90,29 +91,39 @@ pub fn apply(
         .path
         .canonicalize()
         .map_err(Error::io("look at", &directory.path))?;
-    let saved = match &options.save {
-        Save::Nowhere => Ok((None, Vec::new())),
-        Save::Beside => job.save(&real, None, options.command),
-        Save::To(parent) => job.save(&real, Some(parent), options.command),
-    };
-    let (saved, moved) = match saved {
-        Err(Error::Io { .. }) if plan.loss == Loss::Batch => (None, Vec::new()),
-        saved => saved?,
-    };
+    for step in &plan.steps {
+        if let Step::Assemble { from: Some(_), .. } = step {
+            let (base, kind) = step.file();
+            named::check_replace(disk, &directory.path, &job.path(base, kind), job.saves)?;
+        }
+    }
+    let (saved, moved) = job.save(&real, &options.save, options.command)?;
     // What is there may be in the page cache only: it must not go after what is
     // written on its word.
-    for path in &paths {
-        sync(disk, exclusive.file(path)?)?;
+    let durable = || {
+        for path in &paths {
+            sync(disk, exclusive.file(path)?)?;
+        }
+        exclusive.check(&directory.path)
+    };
+    if let Err(error) = durable() {
+        // Nothing was changed, so there is nothing to take back.
+        if let Some(saved) = saved {
+            saved.discard(disk);
+        }
+        return Err(error);
     }
+    let unchanged = || check_seen(plan, &directory);
+    exclusive.begin(&directory.path, &options.others, unchanged)?;
     for (number, step) in plan.steps.iter().enumerate() {
         exclusive.check(&directory.path)?;
         let place = moved.iter().find(|(at, _)| *at == number);
         job.carry_out(step, place.map(|(_, place)| place.as_path()))?;
     }
-    if let Some(saved) = &saved {
-        done::mark(disk, saved)?;
-    }
-    Ok(saved)
+    let Some(saved) = saved else { return Ok(None) };
+    let made = job.made();
+    done::mark(disk, saved.path(), made.iter().map(PathBuf::as_path))?;
+    Ok(Some(saved.path().to_path_buf()))
 }
 
 /// Takes the files that change. Drafts are open files: they give way where there can be
@@ -149,10 +160,8 @@ pub fn rehearse(plan: &Plan, log: &Path, save: &Save, others: &Others<'_>) -> Re
         return Ok(());
     }
     let directory = Directory::list(log)?;
-    if let Save::To(parent) = save {
-        let real = log.canonicalize().map_err(Error::io("look at", log))?;
-        saved::parent_for(&real, Some(parent))?;
-    }
+    let real = log.canonicalize().map_err(Error::io("look at", log))?;
+    save::place(plan, &real, save)?;
     others.wait_for_writers(&directory)?;
     let paths = changed_files(plan, &directory);
     for path in &paths {
@@ -186,9 +195,14 @@ fn check_seen(plan: &Plan, directory: &Directory) -> Result<()> {
     Ok(())
 }
 
-/// The files that a plan changes, and those of the first segment, whose lease keeps a
-/// service from starting meanwhile.
+/// The files that a plan changes, and those of the first segment that has regular ones:
+/// their lease keeps a service from starting meanwhile. A symbolic link that is moved away
+/// is changed no more than what it leads to.
 fn changed_files(plan: &Plan, directory: &Directory) -> Vec<PathBuf> {
+    let metadata = |base: Offset, kind: FileKind| {
+        let names = directory.segment(base)?;
+        std::fs::symlink_metadata(directory.file(names, kind)).ok()
+    };
     let mut paths = Vec::new();
     let mut added = HashSet::new();
     let mut add = |base: Offset, kind: FileKind| {
@@ -199,16 +213,26 @@ fn changed_files(plan: &Plan, directory: &Directory) -> Vec<PathBuf> {
             paths.push(directory.file(names, kind));
         }
     };
-    if let Some(first) = directory.segments.first() {
-        add(first.base, FileKind::Store);
-        add(first.base, FileKind::Index);
+    let halves = [FileKind::Store, FileKind::Index];
+    let is_regular = |names: &&SegmentNames| {
+        halves
+            .into_iter()
+            .filter(|kind| names.has(*kind))
+            .all(|kind| metadata(names.base, kind).is_some_and(|it| it.is_file()))
+    };
+    if let Some(first) = directory.segments.iter().find(is_regular) {
+        for kind in halves {
+            add(first.base, kind);
+        }
     }
     for step in &plan.steps {
         let (base, kind) = step.file();
-        add(base, kind);
         if !matches!(step, Step::MoveAway { .. }) {
+            add(base, kind);
             // Entries stand for frames: both are made durable first.
             add(base, FileKind::Store);
+        } else if !metadata(base, kind).is_some_and(|it| it.is_symlink()) {
+            add(base, kind);
         }
     }
     paths
@@ -224,14 +248,10 @@ struct Job<'a> {
     directory: &'a Directory,
     disk: &'a dyn Disk,
     exclusive: &'a Exclusive,
-    codec: Codec,
     /// Whether the bytes that go are kept elsewhere.
     saves: bool,
     drafts: Option<&'a Drafts>,
 }
-
-/// The places of files that are moved away, by the number of the step.
-type Moved = Vec<(usize, PathBuf)>;
 
 impl Job<'_> {
     fn path(&self, base: Offset, kind: FileKind) -> PathBuf {
@@ -258,66 +278,16 @@ impl Job<'_> {
         ReadFile::of(file, path)
     }
 
-    /// Saves everything that the plan takes away or writes over.
-    fn save(
-        &self,
-        real: &Path,
-        save_to: Option<&Path>,
-        command: &str,
-    ) -> Result<(Option<PathBuf>, Moved)> {
-        let parent = saved::parent_for(real, save_to)?;
-        let files: Vec<FileBefore> = self
-            .plan
-            .seen()
-            .map(|seen| FileBefore {
-                name: seen.name,
-                bytes: seen.bytes,
-            })
-            .collect();
-        let mut saver = Saver::begin(self.disk, &parent, real, command, &files)?;
-        let mut moved = Vec::new();
-        for (number, step) in self.plan.steps.iter().enumerate() {
-            let (base, kind) = step.file();
-            let path = self.path(base, kind);
-            let name = Self::name(&path);
-            match *step {
-                Step::CreateEmpty { .. } => saver.create_file(&name, 0),
-                Step::BuildIndex { entries, .. } => {
-                    saver.create_file(&name, entries.count * ENTRY_BYTES);
-                }
-                Step::WriteEntries { base, entries } => {
-                    let position = entries.first_slot * ENTRY_BYTES;
-                    let bytes = entries.count * ENTRY_BYTES;
-                    let index = self.readable(&path)?;
-                    saver.write(&name, &index, position, bytes, |put| {
-                        self.make_entries(base, &entries, put)
-                    })?;
-                }
-                Step::Cut { to, .. } => saver.cut(&name, &self.readable(&path)?, to)?,
-                Step::Fill {
-                    position,
-                    bytes,
-                    assembly,
-                    ..
-                } => {
-                    let file = self.readable(&path)?;
-                    saver.write(&name, &file, position, bytes, |put| {
-                        self.stream(assembly, kind, position, bytes, put)
-                    })?;
-                }
-                Step::Assemble { from: None, to, .. } => saver.create_file(&name, to),
-                Step::Assemble {
-                    from: Some(_), to, ..
-                } => {
-                    let file = self.exclusive.file(&path)?;
-                    saver.replace_file(&name, file, &self.readable(&path)?, to)?;
-                }
-                Step::MoveAway { bytes, .. } => {
-                    moved.push((number, saver.move_file(&name, bytes)));
-                }
-            }
-        }
-        Ok((Some(saver.seal()?), moved))
+    /// The files that are new, or have taken another's name.
+    fn made(&self) -> Vec<PathBuf> {
+        let is_new = |step: &&Step| {
+            matches!(
+                step,
+                Step::CreateEmpty { .. } | Step::BuildIndex { .. } | Step::Assemble { .. }
+            )
+        };
+        let files = self.plan.steps.iter().filter(is_new).map(Step::file);
+        files.map(|(base, kind)| self.path(base, kind)).collect()
     }
 
     /// Makes entries from the store's frames, in pieces.
@@ -329,16 +299,14 @@ impl Job<'_> {
     ) -> Result<()> {
         let store = self.readable(&self.path(base, FileKind::Store))?;
         let mut gather = Gather::to(put);
-        entries::make(&store, self.codec, base, wanted, |entry: Entry| {
-            gather.add(&entry.encode())
-        })?;
+        entries::make(&store, wanted, |entry: Entry| gather.add(&entry.encode()))?;
         gather.finish()
     }
 
     fn carry_out(&self, step: &Step, place: Option<&Path>) -> Result<()> {
         let (base, kind) = step.file();
         let path = self.path(base, kind);
-        match *step {
+        match step.clone() {
             Step::CreateEmpty { .. } => {
                 let file = self
                     .disk
@@ -383,7 +351,7 @@ impl Job<'_> {
             }
             Step::MoveAway { .. } => {
                 match place {
-                    Some(place) => self.disk.rename(&path, place),
+                    Some(place) => named::move_file(self.disk, &path, place),
                     None => self.disk.remove(&path),
                 }
                 .map_err(Error::io("move away", &path))?;

@@ -85,7 +85,8 @@ impl Drafts {
     pub(super) fn take(&self, base: Offset, wanted: &NewEntries) -> Option<Arc<Draft>> {
         let draft = lock(&self.begun).remove(&base)?;
         let (next, _) = draft.whole()?;
-        let begins = wanted.first_slot == 0 && wanted.from == Position(0);
+        let [run] = &*wanted.runs else { return None };
+        let begins = run.first_slot == 0 && run.position == Position(0) && run.follow;
         (begins && next.slot <= wanted.count).then_some(draft)
     }
 

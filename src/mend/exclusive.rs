@@ -1,8 +1,9 @@
 //! Nobody else is in the way: files opened for changing, with a lease on each where
-//! the kernel grants one. Whoever opens them meanwhile waits until we let go, and we
-//! stop between two steps as soon as somebody waits.
+//! the kernel grants one. Whoever opens them meanwhile waits until we let go. A writer
+//! that waits before the first change is let in, and the leases are taken again when it
+//! has closed the files, as long as there is time to wait.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -107,14 +108,24 @@ fn looks_open(directory: &Directory) -> bool {
 }
 
 /// Files that are open for changing, each with its lease.
-#[derive(Default)]
 pub struct Exclusive {
     files: BTreeMap<PathBuf, DiskFile>,
-    leases: Vec<WriteLease>,
+    leases: RefCell<Vec<WriteLease>>,
     /// Whether a step may have been done already.
     begun: Cell<bool>,
-    /// Since when somebody has been waiting.
-    waiting_since: Cell<Option<Instant>>,
+    /// When it was last known that nobody waits.
+    nobody_waits: Cell<Instant>,
+}
+
+impl Default for Exclusive {
+    fn default() -> Self {
+        Self {
+            files: BTreeMap::new(),
+            leases: RefCell::default(),
+            begun: Cell::new(false),
+            nobody_waits: Cell::new(Instant::now()),
+        }
+    }
 }
 
 impl Exclusive {
@@ -129,25 +140,18 @@ impl Exclusive {
         others.retry(|| {
             let mut exclusive = Self::default();
             for path in paths {
-                exclusive.open(disk, path)?;
+                let file = open(disk, path)?;
+                exclusive.lease(path, &file, others)?;
+                exclusive.files.insert(path.clone(), file);
             }
             Ok(exclusive)
         })
     }
 
-    fn open(&mut self, disk: &dyn Disk, path: &Path) -> Result<()> {
-        let link = std::fs::symlink_metadata(path).map_err(Error::io("look at", path))?;
-        if link.is_symlink() {
-            return Err(Error::SymbolicLink {
-                path: path.to_path_buf(),
-            });
-        }
-        if !link.is_file() {
-            return Err(Error::NotAFile {
-                path: path.to_path_buf(),
-            });
-        }
-        let file = disk.open(path).map_err(Error::io("open", path))?;
+    fn lease(&self, path: &Path, file: &DiskFile, others: &Others<'_>) -> Result<()> {
+        // Who comes for a file before this one waits meanwhile, so that those who are
+        // there can leave before others come.
+        let waits = others.wait != Wait::AtMost(Duration::ZERO);
         let (grant, users) = processes::look_again(
             || match WriteLease::take(file.file()) {
                 Grant::Refused => {
@@ -156,10 +160,10 @@ impl Exclusive {
                 }
                 grant => (grant, Vec::new()),
             },
-            |(grant, users)| matches!(grant, Grant::Refused) && users.is_empty(),
+            |(grant, users)| matches!(grant, Grant::Refused) && (waits || users.is_empty()),
         );
         match grant {
-            Grant::Held(lease) => self.leases.push(lease),
+            Grant::Held(lease) => self.leases.borrow_mut().push(lease),
             Grant::Refused => {
                 return Err(Error::InUse {
                     path: path.to_path_buf(),
@@ -172,7 +176,6 @@ impl Exclusive {
             }
             Grant::Unknown(_) => {}
         }
-        self.files.insert(path.to_path_buf(), file);
         Ok(())
     }
 
@@ -187,30 +190,88 @@ impl Exclusive {
         })
     }
 
-    /// Asked before each step: before the first, whether nobody waits to open one of
-    /// the files; later, whether whoever waits is still held back. To let them in half
-    /// way would show them a log that is half mended, to which a service appends.
+    /// Waits until the first step may be done: until no writer waits to open one of the
+    /// files, and nobody who may have been let in. They get in, and the leases are taken
+    /// again; then `unchanged` is asked whether everything is as it was.
     ///
     /// # Errors
     ///
-    /// [`Error::InUse`] if somebody waits, or has for so long that the kernel will let
-    /// them in.
-    pub fn check(&self, directory: &Path) -> Result<()> {
-        let begun = self.begun.replace(true);
-        let waiting = |lease: &WriteLease| lease.pending() != Pending::None;
-        if !self.leases.iter().any(waiting) {
-            return Ok(());
-        }
-        let since = self.waiting_since.get().unwrap_or_else(Instant::now);
-        self.waiting_since.set(Some(since));
-        if begun && since.elapsed() < held_back_for() {
-            return Ok(());
-        }
-        Err(Error::InUse {
-            path: directory.to_path_buf(),
-            processes: Vec::new(),
+    /// [`Error::InUse`] when the time is over; those of `unchanged`, [`Error::Io`].
+    pub fn begin(
+        &self,
+        directory: &Path,
+        others: &Others<'_>,
+        unchanged: impl Fn() -> Result<()>,
+    ) -> Result<()> {
+        let mut let_in = false;
+        others.retry(|| {
+            let mut ready = Ok(());
+            if std::mem::replace(&mut let_in, true) {
+                ready = self.lease_again(others).and_then(|()| unchanged());
+            }
+            let ready = ready.and_then(|()| self.check(directory));
+            if ready.is_err() {
+                self.leases.borrow_mut().clear();
+            }
+            ready
         })
     }
+
+    fn lease_again(&self, others: &Others<'_>) -> Result<()> {
+        for (path, file) in &self.files {
+            self.lease(path, file, others)?;
+        }
+        self.nobody_waits.set(Instant::now());
+        Ok(())
+    }
+
+    /// Asked before each step: whether whoever waits is still held back. To let them in
+    /// half way would show them a log that is half mended, to which a service appends.
+    /// Before the first step a writer is not held back: it may know the log's files by
+    /// name already, and would make those anew that go.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InUse`] if a writer waits before the first step, or somebody has waited
+    /// for so long that the kernel may have let them in.
+    pub fn check(&self, directory: &Path) -> Result<()> {
+        let leases = self.leases.borrow();
+        let pending = leases.iter().map(WriteLease::pending).max();
+        let held_back = match pending.unwrap_or(Pending::None) {
+            Pending::None => {
+                self.nobody_waits.set(Instant::now());
+                true
+            }
+            Pending::Writer if !self.begun.get() => false,
+            Pending::Reader | Pending::Writer => {
+                self.nobody_waits.get().elapsed() < held_back_for()
+            }
+        };
+        if !held_back {
+            return Err(Error::InUse {
+                path: directory.to_path_buf(),
+                processes: Vec::new(),
+            });
+        }
+        self.begun.set(true);
+        Ok(())
+    }
+}
+
+/// Opens a file for changing.
+fn open(disk: &dyn Disk, path: &Path) -> Result<DiskFile> {
+    let link = std::fs::symlink_metadata(path).map_err(Error::io("look at", path))?;
+    if link.is_symlink() {
+        return Err(Error::SymbolicLink {
+            path: path.to_path_buf(),
+        });
+    }
+    if !link.is_file() {
+        return Err(Error::NotAFile {
+            path: path.to_path_buf(),
+        });
+    }
+    disk.open(path).map_err(Error::io("open", path))
 }
 
 /// How long others are surely kept waiting: half of what the kernel gives us.

@@ -9,7 +9,6 @@ use crate::inspect::report::{Report, SegmentReport};
 use crate::inspect::scan::SegmentFacts;
 use crate::inspect::service::{DirFacts, Planned};
 use crate::log::format::{ENTRY_BYTES, Entry, FileKind, file_name};
-use crate::log::record::Codec;
 use crate::log::units::Offset;
 use crate::log::window::ReadFile;
 
@@ -28,7 +27,7 @@ pub fn files(plan: &Plan, report: &Report) -> io::Result<Option<Planned<DirFacts
     for step in &plan.steps {
         let (base, kind) = step.file();
         let name = name(report, base, kind);
-        match *step {
+        match step.clone() {
             Step::CreateEmpty { .. } => planned.set_len(&name, 0)?,
             Step::Cut { to, .. } => planned.set_len(&name, to)?,
             Step::MoveAway { .. } => planned.remove(name.as_ref()),
@@ -55,8 +54,7 @@ pub fn files(plan: &Plan, report: &Report) -> io::Result<Option<Planned<DirFacts
                     .listing
                     .path()
                     .join(self::name(report, base, FileKind::Store));
-                let codec = plan.codec.unwrap_or(Codec::Raw);
-                match last_entry(&store, codec, base, &entries)? {
+                match last_entry(&store, &entries)? {
                     Some(entry) => {
                         let slot = u64::from(entry.relative.0);
                         planned.put(&name, slot * ENTRY_BYTES, &entry.encode())?;
@@ -72,6 +70,10 @@ pub fn files(plan: &Plan, report: &Report) -> io::Result<Option<Planned<DirFacts
 /// How many frames behind a segment's last committed one the plan makes records.
 #[must_use]
 pub fn adopted(plan: &Plan, segment: &SegmentReport) -> u64 {
+    if segment.by_account {
+        // Its facts have them already.
+        return 0;
+    }
     let next_slot = segment.facts.as_ref().map_or(0, SegmentFacts::next_slot);
     let of_segment = |step: &&Step| step.file().0 == segment.listing.base();
     let counts = plan.steps.iter().filter(of_segment).map(|step| match step {
@@ -85,20 +87,13 @@ pub fn adopted(plan: &Plan, segment: &SegmentReport) -> u64 {
 fn name(report: &Report, base: Offset, kind: FileKind) -> String {
     let segments = &report.listing.segments;
     let segment = segments.iter().find(|segment| segment.base() == base);
-    segment
-        .filter(|segment| segment.file(kind).is_some())
-        .map_or_else(|| file_name(base, kind), |segment| segment.file_name(kind))
+    segment.map_or_else(|| file_name(base, kind), |segment| segment.file_name(kind))
 }
 
-fn last_entry(
-    store: &std::path::Path,
-    codec: Codec,
-    base: Offset,
-    wanted: &NewEntries,
-) -> io::Result<Option<Entry>> {
+fn last_entry(store: &std::path::Path, wanted: &NewEntries) -> io::Result<Option<Entry>> {
     let store = ReadFile::open(store).map_err(io::Error::other)?;
     let mut last = None;
-    entries::make(&store, codec, base, wanted, |entry| {
+    entries::make(&store, wanted, |entry| {
         last = Some(entry);
         Ok(())
     })

@@ -13,8 +13,9 @@ pub mod exclusive;
 #[doc(hidden)] // for the commands, which tell of a repair beforehand
 pub mod foresee;
 mod gather;
-mod in_place;
+mod kept;
 mod left;
+mod named;
 pub mod plan;
 mod policy;
 mod ranges;

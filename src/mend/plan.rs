@@ -13,36 +13,49 @@ use crate::inspect::check_directory::claimed_records;
 use crate::inspect::finding::Finding;
 use crate::inspect::listing::SegmentListing;
 use crate::inspect::report::{Report, SegmentReport};
-use crate::inspect::scan::SegmentFacts;
 use crate::log::damage::DamageKind;
-use crate::log::format::{ENTRY_BYTES, FileKind};
+use crate::log::format::{ENTRY_BYTES, FileKind, file_name};
 use crate::log::record::Codec;
 use crate::log::units::{Offset, Position};
+use crate::scan::account::Entries;
 
-/// How the frames of new entries are found in the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Follow {
-    /// One behind the other, by their lengths.
-    Lengths,
-    /// Those that carry the next offset, whatever lies between them.
-    Sequence,
-}
-
-/// Entries to be made from frames that are in the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Entries to be written, for consecutive slots.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEntries {
     /// The slot of the first one.
     pub first_slot: u64,
     /// How many.
     pub count: u64,
-    /// Where to look for the first one's frame.
-    pub from: Position,
-    /// How the frames are found.
-    pub follow: Follow,
+    /// The entries, as runs whose slots follow each other.
+    pub runs: Arc<[Entries]>,
+}
+
+impl NewEntries {
+    /// The entries of runs whose slots follow each other.
+    #[must_use]
+    pub fn new(runs: Vec<Entries>) -> Self {
+        let first_slot = runs.first().map_or(0, |run| run.first_slot);
+        Self {
+            first_slot,
+            count: runs.iter().map(|run| run.count).sum(),
+            runs: runs.into(),
+        }
+    }
+
+    /// Entries that name frames from `from` on, one behind the other.
+    #[must_use]
+    pub fn of_frames(first_slot: u64, count: u64, from: Position) -> Self {
+        Self::new(vec![Entries {
+            first_slot,
+            count,
+            position: from,
+            follow: true,
+        }])
+    }
 }
 
 /// One change to one file. Sizes and positions are bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// Creates the missing half of an empty last segment.
     CreateEmpty {
@@ -141,19 +154,6 @@ pub struct Seen {
     pub modified: Option<SystemTime>,
 }
 
-/// What goes with a plan, beyond zeros and entries that are replaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Loss {
-    /// Nothing.
-    Nothing,
-    /// A marked batch and nothing else: it was never acknowledged, and is cut also where
-    /// it cannot be saved.
-    Batch,
-    /// Other bytes.
-    #[default]
-    Bytes,
-}
-
 /// What would be changed, in this order.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
@@ -165,8 +165,8 @@ pub struct Plan {
     pub assemblies: Vec<Assembly>,
     /// Errors and warnings that stay, for a human to decide.
     pub left: Vec<Finding>,
-    /// What goes.
-    pub loss: Loss,
+    /// Files that would be changed, or their twins, if they were no symbolic links.
+    pub links: Vec<String>,
     /// Every segment of the log as the plan saw it.
     seen: Vec<Arc<SegmentListing>>,
 }
@@ -180,7 +180,7 @@ impl Plan {
             steps: Vec::new(),
             assemblies: Vec::new(),
             left: Vec::new(),
-            loss: Loss::Bytes,
+            links: Vec::new(),
             seen: report.listing.segments.clone(),
         }
     }
@@ -199,6 +199,18 @@ impl Plan {
                 modified: file.modified(),
             })
         })
+    }
+
+    /// The name of a segment's file: as it is, or as it would be.
+    #[must_use]
+    pub fn file_name(&self, base: Offset, kind: FileKind) -> String {
+        let segment = self
+            .seen
+            .binary_search_by_key(&base, |segment| segment.base());
+        segment
+            .ok()
+            .and_then(|at| self.seen.get(at))
+            .map_or_else(|| file_name(base, kind), |segment| segment.file_name(kind))
     }
 
     /// The segments that it changes.
@@ -298,79 +310,29 @@ impl<'a> BySegment<'a> {
     }
 }
 
-/// What a repair may do beyond its policy.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct RepairOptions {
-    /// Whether whole frames at the end of a raw log are taken for records.
-    pub adopt_tail: bool,
-}
-
 /// The plan of `repair`.
 #[must_use]
-pub fn repair(report: &Report, options: RepairOptions) -> Plan {
+pub fn repair(report: &Report) -> Plan {
     let mut plan = Plan::over(report);
-    plan.loss = Loss::Nothing;
     let mut afterwards = BTreeMap::new();
     for (at, segment) in report.segments.iter().enumerate() {
         let next_base = report.segments.get(at + 1).map(|next| next.listing.base());
         let policy = Policy {
-            codec: report.codec,
             last: report.is_last(segment),
             room: next_base.map(|next| next.since(segment.listing.base())),
-            adopt_tail: options.adopt_tail,
         };
         let settled = rehearsal::settle(report, segment, &policy);
-        let losses = settled.steps.iter().map(|step| loss(segment, step));
-        plan.loss = losses.fold(plan.loss, Loss::max);
+        if let Some(link) = segment.listing.link() {
+            // The other segments need not wait for it.
+            plan.links
+                .extend((!settled.steps.is_empty()).then_some(link));
+            continue;
+        }
         plan.steps.extend(settled.steps);
         afterwards.extend(settled.after.map(|after| (after.listing.base(), after)));
     }
     plan.left = left::foreseen(&plan, report, &afterwards);
     plan
-}
-
-/// What goes with one step of a repair.
-fn loss(segment: &SegmentReport, step: &Step) -> Loss {
-    let facts = segment.facts.as_ref();
-    let tail = segment.lone_store().copied();
-    let tail = tail.or(facts.map(SegmentFacts::tail)).unwrap_or_default();
-    if let Step::Cut {
-        kind: FileKind::Store,
-        from,
-        to,
-        ..
-    } = *step
-    {
-        return match tail.unfinished {
-            _ if to + tail.zero_bytes >= from => Loss::Nothing,
-            Some(unfinished) if unfinished.marked && to >= unfinished.position => Loss::Batch,
-            _ => Loss::Bytes,
-        };
-    }
-    let Some(facts) = facts else {
-        return match step {
-            Step::CreateEmpty { .. } | Step::BuildIndex { .. } => Loss::Nothing,
-            _ => Loss::Bytes,
-        };
-    };
-    match *step {
-        // Padding, or what a commit left of an entry.
-        Step::Cut { to, .. } if to >= facts.next_slot() * ENTRY_BYTES => Loss::Nothing,
-        Step::WriteEntries { entries, .. } => {
-            let end = entries.first_slot + entries.count;
-            let mut wrong = facts
-                .damages
-                .iter()
-                .filter(|damage| damage.first_slot < end && entries.first_slot <= damage.last_slot);
-            if wrong.all(|damage| damage.unfinished) {
-                Loss::Nothing
-            } else {
-                Loss::Bytes
-            }
-        }
-        Step::CreateEmpty { .. } => Loss::Nothing,
-        _ => Loss::Bytes,
-    }
 }
 
 /// The step that cuts a file, if it is longer.

@@ -9,7 +9,8 @@ use crate::log::record::Codec;
 use crate::log::writer::COMMIT_STORE_BYTES;
 
 use super::apply::{ApplyOptions, Save, apply};
-use super::plan::{self, Loss, Plan, RepairOptions};
+use super::kept;
+use super::plan::{self, Plan};
 
 /// What a recovery did.
 #[derive(Debug, Clone)]
@@ -18,7 +19,7 @@ pub struct Recovered {
     pub plan: Plan,
     /// What it was made from.
     pub findings: Vec<Finding>,
-    /// Where the bytes were saved that went.
+    /// Where the bytes were saved that went; `None` also where they held nothing.
     pub saved: Option<std::path::PathBuf>,
 }
 
@@ -46,7 +47,7 @@ pub fn plan(lock: &DirectoryLock, codec: Option<Codec>) -> Result<(Report, Plan)
             });
         }
     }
-    let plan = plan::repair(&report, RepairOptions::default());
+    let plan = plan::repair(&report);
     if let Some(left) = plan.left.iter().find(|left| is_about_the_end(left)) {
         return Err(Error::CannotAppend {
             path: lock.path().to_path_buf(),
@@ -56,7 +57,7 @@ pub fn plan(lock: &DirectoryLock, codec: Option<Codec>) -> Result<(Report, Plan)
     Ok((report, plan))
 }
 
-/// Recovers the end of a log.
+/// Recovers the end of a log. What it takes away is saved, unless that holds nothing.
 ///
 /// # Errors
 ///
@@ -64,15 +65,13 @@ pub fn plan(lock: &DirectoryLock, codec: Option<Codec>) -> Result<(Report, Plan)
 pub fn recover(
     lock: &DirectoryLock,
     codec: Option<Codec>,
-    options: &ApplyOptions<'_>,
+    mut options: ApplyOptions<'_>,
 ) -> Result<Recovered> {
     let (report, plan) = plan(lock, codec)?;
-    // Nothing was acknowledged of what goes.
-    let save = match plan.loss {
-        Loss::Bytes => options.save.clone(),
-        Loss::Nothing | Loss::Batch => Save::Nowhere,
-    };
-    let saved = apply(&plan, lock, &ApplyOptions { save, ..*options })?;
+    if kept::loses_nothing(&plan, &report.listing.directory)? {
+        options.save = Save::Nowhere;
+    }
+    let saved = apply(&plan, lock, &options)?;
     Ok(Recovered {
         plan,
         findings: report.findings,

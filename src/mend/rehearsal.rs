@@ -4,12 +4,7 @@
 //! record. What is still to be done then is added; where that does not end, the segment
 //! is left to a human as it is.
 
-use std::fs::File;
-use std::io::{Seek, SeekFrom, Write};
-use std::path::Path;
 use std::sync::Arc;
-
-use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::entries;
 use super::plan::{NewEntries, Step, cut};
@@ -25,10 +20,7 @@ use crate::log::record::Codec;
 use crate::log::segment::Segment;
 use crate::log::units::Offset;
 use crate::log::window::{ReadFile, STREAM_BYTES};
-
-/// The largest index that is put together in memory; a larger one is not rehearsed.
-/// Units: bytes.
-const INDEX_BYTES_MAX: u64 = 256 * 1024 * 1024;
+use crate::scan::image::{INDEX_BYTES_MAX, Image};
 
 /// How often what is still to be done is added.
 const ROUNDS: usize = 8;
@@ -52,14 +44,14 @@ pub(super) fn settle(report: &Report, segment: &SegmentReport, policy: &Policy) 
         if !fits_offsets(segment.listing.base(), &steps) {
             break;
         }
-        let after = match foresee(report, segment, &steps) {
+        let after = match foresee(report, segment, policy, &steps) {
             Ok(Some(after)) => after,
             // The steps cannot be carried out.
             Err(Error::CannotAppend { .. }) => break,
             // Too large, or gone meanwhile: carrying it out will tell.
             Ok(None) | Err(_) => return Settled { steps, after: None },
         };
-        if !keeps_what_is_read(segment, &after, policy.room) {
+        if after.layout.is_some() || !keeps_what_is_read(segment, &after, policy.room) {
             break;
         }
         let more = policy.segment(&after);
@@ -98,7 +90,8 @@ fn is_plain(segment: &SegmentReport, steps: &[Step]) -> bool {
             && store_end.unwrap_or(facts.store_bytes) == facts.end.0
     };
     let all_of = |tail: &Tail, entries: &NewEntries| {
-        let all = entries.count == tail.frames && entries.from.0 == tail.position;
+        let [run] = &*entries.runs else { return false };
+        let all = run.follow && run.count == tail.frames && run.position.0 == tail.position;
         all && tail.is_frames_only() && steps.len() == 1
     };
     steps.iter().all(|step| match step {
@@ -159,6 +152,7 @@ fn sound_end(facts: &SegmentFacts) -> u64 {
 fn foresee(
     report: &Report,
     segment: &SegmentReport,
+    policy: &Policy,
     steps: &[Step],
 ) -> Result<Option<SegmentReport>> {
     let base = segment.listing.base();
@@ -192,9 +186,9 @@ fn foresee(
     }
     let mut store_end = store.file_bytes;
     for step in steps {
-        match *step {
+        match step.clone() {
             Step::BuildIndex { entries, .. } | Step::WriteEntries { entries, .. } => {
-                image.write_entries(&store, codec, base, &entries)?;
+                write_entries(&mut image, &store, &entries)?;
             }
             Step::Cut {
                 kind: FileKind::Index,
@@ -226,83 +220,33 @@ fn foresee(
         store,
         index,
         is_last: report.is_last(segment),
+        entries: None,
     };
-    after.take_pair(&pair, codec, &report.options, report.options.threads(), 0)?;
+    let next_base = policy.room.and_then(|room| base.checked_add(room));
+    let threads = report.options.threads();
+    after.take_pair(&pair, codec, next_base, &report.options, threads, 0)?;
     Ok(Some(after))
 }
 
-/// An index in memory.
-struct Image<'a> {
-    file: File,
-    /// Of the index that it stands for.
-    path: &'a Path,
-    bytes: u64,
-}
-
-impl<'a> Image<'a> {
-    fn new(path: &'a Path) -> Result<Self> {
-        let file = memfd_create("proglog index", MemfdFlags::CLOEXEC)
-            .map_err(|error| Error::io("try out", path)(error.into()))?;
-        Ok(Self {
-            file: File::from(file),
-            path,
-            bytes: 0,
-        })
+/// Writes the entries that a step makes into an index in memory.
+fn write_entries(image: &mut Image<'_>, store: &ReadFile, wanted: &NewEntries) -> Result<()> {
+    let mut position = wanted.first_slot * ENTRY_BYTES;
+    // Bytes that were cut before are zeros now.
+    if position > image.bytes {
+        let gap = usize::try_from(position - image.bytes).unwrap_or_default();
+        image.put(image.bytes, &vec![0; gap])?;
     }
-
-    fn put(&mut self, position: u64, bytes: &[u8]) -> Result<()> {
-        let put = || {
-            (&self.file).seek(SeekFrom::Start(position))?;
-            (&self.file).write_all(bytes)
-        };
-        put().map_err(Error::io("try out", self.path))?;
-        self.bytes = self.bytes.max(position + bytes.len() as u64);
-        Ok(())
-    }
-
-    fn copy(&mut self, index: &ReadFile) -> Result<()> {
-        let mut buffer = vec![0; STREAM_BYTES];
-        while self.bytes < index.file_bytes {
-            let count = (index.file_bytes - self.bytes).min(STREAM_BYTES as u64);
-            let count = usize::try_from(count).unwrap_or(STREAM_BYTES);
-            let piece = buffer.get_mut(..count).unwrap_or_default();
-            index.read_at(piece, self.bytes)?;
-            self.put(self.bytes, piece)?;
+    let mut gathered = Vec::new();
+    entries::make(store, wanted, |entry| {
+        gathered.extend_from_slice(&entry.encode());
+        if gathered.len() >= STREAM_BYTES {
+            image.put(position, &gathered)?;
+            position += gathered.len() as u64;
+            gathered.clear();
         }
         Ok(())
-    }
-
-    fn write_entries(
-        &mut self,
-        store: &ReadFile,
-        codec: Codec,
-        base: Offset,
-        wanted: &NewEntries,
-    ) -> Result<()> {
-        let mut position = wanted.first_slot * ENTRY_BYTES;
-        // Bytes that were cut before are zeros now.
-        if position > self.bytes {
-            let gap = usize::try_from(position - self.bytes).unwrap_or_default();
-            self.put(self.bytes, &vec![0; gap])?;
-        }
-        let mut gathered = Vec::new();
-        entries::make(store, codec, base, wanted, |entry| {
-            gathered.extend_from_slice(&entry.encode());
-            if gathered.len() >= STREAM_BYTES {
-                self.put(position, &gathered)?;
-                position += gathered.len() as u64;
-                gathered.clear();
-            }
-            Ok(())
-        })?;
-        self.put(position, &gathered)
-    }
-
-    fn read(self) -> Result<ReadFile> {
-        let mut index = ReadFile::of(self.file, self.path)?;
-        index.file_bytes = self.bytes;
-        Ok(index)
-    }
+    })?;
+    image.put(position, &gathered)
 }
 
 /// Steps that do what `steps` do and then `more`, each byte changed once: entries are
@@ -312,7 +256,7 @@ fn joined(segment: &SegmentReport, steps: &[Step], more: &[Step]) -> Option<Vec<
     let mut writes: Vec<(bool, NewEntries)> = Vec::new();
     let mut ends = [None, None];
     for step in steps.iter().chain(more) {
-        match *step {
+        match step.clone() {
             Step::BuildIndex { entries, .. } if writes.is_empty() => writes.push((true, entries)),
             // After a cut only what goes on behind it.
             Step::WriteEntries { entries, .. } => {
@@ -347,7 +291,8 @@ fn joined(segment: &SegmentReport, steps: &[Step], more: &[Step]) -> Option<Vec<
     }
     let mut all: Vec<Step> = writes
         .iter()
-        .map(|&(built, entries)| {
+        .map(|(built, entries)| {
+            let (built, entries) = (*built, entries.clone());
             if built {
                 Step::BuildIndex { base, entries }
             } else {

@@ -3,24 +3,32 @@
 //! directories look.
 //!
 //! ```text
-//! <name of the log>.proglog-saved/<UTC time>-<n>/
+//! <name of the log>.proglog-saved/<n>-<UTC time>/
 //!   manifest.json     one object a line: log, files, changes, end
 //!   <i>.before        the bytes that change i takes away, without zeros at the end
 //!   <i>.after         the bytes that it writes
 //!   <i>.moved         a whole file that it moves away, or replaces
-//!   done              made when the change was complete
+//!   done              made when the change was complete: when each file that it made or
+//!                     replaced was written, a line each
 //!   undone            made when all of it has been put back
 //! ```
+//!
+//! The number tells which change is the newest: a clock may be set back. Older versions
+//! wrote `<UTC time>-<n>`, and no number into the manifest.
+
+mod place;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
 use crate::log::disk::{Disk, DiskFile, write_all_at};
 use crate::log::error::{Error, Result};
 use crate::log::window::{ReadFile, STREAM_BYTES, Window};
+use place::Place;
+
+pub use place::{check_moves, is_beside, parent_for};
 
 /// Bytes that are kept or lost together where a disk fails.
 const KEPT_BYTES: u64 = 4096;
@@ -98,6 +106,8 @@ pub struct Manifest {
     pub log: PathBuf,
     /// Which command made the change.
     pub command: String,
+    /// Its number among those saved in one place; 0 if an older version made it.
+    pub number: u64,
     /// When, in UTC.
     pub time: String,
     /// All of the log's files before.
@@ -106,84 +116,44 @@ pub struct Manifest {
     pub changes: Vec<Change>,
 }
 
-/// Where the bytes are saved that a change to the log in `real` takes away.
-///
-/// # Errors
-///
-/// [`Error::Config`] for a place inside the log's directory.
-pub fn parent_for(real: &Path, save_to: Option<&Path>) -> Result<PathBuf> {
-    let parent = if let Some(parent) = save_to {
-        parent.to_path_buf()
-    } else {
-        let mut name = real.file_name().unwrap_or_default().to_owned();
-        name.push(".proglog-saved");
-        real.parent().unwrap_or(Path::new("/")).join(name)
-    };
-    // The place may not exist yet: what counts is the part of it that does.
-    let mut existing = parent.as_path();
-    while !existing.exists() {
-        match existing.parent() {
-            Some(above) if !above.as_os_str().is_empty() => existing = above,
-            _ => {
-                existing = Path::new(".");
-                break;
-            }
-        }
-    }
-    let canonical = existing
-        .canonicalize()
-        .map_err(Error::io("look at", existing))?;
-    if canonical.starts_with(real) {
-        return Err(Error::Config(format!(
-            "{}: nothing of ours may stand in the log's directory",
-            parent.display()
-        )));
-    }
-    Ok(parent)
-}
-
 /// A saved directory that is being filled.
 pub struct Saver<'d> {
     disk: &'d dyn Disk,
-    path: PathBuf,
+    place: Place,
     manifest: Vec<u8>,
     changes: usize,
 }
 
 impl<'d> Saver<'d> {
-    /// Makes a new saved directory in `parent`.
+    /// Makes a new saved directory in `parent`, or elsewhere if that is allowed and
+    /// nothing may be made in `parent`.
     ///
     /// # Errors
     ///
     /// [`Error::Io`].
     pub fn begin(
         disk: &'d dyn Disk,
-        parent: &Path,
+        (parent, or_elsewhere): (&Path, bool),
         log: &Path,
         command: &str,
         files: &[FileBefore],
     ) -> Result<Self> {
-        crate::log::create::create_directories(disk, parent, 0o700)?;
-        let time = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-        let stem: String = time.chars().filter(|c| *c != ':').collect();
-        let mut number = 1;
-        let path = loop {
-            let path = parent.join(format!("{stem}-{number}"));
-            match disk.create_dir(&path, 0o700) {
-                Ok(()) => break path,
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
-                Err(error) => return Err(Error::io("create", &path)(error)),
+        let place = match Place::make(disk, parent) {
+            Err(error) if or_elsewhere && place::is_forbidden(&error) => {
+                Place::elsewhere(disk, log).map_err(|_| error)?
             }
+            made => made?,
         };
+        let (number, time) = (place.number, place.time.clone());
         let mut saver = Self {
             disk,
-            path,
+            place,
             manifest: Vec::new(),
             changes: 0,
         };
         saver.line(&json!({
             "kind": "log", "version": 1, "path": log.display().to_string(),
-            "command": command, "time": time,
+            "command": command, "number": number, "time": time,
         }));
         for file in files {
             saver.line(&json!({"kind": "file", "name": file.name, "bytes": file.bytes}));
@@ -194,7 +164,12 @@ impl<'d> Saver<'d> {
     /// Where the bytes are saved.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.place.path
+    }
+
+    /// Takes away what was saved: nothing was changed.
+    pub fn discard(self) {
+        self.place.discard(self.disk);
     }
 
     fn line(&mut self, value: &Value) {
@@ -203,7 +178,10 @@ impl<'d> Saver<'d> {
     }
 
     fn create(&self, extension: &str) -> Result<DiskFile> {
-        let path = self.path.join(format!("{}.{extension}", self.changes));
+        let path = self
+            .place
+            .path
+            .join(format!("{}.{extension}", self.changes));
         self.disk
             .create(&path, None)
             .map_err(Error::io("create", &path))
@@ -302,7 +280,7 @@ impl<'d> Saver<'d> {
 
     /// Notes that a file will be moved here; gives its place.
     pub fn move_file(&mut self, name: &str, bytes: u64) -> PathBuf {
-        let place = self.path.join(format!("{}.moved", self.changes));
+        let place = self.place.path.join(format!("{}.moved", self.changes));
         self.line(&json!({"kind": "move", "file": name, "bytes": bytes}));
         self.changes += 1;
         place
@@ -321,7 +299,7 @@ impl<'d> Saver<'d> {
         source: &ReadFile,
         size_after: u64,
     ) -> Result<()> {
-        let place = self.path.join(format!("{}.moved", self.changes));
+        let place = self.place.path.join(format!("{}.moved", self.changes));
         if self.disk.link(file, &place).is_err() {
             let kept = self.create("moved")?;
             copy(self.disk, source, 0, source.file_bytes, &kept, 0)?;
@@ -340,27 +318,50 @@ impl<'d> Saver<'d> {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`].
-    pub fn seal(mut self) -> Result<PathBuf> {
+    /// [`Error::Io`]; nothing is saved then.
+    pub fn seal(mut self) -> Result<Saved> {
         self.line(&json!({"kind": "end"}));
+        match self.write_manifest() {
+            Ok(()) => Ok(Saved { place: self.place }),
+            Err(error) => {
+                self.discard();
+                Err(error)
+            }
+        }
+    }
+
+    fn write_manifest(&self) -> Result<()> {
+        let directory = &self.place.path;
+        let sync = |path: &Path| self.disk.sync_dir(path).map_err(Error::io("sync", path));
         // A manifest must not outlive the names of what it tells of.
-        self.disk
-            .sync_dir(&self.path)
-            .map_err(Error::io("sync", &self.path))?;
-        let path = self.path.join(MANIFEST);
+        sync(directory)?;
+        let path = directory.join(MANIFEST);
         let file = self
             .disk
             .create(&path, None)
             .map_err(Error::io("create", &path))?;
         write_all_at(self.disk, &file, &self.manifest, 0).map_err(Error::io("write", &path))?;
         self.finish(&file)?;
-        let parent = self.path.parent().unwrap_or(Path::new("."));
-        for directory in [self.path.as_path(), parent] {
-            self.disk
-                .sync_dir(directory)
-                .map_err(Error::io("sync", directory))?;
-        }
-        Ok(self.path)
+        sync(directory)?;
+        sync(directory.parent().unwrap_or(Path::new(".")))
+    }
+}
+
+/// What is saved of a change that may be carried out now.
+pub struct Saved {
+    place: Place,
+}
+
+impl Saved {
+    /// Where it is saved.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.place.path
+    }
+
+    /// Takes it away again: nothing was changed.
+    pub fn discard(self, disk: &dyn Disk) {
+        self.place.discard(disk);
     }
 }
 
@@ -404,6 +405,7 @@ pub fn read_manifest(saved: &Path) -> Result<Manifest> {
     let mut manifest = Manifest {
         log: PathBuf::new(),
         command: String::new(),
+        number: 0,
         time: String::new(),
         files: Vec::new(),
         changes: Vec::new(),
@@ -422,6 +424,7 @@ pub fn read_manifest(saved: &Path) -> Result<Manifest> {
             Some("log") => {
                 manifest.log = text("path").unwrap_or_default().into();
                 manifest.command = text("command").unwrap_or_default();
+                manifest.number = value.get("number").and_then(Value::as_u64).unwrap_or(0);
                 manifest.time = text("time").unwrap_or_default();
                 continue;
             }

@@ -14,6 +14,7 @@ use crate::log::lock::{DirectoryLock, Wait};
 use crate::log::open::{self, ShownLimits};
 use crate::log::units::Offset;
 use crate::log::writer::{Committed, NewRecord, Writer};
+use crate::scan::layouts;
 
 use super::apply::{ApplyOptions, Save};
 use super::exclusive::Others;
@@ -30,7 +31,8 @@ pub struct OpenOptions {
     pub wait_for_others: Wait,
     /// Whether a tail that a crash left is refused instead of recovered.
     pub no_recover: bool,
-    /// Where the bytes that recovery cuts are saved; beside the log if `None`.
+    /// Where the bytes that recovery cuts are saved; beside the log if `None`, or where
+    /// that cannot be in a place of the user's own.
     pub save_to: Option<PathBuf>,
     /// Whether they are not saved at all.
     pub no_save: bool,
@@ -63,6 +65,8 @@ pub struct Session {
     leases: Vec<WriteLease>,
     /// Records committed when the leases were last asked after.
     checked_records: u64,
+    /// Whether a writer was let in.
+    let_in: bool,
     lock: DirectoryLock,
 }
 
@@ -72,7 +76,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Error::InUse`], [`Error::UseUnknown`], and as [`open::open`]; with
+    /// [`Error::InUse`], [`Error::UseUnknown`], [`Error::ForeignLayout`], and as
+    /// [`open::open`]; with
     /// `no_recover` [`Error::NeedsRecovery`] for a log that a crash left.
     pub fn open(
         path: &Path,
@@ -106,6 +111,7 @@ impl Session {
         let shown = open::shown_limits(&directory)?;
         if !directory.segments.is_empty() {
             others().wait_for_writers(&directory)?;
+            layouts::require_ours(&directory)?;
             // Recovery cuts the padding that shows the service's limit.
             let limits = open::limits(shown, &config);
             config.max_store_bytes = Some(limits.max_store_bytes);
@@ -126,7 +132,9 @@ impl Session {
                     command: "append",
                     drafts: None,
                 };
-                recovered = Some(recover::recover(&lock, Some(codec), &apply)?);
+                recovered = Some(recover::recover(&lock, Some(codec), apply)?);
+                // What is left may not show it any more.
+                config.codec = Some(codec);
                 open::open(&lock, &config, disk)?
             }
             other => other?,
@@ -137,6 +145,7 @@ impl Session {
             shown,
             leases: Vec::new(),
             checked_records: 0,
+            let_in: false,
             lock,
         };
         session.take_leases();
@@ -241,6 +250,27 @@ impl Session {
         self.leases.iter().any(awaited)
     }
 
+    /// Commits everything appended so far, before the log is let go: a writer that waits
+    /// is no hindrance then.
+    ///
+    /// # Errors
+    ///
+    /// As [`Writer::commit`].
+    pub fn commit_last(&mut self) -> Result<()> {
+        self.writer.commit()?;
+        match self.after_commit() {
+            Err(Error::InUse { .. }) if self.let_in => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Whether a writer was let in, after all that was appended was committed. Whoever
+    /// goes on opens the log anew.
+    #[must_use]
+    pub fn has_let_in(&self) -> bool {
+        self.let_in
+    }
+
     /// Lets in whoever waits, and begins the next segment when this one is full.
     fn after_commit(&mut self) -> Result<()> {
         self.checked_records = self.writer.committed().records;
@@ -249,9 +279,11 @@ impl Session {
             Pending::None => {}
             // Readers read beside us; go on without.
             Pending::Reader => self.leases.clear(),
-            // A service is starting: never roll under it.
+            // A service is starting: never roll under it, nor write behind what it writes.
             Pending::Writer => {
+                self.writer.commit()?;
                 self.leases.clear();
+                self.let_in = true;
                 return Err(Error::InUse {
                     path: self.lock.path().to_path_buf(),
                     processes: Vec::new(),

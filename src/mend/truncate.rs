@@ -24,10 +24,17 @@ pub struct Buried {
 pub fn plan(report: &Report) -> (Plan, Vec<Buried>) {
     let mut plan = Plan::over(report);
     let mut buried = Vec::new();
-    for facts in report.segments.iter().filter_map(|s| s.facts.as_ref()) {
+    for segment in &report.segments {
+        let Some(facts) = &segment.facts else {
+            continue;
+        };
         let end = facts.next_slot() * ENTRY_BYTES;
         let step = cut(facts.base, FileKind::Index, facts.index_bytes, end);
         let Some(step) = step else { continue };
+        if let Some(link) = segment.listing.link() {
+            plan.links.push(link);
+            continue;
+        }
         plan.steps.push(step);
         if facts.tail().bytes > 0 {
             buried.push(Buried {

@@ -73,6 +73,9 @@ pub fn cost(group: &[&Finding]) -> String {
         )
         .to_owned()),
         FindingId::StrayName => "the service takes every name for a base offset".to_owned(),
+        FindingId::PaddedName if note => "all names have 20 digits, as a fork of the service \
+             writes them; the service of the book would open an empty 0.store beside them"
+            .to_owned(),
         FindingId::PaddedName => {
             "read here by its number; the service would open an empty twin".to_owned()
         }
@@ -81,6 +84,7 @@ pub fn cost(group: &[&Finding]) -> String {
         FindingId::OffsetOverflow => "records without an offset".to_owned(),
         FindingId::OwnerDiffers => "the service may fail to open them".to_owned(),
         FindingId::IndexOverLimit => "the service would cut it on open".to_owned(),
+        FindingId::NeedsDecision => "nothing is cut; a person decides".to_owned(),
         FindingId::ForeignDialect => "another program's log".to_owned(),
     }
 }
@@ -147,19 +151,17 @@ fn entries_damaged(group: &[&Finding]) -> String {
 
 /// What `index-missing` and `store-unindexed-tail` cost.
 fn frames(group: &[&Finding], records: u64) -> String {
-    let mut sums = (0_u64, false, false);
+    let mut sums = (0_u64, false);
     for finding in group {
         match finding.detail {
             Detail::UnindexedTail {
                 continuing,
                 ahead,
-                raw,
                 in_use,
                 ..
             } => {
                 sums.0 = sums.0.saturating_add(continuing).saturating_add(ahead);
-                sums.1 |= raw;
-                sums.2 |= in_use;
+                sums.1 |= in_use;
             }
             Detail::IndexMissing { .. } if records == 0 => {
                 return "the store holds no whole frame".to_owned();
@@ -175,14 +177,9 @@ fn frames(group: &[&Finding], records: u64) -> String {
         }
     }
     match sums {
-        (_, _, true) => "another proglog is at work here".to_owned(),
-        (_, true, _) => format!(
-            "{}; whether {} acknowledged, nothing tells",
-            count(records, "frame"),
-            either(records, "it was", "they were")
-        ),
-        (0, ..) => "no committed record is lost".to_owned(),
-        (continuing, ..) => format!(
+        (_, true) => "another proglog is at work here".to_owned(),
+        (0, _) => "no committed record is lost".to_owned(),
+        (continuing, _) => format!(
             "{} {} hidden, and may have been acknowledged",
             count(continuing, "record"),
             either(continuing, "is", "are")

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use proglog::inspect::entries::{EntryItem, EntryView, Fault};
 use proglog::inspect::finding::FindingId;
+use proglog::inspect::usage::Buffered;
 use proglog::log::format::{ENTRY_BYTES, LENGTH_BYTES};
 use proglog::log::units::Offset;
 
@@ -140,7 +141,8 @@ impl<W: Write> Printer<W> {
         match item {
             EntryItem::Entry(view) => {
                 self.counts.entries += 1;
-                self.counts.damaged += u64::from(view.fault.is_some());
+                let damaged = view.fault.as_ref().is_some_and(|it| it.buffered.is_none());
+                self.counts.damaged += u64::from(damaged);
                 if self.json {
                     self.json_entry(view)
                 } else {
@@ -179,7 +181,11 @@ impl<W: Write> Printer<W> {
     fn mark(&mut self, view: &EntryView, fault: &Fault) {
         let store_bytes = self.heading.as_ref().and_then(|it| it.store_bytes);
         let lines = &mut self.lines;
-        lines.text("  ! ").text(fault.id.as_str());
+        match fault.buffered {
+            None => lines.text("  ! ").text(fault.id.as_str()),
+            Some(Buffered::Live) => lines.text("  in the writer's buffer"),
+            Some(Buffered::Unknown) => lines.text("  perhaps in a writer's buffer"),
+        };
         let mut separator = ": ";
         let mut say = |what: &str, number: Option<u64>| {
             if let Some(number) = number {
@@ -235,7 +241,11 @@ impl<W: Write> Printer<W> {
 
     fn json_fault(&mut self, view: &EntryView, fault: &Fault) -> io::Result<()> {
         let store_bytes = self.heading.as_ref().and_then(|it| it.store_bytes);
-        let lines = self.lines.text_field("damage", fault.id.as_str())?;
+        let lines = match fault.buffered {
+            None => self.lines.text_field("damage", fault.id.as_str())?,
+            Some(Buffered::Live) => self.lines.text(",\"buffered\":true"),
+            Some(Buffered::Unknown) => self.lines.text(",\"buffered\":null"),
+        };
         if view.slot.is_none() {
             lines.field("index_position", Some(view.index_position));
         }

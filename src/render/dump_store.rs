@@ -235,6 +235,7 @@ impl<W: Write> Printer<W> {
             NoFrame::NoRecord(length) => ("no-record", Some(length)),
             NoFrame::Unreadable => ("unreadable", None),
             NoFrame::Unfinished => ("unfinished", None),
+            NoFrame::Buffered => ("buffered", None),
         };
         if self.json {
             self.json_start("no-frame");
@@ -262,6 +263,10 @@ impl<W: Write> Printer<W> {
             NoFrame::NoRecord(length) => lines.number(length).text(" bytes that are no record"),
             NoFrame::Unreadable => lines.text("the disk gives an error"),
             NoFrame::Unfinished => lines.text("an append that was interrupted, or is under way"),
+            NoFrame::Buffered => {
+                lines.text("the rest of the frame is in the writer's buffer");
+                return Ok(());
+            }
         };
         let end = position.saturating_add(bytes);
         if end < self.store_bytes {

@@ -127,6 +127,10 @@ fn detail(line: &mut Line, detail: &Detail) {
             line.put("gid", *gid);
             line.put("mode", format!("{mode:o}"));
         }
+        Detail::Layout(layout) => {
+            line.put("layout", layout.to_string());
+            line.put("perhaps", layout.perhaps);
+        }
         Detail::Uncounted { places } => line.put("places", *places),
         _ => {}
     }

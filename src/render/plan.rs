@@ -1,14 +1,17 @@
 //! A plan in words and as JSON lines: what a dry run prints is what is carried out.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use proglog::inspect::report::Report;
 use proglog::log::format::{ENTRY_BYTES, FileKind};
 use proglog::mend::plan::{Plan, Step};
 use proglog::mend::recover::Recovered;
+use proglog::mend::saved::is_beside;
 use serde_json::json;
 
 use super::prose::{COLUMNS, count, either, escaped, wrapped};
+use super::quote::quote;
 
 /// Steps that are printed one by one in text; the rest is counted.
 const STEPS_MAX: usize = 40;
@@ -55,14 +58,15 @@ pub fn steps_text(
 }
 
 /// What a recovery did before an append, a line each, for stderr.
-pub fn recovery(recovered: &Recovered, log: &str) -> Vec<String> {
+pub fn recovery(recovered: &Recovered, path: &Path) -> Vec<String> {
+    let log = quote(path);
     let mut lines: Vec<String> = recovered
         .plan
         .steps
         .iter()
         .map(|step| {
             let (base, kind) = step.file();
-            let file = proglog::log::format::file_name(base, kind);
+            let file = recovered.plan.file_name(base, kind);
             format!(
                 "recovered {log}: {}",
                 step_text(step, &file, CutOff::default())
@@ -70,10 +74,15 @@ pub fn recovery(recovered: &Recovered, log: &str) -> Vec<String> {
         })
         .collect();
     if let Some(saved) = &recovered.saved {
-        lines.push(format!(
-            "recovered {log}: what was cut is saved in {}",
-            super::quote::quote(saved)
-        ));
+        let place = quote(saved);
+        lines.push(format!("recovered {log}: what was cut is saved in {place}"));
+        let beside = path.canonicalize().is_ok_and(|it| is_beside(&it, saved));
+        if !beside {
+            // By the log's name nobody finds it there.
+            lines.push(format!(
+                "recovered {log}: the log as it was: proglog undo {place} --into NEWDIR"
+            ));
+        }
     }
     lines
 }
@@ -104,15 +113,15 @@ impl CutOff {
         let Some(facts) = facts.into_iter().find(|facts| facts.base == base) else {
             return Self::default();
         };
-        let (position, bytes, zeros) = match facts.rest {
-            Some(rest) => (rest.position.max(to), rest.bytes, rest.zeros),
+        let (position, bytes, is_padding) = match facts.rest {
+            Some(rest) => (rest.position.max(to), rest.bytes, rest.padding),
             None => (facts.index_bytes, 0, true),
         };
         let rest = bytes.min(facts.index_bytes.saturating_sub(position));
         Self {
             entries: position.saturating_sub(to) / ENTRY_BYTES,
-            padding: if zeros { rest } else { 0 },
-            partial: if zeros { 0 } else { rest },
+            padding: if is_padding { rest } else { 0 },
+            partial: if is_padding { 0 } else { rest },
         }
     }
 
@@ -141,7 +150,7 @@ fn entries_text(entries: u64) -> String {
 }
 
 fn step_text(step: &Step, file: &str, off: CutOff) -> String {
-    match *step {
+    match step.clone() {
         Step::CreateEmpty { .. } => format!("{file}: created empty, beside its twin"),
         Step::BuildIndex { entries, .. } => {
             format!("{file}: made anew with {}", entries_text(entries.count))
@@ -207,7 +216,7 @@ pub fn steps_json(
             "kind": "step", "action": action(step), "segment": base.0,
             "file": file_of(step, report), "dry_run": dry_run,
         });
-        let figures = match *step {
+        let figures = match step.clone() {
             Step::CreateEmpty { .. } => vec![("size_before", 0), ("size_after", 0)],
             Step::BuildIndex { entries, .. } => vec![
                 ("entries", entries.count),

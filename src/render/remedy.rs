@@ -50,6 +50,7 @@ impl Remedies<'_> {
             {
                 replica()
             }
+            FindingId::NeedsDecision => Some(format!("proglog salvage {dir} NEW")),
             // What stood before them only another copy has.
             FindingId::StoreUnindexedTail
                 if matches!(finding.detail, Detail::UnindexedTail { ahead: 1.., .. }) =>

@@ -177,7 +177,11 @@ impl View<'_> {
 
     fn group(&self, out: &mut impl Write, group: &Group<'_>) -> io::Result<()> {
         let allowed = if group.allowed { " (allowed)" } else { "" };
-        let heading = format!("{}{allowed}  {}", group.id, cost(&group.findings));
+        let unknown = group.findings.iter().any(|finding| finding.use_unknown);
+        let unknown = unknown.then(|| format!(" ({})", words::USE_UNKNOWN));
+        let unknown = unknown.unwrap_or_default();
+        let cost = cost(&group.findings);
+        let heading = format!("{}{allowed}{unknown}  {cost}", group.id);
         // The id's two spaces are to stay.
         let mut lines = wrapped(&heading.replace("  ", " \u{0} "), COLUMNS - INDENT).into_iter();
         let first = lines.next().unwrap_or_default().replace(" \u{0}", " ");

@@ -4,12 +4,24 @@
 
 use proglog::inspect::finding::{Detail, Figure, Finding, FindingId, OffsetRange};
 use proglog::log::format::ENTRY_BYTES;
+use proglog::scan::account::Doubt;
 
 use super::cost::cost;
 use super::prose::{count, either, escaped};
 
+/// What is said of a finding that a writer would explain, if there is one.
+pub const USE_UNKNOWN: &str = "cannot tell if a writer has the log open";
+
 /// A finding in one line.
 pub fn message(finding: &Finding) -> String {
+    let message = plain_message(finding);
+    if finding.use_unknown {
+        return format!("{message}; {USE_UNKNOWN}");
+    }
+    message
+}
+
+fn plain_message(finding: &Finding) -> String {
     let cost = cost(&[finding]);
     let what = what(finding);
     match (&finding.place, what.is_empty()) {
@@ -61,6 +73,11 @@ pub fn what(finding: &Finding) -> String {
             }
             _ => "no such file".to_owned(),
         },
+        FindingId::IndexMisaligned if got == Some(0) => format!(
+            "{} at another place than their own",
+            count(bytes / ENTRY_BYTES, "entry")
+        ),
+        FindingId::NeedsDecision => decision(finding).to_owned(),
         FindingId::IndexMisaligned => format!(
             "{} from a place {} behind a boundary of 12",
             count(bytes / ENTRY_BYTES, "entry"),
@@ -120,9 +137,10 @@ pub fn what(finding: &Finding) -> String {
             count(got.unwrap_or(0), "byte"),
             expected.unwrap_or(0)
         ),
-        FindingId::ForeignDialect => {
-            "lengths that make sense with the last byte first only".to_owned()
-        }
+        FindingId::ForeignDialect => match &finding.detail {
+            Detail::Layout(layout) => layout.to_string(),
+            _ => String::new(),
+        },
     }
 }
 
@@ -156,14 +174,14 @@ fn number(figure: Option<&Figure>) -> Option<u64> {
 
 fn padding(finding: &Finding, bytes: u64) -> String {
     let (entries, rest) = (bytes / ENTRY_BYTES, bytes % ENTRY_BYTES);
+    let (entry, byte) = match finding.detail {
+        Detail::UnusedSlots => ("unused entry", "unused byte"),
+        _ => ("zero entry", "zero byte"),
+    };
     let zeros = match (entries, rest) {
-        (0, rest) => count(rest, "zero byte"),
-        (entries, 0) => count(entries, "zero entry"),
-        (entries, rest) => format!(
-            "{} and {}",
-            count(entries, "zero entry"),
-            count(rest, "zero byte")
-        ),
+        (0, rest) => count(rest, byte),
+        (entries, 0) => count(entries, entry),
+        (entries, rest) => format!("{} and {}", count(entries, entry), count(rest, byte)),
     };
     let begins = finding.place.as_ref().map_or(0, |place| place.position);
     let zeros = if begins == 0 {
@@ -286,7 +304,6 @@ fn unindexed(finding: &Finding) -> String {
         frames,
         continuing,
         ahead,
-        raw,
         in_use,
     } = finding.detail
     else {
@@ -294,9 +311,8 @@ fn unindexed(finding: &Finding) -> String {
     };
     let what = format!("{} that no entry names", count(frames, "whole frame"));
     let others = frames.saturating_sub(continuing).saturating_sub(ahead);
-    match (raw, continuing, others) {
+    match (continuing, others) {
         _ if in_use => format!("{what} yet"),
-        (true, ..) => what,
         _ if ahead > 0 => {
             let mut parts = Vec::new();
             let mut part = |number: u64, one: &str, more: &str| {
@@ -317,15 +333,15 @@ fn unindexed(finding: &Finding) -> String {
             part(others, "does not continue it", "do not continue it");
             format!("{what}; {}", parts.join(", "))
         }
-        (false, 0, others) => format!(
+        (0, others) => format!(
             "{what}; {} not continue the sequence: appends that were refused leave such",
             either(others, "it does", "they do")
         ),
-        (false, continuing, 0) => format!(
+        (continuing, 0) => format!(
             "{what}; {} the sequence",
             either(continuing, "it continues", "they continue")
         ),
-        (false, continuing, others) => format!(
+        (continuing, others) => format!(
             "{what}; {continuing} {} the sequence, {others} {} not",
             either(continuing, "continues", "continue"),
             either(others, "does", "do")
@@ -362,7 +378,7 @@ fn overlap(finding: &Finding) -> String {
         Detail::Overlap {
             newer,
             same_segment: true,
-        } => format!("segment {newer}: its misaligned entries give these offsets once more"),
+        } => format!("segment {newer}: two records claim each of these offsets: two histories"),
         Detail::Overlap { newer, .. } => {
             format!("segment {newer} begins inside an earlier one: two histories")
         }
@@ -381,5 +397,23 @@ fn owner(finding: &Finding) -> String {
     match files.len().saturating_sub(1) as u64 {
         0 => what,
         more => format!("{what}; the one or the other holds for {more} more"),
+    }
+}
+
+fn decision(finding: &Finding) -> &'static str {
+    let Detail::Decision(doubt) = finding.detail else {
+        return "";
+    };
+    match doubt {
+        Doubt::TwoHistories => "two histories claim the same offsets",
+        Doubt::EntriesDisagree => "the entries disagree about which record has which offset",
+        Doubt::Unnumbered => "whole frames whose offsets nothing tells",
+        Doubt::EmptyRow => "a long row of empty records that no entry names",
+        Doubt::ZerosOrRecord => "zeros that may have been a record",
+        Doubt::HoldsFrames => "no torn frame: the bytes may hold records",
+        Doubt::LongRemainder => "more bytes than an interrupted append leaves",
+        Doubt::MayBeUnwritten => "a frame with a sector of zeros, which may never have arrived",
+        Doubt::StoreEmpty => "the store is empty, its index is not",
+        Doubt::TooLarge => "more frames than are compared at once",
     }
 }

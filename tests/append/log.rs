@@ -37,16 +37,36 @@ fn a_raw_log_byte_for_byte() {
         ]
         .concat()
     );
-    let mode = |path| {
-        fs::metadata(sandbox.path(path))
-            .unwrap()
-            .permissions()
-            .mode()
-            & 0o7777
-    };
-    assert_eq!(mode("log") & 0o700, 0o700);
-    assert_eq!(mode("log/0.store") & !0o044, 0o600);
-    assert_eq!(mode("log/0.index"), mode("log/0.store"));
+}
+
+#[test]
+fn the_umask_decides_who_may_write_a_new_log_and_new_pairs_follow() {
+    for (umask, directory, file) in [("002", 0o775, 0o664), ("022", 0o755, 0o644)] {
+        let sandbox = Sandbox::new();
+        let binary = assert_cmd::cargo::cargo_bin("proglog");
+        let append = |umask: &str| {
+            let command = format!(
+                "umask {umask}; echo a | {} append log --max-index-bytes 12",
+                binary.display()
+            );
+            let mut shell = std::process::Command::new("sh");
+            let shell = shell.args(["-c", &command]).current_dir(sandbox.path(""));
+            assert!(shell.output().unwrap().status.success());
+        };
+        let mode = |path: &str| {
+            let metadata = fs::metadata(sandbox.path(path)).unwrap();
+            metadata.permissions().mode() & 0o7777
+        };
+        append(umask);
+        // Whoever appends then has another umask.
+        append("077");
+        append("077");
+        assert_eq!(mode("log"), directory, "{umask}");
+        assert_eq!(sandbox.names().len(), 8);
+        for name in sandbox.names() {
+            assert_eq!(mode(&format!("log/{name}")), file, "{umask} {name}");
+        }
+    }
 }
 
 #[test]
@@ -258,4 +278,21 @@ fn no_sync_leaves_the_same_bytes() {
     synced.appended(&["--max-index-bytes=36"], lines(0..10));
     unsynced.appended(&["--max-index-bytes=36", "--no-sync"], lines(0..10));
     assert_eq!(placed(&synced.log()), placed(&unsynced.log()));
+}
+
+#[test]
+fn a_log_at_the_root_of_a_disk_is_made_and_goes_on_beside_lost_and_found() {
+    let sandbox = Sandbox::new();
+    fs::create_dir_all(sandbox.path("log/lost+found")).unwrap();
+    sandbox.appended(&[], "a\n");
+    sandbox.appended(&[], "b\n");
+    assert_eq!(sandbox.values(), raw(&["a", "b"]));
+    let verify = std::process::Command::new(assert_cmd::cargo::cargo_bin("proglog"))
+        .args(["verify", "log"])
+        .current_dir(sandbox.path(""))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(verify.stdout).unwrap();
+    assert!(verify.status.success(), "{said}");
+    assert!(!said.contains("lost"), "{said}");
 }

@@ -15,6 +15,7 @@ mod goes_on;
 mod log;
 mod process;
 mod refusal;
+mod saving;
 mod sectors;
 
 use std::fs;

@@ -93,6 +93,35 @@ fn a_stream_without_pauses_is_committed_and_lets_readers_in() {
     assert_eq!(committed(&log), sent);
 }
 
+/// A writer that comes into a stream without pauses is let in, and waited for with --wait.
+#[test]
+fn a_stream_waits_for_a_writer_that_comes_and_goes() {
+    let sandbox = Sandbox::new();
+    let log = sandbox.log();
+    let mut child = spawn(&log, &["--wait=60"]);
+    let mut writer: Option<std::thread::JoinHandle<()>> = None;
+    let (mut sent, mut came) = (0, 0);
+    while came < 5 {
+        send(&mut child, "a line\n");
+        sent += 1;
+        std::thread::sleep(Duration::from_millis(2));
+        if committed(&log) > 0 && writer.is_none() {
+            let index = log.join("0.index");
+            writer = Some(std::thread::spawn(move || {
+                drop(fs::File::options().write(true).open(index).unwrap());
+            }));
+        }
+        if let Some(writer) = writer.take_if(|writer| writer.is_finished()) {
+            writer.join().unwrap();
+            came += 1;
+        }
+    }
+    drop(child.stdin.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(committed(&log), sent);
+}
+
 #[test]
 fn what_was_read_is_visible_in_a_pause_and_nothing_is_held() {
     let sandbox = Sandbox::new();

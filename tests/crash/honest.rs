@@ -148,11 +148,11 @@ fn paths(arguments: &str) -> (Vec<PathBuf>, Option<PathBuf>) {
     (quoted.map(PathBuf::from).collect(), descriptor)
 }
 
-/// All files below `root`, but for what a manifest says.
+/// All files below `root`, but for what a manifest says and the mark of its end: times.
 fn bytes(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let files = Tree::read(root).files.into_iter();
     files
-        .filter(|(path, _)| !path.ends_with("manifest.json"))
+        .filter(|(path, _)| !path.ends_with("manifest.json") && !path.ends_with("done"))
         .map(|(path, bytes)| (timeless(&path), bytes))
         .collect()
 }

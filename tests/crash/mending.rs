@@ -12,7 +12,7 @@ use proglog::log::error::Error;
 use proglog::log::lock::{DirectoryLock, Wait};
 use proglog::mend::apply::{ApplyOptions, Save, apply};
 use proglog::mend::exclusive::Others;
-use proglog::mend::plan::{self, Plan, RepairOptions};
+use proglog::mend::plan::{self, Plan};
 use proglog::mend::{saved, undo};
 
 use crate::appending::words;
@@ -34,7 +34,7 @@ pub const LOG: &str = "log";
     reason = "a mender may refuse, as trim does"
 )]
 pub fn repair(report: &Report) -> Result<Plan, Error> {
-    Ok(plan::repair(report, RepairOptions::default()))
+    Ok(plan::repair(report))
 }
 
 /// The plan of `truncate-index --leave-tail`.

@@ -15,7 +15,7 @@ use proglog::log::error::Error;
 use proglog::log::format::{ENTRY_BYTES, FileKind, LENGTH_MARK};
 use proglog::log::record::Codec;
 use proglog::log::units::{Offset, Position};
-use proglog::mend::plan::{Follow, NewEntries, Plan, Step};
+use proglog::mend::plan::{NewEntries, Plan, Step};
 use proglog_testkit::{Sandbox, frames, report, truth};
 use prost::Message as _;
 
@@ -401,12 +401,7 @@ fn rebuild_blindly(report: &Report) -> Result<Plan, Error> {
     let mut plan = Plan::over(report);
     plan.codec = Some(Codec::Raw);
     for (base, frames) in naive_frames(report) {
-        let entries = NewEntries {
-            first_slot: 0,
-            count: frames.len() as u64,
-            from: Position(0),
-            follow: Follow::Lengths,
-        };
+        let entries = NewEntries::of_frames(0, frames.len() as u64, Position(0));
         plan.steps.push(Step::WriteEntries { base, entries });
     }
     Ok(plan)

@@ -68,7 +68,7 @@ impl Tree {
         for (path, bytes) in &self.files {
             timeless(path).hash(&mut hasher);
             bytes.len().hash(&mut hasher);
-            if !path.ends_with("manifest.json") {
+            if !path.ends_with("manifest.json") && !path.ends_with("done") {
                 bytes.hash(&mut hasher);
             }
         }
@@ -83,8 +83,8 @@ pub fn timeless(path: &Path) -> PathBuf {
         .map(|part| {
             let part = part.to_string_lossy();
             let time = std::mem::replace(&mut saved, part.ends_with(".proglog-saved"));
-            match part.rsplit_once('-') {
-                Some((_, number)) if time => number.to_owned(),
+            match part.split_once('-') {
+                Some((number, _)) if time => number.to_owned(),
                 _ => part.into_owned(),
             }
         })

@@ -39,6 +39,8 @@ pub const OPTIONS: Options = Options {
     codec: None,
     threads: 1,
     ask_usage: false,
+    adopt_tail: false,
+    drop_tail: false,
 };
 
 /// Looks at `log`, up to the offset `end`, in bounded memory. Without a `codec` it is

@@ -6,16 +6,12 @@ use proglog_testkit::Sandbox;
 use rustix::process::Signal;
 
 use crate::running::{Ended, Reading};
-use crate::{append, lines, numbered};
+use crate::{append, held, lines, numbered};
 
 fn read(sandbox: &Sandbox, arguments: &[&str]) -> Ended {
     let mut all = vec!["--cursor-file", "cursor"];
     all.extend(arguments);
     Reading::start(sandbox, &all).end()
-}
-
-fn held(sandbox: &Sandbox) -> Option<String> {
-    fs::read_to_string(sandbox.path().join("cursor")).ok()
 }
 
 fn hold(sandbox: &Sandbox, text: &str) {
@@ -152,5 +148,5 @@ fn a_dangling_link_is_followed() {
     assert!(ended.status.success());
     assert!(link.is_symlink());
     let kept = fs::read_to_string(sandbox.path().join("kept/it")).unwrap();
-    assert_eq!(kept, "2\n");
+    assert!(kept.starts_with("2\n"), "{kept}");
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use proglog_testkit::Sandbox;
 
-use crate::append;
 use crate::running::command;
+use crate::{append, held};
 
 /// Kills of each kind in one run.
 const KILLS: u64 = 50;
@@ -63,8 +63,7 @@ fn survive(arguments: &[&str], seed: u64) -> (Vec<u64>, u64) {
     last.extend(arguments);
     let status = command(&sandbox, &last).stdout(out()).status().unwrap();
     assert_eq!(status.code(), Some(0));
-    let cursor = fs::read_to_string(sandbox.path().join("cursor")).unwrap();
-    assert_eq!(cursor.trim(), appended.to_string());
+    assert_eq!(held(&sandbox), Some(format!("{appended}\n")));
     let text = fs::read_to_string(sandbox.path().join("out")).unwrap();
     let came = text.lines().filter_map(|line| line.parse().ok()).collect();
     (came, appended)

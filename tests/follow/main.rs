@@ -3,14 +3,17 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::print_stderr,
     clippy::disallowed_methods,
     reason = "a test that cannot go on has failed, and writes as a service does"
 )]
 
 mod beside;
 mod cursor;
+mod fingerprint;
 mod go;
 mod kills;
+mod places;
 mod rewritten;
 mod running;
 mod waiting;
@@ -41,4 +44,11 @@ fn numbered(end: u64) -> Sandbox {
     let sandbox = Sandbox::bare();
     append(&sandbox, 0..end, &["--max-index-bytes=120"]);
     sandbox
+}
+
+/// The first line of the cursor file: the next offset.
+fn held(sandbox: &Sandbox) -> Option<String> {
+    let text = std::fs::read_to_string(sandbox.path().join("cursor")).ok()?;
+    let first = text.split_inclusive('\n').next();
+    Some(first.unwrap_or_default().to_owned())
 }

@@ -8,17 +8,13 @@ use proglog_testkit::Sandbox;
 use rustix::process::Signal;
 
 use crate::running::{Ended, Reading};
-use crate::{append, lines, numbered};
+use crate::{append, held, lines, numbered};
 
 fn work(sandbox: &Sandbox, arguments: &[&str], command: &str) -> Ended {
     let mut all = vec!["--cursor-file", "cursor"];
     all.extend(arguments);
     all.extend(["--", "sh", "-c", command]);
     Reading::start(sandbox, &all).end()
-}
-
-fn held(sandbox: &Sandbox) -> Option<String> {
-    fs::read_to_string(sandbox.path().join("cursor")).ok()
 }
 
 #[test]
@@ -45,13 +41,43 @@ fn the_cursor_moves_when_the_command_ends_with_0() {
     work(&sandbox, &[], "echo ran; exit 3").told(0, &[]);
 }
 
+/// Whether the records are more than a pipe holds or fit into it, and whether the command
+/// ends before they are written or after.
 #[test]
 fn a_command_that_leaves_records_unread_has_not_handled_them() {
-    let sandbox = Sandbox::bare();
-    append(&sandbox, 0..300_000, &["-q"]);
-    let ended = work(&sandbox, &[], "read line; exec 0<&-; sleep 0.2");
-    ended.told(2, &["before it had read all its records", "stays at 0"]);
-    assert_eq!(held(&sandbox), None);
+    let words = ["before it had read all its records", "stays at 0"];
+    let large = Sandbox::bare();
+    append(&large, 0..300_000, &["-q"]);
+    for sandbox in [&large, &numbered(5)] {
+        for command in [
+            "exit 0",
+            "sleep 0.1",
+            "exec 0<&-; sleep 0.1",
+            "read line; exec 0<&-; sleep 0.1",
+            // One that is left behind has the records, and nobody waits for it.
+            "exec 3<&0; sleep 3 <&3 >/dev/null 2>&1 & exit 0",
+        ] {
+            work(sandbox, &[], command).told(1, &words);
+            assert_eq!(held(sandbox), None, "{command}");
+        }
+    }
+    let sandbox = numbered(25);
+    work(&sandbox, &["-c", "3"], "cat >/dev/null").told(0, &[]);
+    for follow in [&[][..], &["-f"]] {
+        // The first batch is handled, the second is not, the third is not handed out.
+        let script = "test -e handled && exit 0; touch handled; cat";
+        let batches = [follow, &["--batch", "2"]].concat();
+        let before: u64 = held(&sandbox).unwrap().trim().parse().unwrap();
+        let ended = work(&sandbox, &batches, script);
+        let stays = format!("stays at {}", before + 2);
+        let ended = ended.told(1, &["before it had read all", &stays]);
+        assert_eq!(ended.out, lines(before..before + 2));
+        assert_eq!(held(&sandbox), Some(format!("{}\n", before + 2)));
+        fs::remove_file(sandbox.path().join("handled")).unwrap();
+    }
+    // Said without a cursor file too.
+    let ended = Reading::start(&sandbox, &["--", "true"]).end();
+    ended.told(1, &["before it had read all its records"]);
 }
 
 #[test]

@@ -48,7 +48,7 @@ const LOG_FLOORS: &[&[&str]] = &[
     &["index", "payload"],
     &["walk"],
     &["evidence", "segment"],
-    &["trailing"],
+    &["trailing", "live"],
     &["judge"],
     &["detect", "writer", "items"],
     &["reader", "open"],
@@ -82,7 +82,11 @@ const CRATES: &[(&str, &[&str])] = &[
     ("futures_util", &["commands/nats"]),
     ("ring", &["commands/nats/message.rs"]),
     ("tokio", &["commands/nats"]),
-    ("blake3", &["inspect/manifest"]),
+    (
+        "blake3",
+        &["inspect/manifest", "commands/read/fingerprint.rs"],
+    ),
+    ("crc", &["scan/layouts"]),
 ];
 
 /// Where the disk is changed.

@@ -393,6 +393,16 @@ fn damages(seen: &mut Seen) {
         seen,
         &Sandbox::built(&LogBuilder::raw().segment(u64::MAX, ["a", "b"])),
     );
+    // Entries of another program.
+    let sandbox = Sandbox::built(&five());
+    let wide: Vec<u8> = sandbox
+        .read("0.index")
+        .chunks(12)
+        .flat_map(|entry| [&[0; 4], entry].concat())
+        .collect();
+    sandbox.write("0.index", &wide);
+    seen.run(&sandbox, &["verify", "log"]);
+    seen.run(&sandbox, &["info", "log"]);
     // A file that its owner cannot write.
     let sandbox = Sandbox::built(&five().segment(5, ["f"]));
     let read_only = Permissions::from_mode(0o444);

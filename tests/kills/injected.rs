@@ -130,8 +130,8 @@ fn files_of(arguments: &str, root: &Path) -> Vec<String> {
     if names.iter().any(|name| root.ends_with(name)) {
         names.push("proglog-test".to_owned()); // another one in each run
     }
-    // The directories of saved bytes are named by the second.
-    if names.iter().any(|name| name.starts_with("20")) {
+    // The directories of saved bytes are named by number and second.
+    if names.iter().any(|name| name.starts_with("00")) {
         names.push("proglog-saved".to_owned());
     }
     names

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use proglog::inspect::report::Options;
 use proglog::log::disk::{Disk, DiskFile, Ownership, RealDisk};
-use proglog::mend::plan::{self, Plan, RepairOptions};
+use proglog::mend::plan::{self, Plan};
 use proglog::mend::replica::{self, Verdict};
 use proglog_testkit::{Codec, LogBuilder, Sandbox, whole_records};
 
@@ -82,7 +82,7 @@ pub fn ending(left: u64) -> Arc<dyn Disk> {
 pub fn plan(log: &Path, copy: &Path, about: &str) -> Plan {
     let options = Options::default();
     let (here, there) = replica::look(library::report(log), copy, &options).unwrap();
-    match replica::plan(&here, &there, RepairOptions::default()).unwrap() {
+    match replica::plan(&here, &there).unwrap() {
         Verdict::Plan(plan) => plan.plan,
         other => panic!("{about}: {other:?}"),
     }
@@ -162,7 +162,7 @@ fn a_repair_alone_that_ends_anywhere_goes_on_as_if_it_had_not() {
                     let sandbox = damaged();
                     let log = sandbox.log();
                     let before = sandbox.snapshot();
-                    let first = plan::repair(&library::report(&log), RepairOptions::default());
+                    let first = plan::repair(&library::report(&log));
                     let ended = library::try_on(&log, &first, &ending(left)).is_err();
                     let changed = sandbox.snapshot().contents() != before.contents();
                     let second = library::repair(&log);

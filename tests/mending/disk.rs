@@ -1,18 +1,18 @@
 //! Disks that are full or read-only: status 2, the log as it was, and a second run
 //! completes it. Real mounts, so it needs root; else it is skipped, loudly.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use proglog_testkit::{LogBuilder, Sandbox, Snapshot};
+use proglog_testkit::{LogBuilder, Sandbox, Snapshot, proglog};
 
-use crate::run;
+use crate::{run, said};
 
 /// A small tmpfs; dropping it unmounts it.
-struct Mount(tempfile::TempDir);
+pub struct Mount(tempfile::TempDir);
 
 impl Mount {
-    fn tmpfs(options: &str) -> Option<Self> {
+    pub fn tmpfs(options: &str) -> Option<Self> {
         let directory = tempfile::tempdir().unwrap();
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", options, "none"])
@@ -25,8 +25,18 @@ impl Mount {
         None
     }
 
-    fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.0.path()
+    }
+
+    /// Takes all that is left of at most 64 KiB.
+    fn fill(&self) -> PathBuf {
+        let filler = self.path().join("filler");
+        let mut bytes = 64 * 1024;
+        while std::fs::write(&filler, vec![1; bytes]).is_err() {
+            bytes -= 4096;
+        }
+        filler
     }
 
     fn remount(&self, options: &str) {
@@ -60,14 +70,11 @@ fn a_full_disk_stops_before_anything_is_changed() {
     let log = mount.path().join("log");
     copy_log("killed-index-ahead", &log);
     let before = Snapshot::of(&log);
-    let filler = mount.path().join("filler");
-    let mut bytes = 64 * 1024;
-    while std::fs::write(&filler, vec![1; bytes]).is_err() {
-        bytes -= 4096;
-    }
+    let filler = mount.fill();
     let (status, stdout, stderr) = run(mount.path(), &["repair", "log"]);
     assert_eq!((status, stdout.as_str()), (2, ""), "{stderr}");
     assert!(stderr.contains("hint: --save-to"), "{stderr}");
+    assert!(stderr.contains("--no-save"), "{stderr}");
     assert_eq!(Snapshot::of(&log), before);
     std::fs::remove_file(filler).unwrap();
     let (status, _, stderr) = run(mount.path(), &["repair", "log"]);
@@ -95,16 +102,50 @@ fn no_place_to_save_beside_the_log() {
     }
     outer.remount("ro");
     let before = Snapshot::of(&log);
-    let (status, _, stderr) = run(outer.path(), &["repair", "log"]);
-    assert_eq!(status, 2, "{stderr}");
+    // It is saved in the user's own place then, and the message says how to get it back.
+    let state = tempfile::tempdir().unwrap();
+    let with_state = |arguments: &[&str]| {
+        let mut command = proglog();
+        let command = command.current_dir(outer.path()).args(arguments);
+        said(
+            &command
+                .env("XDG_STATE_HOME", state.path())
+                .output()
+                .unwrap(),
+        )
+    };
+    let dry_run = with_state(&["repair", "log", "--dry-run"]);
     assert_eq!(Snapshot::of(&log), before);
+    let (status, _, stderr) = with_state(&["repair", "log"]);
+    assert_eq!((status, dry_run.0), (0, 0), "{stderr}");
+    let (_, undo) = stderr.split_once("take it back with: proglog ").unwrap();
+    assert!(undo.contains(state.path().to_str().unwrap()), "{undo}");
+    let undo: Vec<&str> = undo.split_whitespace().collect();
+    let (status, _, stderr) = run(outer.path(), &undo);
+    assert_eq!(status, 0, "{stderr}");
+    assert_eq!(Snapshot::of(&log).contents(), before.contents());
     let elsewhere = tempfile::tempdir().unwrap();
     let place = elsewhere.path().join("saved");
     let save_to = ["repair", "log", "--save-to", place.to_str().unwrap()];
     let (status, _, stderr) = run(outer.path(), &save_to);
     assert_eq!(status, 0, "{stderr}");
-    // Whole files are moved, which ends at the file system's edge.
+    // Whole files are moved, which ends at the file system's edge: the dry run says so.
     let before = Snapshot::of(&log);
+    add_empty_segment(&log);
+    let all = ["trim", "log", "--keep-segments", "1"];
+    for dry_run in [&[][..], &["--dry-run"]] {
+        let (status, _, stderr) = run(outer.path(), &[&all[..], dry_run].concat());
+        assert_eq!(status, 2, "{stderr}");
+        assert!(stderr.contains("--no-save"), "{stderr}");
+    }
+    let (status, _, stderr) = run(outer.path(), &[&all[..], &["--no-save"]].concat());
+    assert_eq!(status, 0, "{stderr}");
+    for half in ["243.store", "243.index"] {
+        std::fs::remove_file(log.join(half)).unwrap();
+    }
+    for name in sandbox.names() {
+        std::fs::write(log.join(&name), before.contents()[Path::new(&name)]).unwrap();
+    }
     let trim = [
         "trim",
         "log",
@@ -116,6 +157,64 @@ fn no_place_to_save_beside_the_log() {
     assert_eq!(run(outer.path(), &trim).0, 0);
     assert!(Snapshot::of(&log) != before);
     let _ = Command::new("umount").arg(&log).status();
+}
+
+/// An empty segment behind the first.
+fn add_empty_segment(log: &Path) {
+    for half in ["243.store", "243.index"] {
+        std::fs::write(log.join(half), []).unwrap();
+    }
+}
+
+#[test]
+fn a_trim_on_a_full_disk_says_what_frees_room() {
+    let Some(mount) = Mount::tmpfs("size=64k") else {
+        return;
+    };
+    let log = mount.path().join("log");
+    copy_log("clean-three-segments", &log);
+    let before = Snapshot::of(&log);
+    mount.fill();
+    for trim in [["--keep-segments", "1"], ["--after", "3"]] {
+        let trim = [&["trim", "log"][..], &trim].concat();
+        let (status, _, stderr) = run(mount.path(), &trim);
+        assert_eq!(status, 2, "{stderr}");
+        assert!(stderr.contains("hint: --no-save frees"), "{stderr}");
+        assert_eq!(Snapshot::of(&log), before);
+        // Nothing was changed: there is nothing to take back.
+        assert!(!mount.path().join("log.proglog-saved").exists());
+    }
+    let trim = ["trim", "log", "--keep-segments", "1", "--no-save"];
+    let (status, _, stderr) = run(mount.path(), &trim);
+    assert_eq!(status, 0, "{stderr}");
+}
+
+#[test]
+fn a_full_disk_ends_undo_and_salvage_with_a_way_out() {
+    let Some(mount) = Mount::tmpfs("size=64k") else {
+        return;
+    };
+    let log = mount.path().join("log");
+    std::fs::create_dir(&log).unwrap();
+    let large = "v".repeat(9000);
+    let sandbox = Sandbox::built(&LogBuilder::raw().segment(0, ["a", &large, &large]));
+    for name in sandbox.names() {
+        std::fs::write(log.join(&name), sandbox.read(&name)).unwrap();
+    }
+    let before = Snapshot::of(&log);
+    let (status, _, stderr) = run(mount.path(), &["trim", "log", "--after", "0"]);
+    assert_eq!(status, 0, "{stderr}");
+    let filler = mount.fill();
+    let (status, _, stderr) = run(mount.path(), &["undo", "log"]);
+    assert_eq!(status, 2, "{stderr}");
+    assert!(stderr.contains("hint: make room"), "{stderr}");
+    let (status, _, stderr) = run(mount.path(), &["salvage", "log", "new"]);
+    assert_eq!(status, 2, "{stderr}");
+    assert!(stderr.contains("more room"), "{stderr}");
+    std::fs::remove_file(filler).unwrap();
+    let (status, _, stderr) = run(mount.path(), &["undo", "log"]);
+    assert_eq!(status, 0, "{stderr}");
+    assert_eq!(Snapshot::of(&log).contents(), before.contents());
 }
 
 #[test]

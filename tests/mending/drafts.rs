@@ -16,13 +16,12 @@ use proglog::inspect::report::{Options, Report};
 use proglog::log::disk::{Disk, DiskFile, RealDisk};
 use proglog::log::units::Offset;
 use proglog::mend::draft::Drafts;
-use proglog::mend::plan::{self, RepairOptions, Step};
+use proglog::mend::plan::{self, Step};
 use proglog_testkit::{Codec, LogBuilder, Sandbox, frame, pb};
 
 use crate::library;
 
 /// A store without index gets one whatever these are.
-const OPTIONS: RepairOptions = RepairOptions { adopt_tail: false };
 
 /// More than one piece of a store.
 const VALUES: u64 = 30_000;
@@ -108,7 +107,7 @@ fn repair(log: &Path, disk: &Arc<dyn Disk>) -> BTreeMap<Offset, u64> {
     };
     let listing = Listing::of(log).unwrap();
     let report = Report::with(listing, &Options::default(), aids).unwrap();
-    let plan = plan::repair(&report, OPTIONS);
+    let plan = plan::repair(&report);
     let builds = |step: &Step| matches!(step, Step::BuildIndex { .. });
     assert!(plan.steps.iter().any(builds), "{:?}", plan.steps);
     library::try_with(log, &plan, disk, Some(&drafts)).unwrap();
@@ -143,7 +142,7 @@ fn a_drafted_index_is_the_one_that_the_plan_makes() {
                 let least = VALUES - 1;
                 assert!(drafted[&Offset(0)] >= least, "{number}: {drafted:?}");
             } else {
-                let plan = plan::repair(&library::report(&log), OPTIONS);
+                let plan = plan::repair(&library::report(&log));
                 library::try_on(&log, &plan, &disk).unwrap();
             }
             assert!(library::report(&log).is_clean(), "{number}");

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use proglog::inspect::listing::Listing;
+use proglog::inspect::look::Aids;
 use proglog::inspect::report::{Options, Report};
 use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::error::Error;
@@ -13,7 +15,7 @@ use proglog::log::record::Codec;
 use proglog::mend::apply::{ApplyOptions, Save, apply};
 use proglog::mend::draft::Drafts;
 use proglog::mend::exclusive::Others;
-use proglog::mend::plan::{self, Plan, RepairOptions};
+use proglog::mend::plan::{self, Plan};
 use proglog::mend::{saved, undo};
 
 fn others() -> Others<'static> {
@@ -32,6 +34,15 @@ pub fn report(log: &Path) -> Report {
     Report::of(log, &Options::default()).unwrap()
 }
 
+/// The same, with indexes that are made meanwhile.
+pub fn report_with(log: &Path, drafts: &Drafts) -> Report {
+    let aids = Aids {
+        drafting: Some(drafts),
+        before: None,
+    };
+    Report::with(Listing::of(log).unwrap(), &Options::default(), aids).unwrap()
+}
+
 /// The same where the codec is known.
 pub fn report_as(log: &Path, codec: Option<Codec>) -> Report {
     let options = Options {
@@ -48,7 +59,7 @@ pub fn repair(log: &Path) -> Plan {
 
 /// The same on a disk that does more than change.
 pub fn repair_on(log: &Path, disk: &Arc<dyn Disk>) -> Plan {
-    let plan = plan::repair(&report(log), RepairOptions::default());
+    let plan = plan::repair(&report(log));
     carry_out_on(log, &plan, disk);
     plan
 }
@@ -100,10 +111,14 @@ pub fn try_with(
 
 /// Takes the newest change back that is not undone yet.
 pub fn undo(log: &Path) {
+    undo_on(log, &(Arc::new(RealDisk) as Arc<dyn Disk>));
+}
+
+/// The same on a disk that does less.
+pub fn undo_on(log: &Path, disk: &Arc<dyn Disk>) {
     let parent = saved::parent_for(&log.canonicalize().unwrap(), None).unwrap();
     let mut changes = undo::list(&parent).unwrap();
     changes.retain(|change| !change.undone);
     let change = changes.pop().unwrap();
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    undo::undo(&change, &lock(log), &disk, &others()).unwrap();
+    undo::undo(&change, &lock(log), disk, &others()).unwrap();
 }

@@ -11,6 +11,7 @@
 #[macro_use]
 mod real;
 
+mod coming;
 mod crashed;
 mod cut_short;
 mod disk;
@@ -19,6 +20,7 @@ mod library;
 mod mounted;
 mod others;
 mod owner;
+mod plain_disk;
 mod random;
 mod replica;
 mod salvage;

@@ -16,6 +16,8 @@ use crate::library;
 /// A disk on which only names in one directory are in its file system.
 struct Mounted {
     log: PathBuf,
+    /// What it says of the others.
+    error: i32,
     disk: Arc<dyn Disk>,
 }
 
@@ -26,7 +28,7 @@ impl Mounted {
         if parent == log {
             return Ok(());
         }
-        Err(io::ErrorKind::CrossesDevices.into())
+        Err(io::Error::from_raw_os_error(self.error))
     }
 }
 
@@ -77,9 +79,13 @@ impl Disk for Mounted {
     }
 }
 
-fn mounted(log: &Path, left: u64) -> Arc<dyn Disk> {
+/// The directory around the log may also be one that its owner may not write to.
+const ERRORS: [i32; 3] = [libc::EXDEV, libc::EACCES, libc::EROFS];
+
+fn mounted(log: &Path, error: i32, left: u64) -> Arc<dyn Disk> {
     Arc::new(Mounted {
         log: log.to_path_buf(),
+        error,
         disk: ending(left),
     })
 }
@@ -104,19 +110,19 @@ fn damaged(codec: Codec) -> (Sandbox, Sandbox) {
 
 #[test]
 fn what_is_not_saved_is_not_replaced() {
-    for codec in [Codec::Raw, Codec::Protobuf] {
-        let (sandbox, copy) = damaged(codec);
+    for error in ERRORS {
+        let (sandbox, copy) = damaged(Codec::Raw);
         let (log, other) = (sandbox.log(), copy.log());
         let before = sandbox.snapshot();
         let first = plan(&log, &other, "");
-        let disk = mounted(&log, u64::MAX);
+        let disk = mounted(&log, error, u64::MAX);
         let refused = library::try_saving(&log, &first, &disk, Save::Nowhere);
         let said = refused.map_err(|error| error.to_string()).unwrap_err();
         assert!(said.contains("--save-to"), "{said}");
         assert_eq!(sandbox.snapshot().contents(), before.contents());
         // Saved it is done.
         library::try_saving(&log, &first, &disk, Save::Beside).unwrap();
-        assert_eq!(whole_records(&log, codec).len(), 12);
+        assert_eq!(whole_records(&log, Codec::Raw).len(), 12);
         library::undo(&log);
         assert_eq!(sandbox.snapshot().contents(), before.contents());
     }
@@ -125,13 +131,16 @@ fn what_is_not_saved_is_not_replaced() {
 #[test]
 fn what_is_saved_can_be_put_back_wherever_it_ends() {
     let mut without = 0;
-    for codec in [Codec::Raw, Codec::Protobuf] {
+    for (codec, error) in [Codec::Raw, Codec::Protobuf, Codec::Raw]
+        .into_iter()
+        .zip(ERRORS)
+    {
         for left in 0.. {
             let (sandbox, copy) = damaged(codec);
             let (log, other) = (sandbox.log(), copy.log());
             let before = sandbox.snapshot();
             let first = plan(&log, &other, "");
-            let ended = library::try_on(&log, &first, &mounted(&log, left)).is_err();
+            let ended = library::try_on(&log, &first, &mounted(&log, error, left)).is_err();
             without += u32::from(!log.join("4.store").exists());
             if sandbox.snapshot().contents() != before.contents() {
                 library::undo(&log);

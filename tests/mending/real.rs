@@ -41,6 +41,11 @@ macro_rules! real {
             RealDisk.write_at(file, bytes, at)
         }
     };
+    (@set_len) => {
+        fn set_len(&self, file: &DiskFile, bytes: u64) -> std::io::Result<()> {
+            RealDisk.set_len(file, bytes)
+        }
+    };
     (@sync_data) => {
         fn sync_data(&self, file: &DiskFile) -> std::io::Result<()> {
             RealDisk.sync_data(file)

@@ -9,7 +9,6 @@ use std::path::Path;
 
 use proglog::inspect::finding::Severity;
 use proglog::inspect::report::Options;
-use proglog::mend::plan::RepairOptions;
 use proglog::mend::replica::{self, ReplicaPlan, Verdict};
 use proglog_testkit::{Codec, LogBuilder, Sandbox, frame, pb, whole_records};
 
@@ -147,7 +146,7 @@ fn shift(made: &Made, random: &mut Random) -> String {
 fn plan(log: &Path, copy: &Path) -> Result<Verdict, proglog::log::error::Error> {
     let options = Options::default();
     let (here, there) = replica::look(library::report(log), copy, &options)?;
-    replica::plan(&here, &there, RepairOptions::default())
+    replica::plan(&here, &there)
 }
 
 #[expect(

@@ -20,7 +20,7 @@ pub(in crate::commands) mod report;
 pub(in crate::commands) mod target;
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::Context;
 use clap::ValueEnum;
@@ -31,6 +31,7 @@ use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 use proglog::mend::session::OpenOptions;
 
+use super::mending;
 use super::progress::{self, Bar};
 use super::signals::{self, Signals};
 use super::waiting::Waiting;
@@ -113,7 +114,7 @@ pub struct Arguments {
     /// Refuse to make a new log
     #[arg(long)]
     no_create: bool,
-    /// Where a recovery saves what it cuts [default: beside the log]
+    /// Where a recovery saves what it cuts [default: beside the log, if it may]
     #[arg(long, value_name = "DIR", conflicts_with = "no_save")]
     save_to: Option<PathBuf>,
     /// Save nothing of what a recovery cuts
@@ -256,6 +257,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         inputs: &inputs,
         begun: &begun,
         options: &arguments.lasting_options(target.codec_to_say()),
+        save_to: arguments.save_to.as_deref(),
         totals,
         mend_first: matches!(stop, Stop::Input(_)),
     };
@@ -417,7 +419,12 @@ fn conclude(stop: Stop, resume: &Resume<'_>) -> anyhow::Result<Status> {
         Stop::Log(Trouble::Refused(failure)) => return Err(failure.into()),
         // Before the first commit the engine's error says it all.
         Stop::Log(Trouble::Log(error)) if resume.totals.is_untouched() => {
-            return Err(error.into());
+            return Err(match unsaved(&error, resume.save_to) {
+                Some(hint) => Failure::new(super::status_of(&error), error.to_string())
+                    .hint(hint)
+                    .into(),
+                None => error.into(),
+            });
         }
         Stop::Log(Trouble::Log(error)) => (error.to_string(), super::status_of(&error)),
     };
@@ -427,6 +434,20 @@ fn conclude(stop: Stop, resume: &Resume<'_>) -> anyhow::Result<Status> {
         None => failure,
     }
     .into())
+}
+
+/// The way out where a recovery cannot save what it cuts.
+fn unsaved(error: &Error, save_to: Option<&Path>) -> Option<&'static str> {
+    let Error::Io { source, path, .. } = error else {
+        return None;
+    };
+    let is_ours = |part: Component<'_>| {
+        let name = part.as_os_str().to_string_lossy();
+        name.ends_with(".proglog-saved") || name.starts_with("proglog-saved-")
+    };
+    let saving = save_to.is_some_and(|place| path.starts_with(place));
+    let ends_it = mending::is_full(source) || mending::is_forbidden(source.kind());
+    (ends_it && (saving || path.components().any(is_ours))).then_some(mending::ELSEWHERE)
 }
 
 /// How many records are in, and what comes next.

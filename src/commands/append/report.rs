@@ -156,6 +156,8 @@ pub struct Resume<'a> {
     pub begun: &'a [u64],
     /// Options to be given again.
     pub options: &'a str,
+    /// Where a recovery saves what it cuts, if that was said.
+    pub save_to: Option<&'a Path>,
     /// What is committed.
     pub totals: Totals,
     /// Whether the input must be mended first, and so what follows is no help yet.

@@ -12,7 +12,7 @@ use proglog::log::directory::Directory;
 use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::error::Error;
 use proglog::log::format::ENTRY_BYTES;
-use proglog::log::lock::DirectoryLock;
+use proglog::log::lock::{DirectoryLock, Wait};
 use proglog::log::open::ShownLimits;
 use proglog::log::reader::LogReader;
 use proglog::log::record::Codec;
@@ -25,10 +25,13 @@ use crate::commands::signals::Signals;
 use crate::commands::{Failure, Status, quote, say};
 
 /// Permission bits of a directory that is made, less the umask.
-const DIRECTORY_MODE: u32 = 0o755;
+const DIRECTORY_MODE: u32 = 0o777;
 
 /// The longest that records of a stream without pauses wait for their commit.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(250);
+
+/// The moment that somebody who was waiting takes to get in.
+const LET_IN: Duration = Duration::from_millis(20);
 
 /// What can go wrong on the log's side.
 #[derive(Debug)]
@@ -211,8 +214,23 @@ impl<'a> Target<'a> {
         if open.session.committed().records != open.seen_records {
             self.count_committed();
         }
-        result?;
-        Ok(())
+        self.go_on(result.map(|_| ()))
+    }
+
+    /// Waits for a writer that was let in, if that is what stopped us, and takes the log
+    /// again.
+    fn go_on(&mut self, result: Result<(), Error>) -> Result<(), Trouble> {
+        let waits = self.options.wait_for_others != Wait::AtMost(Duration::ZERO);
+        let let_in = |open: &mut Open| waits && open.session.has_let_in();
+        if let Err(Error::InUse { .. }) = result
+            && let Some(open) = self.open.take_if(let_in)
+        {
+            self.lock = Some(open.session.into_lock());
+            self.expected = self.expected.and(self.totals.next_offset);
+            std::thread::sleep(LET_IN);
+            return self.take();
+        }
+        Ok(result?)
     }
 
     /// Between two reads of a stream that never pauses: what was appended is committed
@@ -226,7 +244,7 @@ impl<'a> Target<'a> {
             open.last_commit = Instant::now();
             let result = open.session.commit_behind();
             self.count_committed();
-            result?;
+            self.go_on(result)?;
         }
         Ok(())
     }
@@ -234,7 +252,7 @@ impl<'a> Target<'a> {
     /// Commits what was appended and lets the log go, as far as that is allowed.
     pub fn pause(&mut self) -> Result<(), Trouble> {
         let result = match &mut self.open {
-            Some(open) => open.session.commit(),
+            Some(open) => open.session.commit_last(),
             None => Ok(()),
         };
         self.count_committed();
@@ -318,7 +336,7 @@ impl<'a> Target<'a> {
         let codec = session.writer().codec();
         // A finding, which the quiet hear too.
         if let Some(recovered) = session.recovered() {
-            for line in crate::render::plan::recovery(recovered, &quote(self.path)) {
+            for line in crate::render::plan::recovery(recovered, self.path) {
                 say(&line);
             }
         }

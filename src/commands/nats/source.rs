@@ -13,6 +13,7 @@ use proglog::log::format::FileKind;
 use proglog::log::reader::{Item, LogReader, RecordView};
 use proglog::log::record::Codec;
 use proglog::log::units::Offset;
+use proglog::scan::layouts;
 
 use super::feed::obstacle;
 use super::message::{LogDigest, LogId};
@@ -86,6 +87,7 @@ impl Source {
     /// The log as it is now.
     pub fn reader(&self) -> Result<LogReader, Error> {
         let mut log = LogReader::open(&self.path)?;
+        layouts::require_ours(log.directory())?;
         if let Some(codec) = self.codec {
             log.set_codec(codec);
         }

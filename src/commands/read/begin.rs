@@ -1,14 +1,12 @@
 //! Where a read that goes on begins, and where it ends if that is known: the range
 //! that was asked for, the last records of it, the cursor.
 
-use std::path::Path;
-
 use proglog::log::reader::LogReader;
 use proglog::log::units::Offset;
 
 use super::select::{self, Asked};
 use super::{Arguments, Outcome};
-use crate::commands::{Failure, Globals, Status, quote, say};
+use crate::commands::{Globals, say};
 
 /// Where to begin.
 pub enum Begin {
@@ -23,18 +21,17 @@ pub enum Begin {
     Nothing(Outcome),
 }
 
-/// What to read of a log. `cursor` is what a cursor file holds, and which it is.
+/// What to read of a log. `cursor` is the offset that a cursor file holds.
 pub fn begin(
     log: &mut LogReader,
     arguments: &Arguments,
     globals: Globals,
-    cursor: Option<(Offset, &Path)>,
+    cursor: Option<Offset>,
 ) -> anyhow::Result<Begin> {
     let follows = arguments.going_on.follows();
     let (next, lowest) = (log.next_offset()?, log.lowest_offset());
     let mut asked = select::resolve(arguments.from, arguments.to, next)?;
-    if let Some((at, path)) = cursor {
-        check_cursor(at, path, arguments, lowest, next)?;
+    if let Some(at) = cursor {
         asked.from = Some(i128::from(at.0));
         if asked.to.is_some_and(|to| to < i128::from(at.0)) {
             return Ok(Begin::Nothing(Outcome::Done));
@@ -90,35 +87,4 @@ pub fn not_yet(from: Offset, next: Offset) -> Outcome {
     Outcome::No(format!(
         "offset {from} is not in the log yet: the next offset is {next}"
     ))
-}
-
-/// A cursor outside the log: what it stands for is gone, or was taken back.
-fn check_cursor(
-    at: Offset,
-    path: &Path,
-    arguments: &Arguments,
-    lowest: Offset,
-    next: Offset,
-) -> Result<(), Failure> {
-    let file = path.display();
-    let log = quote(&arguments.dir);
-    let (message, onwards) = if at < lowest {
-        let last = lowest.0 - 1;
-        let gone = format!(
-            "cursor file {file}: offsets {at}..{last} are gone: the log begins at {lowest}"
-        );
-        (gone, lowest)
-    } else if at > next {
-        let last = at.0 - 1;
-        let back = format!(
-            "cursor file {file}: offsets {next}..{last} were taken back: the log ends before {next}"
-        );
-        (back, next)
-    } else {
-        return Ok(());
-    };
-    Err(Failure::new(Status::No, message).hint(format!(
-        "to go on there: echo {onwards} > {}; proglog info {log} shows the log",
-        quote(path)
-    )))
 }

@@ -1,9 +1,11 @@
-//! The cursor file: how far somebody has read, as one decimal number, the offset of
-//! the next record. It is replaced as a whole, and only after what it passes is on
+//! The cursor file: how far somebody has read. Its first line is the offset of the next
+//! record, in decimal; a second line, which may be missing, is the fingerprint of the
+//! last record read. It is replaced as a whole, and only after what it passes is on
 //! disk, so that it never points behind what a power cut leaves.
 
+use std::fmt::Write as _;
 use std::fs::{File, TryLockError};
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,10 +15,11 @@ use proglog::log::error::Error;
 use proglog::log::follow::sync_read;
 use proglog::log::units::Offset;
 
+use super::fingerprint::Fingerprint;
 use crate::commands::{Failure, Status, quote};
 
-/// More digits than an offset has.
-const BYTES_MAX: u64 = 64;
+/// More bytes than a cursor file has.
+const BYTES_MAX: u64 = 256;
 
 /// How long a cursor may lag behind a busy log.
 const LAG: Duration = Duration::from_millis(250);
@@ -28,13 +31,21 @@ const LOCK_WAIT: Duration = Duration::from_millis(500);
 /// How often it is tried.
 const LOCK_RETRY: Duration = Duration::from_millis(10);
 
+/// What a cursor file holds.
+struct Held {
+    next: Offset,
+    fingerprint: Option<Fingerprint>,
+    /// All of it.
+    text: String,
+}
+
 /// A cursor file that is ours alone.
 pub struct Cursor {
     path: PathBuf,
     /// The path as it was given.
     given: PathBuf,
     /// What the file holds; `None` while there is none.
-    saved: Option<Offset>,
+    held: Option<Held>,
     /// Up to where what was read is on disk already.
     synced: Option<Offset>,
     saved_at: Option<Instant>,
@@ -48,7 +59,7 @@ impl Cursor {
         let path = real_path(path, log)?;
         let lock = lock(&path, &given)?;
         Ok(Self {
-            saved: load(&path, &given)?,
+            held: load(&path, &given)?,
             given,
             synced: None,
             saved_at: None,
@@ -59,7 +70,12 @@ impl Cursor {
 
     /// The offset that the file holds.
     pub fn saved(&self) -> Option<Offset> {
-        self.saved
+        self.held.as_ref().map(|held| held.next)
+    }
+
+    /// The fingerprint that the file holds.
+    pub fn fingerprint(&self) -> Option<&Fingerprint> {
+        self.held.as_ref()?.fingerprint.as_ref()
     }
 
     /// The file, as it was named.
@@ -72,19 +88,64 @@ impl Cursor {
         self.saved_at.is_none_or(|at| at.elapsed() >= LAG)
     }
 
-    /// Writes the offset down, after what lies before it: read from `from` on.
-    pub fn save(&mut self, log: &Path, from: Offset, next: Offset) -> anyhow::Result<()> {
-        if self.saved == Some(next) {
-            return Ok(());
+    /// Replaces the file by what it holds: a file that cannot be replaced is found before
+    /// a record is handed out, not after it was handled. Where there is no file yet, a
+    /// name beside it is used.
+    pub fn rehearse(&self) -> anyhow::Result<()> {
+        if let Some(held) = &self.held {
+            return self.replace(&self.path, &held.text);
         }
+        let name = beside(&self.path, "try");
+        self.replace(&name, "")?;
+        RealDisk
+            .remove(&name)
+            .map_err(|error| unwritable(&self.given, &error).into())
+    }
+
+    /// Writes the offset down, after what lies before it: read from `from` on.
+    pub fn save(
+        &mut self,
+        log: &Path,
+        from: Offset,
+        next: Offset,
+        fingerprint: Option<Fingerprint>,
+    ) -> anyhow::Result<()> {
         sync_read(log, self.synced.unwrap_or(from), next)?;
         self.synced = Some(next);
-        let text = format!("{next}\n");
-        disk::replace(&self.path, &beside(&self.path, "new"), text.as_bytes())
-            .map_err(Error::io("write", &self.path))?;
-        self.saved = Some(next);
+        let mut text = format!("{next}\n");
+        if let Some(fingerprint) = &fingerprint {
+            let _ = writeln!(text, "{fingerprint}");
+        }
+        self.replace(&self.path, &text)?;
+        self.held = Some(Held {
+            next,
+            fingerprint,
+            text,
+        });
         self.saved_at = Some(Instant::now());
         Ok(())
+    }
+
+    fn replace(&self, path: &Path, text: &str) -> anyhow::Result<()> {
+        disk::replace(path, &beside(&self.path, "new"), text.as_bytes())
+            .map_err(|error| unwritable(&self.given, &error).into())
+    }
+}
+
+/// What to say where the file cannot be written.
+fn unwritable(given: &Path, error: &io::Error) -> Failure {
+    let message = format!("cursor file {}: cannot write it: {error}", given.display());
+    let failure = Failure::new(Status::Failed, message);
+    match error.kind() {
+        ErrorKind::ResourceBusy => failure.hint(
+            "it is a mount point, which cannot be replaced: mount its directory instead, or \
+             name a file in a directory",
+        ),
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => failure.hint(
+            "it is replaced as a whole: its directory must be writable too, and neither may \
+             be immutable (lsattr)",
+        ),
+        _ => failure,
     }
 }
 
@@ -153,7 +214,7 @@ fn real_path(path: &Path, log: &Path) -> anyhow::Result<PathBuf> {
 }
 
 /// What the file holds, if there is one.
-fn load(path: &Path, given: &Path) -> anyhow::Result<Option<Offset>> {
+fn load(path: &Path, given: &Path) -> anyhow::Result<Option<Held>> {
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_file() => {}
         Ok(_) => {
@@ -169,25 +230,37 @@ fn load(path: &Path, given: &Path) -> anyhow::Result<Option<Offset>> {
     File::open(path)
         .and_then(|file| file.take(BYTES_MAX).read_to_end(&mut bytes))
         .map_err(Error::io("read", path))?;
-    let text = bytes.trim_ascii();
-    let number = std::str::from_utf8(text)
-        .ok()
-        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
-        .and_then(|text| text.parse().ok());
-    if let (Some(number), true) = (number, (bytes.len() as u64) < BYTES_MAX) {
-        return Ok(Some(Offset(number)));
+    let is_whole = (bytes.len() as u64) < BYTES_MAX;
+    let text = String::from_utf8(bytes).ok().filter(|_| is_whole);
+    let refused = |what: String| {
+        let message = format!("cursor file {}: {what}", given.display());
+        Err(Failure::new(Status::Failed, message)
+            .hint(format!(
+                "write the offset of the next record into it, or remove it and say --from: rm {}",
+                quote(given)
+            ))
+            .into())
+    };
+    let Some(text) = text else {
+        return refused("it holds bytes that are no cursor".to_owned());
+    };
+    let (first, second) = match text.trim_ascii().split_once('\n') {
+        Some((first, second)) => (first.trim_ascii_end(), Some(second)),
+        None => (text.trim_ascii(), None),
+    };
+    let is_number = first.bytes().all(|byte| byte.is_ascii_digit());
+    let Some(next) = first.parse().ok().filter(|_| is_number).map(Offset) else {
+        return refused(format!("it holds {text:?}, not an offset"));
+    };
+    let fingerprint = second.map(Fingerprint::parse);
+    if let Some(None) = fingerprint {
+        return refused("its second line is not a fingerprint".to_owned());
     }
-    let message = format!(
-        "cursor file {}: it holds {:?}, not an offset",
-        given.display(),
-        String::from_utf8_lossy(&bytes)
-    );
-    Err(Failure::new(Status::Failed, message)
-        .hint(format!(
-            "write the offset of the next record into it, or remove it and say --from: rm {}",
-            quote(given)
-        ))
-        .into())
+    Ok(Some(Held {
+        next,
+        fingerprint: fingerprint.flatten(),
+        text,
+    }))
 }
 
 /// Keeps others from using the same cursor file. The lock is on a file beside it,
@@ -197,7 +270,7 @@ fn lock(path: &Path, given: &Path) -> anyhow::Result<Option<(File, PathBuf)>> {
     let beside = beside(path, "lock");
     let end = Instant::now() + LOCK_WAIT;
     loop {
-        let file = disk::open_lock(&beside).map_err(Error::io("open", &beside))?;
+        let file = disk::open_lock(&beside).map_err(|error| unwritable(given, &error))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) if Instant::now() < end => {

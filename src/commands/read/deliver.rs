@@ -4,13 +4,16 @@
 use std::io::{BufWriter, Write};
 use std::ops::ControlFlow;
 use std::str::FromStr;
+use std::time::Duration;
 
 use proglog::log::directory::Directory;
 use proglog::log::follow::Blocked;
+use proglog::log::live::{self, PAUSES};
 use proglog::log::reader::{Item, LogReader, Obstacle, RecordView, Taker};
 use proglog::log::units::Offset;
 use proglog::log::walk::Flow;
 
+use super::doubt::{self, Doubt, Outcome};
 use super::obstacle::{self, GoesOn, Trouble};
 use super::output::Output;
 use super::select::Range;
@@ -48,7 +51,13 @@ pub struct Delivery {
     printer: Printer,
     out: BufWriter<Output>,
     on_error: OnError,
-    writer_is_live: fn(&Directory) -> bool,
+    /// How something in the way is judged before it is told; `None` for whoever has
+    /// waited already.
+    doubt: Option<Doubt>,
+    /// Whether something in the way was gone when it was looked at again.
+    again: bool,
+    /// Where the read goes on then: forwards from here, backwards up to here.
+    next: Offset,
     /// Offsets from here on are not asked for, or were not there at the start.
     end: Offset,
     /// The last offset that was asked for, if there is one.
@@ -74,14 +83,16 @@ impl Delivery {
         printer: Printer,
         out: BufWriter<Output>,
         on_error: OnError,
-        writer_is_live: fn(&Directory) -> bool,
+        doubt: Option<Doubt>,
     ) -> Self {
         Self {
             directory,
             printer,
             out,
             on_error,
-            writer_is_live,
+            doubt,
+            again: false,
+            next: Offset(0),
             end: Offset::MAX,
             last: None,
             left: u64::MAX,
@@ -121,12 +132,54 @@ impl Delivery {
         self.end = range.end(log.claimed_end()?);
         self.last = range.last;
         self.backwards = false;
-        let flow = log.read_to::<WriteError>(range.from, Offset::MAX, self);
-        let flow = flow.map_err(error)?;
-        if flow.is_continue() {
-            self.tell(GoesOn::Nowhere).map_err(error)?;
+        self.next = range.from;
+        let mut pauses = PAUSES.iter();
+        loop {
+            let from = self.next.max(log.lowest_offset());
+            if from > self.next && from < self.end {
+                let (first, last) = (self.next, from.0 - 1);
+                self.out.flush().map_err(WriteError::from).map_err(error)?;
+                say(&format!(
+                    "note: offsets {first}..{last} are gone: they were trimmed before they were read"
+                ));
+            }
+            let flow = log.read_to::<WriteError>(from, Offset::MAX, self);
+            if self.goes_again(log, &flow, &mut pauses)? {
+                continue;
+            }
+            if flow.map_err(error)?.is_continue() {
+                self.tell(GoesOn::Nowhere).map_err(error)?;
+            }
+            return Ok(());
         }
-        Ok(())
+    }
+
+    /// Whether the log is to be read again from where the read came to: something in the
+    /// way is gone, or a file shrank. Lists the log's directory anew.
+    fn goes_again(
+        &mut self,
+        log: &mut LogReader,
+        flow: &Result<Flow, WriteError>,
+        pauses: &mut std::slice::Iter<'_, Duration>,
+    ) -> anyhow::Result<bool> {
+        if let Err(WriteError::Log(error)) = flow
+            && live::is_disturbed(error)
+            && let Some(pause) = pauses.next()
+        {
+            std::thread::sleep(*pause);
+            self.again = true;
+        }
+        if !self.take_again() {
+            return Ok(false);
+        }
+        log.list_again()?;
+        self.directory = log.directory().clone();
+        Ok(true)
+    }
+
+    /// Whether something in the way was gone when it was looked at again.
+    pub fn take_again(&mut self) -> bool {
+        std::mem::take(&mut self.again)
     }
 
     /// Prints a range from behind.
@@ -139,17 +192,33 @@ impl Delivery {
         let _ = log
             .read::<WriteError>(next.max(range.from), Offset::MAX, |item| match item {
                 Item::Record(_) => Ok(ControlFlow::Continue(())),
-                obstacle @ Item::Obstacle { .. } => self.item(obstacle),
+                obstacle @ Item::Obstacle { .. } => {
+                    let flow = self.item(obstacle)?;
+                    // What came since then is not asked for.
+                    let came = self.take_again();
+                    Ok(if came {
+                        ControlFlow::Continue(())
+                    } else {
+                        flow
+                    })
+                }
             })
             .map_err(error)?;
         self.tell(GoesOn::Unknown).map_err(error)?;
         self.stopped = false;
-        let end = range.end(next);
-        let flow = log.read_reverse::<WriteError>(range.from, end, |item| self.item(item));
-        if flow.map_err(error)?.is_continue() {
-            self.tell(GoesOn::Unknown).map_err(error)?;
+        self.next = range.end(next);
+        let mut pauses = PAUSES.iter();
+        loop {
+            let (from, end) = (range.from.max(log.lowest_offset()), self.next);
+            let flow = log.read_reverse::<WriteError>(from, end, |item| self.item(item));
+            if self.goes_again(log, &flow, &mut pauses)? {
+                continue;
+            }
+            if flow.map_err(error)?.is_continue() {
+                self.tell(GoesOn::Unknown).map_err(error)?;
+            }
+            return Ok(());
         }
-        Ok(())
     }
 
     /// Takes the next item of the log.
@@ -164,6 +233,11 @@ impl Delivery {
                 }
                 self.printer.print(record, &mut self.out)?;
                 self.printed = true;
+                self.next = if self.backwards {
+                    record.offset
+                } else {
+                    record.offset.saturating_add(1)
+                };
                 self.left = self.left.wrapping_sub(1);
                 if self.left == 0 || self.is_last(record.offset) {
                     return Ok(ControlFlow::Break(()));
@@ -224,9 +298,33 @@ impl Delivery {
         let Some(mut trouble) = obstacle::describe(&self.directory, obstacle, first, last) else {
             return Ok(ControlFlow::Continue(()));
         };
+        // A read that has stopped at frames in a buffer asks after no more of them.
+        let same = self
+            .pending
+            .as_ref()
+            .filter(|_| self.stopped && doubt::dangling(obstacle).is_some())
+            .and_then(|pending| pending.buffered)
+            .map(Outcome::Buffered);
+        let outcome = same.unwrap_or_else(|| match &mut self.doubt {
+            Some(doubt) => doubt.judge(&self.directory, obstacle, first),
+            None => Outcome::Damage,
+        });
+        match outcome {
+            Outcome::Gone => {
+                self.again = true;
+                self.next = match last {
+                    Some(last) if self.backwards => last.saturating_add(1),
+                    _ => first,
+                };
+                return Ok(ControlFlow::Break(()));
+            }
+            Outcome::Buffered(buffered) => trouble.buffered = Some(buffered),
+            Outcome::Damage => self.damaged = true,
+        }
         self.met = true;
-        trouble.buffered = trouble.is_dangling() && (self.writer_is_live)(&self.directory);
-        self.damaged |= !trouble.buffered;
+        if !self.backwards && !matches!(obstacle, Obstacle::Overlap { .. }) {
+            self.next = last.map_or(first, |last| last.saturating_add(1));
+        }
         self.stopped |= self.on_error == OnError::Stop;
         if let Some(pending) = &mut self.pending
             && pending.absorb(&trouble)
@@ -245,7 +343,7 @@ impl Delivery {
         };
         self.out.flush()?;
         say(&trouble.line(goes_on));
-        if trouble.buffered {
+        if trouble.buffered.is_some() {
             return Ok(());
         }
         let directory = quote(&self.directory.path);
@@ -299,6 +397,7 @@ impl Taker<WriteError> for Delivery {
         }
         self.left -= 1;
         self.printer.print_plain(payload, value, &mut self.out)?;
+        self.next = offset.saturating_add(1);
         Ok(true)
     }
 }
@@ -308,50 +407,5 @@ pub fn error(error: WriteError) -> anyhow::Error {
     match error {
         WriteError::Log(error) => error.into(),
         output @ WriteError::Output(_) => output.into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::{Read, Seek};
-    use std::path::Path;
-
-    use super::*;
-    use crate::render::record::Shape;
-
-    /// Reads all of a fixture; gives whether it met damage, and how many lines came.
-    fn read_all(case: &str, writer_is_live: fn(&Directory) -> bool) -> (bool, usize) {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("fixtures")
-            .join(case)
-            .join("log");
-        let mut log = LogReader::open(&path).unwrap();
-        let printer = Printer {
-            shape: Shape::Lines,
-            no_decode: false,
-            terminal: false,
-        };
-        let mut file = tempfile::tempfile().unwrap();
-        let out = BufWriter::new(Output::plain(file.try_clone().unwrap()));
-        let directory = log.directory().clone();
-        let mut delivery = Delivery::new(directory, printer, out, OnError::Stop, writer_is_live);
-        let all = Range {
-            from: log.lowest_offset(),
-            last: None,
-        };
-        delivery.run(&mut log, all).unwrap();
-        let damaged = delivery.finish().unwrap();
-        let mut text = String::new();
-        file.rewind().unwrap();
-        file.read_to_string(&mut text).unwrap();
-        (damaged, text.lines().count())
-    }
-
-    #[test]
-    fn what_a_live_writer_holds_in_its_buffer_is_no_damage() {
-        assert_eq!(read_all("killed-index-ahead", |_| false), (true, 243));
-        assert_eq!(read_all("killed-index-ahead", |_| true), (false, 243));
-        // Any other damage is, whoever writes.
-        assert_eq!(read_all("length-flipped", |_| true), (true, 20));
     }
 }

@@ -9,14 +9,18 @@ use std::time::Duration;
 
 use proglog::log::directory::Directory;
 use proglog::log::follow::{Blocked, Follower, Pass, Rewritten, Step};
+use proglog::log::live::PAUSES;
 use proglog::log::reader::Item;
 use proglog::log::units::Offset;
 
 use super::begin::{self, Begin};
 use super::cursor::Cursor;
 use super::deliver::{self, Delivery};
+use super::doubt::Doubt;
+use super::fingerprint::Fingerprint;
 use super::open::{Opened, not_come, open};
 use super::output::Output;
+use super::resume;
 use super::standing::Standing;
 use super::wait::{Look, Waiter, Woken};
 use super::worker::Worker;
@@ -96,17 +100,28 @@ fn follow(
     if let Some(codec) = arguments.codec {
         log.log.set_codec(codec);
     }
-    let saved = cursor
-        .as_ref()
-        .and_then(|cursor| Some((cursor.saved()?, cursor.name())));
-    let (from, last) = match begin::begin(&mut log.log, arguments, globals, saved)? {
+    let check = |cursor: &Cursor| resume::check(cursor, &mut log.log, arguments, globals);
+    let damaged = cursor.as_ref().map_or(Ok(false), check)?;
+    let saved = cursor.as_ref().and_then(Cursor::saved);
+    let mut begun = begin::begin(&mut log.log, arguments, globals, saved);
+    for pause in PAUSES {
+        match &begun {
+            Err(error) if super::is_disturbed(error) => std::thread::sleep(pause),
+            _ => break,
+        }
+        begun = begin::begin(&mut log.log, arguments, globals, saved);
+    }
+    let (from, last) = match begun? {
         // What came since the log was waited for is new, all of it.
         Begin::At { last, .. } if log.awaited && arguments.tail.is_some() => {
             (log.log.lowest_offset(), last)
         }
         Begin::At { from, last } => (from, last),
-        Begin::Nothing(outcome) => return outcome.into_status(false),
+        Begin::Nothing(outcome) => return outcome.into_status(damaged),
     };
+    if let Some(cursor) = &cursor {
+        cursor.rehearse()?;
+    }
     waiter.watch(&arguments.dir);
     let mut follower = Follower::of(&mut log.log, from)?;
     if let Some(codec) = arguments.codec {
@@ -127,13 +142,15 @@ fn follow(
         last,
         left: arguments.count.unwrap_or(u64::MAX),
         standing: None,
-        damaged: false,
+        damaged,
         disturbed: 0,
     };
     let outcome = session.run();
     // What was read before an error or a signal is printed and counts all the same.
-    session.settle(true)?;
-    outcome?.into_status(session.damaged)
+    let settled = session.settle(true);
+    let outcome = outcome?;
+    settled?;
+    outcome.into_status(session.damaged)
 }
 
 fn delivery(
@@ -144,17 +161,14 @@ fn delivery(
 ) -> Delivery {
     let out = BufWriter::with_capacity(OUTPUT_BYTES, output);
     // A follower has waited for the buffer of a writer already.
-    let is_live = if arguments.going_on.follows() {
-        |_: &Directory| false
-    } else {
-        super::writer_is_live
-    };
+    let follows = arguments.going_on.follows();
+    let doubt = (!follows).then(|| Doubt::new(arguments.codec));
     Delivery::new(
         directory.clone(),
         printer.clone(),
         out,
         arguments.on_error,
-        is_live,
+        doubt,
     )
 }
 
@@ -256,6 +270,8 @@ impl Session<'_> {
         // Its end of input: behind the last whole record.
         let flushed = delivery.flush();
         drop(delivery);
+        // Of what was handed out, before the command can take its time.
+        let fingerprint = self.fingerprint();
         let ended = worker.wait()?;
         if ended.code() != 0 {
             self.stays(&ended.words(), before);
@@ -267,16 +283,16 @@ impl Session<'_> {
             }
             return Ok(Pass::Stopped);
         }
-        if let Err(error) = fed.and(flushed) {
-            if is_closed(&error) {
-                let words = format!("{} before it had read all its records", ended.words());
-                self.stays(&words, before);
-                return Err(Failure::new(Status::Failed, words).into());
-            }
-            return Err(deliver::error(error));
+        let written = fed.and(flushed);
+        if ended.left_unread() || written.as_ref().is_err_and(is_closed) {
+            let words = format!("{} before it had read all its records", ended.words());
+            self.stays(&words, before);
+            let hint = "the command must read its input to the end";
+            return Err(Failure::new(Status::No, words).hint(hint).into());
         }
+        written.map_err(deliver::error)?;
         self.left -= taken;
-        self.save(self.follower.next())?;
+        self.save(fingerprint?)?;
         Ok(Pass::Stopped)
     }
 
@@ -286,9 +302,23 @@ impl Session<'_> {
         }
     }
 
-    fn save(&mut self, next: Offset) -> anyhow::Result<()> {
+    /// The fingerprint of the last record read, if a cursor file is to keep it.
+    fn fingerprint(&self) -> anyhow::Result<Option<Fingerprint>> {
+        let next = self.follower.next();
+        let is_new = |cursor: &Cursor| next > self.from && cursor.saved() != Some(next);
+        if !self.cursor.as_ref().is_some_and(is_new) {
+            return Ok(None);
+        }
+        let fingerprint = self.follower.last_read(Fingerprint::new)?;
+        fingerprint.map_err(|what| self.rewritten(what).into())
+    }
+
+    fn save(&mut self, fingerprint: Option<Fingerprint>) -> anyhow::Result<()> {
+        let next = self.follower.next();
         match &mut self.cursor {
-            Some(cursor) if next > self.from => cursor.save(&self.arguments.dir, self.from, next),
+            Some(cursor) if next > self.from && cursor.saved() != Some(next) => {
+                cursor.save(&self.arguments.dir, self.from, next, fingerprint)
+            }
             _ => Ok(()),
         }
     }
@@ -298,7 +328,8 @@ impl Session<'_> {
         self.delivery.flush()?;
         let due = self.cursor.as_ref().is_some_and(Cursor::is_due);
         if self.arguments.going_on.command.is_empty() && (at_rest || due) {
-            self.save(self.follower.next())?;
+            let fingerprint = self.fingerprint()?;
+            self.save(fingerprint)?;
         }
         Ok(())
     }
@@ -403,6 +434,9 @@ impl Session<'_> {
             return Ok(Next::Wait);
         }
         let goes_on = self.delivery.blocked(directory, &blocked)?;
+        if self.delivery.take_again() {
+            return Ok(Next::Pass);
+        }
         self.damaged |= self.delivery.damaged();
         match blocked.goes_on {
             Some(offset) if goes_on => {

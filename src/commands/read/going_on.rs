@@ -24,7 +24,8 @@ pub struct GoingOn {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub until_idle: Option<Duration>,
     /// Begin at the offset in FILE, and keep there what is read: the next offset in
-    /// decimal. Where FILE does not exist, --from says where to begin
+    /// decimal, then a line by which the last record is known again. Where FILE does not
+    /// exist, --from says where to begin
     #[arg(long, value_name = "FILE")]
     pub cursor_file: Option<PathBuf>,
     /// With COMMAND: run it for at most K records at a time
@@ -32,8 +33,9 @@ pub struct GoingOn {
     #[arg(long, value_name = "K", requires = "command")]
     pub batch: Option<NonZeroU64>,
     /// Gets the records on its stdin; the cursor moves when it ends with 0, else its
-    /// status is read's (128 + n for signal n). It must read its input to the end; no
-    /// records, no run. With -f it is run for each batch of records
+    /// status is read's (128 + n for signal n). It must read its input to the end, else
+    /// the cursor stays and the status is 1; no records, no run. With -f it is run for
+    /// each batch of records
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
 }

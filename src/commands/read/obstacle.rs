@@ -2,6 +2,7 @@
 //! takes it, both figures, the offsets that cannot be had, and where the log goes on.
 
 use proglog::inspect::finding::{FindingId, OffsetRange, Place};
+use proglog::inspect::usage::Buffered;
 use proglog::log::damage::{Damage, DamageKind};
 use proglog::log::directory::{Directory, SegmentNames};
 use proglog::log::format::{ENTRY_BYTES, FileKind, file_name};
@@ -32,8 +33,10 @@ pub struct Trouble {
     last: Option<Offset>,
     /// How many more of the same follow directly.
     more: u64,
-    /// Whether a live writer still has these records in its buffer.
-    pub buffered: bool,
+    /// Whether the records follow all the same, by what the store says.
+    pub follows: bool,
+    /// In whose buffer these records still are, if they are in one.
+    pub buffered: Option<Buffered>,
 }
 
 /// What an obstacle is; `None` where nothing is lost by it.
@@ -51,7 +54,8 @@ pub fn describe(
         first,
         last,
         more: 0,
-        buffered: false,
+        follows: matches!(obstacle, Obstacle::Unindexed { .. }),
+        buffered: None,
     };
     Some(match obstacle {
         Obstacle::Damage { segment, damage } => Trouble {
@@ -70,6 +74,23 @@ pub fn describe(
                 name(directory, *newer, FileKind::Index)
             ),
         ),
+        Obstacle::Unindexed {
+            segment,
+            missing: true,
+        } => Trouble {
+            file: Some(name(directory, *segment, FileKind::Index)),
+            ..plain(
+                FindingId::IndexMissing,
+                "is missing; the store holds the records".to_owned(),
+            )
+        },
+        Obstacle::Unindexed { segment, .. } => Trouble {
+            file: Some(name(directory, *segment, FileKind::Index)),
+            ..plain(
+                FindingId::IndexEntryDamaged,
+                "does not name records that the store holds (proglog repair)".to_owned(),
+            )
+        },
         Obstacle::Unpaired { segment, missing } => {
             let (id, what) = unpaired(directory, *segment, *missing, last)?;
             Trouble {
@@ -170,20 +191,13 @@ fn segment_names(directory: &Directory, segment: Offset) -> Option<&SegmentNames
 
 /// The name that a segment's file has in this directory.
 fn name(directory: &Directory, segment: Offset, kind: FileKind) -> String {
-    segment_names(directory, segment)
-        .and_then(|names| names.name(kind))
-        .map_or_else(
-            || file_name(segment, kind),
-            |name| name.to_string_lossy().into_owned(),
-        )
+    segment_names(directory, segment).map_or_else(
+        || file_name(segment, kind),
+        |names| names.file_name(kind).to_string_lossy().into_owned(),
+    )
 }
 
 impl Trouble {
-    /// Whether entries without their frames are what stands in the way.
-    pub fn is_dangling(&self) -> bool {
-        self.id == FindingId::IndexDangling
-    }
-
     /// Whether an offset is one of those concerned.
     pub fn claims(&self, offset: Offset) -> bool {
         self.first <= offset && self.last.is_none_or(|last| offset <= last)
@@ -192,7 +206,9 @@ impl Trouble {
     /// Takes in what directly follows, or comes directly before, and is the same.
     pub fn absorb(&mut self, next: &Self) -> bool {
         let alike = self.bytes.is_some() || self.what == next.what;
-        let same = self.id == next.id && self.file == next.file && alike;
+        // One writer's buffers are one place to whoever waits for them.
+        let one_buffer = self.buffered.is_some() && self.buffered == next.buffered;
+        let same = self.id == next.id && (self.file == next.file || one_buffer) && alike;
         let (Some(last), Some(next_last)) = (self.last, next.last) else {
             return false;
         };
@@ -230,8 +246,14 @@ impl Trouble {
             more => format!(", and {more} more places"),
         };
         let offsets = self.offsets();
-        let (severity, fate) = if self.buffered {
-            ("note", "a writer has the log open and holds")
+        let (severity, fate) = if let Some(buffered) = self.buffered {
+            let fate = match buffered {
+                Buffered::Live => "a writer has the log open and holds",
+                Buffered::Unknown => "cannot tell if a writer has the log open and holds",
+            };
+            ("note", fate)
+        } else if self.follows {
+            ("error", "not in the index:")
         } else if self.id == FindingId::SegmentOverlap {
             ("error", "in doubt:")
         } else {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use proglog::log::directory::Directory;
 use proglog::log::reader::LogReader;
+use proglog::scan::layouts;
 
 use super::Arguments;
 use super::wait::{Look, Waiter, Woken};
@@ -37,7 +38,10 @@ pub fn open(
     let mut awaited = false;
     loop {
         let error = match LogReader::open(&arguments.dir) {
-            Ok(log) => return Ok(Opened::Log(Open { log, awaited })),
+            Ok(log) => {
+                layouts::require_ours(log.directory())?;
+                return Ok(Opened::Log(Open { log, awaited }));
+            }
             Err(error) => error,
         };
         let path = &arguments.dir;

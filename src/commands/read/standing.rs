@@ -4,14 +4,11 @@
 
 use std::time::{Duration, Instant};
 
-use proglog::inspect::finding::{FindingId, Severity};
-use proglog::inspect::report::{Options, Report};
-use proglog::log::damage::DamageKind;
+use proglog::inspect::usage::{self, Awaited};
 use proglog::log::directory::Directory;
 use proglog::log::follow::Blocked;
-use proglog::log::reader::Obstacle;
 
-use super::obstacle;
+use super::{doubt, obstacle};
 
 /// How long something must stand in the way before it is believed.
 const GRACE: Duration = Duration::from_millis(300);
@@ -82,34 +79,9 @@ impl Standing {
     }
 }
 
-/// Whether entries without frames stand in the way that may wait for a writer's
-/// buffer: as verify judges it, and where nobody can know who writes, for the writer.
+/// Whether entries without frames stand in the way that may wait for a writer's buffer.
 fn may_wait_in_a_buffer(directory: &Directory, blocked: &Blocked) -> bool {
-    let dangling = blocked.obstacles.iter().find_map(|it| match &it.0 {
-        Obstacle::Damage { segment, damage } if damage.kind == DamageKind::Dangling => {
-            Some(*segment)
-        }
-        _ => None,
-    });
-    let Some(segment) = dangling else {
-        return false;
-    };
-    let is_last = directory
-        .segments
-        .last()
-        .is_some_and(|last| last.base == segment);
-    let options = Options {
-        ask_usage: true,
-        tail_only: is_last,
-        segment: (!is_last).then_some(segment),
-        ..Options::default()
-    };
-    let Ok(report) = Report::of(&directory.path, &options) else {
-        return false;
-    };
-    let mut dangling = report
-        .findings
-        .iter()
-        .filter(|finding| finding.id == FindingId::IndexDangling);
-    report.usage.in_use.is_none() || dangling.all(|finding| finding.severity == Severity::Note)
+    let mut obstacles = blocked.obstacles.iter();
+    let dangling = obstacles.find_map(|(obstacle, ..)| doubt::dangling(obstacle));
+    dangling.is_some_and(|segment| usage::awaited(directory, segment) != Awaited::Lost)
 }

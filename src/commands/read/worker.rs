@@ -1,11 +1,16 @@
-//! The command that gets records on its stdin, one run for each batch of them.
+//! The command that gets records on its stdin, one run for each batch of them. What it
+//! leaves in the pipe when it ends, it has not handled.
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::ErrorKind;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::ioctl_fionread;
+use rustix::pipe::PipeFlags;
 
 use crate::commands::{Failure, Status, with_given_descriptors};
 
@@ -13,6 +18,9 @@ use crate::commands::{Failure, Status, with_given_descriptors};
 pub struct Worker {
     child: Child,
     name: String,
+    /// The pipe, by its end for writing: as long as nobody here has it open for reading,
+    /// a write into it fails when the command has closed it.
+    pipe: File,
 }
 
 impl Worker {
@@ -23,9 +31,13 @@ impl Worker {
         };
         let name = program.to_string_lossy().into_owned();
         let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::piped());
+        let (input, pipe) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+        let (stdin, pipe) = (File::from(pipe.try_clone()?), File::from(pipe));
+        // What is needed at the end must work before a record is handed out.
+        open_for_reading(&pipe)?;
+        command.args(arguments).stdin(Stdio::from(input));
         let spawned = with_given_descriptors(|| command.spawn());
-        let mut child = spawned.map_err(|error| {
+        let child = spawned.map_err(|error| {
             let failure = Failure::new(Status::Failed, format!("{name}: cannot start it: {error}"));
             match error.kind() {
                 ErrorKind::NotFound if name.contains('/') => failure.hint("no such file"),
@@ -36,28 +48,47 @@ impl Worker {
                 _ => failure,
             }
         })?;
-        let stdin = child.stdin.take().map(OwnedFd::from).map(File::from);
-        let stdin = stdin.ok_or_else(|| Failure::new(Status::Failed, "no pipe to the command"))?;
-        Ok((Self { child, name }, stdin))
+        Ok((Self { child, name, pipe }, stdin))
     }
 
     /// Waits until the command has ended; its stdin must be closed.
     pub fn wait(mut self) -> anyhow::Result<Ended> {
+        let pipe = open_for_reading(&self.pipe);
+        drop(self.pipe); // the end of its input
         let status = self.child.wait()?;
         Ok(Ended {
             status,
             name: self.name,
+            left_unread: ioctl_fionread(&pipe?)? > 0,
         })
     }
+}
+
+/// Opens the other end of a pipe.
+fn open_for_reading(pipe: &File) -> anyhow::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
+    rustix::fs::open(path, flags, Mode::empty()).map_err(|error| {
+        let message = format!("cannot see what a command leaves unread: {error}");
+        Failure::new(Status::Failed, message)
+            .hint("/proc must be mounted for -- COMMAND")
+            .into()
+    })
 }
 
 /// How the command ended.
 pub struct Ended {
     status: ExitStatus,
     name: String,
+    left_unread: bool,
 }
 
 impl Ended {
+    /// Whether the pipe still held something for the command when it ended.
+    pub fn left_unread(&self) -> bool {
+        self.left_unread
+    }
+
     /// The exit status that a shell shows: 128 + n for signal n.
     pub fn code(&self) -> u8 {
         let code = match (self.status.code(), self.status.signal()) {

@@ -16,7 +16,7 @@ use proglog::inspect::finding::OffsetRange;
 use proglog::inspect::report::{Options, Report};
 use proglog::log::format::{FileKind, file_name};
 use proglog::log::units::Offset;
-use proglog::mend::plan::{Plan, RepairOptions};
+use proglog::mend::plan::Plan;
 use proglog::mend::replica::manifest as replica_manifest;
 use proglog::mend::replica::{self, ReplicaPlan, Taken, Verdict};
 use proglog::mend::runs::agree::{Difference, Side};
@@ -37,7 +37,6 @@ pub fn plan(
     before: Report,
     (copy, manifest): (&Path, Option<&[u8]>),
     options: &Options,
-    repair: RepairOptions,
     mending: &Mending,
 ) -> anyhow::Result<(Report, ReplicaPlan)> {
     let log = before.listing.path().to_path_buf();
@@ -49,7 +48,7 @@ pub fn plan(
         },
         None => None,
     };
-    match replica::plan_with(&before, &there, repair, proof.as_ref())? {
+    match replica::plan_with(&before, &there, proof.as_ref())? {
         Verdict::Plan(plan) => Ok((before, *plan)),
         Verdict::Strangers => Err(Failure::new(
             Status::Damage,

@@ -10,6 +10,7 @@ use crate::inspect::listing::{FileFacts, Listing};
 use crate::inspect::rounds;
 use crate::log::error::{Error, Result};
 use crate::log::format::FileKind;
+use crate::log::segment::is_absent;
 use crate::log::units::Offset;
 use crate::log::walk::Flow;
 use crate::log::window::ReadFile;
@@ -168,11 +169,29 @@ impl Piece<'_> {
         let [dir_a, dir_b] = self.dirs;
         let paths = [dir_a, dir_b].map(|dir| dir.path().join(&*self.file));
         let [path_a, path_b] = &paths;
-        let files = (ReadFile::open(path_a)?, ReadFile::open(path_b)?);
         let bytes = [a.bytes, b.bytes];
         let differs = |position| Some(FileWhat::Differs { bytes, position });
-        if let Some(position) = first_difference(&files.0, &files.1, self.position, end)? {
-            return Ok(answer(differs(position), true));
+        let files = match (ReadFile::open(path_a), ReadFile::open(path_b)) {
+            // Removed since it was listed.
+            (Err(error), Ok(_)) if is_absent(&error) => {
+                return Ok(answer(Some(FileWhat::Only(Side::B, b.bytes)), true));
+            }
+            (Ok(_), Err(error)) if is_absent(&error) => {
+                return Ok(answer(Some(FileWhat::Only(Side::A, a.bytes)), true));
+            }
+            (Err(one), Err(other)) if is_absent(&one) && is_absent(&other) => {
+                return Ok(answer(None, true));
+            }
+            (a, b) => (a?, b?),
+        };
+        match first_difference(&files.0, &files.1, self.position, end) {
+            Ok(None) => {}
+            Ok(Some(position)) => return Ok(answer(differs(position), true)),
+            // Truncated since then: it ends there.
+            Err(Error::Shrunk { file_bytes, .. }) => {
+                return Ok(answer(differs(file_bytes.min(end)), true));
+            }
+            Err(error) => return Err(error),
         }
         let last = end == shorter;
         let cut = last && a.bytes != b.bytes;

@@ -18,7 +18,7 @@ use super::report::Report;
 use super::rounds;
 use crate::log::error::{Error, Result};
 use crate::log::record::Codec;
-use crate::log::segment::Segment;
+use crate::log::segment::{Segment, is_absent};
 use crate::log::units::Offset;
 use crate::log::walk::Flow;
 pub use records::{Difference, Spot, What};
@@ -211,6 +211,8 @@ enum Piece {
         offsets: OffsetRange,
         contiguous: bool,
     },
+    /// Offsets that neither log has any more.
+    Nothing,
     /// A segment that could not be opened.
     Failed(std::sync::Mutex<Option<Error>>),
 }
@@ -241,6 +243,7 @@ fn do_piece(piece: &Piece) -> Result<Answer> {
             let (ranges, first) = records::compare(a, b, *offsets)?;
             Ok(Answer { ranges, first })
         }
+        Piece::Nothing => Ok(Answer::default()),
         Piece::Failed(error) => {
             let error = error.lock().ok().and_then(|mut error| error.take());
             error.map_or_else(|| Ok(Answer::default()), Err)
@@ -317,10 +320,27 @@ impl<'a> Pieces<'a> {
         Ok(pair)
     }
 
+    /// A range of which one side's segment was removed since it was looked at.
+    fn removed(&self, segments: [usize; 2], offsets: OffsetRange) -> Piece {
+        let [there_a, there_b] =
+            [0, 1].map(|side| match (self.reports.get(side), segments.get(side)) {
+                (Some(report), Some(segment)) => open(report, *segment).is_ok(),
+                _ => false,
+            });
+        let verdict = match (there_a, there_b) {
+            (true, _) => Verdict::Only(Side::A),
+            (_, true) => Verdict::Only(Side::B),
+            (false, false) => return Piece::Nothing,
+        };
+        Piece::Told(Compared { offsets, verdict })
+    }
+
     /// The next piece of a range that is sound in both.
     fn piece(&mut self, segments: [usize; 2], offsets: OffsetRange) -> Piece {
         let pair = match self.pair(segments) {
             Ok(pair) => pair,
+            // Removed since the look: by a trim, say.
+            Err(error) if is_absent(&error) => return self.removed(segments, offsets),
             Err(error) => return Piece::Failed(std::sync::Mutex::new(Some(error))),
         };
         let records = piece_records(&pair.a.segment, pair.a.entries);

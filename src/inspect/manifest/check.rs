@@ -12,6 +12,7 @@ use crate::inspect::finding::{Detail, Figure, Finding, FindingId, OffsetRange, S
 use crate::inspect::report::Report;
 use crate::inspect::rounds;
 use crate::log::error::{Error, Result};
+use crate::log::segment::is_absent;
 use crate::log::units::Offset;
 
 /// Runs that are read from the manifest at once.
@@ -137,7 +138,10 @@ impl<'a> Log<'a> {
                 let last = end.min(run.offsets.last);
                 let known = matches!(&opened, Some((open, _)) if *open == number);
                 if !known {
-                    opened = Some((number, open(self.report, number)?));
+                    opened = match open(self.report, number) {
+                        Err(error) if is_absent(&error) => None,
+                        other => Some((number, other?)),
+                    };
                 }
                 let Some((_, (segment, files))) = &opened else {
                     break;

@@ -9,7 +9,7 @@ use crate::inspect::finding::{FindingId, OffsetRange, Severity};
 use crate::inspect::report::{Report, SegmentReport};
 use crate::inspect::rounds;
 use crate::log::error::{Error, Result};
-use crate::log::segment::Segment;
+use crate::log::segment::{Segment, is_absent};
 use crate::log::units::Offset;
 
 /// Blocks of [`RUN_RECORDS`] offsets that are one piece of work.
@@ -31,10 +31,11 @@ pub enum Part {
 /// neither.
 #[must_use]
 pub fn is_damaged(report: &Report) -> bool {
-    report
-        .findings
-        .iter()
-        .any(|finding| finding.severity == Severity::Error && finding.id != FindingId::SegmentGap)
+    report.findings.iter().any(|finding| {
+        finding.severity == Severity::Error
+            && finding.id != FindingId::SegmentGap
+            && !finding.may_be_buffered()
+    })
 }
 
 /// Takes all digests of a log, several at once, and hands them over in order.
@@ -114,6 +115,8 @@ impl Piece<'_> {
             Ok(open) => open,
             Err(error) => {
                 let error = error.lock().ok().and_then(|mut error| error.take());
+                // What was removed since the look has no digest.
+                let error = error.filter(|error| !is_absent(error));
                 return error.map_or_else(|| Ok(Vec::new()), Err);
             }
         };

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use super::{Job, sync};
 use crate::inspect::run::Mark;
-use crate::log::disk::write_all_at;
+use crate::log::disk::{DiskFile, write_all_at};
 use crate::log::error::{Error, Result};
 use crate::log::format::FileKind;
 use crate::log::units::Offset;
 use crate::mend::draft::Draft;
-use crate::mend::in_place;
+use crate::mend::named::{self, Unnamed};
 use crate::mend::plan::NewEntries;
 
 impl Job<'_> {
@@ -25,23 +25,18 @@ impl Job<'_> {
     ) -> Result<()> {
         let path = self.path(base, kind);
         let directory = &self.directory.path;
-        let file = self
-            .disk
-            .create_unnamed(directory, self.twin(base, kind))
-            .map_err(Error::io("make a file without a name in", directory))?;
+        let made = Unnamed::create(self.disk, directory, &path, self.twin(base, kind))?;
         let mut at = 0;
         self.stream(assembly, kind, 0, bytes, &mut |piece| {
-            write_all_at(self.disk, &file, piece, at).map_err(Error::io("write", &path))?;
+            write_all_at(self.disk, made.file(), piece, at).map_err(Error::io("write", &path))?;
             at += piece.len() as u64;
             Ok(())
         })?;
-        sync(self.disk, &file)?;
+        sync(self.disk, made.file())?;
         if self.exclusive.file(&path).is_ok() {
-            in_place::put(self.disk, &self.directory.path, &file, &path, self.saves)?;
+            made.replace(&path, self.saves)?;
         } else {
-            self.disk
-                .link(&file, &path)
-                .map_err(Error::io("name", &path))?;
+            made.name(&path)?;
         }
         self.sync_directory()
     }
@@ -51,33 +46,29 @@ impl Job<'_> {
     pub(super) fn build_index(&self, base: Offset, path: &Path, wanted: &NewEntries) -> Result<()> {
         let directory = &self.directory.path;
         let draft = self.draft(base, wanted);
-        let made;
-        let (file, rest) = if let Some((draft, next)) = &draft {
-            let rest = NewEntries {
-                first_slot: next.slot,
-                count: wanted.count - next.slot,
-                from: next.position,
-                follow: wanted.follow,
-            };
-            (draft.file(), rest)
+        if let Some((draft, next)) = &draft {
+            let count = wanted.count - next.slot;
+            let rest = NewEntries::of_frames(next.slot, count, next.position);
+            self.fill_index(base, draft.file(), &rest)?;
+            named::name(self.disk, directory, draft.file(), path)?;
         } else {
-            made = self
-                .disk
-                .create_unnamed(directory, self.twin(base, FileKind::Index))
-                .map_err(Error::io("make a file without a name in", directory))?;
-            (&made, *wanted)
-        };
-        if rest.count > 0 {
-            self.write_entries(base, file, rest.first_slot, &rest)?;
+            let like = self.twin(base, FileKind::Index);
+            let made = Unnamed::create(self.disk, directory, path, like)?;
+            self.fill_index(base, made.file(), wanted)?;
+            made.name(path)?;
         }
-        sync(self.disk, file)?;
-        self.disk
-            .link(file, path)
-            .map_err(Error::io("name", path))?;
         if let (Some(drafts), Some((_, next))) = (self.drafts, &draft) {
             drafts.note(base, next.slot);
         }
         self.sync_directory()
+    }
+
+    /// Writes the entries that are missing, and makes all durable.
+    fn fill_index(&self, base: Offset, file: &DiskFile, rest: &NewEntries) -> Result<()> {
+        if rest.count > 0 {
+            self.write_entries(base, file, rest.first_slot, rest)?;
+        }
+        sync(self.disk, file)
     }
 
     /// What was drafted of an index while its store was looked at, and where the rest

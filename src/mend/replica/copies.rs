@@ -161,12 +161,11 @@ pub(super) fn contested(here: &Report, runs: &[Run]) -> BTreeSet<Offset> {
     found
 }
 
-/// Whether a segment is one that can be changed: regular files in their own order of
-/// bytes.
+/// Whether a segment is one that can be changed: regular files in our own layout.
 pub(super) fn is_plain(segment: &SegmentReport) -> bool {
     let plain = |file: &FileFacts| file.no_file.is_none() && !file.is_link;
     let files = [&segment.listing.store, &segment.listing.index];
-    !segment.little_endian && files.into_iter().flatten().all(plain)
+    segment.layout.is_none() && files.into_iter().flatten().all(plain)
 }
 
 /// Whether a store holds more than its entries name, or nobody knows what they named.

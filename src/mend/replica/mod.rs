@@ -19,7 +19,7 @@ use crate::log::record::Codec;
 use crate::log::units::Offset;
 use crate::log::window::ReadFile;
 use crate::mend::left as left_alone;
-use crate::mend::plan::{Plan, RepairOptions, Step, repair};
+use crate::mend::plan::{Plan, Step, repair};
 use crate::mend::runs::agree::{self, Difference};
 use crate::mend::runs::assembly::{Assembly, Source};
 use crate::mend::runs::holdings::{self, Cursor, Run};
@@ -63,8 +63,8 @@ pub enum Verdict {
 /// # Errors
 ///
 /// Reading's.
-pub fn plan(here: &Report, there: &Report, options: RepairOptions) -> Result<Verdict> {
-    plan_with(here, there, options, None)
+pub fn plan(here: &Report, there: &Report) -> Result<Verdict> {
+    plan_with(here, there, None)
 }
 
 /// The same, where a manifest may say which of the copies is right.
@@ -72,14 +72,9 @@ pub fn plan(here: &Report, there: &Report, options: RepairOptions) -> Result<Ver
 /// # Errors
 ///
 /// Reading's.
-pub fn plan_with(
-    here: &Report,
-    there: &Report,
-    options: RepairOptions,
-    proof: Option<&Proof>,
-) -> Result<Verdict> {
-    let alone = repair(here, options);
-    let theirs = repair(there, RepairOptions::default());
+pub fn plan_with(here: &Report, there: &Report, proof: Option<&Proof>) -> Result<Verdict> {
+    let alone = repair(here);
+    let theirs = repair(there);
     let mut theirs = unambiguous(holdings::of(there, &theirs)?);
     let mut ours = Vec::new();
     // Two logs that have records, and none of the same offset, may be any two.
@@ -157,7 +152,7 @@ impl Work<'_> {
         let base = segment.listing.base();
         let steps = self.alone.steps.iter();
         let steps = steps.filter(|step| step.file().0 == base);
-        self.plan.steps.extend(steps);
+        self.plan.steps.extend(steps.cloned());
     }
 
     fn segment(
@@ -391,7 +386,7 @@ impl Work<'_> {
                 let cuts = self.alone.steps.iter();
                 let cuts =
                     cuts.filter(|step| step.file().0 == base && matches!(step, Step::Cut { .. }));
-                self.plan.steps.extend(cuts);
+                self.plan.steps.extend(cuts.cloned());
             }
             self.plan.assemblies.push(Assembly {
                 closed: cut,
@@ -441,6 +436,7 @@ impl Work<'_> {
         });
         let next = plan_end.chain(own_ends).max().unwrap_or(0);
         let mut plan = self.plan;
+        plan.links.clone_from(&self.alone.links);
         plan.left = left_alone::of(&plan, self.here);
         let held = held_by(&plan.assemblies);
         plan.left

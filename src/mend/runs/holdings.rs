@@ -206,20 +206,14 @@ pub fn of(report: &Report, plan: &Plan) -> Result<Vec<Run>> {
 ///
 /// As [`of`].
 pub fn of_segment(report: &Report, segment: &SegmentReport, plan: &Plan) -> Result<Vec<Run>> {
-    if segment.little_endian {
-        return Ok(Vec::new());
-    }
     let names = &segment.listing.names;
     let path = report.listing.directory.file(names, FileKind::Store);
     let codec = report.codec.unwrap_or(Codec::Raw);
     let base = segment.listing.base();
     let mut next_slot = 0;
     let store = if let Some(facts) = &segment.facts {
-        let mut pair = Segment::open(&report.listing.directory, names)?;
-        pair.store.file_bytes = pair.store.file_bytes.min(facts.store_bytes);
-        pair.index.file_bytes = pair.index.file_bytes.min(facts.index_bytes);
         next_slot = facts.next_slot();
-        pair
+        segment.open(&report.listing.directory)?
     } else if let Some(tail) = segment.lone_store() {
         let mut store = ReadFile::open(&path)?;
         store.file_bytes = store.file_bytes.min(tail.bytes);
@@ -228,6 +222,7 @@ pub fn of_segment(report: &Report, segment: &SegmentReport, plan: &Plan) -> Resu
             index: store.clone(),
             store,
             is_last: report.is_last(segment),
+            entries: None,
         }
     } else {
         return Ok(Vec::new());
@@ -244,14 +239,14 @@ pub fn of_segment(report: &Report, segment: &SegmentReport, plan: &Plan) -> Resu
     }
     // Frames that no entry names and that a repair would make records.
     for step in &plan.steps {
-        match *step {
+        match step.clone() {
             Step::BuildIndex { base: of, entries } if of == base => {
-                found.adopt(&store.store, codec, &entries)?;
+                found.adopt(&store.store, &entries)?;
             }
             Step::WriteEntries { base: of, entries }
                 if of == base && entries.first_slot >= next_slot =>
             {
-                found.adopt(&store.store, codec, &entries)?;
+                found.adopt(&store.store, &entries)?;
             }
             _ => {}
         }
@@ -333,9 +328,9 @@ impl Found {
         Ok(Some(end.0))
     }
 
-    fn adopt(&mut self, store: &ReadFile, codec: Codec, wanted: &NewEntries) -> Result<()> {
+    fn adopt(&mut self, store: &ReadFile, wanted: &NewEntries) -> Result<()> {
         let mut places = Vec::new();
-        entries::make(store, codec, self.base, wanted, |entry| {
+        entries::make(store, wanted, |entry| {
             places.push((u64::from(entry.relative.0), entry.position.0));
             // Not one by one in memory for ever: they follow each other most often.
             if places.len() >= 4096 {

@@ -20,7 +20,7 @@ use crate::log::error::{Error, Result};
 use crate::log::format::{FileKind, SEGMENT_ENTRIES_MAX};
 use crate::log::record::Codec;
 use crate::log::units::Offset;
-use crate::mend::plan::{self, RepairOptions};
+use crate::mend::plan;
 use crate::mend::ranges;
 use crate::mend::runs::holdings::{self, Run};
 use pieces::Pieces;
@@ -131,12 +131,13 @@ impl Salvage {
 ///
 /// # Errors
 ///
-/// As [`Report::of`]; a file that cannot be opened is none.
+/// As [`Report::of`], [`Error::ForeignLayout`]; a file that cannot be opened is none.
 pub fn plan(source: &Path, prefer: Option<Prefer>, options: &Options) -> Result<Salvage> {
     let mut listing = Listing::of(source)?;
     let unopened = leave_out_unopened(&mut listing);
     let mut report = Report::over(listing, options)?;
-    let repair = plan::repair(&report, RepairOptions::default());
+    report.require_ours()?;
+    let repair = plan::repair(&report);
     // Not asked for any more, and there may be very many.
     report.findings = Vec::new();
     let mut work = Work::new(&report);
@@ -147,7 +148,7 @@ pub fn plan(source: &Path, prefer: Option<Prefer>, options: &Options) -> Result<
     }
     for segment in order {
         let runs = holdings::of_segment(&report, segment, &repair)?;
-        let second = orphans::second_history(&report, segment, &runs)?;
+        let second = orphans::second_history(&report, segment)?;
         let found = found(&report, segment, &runs, &second)?;
         if !found.is_empty() {
             strays.push(found);

@@ -8,9 +8,8 @@ use super::pieces::Pieces;
 use super::{Stray, Why};
 use crate::inspect::report::{Report, SegmentReport};
 use crate::inspect::scan::SegmentFacts;
-use crate::log::damage::DamageKind;
 use crate::log::error::{Error, Result};
-use crate::log::format::{ENTRY_BYTES, Entry, FileKind, LENGTH_BYTES};
+use crate::log::format::{FileKind, LENGTH_BYTES};
 use crate::log::record::{self, Codec};
 use crate::log::units::{Offset, Position};
 use crate::log::walk::{PAYLOAD_IN_MEMORY_MAX, layout_in};
@@ -21,6 +20,13 @@ use crate::scan::unfinished;
 
 /// Bytes of one store that are searched for records that nothing points to.
 const SEARCH_MAX: u64 = 256 * 1024 * 1024;
+
+/// Whether a store has frames, and none of them has an offset of its segment.
+#[must_use]
+pub fn is_another_store(segment: &SegmentReport) -> bool {
+    let account = segment.account.as_ref();
+    account.is_some_and(|account| account.end_slot == 0)
+}
 
 /// The bytes of these runs, all of one store, which are records already.
 #[must_use]
@@ -49,7 +55,7 @@ pub fn of(
         .lone_store()
         .copied()
         .or(facts.map(SegmentFacts::tail));
-    let Some(tail) = tail.filter(|_| !segment.little_endian) else {
+    let Some(tail) = tail else {
         return Ok(Pieces::default());
     };
     let mut store = ReadFile::open(&path)?;
@@ -61,7 +67,12 @@ pub fn of(
             other => other?,
         },
         window: Window::new(store, STREAM_BYTES),
-        base: segment.listing.base(),
+        // A store without a record of this segment may be another segment's.
+        base: if is_another_store(segment) {
+            Offset(0)
+        } else {
+            segment.listing.base()
+        },
         fuel: SEARCH_MAX,
         file: Arc::new(StoreFile {
             path,
@@ -96,63 +107,43 @@ pub fn of(
     Ok(scan.found)
 }
 
-/// The records that misaligned entries name, if they number offsets that the entries
-/// before them number too: a second history in one segment. Not those in `runs`.
+/// The records of another history in one segment: each has an offset that a record before
+/// it has too.
 ///
 /// # Errors
 ///
 /// Reading's.
-pub fn second_history(report: &Report, segment: &SegmentReport, runs: &[Run]) -> Result<Vec<Run>> {
-    let names = &segment.listing.names;
-    let Some(facts) = &segment.facts else {
+pub fn second_history(report: &Report, segment: &SegmentReport) -> Result<Vec<Run>> {
+    let Some(account) = segment
+        .account
+        .as_ref()
+        .filter(|it| !it.contested.is_empty())
+    else {
         return Ok(Vec::new());
     };
-    let Some(damage) = facts.first_damage(DamageKind::Misaligned) else {
-        return Ok(Vec::new());
-    };
-    let known = named(runs);
-    let path = report.listing.directory.file(names, FileKind::Store);
-    let index = report.listing.directory.file(names, FileKind::Index);
-    let mut scan = Scan {
-        window: Window::new(ReadFile::open(&path)?, LOOKUP_BYTES),
-        base: facts.base,
-        fuel: SEARCH_MAX,
-        zeros_from: facts.store_bytes,
-        file: Arc::new(StoreFile {
-            path,
-            segment: facts.base,
-        }),
-        found: Pieces::default(),
-    };
-    let mut entries = Window::new(ReadFile::open(&index)?, STREAM_BYTES);
+    let path = report
+        .listing
+        .directory
+        .file(&segment.listing.names, FileKind::Store);
+    let mut window = Window::new(ReadFile::open(&path)?, LOOKUP_BYTES);
+    let file = Arc::new(StoreFile {
+        path,
+        segment: segment.listing.base(),
+    });
     let mut runs = Vec::new();
-    let entries_end = (damage.position + damage.bytes).min(entries.file_bytes());
-    let mut at = damage.position;
-    while at + ENTRY_BYTES <= entries_end {
-        let bytes = entries.bytes(at, 12)?;
-        let entry = Entry::decode(bytes.try_into().unwrap_or(&[0; 12]));
-        at += ENTRY_BYTES;
-        let Some(offset) = facts.base.checked_add(u64::from(entry.relative.0)) else {
+    for contested in &account.contested {
+        let position = contested.position.0;
+        let Some(Position(end)) = window.frame_end_at(position)? else {
             continue;
         };
-        let begin = entry.position.0;
-        if known.holds(begin) {
-            continue;
-        }
-        let Some(Position(end)) = scan.window.frame_end_at(begin)? else {
-            continue;
-        };
-        if report.codec == Some(Codec::Protobuf) && scan.carried(begin, end)? != Some(offset.0) {
-            continue;
-        }
-        if offset < Offset::MAX && scan.window.is_readable(begin, end)? {
+        if contested.offset < Offset::MAX && window.is_readable(position, end)? {
             holdings::push(
                 &mut runs,
                 Run {
-                    store: Arc::clone(&scan.file),
-                    first: offset.0,
-                    next: offset.0 + 1,
-                    position: begin,
+                    store: Arc::clone(&file),
+                    first: contested.offset.0,
+                    next: contested.offset.0 + 1,
+                    position,
                     end,
                 },
             );

@@ -1,6 +1,7 @@
 //! Which frames get which offset of the new log, and which go beside it: each offset
 //! to one record. What there is to be placed is found elsewhere.
 
+use super::orphans::is_another_store;
 use super::pieces::Pieces;
 use super::{Stray, Why, range};
 use crate::inspect::finding::OffsetRange;
@@ -182,7 +183,9 @@ impl Found {
         let bases = |it: &SegmentReport| it.listing.base();
         let behind = report.segments.partition_point(|it| bases(it) <= base);
         let next_base = report.segments.get(behind).map(|it| bases(it).0);
-        let next_base = next_base.unwrap_or(u64::MAX);
+        let next_base = next_base
+            .filter(|_| !is_another_store(segment))
+            .unwrap_or(u64::MAX);
         let neighbours = Neighbours::of(runs);
         let mut places = Pieces::default();
         let mut last_before = None;

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use super::pieces::Pieces;
 use super::{NewSegment, Salvage, Stray};
-use crate::log::create::create_directories;
+use crate::log::create::{create_directories, create_directory_like};
 use crate::log::directory::Directory;
 use crate::log::disk::{Disk, DiskFile, Ownership, write_all_at};
 use crate::log::error::{Error, Result};
-use crate::log::format::{Entry, FileKind, LENGTH_BYTES, encode_length, file_name};
+use crate::log::format::{Entry, FileKind, LENGTH_BYTES, NameStyle, encode_length, file_name};
 use crate::log::record::{self, Codec};
 use crate::log::units::{Offset, Position, RelativeOffset};
 use crate::log::walk::{PAYLOAD_IN_MEMORY_MAX, layout_in};
@@ -129,7 +129,7 @@ pub fn write(
     let metadata = std::fs::metadata(source).map_err(Error::io("look at", source))?;
     let like = Ownership::of(&metadata);
     let parent = targets.log.parent().unwrap_or(Path::new(""));
-    create_directories(disk, parent, 0o755)?;
+    create_directories(disk, parent, 0o777)?;
     let noted = disk
         .create(&targets.note, None)
         .map_err(Error::io("create", &targets.note))?;
@@ -146,16 +146,17 @@ pub fn write(
     gather.finish()?;
     sync(disk, &noted)?;
     let file_like = ownership(salvage);
-    make_directory(disk, &targets.log, like)?;
+    create_directory_like(disk, &targets.log, like)?;
     let mut runs = salvage.placed.iter();
+    let style = salvage.listing.directory.name_style();
     for segment in &salvage.segments {
         let own = runs.clone().take(segment.runs);
-        write_segment(disk, &targets.log, segment, &own, file_like)?;
+        write_segment(disk, (&targets.log, style), segment, &own, file_like)?;
         runs.by_ref().take(segment.runs).for_each(drop);
     }
     sync_directory(disk, &targets.log)?;
     if !salvage.side.is_empty() {
-        make_directory(disk, &targets.side, like)?;
+        create_directory_like(disk, &targets.side, like)?;
         Side::new(disk, targets, salvage.codec(), file_like)?.write(&salvage.side)?;
         sync_directory(disk, &targets.side)?;
     }
@@ -167,11 +168,6 @@ pub fn write(
     sync_directory(disk, parent)?;
     put(disk, &noted, format!("{end}\n").as_bytes(), note_bytes)?;
     sync(disk, &noted)
-}
-
-fn make_directory(disk: &dyn Disk, path: &Path, like: Ownership) -> Result<()> {
-    create_directories(disk, path, like.mode & 0o777)?;
-    disk.own_dir(path, like).map_err(Error::io("own", path))
 }
 
 /// Owner and mode of the source's files: of the first that tells.
@@ -200,13 +196,13 @@ fn sync_directory(disk: &dyn Disk, path: &Path) -> Result<()> {
 
 fn write_segment<'a>(
     disk: &dyn Disk,
-    directory: &Path,
+    (directory, style): (&Path, NameStyle),
     segment: &NewSegment,
     runs: &(impl Iterator<Item = &'a Run> + Clone),
     like: Option<Ownership>,
 ) -> Result<()> {
     for kind in [FileKind::Store, FileKind::Index] {
-        let path = directory.join(file_name(segment.base, kind));
+        let path = directory.join(style.file_name(segment.base, kind));
         let file = disk
             .create(&path, like)
             .map_err(Error::io("create", &path))?;

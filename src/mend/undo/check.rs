@@ -88,6 +88,7 @@ impl Undo<'_> {
         let path = self.log.join(&change.file);
         let name = &change.file;
         let place = self.change.path.join(format!("{number}.moved"));
+        let place = super::followed(self.log, place);
         let size = |path: &Path| std::fs::metadata(path).ok().map(|m| m.len());
         let written = |path: &Path| done::is_written_since(&self.change.path, path);
         match change.kind {

@@ -6,6 +6,7 @@ mod check;
 mod restore;
 
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use crate::log::format::FileKind;
 use crate::log::lock::DirectoryLock;
 use crate::log::window::ReadFile;
 use crate::mend::exclusive::{Exclusive, Others};
+use crate::mend::named::{self, Unnamed};
 use crate::mend::saved::{self, ChangeKind, MANIFEST, Manifest, UNDONE};
 pub use restore::into;
 
@@ -49,10 +51,29 @@ pub fn list(parent: &Path) -> Result<Vec<SavedChange>> {
             found.push(change);
         }
     }
-    // By time, and by number where several fall into one second.
+    // By number; an older version's by time, and where several fall into one second by
+    // the number in the name.
     found.sort_by_key(|change: &SavedChange| {
         let name = change.path.file_name().unwrap_or_default().to_owned();
-        (change.manifest.time.clone(), name.len(), name)
+        let manifest = &change.manifest;
+        (manifest.number, manifest.time.clone(), name.len(), name)
+    });
+    Ok(found)
+}
+
+/// The same, without the changes of other logs. A log that was moved is not another one:
+/// nothing is left where it was.
+///
+/// # Errors
+///
+/// As [`list`].
+pub fn list_of(parent: &Path, log: &Path) -> Result<Vec<SavedChange>> {
+    let identity = |path: &Path| std::fs::metadata(path).map(|it| (it.dev(), it.ino())).ok();
+    let this = identity(log);
+    let mut found = list(parent)?;
+    found.retain(|change| {
+        let of = identity(&change.manifest.log);
+        of.is_none() || of == this
     });
     Ok(found)
 }
@@ -68,6 +89,15 @@ pub fn load(path: &Path) -> Result<SavedChange> {
         manifest: saved::read_manifest(path)?,
         undone: path.join(UNDONE).exists(),
     })
+}
+
+/// Where to look for a file that was moved to `place`: a symbolic link is followed as if
+/// it stood in the log still.
+fn followed(log: &Path, place: PathBuf) -> PathBuf {
+    match std::fs::read_link(&place) {
+        Ok(target) => log.join(target),
+        Err(_) => place,
+    }
 }
 
 /// Whether a path is a saved directory rather than a log.
@@ -101,6 +131,7 @@ pub fn undo(
         exclusive: &exclusive,
     };
     job.check(&directory)?;
+    exclusive.begin(lock.path(), others, || job.check(&directory))?;
     for number in (0..change.manifest.changes.len()).rev() {
         exclusive.check(lock.path())?;
         job.put_back(number)?;
@@ -192,10 +223,9 @@ impl Undo<'_> {
         match change.kind {
             ChangeKind::Move { .. } => {
                 let place = self.change.path.join(format!("{number}.moved"));
-                if place.exists() {
-                    self.disk
-                        .rename(&place, &path)
-                        .map_err(Error::io("move back", &path))?;
+                if place.symlink_metadata().is_ok() {
+                    let moved = named::move_file(self.disk, &place, &path);
+                    moved.map_err(Error::io("move back", &path))?;
                     self.sync_directories()?;
                 }
                 Ok(())
@@ -260,12 +290,10 @@ impl Undo<'_> {
             [FileKind::Store, FileKind::Index].map(|kind| path.with_extension(kind.extension()));
         let twin = twins.iter().find_map(|twin| std::fs::metadata(twin).ok());
         let like = twin.as_ref().map(Ownership::of);
-        let made = self.disk.create_unnamed(self.log, like);
-        let made = made.map_err(Error::io("make a file without a name in", self.log))?;
-        saved::copy(self.disk, before, 0, before.file_bytes, &made, 0)?;
-        self.sync(&made)?;
-        let named = self.disk.link(&made, path);
-        named.map_err(Error::io("name", path))?;
+        let made = Unnamed::create(self.disk, self.log, path, like)?;
+        saved::copy(self.disk, before, 0, before.file_bytes, made.file(), 0)?;
+        self.sync(made.file())?;
+        made.name(path)?;
         self.sync_directories()
     }
 

@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use super::SavedChange;
+use super::{SavedChange, followed};
+use crate::log::create::create_directory_like;
 use crate::log::directory::Directory;
 use crate::log::disk::{Disk, Ownership};
 use crate::log::error::{Error, Result};
@@ -18,7 +19,8 @@ use crate::mend::saved::{self, ChangeKind};
 /// [`Error::NotEmpty`] if something is in `target`, [`Error::CannotAppend`] if a file
 /// lacks bytes that it had, [`Error::Io`].
 pub fn into(change: &SavedChange, log: &Path, target: &Path, disk: &dyn Disk) -> Result<()> {
-    crate::log::create::create_directories(disk, target, 0o755)?;
+    let metadata = std::fs::metadata(log).map_err(Error::io("look at", log))?;
+    create_directory_like(disk, target, Ownership::of(&metadata))?;
     let there = Directory::list(target)?;
     if let Some(name) = there.first_name() {
         return Err(Error::NotEmpty {
@@ -32,7 +34,10 @@ pub fn into(change: &SavedChange, log: &Path, target: &Path, disk: &dyn Disk) ->
             .changes
             .iter()
             .position(|c| c.file == file.name && is_kept_whole(c.kind));
-        let moved = number.map(|number| change.path.join(format!("{number}.moved")));
+        let moved = number.map(|number| {
+            let place = change.path.join(format!("{number}.moved"));
+            followed(log, place)
+        });
         let source = match moved {
             Some(moved) if moved.exists() => moved,
             _ => log.join(&file.name),

@@ -146,7 +146,7 @@ fn word(state: &State) -> String {
         State::NoIndex => "unpaired: no index".to_owned(),
         State::NoStore => "unpaired: no store".to_owned(),
         State::Damaged => "damaged".to_owned(),
-        State::Foreign => "another program's".to_owned(),
+        State::Foreign(layout) => format!("another program's: {layout}"),
         State::Torn => "torn".to_owned(),
         State::Unindexed(frames) => format!("{frames} unindexed"),
         State::ZeroTail => "zero tail".to_owned(),
@@ -159,6 +159,7 @@ fn word(state: &State) -> String {
         State::NotAFile => "not a file".to_owned(),
         State::Overflow => "offsets overflow".to_owned(),
         State::Open => "open".to_owned(),
+        State::PerhapsOpen => "perhaps open".to_owned(),
         State::Empty => "empty".to_owned(),
     }
 }

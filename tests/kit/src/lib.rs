@@ -9,6 +9,7 @@
 //! - [`transcript`]: what a command says to a case, word for word
 //! - [`proglog`]: the binary, with an environment that is the same everywhere
 //! - [`Life`], [`Append`], [`Running`]: a log under appends that are cut short
+//! - [`Service`]: writes a log as the Go service does, while others read it
 //! - [`report`]: what a test did, said in any run; [`memory_directory`]: where it is quick
 
 mod append;
@@ -20,6 +21,7 @@ mod life;
 mod memory;
 mod oracle;
 mod sandbox;
+mod service;
 mod snapshot;
 mod transcript;
 mod truth;
@@ -32,6 +34,7 @@ pub use life::{Life, choose};
 pub use memory::memory_directory;
 pub use oracle::{frames, whole_records};
 pub use sandbox::Sandbox;
+pub use service::{Service, ServiceSegment};
 pub use snapshot::{Entry, Snapshot};
 pub use transcript::transcript;
 pub use truth::{Truth, cases, truth};

@@ -1,0 +1,141 @@
+//! Whether something in a reader's way is what it seems: beside a writer an entry may
+//! be half written, a frame may wait in a buffer, and a file may come or go. It is read
+//! again first, and whether frames wait is verify's own judgement.
+
+use std::ops::ControlFlow;
+use std::thread;
+
+use proglog::inspect::usage::{self, Awaited, Buffered, Usage};
+use proglog::log::damage::DamageKind;
+use proglog::log::directory::Directory;
+use proglog::log::error::Error;
+use proglog::log::live::PAUSES;
+use proglog::log::reader::{Item, LogReader, Obstacle};
+use proglog::log::record::Codec;
+use proglog::log::units::Offset;
+
+/// Things in the way that are read again: a bound, so that a log that is damaged in very
+/// many places costs no more.
+const TRIES_MAX: u32 = 64;
+
+/// Things in the way beside a writer that are waited for.
+const WAITS_MAX: u32 = 8;
+
+/// What becomes of something in the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It stays, and is damage.
+    Damage,
+    /// It stays: frames wait in a writer's buffer.
+    Buffered(Buffered),
+    /// It is gone: what was asked for can be read now, or was removed.
+    Gone,
+}
+
+/// How a reader judges what is in its way.
+pub struct Doubt {
+    codec: Option<Codec>,
+    tries_left: u32,
+    waits_left: u32,
+    may_be_written: Option<bool>,
+    /// What was found out about a segment's frames.
+    known: Option<(Offset, Awaited)>,
+}
+
+impl Doubt {
+    /// For a log of this codec, if somebody said it.
+    pub fn new(codec: Option<Codec>) -> Self {
+        Self {
+            codec,
+            tries_left: TRIES_MAX,
+            waits_left: WAITS_MAX,
+            may_be_written: None,
+            known: None,
+        }
+    }
+
+    /// What becomes of an obstacle at `first`.
+    pub fn judge(&mut self, directory: &Directory, obstacle: &Obstacle, first: Offset) -> Outcome {
+        if !may_pass(obstacle) {
+            return Outcome::Damage;
+        }
+        let dangling = dangling(obstacle);
+        if self.tries_left > 0 {
+            self.tries_left -= 1;
+            if self.is_gone(directory, first) {
+                return Outcome::Gone;
+            }
+        }
+        if dangling.is_none() && self.waits_left > 0 && self.may_be_written(directory) {
+            self.waits_left -= 1;
+            for pause in PAUSES {
+                thread::sleep(pause);
+                if self.is_gone(directory, first) {
+                    return Outcome::Gone;
+                }
+            }
+        }
+        let Some(segment) = dangling else {
+            return Outcome::Damage;
+        };
+        let awaited = match self.known {
+            Some((known, awaited)) if known == segment => awaited,
+            _ => usage::awaited(directory, segment),
+        };
+        self.known = Some((segment, awaited));
+        match awaited {
+            Awaited::Buffered(buffered) => Outcome::Buffered(buffered),
+            Awaited::There if self.tries_left > 0 && self.is_gone(directory, first) => {
+                self.known = None;
+                Outcome::Gone
+            }
+            Awaited::There | Awaited::Lost => Outcome::Damage,
+        }
+    }
+
+    /// Whether somebody may be writing, as far as can be known.
+    fn may_be_written(&mut self, directory: &Directory) -> bool {
+        let ask = || Usage::of(directory).in_use != Some(false);
+        *self.may_be_written.get_or_insert_with(ask)
+    }
+
+    /// Whether the record at an offset can be read now, or was trimmed.
+    fn is_gone(&self, directory: &Directory, offset: Offset) -> bool {
+        let Ok(mut log) = LogReader::open(&directory.path) else {
+            return false;
+        };
+        if let Some(codec) = self.codec {
+            log.set_codec(codec);
+        }
+        if log.lowest_offset() > offset {
+            return true;
+        }
+        let mut first = None;
+        let found = log.lookup::<Error>(offset, |item| {
+            first.get_or_insert(matches!(item, Item::Record(_)));
+            Ok(ControlFlow::Break(()))
+        });
+        found.is_ok() && first == Some(true)
+    }
+}
+
+/// The segment of which entries name frames that are not there.
+pub fn dangling(obstacle: &Obstacle) -> Option<Offset> {
+    match obstacle {
+        Obstacle::Damage { segment, damage } if damage.kind == DamageKind::Dangling => {
+            Some(*segment)
+        }
+        _ => None,
+    }
+}
+
+/// Whether a writer at work can be what makes it.
+fn may_pass(obstacle: &Obstacle) -> bool {
+    match obstacle {
+        Obstacle::Damage { damage, .. } => {
+            !matches!(damage.kind, DamageKind::Misaligned | DamageKind::Unreadable)
+        }
+        Obstacle::Gap | Obstacle::Unindexed { .. } | Obstacle::Unpaired { .. } => true,
+        Obstacle::Overlap { .. } => false,
+    }
+}

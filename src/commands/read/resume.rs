@@ -1,0 +1,88 @@
+//! Checks that a log is still the one that a cursor file belongs to, before anything is
+//! read from it.
+
+use proglog::log::reader::LogReader;
+use proglog::log::units::Offset;
+
+use super::Arguments;
+use super::cursor::Cursor;
+use super::deliver::OnError;
+use super::fingerprint::Comparison;
+use super::obstacle::GoesOn;
+use crate::commands::{Failure, Globals, Status, quote, say};
+
+/// Whether the record that shows it is damaged, and passed over.
+pub fn check(
+    cursor: &Cursor,
+    log: &mut LogReader,
+    arguments: &Arguments,
+    globals: Globals,
+) -> anyhow::Result<bool> {
+    let Some(at) = cursor.saved() else {
+        return Ok(false);
+    };
+    let name = quote(cursor.name());
+    let file = format!("cursor file {}", cursor.name().display());
+    let dir = quote(&arguments.dir);
+    if let Some((what, onwards)) = outside(at, log.lowest_offset(), log.next_offset()?) {
+        let failure = Failure::new(Status::No, format!("{file}: {what}"));
+        return Err(failure
+            .hint(format!(
+                "to go on there: echo {onwards} > {name}; proglog info {dir} shows the log"
+            ))
+            .into());
+    }
+    let Some(fingerprint) = cursor.fingerprint() else {
+        return Ok(false);
+    };
+    let offset = fingerprint.offset();
+    let accept = format!("to accept the log as it is: echo {at} > {name}");
+    let refuse = |status, message: String| Err(Failure::new(status, message).hint(accept.clone()));
+    Ok(match fingerprint.compare(log)? {
+        Comparison::Same | Comparison::Trimmed => false,
+        Comparison::Redacted => {
+            if !globals.quiet {
+                say(&format!(
+                    "note: {file}: offset {offset}, the last record read, is one byte \
+                     over and over now: redacted"
+                ));
+            }
+            false
+        }
+        Comparison::Changed => refuse(
+            Status::No,
+            format!(
+                "{file}: offset {offset} is not the record that was read there: the log was \
+                 recreated, or cut and appended to"
+            ),
+        )?,
+        Comparison::Missing => refuse(
+            Status::No,
+            format!("{file}: offset {offset}, the last record read, is no longer in the log"),
+        )?,
+        Comparison::Damaged(trouble) => {
+            say(&trouble.line(GoesOn::Unknown));
+            if arguments.on_error == OnError::Stop {
+                let message = format!("{file}: offset {offset}, the last record read, is damaged");
+                refuse(Status::Damage, message)?;
+            }
+            true
+        }
+    })
+}
+
+/// A cursor outside the log: what it stands for is gone, or was taken back. Gives the
+/// offset at which the log can be read instead.
+fn outside(at: Offset, lowest: Offset, next: Offset) -> Option<(String, Offset)> {
+    if at < lowest {
+        let last = lowest.0 - 1;
+        let gone = format!("offsets {at}..{last} are gone: the log begins at {lowest}");
+        Some((gone, lowest))
+    } else if at > next {
+        let last = at.0 - 1;
+        let back = format!("offsets {next}..{last} were taken back: the log ends before {next}");
+        Some((back, next))
+    } else {
+        None
+    }
+}

@@ -1,0 +1,171 @@
+//! Findings of a segment whose index hides what its bytes hold: how the index differs from
+//! the one that the account gives, and what a person decides.
+
+use super::finding::{Detail, Finding, FindingId, Severity};
+use super::report::SegmentReport;
+use crate::log::format::{ENTRY_BYTES, FileKind};
+use crate::scan::account::{Account, Loss};
+
+/// What the account of a segment shows beside the facts of the index that it gives.
+pub(super) fn segment(segment: &SegmentReport, findings: &mut Vec<Finding>) {
+    let Some(account) = &segment.account else {
+        return;
+    };
+    let view = View { segment, account };
+    if segment.by_account {
+        if segment.listing.index.is_some() {
+            view.index(findings);
+        }
+        view.lost(findings);
+    }
+    view.contested(findings);
+    view.decisions(findings);
+}
+
+struct View<'a> {
+    segment: &'a SegmentReport,
+    account: &'a Account,
+}
+
+impl View<'_> {
+    fn finding(&self, id: FindingId, severity: Severity) -> Finding {
+        Finding::new(id, severity).in_segment(self.segment.listing.base())
+    }
+
+    fn name(&self, kind: FileKind) -> String {
+        self.segment.listing.file_name(kind)
+    }
+
+    fn store_bytes(&self) -> u64 {
+        self.segment
+            .listing
+            .store
+            .as_ref()
+            .map_or(0, |file| file.bytes)
+    }
+
+    /// How the index that is there differs from the one that the account gives.
+    fn index(&self, findings: &mut Vec<Finding>) {
+        let base = self.segment.listing.base();
+        let name = self.name(FileKind::Index);
+        let offset = |slot| base.saturating_add(slot);
+        let mut unindexed = self.account.unindexed;
+        if let Some((at, slot, end)) = self.account.misplaced {
+            findings.push(
+                self.finding(FindingId::IndexMisaligned, Severity::Error)
+                    .at(&name, at, (end - slot) * ENTRY_BYTES)
+                    .figures(Some(at % ENTRY_BYTES), None)
+                    .offsets(offset(slot), offset(end - 1)),
+            );
+        } else if let Some((slot, got, right)) = self.account.first_wrong {
+            let last = self.account.end_slot.max(slot + 1);
+            unindexed = 0;
+            findings.push(
+                self.finding(FindingId::IndexEntryDamaged, Severity::Error)
+                    .at(&name, slot * ENTRY_BYTES, (last - slot) * ENTRY_BYTES)
+                    .figures(Some(got), Some(right))
+                    .offsets(offset(slot), offset(last - 1))
+                    .detail(Detail::Entry {
+                        record_whole: true,
+                        unfinished: false,
+                    }),
+            );
+        }
+        if unindexed > 0 && self.account.misplaced.is_none() {
+            let first = self.account.writes.first();
+            let position = first.map_or(0, |run| run.position.0);
+            let mut finding = self
+                .finding(FindingId::StoreUnindexedTail, Severity::Error)
+                .at(
+                    &self.name(FileKind::Store),
+                    position,
+                    self.account.records_end.saturating_sub(position),
+                )
+                .figures(Some(self.store_bytes()), Some(position))
+                .detail(Detail::UnindexedTail {
+                    frames: unindexed,
+                    continuing: unindexed,
+                    ahead: 0,
+                    in_use: false,
+                });
+            if let Some(first) = first {
+                finding = finding.offsets(
+                    offset(first.first_slot),
+                    offset(self.account.end_slot.max(first.first_slot + 1) - 1),
+                );
+            }
+            finding.records = Some(unindexed);
+            findings.push(finding);
+        }
+        if let Some((position, bytes)) = self.account.padding {
+            let index_bytes = position + bytes;
+            findings.push(
+                self.finding(FindingId::IndexPadded, Severity::Warning)
+                    .at(&name, position, bytes)
+                    .figures(Some(index_bytes), Some(position)),
+            );
+        }
+    }
+
+    /// Records that entries promise behind the last one of the store, where the index that
+    /// the account gives does not name them.
+    fn lost(&self, findings: &mut Vec<Finding>) {
+        let named = self.account.slots > self.account.end_slot;
+        let lost = self.account.damaged.iter();
+        for lost in lost.filter(|lost| lost.loss == Loss::Lost && !named) {
+            let slot = lost.first.since(self.segment.listing.base());
+            findings.push(
+                self.finding(FindingId::IndexDangling, Severity::Error)
+                    .at(
+                        &self.name(FileKind::Index),
+                        slot * ENTRY_BYTES,
+                        (lost.last.since(lost.first) + 1) * ENTRY_BYTES,
+                    )
+                    .offsets(lost.first, lost.last)
+                    .detail(Detail::Dangling {
+                        store: self.name(FileKind::Store),
+                        store_bytes: self.store_bytes(),
+                        first_position: self.account.records_end,
+                    }),
+            );
+        }
+    }
+
+    /// Offsets that records of two histories have.
+    fn contested(&self, findings: &mut Vec<Finding>) {
+        let base = self.segment.listing.base();
+        let offsets = self.account.contested.iter().map(|it| it.offset);
+        let (Some(first), Some(last)) = (offsets.clone().min(), offsets.max()) else {
+            return;
+        };
+        findings.push(
+            self.finding(FindingId::SegmentOverlap, Severity::Error)
+                .offsets(first, last)
+                .detail(Detail::Overlap {
+                    newer: base,
+                    same_segment: true,
+                }),
+        );
+    }
+
+    /// What a person decides.
+    fn decisions(&self, findings: &mut Vec<Finding>) {
+        let doubts = &self.account.doubts;
+        // Two histories are a finding of their own.
+        let told = |doubt: &&crate::scan::account::Doubt| {
+            **doubt != crate::scan::account::Doubt::TwoHistories
+        };
+        for doubt in doubts.iter().filter(told) {
+            let position = self.account.records_end.min(self.store_bytes());
+            findings.push(
+                self.finding(FindingId::NeedsDecision, Severity::Error)
+                    .at(
+                        &self.name(FileKind::Store),
+                        position,
+                        self.store_bytes() - position,
+                    )
+                    .detail(Detail::Decision(*doubt)),
+            );
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! A look at a log that somebody may be writing, taken again until it agrees with
+//! itself: a finding is one if a second look tells it too. What the first look told of
+//! segments that nobody changed is not looked for again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::thread;
+use std::time::Duration;
+
+use super::finding::{Finding, FindingId, Severity};
+use super::listing::{FileFacts, Listing, SegmentListing};
+use super::look::{Aids, Before};
+use super::report::{Options, Report};
+use super::usage::Usage;
+use crate::log::error::Result;
+use crate::log::live::{self, PAUSES};
+use crate::log::units::Offset;
+
+/// How long something must last between two looks to be a finding.
+const PATIENCE: Duration = Duration::from_millis(10);
+
+/// The same for what a writer does in two steps.
+const LONG_PATIENCE: Duration = Duration::from_millis(100);
+
+/// Looks until no file shrinks under the look, and until its findings are those of the
+/// look before. Who locks the log asks for no usage, and nobody disturbs him.
+///
+/// # Errors
+///
+/// As [`Report::with`].
+pub(super) fn settled(listing: Listing, options: &Options, aids: Aids<'_>) -> Result<Report> {
+    if !options.ask_usage || aids.before.is_some() || aids.drafting.is_some() {
+        return Report::once(listing, options, aids);
+    }
+    let path = listing.path().to_path_buf();
+    let mut listing = Some(listing);
+    let mut before: Option<Report> = None;
+    let mut rested = Duration::ZERO;
+    for pause in PAUSES {
+        let now = match listing.take() {
+            Some(listing) => listing,
+            None => Listing::of(&path)?,
+        };
+        match look(now, options, before.as_ref()) {
+            Err(error) if live::is_disturbed(&error) => {}
+            Err(error) => return Err(error),
+            Ok(report) => {
+                let keys_now = keys(&report);
+                let told_twice = before.as_ref().is_some_and(|it| keys(it) == keys_now);
+                let patience = if keys_now.iter().any(|(id, ..)| takes_two_steps(*id)) {
+                    LONG_PATIENCE
+                } else {
+                    PATIENCE
+                };
+                if (told_twice && rested >= patience) || !is_doubtful(&report) {
+                    return Ok(report);
+                }
+                before = Some(report);
+            }
+        }
+        thread::sleep(pause);
+        rested = pause;
+    }
+    let mut last = look(Listing::of(&path)?, options, before.as_ref())?;
+    if let Some(before) = before {
+        let told = keys(&before);
+        last.findings
+            .retain(|finding| !is_trouble(finding) || told.contains(&key(finding)));
+    }
+    Ok(last)
+}
+
+/// Whether a finding is about what a writer makes or removes one after the other: the
+/// two files of a segment, a frame and its entry.
+fn takes_two_steps(id: FindingId) -> bool {
+    matches!(
+        id,
+        FindingId::IndexMissing
+            | FindingId::StoreMissing
+            | FindingId::SegmentGap
+            | FindingId::StoreUnindexedTail
+    )
+}
+
+/// A look that takes over what an earlier one told of segments without trouble.
+fn look(listing: Listing, options: &Options, before: Option<&Report>) -> Result<Report> {
+    let Some(report) = before else {
+        return Report::once(listing, options, Aids::default());
+    };
+    let troubled = report.findings.iter().filter(|finding| is_trouble(finding));
+    let before = Before {
+        report,
+        changed: troubled.filter_map(|finding| finding.segment).collect(),
+        drafted: BTreeMap::new(),
+    };
+    let aids = Aids {
+        before: Some(&before),
+        ..Aids::default()
+    };
+    Report::once(listing, options, aids)
+}
+
+/// What a live writer explains is none, be it that nobody knows of one.
+fn is_trouble(finding: &Finding) -> bool {
+    finding.severity != Severity::Note && !finding.use_unknown
+}
+
+/// Whether a report tells of trouble that a second look may not find.
+fn is_doubtful(report: &Report) -> bool {
+    let mut troubled = report.findings.iter().filter(|finding| is_trouble(finding));
+    let Some(first) = troubled.next() else {
+        return false;
+    };
+    // A writer may have come, or gone, since it was asked after.
+    report.usage.in_use != Some(false)
+        || Usage::of(&report.listing.directory).in_use != Some(false)
+        || std::iter::once(first)
+            .chain(troubled)
+            .filter_map(|finding| finding.segment)
+            .collect::<BTreeSet<Offset>>()
+            .into_iter()
+            .any(|base| has_changed(report, base))
+}
+
+/// Whether a segment's files are other ones than at the beginning of the look.
+fn has_changed(report: &Report, base: Offset) -> bool {
+    let listed = report.listing.segment_at(base);
+    listed.is_none_or(|listed| {
+        let now = Listing::segment(report.listing.path(), &listed.names);
+        differs(listed.store.as_ref(), now.store.as_ref())
+            || differs(listed.index.as_ref(), now.index.as_ref())
+            || appeared(report, listed)
+    })
+}
+
+/// Whether a half that was missing is there now: somebody was making the pair.
+fn appeared(report: &Report, segment: &SegmentListing) -> bool {
+    use crate::log::format::FileKind::{Index, Store};
+    let there = |kind| report.listing.directory.file(&segment.names, kind).exists();
+    !segment.names.is_pair() && there(Store) && there(Index)
+}
+
+fn differs(before: Option<&FileFacts>, now: Option<&FileFacts>) -> bool {
+    match (before, now) {
+        (Some(before), Some(now)) => {
+            (before.bytes, before.modified()) != (now.bytes, now.modified())
+        }
+        (None, None) => false,
+        _ => true,
+    }
+}
+
+/// By what a finding is known again.
+type Key = (FindingId, Option<Offset>, Option<(String, u64)>);
+
+fn keys(report: &Report) -> BTreeSet<Key> {
+    let troubled = report.findings.iter().filter(|finding| is_trouble(finding));
+    troubled.map(key).collect()
+}
+
+fn key(finding: &Finding) -> Key {
+    let place = finding.place.as_ref();
+    let place = place.map(|place| (place.file.clone(), place.position));
+    (finding.id, finding.segment, place)
+}

@@ -1,0 +1,113 @@
+//! Everything that a plan takes away or writes over, saved before the first change.
+
+use std::path::{Path, PathBuf};
+
+use super::{Job, Save};
+use crate::log::error::Result;
+use crate::log::format::ENTRY_BYTES;
+use crate::mend::plan::{Plan, Step};
+use crate::mend::saved::{self, FileBefore, Saved, Saver};
+
+/// The places of files that are moved away, by the number of the step.
+pub(super) type Moved = Vec<(usize, PathBuf)>;
+
+/// Where the bytes go that a plan takes away from the log in `real`; `None` is nowhere.
+///
+/// # Errors
+///
+/// [`Error::Config`](crate::log::error::Error::Config) for a place in the log;
+/// [`Error::Io`](crate::log::error::Error::Io) where whole files cannot be moved there.
+pub(super) fn place(plan: &Plan, real: &Path, save: &Save) -> Result<Option<PathBuf>> {
+    let save_to = match save {
+        Save::Nowhere => return Ok(None),
+        Save::Beside => None,
+        Save::To(parent) => Some(parent.as_path()),
+    };
+    let parent = saved::parent_for(real, save_to)?;
+    if moves_files(plan) {
+        saved::check_moves(real, &parent)?;
+    }
+    Ok(Some(parent))
+}
+
+fn moves_files(plan: &Plan) -> bool {
+    let moves = |step: &Step| matches!(step, Step::MoveAway { .. });
+    plan.steps.iter().any(moves)
+}
+
+impl Job<'_> {
+    /// Saves everything that the plan takes away or writes over.
+    pub(super) fn save(
+        &self,
+        real: &Path,
+        save: &Save,
+        command: &str,
+    ) -> Result<(Option<Saved>, Moved)> {
+        let Some(parent) = place(self.plan, real, save)? else {
+            return Ok((None, Moved::new()));
+        };
+        let seen = self.plan.seen();
+        let files: Vec<FileBefore> = seen
+            .map(|seen| FileBefore {
+                name: seen.name,
+                bytes: seen.bytes,
+            })
+            .collect();
+        // What was asked for is not done elsewhere, and a file moves within a disk only.
+        let or_elsewhere = *save == Save::Beside && !moves_files(self.plan);
+        let mut saver = Saver::begin(self.disk, (&parent, or_elsewhere), real, command, &files)?;
+        match self.save_all(&mut saver) {
+            Ok(moved) => Ok((Some(saver.seal()?), moved)),
+            Err(error) => {
+                saver.discard();
+                Err(error)
+            }
+        }
+    }
+
+    fn save_all(&self, saver: &mut Saver<'_>) -> Result<Moved> {
+        let mut moved = Moved::new();
+        for (number, step) in self.plan.steps.iter().enumerate() {
+            let (base, kind) = step.file();
+            let path = self.path(base, kind);
+            let name = Self::name(&path);
+            match step.clone() {
+                Step::CreateEmpty { .. } => saver.create_file(&name, 0),
+                Step::BuildIndex { entries, .. } => {
+                    saver.create_file(&name, entries.count * ENTRY_BYTES);
+                }
+                Step::WriteEntries { base, entries } => {
+                    let position = entries.first_slot * ENTRY_BYTES;
+                    let bytes = entries.count * ENTRY_BYTES;
+                    let index = self.readable(&path)?;
+                    saver.write(&name, &index, position, bytes, |put| {
+                        self.make_entries(base, &entries, put)
+                    })?;
+                }
+                Step::Cut { to, .. } => saver.cut(&name, &self.readable(&path)?, to)?,
+                Step::Fill {
+                    position,
+                    bytes,
+                    assembly,
+                    ..
+                } => {
+                    let file = self.readable(&path)?;
+                    saver.write(&name, &file, position, bytes, |put| {
+                        self.stream(assembly, kind, position, bytes, put)
+                    })?;
+                }
+                Step::Assemble { from: None, to, .. } => saver.create_file(&name, to),
+                Step::Assemble {
+                    from: Some(_), to, ..
+                } => {
+                    let file = self.exclusive.file(&path)?;
+                    saver.replace_file(&name, file, &self.readable(&path)?, to)?;
+                }
+                Step::MoveAway { bytes, .. } => {
+                    moved.push((number, saver.move_file(&name, bytes)));
+                }
+            }
+        }
+        Ok(moved)
+    }
+}

@@ -1,0 +1,79 @@
+//! Whether a recovery takes anything away that somebody could want back. What an append
+//! that was cut short left is mostly nothing: zeros, half an entry, a batch that nobody
+//! was told of.
+
+use super::entries;
+use super::plan::{Plan, Step};
+use crate::log::directory::Directory;
+use crate::log::error::Result;
+use crate::log::format::{ENTRY_BYTES, FileKind};
+use crate::log::index::Index;
+use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
+
+/// The first byte of a batch in the store that was never completed. No frame's length
+/// begins with it.
+const UNFINISHED: u8 = 0xff;
+
+/// Whether carrying the plan out loses no byte that holds anything.
+///
+/// # Errors
+///
+/// Reading's.
+pub(super) fn loses_nothing(plan: &Plan, directory: &Directory) -> Result<bool> {
+    for step in &plan.steps {
+        let (base, kind) = step.file();
+        let open = |kind| {
+            let names = directory.segment(base);
+            let name = names.map(|names| names.file_name(kind)).unwrap_or_default();
+            ReadFile::open(&directory.path.join(name))
+        };
+        let nothing = match step.clone() {
+            Step::CreateEmpty { .. } | Step::BuildIndex { .. } => true,
+            Step::Cut { to, .. } => cuts_nothing(&open(kind)?, kind, to)?,
+            Step::WriteEntries { .. } => {
+                let (store, index) = (open(FileKind::Store)?, open(FileKind::Index)?);
+                writes_over_nothing(step, &store, &index)?
+            }
+            Step::MoveAway { .. } | Step::Fill { .. } | Step::Assemble { .. } => false,
+        };
+        if !nothing {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn cuts_nothing(file: &ReadFile, kind: FileKind, to: u64) -> Result<bool> {
+    let end = file.file_bytes;
+    let first = match kind {
+        FileKind::Index if end.saturating_sub(to) < ENTRY_BYTES => return Ok(true),
+        FileKind::Index => 0,
+        FileKind::Store if to >= end => return Ok(true),
+        FileKind::Store => {
+            let mut window = Window::new(file.clone(), LOOKUP_BYTES);
+            window.bytes(to, 1)?.first().copied().unwrap_or(0)
+        }
+    };
+    Ok(first == UNFINISHED || Index::of(file.clone(), STREAM_BYTES).nonzero_end(end)? <= to)
+}
+
+/// Whether entries are written behind the end, over zeros, or over themselves.
+fn writes_over_nothing(step: &Step, store: &ReadFile, index: &ReadFile) -> Result<bool> {
+    let Step::WriteEntries { entries, .. } = step else {
+        return Ok(false);
+    };
+    let mut window = Window::new(index.clone(), STREAM_BYTES);
+    let mut position = entries.first_slot * ENTRY_BYTES;
+    let mut nothing = true;
+    entries::make(store, entries, |entry| {
+        let there = index.file_bytes.saturating_sub(position).min(ENTRY_BYTES);
+        if nothing && there > 0 {
+            let before = window.bytes(position, usize::try_from(there).unwrap_or(0))?;
+            let pairs = before.iter().zip(entry.encode());
+            nothing = pairs.into_iter().all(|(old, new)| [0, new].contains(old));
+        }
+        position += ENTRY_BYTES;
+        Ok(())
+    })?;
+    Ok(nothing)
+}

@@ -1,0 +1,307 @@
+//! Files that get their names once they are whole, and files that are moved to names that
+//! are free. Where the file system knows neither files without a name nor such a move (FUSE,
+//! NFS, 9p, vfat), a file is made beside the log's directory and renamed: as whole, in one
+//! step. None is made in the log's directory, not for a moment: the service makes a segment
+//! of every name there. The one exception is a missing half, where the directory is a mount
+//! of its own: under a name that the service takes for its twin's.
+
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, AtFlags, CWD, StatxFlags, accessat, statx};
+
+use super::saved::copy;
+use crate::log::disk::{Disk, DiskFile, Ownership};
+use crate::log::error::{Error, Result};
+use crate::log::window::ReadFile;
+
+/// What the names of files end with that are not whole yet.
+const NEW: &str = "proglog-new";
+
+/// Whether this is how a file system says that it has no such operation.
+fn is_unsupported(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Unsupported | ErrorKind::InvalidInput
+    )
+}
+
+/// Moves a file to a name that must be free.
+pub(super) fn move_file(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<()> {
+    match disk.rename(from, to) {
+        Err(error) if is_unsupported(&error) => {
+            // Under the log's lock nobody of ours makes it meanwhile.
+            if to.symlink_metadata().is_ok() {
+                return Err(ErrorKind::AlreadyExists.into());
+            }
+            disk.replace(from, to)
+        }
+        moved => moved,
+    }
+}
+
+/// A file that has no name in the log's directory yet.
+pub(super) struct Unnamed<'a> {
+    disk: &'a dyn Disk,
+    log: &'a Path,
+    file: DiskFile,
+    /// The name that it has elsewhere, until it gets its own.
+    temporary: Option<PathBuf>,
+}
+
+impl<'a> Unnamed<'a> {
+    /// Makes one that is to become the file at `path` in the directory `log`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`]; [`Error::Config`] where another file is at `path` and cannot be
+    /// replaced in one step.
+    pub fn create(
+        disk: &'a dyn Disk,
+        log: &'a Path,
+        path: &Path,
+        like: Option<Ownership>,
+    ) -> Result<Self> {
+        let made = disk.create_unnamed(log, like);
+        let of_no_use = |error: &io::Error| {
+            // Old kernels open the directory, and refuse that.
+            is_unsupported(error) || error.kind() == ErrorKind::IsADirectory
+        };
+        match made {
+            Err(error) if of_no_use(&error) => Self::temporary(disk, log, path, like),
+            made => Ok(Self {
+                disk,
+                log,
+                file: made.map_err(Error::io("make a file without a name in", log))?,
+                temporary: None,
+            }),
+        }
+    }
+
+    /// The same under a name elsewhere.
+    fn temporary(
+        disk: &'a dyn Disk,
+        log: &'a Path,
+        path: &Path,
+        like: Option<Ownership>,
+    ) -> Result<Self> {
+        let mut failed = None;
+        for place in places(log, path)? {
+            // Left by a mending that was killed.
+            let _ = disk.remove(&place);
+            match disk.create(&place, like) {
+                Ok(file) => {
+                    return Ok(Self {
+                        disk,
+                        log,
+                        file,
+                        temporary: Some(place),
+                    });
+                }
+                Err(error) => failed = Some(Error::io("create", &place)(error)),
+            }
+        }
+        Err(failed.unwrap_or_else(|| no_place(path)))
+    }
+
+    /// The file, open for writing.
+    pub fn file(&self) -> &DiskFile {
+        &self.file
+    }
+
+    /// Gives it its name, which must be free. It must be durable.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn name(mut self, path: &Path) -> Result<()> {
+        match self.temporary.take() {
+            None => name(self.disk, self.log, &self.file, path),
+            Some(temporary) => {
+                let moved = move_file(self.disk, &temporary, path);
+                if moved.is_err() {
+                    self.temporary = Some(temporary);
+                }
+                moved.map_err(Error::io("name", path))
+            }
+        }
+    }
+
+    /// Gives it the name of another file, which is gone at that moment. It must be
+    /// durable. Where nothing can stand beside the log's directory, which may be a mount of
+    /// its own, the other file must go first, and a kill in between leaves neither: so that
+    /// is done only where `is_saved`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`]; [`Error::Config`] where the other file would be nowhere for a moment.
+    pub fn replace(mut self, path: &Path, is_saved: bool) -> Result<()> {
+        let failed = Error::io("put in place", path);
+        if let Some(temporary) = &self.temporary {
+            self.disk.replace(temporary, path).map_err(failed)?;
+            self.temporary = None;
+            return Ok(());
+        }
+        let beside = beside(self.log)?;
+        let _ = self.disk.remove(&beside);
+        match self.disk.link(&self.file, &beside) {
+            Ok(()) => self.disk.replace(&beside, path).map_err(failed),
+            Err(error) if is_linkless(&error) => {
+                let copied = copy_of(self.disk, self.log, &self.file, path)?;
+                copied.replace(path, is_saved)
+            }
+            Err(error) if !is_no_place(&error) => Err(failed(error)),
+            Err(_) if is_saved => {
+                self.disk.remove(path).map_err(failed)?;
+                self.name(path)
+            }
+            Err(_) => Err(unsaved(path)),
+        }
+    }
+}
+
+impl Drop for Unnamed<'_> {
+    fn drop(&mut self) {
+        if let Some(temporary) = &self.temporary {
+            let _ = self.disk.remove(temporary);
+        }
+    }
+}
+
+/// Whether a file without a name cannot be given one: the file system has no links, or
+/// /proc, by which it is found, is not there.
+fn is_linkless(error: &io::Error) -> bool {
+    is_unsupported(error)
+        || error.raw_os_error() == Some(libc::EPERM)
+        || error.kind() == ErrorKind::NotFound
+}
+
+/// Gives a file without a name that of `path`, which must be free. It must be durable.
+///
+/// # Errors
+///
+/// [`Error::Io`].
+pub(super) fn name(disk: &dyn Disk, log: &Path, file: &DiskFile, path: &Path) -> Result<()> {
+    match disk.link(file, path) {
+        Err(error) if is_linkless(&error) => copy_of(disk, log, file, path)?.name(path),
+        named => named.map_err(Error::io("name", path)),
+    }
+}
+
+/// A file under a temporary name with the bytes of one that has none and cannot get one.
+fn copy_of<'a>(
+    disk: &'a dyn Disk,
+    log: &'a Path,
+    file: &DiskFile,
+    path: &Path,
+) -> Result<Unnamed<'a>> {
+    let source = file.file().try_clone().map_err(Error::io("read", path))?;
+    let metadata = source.metadata().map_err(Error::io("look at", path))?;
+    let source = ReadFile::of(source, path)?;
+    let copied = Unnamed::temporary(disk, log, path, Some(Ownership::of(&metadata)))?;
+    copy(disk, &source, 0, source.file_bytes, &copied.file, 0)?;
+    disk.sync_data(&copied.file)
+        .map_err(Error::io("sync", copied.file.path()))?;
+    Ok(copied)
+}
+
+/// Before the first change: whether another file can be put in the place of the one at
+/// `path`.
+///
+/// # Errors
+///
+/// As [`Unnamed::create`] and [`Unnamed::replace`].
+pub(super) fn check_replace(
+    disk: &dyn Disk,
+    log: &Path,
+    path: &Path,
+    is_saved: bool,
+) -> Result<()> {
+    let made = Unnamed::create(disk, log, path, None)?;
+    let beside = beside(log)?;
+    let parent = beside.parent().unwrap_or(log);
+    if made.temporary.is_none() && !is_saved && !(in_one_mount(parent, log) && may_write(parent)) {
+        return Err(unsaved(path));
+    }
+    Ok(())
+}
+
+/// Whether names may be made in a directory.
+pub(super) fn may_write(directory: &Path) -> bool {
+    let access = Access::WRITE_OK | Access::EXEC_OK;
+    accessat(CWD, directory, access, AtFlags::EACCESS).is_ok()
+}
+
+/// Whether no file of the log's file system can have a name there.
+fn is_no_place(error: &io::Error) -> bool {
+    use ErrorKind::{CrossesDevices, PermissionDenied, ReadOnlyFilesystem};
+    [CrossesDevices, PermissionDenied, ReadOnlyFilesystem].contains(&error.kind())
+}
+
+fn unsaved(path: &Path) -> Error {
+    Error::Config(format!(
+        "{}: cannot be replaced in one step, for nothing of its file system can stand beside \
+         the log's directory: the old file must be saved first; leave out --no-save (--save-to \
+         DIR saves it wherever there is room)",
+        path.display()
+    ))
+}
+
+/// Whether a file can be moved from one directory to the other, as far as that is known
+/// beforehand.
+pub(super) fn in_one_mount(one: &Path, other: &Path) -> bool {
+    // A file system may be mounted twice, and no file moves between the two.
+    let mount = |path: &Path| {
+        let wanted = StatxFlags::MNT_ID;
+        let told = statx(CWD, path, AtFlags::empty(), wanted).ok()?;
+        let known = told.stx_mask & wanted.bits() != 0;
+        Some(known.then_some(told.stx_mnt_id))
+    };
+    let device = |path: &Path| std::fs::metadata(path).map(|it| it.dev()).ok();
+    device(one) == device(other) && mount(one) == mount(other)
+}
+
+/// Takes away what a mending that was killed left beside the log, whose lock is held.
+pub(super) fn clear(disk: &dyn Disk, log: &Path) {
+    let Ok(left) = beside(log) else { return };
+    if left.symlink_metadata().is_ok_and(|it| it.is_file()) {
+        let _ = disk.remove(&left);
+    }
+}
+
+/// The name beside the log's directory for a file that is not whole yet.
+fn beside(log: &Path) -> Result<PathBuf> {
+    let mut place = log.canonicalize().map_err(Error::io("look at", log))?;
+    let mut name = place.file_name().unwrap_or_default().to_owned();
+    name.push(".");
+    name.push(NEW);
+    place.set_file_name(name);
+    Ok(place)
+}
+
+/// Where a file may stand that is to become the one at `path`, the best place first.
+fn places(log: &Path, path: &Path) -> Result<Vec<PathBuf>> {
+    let beside = beside(log)?;
+    let mut places = Vec::new();
+    // Else it cannot be renamed from there.
+    if beside
+        .parent()
+        .is_some_and(|parent| in_one_mount(parent, log))
+    {
+        places.push(beside);
+    }
+    if path.symlink_metadata().is_err() {
+        places.push(path.with_extension(NEW));
+    }
+    Ok(places)
+}
+
+fn no_place(path: &Path) -> Error {
+    Error::Config(format!(
+        "{}: cannot be replaced in one step: the log's directory is a mount of its own, on a \
+         file system that has no files without a name; copy the log to another disk (cp -a), \
+         and back when it is mended",
+        path.display()
+    ))
+}

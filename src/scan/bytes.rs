@@ -1,0 +1,142 @@
+//! The bytes of a store as frames: lengths, ends and carried offsets at any position.
+
+use super::unfinished;
+use crate::log::error::{Error, Result};
+use crate::log::format::LENGTH_BYTES;
+use crate::log::walk::layout_in;
+use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
+
+/// A store that is read at any position. What the disk does not give is no frame.
+pub(super) struct Bytes {
+    near: Window,
+    /// For what lies far from the position that is looked at.
+    far: Window,
+    /// The store's size. Units: bytes.
+    pub size: u64,
+    /// Where the zeros at the store's end begin.
+    pub zeros: u64,
+}
+
+/// `None` where the disk gives an error for the bytes.
+pub(super) fn readable<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Error::Unreadable { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl Bytes {
+    pub fn new(store: &ReadFile) -> Result<Self> {
+        let size = store.file_bytes;
+        let zeros = readable(store.nonzero_end(size))?.unwrap_or(size);
+        Ok(Self {
+            near: Window::new(store.clone(), STREAM_BYTES),
+            far: Window::new(store.clone(), LOOKUP_BYTES),
+            size,
+            zeros,
+        })
+    }
+
+    /// The length at `position`, if there are eight bytes.
+    pub fn length(&mut self, position: u64) -> Result<Option<u64>> {
+        if position.saturating_add(LENGTH_BYTES) > self.size {
+            return Ok(None);
+        }
+        readable(self.near.length_at(position))
+    }
+
+    /// Where the frame at `position` ends, if it ends within the store.
+    pub fn end(&mut self, position: u64) -> Result<Option<u64>> {
+        let Some(length) = self.length(position)? else {
+            return Ok(None);
+        };
+        let end = (position + LENGTH_BYTES).checked_add(length);
+        Ok(end.filter(|end| *end <= self.size))
+    }
+
+    /// The offset in the canonical record that fills `start..end`: its fields in
+    /// ascending order, none of them zero or empty, each number as short as it can be.
+    pub fn canonical(&mut self, start: u64, end: u64) -> Result<Option<u64>> {
+        let (mut at, mut last, mut offset) = (start, 0, 0);
+        while at < end {
+            // A key and a number of 64 bits.
+            let count = usize::try_from((end - at).min(11)).unwrap_or(0);
+            let window = if at - start < LOOKUP_BYTES as u64 {
+                &mut self.near
+            } else {
+                &mut self.far
+            };
+            let Some(bytes) = readable(window.bytes(at, count))? else {
+                return Ok(None);
+            };
+            let Some((&key, rest)) = bytes.split_first() else {
+                return Ok(None);
+            };
+            let Some((number, taken)) = varint(rest) else {
+                return Ok(None);
+            };
+            if !matches!(key, 0x0a | 0x10 | 0x18 | 0x20) || key <= last || number == 0 {
+                return Ok(None);
+            }
+            last = key;
+            at += 1 + taken;
+            match key {
+                0x0a => at = at.saturating_add(number),
+                0x10 => offset = number,
+                0x20 if u32::try_from(number).is_err() => return Ok(None),
+                _ => {}
+            }
+        }
+        Ok((at == end).then_some(offset))
+    }
+
+    /// The offset in a record in any legal encoding.
+    pub fn legal(&mut self, start: u64, end: u64) -> Result<Option<u64>> {
+        match layout_in(&mut self.far, start, end - start) {
+            Ok(layout) => Ok(Some(layout.offset)),
+            Err(crate::log::record::LayoutError::Source(
+                error @ (Error::Shrunk { .. } | Error::Io { .. }),
+            )) => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Hands over `count` bytes at `position`, or nothing where the disk fails.
+    pub fn block(&mut self, position: u64, count: usize) -> Result<Option<&[u8]>> {
+        readable(self.near.bytes(position, count))
+    }
+
+    /// The byte behind the last one before `limit` that is not zero.
+    pub fn nonzero_end(&self, limit: u64) -> Result<u64> {
+        Ok(readable(self.near.source().nonzero_end(limit))?.unwrap_or(limit))
+    }
+
+    /// Whether `start..end` holds an aligned sector of zeros.
+    pub fn holds_zero_sector(&mut self, start: u64, end: u64) -> Result<bool> {
+        Ok(unfinished::zero_sector(&mut self.far, start, end)?.is_some())
+    }
+
+    /// Whether a marked length begins here, or as much of one as the store holds.
+    pub fn is_marked(&mut self, position: u64) -> Result<bool> {
+        unfinished::is_marked(&mut self.far, position)
+    }
+}
+
+/// The number that begins here and how many bytes it has; `None` if it is longer than it
+/// need be or ends outside.
+fn varint(bytes: &[u8]) -> Option<(u64, u64)> {
+    let mut value: u64 = 0;
+    for (at, &byte) in bytes.iter().enumerate() {
+        let shift = 7 * u32::try_from(at).ok()?;
+        let bits = u64::from(byte & 127);
+        if shift > 63 || (shift == 63 && bits > 1) {
+            return None;
+        }
+        value |= bits << shift;
+        if byte < 128 {
+            return (byte != 0 || at == 0).then_some((value, at as u64 + 1));
+        }
+    }
+    None
+}

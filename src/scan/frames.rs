@@ -1,0 +1,115 @@
+//! The frames of the cheapest path, and what becomes of each.
+
+use super::path::{Kind, Piece};
+
+/// What is known of a frame beside its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum State {
+    /// Nothing is wrong with it.
+    #[default]
+    Intact,
+    /// Its payload is no record, or carries another offset than its place.
+    Payload,
+    /// Its length is wrong; where it ends is known from elsewhere.
+    Length,
+    /// Eight zero bytes where a record was.
+    Zeros,
+    /// A part of a damaged frame's value.
+    Inside,
+    /// An append that the service refused: proven.
+    Refused,
+    /// A record under an offset that a later one has too.
+    Repeated,
+    /// A record of another history under an offset that is taken.
+    Second,
+    /// Nothing says which offset it has.
+    Unnumbered,
+}
+
+/// A frame. Units: bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Frame {
+    pub start: u64,
+    pub end: u64,
+    /// Frames of one group follow each other without a gap.
+    pub group: u32,
+    /// Its number, counted from the segment's base.
+    pub slot: Option<u64>,
+    /// The offset that its record carries.
+    pub carried: Option<u64>,
+    /// Whether an entry names it, and nothing contradicts that.
+    pub named: bool,
+    pub state: State,
+}
+
+impl Frame {
+    pub fn is_empty(&self) -> bool {
+        self.end - self.start == 8
+    }
+
+    /// Whether its value can be read at its offset.
+    pub fn is_readable(&self) -> bool {
+        self.slot.is_some() && self.state == State::Intact
+    }
+}
+
+/// Why a person decides what becomes of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Doubt {
+    /// Two histories claim the same offsets.
+    TwoHistories,
+    /// Entries disagree about which frame has which offset.
+    EntriesDisagree,
+    /// Whole frames that nothing numbers.
+    Unnumbered,
+    /// More empty records in a row than chance explains, that no entry names.
+    EmptyRow,
+    /// Zeros that may have been a record.
+    ZerosOrRecord,
+    /// Bytes at the end that hold whole frames which lead to the end.
+    HoldsFrames,
+    /// Bytes at the end that are more than an interrupted append leaves.
+    LongRemainder,
+    /// A frame at the end parts of which may never have arrived.
+    MayBeUnwritten,
+    /// The index names records, and the store is empty.
+    StoreEmpty,
+    /// More frames than are judged at once.
+    TooLarge,
+}
+
+/// The frames of a path, with the group that each is in.
+pub(super) fn of_path(path: &[Piece]) -> Vec<Frame> {
+    let mut group = 0;
+    let mut frames = Vec::new();
+    for piece in path {
+        if piece.kind != Kind::Frame {
+            group += 1;
+            continue;
+        }
+        frames.push(Frame {
+            start: piece.start,
+            end: piece.end,
+            group,
+            slot: None,
+            carried: None,
+            named: false,
+            state: State::Intact,
+        });
+    }
+    frames
+}
+
+/// Where the gap begins that ends at `end`.
+pub(super) fn gap_before(path: &[Piece], end: u64) -> Option<u64> {
+    let at = path.partition_point(|piece| piece.end < end);
+    let piece = path.get(at)?;
+    (piece.kind == Kind::Gap && piece.end == end).then_some(piece.start)
+}
+
+/// Whether a gap begins at `start`.
+pub(super) fn begins_gap(path: &[Piece], start: u64) -> bool {
+    let at = path.partition_point(|piece| piece.start < start);
+    path.get(at)
+        .is_some_and(|piece| piece.kind == Kind::Gap && piece.start == start)
+}

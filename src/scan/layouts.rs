@@ -1,0 +1,330 @@
+//! Recognises the layouts of other programs: frames and entries of other widths, byte
+//! orders and checksums. A store or an index that such a layout explains better than ours
+//! belongs to another program and is never changed.
+//!
+//! Only the beginning of both files is read, up to [`FRAMES_MAX`] frames and entries, and
+//! the store's end where zeros follow the last frame.
+
+mod entries;
+mod frames;
+
+use std::fmt;
+
+use self::entries::OURS as OUR_ENTRIES;
+use self::frames::{OURS as OUR_FRAMES, Stop, Store};
+use crate::log::directory::{Directory, SegmentNames};
+use crate::log::error::{Error, Result};
+use crate::log::format::FileKind;
+use crate::log::segment::is_absent;
+use crate::log::units::Offset;
+use crate::log::window::{LOOKUP_BYTES, ReadFile, Window};
+
+/// Frames and entries that are read at most, per layout.
+const FRAMES_MAX: usize = 1024;
+
+/// Entries of ours that name frames of ours and prove that a segment is ours; as many of
+/// another layout prove that one.
+const PROOF: usize = 3;
+
+/// Segments that [`require_ours`] checks from each end of a log: its cost must not grow
+/// with the log.
+const SEGMENTS_FROM_EACH_END: usize = 4;
+
+/// The order of the bytes of a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// The most significant byte first.
+    Big,
+    /// The least significant byte first.
+    Little,
+}
+
+impl Order {
+    const BOTH: [Self; 2] = [Self::Big, Self::Little];
+
+    /// The number that at most eight bytes encode.
+    fn number(self, bytes: &[u8]) -> u64 {
+        let add = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
+        match self {
+            Self::Big => bytes.iter().fold(0, add),
+            Self::Little => bytes.iter().rev().fold(0, add),
+        }
+    }
+}
+
+/// An unsigned number of a layout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Number {
+    /// Its width: 4 or 8. Units: bytes.
+    pub bytes: u64,
+    /// The order of its bytes.
+    pub order: Order,
+}
+
+/// Where the checksum of a frame is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Before the length.
+    Before,
+    /// Between length and payload.
+    Between,
+    /// Behind the payload.
+    Behind,
+}
+
+/// The layout of a store's frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameLayout {
+    /// The length of the payload.
+    pub length: Number,
+    /// Width and place of the checksum, if frames have one. Units: bytes.
+    pub checksum: Option<(u64, Place)>,
+}
+
+/// The layout of an index's entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryLayout {
+    /// The offset, which comes first.
+    pub offset: Number,
+    /// The position, which follows it.
+    pub position: Number,
+    /// What follows the position and is not understood. Units: bytes.
+    pub more_bytes: u64,
+    /// Whether offsets are those of the log, not relative to the segment's base.
+    pub absolute: bool,
+}
+
+impl EntryLayout {
+    /// The size of an entry. Units: bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.offset.bytes + self.position.bytes + self.more_bytes
+    }
+}
+
+/// A layout that is not ours: of the frames, of the entries, or of both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// The frames, where they are not as ours.
+    pub frames: Option<FrameLayout>,
+    /// The entries, where they are not as ours.
+    pub entries: Option<EntryLayout>,
+    /// Whether the evidence is too weak for a proof, and too strong to change anything.
+    pub perhaps: bool,
+}
+
+impl fmt::Display for FrameLayout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let order = match self.length.order {
+            Order::Big => "big-endian",
+            Order::Little => "little-endian",
+        };
+        write!(f, "lengths of {} bytes, {order}", self.length.bytes)?;
+        if let Some((bytes, place)) = self.checksum {
+            let place = match place {
+                Place::Before => "before the length",
+                Place::Between => "between length and payload",
+                Place::Behind => "behind the payload",
+            };
+            write!(f, ", a checksum of {bytes} bytes {place}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for EntryLayout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = |number: Number| {
+            let order = match number.order {
+                Order::Big => "",
+                Order::Little => " little-endian",
+            };
+            format!("u{}{order}", number.bytes * 8)
+        };
+        let absolute = if self.absolute { " absolute" } else { "" };
+        write!(
+            f,
+            "entries of {} bytes: {}{absolute} offset, {} position",
+            self.bytes(),
+            number(self.offset),
+            number(self.position)
+        )?;
+        if self.more_bytes > 0 {
+            write!(f, ", {} more bytes", self.more_bytes)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.perhaps {
+            write!(f, "perhaps ")?;
+        }
+        match (&self.frames, &self.entries) {
+            (Some(frames), Some(entries)) => write!(f, "{frames}; {entries}"),
+            (Some(frames), None) => frames.fmt(f),
+            (None, Some(entries)) => entries.fmt(f),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// Recognises the layout of a segment that another program wrote. Returns `None` if it
+/// is ours, damaged or not, and where nothing can be told. Without an index only the
+/// frames are tested.
+///
+/// # Errors
+///
+/// [`Error::Shrunk`], [`Error::Io`]; unreadable bytes are no evidence.
+pub fn recognise(
+    base: Offset,
+    store: &ReadFile,
+    index: Option<&ReadFile>,
+) -> Result<Option<Layout>> {
+    match layout_of(base, store, index) {
+        Err(Error::Unreadable { .. }) => Ok(None),
+        other => other,
+    }
+}
+
+fn layout_of(base: Offset, store: &ReadFile, index: Option<&ReadFile>) -> Result<Option<Layout>> {
+    let mut store = Store::new(store);
+    let mut index = index.map(|index| Window::new(index.clone(), LOOKUP_BYTES));
+    let index = &mut index;
+    // A few entries decide for nearly every log of ours.
+    let first = store.walk(OUR_FRAMES, PROOF)?;
+    if entries::named(index, OUR_ENTRIES, 0, &first.starts)? >= PROOF {
+        return Ok(None);
+    }
+    store.find_zeros()?;
+    let ours = store.walk(OUR_FRAMES, FRAMES_MAX)?;
+    let pairs = entries::pairs(index, &mut store)?;
+    if pairs >= PROOF {
+        return Ok(None);
+    }
+    let is_whole = matches!(ours.stop, Stop::End | Stop::Zeros | Stop::Enough);
+    if ours.filled > 0 && is_whole {
+        let named = entries::named(index, OUR_ENTRIES, 0, &ours.starts)?;
+        if named == ours.starts.len() {
+            return Ok(None);
+        }
+        return entries_alone(base, index, &ours);
+    }
+    let own = ours.filled.max(pairs);
+    let in_form = entries::in_form(index)?;
+    let mut resumed = None;
+    let mut best: Option<((u64, u32), Layout)> = None;
+    for frames in frames::others() {
+        let walk = store.walk(frames, FRAMES_MAX)?;
+        if !walk.is_plausible(frames) {
+            continue;
+        }
+        let places = walk.places();
+        let other = entries::other(base, index, &places)?;
+        let by_ours = entries::named(index, OUR_ENTRIES, 0, &places)?;
+        let named = other.map_or(0, |(_, named)| named).max(by_ours);
+        if in_form >= 2 && named < 2 {
+            // An index of ours that names other bytes: the store is damaged.
+            continue;
+        }
+        let verified = walk.verified(&mut store, frames)?;
+        // Where entries name frames of ours, they are no evidence for others.
+        let by_entries = if pairs == 0 { named } else { 0 };
+        let bits = walk.bits(frames, verified, by_entries);
+        let key = (bits, walk.high_bits);
+        if bits <= frames::bits_of_ours(own) || best.is_some_and(|(most, _)| key <= most) {
+            continue;
+        }
+        let resumed = match resumed {
+            Some(resumed) => resumed,
+            None => *resumed.insert(store.resumed()?),
+        };
+        let own_bits = frames::bits_of_ours(own.max(resumed.saturating_sub(1)));
+        // About as many frames of ours as of the other layout: the beginning is damaged.
+        let is_damaged = resumed >= 2 && walk.filled <= resumed + 1 + resumed / 4;
+        let by_entries = by_entries >= 2 && (other.is_some() || !walk.is_torn());
+        if bits <= own_bits || is_damaged && !by_entries {
+            continue;
+        }
+        let fills = walk.fills(frames, verified) && bits > own_bits + walk.doubt(verified);
+        let proven = fills || named >= PROOF;
+        if proven || is_all(named, &places) {
+            let layout = Layout {
+                frames: Some(frames),
+                entries: other.map(|(layout, _)| layout),
+                perhaps: !proven,
+            };
+            best = Some((key, layout));
+        }
+    }
+    match best {
+        Some((_, layout)) => Ok(Some(layout)),
+        None => entries_alone(base, index, &ours),
+    }
+}
+
+/// The layout of entries that name frames of ours.
+fn entries_alone(
+    base: Offset,
+    index: &mut Option<Window>,
+    ours: &frames::Walk,
+) -> Result<Option<Layout>> {
+    let places = ours.places();
+    let found = entries::other(base, index, &places)?;
+    let enough = |named| named >= PROOF || is_all(named, &places);
+    Ok(found
+        .filter(|(_, named)| enough(*named))
+        .map(|(layout, named)| Layout {
+            frames: None,
+            entries: Some(layout),
+            perhaps: named < PROOF,
+        }))
+}
+
+/// Whether two or more entries name every frame there is.
+fn is_all(named: usize, places: &[u64]) -> bool {
+    named >= 2 && named == places.len()
+}
+
+/// Fails if a segment of the log has another program's layout. Checks a few segments
+/// from each end of the log.
+///
+/// # Errors
+///
+/// [`Error::ForeignLayout`], and as [`recognise`].
+pub fn require_ours(directory: &Directory) -> Result<()> {
+    let segments = &directory.segments;
+    let behind = segments.len().saturating_sub(SEGMENTS_FROM_EACH_END);
+    for (at, names) in segments.iter().enumerate() {
+        if at >= SEGMENTS_FROM_EACH_END && at < behind {
+            continue;
+        }
+        if let Some(layout) = of_segment(directory, names)? {
+            let path = directory.file(names, FileKind::Store);
+            let layout = layout.to_string();
+            return Err(Error::ForeignLayout { path, layout });
+        }
+    }
+    Ok(())
+}
+
+/// The layout of a segment that another program wrote, as [`recognise`] finds it in its
+/// files.
+///
+/// # Errors
+///
+/// As [`recognise`].
+pub fn of_segment(directory: &Directory, names: &SegmentNames) -> Result<Option<Layout>> {
+    let open = |kind| match ReadFile::open(&directory.file(names, kind)) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(error),
+    };
+    // The index first, as readers do: each of its entries has its frame.
+    let index = open(FileKind::Index)?;
+    match open(FileKind::Store)? {
+        Some(store) => recognise(names.base, &store, index.as_ref()),
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,200 @@
+//! The entries of an index in one layout, compared with the positions of frames.
+
+use super::frames::Store;
+use super::{EntryLayout, FRAMES_MAX, Number, Order};
+use crate::log::error::Result;
+use crate::log::format::{ENTRY_BYTES, Entry, LENGTH_BYTES};
+use crate::log::units::Offset;
+use crate::log::window::Window;
+
+/// Our own layout.
+pub(super) const OURS: EntryLayout = EntryLayout {
+    offset: Number {
+        bytes: 4,
+        order: Order::Big,
+    },
+    position: Number {
+        bytes: 8,
+        order: Order::Big,
+    },
+    more_bytes: 0,
+    absolute: false,
+};
+
+/// The widths that are tested: of the offset, of the position, of what follows.
+const WIDTHS: [(u64, u64, u64); 6] = [
+    (4, 4, 0),
+    (4, 8, 0),
+    (8, 4, 0),
+    (8, 8, 0),
+    (4, 8, 4),
+    (4, 8, 8),
+];
+
+/// Every layout that is tested, but ours.
+fn others(base: Offset) -> impl Iterator<Item = EntryLayout> {
+    let orders = Order::BOTH
+        .into_iter()
+        .flat_map(|a| Order::BOTH.map(|b| (a, b)));
+    // In the first segment they are the same.
+    let absolute = [false, true]
+        .into_iter()
+        .take(if base.0 > 0 { 2 } else { 1 });
+    let all = absolute.flat_map(move |absolute| {
+        let orders = orders.clone();
+        WIDTHS
+            .into_iter()
+            .flat_map(move |(offset, position, more_bytes)| {
+                let number = |bytes, order| Number { bytes, order };
+                orders.clone().map(move |(a, b)| EntryLayout {
+                    offset: number(offset, a),
+                    position: number(position, b),
+                    more_bytes,
+                    absolute,
+                })
+            })
+    });
+    all.filter(|layout| *layout != OURS)
+}
+
+/// The layout but ours in which most entries name `places`, and their number; `None`
+/// where these may be entries of ours that were moved.
+pub(super) fn other(
+    base: Offset,
+    index: &mut Option<Window>,
+    places: &[u64],
+) -> Result<Option<(EntryLayout, usize)>> {
+    let mut best: Option<(EntryLayout, usize)> = None;
+    for layout in others(base) {
+        let first = if layout.absolute { base.0 } else { 0 };
+        let named = named(index, layout, first, places)?;
+        if named >= 2 && best.is_none_or(|(_, most)| named > most) {
+            best = Some((layout, named));
+        }
+    }
+    let (Some((layout, named)), Some(index)) = (best, index) else {
+        return Ok(None);
+    };
+    // Entries of ours behind bytes that were inserted or lost read as entries of eight and
+    // four bytes, little-endian. Then the last one is not complete.
+    let moved = moved(index, places)? + 1 >= named;
+    let end = named as u64 * layout.bytes();
+    let complete = index.file_bytes() == end || is_padding(index, end, layout.bytes())?;
+    Ok((!moved || complete).then_some((layout, named)))
+}
+
+/// The number of entries that name `places` in order, from the first one to the padding,
+/// to the last place or to the index's end. Returns 0 if another entry is before that.
+pub(super) fn named(
+    index: &mut Option<Window>,
+    layout: EntryLayout,
+    first: u64,
+    places: &[u64],
+) -> Result<usize> {
+    let Some(index) = index else { return Ok(0) };
+    let entry_bytes = layout.bytes();
+    let mut named = 0_usize;
+    let mut at = 0;
+    for (place, slot) in places.iter().take(FRAMES_MAX).zip(0..) {
+        if at + entry_bytes > index.file_bytes() || (at > 0 && is_padding(index, at, entry_bytes)?)
+        {
+            break;
+        }
+        let found = number(index, at, layout.offset)?;
+        let position = number(index, at + layout.offset.bytes, layout.position)?;
+        if Some(found) != first.checked_add(slot) || position != *place {
+            return Ok(0);
+        }
+        named += 1;
+        at += entry_bytes;
+    }
+    Ok(named)
+}
+
+/// Entries of ours, at their places, each of which names a frame of ours that ends where
+/// the next one begins, or the store ends.
+pub(super) fn pairs(index: &mut Option<Window>, store: &mut Store) -> Result<usize> {
+    let Some(index) = index else { return Ok(0) };
+    let slots = (index.file_bytes() / ENTRY_BYTES).min(FRAMES_MAX as u64);
+    let mut pairs = 0;
+    let mut before = None;
+    for slot in 0..=slots {
+        let mut here = None;
+        if slot < slots {
+            let entry = entry(index, slot * ENTRY_BYTES)?;
+            let is_ours = u64::from(entry.relative.0) == slot;
+            here = is_ours.then_some(entry.position.0);
+        }
+        if let Some(before) = before
+            && let Some(end) = store.our_frame_end(before)?
+            && (here == Some(end) || end == store.file_bytes())
+        {
+            pairs += 1;
+        }
+        before = here;
+    }
+    Ok(pairs)
+}
+
+/// Entries at the beginning that have the form of ours, whatever they name.
+pub(super) fn in_form(index: &mut Option<Window>) -> Result<usize> {
+    let Some(index) = index else { return Ok(0) };
+    let slots = (index.file_bytes() / ENTRY_BYTES).min(FRAMES_MAX as u64);
+    let mut end = 0;
+    for slot in 0..slots {
+        let entry = entry(index, slot * ENTRY_BYTES)?;
+        if u64::from(entry.relative.0) != slot || entry.position.0 < end {
+            return Ok(usize::try_from(slot).unwrap_or(FRAMES_MAX));
+        }
+        end = entry.position.0.saturating_add(LENGTH_BYTES);
+    }
+    Ok(usize::try_from(slots).unwrap_or(FRAMES_MAX))
+}
+
+/// The longest row of entries of ours that name their places, wherever it begins.
+fn moved(index: &mut Window, places: &[u64]) -> Result<usize> {
+    let end = index.file_bytes().min(FRAMES_MAX as u64 * ENTRY_BYTES);
+    let mut rows = [(0_usize, 0_u64); OURS_BYTES];
+    let mut longest = 0;
+    for (at, row) in (0..(end + 1).saturating_sub(ENTRY_BYTES)).zip((0..rows.len()).cycle()) {
+        let Some((length, next)) = rows.get_mut(row) else {
+            continue;
+        };
+        let entry = entry(index, at)?;
+        let slot = u64::from(entry.relative.0);
+        let place = usize::try_from(slot).ok().and_then(|slot| places.get(slot));
+        if slot == 0 || place != Some(&entry.position.0) {
+            *length = 0;
+            continue;
+        }
+        *length = if *length > 0 && slot == *next {
+            *length + 1
+        } else {
+            1
+        };
+        *next = slot + 1;
+        longest = longest.max(*length);
+    }
+    Ok(longest)
+}
+
+fn entry(index: &mut Window, at: u64) -> Result<Entry> {
+    let bytes = index.bytes(at, OURS_BYTES)?;
+    Ok(bytes.first_chunk().map(Entry::decode).unwrap_or_default())
+}
+
+/// The size of an entry of ours. Units: bytes.
+const OURS_BYTES: usize = 12;
+
+fn number(index: &mut Window, at: u64, number: Number) -> Result<u64> {
+    let count = usize::try_from(number.bytes).unwrap_or(8);
+    Ok(number.order.number(index.bytes(at, count)?))
+}
+
+/// Whether the entry at `at`, or what there is of it, is unused.
+fn is_padding(index: &mut Window, at: u64, bytes: u64) -> Result<bool> {
+    let bytes = bytes.min(index.file_bytes().saturating_sub(at));
+    let bytes = index.bytes(at, usize::try_from(bytes).unwrap_or(0))?;
+    let same = |byte| bytes.iter().all(|it| *it == byte);
+    Ok(!bytes.is_empty() && (same(0) || same(0xff)))
+}

@@ -1,0 +1,313 @@
+//! Which offset each frame of a raw log has: by the entries that name frames of its
+//! group, else by the frames before it from the start, else by one flipped bit of a
+//! length, else by the next segment's base.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::bytes::Bytes;
+use super::cost::EMPTY_ROW;
+use super::frames::{Doubt, Frame, State, begins_gap, gap_before};
+use super::path::{Kind, Piece, Segment, changed_bits, is_one_bit};
+use crate::log::error::Result;
+
+/// Numbers the frames; adds those whose length alone is wrong.
+pub(super) fn number(
+    segment: &Segment,
+    store: &mut Bytes,
+    path: &[Piece],
+    claims: &HashMap<u64, u64>,
+    next_base: Option<u64>,
+    frames: &mut Vec<Frame>,
+) -> Result<Vec<Doubt>> {
+    let mut numbering = Numbering {
+        segment,
+        path,
+        claims,
+        room: next_base.and_then(|next| next.checked_sub(segment.base)),
+        following: Some(segment.slot),
+        least: segment.slot,
+        doubts: Vec::new(),
+        added: Vec::new(),
+    };
+    let starts: Vec<u64> = frames.iter().map(|frame| frame.start).collect();
+    let mut begin = 0;
+    while let Some(first) = frames.get(begin) {
+        let group = first.group;
+        let count = frames.get(begin..).unwrap_or_default();
+        let count = count.iter().take_while(|it| it.group == group).count();
+        let (before, rest) = frames.split_at_mut(begin);
+        let (members, behind) = rest.split_at_mut(count);
+        let previous = before.last_mut().filter(|it| it.group + 1 == group);
+        numbering.group(store, members, previous, behind.is_empty(), &starts)?;
+        begin += count;
+    }
+    frames.append(&mut numbering.added);
+    frames.retain(|frame| frame.state != State::Inside);
+    Ok(numbering.doubts)
+}
+
+struct Numbering<'a> {
+    segment: &'a Segment,
+    path: &'a [Piece],
+    /// The position that the entry of each slot names.
+    claims: &'a HashMap<u64, u64>,
+    /// How many records fit before the next segment.
+    room: Option<u64>,
+    /// The slot behind the last numbered frame, if the chain tells it.
+    following: Option<u64>,
+    /// No frame behind has a slot below this.
+    least: u64,
+    doubts: Vec<Doubt>,
+    /// Frames whose length alone is wrong.
+    added: Vec<Frame>,
+}
+
+/// What an entry says of a frame: the frame's number in its group, and the slot that its
+/// first frame has then.
+type Vote = (usize, i128);
+
+/// How many entries want each first slot, and the first frame that one of them names.
+fn count(votes: &[Vote]) -> BTreeMap<i128, (usize, usize)> {
+    let mut counts = BTreeMap::new();
+    for &(at, first) in votes {
+        let entry = counts.entry(first).or_insert((0, at));
+        entry.0 += 1;
+        entry.1 = entry.1.min(at);
+    }
+    counts
+}
+
+impl Numbering<'_> {
+    fn group(
+        &mut self,
+        store: &mut Bytes,
+        members: &mut [Frame],
+        previous: Option<&mut Frame>,
+        is_last: bool,
+        starts: &[u64],
+    ) -> Result<()> {
+        let Some(first) = members.first().map(|it| it.start) else {
+            return Ok(());
+        };
+        let mut votes: Vec<Vote> = Vec::new();
+        for (at, frame) in members.iter().enumerate() {
+            let slots = self.segment.slots_at(frame.start);
+            votes.extend(slots.map(|slot| (at, i128::from(slot) - at as i128)));
+        }
+        let at_start = first == self.segment.from;
+        let mut gap = gap_before(self.path, first);
+        let mut shift = self.by_entries(&votes, at_start);
+        if let (Some(gap), Some(following)) = (gap, self.following)
+            && self.segment.slots_at(gap).any(|slot| slot == following)
+        {
+            self.least = self.least.max(following + 1);
+        }
+        let mut members = members;
+        if let Some(slot) = &mut shift
+            && !at_start
+            && !votes.is_empty()
+        {
+            // What stands before the first named frame may be part of a damaged value.
+            let inside = self.inside(members, &votes, *slot);
+            let (dropped, kept) = members.split_at_mut(inside);
+            for frame in dropped.iter_mut() {
+                frame.state = State::Inside;
+            }
+            if inside > 0 {
+                gap = None;
+                *slot += inside as i128;
+                votes.retain(|(at, _)| *at >= inside);
+                for vote in &mut votes {
+                    *vote = (vote.0 - inside, vote.1 + inside as i128);
+                }
+            }
+            members = kept;
+        }
+        if shift.is_none() && !at_start {
+            shift = self.by_neighbours(store, members, gap, is_last)?;
+        }
+        let slot = shift.and_then(|slot| u64::try_from(slot).ok());
+        let (Some(slot), Some(first)) = (slot, members.first().map(|it| it.start)) else {
+            for frame in members {
+                frame.state = State::Unnumbered;
+            }
+            self.following = None;
+            return Ok(());
+        };
+        if let (Some(gap), Some(following)) = (gap, self.following) {
+            if slot == following + 1 && is_one_bit(store.length(gap)?, gap, first) {
+                self.added.push(Frame {
+                    start: gap,
+                    end: first,
+                    group: u32::MAX,
+                    slot: Some(following),
+                    carried: None,
+                    named: false,
+                    state: State::Length,
+                });
+            } else if slot == following
+                && let Some(previous) = previous
+            {
+                // No record is in the gap: the length before it is wrong.
+                previous.end = first;
+                previous.state = State::Length;
+            }
+        }
+        self.assign(store, members, slot, &votes, starts);
+        Ok(())
+    }
+
+    /// The slot of a group's first frame by the entries that name its frames.
+    fn by_entries(&mut self, votes: &[Vote], at_start: bool) -> Option<i128> {
+        let counts = count(votes);
+        if at_start {
+            let slot = i128::from(self.segment.slot);
+            let wrong = counts.iter().any(|(at, it)| *at != slot && it.0 >= 2);
+            if wrong && !counts.contains_key(&slot) {
+                self.doubts.push(Doubt::EntriesDisagree);
+                return None;
+            }
+            return Some(slot);
+        }
+        let fits = |(slot, (_, at)): &(&i128, &(usize, usize))| {
+            i128::from(self.least) <= **slot + *at as i128
+        };
+        let most = counts.iter().filter(fits).map(|(_, it)| it.0).max()?;
+        let mut best = counts.iter().filter(fits).filter(|(_, it)| it.0 == most);
+        let (slot, _) = best.next()?;
+        if best.next().is_some() {
+            self.doubts.push(Doubt::EntriesDisagree);
+            return None;
+        }
+        Some(*slot)
+    }
+
+    /// How many frames at a group's beginning are part of the damaged value before it:
+    /// there is no slot for them, or entries put their slots elsewhere.
+    fn inside(&self, members: &[Frame], votes: &[Vote], slot: i128) -> usize {
+        let named = votes.iter().filter(|it| it.1 == slot).map(|it| it.0).min();
+        let before = members.iter().take(named.unwrap_or(0)).enumerate();
+        let is_inside = |(at, frame): (usize, &Frame)| {
+            let own = slot + at as i128;
+            let claimed = u64::try_from(own)
+                .ok()
+                .and_then(|own| self.claims.get(&own));
+            own < i128::from(self.least) || claimed.is_some_and(|it| *it != frame.start)
+        };
+        before
+            .map(is_inside)
+            .rposition(|inside| inside)
+            .map_or(0, |at| at + 1)
+    }
+
+    /// The slot of a group's first frame where no entry tells it.
+    fn by_neighbours(
+        &self,
+        store: &mut Bytes,
+        members: &[Frame],
+        gap: Option<u64>,
+        is_last: bool,
+    ) -> Result<Option<i128>> {
+        let (Some(gap), Some(following), Some(first)) = (gap, self.following, members.first())
+        else {
+            return Ok(None);
+        };
+        let length = store.length(gap)?;
+        let next = i128::from(following) + 1;
+        if is_one_bit(length, gap, first.start) {
+            return Ok(Some(next));
+        }
+        let ends_whole = self.path.last().is_some_and(|it| it.kind == Kind::Frame);
+        let by_room = self
+            .room
+            .map(|room| i128::from(room) - members.len() as i128);
+        let bits = changed_bits(length, gap, first.start).unwrap_or(u64::MAX);
+        let bytes = bits.to_be_bytes().iter().filter(|byte| **byte > 0).count();
+        Ok((is_last && ends_whole && bytes <= 2 && by_room == Some(next)).then_some(next))
+    }
+
+    /// Numbers a group from its first slot on.
+    fn assign(
+        &mut self,
+        store: &Bytes,
+        members: &mut [Frame],
+        first: u64,
+        votes: &[Vote],
+        starts: &[u64],
+    ) {
+        let counts = count(votes);
+        let is_start = |position: u64| starts.binary_search(&position).is_ok();
+        // Frames that no record has, between two runs of entries: the entries say so.
+        let mut jumps: Vec<Vote> = votes.to_vec();
+        jumps.retain(|(_, at)| {
+            *at < i128::from(first) && counts.get(at).is_some_and(|count| count.0 >= 2)
+        });
+        jumps.sort_unstable();
+        let mut jumps = jumps.into_iter().peekable();
+        let (mut slot, mut blanks, mut vague, mut last_named) = (first, 0, false, None);
+        for at in 0..members.len() {
+            while let Some((_, wanted)) = jumps.next_if(|jump| jump.0 <= at) {
+                let Ok(back) = u64::try_from(wanted + at as i128) else {
+                    continue;
+                };
+                if back < slot && last_named.is_none_or(|last| back > last) {
+                    for frame in members.iter_mut().take(at).rev() {
+                        match frame.slot {
+                            Some(old) if old >= back => {
+                                frame.slot = None;
+                                frame.state = State::Unnumbered;
+                            }
+                            Some(_) => break,
+                            None => {}
+                        }
+                    }
+                    slot = back;
+                }
+            }
+            let Some(frame) = members.get_mut(at) else {
+                break;
+            };
+            let (start, end) = (frame.start, frame.end);
+            let empty = frame.is_empty();
+            blanks = if empty && !self.segment.is_named(start) {
+                blanks + 1
+            } else {
+                0
+            };
+            frame.slot = Some(slot);
+            frame.named = self.segment.slots_at(start).any(|it| it == slot);
+            let claimed = self.claims.get(&slot).copied();
+            let next_claimed = self.claims.get(&(slot + 1)).copied();
+            if blanks > EMPTY_ROW && !frame.named {
+                vague = true;
+                self.doubts.push(Doubt::EmptyRow);
+            }
+            if frame.named {
+                vague = false;
+                last_named = last_named.max(Some(slot));
+            }
+            if vague || (empty && !frame.named && claimed.is_some_and(is_start)) {
+                frame.slot = None;
+                frame.state = State::Unnumbered;
+            } else if !empty
+                && begins_gap(self.path, end)
+                && claimed == Some(start)
+                && next_claimed.is_some_and(|next| next > end)
+            {
+                frame.state = State::Length;
+            } else if empty {
+                let elsewhere = next_claimed
+                    .is_some_and(|next| next != end && (is_start(next) || end >= store.zeros));
+                let in_zeros =
+                    frame.named && end >= store.zeros && end < store.size && next_claimed.is_none();
+                if elsewhere || in_zeros {
+                    frame.state = State::Zeros;
+                }
+            }
+            slot += 1;
+        }
+        self.following = (!vague).then_some(slot);
+        let last = members.iter().rev().find_map(|frame| frame.slot);
+        self.least = self.least.max(last.map_or(0, |last| last + 1));
+    }
+}

@@ -1,0 +1,453 @@
+//! The cheapest way through a store, from frame to frame and over gaps. What a way costs
+//! is said in `cost`.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::bytes::Bytes;
+use super::candidates::{Candidate, Candidates, may_be_torn};
+use super::cost;
+use crate::log::error::Result;
+use crate::log::format::LENGTH_BYTES;
+use crate::log::record::Codec;
+
+/// What a stretch of a store is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A whole frame.
+    Frame,
+    /// Bytes that are no frame, with frames or the store's end behind them.
+    Gap,
+    /// Zeros up to the store's end.
+    Zeros,
+    /// A frame that the store's end cuts short.
+    Torn,
+}
+
+/// A stretch of a store. Units: bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Piece {
+    pub start: u64,
+    pub end: u64,
+    pub kind: Kind,
+}
+
+/// What the path needs to know of the segment.
+pub(super) struct Segment {
+    pub codec: Codec,
+    /// Base offset of the segment.
+    pub base: u64,
+    /// Where the path begins: the slot of the first frame, and its position.
+    pub slot: u64,
+    pub from: u64,
+    /// Offsets that a record of this segment can carry.
+    pub offsets: std::ops::Range<u64>,
+    /// (position, slot) of each entry that names a place in the store, in this order.
+    pub named: Vec<(u64, u64)>,
+    /// Whether the index is padded, as a mapped one of a running service is, which is
+    /// never behind the store.
+    pub padded: bool,
+    /// Whether the index holds nothing but entries, up to its end.
+    pub unpadded: bool,
+    /// The largest frame that is known. Units: bytes.
+    pub largest: u64,
+}
+
+/// What a commit may be as a whole. Units: bytes.
+const COMMIT_BYTES: u64 = crate::log::writer::COMMIT_STORE_BYTES;
+
+impl Segment {
+    /// The slots of the entries that name `position`.
+    pub fn slots_at(&self, position: u64) -> impl Iterator<Item = u64> + '_ {
+        let from = self.named.partition_point(|it| it.0 < position);
+        let rest = self.named.get(from..).unwrap_or_default().iter();
+        rest.take_while(move |it| it.0 == position).map(|it| it.1)
+    }
+
+    pub fn is_named(&self, position: u64) -> bool {
+        self.slots_at(position).next().is_some()
+    }
+
+    /// The offset that the whole frame at `position` carries, in canonical encoding, or in
+    /// any where an entry names it.
+    pub fn carried(&self, store: &mut Bytes, position: u64) -> Result<Option<u64>> {
+        let Some(end) = store.end(position)? else {
+            return Ok(None);
+        };
+        let start = position + LENGTH_BYTES;
+        let mut offset = store.canonical(start, end)?;
+        if offset.is_none() && self.is_named(position) {
+            offset = store.legal(start, end)?;
+        }
+        let empty = end == start && position > 0 && !self.is_named(position);
+        Ok(offset.filter(|offset| *offset > 0 || (self.base == 0 && !empty)))
+    }
+
+    /// Whether an entry names a whole frame here, and its record does not contradict it.
+    pub fn names(&self, store: &mut Bytes, position: u64) -> Result<bool> {
+        if !self.is_named(position) {
+            return Ok(false);
+        }
+        if self.codec == Codec::Raw {
+            return Ok(true);
+        }
+        let carried = self.carried(store, position)?;
+        let agrees = |slot: u64| self.base.checked_add(slot) == carried;
+        Ok(carried.is_some() && self.slots_at(position).any(agrees))
+    }
+
+    /// Whether the newest entry that names a place in the store names this one.
+    pub fn is_newest(&self, position: u64) -> bool {
+        self.named.last().is_some_and(|it| it.0 == position)
+    }
+
+    /// Whether nothing but the frame that was being written can be here.
+    pub fn surely_torn(&self, position: u64) -> bool {
+        self.padded && self.is_newest(position)
+    }
+
+    /// Whether `bytes` at `position` may be of one commit that was interrupted: entries are
+    /// written when their frames are durable, so none names a place there.
+    pub fn is_within_commit(&self, position: u64, bytes: u64) -> bool {
+        let unnamed = self.named.last().is_none_or(|it| it.0 < position);
+        self.unpadded && unnamed && bytes <= COMMIT_BYTES.saturating_add(self.largest)
+    }
+
+    /// Whether `position..` may be what an interrupted append left (R7): the length that
+    /// it begins with must be possible, not only its size.
+    pub fn may_be_torn(&self, store: &mut Bytes, position: u64) -> Result<bool> {
+        let left = store.size.saturating_sub(position);
+        if left > 0 && left < LENGTH_BYTES {
+            return Ok(true);
+        }
+        let longer = store
+            .length(position)?
+            .is_some_and(|length| length > 0 && length.saturating_add(LENGTH_BYTES) > left);
+        let in_commit = longer && self.is_within_commit(position, left);
+        Ok(in_commit || self.is_likely_torn(store, position)?)
+    }
+
+    /// Whether the length at `position` is one that this segment's frames have, and ends
+    /// behind the store: evidence for the frame that leads here.
+    fn is_likely_torn(&self, store: &mut Bytes, position: u64) -> Result<bool> {
+        let left = store.size.saturating_sub(position);
+        let Some(length) = store.length(position)? else {
+            return Ok(left > 0 && position >= store.zeros);
+        };
+        let claimed = length.saturating_add(LENGTH_BYTES);
+        let limit = (2 * self.largest).max(cost::TORN_BYTES);
+        let newest = self.is_newest(position) && length >> 32 == 0;
+        Ok(length > 0 && claimed > left && (claimed <= limit || newest))
+    }
+}
+
+/// How a place is reached most cheaply.
+#[derive(Debug, Clone, Copy)]
+struct Best {
+    cost: f64,
+    /// The place before, as a number in the trail.
+    before: u32,
+    kind: Kind,
+}
+
+/// A place at which a gap may begin.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    position: u64,
+    cost: f64,
+    length: Option<u64>,
+    number: u32,
+}
+
+impl Open {
+    fn gap_cost(&self, to: u64) -> f64 {
+        let unexplained = if is_one_bit(self.length, self.position, to) {
+            cost::ONE_BIT
+        } else {
+            cost::UNEXPLAINED
+        };
+        self.cost + cost::FAULT + unexplained + bytes(to - self.position)
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a cost need not be exact")]
+fn bytes(count: u64) -> f64 {
+    count as f64 * cost::PER_BYTE
+}
+
+/// Whether the length at `start` differs in one bit from the one that leads to `end`.
+pub(super) fn is_one_bit(length: Option<u64>, start: u64, end: u64) -> bool {
+    changed_bits(length, start, end).is_some_and(|bits| bits.is_power_of_two())
+}
+
+/// The bits of the length at `start` that must be wrong if its frame ends at `end`.
+pub(super) fn changed_bits(length: Option<u64>, start: u64, end: u64) -> Option<u64> {
+    let right = end.checked_sub(start)?.checked_sub(LENGTH_BYTES)?;
+    Some(length? ^ right)
+}
+
+/// The state of the search for the cheapest way.
+struct Search<'a> {
+    segment: &'a Segment,
+    store: &'a mut Bytes,
+    table: &'a Candidates,
+    /// Named places where whole frames stand, ascending.
+    whole: Vec<u64>,
+    /// How places ahead are reached.
+    best: BTreeMap<u64, Best>,
+    /// The places that were passed: position, the number of the one before, and what
+    /// lies between.
+    trail: Vec<(u64, u32, Kind)>,
+    open: VecDeque<Open>,
+    /// Where a gap of any length begins most cheaply.
+    cheapest: Option<Open>,
+    /// The last candidate whose chain reaches the end, and the last named whole frame.
+    last: u64,
+}
+
+/// The cheapest way from the segment's first place to the store's end; `None` if it has
+/// too many frames.
+pub(super) fn find(
+    segment: &Segment,
+    store: &mut Bytes,
+    table: &Candidates,
+) -> Result<Option<Vec<Piece>>> {
+    let mut whole = Vec::new();
+    let mut last = 0;
+    let mut before = None;
+    for &(position, _) in &segment.named {
+        if before == Some(position) {
+            continue;
+        }
+        before = Some(position);
+        if store.end(position)?.is_some() && segment.names(store, position)? {
+            whole.push(position);
+            last = position;
+        }
+    }
+    for candidate in table.ascending() {
+        let mine = segment.codec == Codec::Raw || candidate.mine();
+        if candidate.links() >= 1 && candidate.ends() && mine {
+            last = last.max(candidate.position());
+        }
+    }
+    let search = Search {
+        segment,
+        store,
+        table,
+        whole,
+        best: BTreeMap::new(),
+        trail: Vec::new(),
+        open: VecDeque::new(),
+        cheapest: None,
+        last,
+    };
+    search.run()
+}
+
+impl Search<'_> {
+    fn run(mut self) -> Result<Option<Vec<Piece>>> {
+        let size = self.store.size;
+        let from = self.segment.from;
+        let start = Best {
+            cost: 0.0,
+            before: u32::MAX,
+            kind: Kind::Frame,
+        };
+        self.best.insert(from, start);
+        let codec = self.segment.codec;
+        let named = self.whole.clone();
+        let mut named = named.into_iter().peekable();
+        let table = self.table;
+        let mut starts = table
+            .ascending()
+            .filter(|it| it.is_start(codec))
+            .map(Candidate::position)
+            .peekable();
+        loop {
+            while starts.next_if(|it| *it < from).is_some() {}
+            while named.next_if(|it| *it < from).is_some() {}
+            let reached = self.best.first_key_value().map(|(position, _)| *position);
+            let next = [reached, starts.peek().copied(), named.peek().copied()];
+            let place = next.into_iter().flatten().min().unwrap_or(size).min(size);
+            while starts.next_if(|it| *it <= place).is_some() {}
+            while named.next_if(|it| *it <= place).is_some() {}
+            self.gaps_to(place);
+            let Some(best) = self.best.remove(&place) else {
+                if place == size {
+                    // Nothing leads to the end: all of it is one gap.
+                    break;
+                }
+                continue;
+            };
+            let Ok(number) = u32::try_from(self.trail.len()) else {
+                return Ok(None);
+            };
+            if self.trail.len() > super::candidates::CANDIDATES_MAX {
+                return Ok(None);
+            }
+            self.trail.push((place, best.before, best.kind));
+            if place == size {
+                break;
+            }
+            self.leave(place, best.cost, number)?;
+        }
+        Ok(Some(self.pieces()))
+    }
+
+    /// Gaps that end at `place`.
+    fn gaps_to(&mut self, place: u64) {
+        let opens = self.cheapest.into_iter().chain(self.open.iter().copied());
+        let cheapest = opens
+            .filter(|open| open.position < place)
+            .map(|open| (open.gap_cost(place), open.number))
+            .min_by(|a, b| a.0.total_cmp(&b.0));
+        if let Some((cost, before)) = cheapest {
+            self.offer(place, cost, before, Kind::Gap);
+        }
+    }
+
+    fn offer(&mut self, place: u64, cost: f64, before: u32, kind: Kind) {
+        let best = Best { cost, before, kind };
+        let entry = self.best.entry(place).or_insert(best);
+        if cost < entry.cost {
+            *entry = best;
+        }
+    }
+
+    /// Every way on from `place`.
+    fn leave(&mut self, place: u64, cost: f64, number: u32) -> Result<()> {
+        let size = self.store.size;
+        let segment = self.segment;
+        let mut certain = false;
+        if place >= self.store.zeros {
+            self.offer(size, cost + cost::ZEROS, number, Kind::Zeros);
+        } else if segment.may_be_torn(self.store, place)? {
+            certain = segment.surely_torn(place);
+            let ignores = self.last > place && !certain;
+            let fault = if ignores { cost::FAULT } else { 0.0 };
+            self.offer(size, cost + cost::TORN + fault, number, Kind::Torn);
+        }
+        if let Some(end) = self.frame_at(place)? {
+            let inside = self.whole.partition_point(|it| *it <= place);
+            let inside = self.whole.get(inside).is_some_and(|it| *it < end);
+            let linked = self.is_linked(end)?;
+            let raw = segment.codec == Codec::Raw;
+            let carried = if raw {
+                None
+            } else {
+                segment.carried(self.store, place)?
+            };
+            let gain = self.gain(place, end, linked, carried)?;
+            let gain = if inside { gain - cost::INSIDE } else { gain };
+            // A frame that holds and leads on is never doubted: values may hold logs.
+            certain = linked && !inside && (raw || carried.is_some());
+            self.offer(end, cost - gain, number, Kind::Frame);
+        }
+        if !certain {
+            // The entry may name the damaged frame.
+            let named = if segment.is_named(place) {
+                cost::NAMED
+            } else {
+                0.0
+            };
+            let open = Open {
+                position: place,
+                cost: cost - named,
+                length: self.store.length(place)?,
+                number,
+            };
+            let ahead = |open: &Open| open.cost - bytes(open.position);
+            if self.cheapest.is_none_or(|old| ahead(&open) < ahead(&old)) {
+                self.cheapest = Some(open);
+            }
+            self.open.push_back(open);
+            if self.open.len() > cost::OPEN_PLACES {
+                self.open.pop_front();
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the frame at `place` ends, if this log may have written one there.
+    fn frame_at(&mut self, place: u64) -> Result<Option<u64>> {
+        let Some(end) = self.store.end(place)? else {
+            return Ok(None);
+        };
+        let raw = self.segment.codec == Codec::Raw;
+        let first = place == 0 && self.segment.base == 0;
+        let sole_record = first && !raw && self.store.size == LENGTH_BYTES;
+        if place >= self.store.zeros && !sole_record && !self.segment.names(self.store, place)? {
+            return Ok(None);
+        }
+        let empty = end == place + LENGTH_BYTES;
+        Ok((raw || !empty || first).then_some(end))
+    }
+
+    fn gain(&mut self, place: u64, end: u64, linked: bool, carried: Option<u64>) -> Result<f64> {
+        let filled = end > place + LENGTH_BYTES;
+        let mut gain = match (filled, linked) {
+            (true, true) => cost::LINK,
+            (true, false) => cost::LONE,
+            (false, _) => 0.0,
+        };
+        if self.segment.codec == Codec::Protobuf {
+            if carried.is_some_and(|offset| self.segment.offsets.contains(&offset)) {
+                gain += cost::CARRIED;
+            } else if filled {
+                gain *= cost::NO_OFFSET;
+            } else {
+                gain = -cost::EMPTY_RECORD;
+            }
+        }
+        if self.segment.names(self.store, place)? {
+            gain += cost::NAMED;
+        }
+        Ok(gain)
+    }
+
+    /// Whether a frame, a named place or an end of the store is at `place`.
+    fn is_linked(&mut self, place: u64) -> Result<bool> {
+        if place >= self.store.zeros
+            || self.table.find(place).is_some()
+            || self.segment.is_named(place)
+        {
+            return Ok(true);
+        }
+        Ok(may_be_torn(self.store, place)? || self.segment.is_likely_torn(self.store, place)?)
+    }
+
+    /// The way that was found, from its beginning.
+    fn pieces(&self) -> Vec<Piece> {
+        let mut back = Vec::new();
+        let mut at = self.trail.len().checked_sub(1);
+        while let Some(&(end, before, kind)) = at.and_then(|at| self.trail.get(at)) {
+            let Some(&(start, ..)) = self.trail.get(before as usize) else {
+                break;
+            };
+            back.push(Piece { start, end, kind });
+            at = Some(before as usize);
+        }
+        back.reverse();
+        let mut pieces: Vec<Piece> = Vec::with_capacity(back.len());
+        for mut piece in back {
+            // Eight zero bytes that lead nowhere are no empty record.
+            let is_empty = |it: &Piece| it.kind == Kind::Frame && it.end - it.start == LENGTH_BYTES;
+            let last_is_empty = |pieces: &[Piece]| pieces.last().is_some_and(is_empty);
+            let last = pieces.last().map_or(0, |it| it.start);
+            if piece.kind == Kind::Torn && last_is_empty(&pieces) && !self.segment.is_named(last) {
+                piece.kind = Kind::Gap;
+            }
+            while piece.kind == Kind::Gap && last_is_empty(&pieces) {
+                let Some(last) = pieces.last() else { break };
+                let follows = |slot: u64| self.segment.slots_at(last.end).any(|it| it == slot + 1);
+                if self.segment.slots_at(last.start).any(follows) {
+                    break;
+                }
+                piece.start = last.start;
+                pieces.pop();
+            }
+            pieces.push(piece);
+        }
+        pieces
+    }
+}

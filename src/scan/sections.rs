@@ -1,0 +1,287 @@
+//! An index as sections: runs of entries with ascending slots and positions, which may
+//! begin at any byte, and what lies between them.
+//!
+//! A service that was killed leaves its index padded with zeros to `MaxIndexBytes`; one
+//! that is started on it with another limit goes on behind the padding, where no 12-byte
+//! boundary need fall. Three entries in a row prove themselves; two need a whole frame;
+//! one needs a whole frame and its own place, or padding before it.
+
+use std::collections::HashMap;
+
+use super::bytes::{Bytes, readable};
+use crate::log::error::Result;
+use crate::log::format::{ENTRY_BYTES, Entry};
+use crate::log::index::Index;
+
+/// Positions at and above this are no entry's.
+const POSITION_MAX: u64 = 1 << 48;
+
+/// Bytes that are no entry and no padding, searched for entries one by one. What lies
+/// behind them is taken for more of the same.
+const JUNK_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Entries of all runs that are kept.
+pub const ENTRIES_MAX: usize = 16 * 1024 * 1024;
+
+/// Entries that follow each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryRun {
+    /// Where the first one stands in the index. Units: bytes.
+    pub at: u64,
+    /// The slot that the first one names; each next names the next.
+    pub slot: u64,
+    /// The positions that they name.
+    pub positions: Vec<u64>,
+}
+
+/// Bytes of an index between runs of entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rest {
+    /// Where they begin. Units: bytes.
+    pub at: u64,
+    /// How many they are.
+    pub bytes: u64,
+    /// Whether all are 0x00, or all 0xff: slots that were never written.
+    pub padding: bool,
+}
+
+/// What an index holds from one entry on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sections {
+    /// Runs of entries, in their order.
+    pub runs: Vec<EntryRun>,
+    /// What lies between and behind them.
+    pub rest: Vec<Rest>,
+}
+
+impl Sections {
+    /// Whether no byte is junk, and at least one slot is padding.
+    pub(super) fn is_padded(&self) -> bool {
+        self.rest.iter().all(|rest| rest.padding)
+            && self.rest.iter().any(|rest| rest.bytes >= ENTRY_BYTES)
+    }
+
+    /// The padding that reaches the index's end: where it begins, and its bytes.
+    pub(super) fn padding(&self, index_bytes: u64) -> Option<(u64, u64)> {
+        let last = self.rest.last()?;
+        let reaches_end = last.padding && last.at + last.bytes == index_bytes;
+        reaches_end.then_some((last.at, last.bytes))
+    }
+
+    /// Every entry, as (slot, position).
+    pub(super) fn claims(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.runs.iter().flat_map(|run| {
+            let slots = run.slot..;
+            slots.zip(run.positions.iter().copied())
+        })
+    }
+
+    fn add_rest(&mut self, at: u64, bytes: u64, padding: bool) {
+        match self.rest.last_mut() {
+            Some(last) if last.padding == padding && last.at + last.bytes == at => {
+                last.bytes += bytes;
+            }
+            _ => self.rest.push(Rest { at, bytes, padding }),
+        }
+    }
+}
+
+/// Divides the index from byte `from` on, where an entry begins. `None` if it has more
+/// entries than are kept.
+pub(super) fn divide(index: &mut Index, store: &mut Bytes, from: u64) -> Result<Option<Sections>> {
+    let size = index.file_bytes();
+    let mut divider = Divider {
+        size,
+        slots_max: (size / ENTRY_BYTES).max(store.size / 8).saturating_add(2),
+        index,
+        store,
+        found: Sections::default(),
+        kept: 0,
+        looked: HashMap::new(),
+    };
+    let mut at = from;
+    let mut junk = 0;
+    while at < size {
+        let mut length = divider.run_at(at)?;
+        if length == 0 && at == 0 && !divider.is_zero_entry(0)? && divider.ascending(0)? > 0 {
+            length = divider.ascending(0)?;
+        }
+        if length > 0 {
+            divider.take(at, length)?;
+            if divider.kept > ENTRIES_MAX {
+                return Ok(None);
+            }
+            at += length * ENTRY_BYTES;
+            continue;
+        }
+        if let Some(next) = divider.padding(at)? {
+            if next > at {
+                divider.found.add_rest(at, next - at, true);
+                at = next;
+                continue;
+            }
+        }
+        junk += 1;
+        if junk > JUNK_BYTES_MAX {
+            divider.found.add_rest(at, size - at, false);
+            break;
+        }
+        divider.found.add_rest(at, 1, false);
+        at += 1;
+    }
+    Ok(Some(divider.found))
+}
+
+struct Divider<'a> {
+    index: &'a mut Index,
+    store: &'a mut Bytes,
+    size: u64,
+    /// A slot above this cannot be of this index.
+    slots_max: u64,
+    found: Sections,
+    kept: usize,
+    /// Lengths of runs that were looked at and not taken yet.
+    looked: HashMap<u64, u64>,
+}
+
+impl Divider<'_> {
+    /// The entry at byte `at`; `None` past the end, and where the disk fails.
+    fn entry(&mut self, at: u64) -> Result<Option<Entry>> {
+        if at.saturating_add(ENTRY_BYTES) > self.size {
+            return Ok(None);
+        }
+        let bytes = readable(self.index.bytes(at, 12))?;
+        let bytes = bytes.and_then(|bytes| bytes.first_chunk::<12>());
+        Ok(bytes.map(Entry::decode))
+    }
+
+    fn is_zero_entry(&mut self, at: u64) -> Result<bool> {
+        Ok(self.entry(at)?.is_none_or(Entry::is_zero))
+    }
+
+    /// How many entries with ascending slots and positions begin at byte `at`.
+    fn ascending(&mut self, at: u64) -> Result<u64> {
+        if let Some(length) = self.looked.get(&at) {
+            return Ok(*length);
+        }
+        let Some(first) = self.entry(at)? else {
+            return Ok(0);
+        };
+        let slot = u64::from(first.relative.0);
+        let mut last = first.position.0;
+        if slot > self.slots_max || last >= POSITION_MAX || (slot == 0) != (last == 0) {
+            return Ok(0);
+        }
+        let mut length = 1;
+        while let Some(next) = self.entry(at + length * ENTRY_BYTES)? {
+            let position = next.position.0;
+            let follows = u64::from(next.relative.0) == slot + length;
+            if !follows || position < last || position >= POSITION_MAX {
+                break;
+            }
+            last = position;
+            length += 1;
+        }
+        if length > 64 {
+            self.looked.insert(at, length);
+        }
+        Ok(length)
+    }
+
+    /// How many entries there are at byte `at` that are proven to be entries.
+    fn run_at(&mut self, at: u64) -> Result<u64> {
+        let length = self.ascending(at)?;
+        if length == 0 || length > 2 {
+            return Ok(length);
+        }
+        let Some(first) = self.entry(at)? else {
+            return Ok(0);
+        };
+        let first_is_whole = self.store.end(first.position.0)?.is_some();
+        if length == 2 {
+            let second = self.entry(at + ENTRY_BYTES)?.unwrap_or_default();
+            let proven = first_is_whole || self.store.end(second.position.0)?.is_some();
+            return Ok(if proven { 2 } else { 0 });
+        }
+        let position = first.position.0;
+        let own_place = u64::from(first.relative.0) * ENTRY_BYTES == at;
+        let last = self.found.runs.last().and_then(|run| run.positions.last());
+        let behind_last = last.is_none_or(|last| position >= last + 8);
+        let behind_padding = self.found.rest.last().is_none_or(|rest| rest.padding);
+        let proven = first_is_whole
+            && (position > 0 || at == 0)
+            && if own_place {
+                behind_last
+            } else {
+                behind_padding
+            };
+        Ok(u64::from(proven))
+    }
+
+    fn take(&mut self, at: u64, length: u64) -> Result<()> {
+        let Some(first) = self.entry(at)? else {
+            return Ok(());
+        };
+        let mut run = EntryRun {
+            at,
+            slot: u64::from(first.relative.0),
+            positions: Vec::new(),
+        };
+        for number in 0..length {
+            if let Some(entry) = self.entry(at + number * ENTRY_BYTES)? {
+                run.positions.push(entry.position.0);
+            }
+            if run.positions.len() + self.kept > ENTRIES_MAX {
+                break;
+            }
+        }
+        self.kept += run.positions.len();
+        self.looked.clear();
+        self.found.runs.push(run);
+        Ok(())
+    }
+
+    /// Where the padding that begins at `at` ends: `None` if there is none. The first
+    /// entry behind it may share its zeros, so each of 12 alignments is tried.
+    fn padding(&mut self, at: u64) -> Result<Option<u64>> {
+        let byte = readable(self.index.bytes(at, 1))?.and_then(|bytes| bytes.first().copied());
+        let stop = match byte {
+            Some(0) => readable(self.index.source().first_nonzero(at))?
+                .flatten()
+                .unwrap_or(self.size),
+            Some(0xff) => self.run_of_ff(at)?,
+            _ => return Ok(None),
+        };
+        let stop = stop.min(self.size);
+        if stop == self.size {
+            return Ok(Some(stop));
+        }
+        if byte == Some(0xff) && stop - at < 8 {
+            return Ok(None);
+        }
+        let mut best = (0, false, stop);
+        for start in at.max(stop.saturating_sub(11))..=stop {
+            let length = self.run_at(start)?;
+            let candidate = (length, start % ENTRY_BYTES == 0, start);
+            if length > 0 && (candidate.0, candidate.1) > (best.0, best.1) {
+                best = candidate;
+            }
+        }
+        Ok(Some(best.2))
+    }
+
+    fn run_of_ff(&mut self, from: u64) -> Result<u64> {
+        let mut at = from;
+        while at < self.size {
+            let count = usize::try_from((self.size - at).min(4096)).unwrap_or(0);
+            let Some(bytes) = readable(self.index.bytes(at, count))? else {
+                break;
+            };
+            if let Some(end) = bytes.iter().position(|&byte| byte != 0xff) {
+                return Ok(at + end as u64);
+            }
+            at += count as u64;
+        }
+        Ok(at)
+    }
+}

@@ -1,0 +1,286 @@
+//! What accounts say of small segments, one cause at a time.
+
+use std::fs;
+
+use super::account::{Account, Doubt, Input, Loss, Unreferenced};
+use super::cost;
+use crate::log::record::{Codec, Record};
+use crate::log::units::Offset;
+use crate::log::window::ReadFile;
+
+type Bytes = Vec<u8>;
+
+fn frame(payload: &[u8]) -> Bytes {
+    let mut frame = (payload.len() as u64).to_be_bytes().to_vec();
+    frame.extend_from_slice(payload);
+    frame
+}
+
+fn entry(slot: u32, position: usize) -> Bytes {
+    let mut entry = slot.to_be_bytes().to_vec();
+    entry.extend_from_slice(&(position as u64).to_be_bytes());
+    entry
+}
+
+fn value(number: u64) -> Bytes {
+    format!("record number {number}").into_bytes()
+}
+
+fn record(offset: u64) -> Bytes {
+    let record = Record {
+        value: value(offset),
+        offset: Offset(offset),
+        ..Record::default()
+    };
+    record.encode()
+}
+
+/// Store and index of these payloads.
+fn lay(payloads: &[Bytes]) -> (Bytes, Bytes) {
+    let (mut store, mut index) = (Vec::new(), Vec::new());
+    for (slot, payload) in payloads.iter().enumerate() {
+        index.extend(entry(u32::try_from(slot).unwrap(), store.len()));
+        store.extend(frame(payload));
+    }
+    (store, index)
+}
+
+fn raw(count: u64) -> (Bytes, Bytes) {
+    lay(&(0..count).map(value).collect::<Vec<_>>())
+}
+
+fn protobuf(offsets: impl IntoIterator<Item = u64>) -> (Bytes, Bytes) {
+    lay(&offsets.into_iter().map(record).collect::<Vec<_>>())
+}
+
+fn account(codec: Codec, store: &[u8], index: Option<&[u8]>) -> Account {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| {
+        let path = dir.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        ReadFile::open(&path).unwrap()
+    };
+    let store = write("0.store", store);
+    let index = index.map(|index| write("0.index", index));
+    let input = Input {
+        store: &store,
+        index: index.as_ref(),
+        base: Offset(0),
+        codec,
+        next_base: None,
+        sound_entries: 0,
+        trust_tail: false,
+    };
+    Account::of(&input).unwrap().unwrap()
+}
+
+/// Records, where the store may end, and why a person decides.
+fn verdict(account: &Account) -> (u64, u64, &[Doubt]) {
+    (account.records, account.store_end, &account.doubts)
+}
+
+#[test]
+fn a_fault_costs_more_than_any_frame_gains_alone_and_less_than_a_few() {
+    // One frame in the middle of intact ones is not worth a second fault; two are.
+    let gain = cost::LINK + cost::CARRIED;
+    assert!(cost::FAULT + cost::ONE_BIT > gain);
+    assert!(cost::FAULT + cost::UNEXPLAINED < 2.0 * gain);
+    // An end that a crash leaves is likelier than damage, zeros are likeliest.
+    assert!(cost::ZEROS < cost::TORN && cost::TORN < cost::FAULT);
+    // Four gigabytes of gap are a few faults, not very many.
+    assert!(cost::PER_BYTE * 4096.0 * 64.0 <= cost::FAULT);
+}
+
+#[test]
+fn an_intact_segment_has_no_fault() {
+    for (codec, (store, index)) in [(Codec::Raw, raw(20)), (Codec::Protobuf, protobuf(0..20))] {
+        let account = account(codec, &store, Some(&index));
+        assert_eq!(verdict(&account), (20, store.len() as u64, &[][..]));
+        assert!(
+            account.writes.is_empty() && account.index_sound,
+            "{account:?}"
+        );
+        assert!(account.damaged.is_empty() && account.unreferenced.is_empty());
+    }
+}
+
+#[test]
+fn an_index_that_is_short_zero_or_gone_costs_no_record() {
+    for (codec, (store, index)) in [(Codec::Raw, raw(20)), (Codec::Protobuf, protobuf(0..20))] {
+        let mut half_zero = index[..120].to_vec();
+        half_zero.resize(240, 0);
+        let foreign: Bytes = (10..24)
+            .flat_map(|slot| entry(slot, 1000 + 37 * slot as usize))
+            .collect();
+        let wrong = [&index[..120], &foreign].concat();
+        let shifted = [&index[..60], &[0; 7], &index[60..]].concat();
+        for index in [
+            None,
+            Some(&index[..120]),
+            Some(&half_zero[..]),
+            Some(&wrong),
+            Some(&shifted),
+        ] {
+            let account = account(codec, &store, index);
+            assert_eq!(
+                verdict(&account),
+                (20, store.len() as u64, &[][..]),
+                "{index:?}"
+            );
+            assert!(!account.writes.is_empty());
+            assert!(account.damaged.is_empty(), "{account:?}");
+        }
+    }
+}
+
+#[test]
+fn one_flipped_bit_of_a_length_costs_its_record_alone() {
+    for (codec, (mut store, index)) in [(Codec::Raw, raw(20)), (Codec::Protobuf, protobuf(0..20))] {
+        let at = usize::try_from(u64::from_be_bytes(index[64..72].try_into().unwrap())).unwrap();
+        store[at + 5] ^= 4;
+        for index in [Some(&index[..]), None] {
+            let account = account(codec, &store, index);
+            assert_eq!(
+                verdict(&account),
+                (19, store.len() as u64, &[][..]),
+                "{account:?}"
+            );
+            let damaged = account.damaged.first().unwrap();
+            assert_eq!((damaged.first, damaged.last), (Offset(5), Offset(5)));
+        }
+    }
+}
+
+#[test]
+fn raw_frames_behind_a_destroyed_length_have_no_number_without_entries() {
+    let (mut store, index) = raw(20);
+    store[100..130].fill(0xa5);
+    let found = account(Codec::Raw, &store, None);
+    assert_eq!(found.doubts, [Doubt::Unnumbered]);
+    assert_eq!(found.store_end, store.len() as u64);
+    // Entries number them.
+    let found = account(Codec::Raw, &store, Some(&index));
+    assert_eq!(found.doubts, []);
+    assert!(found.records >= 17, "{found:?}");
+}
+
+#[test]
+fn carried_offsets_number_what_stands_behind_damage() {
+    let (mut store, _) = protobuf(0..20);
+    store[100..130].fill(0xa5);
+    let account = account(Codec::Protobuf, &store, None);
+    assert_eq!(account.doubts, []);
+    assert!(account.records >= 17, "{account:?}");
+    assert_eq!(account.slots, 20);
+    assert!(account.damaged.iter().all(|it| it.loss != Loss::Lost));
+}
+
+#[test]
+fn a_torn_frame_is_cut_and_a_remainder_that_holds_frames_is_not() {
+    let (store, index) = raw(20);
+    let end = store.len() - 24;
+    let found = account(
+        Codec::Raw,
+        &store[..store.len() - 5],
+        Some(&index[..index.len() - 12]),
+    );
+    assert_eq!(verdict(&found), (19, end as u64, &[][..]));
+    let padded = [&index[..120], &[0; 120]].concat();
+    let mut bad = store.clone();
+    bad[230 + 2..230 + 6].fill(0x5a);
+    let found = account(Codec::Raw, &bad, Some(&padded));
+    assert_eq!(found.store_end, store.len() as u64);
+    assert!(!found.doubts.is_empty(), "{found:?}");
+}
+
+#[test]
+fn zeros_at_the_end_are_no_records_where_the_index_is_sound() {
+    let (store, index) = raw(20);
+    let zeros = [&store[..], &[0; 64]].concat();
+    let found = account(Codec::Raw, &zeros, Some(&index));
+    assert_eq!(verdict(&found), (20, store.len() as u64, &[][..]));
+    // Without an index a few may be empty records.
+    let found = account(Codec::Raw, &zeros, None);
+    assert_eq!(verdict(&found), (28, zeros.len() as u64, &[][..]));
+}
+
+#[test]
+fn refused_appends_are_cut_only_where_that_is_proven() {
+    let (store, index) = protobuf([0, 1, 2, 3, 3, 3]);
+    let three = account(Codec::Protobuf, &store, Some(&index[..36]));
+    let end = protobuf(0..3).0.len() as u64;
+    assert_eq!(verdict(&three), (3, end, &[][..]));
+    let refused = three.unreferenced.last().unwrap();
+    assert_eq!((refused.kind, refused.frames), (Unreferenced::Refused, 3));
+    // Without an index the last of them is a record, and nothing is cut.
+    let found = account(Codec::Protobuf, &store, None);
+    assert_eq!(verdict(&found), (4, store.len() as u64, &[][..]));
+    // Ascending offsets were never refused.
+    let (store, index) = protobuf(0..6);
+    let found = account(Codec::Protobuf, &store, Some(&index[..36]));
+    assert_eq!(verdict(&found), (6, store.len() as u64, &[][..]));
+}
+
+#[test]
+fn appends_refused_behind_the_padding_of_an_empty_segment_are_cut() {
+    let (store, _) = protobuf([1, 1, 1]);
+    let found = account(Codec::Protobuf, &store, Some(&[0; 1024]));
+    assert_eq!(verdict(&found), (0, 0, &[][..]));
+    // The first of them was acknowledged, where offset 0 is there.
+    let (store, _) = protobuf([0, 1, 1, 1]);
+    let found = account(Codec::Protobuf, &store, Some(&[0; 1024]));
+    assert_eq!(found.records, 2, "{found:?}");
+}
+
+#[test]
+fn two_histories_are_for_a_person() {
+    let (first, entries) = protobuf(0..2);
+    let again: Vec<Bytes> = (1..31).map(record).collect();
+    let (second, _) = lay(&again);
+    let store = [&first[..], &second].concat();
+    let mut index = entries;
+    index.resize(1024, 0);
+    let mut position = first.len();
+    for (slot, payload) in again.iter().enumerate() {
+        index.extend(entry(u32::try_from(slot).unwrap() + 1, position));
+        position += payload.len() + 8;
+    }
+    let found = account(Codec::Protobuf, &store, Some(&index));
+    assert_eq!(found.doubts, [Doubt::TwoHistories]);
+    assert!(found.keep_index);
+    assert_eq!((found.records, found.store_end), (31, store.len() as u64));
+    assert_eq!(found.contested.len(), 1);
+    assert_eq!(found.misplaced, Some((1024, 1, 31)));
+}
+
+#[test]
+fn a_raw_frame_that_may_not_have_arrived_is_for_a_person() {
+    let values = [
+        value(0),
+        value(1),
+        [vec![b'x'; 600], vec![0; 1200]].concat(),
+    ];
+    let (store, index) = lay(&values);
+    let padded = [&index[..24], &[0; 1000]].concat();
+    let found = account(Codec::Raw, &store, Some(&padded));
+    assert_eq!(found.store_end, store.len() as u64);
+    assert!(found.doubts.contains(&Doubt::MayBeUnwritten), "{found:?}");
+    assert_eq!(found.slots, 2);
+    // An index without padding was written after its frames were durable.
+    let found = account(Codec::Raw, &store, Some(&index[..24]));
+    assert_eq!(verdict(&found), (3, store.len() as u64, &[][..]));
+}
+
+#[test]
+fn a_store_of_another_segment_is_for_a_person() {
+    let (store, _) = protobuf(500..510);
+    let found = account(Codec::Protobuf, &store, Some(&[]));
+    assert_eq!(
+        verdict(&found),
+        (0, store.len() as u64, &[Doubt::Unnumbered][..])
+    );
+    let (_, index) = protobuf(0..10);
+    let found = account(Codec::Protobuf, &[], Some(&index));
+    assert_eq!(found.doubts, [Doubt::StoreEmpty]);
+    assert!(found.keep_index);
+}

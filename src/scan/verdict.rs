@@ -1,0 +1,560 @@
+//! What follows from the numbered frames: the entries that the index should have, where the
+//! store may be cut, and what a person has to decide.
+
+use std::collections::BTreeMap;
+
+use super::account::{
+    Account, Contested, Damaged, Entries, Evidence, Input, LEAST_FRAME, Loss, SERVICE_BUFFER_BYTES,
+    Stretch, Unreferenced,
+};
+use super::bytes::Bytes;
+use super::cost::{EMPTY_ROW, TORN_BYTES};
+use super::frames::{Doubt, Frame, State};
+use super::number_protobuf::IndexState;
+use super::path::{Kind, Piece, Segment};
+use crate::log::error::{Error, Result};
+use crate::log::format::ENTRY_BYTES;
+use crate::log::index::Index;
+use crate::log::record::Codec;
+use crate::log::units::{Offset, Position};
+
+/// Zeros at the end of a raw store whose index tells nothing: a few are empty records.
+pub(super) fn empty_records_at_end(
+    segment: &Segment,
+    index: IndexState,
+    mut path: Vec<Piece>,
+) -> Vec<Piece> {
+    let Some(last) = path.last().copied() else {
+        return path;
+    };
+    let bytes = last.end - last.start;
+    let few = bytes % LEAST_FRAME == 0 && bytes <= LEAST_FRAME * EMPTY_ROW;
+    if segment.codec == Codec::Raw && !index.sound && last.kind == Kind::Zeros && few {
+        path.pop();
+        let mut start = last.start;
+        while start < last.end {
+            let end = start + LEAST_FRAME;
+            path.push(Piece {
+                start,
+                end,
+                kind: Kind::Frame,
+            });
+            start = end;
+        }
+    }
+    path
+}
+
+/// The account that the evidence makes.
+pub(super) fn account(
+    input: &Input<'_>,
+    store: &mut Bytes,
+    index: &mut Index,
+    mut evidence: Evidence,
+) -> Result<Account> {
+    let mut doubts = std::mem::take(&mut evidence.doubts);
+    if !input.trust_tail {
+        unwritten_frames(store, &mut evidence, &mut doubts)?;
+    }
+    let numbered = Numbered::of(&evidence);
+    let mut damaged = numbered.damaged(&evidence);
+    if let Some(lost) = numbered.lost(&evidence) {
+        damaged.push(lost);
+    }
+    damaged.sort_by_key(|it| it.first);
+    if store.size == 0 && !evidence.sections.runs.is_empty() && is_all_of_a_store(&evidence) {
+        doubts.push(Doubt::StoreEmpty);
+    }
+    if has_unnumbered(&evidence) {
+        doubts.push(Doubt::Unnumbered);
+    }
+    let store_end = cut(store, &evidence, &mut doubts)?;
+    doubts.sort_unstable();
+    doubts.dedup();
+    let mut entries = numbered.entries(&evidence);
+    if !doubts.is_empty() {
+        // Entries on which a decision rests are evidence.
+        numbered.keep_claims(&evidence, store.size, &mut entries);
+    }
+    let keep_index = doubts
+        .iter()
+        .any(|doubt| matches!(doubt, Doubt::TwoHistories | Doubt::StoreEmpty));
+    let first_slot = evidence.segment.slot;
+    let slots = entries
+        .last()
+        .map_or(first_slot, |it| it.first_slot + it.count);
+    let (writes, first_wrong) = differences(store, index, &entries)?;
+    let misplaced = evidence
+        .sections
+        .runs
+        .iter()
+        .find(|run| run.at != run.slot * ENTRY_BYTES);
+    let readable = evidence.frames.iter().filter(|it| it.is_readable());
+    let contested = evidence
+        .frames
+        .iter()
+        .filter(|it| it.state == State::Second);
+    Ok(Account {
+        first_slot,
+        slots,
+        records: readable.clone().count() as u64,
+        unindexed: readable.filter(|it| !it.named).count() as u64,
+        end_slot: numbered.end(),
+        records_end: numbered.records_end(&evidence),
+        index_sound: evidence.index.sound && writes.is_empty(),
+        misplaced: misplaced.map(|run| {
+            let slots = run.positions.len() as u64;
+            (run.at, run.slot, run.slot + slots)
+        }),
+        writes,
+        first_wrong,
+        padding: evidence.sections.padding(index.file_bytes()),
+        keep_index,
+        store_end,
+        damaged,
+        unreferenced: unreferenced(&evidence, &numbered),
+        contested: contested
+            .map(|frame| Contested {
+                offset: Offset(frame.carried.unwrap_or_default()),
+                position: Position(frame.start),
+            })
+            .collect(),
+        doubts,
+        entries,
+    })
+}
+
+/// Whether the entries of an empty store are more than a service keeps in memory: then
+/// the store is another one, or was cut.
+fn is_all_of_a_store(evidence: &Evidence) -> bool {
+    let last = evidence
+        .sections
+        .claims()
+        .map(|(_, position)| position)
+        .max();
+    !evidence.index.padded || last.is_some_and(|last| last >= SERVICE_BUFFER_BYTES)
+}
+
+/// In a raw log whose service never syncs, the pages of a frame that no entry names may
+/// never have arrived: from the first such frame on nothing is adopted.
+fn unwritten_frames(
+    store: &mut Bytes,
+    evidence: &mut Evidence,
+    doubts: &mut Vec<Doubt>,
+) -> Result<()> {
+    if evidence.segment.codec != Codec::Raw || !evidence.index.padded {
+        return Ok(());
+    }
+    let last_named = evidence.frames.iter().rposition(|frame| frame.named);
+    let behind = evidence
+        .frames
+        .iter_mut()
+        .skip(last_named.map_or(0, |at| at + 1));
+    let mut found = false;
+    for frame in behind.filter(|frame| frame.slot.is_some()) {
+        found = found || store.holds_zero_sector(frame.start, frame.end)?;
+        if found {
+            frame.slot = None;
+            frame.state = State::Unnumbered;
+        }
+    }
+    if found {
+        doubts.push(Doubt::MayBeUnwritten);
+    }
+    Ok(())
+}
+
+/// Frames that stay in the store without a number, and no record behind them.
+fn has_unnumbered(evidence: &Evidence) -> bool {
+    let last = evidence
+        .frames
+        .iter()
+        .rposition(|frame| frame.slot.is_some());
+    evidence
+        .frames
+        .iter()
+        .enumerate()
+        .any(|(at, frame)| match frame.state {
+            State::Unnumbered => frame.slot.is_none(),
+            State::Repeated => last.is_none_or(|last| at > last),
+            _ => false,
+        })
+}
+
+/// The frames that have a slot, by it.
+struct Numbered {
+    base: Offset,
+    first_slot: u64,
+    frames: BTreeMap<u64, Frame>,
+    /// The position that the entry of a slot names, where entries stand at their own place
+    /// or name numbered frames.
+    claimed: BTreeMap<u64, u64>,
+}
+
+impl Numbered {
+    fn of(evidence: &Evidence) -> Self {
+        let mut frames: BTreeMap<u64, Frame> = BTreeMap::new();
+        for frame in &evidence.frames {
+            if let Some(slot) = frame.slot {
+                frames.entry(slot).or_insert(*frame);
+            }
+        }
+        let mut claimed = BTreeMap::new();
+        for run in &evidence.sections.runs {
+            let names = |(slot, position): (u64, &u64)| {
+                frames
+                    .get(&slot)
+                    .is_some_and(|frame| frame.start == *position)
+            };
+            if run.at == run.slot * ENTRY_BYTES || (run.slot..).zip(&run.positions).any(names) {
+                for (slot, position) in (run.slot..).zip(&run.positions) {
+                    claimed.entry(slot).or_insert(*position);
+                }
+            }
+        }
+        Self {
+            base: Offset(evidence.segment.base),
+            first_slot: evidence.segment.slot,
+            frames,
+            claimed,
+        }
+    }
+
+    /// The slot behind the last numbered frame.
+    fn end(&self) -> u64 {
+        let last = self.frames.last_key_value().map(|(slot, _)| slot + 1);
+        last.unwrap_or(self.first_slot)
+    }
+
+    /// Where the last numbered frame ends.
+    fn records_end(&self, evidence: &Evidence) -> u64 {
+        let last = self.frames.last_key_value().map(|(_, frame)| frame.end);
+        last.unwrap_or(evidence.segment.from)
+    }
+
+    fn range(&self, first: u64, last: u64, loss: Loss) -> Damaged {
+        Damaged {
+            first: self.base.saturating_add(first),
+            last: self.base.saturating_add(last),
+            loss,
+        }
+    }
+
+    /// Offsets up to the last record that cannot be read.
+    fn damaged(&self, evidence: &Evidence) -> Vec<Damaged> {
+        let mut damaged: Vec<Damaged> = Vec::new();
+        let mut next = evidence.segment.slot;
+        for (&slot, frame) in &self.frames {
+            if slot > next {
+                damaged.push(self.range(next, slot - 1, Loss::Missing));
+            }
+            let loss = match frame.state {
+                State::Length => Some(Loss::Length),
+                State::Payload => Some(Loss::Payload),
+                State::Zeros => Some(Loss::Zeros),
+                _ => None,
+            };
+            if let Some(loss) = loss {
+                match damaged.last_mut() {
+                    Some(last) if last.loss == loss && last.last.since(self.base) + 1 == slot => {
+                        last.last = self.base.saturating_add(slot);
+                    }
+                    _ => damaged.push(self.range(slot, slot, loss)),
+                }
+            }
+            next = slot + 1;
+        }
+        damaged
+    }
+
+    /// Offsets that entries promise behind the last record; believed where the entry before
+    /// them is right.
+    fn lost(&self, evidence: &Evidence) -> Option<Damaged> {
+        let end = self.end();
+        let promised = self
+            .claimed
+            .range(end..)
+            .next_back()
+            .map(|(slot, _)| *slot)?;
+        if end == 0 && promised == 0 && !evidence.frames.is_empty() {
+            return None;
+        }
+        let before = end
+            .checked_sub(1)
+            .filter(|before| *before >= self.first_slot);
+        let agrees = before.is_none_or(|before| {
+            let frame = self.frames.get(&before).map(|frame| frame.start);
+            self.claimed.get(&before).copied() == frame
+        });
+        agrees.then(|| self.range(end, promised, Loss::Lost))
+    }
+
+    /// The entries that the index should have.
+    fn entries(&self, evidence: &Evidence) -> Vec<Entries> {
+        let mut entries: Vec<Entries> = Vec::new();
+        let mut next = self.first_slot;
+        // Where the frame before ends: a missing one keeps a place behind it.
+        let mut place = evidence.segment.from;
+        for (&slot, frame) in &self.frames {
+            self.missing(next..slot, place, frame.start, &mut entries);
+            let follow = frame.state != State::Length;
+            match entries.last_mut() {
+                Some(last)
+                    if follow
+                        && last.follow
+                        && last.first_slot + last.count == slot
+                        && place == frame.start =>
+                {
+                    last.count += 1;
+                }
+                _ => entries.push(Entries {
+                    first_slot: slot,
+                    count: 1,
+                    position: Position(frame.start),
+                    follow,
+                }),
+            }
+            place = frame.end;
+            next = slot + 1;
+        }
+        entries
+    }
+
+    /// Entries for slots without a frame, between two places of the store: what their own
+    /// entries say, if that is between them.
+    fn missing(&self, slots: std::ops::Range<u64>, from: u64, to: u64, entries: &mut Vec<Entries>) {
+        let mut place = from;
+        let mut slot = slots.start;
+        while slot < slots.end {
+            let claimed = self.claimed.range(slot..slots.end).next();
+            let (until, position) = match claimed {
+                Some((&claimed, &position)) if claimed == slot => {
+                    let fits = (place..=to).contains(&position);
+                    (slot + 1, if fits { position } else { place })
+                }
+                Some((&claimed, _)) => (claimed, place),
+                None => (slots.end, place),
+            };
+            match entries.last_mut() {
+                Some(last)
+                    if !last.follow
+                        && last.position.0 == position
+                        && last.first_slot + last.count == slot =>
+                {
+                    last.count += until - slot;
+                }
+                _ => entries.push(Entries {
+                    first_slot: slot,
+                    count: until - slot,
+                    position: Position(position),
+                    follow: false,
+                }),
+            }
+            place = position;
+            slot = until;
+        }
+    }
+
+    /// Adds the entries behind the last record that name what a person decides on.
+    fn keep_claims(&self, evidence: &Evidence, size: u64, entries: &mut Vec<Entries>) {
+        let end = self.end();
+        let is_edge = |position: u64| {
+            let at = evidence
+                .path
+                .partition_point(|piece| piece.start < position);
+            let piece = evidence.path.get(at);
+            position == size
+                || piece.is_some_and(|it| it.start == position && it.kind != Kind::Frame)
+        };
+        for (number, (&slot, &position)) in self.claimed.range(end..).enumerate() {
+            if slot != end + number as u64 || (number == 0 && !is_edge(position)) {
+                break;
+            }
+            entries.push(Entries {
+                first_slot: slot,
+                count: 1,
+                position: Position(position),
+                follow: false,
+            });
+        }
+    }
+}
+
+/// Bytes that no record has, stretches of one kind joined.
+fn unreferenced(evidence: &Evidence, numbered: &Numbered) -> Vec<Stretch> {
+    let mut found: Vec<Stretch> = Vec::new();
+    let mut add = |start: u64, end: u64, frames: u64, kind: Unreferenced| match found.last_mut() {
+        Some(last) if last.kind == kind && last.position + last.bytes == start => {
+            last.bytes += end - start;
+            last.frames += frames;
+        }
+        _ => found.push(Stretch {
+            position: start,
+            bytes: end - start,
+            frames,
+            kind,
+        }),
+    };
+    let mut frames = evidence.frames.iter().peekable();
+    for piece in &evidence.path {
+        while frames.next_if(|frame| frame.start < piece.start).is_some() {}
+        let frame = frames.next_if(|frame| frame.start == piece.start);
+        if let Some(frame) = frame.filter(|frame| frame.slot.is_none()) {
+            let kind = match frame.state {
+                State::Refused => Unreferenced::Refused,
+                State::Repeated => Unreferenced::Repeated,
+                State::Second => Unreferenced::Second,
+                _ => Unreferenced::Unnumbered,
+            };
+            add(frame.start, frame.end, 1, kind);
+        } else if frame.is_none() {
+            let kind = match piece.kind {
+                Kind::Torn => Unreferenced::Torn,
+                Kind::Zeros => Unreferenced::Zeros,
+                _ if is_dead(evidence, numbered, piece) => Unreferenced::Dead,
+                _ => Unreferenced::Junk,
+            };
+            add(piece.start, piece.end, 0, kind);
+        }
+    }
+    found
+}
+
+/// Whether the records around a gap of a protobuf log follow each other.
+fn is_dead(evidence: &Evidence, numbered: &Numbered, gap: &Piece) -> bool {
+    if evidence.segment.codec == Codec::Raw {
+        return false;
+    }
+    let at = evidence
+        .frames
+        .partition_point(|frame| frame.start < gap.start);
+    let (before, behind) = evidence.frames.split_at(at.min(evidence.frames.len()));
+    let after = behind.iter().find_map(|frame| frame.slot);
+    let before = before.iter().rev().find_map(|frame| frame.slot);
+    let first = before.map_or(numbered.first_slot, |slot| slot + 1);
+    after == Some(first)
+}
+
+/// Where the store may be cut: behind it are only zeros, a torn frame, and frames that were
+/// refused for certain.
+fn cut(store: &mut Bytes, evidence: &Evidence, doubts: &mut Vec<Doubt>) -> Result<u64> {
+    let size = store.size;
+    let segment = &evidence.segment;
+    let mut end = size;
+    let frames = &evidence.frames;
+    let at = |start: u64| {
+        let at = frames
+            .binary_search_by_key(&start, |frame| frame.start)
+            .ok()?;
+        frames.get(at)
+    };
+    let ends_at = |end: u64| frames.iter().rev().find(|frame| frame.end == end);
+    for piece in evidence.path.iter().rev() {
+        let frame = at(piece.start);
+        if piece.kind != Kind::Frame && frame.is_some() {
+            // A record whose length alone is wrong.
+            break;
+        }
+        match piece.kind {
+            Kind::Zeros => {
+                let before = ends_at(piece.start);
+                if before.is_some_and(|frame| frame.state == State::Zeros) {
+                    doubts.push(Doubt::ZerosOrRecord);
+                    break;
+                }
+                let numbered = before.is_some_and(|frame| frame.slot.is_some());
+                if segment.codec == Codec::Raw && piece.start > segment.from && !numbered {
+                    break;
+                }
+            }
+            Kind::Torn => {
+                let surely = segment.surely_torn(piece.start);
+                if !surely && evidence.table.any_reaches_end(piece.start + 1, size) {
+                    doubts.push(Doubt::HoldsFrames);
+                    break;
+                }
+                let bytes = piece.end - piece.start;
+                let limit = (2 * segment.largest).max(TORN_BYTES);
+                let in_one_commit = segment.is_within_commit(piece.start, bytes);
+                if bytes > limit && !in_one_commit && !segment.is_named(piece.start) {
+                    doubts.push(Doubt::LongRemainder);
+                    break;
+                }
+            }
+            Kind::Frame if frame.is_some_and(|frame| frame.state == State::Refused) => {}
+            Kind::Gap if piece.end == end && end < size => {
+                let zeros = store.nonzero_end(piece.end)? <= piece.start;
+                let claimed = store.length(piece.start)?.unwrap_or(0).saturating_add(8);
+                let torn = piece.end - piece.start < claimed && claimed <= TORN_BYTES;
+                if !zeros && !torn {
+                    break;
+                }
+            }
+            Kind::Gap => {
+                if piece.end == size {
+                    doubts.push(Doubt::HoldsFrames);
+                }
+                break;
+            }
+            Kind::Frame => break,
+        }
+        end = piece.start;
+    }
+    Ok(end)
+}
+
+/// Entries that are written one by one; what lies between more of them is written too.
+const WRITES_MAX: usize = 20_000;
+
+/// The entries that are not in the index as they should be.
+fn differences(
+    store: &mut Bytes,
+    index: &mut Index,
+    entries: &[Entries],
+) -> Result<(Vec<Entries>, Option<(u64, u64, u64)>)> {
+    let mut first_wrong = None;
+    let mut writes: Vec<Entries> = Vec::new();
+    let there = index.slots();
+    for run in entries {
+        let mut position = run.position;
+        for slot in run.first_slot..run.first_slot + run.count {
+            let entry = match index.entry(slot.min(there)) {
+                Ok(entry) if slot < there => Some(entry),
+                Ok(_) | Err(Error::Unreadable { .. } | Error::Shrunk { .. }) => None,
+                Err(error) => return Err(error),
+            };
+            let is_right = entry.is_some_and(|entry| {
+                u64::from(entry.relative.0) == slot && entry.position == position
+            });
+            if let Some(entry) = entry.filter(|it| !is_right && !it.is_zero()) {
+                let relative = u64::from(entry.relative.0);
+                let figures = if entry.position == position {
+                    (slot, relative, slot)
+                } else {
+                    (slot, entry.position.0, position.0)
+                };
+                first_wrong.get_or_insert(figures);
+            }
+            let full = writes.len() >= WRITES_MAX;
+            let last = writes.last_mut().filter(|last| {
+                let next = last.first_slot + last.count == slot;
+                let same = last.follow == run.follow && slot > run.first_slot;
+                next && same && (last.follow || last.position == position)
+            });
+            match last {
+                Some(last) if !is_right || full => last.count += 1,
+                _ if !is_right || full => writes.push(Entries {
+                    first_slot: slot,
+                    count: 1,
+                    position,
+                    follow: run.follow,
+                }),
+                _ => {}
+            }
+            if run.follow {
+                position = Position(store.end(position.0)?.unwrap_or(position.0));
+            }
+        }
+    }
+    Ok((writes, first_wrong))
+}

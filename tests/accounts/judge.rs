@@ -1,0 +1,477 @@
+//! What is intact and what can be known of a harmed log, worked out from where each of
+//! its bytes comes from; and what a command made of it, compared with that.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use proglog_testkit::{Codec, Record, Snapshot, frames};
+use prost::Message as _;
+
+use super::damage::{File, Harmed, Origin};
+use super::engine::Given;
+use super::made::{Entry, Frame, Kind, Made};
+
+/// A record was given that nobody wrote.
+pub const MADE_UP: &str = "made up";
+
+/// A record was given under the offset of another.
+const WRONG_OFFSET: &str = "wrong offset";
+
+/// An intact frame and where it stands now.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The base that its file's name says.
+    pub base: u64,
+    pub at: usize,
+    /// The base of the segment that it was written to.
+    pub home: u64,
+    pub frame: &'a Frame,
+    /// Nothing but zeros, and no other intact frame follows: it may be none.
+    pub vague: bool,
+}
+
+impl Place<'_> {
+    fn end(&self) -> usize {
+        self.at + self.frame.bytes.len()
+    }
+
+    pub fn describe(&self) -> String {
+        let Self {
+            base, at, frame, ..
+        } = self;
+        format!(
+            "{:?} {} at {base}.store {at}+{}",
+            frame.kind,
+            frame.offset,
+            frame.bytes.len()
+        )
+    }
+}
+
+/// A damaged frame that seems to be whole.
+#[derive(Debug, Clone, Copy)]
+struct Claim {
+    base: u64,
+    at: usize,
+    end: usize,
+    /// Whether its length is the one that was written.
+    is_length: bool,
+    /// Whether its payload is a record.
+    is_record: bool,
+}
+
+impl Claim {
+    /// Whether a position is in it, and not its beginning.
+    fn holds(&self, at: usize) -> bool {
+        self.at < at && at < self.end
+    }
+}
+
+/// All that is known of a harmed log.
+pub struct Truth<'a> {
+    pub made: &'a Made,
+    pub harmed: &'a Harmed,
+    is_codec_known: bool,
+    /// Intact frames, by file and position.
+    pub intact: Vec<Place<'a>>,
+    /// Frames that are not, but seem to be whole.
+    claims: Vec<Claim>,
+    /// Intact ones whose offset can be known.
+    pub determinable: Vec<Place<'a>>,
+    /// Offsets that more than one frame carries.
+    pub disputed: BTreeSet<u64>,
+    /// Bases of segments where frames dispute an offset.
+    pub histories: BTreeSet<u64>,
+    /// Segments whose index is valid up to its padding: how many entries it has, and
+    /// whether there is padding. It proves what was refused.
+    valid: BTreeMap<u64, (u64, bool)>,
+    /// Frames that a surviving entry names: file and position.
+    named: BTreeSet<(u64, usize)>,
+}
+
+impl<'a> Truth<'a> {
+    pub fn of(made: &'a Made, harmed: &'a Harmed) -> Self {
+        let mut truth = Self {
+            made,
+            harmed,
+            is_codec_known: true,
+            intact: Vec::new(),
+            claims: Vec::new(),
+            determinable: Vec::new(),
+            disputed: BTreeSet::new(),
+            histories: BTreeSet::new(),
+            valid: BTreeMap::new(),
+            named: BTreeSet::new(),
+        };
+        for ((base, index), file) in &harmed.files {
+            if *index {
+                continue;
+            }
+            truth.intact.extend(intact(made, *base, file));
+        }
+        truth.find_claims();
+        truth.find_disputes();
+        for number in 0..made.segments.len() {
+            truth.look_at_index(number);
+        }
+        truth.determinable = match made.codec {
+            Codec::Raw => truth.determinable_raw(),
+            Codec::Protobuf => truth.determinable_protobuf(),
+        };
+        truth
+    }
+
+    /// Offsets that more than one frame carries now.
+    fn find_disputes(&mut self) {
+        let mut carriers: BTreeMap<u64, u64> = BTreeMap::new();
+        let mut seen = BTreeSet::new();
+        for ((base, index), file) in &self.harmed.files {
+            if *index {
+                continue;
+            }
+            for (at, frame) in starts(self.made, file) {
+                let whole = self
+                    .intact
+                    .iter()
+                    .any(|place| place.base == *base && place.at == at);
+                let end = (at + frame.bytes.len()).min(file.bytes.len());
+                let payload = file.bytes.get(at + 8..end).unwrap_or_default();
+                // Of a frame that begins in two places each may be the one.
+                let again = !seen.insert(file.from[at].map(|it| (it.segment, it.at)));
+                if again || whole || self.made.codec == Codec::Raw {
+                    *carriers.entry(frame.offset).or_default() += 1 + u64::from(again);
+                } else if let Ok(record) = Record::decode(payload) {
+                    *carriers.entry(record.offset).or_default() += 1;
+                }
+                if !whole && frame.nested {
+                    for (_, payload) in frames(&frame.value) {
+                        let inner = Record::decode(payload.as_slice()).unwrap_or_default();
+                        *carriers.entry(inner.offset).or_default() += 2;
+                    }
+                }
+            }
+        }
+        self.disputed = carriers
+            .iter()
+            .filter(|it| *it.1 > 1)
+            .map(|it| *it.0)
+            .collect();
+        for segment in &self.made.segments {
+            let disputes = |frame: &Frame| self.disputed.contains(&frame.offset);
+            if segment.frames.iter().any(disputes) {
+                self.histories.insert(segment.base);
+            }
+        }
+    }
+
+    /// Which entries of a segment survive, and whether its index is valid up to its
+    /// padding: then it proves what was refused.
+    fn look_at_index(&mut self, number: usize) {
+        let segment = &self.made.segments[number];
+        let base = segment.base;
+        let Some(file) = self.harmed.files.get(&(base, true)) else {
+            return;
+        };
+        let found: Vec<(usize, Entry)> = (0..file.bytes.len())
+            .filter_map(|at| {
+                let origin = file.from[at].filter(|it| it.segment == number && it.index)?;
+                let entry = segment.entries.iter().find(|entry| entry.at == origin.at)?;
+                is_whole(file, at, origin, 12).then_some((at, *entry))
+            })
+            .collect();
+        let follows =
+            |a: &(usize, Entry), b: &(usize, Entry)| a.0 + 12 == b.0 && a.1.slot + 1 == b.1.slot;
+        for run in found.chunk_by(follows) {
+            // One of zeros alone says nothing elsewhere.
+            let telling = run.iter().filter(|(_, entry)| entry.slot > 0).count();
+            for (at, entry) in run {
+                let own_place = *at == entry.slot as usize * 12;
+                if telling < 3 && !own_place {
+                    continue;
+                }
+                let position = entry.position as usize;
+                let offset = base + u64::from(entry.slot);
+                let named = |place: &&Place<'_>| {
+                    place.base == base && place.home == base && place.at == position
+                };
+                let place = self.intact.iter().find(named);
+                if place.is_some_and(|place| place.frame.offset == offset) {
+                    self.named.insert((base, position));
+                }
+            }
+        }
+        let entries = segment
+            .index
+            .chunks_exact(12)
+            .zip(file.bytes.chunks_exact(12));
+        let in_place = entries.take_while(|(was, is)| was == is).count();
+        // An entry of zeros names the first frame, or is padding.
+        let first = file.bytes.len() >= 12 && file.bytes[..12] == [0; 12];
+        let count = in_place.min(segment.entries.len()).max(usize::from(first));
+        let rest = &file.bytes[12 * count..];
+        if rest.iter().all(|byte| [0, 0xff].contains(byte)) {
+            self.valid.insert(
+                base,
+                (count as u64, rest.len() >= 12 || first && count == 1),
+            );
+        }
+    }
+
+    /// Joined to the beginning of the store, or to a frame that an entry names, by frames
+    /// that are intact.
+    fn determinable_raw(&self) -> Vec<Place<'a>> {
+        let mut known: Vec<Place<'a>> = Vec::new();
+        if self.harmed.moved || restarted(self.made) {
+            return known;
+        }
+        for place in &self.intact {
+            let base = place.base;
+            if place.home != base || place.vague || place.frame.kind != Kind::Record {
+                continue;
+            }
+            let first = place.at == 0 && place.frame.offset == base;
+            let follows = known.last().is_some_and(|before| {
+                before.base == base
+                    && before.end() == place.at
+                    && before.frame.offset + 1 == place.frame.offset
+            });
+            if first || follows || self.named.contains(&(base, place.at)) {
+                known.push(*place);
+            }
+        }
+        known
+    }
+
+    /// Every frame that carries its offset, unless another carries it too.
+    fn determinable_protobuf(&self) -> Vec<Place<'a>> {
+        if self.harmed.moved {
+            return Vec::new();
+        }
+        let carries = |place: &&Place<'_>| {
+            place.home == place.base
+                && place.frame.kind == Kind::Record
+                && place.frame.bytes.len() > 8
+                && !self.disputed.contains(&place.frame.offset)
+        };
+        let alone = |place: &&Place<'_>| {
+            let around = |claim: &&Claim| claim.base == place.base && claim.holds(place.at);
+            !self
+                .claims
+                .iter()
+                .filter(around)
+                .any(|claim| claim.is_record)
+        };
+        self.intact
+            .iter()
+            .filter(carries)
+            .filter(alone)
+            .copied()
+            .collect()
+    }
+
+    /// Frames that are not intact, but seem to be whole.
+    fn find_claims(&mut self) {
+        for ((base, index), file) in &self.harmed.files {
+            if *index {
+                continue;
+            }
+            for (at, _) in starts(self.made, file) {
+                let whole = |place: &Place<'_>| place.base == *base && place.at == at;
+                let Some(length) = file.bytes.get(at..at + 8) else {
+                    continue;
+                };
+                let length = u64::from_be_bytes(length.try_into().unwrap());
+                let end = usize::try_from(length)
+                    .ok()
+                    .and_then(|it| it.checked_add(at + 8));
+                let Some(end) = end.filter(|end| *end <= file.bytes.len()) else {
+                    continue;
+                };
+                if self.intact.iter().any(whole) {
+                    continue;
+                }
+                self.claims.push(Claim {
+                    base: *base,
+                    at,
+                    end,
+                    is_length: file.from[at].is_some_and(|from| is_whole(file, at, from, 8)),
+                    is_record: Record::decode(&file.bytes[at + 8..end]).is_ok(),
+                });
+            }
+        }
+    }
+
+    /// Whether a frame may be cut: it may be none, or it was proven to be refused.
+    pub fn may_be_cut(&self, place: &Place<'_>) -> bool {
+        // Where bytes went missing, a frame seems whole that ends inside the next one.
+        let hides = |claim: &Claim| {
+            claim.base == place.base
+                && claim.is_length
+                && claim.holds(place.at)
+                && claim.end < place.end()
+        };
+        if place.vague || self.claims.iter().any(hides) {
+            return true;
+        }
+        let Some((entries, padded)) = self.valid.get(&place.base).copied() else {
+            return false;
+        };
+        if self.made.codec == Codec::Raw || self.named.contains(&(place.base, place.at)) {
+            return false;
+        }
+        let offset = place.frame.offset;
+        let beside = |other: &&Place<'_>| other.base == place.base;
+        let behind = |other: &&Place<'_>| beside(other) && other.at > place.at;
+        let same = |other: &Place<'_>| other.frame.offset == offset;
+        let run = self.disputed.contains(&offset);
+        let follows =
+            |other: &Place<'_>| other.end() == place.at && other.frame.offset + 1 == offset;
+        let ascends = !run && self.intact.iter().filter(beside).any(follows);
+        let next = self.intact.iter().filter(behind).find(|other| !same(other));
+        if ascends || next.is_some_and(|next| next.frame.offset == offset + 1) {
+            return false;
+        }
+        offset == place.base + entries && run
+            || padded && offset < place.base + entries
+            || padded && offset == place.base + 1 && run
+    }
+
+    /// Asks for nothing but that no frame is cut.
+    pub fn forget(&mut self) {
+        self.determinable.clear();
+        self.is_codec_known = false;
+    }
+
+    /// Whether the offset of an intact frame can be known.
+    pub fn is_determinable(&self, place: &Place<'_>) -> bool {
+        let same = |it: &Place<'_>| it.base == place.base && it.at == place.at;
+        self.determinable.iter().any(same)
+    }
+
+    /// Intact frames that are not in their place any more.
+    pub fn cut(&self, after: &Snapshot) -> Vec<String> {
+        let stands = |place: &Place<'_>| {
+            let file = after.get(&format!("{}.store", place.base));
+            let bytes = file.and_then(|file| file.bytes.get(place.at..place.end()));
+            bytes == Some(&place.frame.bytes)
+        };
+        let gone = self
+            .intact
+            .iter()
+            .filter(|place| !self.may_be_cut(place) && !stands(place));
+        gone.map(Place::describe).collect()
+    }
+
+    /// Whether a record is given at its offset, from its place.
+    pub fn is_given(place: &Place<'_>, given: &[Given]) -> bool {
+        given.iter().any(|given| {
+            given.offset == place.frame.offset
+                && given.base == place.base
+                && given.position == place.at
+                && given.value == place.frame.value
+        })
+    }
+
+    /// Records that are given and cannot be right.
+    pub fn wrong(&self, given: &[Given]) -> Vec<(&'static str, String)> {
+        let mut wrong = Vec::new();
+        if !self.is_codec_known {
+            return wrong;
+        }
+        for given in given {
+            let end = given.position + 8 + given.length;
+            let what = format!(
+                "{} from {}.store {}..{end}",
+                given.offset, given.base, given.position
+            );
+            let same = |place: &&Place<'_>| {
+                place.base == given.base && place.at == given.position && place.end() == end
+            };
+            if let Some(place) = self.intact.iter().find(same) {
+                let known = match self.made.codec {
+                    Codec::Raw => self.is_determinable(place),
+                    Codec::Protobuf => {
+                        !self.disputed.contains(&place.frame.offset) && place.frame.bytes.len() > 8
+                    }
+                };
+                if known && place.frame.offset != given.offset {
+                    wrong.push((WRONG_OFFSET, format!("{what}, it is {}", place.describe())));
+                }
+                continue;
+            }
+            let around = |place: &&Place<'_>| {
+                place.base == given.base
+                    && place.at < given.position
+                    && given.position < place.end()
+                    && given.length > 0
+                    && (self.made.codec == Codec::Protobuf || self.is_determinable(place))
+            };
+            if let Some(place) = self.intact.iter().find(around) {
+                wrong.push((MADE_UP, format!("{what}, inside {}", place.describe())));
+            }
+        }
+        wrong
+    }
+}
+
+/// Whether a service went on at its first offsets again: then raw frames dispute them.
+fn restarted(made: &Made) -> bool {
+    made.history.iter().any(|line| line.contains("restarted"))
+}
+
+/// Whether `count` bytes from `at` on are those from `origin` on.
+fn is_whole(file: &File, at: usize, origin: Origin, count: usize) -> bool {
+    let from = file.from.get(at..at + count);
+    from.is_some_and(|from| {
+        (origin.at..)
+            .zip(from)
+            .all(|(at, from)| *from == Some(Origin { at, ..origin }))
+    })
+}
+
+/// Where frames of the log begin in a store, whole or not.
+fn starts<'a>(made: &'a Made, file: &'a File) -> impl Iterator<Item = (usize, &'a Frame)> {
+    file.from.iter().enumerate().filter_map(|(at, from)| {
+        let origin = from.filter(|origin| !origin.index)?;
+        let frames = &made.segments[origin.segment].frames;
+        let frame = frames
+            .binary_search_by_key(&origin.at, |frame| frame.position)
+            .ok()?;
+        Some((at, &frames[frame]))
+    })
+}
+
+fn intact<'a>(made: &'a Made, base: u64, file: &'a File) -> Vec<Place<'a>> {
+    let mut places: Vec<Place<'a>> = starts(made, file)
+        .filter_map(|(at, frame)| {
+            let origin = file.from[at]?;
+            let home = made.segments[origin.segment].base;
+            let vague = false;
+            let whole = file.bytes[at..].starts_with(&frame.bytes)
+                && is_whole(file, at, origin, frame.bytes.len());
+            whole.then_some(Place {
+                base,
+                at,
+                home,
+                frame,
+                vague,
+            })
+        })
+        .collect();
+    let mut next = None;
+    for place in places.iter_mut().rev() {
+        let zeros = place.frame.bytes.iter().all(|byte| *byte == 0);
+        place.vague = zeros && next != Some(place.end());
+        if !place.vague {
+            next = Some(place.at);
+        }
+    }
+    places
+}
+
+/// Writes the files of a harmed log to an empty directory.
+pub fn write(harmed: &Harmed, directory: &Path) {
+    for (name, file) in harmed.named() {
+        std::fs::write(directory.join(name), &file.bytes).unwrap();
+    }
+}
