@@ -14,6 +14,7 @@ use super::draft::Drafts;
 use super::entries;
 use super::exclusive::{Exclusive, Others};
 use super::gather::Gather;
+use super::kept;
 use super::named;
 use super::plan::{NewEntries, Plan, Step};
 use super::runs::assembly::Assembly;
@@ -97,7 +98,10 @@ pub fn apply(
             named::check_replace(disk, &directory.path, &job.path(base, kind), job.saves)?;
         }
     }
-    let (saved, moved) = job.save(&real, &options.save, options.command)?;
+    let (saved, moved) = match job.save(&real, &options.save, options.command) {
+        Err(Error::Io { .. }) if kept::cuts_only_a_batch(plan, &directory)? => (None, Vec::new()),
+        saved => saved?,
+    };
     // What is there may be in the page cache only: it must not go after what is
     // written on its word.
     let durable = || {

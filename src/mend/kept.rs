@@ -9,10 +9,7 @@ use crate::log::error::Result;
 use crate::log::format::{ENTRY_BYTES, FileKind};
 use crate::log::index::Index;
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
-
-/// The first byte of a batch in the store that was never completed. No frame's length
-/// begins with it.
-const UNFINISHED: u8 = 0xff;
+use crate::scan::unfinished::is_marked;
 
 /// Whether carrying the plan out loses no byte that holds anything.
 ///
@@ -45,16 +42,33 @@ pub(super) fn loses_nothing(plan: &Plan, directory: &Directory) -> Result<bool> 
 
 fn cuts_nothing(file: &ReadFile, kind: FileKind, to: u64) -> Result<bool> {
     let end = file.file_bytes;
-    let first = match kind {
-        FileKind::Index if end.saturating_sub(to) < ENTRY_BYTES => return Ok(true),
-        FileKind::Index => 0,
-        FileKind::Store if to >= end => return Ok(true),
+    let nothing = match kind {
+        FileKind::Index => end.saturating_sub(to) < ENTRY_BYTES,
         FileKind::Store => {
-            let mut window = Window::new(file.clone(), LOOKUP_BYTES);
-            window.bytes(to, 1)?.first().copied().unwrap_or(0)
+            to >= end || is_marked(&mut Window::new(file.clone(), LOOKUP_BYTES), to)?
         }
     };
-    Ok(first == UNFINISHED || Index::of(file.clone(), STREAM_BYTES).nonzero_end(end)? <= to)
+    Ok(nothing || Index::of(file.clone(), STREAM_BYTES).nonzero_end(end)? <= to)
+}
+
+/// Whether a marked batch goes with the plan, and nothing else that holds anything: it was
+/// never acknowledged, and is cut also where it cannot be saved.
+///
+/// # Errors
+///
+/// Reading's.
+pub(super) fn cuts_only_a_batch(plan: &Plan, directory: &Directory) -> Result<bool> {
+    let mut batch = false;
+    for step in &plan.steps {
+        let (base, kind) = step.file();
+        if let (Step::Cut { to, .. }, FileKind::Store) = (step, kind)
+            && let Some(names) = directory.segment(base)
+        {
+            let store = ReadFile::open(&directory.file(names, kind))?;
+            batch |= is_marked(&mut Window::new(store, LOOKUP_BYTES), *to)?;
+        }
+    }
+    Ok(batch && loses_nothing(plan, directory)?)
 }
 
 /// Whether entries are written behind the end, over zeros, or over themselves.
