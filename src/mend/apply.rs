@@ -78,6 +78,8 @@ pub fn apply(
     check_seen(plan, &directory)?;
     let paths = changed_files(plan, &directory);
     let disk = &**options.disk;
+    // Asked before our own leases are in the way.
+    let batch_only = kept::cuts_only_a_batch(plan, &directory)?;
     let exclusive = take_exclusive(&paths, options)?;
     check_seen(plan, &directory)?;
     let job = Job {
@@ -99,7 +101,7 @@ pub fn apply(
         }
     }
     let (saved, moved) = match job.save(&real, &options.save, options.command) {
-        Err(Error::Io { .. }) if kept::cuts_only_a_batch(plan, &directory)? => (None, Vec::new()),
+        Err(Error::Io { .. }) if batch_only => (None, Vec::new()),
         saved => saved?,
     };
     // What is there may be in the page cache only: it must not go after what is
