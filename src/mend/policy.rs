@@ -6,7 +6,7 @@ use super::plan::{NewEntries, Step, cut};
 use crate::inspect::report::SegmentReport;
 use crate::log::format::{ENTRY_BYTES, FileKind};
 use crate::log::units::Offset;
-use crate::scan::account::{Account, Loss, Unreferenced};
+use crate::scan::account::{Account, Doubt, Loss, Unreferenced};
 
 /// What is decided the same way for every part of a segment.
 pub(super) struct Policy {
@@ -59,7 +59,12 @@ impl Policy {
             return self.without_index(base, account, cut_store);
         };
         let mut steps = writes(base, account);
-        let index_end = account.slots * ENTRY_BYTES;
+        // Without its padding nothing would tell any more that frames may lack a part.
+        let index_end = if account.doubts.contains(&Doubt::MayBeUnwritten) {
+            index_bytes
+        } else {
+            account.slots * ENTRY_BYTES
+        };
         let cut_index = cut(base, FileKind::Index, index_bytes, index_end);
         // Entries without frames, and the padding behind refused ones, say what may be cut:
         // an interrupted repair needs them until the bytes are gone.
