@@ -51,6 +51,28 @@ fn cuts_nothing(file: &ReadFile, kind: FileKind, to: u64) -> Result<bool> {
     Ok(nothing || Index::of(file.clone(), STREAM_BYTES).nonzero_end(end)? <= to)
 }
 
+/// Whether the plan writes entries, and each of them over zeros or over bytes of its own: an
+/// append was interrupted while it wrote them.
+///
+/// # Errors
+///
+/// Reading's.
+pub(super) fn completes_entries(plan: &Plan, directory: &Directory) -> Result<bool> {
+    let mut writes = false;
+    for step in &plan.steps {
+        let (base, _) = step.file();
+        if let (Step::WriteEntries { .. }, Some(names)) = (step, directory.segment(base)) {
+            let open = |kind| ReadFile::open(&directory.file(names, kind));
+            let (store, index) = (open(FileKind::Store)?, open(FileKind::Index)?);
+            if !writes_over_nothing(step, &store, &index)? {
+                return Ok(false);
+            }
+            writes = true;
+        }
+    }
+    Ok(writes)
+}
+
 /// Whether a marked batch goes with the plan, and nothing else that holds anything: it was
 /// never acknowledged, and is cut also where it cannot be saved.
 ///
