@@ -52,7 +52,7 @@ pub(crate) fn of_pair(
         _ => damage.first_slot,
     });
     let mut pair = pair.clone();
-    if let Some(unfinished) = facts.tail().unfinished {
+    if let Some(unfinished) = facts.tail().unfinished.filter(|_| facts.damages.is_empty()) {
         pair.store.file_bytes = unfinished.position;
     }
     of_files(

@@ -150,7 +150,8 @@ fn facts(
         base: segment.base,
         slot: next,
         position: end,
-        zero_entries: (segment.is_last && next == entries).then(|| padding.div_ceil(ENTRY_BYTES)),
+        zero_entries: (segment.is_last && found.damages.is_empty())
+            .then(|| padding.div_ceil(ENTRY_BYTES)),
     };
     let mut store = segment.store.clone();
     if next == entries

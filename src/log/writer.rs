@@ -9,6 +9,7 @@
 mod ahead;
 mod flush;
 mod gather;
+mod mark;
 mod store_thread;
 
 use std::path::{Path, PathBuf};
@@ -17,12 +18,12 @@ use std::sync::Arc;
 use self::flush::gather_buffer;
 use self::gather::Room;
 use self::store_thread::StoreThread;
-use super::commit::{self, Batch, Committer, Done, Durable, Mark};
+use super::commit::{self, Batch, Committer, Done, Mark};
 use super::config::Limits;
 use super::create::{Tail, create_pair};
 use super::disk::{Disk, DiskFile, Ownership};
 use super::error::{Error, Result};
-use super::format::{ENTRY_BYTES, Entry, NameStyle, encode_length, encode_marked_length};
+use super::format::{ENTRY_BYTES, Entry, NameStyle, encode_length};
 use super::record::{self, Codec};
 use super::units::{Offset, Position, RelativeOffset};
 
@@ -293,27 +294,6 @@ impl Writer {
             record::encode_tail(offset, term, record_type, &mut self.active.frames);
         }
         Ok(())
-    }
-
-    /// Begins a batch: gives the length of its first frame with the mark, which is made
-    /// durable first where that is needed.
-    fn mark(&mut self, payload_bytes: u64) -> Result<[u8; 8]> {
-        let [first_byte, ..] = encode_length(payload_bytes);
-        let active = &mut self.active;
-        let position = active.end();
-        let durable = match active.committed_entries {
-            0 => Durable::None,
-            _ if active.found => Durable::Unknown,
-            _ => Durable::Some,
-        };
-        if Mark::comes_first(position, durable) {
-            Mark::write_first(&*self.disk, &active.store, position)?;
-        }
-        active.mark = Some(Mark {
-            position,
-            first_byte,
-        });
-        Ok(encode_marked_length(payload_bytes))
     }
 
     /// Makes everything appended so far durable and committed.

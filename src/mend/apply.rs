@@ -14,6 +14,7 @@ use super::draft::Drafts;
 use super::entries;
 use super::exclusive::{Exclusive, Others};
 use super::gather::Gather;
+use super::kept;
 use super::named;
 use super::plan::{NewEntries, Plan, Step};
 use super::runs::assembly::Assembly;
@@ -77,6 +78,8 @@ pub fn apply(
     check_seen(plan, &directory)?;
     let paths = changed_files(plan, &directory);
     let disk = &**options.disk;
+    // Asked before our own leases are in the way.
+    let batch_only = kept::cuts_only_a_batch(plan, &directory)?;
     let exclusive = take_exclusive(&paths, options)?;
     check_seen(plan, &directory)?;
     let job = Job {
@@ -97,7 +100,10 @@ pub fn apply(
             named::check_replace(disk, &directory.path, &job.path(base, kind), job.saves)?;
         }
     }
-    let (saved, moved) = job.save(&real, &options.save, options.command)?;
+    let (saved, moved) = match job.save(&real, &options.save, options.command) {
+        Err(Error::Io { .. }) if batch_only => (None, Vec::new()),
+        saved => saved?,
+    };
     // What is there may be in the page cache only: it must not go after what is
     // written on its word.
     let begin = || {

@@ -6,9 +6,10 @@ use super::entries;
 use super::plan::{Plan, Step};
 use crate::log::directory::Directory;
 use crate::log::error::Result;
-use crate::log::format::{ENTRY_BYTES, FileKind, LENGTH_BYTES, is_marked_length};
+use crate::log::format::{ENTRY_BYTES, FileKind};
 use crate::log::index::Index;
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
+use crate::scan::unfinished::is_marked;
 
 /// Whether carrying the plan out loses no byte that holds anything.
 ///
@@ -41,18 +42,55 @@ pub(super) fn loses_nothing(plan: &Plan, directory: &Directory) -> Result<bool> 
 
 fn cuts_nothing(file: &ReadFile, kind: FileKind, to: u64) -> Result<bool> {
     let end = file.file_bytes;
-    let is_batch = match kind {
-        FileKind::Index if end.saturating_sub(to) < ENTRY_BYTES => return Ok(true),
-        FileKind::Index => false,
-        FileKind::Store if to >= end => return Ok(true),
+    let nothing = match kind {
+        FileKind::Index => end.saturating_sub(to) < ENTRY_BYTES,
         FileKind::Store => {
-            let count = LENGTH_BYTES.min(end - to);
-            let mut window = Window::new(file.clone(), LOOKUP_BYTES);
-            // Nobody was told of a batch that was never completed.
-            is_marked_length(window.bytes(to, usize::try_from(count).unwrap_or(0))?)
+            to >= end || is_marked(&mut Window::new(file.clone(), LOOKUP_BYTES), to)?
         }
     };
-    Ok(is_batch || Index::of(file.clone(), STREAM_BYTES).nonzero_end(end)? <= to)
+    Ok(nothing || Index::of(file.clone(), STREAM_BYTES).nonzero_end(end)? <= to)
+}
+
+/// Whether the plan writes entries, and each of them over zeros or over bytes of its own: an
+/// append was interrupted while it wrote them.
+///
+/// # Errors
+///
+/// Reading's.
+pub(super) fn completes_entries(plan: &Plan, directory: &Directory) -> Result<bool> {
+    let mut writes = false;
+    for step in &plan.steps {
+        let (base, _) = step.file();
+        if let (Step::WriteEntries { .. }, Some(names)) = (step, directory.segment(base)) {
+            let open = |kind| ReadFile::open(&directory.file(names, kind));
+            let (store, index) = (open(FileKind::Store)?, open(FileKind::Index)?);
+            if !writes_over_nothing(step, &store, &index)? {
+                return Ok(false);
+            }
+            writes = true;
+        }
+    }
+    Ok(writes)
+}
+
+/// Whether a marked batch goes with the plan, and nothing else that holds anything: it was
+/// never acknowledged, and is cut also where it cannot be saved.
+///
+/// # Errors
+///
+/// Reading's.
+pub(super) fn cuts_only_a_batch(plan: &Plan, directory: &Directory) -> Result<bool> {
+    let mut batch = false;
+    for step in &plan.steps {
+        let (base, kind) = step.file();
+        if let (Step::Cut { to, .. }, FileKind::Store) = (step, kind)
+            && let Some(names) = directory.segment(base)
+        {
+            let store = ReadFile::open(&directory.file(names, kind))?;
+            batch |= is_marked(&mut Window::new(store, LOOKUP_BYTES), *to)?;
+        }
+    }
+    Ok(batch && loses_nothing(plan, directory)?)
 }
 
 /// Whether entries are written behind the end, over zeros, or over themselves.

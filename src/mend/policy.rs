@@ -6,7 +6,7 @@ use super::plan::{NewEntries, Step, cut};
 use crate::inspect::report::SegmentReport;
 use crate::log::format::{ENTRY_BYTES, FileKind};
 use crate::log::units::Offset;
-use crate::scan::account::{Account, Loss, Unreferenced};
+use crate::scan::account::{Account, Doubt, Loss, Unreferenced};
 
 /// What is decided the same way for every part of a segment.
 pub(super) struct Policy {
@@ -60,8 +60,10 @@ impl Policy {
         };
         let mut steps = writes(base, account);
         let index_end = account.slots * ENTRY_BYTES;
-        // What a person decides by stays, wherever it stands.
-        let only_padding = account.padding.is_some_and(|it| it.0 <= index_end);
+        // What a person decides by stays, wherever it stands: the padding too, where it tells
+        // that frames may lack a part.
+        let only_padding = account.padding.is_some_and(|it| it.0 <= index_end)
+            && !account.doubts.contains(&Doubt::MayBeUnwritten);
         let cut_index = cut(base, FileKind::Index, index_bytes, index_end)
             .filter(|_| account.doubts.is_empty() || only_padding);
         // Entries without frames, and the padding behind refused ones, say what may be cut:

@@ -36,8 +36,13 @@ pub fn plan(lock: &DirectoryLock, codec: Option<Codec>) -> Result<(Report, Plan)
         ..Options::default()
     };
     let report = Report::of(lock.path(), &options)?;
+    let plan = plan::repair(&report);
+    let completes = kept::completes_entries(&plan, &report.listing.directory)?;
     for finding in &report.findings {
-        if finding.severity != Severity::Note && !may_be_a_crash(&report, finding) {
+        // Entries on their way to the disk that did not arrive, or not whole.
+        let is_completed = finding.id == FindingId::IndexEntryDamaged && completes;
+        if finding.severity != Severity::Note && !is_completed && !may_be_a_crash(&report, finding)
+        {
             return Err(Error::CannotAppend {
                 path: lock.path().to_path_buf(),
                 why: match &finding.offsets {
@@ -47,7 +52,6 @@ pub fn plan(lock: &DirectoryLock, codec: Option<Codec>) -> Result<(Report, Plan)
             });
         }
     }
-    let plan = plan::repair(&report);
     if let Some(left) = plan.left.iter().find(|left| is_about_the_end(left)) {
         return Err(Error::CannotAppend {
             path: lock.path().to_path_buf(),
@@ -84,7 +88,6 @@ fn may_be_a_crash(report: &Report, finding: &Finding) -> bool {
     let active = report.segments.last();
     match finding.id {
         FindingId::IndexPadded | FindingId::IndexPartialEntry => true,
-        // Entries on their way to the disk that did not arrive, or not whole.
         FindingId::IndexEntryDamaged => matches!(
             finding.detail,
             Detail::Entry {

@@ -71,6 +71,9 @@ pub(super) fn settle(report: &Report, segment: &SegmentReport, policy: &Policy) 
 /// goes lies behind a run of sound records, or entries are made for frames that are all
 /// there is behind such a run.
 fn is_plain(segment: &SegmentReport, steps: &[Step]) -> bool {
+    if segment.by_account && !steps.is_empty() {
+        return false;
+    }
     let only_dangling = |facts: &SegmentFacts| match facts.damages.as_slice() {
         [] => true,
         [damage] => damage.kind == DamageKind::Dangling,

@@ -12,6 +12,7 @@ use std::fmt;
 
 use self::entries::OURS as OUR_ENTRIES;
 use self::frames::{OURS as OUR_FRAMES, Stop, Store};
+use super::unfinished;
 use crate::log::directory::{Directory, SegmentNames};
 use crate::log::error::{Error, Result};
 use crate::log::format::FileKind;
@@ -189,6 +190,9 @@ pub fn recognise(
 }
 
 fn layout_of(base: Offset, store: &ReadFile, index: Option<&ReadFile>) -> Result<Option<Layout>> {
+    // The mark of a first batch is 255 in the other byte order.
+    let is_marked = index.is_none_or(|index| index.file_bytes == 0)
+        && unfinished::is_marked(&mut Window::new(store.clone(), LOOKUP_BYTES), 0)?;
     let mut store = Store::new(store);
     let mut index = index.map(|index| Window::new(index.clone(), LOOKUP_BYTES));
     let index = &mut index;
@@ -217,7 +221,7 @@ fn layout_of(base: Offset, store: &ReadFile, index: Option<&ReadFile>) -> Result
     let mut best: Option<((u64, u32), Layout)> = None;
     for frames in frames::others() {
         let walk = store.walk(frames, FRAMES_MAX)?;
-        if !walk.is_plausible(frames) {
+        if !walk.is_plausible(frames) || is_marked && walk.filled < 2 {
             continue;
         }
         let places = walk.places();

@@ -41,6 +41,18 @@ pub(super) fn number(
         numbering.group(store, members, previous, behind.is_empty(), &starts)?;
         begin += count;
     }
+    // What entries behind say takes the offsets of frames that no entry names.
+    let mut lowest = u64::MAX;
+    for frame in frames.iter_mut().rev() {
+        match frame.slot {
+            Some(slot) if frame.named => lowest = lowest.min(slot),
+            Some(slot) if slot >= lowest => {
+                frame.slot = None;
+                frame.state = State::Unnumbered;
+            }
+            _ => {}
+        }
+    }
     frames.append(&mut numbering.added);
     frames.retain(|frame| frame.state != State::Inside);
     Ok(numbering.doubts)
@@ -320,7 +332,6 @@ impl Numbering<'_> {
             slot += 1;
         }
         self.following = (!vague).then_some(slot);
-        let last = members.iter().rev().find_map(|frame| frame.slot);
-        self.least = self.least.max(last.map_or(0, |last| last + 1));
+        self.least = self.least.max(last_named.map_or(0, |last| last + 1));
     }
 }

@@ -102,11 +102,13 @@ fn verified(report: &Report) -> Verified {
 
 /// Inspects a log.
 pub fn verify(log: &Path) -> Result<Verified, Error> {
+    let _no_forks = crate::FORKS.read().unwrap();
     Ok(verified(&report(log)?))
 }
 
 /// Repairs a log.
 pub fn repair(log: &Path) -> Result<Repaired, Error> {
+    let _no_forks = crate::FORKS.read().unwrap();
     let before = report(log)?;
     let plan = plan::repair(&before);
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
@@ -135,6 +137,7 @@ pub fn repair(log: &Path) -> Result<Repaired, Error> {
 
 /// Takes the newest change back.
 pub fn undo(log: &Path) -> Result<(), Error> {
+    let _no_forks = crate::FORKS.read().unwrap();
     let parent = saved::parent_for(
         &log.canonicalize().map_err(Error::io("look at", log))?,
         None,
@@ -150,6 +153,7 @@ pub fn undo(log: &Path) -> Result<(), Error> {
 
 /// Appends one record; gives its offset.
 pub fn append(log: &Path, codec: Option<Codec>, value: &[u8]) -> Result<u64, Error> {
+    let _no_forks = crate::FORKS.read().unwrap();
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let mut options = OpenOptions {
         assume_unused: true,
@@ -174,6 +178,7 @@ fn own(codec: Codec) -> ItsCodec {
 
 /// Reads all records that can be read.
 pub fn read(log: &Path, codec: Option<Codec>) -> Result<Vec<Given>, Error> {
+    let _no_forks = crate::FORKS.read().unwrap();
     let mut reader = LogReader::open(log)?;
     if let Some(codec) = codec {
         reader.set_codec(own(codec));

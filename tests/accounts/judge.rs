@@ -235,7 +235,20 @@ impl<'a> Truth<'a> {
                     && before.end() == place.at
                     && before.frame.offset + 1 == place.frame.offset
             });
-            if first || follows || self.named.contains(&(base, place.at)) {
+            // Behind a frame that no record has, the entry before must say where it was.
+            let dead = |it: &&Place<'a>| it.base == base && it.end() == place.at;
+            let dead = self
+                .intact
+                .iter()
+                .find(dead)
+                .is_some_and(|it| it.frame.kind != Kind::Record);
+            let before = known.last().filter(|before| before.base == base);
+            let told = before.is_some_and(|before| {
+                before.frame.offset + 1 == place.frame.offset
+                    && self.named.contains(&(base, before.at))
+            });
+            let named = self.named.contains(&(base, place.at)) && (!dead || told);
+            if first || follows || named {
                 known.push(*place);
             }
         }
@@ -316,6 +329,14 @@ impl<'a> Truth<'a> {
         let Some((entries, padded)) = self.valid.get(&place.base).copied() else {
             return false;
         };
+        let alone = || {
+            let next = |it: &&Place<'_>| it.base == place.base && it.at == place.end();
+            !self.is_determinable(place) && !self.intact.iter().any(|it| next(&it))
+        };
+        if self.made.codec == Codec::Raw && alone() {
+            // One frame that leads nowhere, in what may be a torn one.
+            return true;
+        }
         if self.made.codec == Codec::Raw || self.named.contains(&(place.base, place.at)) {
             return false;
         }

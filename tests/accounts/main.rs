@@ -20,6 +20,8 @@
     reason = "all of it is test: it changes its own sandbox and fails by panicking"
 )]
 
+use std::sync::RwLock;
+
 mod damage;
 mod engine;
 mod forge;
@@ -33,3 +35,6 @@ mod random;
 mod run;
 mod services;
 mod unfinished;
+
+/// Held for writing while a process is started, for reading while files are open.
+static FORKS: RwLock<()> = RwLock::new(());

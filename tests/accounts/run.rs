@@ -45,6 +45,9 @@ impl Said {
 
 /// Runs the binary in a directory.
 pub fn run_in(directory: &Path, arguments: &[&str], input: &str) -> Said {
+    // Until a process has become its program it holds every descriptor of this one, and
+    // with them files that a library call of another thread asks a lease for.
+    let _forks = crate::FORKS.write().unwrap();
     let output = proglog()
         .current_dir(directory)
         .args(arguments)

@@ -220,7 +220,18 @@ fn blank_lines_and_lengths_in_two_sectors_are_no_lost_sector() {
         assert_eq!(end, begin);
         sandbox.append_bytes("0.store", &batch(Codec::Raw, 1, behind));
         let kept = [&[first.as_str()], behind].concat();
+        let torn = [sandbox.read("0.store"), frame(b"torn")[..10].to_vec()].concat();
+        let index = sandbox.read("0.index");
         recovers(&sandbox, Codec::Raw, &kept, &format!("from {begin} on"));
+        // A torn frame behind them changes nothing.
+        sandbox.write("0.store", &torn);
+        sandbox.write("0.index", &index);
+        append(&sandbox, Codec::Raw, "new");
+        assert_eq!(
+            values(&sandbox),
+            [&kept[..], &["new"]].concat(),
+            "from {begin} on"
+        );
     }
 }
 

@@ -12,7 +12,7 @@ use proglog::inspect::report::Report;
 use proglog::log::config::Limits;
 use proglog::log::disk::{Disk, DiskFile, Ownership};
 use proglog::log::error::Error;
-use proglog::log::format::{ENTRY_BYTES, FileKind};
+use proglog::log::format::{ENTRY_BYTES, FileKind, LENGTH_MARK};
 use proglog::log::record::Codec;
 use proglog::log::units::{Offset, Position};
 use proglog::mend::plan::{NewEntries, Plan, Step};
@@ -37,6 +37,10 @@ enum Mistake {
     RollWithoutCommit,
     AcknowledgedBeforeSync,
     TemporaryName,
+    /// A mark that must be durable first is not synced.
+    MarkNotFirst,
+    /// A batch has no mark.
+    NoMark,
 }
 
 /// A disk that makes one mistake.
@@ -48,6 +52,8 @@ struct Careless {
     /// Whether this process has changed anything.
     changed: AtomicBool,
     temporary: Mutex<Option<PathBuf>>,
+    /// Whether the next sync of bytes is left out.
+    skips: AtomicBool,
 }
 
 impl Careless {
@@ -58,6 +64,7 @@ impl Careless {
             held: Mutex::default(),
             changed: AtomicBool::new(false),
             temporary: Mutex::default(),
+            skips: AtomicBool::new(false),
         }
     }
 
@@ -126,6 +133,14 @@ impl Disk for Careless {
 
     fn write_at(&self, file: &DiskFile, bytes: &[u8], position: u64) -> io::Result<usize> {
         self.catch_up()?;
+        let marks = bytes.first() == Some(&LENGTH_MARK);
+        if self.mistake == Mistake::NoMark && marks {
+            let unmarked = [&[0], &bytes[1..]].concat();
+            return self.change(self.recorder.write_at(file, &unmarked, position));
+        }
+        if self.mistake == Mistake::MarkNotFirst && marks && bytes.len() == 1 {
+            self.skips.store(true, Ordering::Relaxed);
+        }
         self.change(self.recorder.write_at(file, bytes, position))
     }
 
@@ -136,7 +151,7 @@ impl Disk for Careless {
 
     fn sync_data(&self, file: &DiskFile) -> io::Result<()> {
         self.catch_up()?;
-        if self.leaves_found() {
+        if self.leaves_found() || self.skips.swap(false, Ordering::Relaxed) {
             return Ok(());
         }
         match self.mistake {
@@ -261,6 +276,14 @@ fn mistakes_on_the_way_to_the_disk_are_noticed() {
         ] {
             let job = script_job(mistake, script_named(codec, script));
             must_be_noticed(&format!("{mistake:?} ({codec})"), wanted, vec![job]);
+        }
+        // A protobuf record that is torn does not decode.
+        if codec == Codec::Raw {
+            for mistake in [Mistake::MarkNotFirst, Mistake::NoMark] {
+                let job = script_job(mistake, script_named(codec, "sectors"));
+                let what = format!("{mistake:?} ({codec})");
+                must_be_noticed(&what, "are not what was sent", vec![job]);
+            }
         }
         let limits = Limits {
             max_store_bytes: 120,

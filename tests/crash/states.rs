@@ -34,6 +34,8 @@ pub enum Rest {
     /// The other way round: the first bytes, up to the end of a sector, did not come, and
     /// all others did.
     Late,
+    /// Of the bytes behind the first sector only those of the next one came.
+    Alone,
 }
 
 /// One state that a crash may leave.
@@ -60,6 +62,7 @@ impl fmt::Display for Choice {
                 Rest::Zero => 'z',
                 Rest::Junk => 'j',
                 Rest::Late => 'l',
+                Rest::Alone => 'a',
             };
             write!(f, "~{op}.{kept}{rest}")?;
         }
@@ -84,6 +87,7 @@ impl FromStr for Choice {
                     Some('z') => Rest::Zero,
                     Some('j') => Rest::Junk,
                     Some('l') => Rest::Late,
+                    Some('a') => Rest::Alone,
                     _ => Rest::Missing,
                 };
                 let kept = kept.trim_end_matches(char::is_alphabetic);
@@ -181,9 +185,11 @@ impl<'r> States<'r> {
                 } = &self.recording.ops[op]
             {
                 let sector = SECTOR - position % SECTOR;
-                if sector < bytes.len() {
+                let late = (sector < bytes.len()).then_some(Rest::Late);
+                let alone = (sector + SECTOR < bytes.len()).then_some(Rest::Alone);
+                for rest in [late, alone].into_iter().flatten() {
                     let absent = absent.clone();
-                    let torn = Some((op, sector, Rest::Late));
+                    let torn = Some((op, sector, rest));
                     choices.push(Choice { at, absent, torn });
                 }
                 for kept in cuts(bytes.len()) {
@@ -239,6 +245,11 @@ impl<'r> States<'r> {
                     match choice.torn {
                         Some((op, late, Rest::Late)) if op == number => {
                             put(content, *position + late, &bytes[late..]);
+                        }
+                        Some((op, late, Rest::Alone)) if op == number => {
+                            let end = content.len().max(position + bytes.len());
+                            content.resize(end, 0);
+                            put(content, position + late, &bytes[late..late + SECTOR]);
                         }
                         Some((op, kept, rest)) if op == number => {
                             put(content, *position, &torn(bytes, kept, rest));
@@ -305,7 +316,7 @@ fn torn(bytes: &[u8], kept: usize, rest: Rest) -> Vec<u8> {
     let mut there = bytes[..kept.min(bytes.len())].to_vec();
     let mut random = Random(bytes.len() as u64 * 1_000_003 + kept as u64);
     match rest {
-        Rest::Missing | Rest::Late => {}
+        Rest::Missing | Rest::Late | Rest::Alone => {}
         Rest::Zero => there.resize(bytes.len(), 0),
         Rest::Junk => there.resize_with(bytes.len(), || random.next().to_be_bytes()[3]),
     }
