@@ -249,8 +249,13 @@ impl Account {
     /// [`Error::Io`](crate::log::error::Error::Io); bytes that the disk does not give are
     /// no frame.
     pub fn of(input: &Input<'_>) -> Result<Option<Self>> {
-        let mut store = Bytes::new(input.store)?;
         let mut index = Index::of(input.index_file(), LOOKUP_BYTES);
+        // Nothing is guessed about the bytes of an unfinished batch.
+        let mut known = input.store.clone();
+        if let Some(position) = unfinished_behind_entries(input)? {
+            known.file_bytes = position;
+        }
+        let mut store = Bytes::new(&known)?;
         let Some(mut explored) = explore(input, &mut store, &mut index)? else {
             return Ok(None);
         };
@@ -267,6 +272,22 @@ impl Account {
         let evidence = Evidence::gather(input, explored, &mut store, &mut index)?;
         verdict::account(input, &mut store, &mut index, evidence).map(Some)
     }
+}
+
+/// Where an unfinished batch begins behind entries that are all valid.
+fn unfinished_behind_entries(input: &Input<'_>) -> Result<Option<u64>> {
+    let Some(index) = input.index else {
+        return Ok(None);
+    };
+    let segment = crate::log::segment::Segment {
+        base: input.base,
+        store: input.store.clone(),
+        index: index.clone(),
+        is_last: input.next_base.is_none(),
+        entries: None,
+    };
+    let found = super::unfinished::in_segment(&segment, input.codec)?;
+    Ok(found.map(|unfinished| unfinished.position))
 }
 
 /// What the account is made of.

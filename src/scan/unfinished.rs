@@ -140,6 +140,9 @@ pub fn in_segment(segment: &Segment, codec: Codec) -> Result<Option<Unfinished>>
         end: segment.store.file_bytes,
         zero_entries: (segment.is_last && !damaged.0).then(|| zeros.div_ceil(ENTRY_BYTES)),
     };
+    if damaged.0 {
+        return Ok(None);
+    }
     find(walk.store(), codec, behind)
 }
 
