@@ -19,7 +19,7 @@ use std::sync::Arc;
 use proglog::inspect::finding::{FindingId, OffsetRange, Severity};
 use proglog::inspect::listing::Listing;
 use proglog::inspect::look::{Aids, Before};
-use proglog::inspect::report::{Options, Report};
+use proglog::inspect::report::{Options, Report, TailDecision};
 use proglog::log::damage::{Damage, DamageKind};
 use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::lock::DirectoryLock;
@@ -74,6 +74,17 @@ pub struct Arguments {
     mending: Mending,
 }
 
+impl Arguments {
+    /// What a person decided about the end of the log.
+    fn tail(&self) -> TailDecision {
+        match (self.adopt_tail, self.drop_tail) {
+            (true, _) => TailDecision::Adopt,
+            (_, true) => TailDecision::Drop,
+            _ => TailDecision::Leave,
+        }
+    }
+}
+
 /// Runs the command.
 pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let mending = &arguments.mending;
@@ -83,8 +94,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     };
     let mut options = Options {
         max_index_bytes: arguments.max_index_bytes,
-        adopt_tail: arguments.adopt_tail,
-        drop_tail: arguments.drop_tail,
+        tail: arguments.tail(),
         ..Options::default()
     };
     let drafts = Drafts::new(Arc::new(RealDisk), &arguments.dir);

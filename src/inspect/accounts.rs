@@ -2,6 +2,7 @@
 //! their bytes hold.
 
 use super::facts::SegmentFacts;
+use super::report::TailDecision;
 use crate::log::damage::DamageKind;
 use crate::log::error::Result;
 use crate::log::format::ENTRY_BYTES;
@@ -18,10 +19,8 @@ pub(crate) struct Judged {
     pub codec: Codec,
     /// The base offset of the next segment.
     pub next_base: Option<Offset>,
-    /// Whether frames that may never have arrived whole are records: a person said so.
-    pub trust_tail: bool,
-    /// Whether a person said that what is no record at the end is to go.
-    pub drop_tail: bool,
+    /// What a person decided about its end.
+    pub tail: TailDecision,
 }
 
 /// The account of a pair; `None` where its files are as a clean commit leaves them, and
@@ -51,12 +50,8 @@ pub(crate) fn of_pair(
         DamageKind::Misaligned => damage.first_slot.min(damage.position / ENTRY_BYTES),
         _ => damage.first_slot,
     });
-    let mut pair = pair.clone();
-    if let Some(unfinished) = facts.tail().unfinished.filter(|_| facts.damages.is_empty()) {
-        pair.store.file_bytes = unfinished.position;
-    }
     of_files(
-        &pair,
+        pair,
         true,
         first.min().unwrap_or(facts.entries).min(facts.entries),
         judged,
@@ -81,10 +76,10 @@ pub(crate) fn of_files(
         codec: judged.codec,
         next_base: judged.next_base,
         sound_entries,
-        trust_tail: judged.trust_tail,
+        trust_tail: judged.tail == TailDecision::Adopt,
     })?;
     Ok(account.map(|account| {
-        if judged.drop_tail {
+        if judged.tail == TailDecision::Drop {
             account.without_tail()
         } else {
             account
@@ -116,8 +111,8 @@ pub(crate) fn differs(account: &Account, facts: &SegmentFacts) -> bool {
     }
     let behind = account.end_slot > next;
     let plain = account.entries.iter().any(|run| {
-        let last = run.first_slot + run.count;
-        run.follow && (run.first_slot..last).contains(&next) && last == account.end_slot
+        let slots = run.first_slot..run.first_slot + run.count;
+        run.follow && slots.contains(&next) && slots.end == account.end_slot
     });
     let adopted = account.end_slot.saturating_sub(next);
     if behind

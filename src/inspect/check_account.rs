@@ -57,13 +57,14 @@ impl View<'_> {
                     .figures(Some(at % ENTRY_BYTES), None)
                     .offsets(offset(slot), offset(end - 1)),
             );
-        } else if let Some((slot, got, right)) = self.account.first_wrong {
+        } else if let Some(wrong) = self.account.first_wrong {
+            let slot = wrong.slot;
             let last = self.account.end_slot.max(slot + 1);
             unindexed = 0;
             findings.push(
                 self.finding(FindingId::IndexEntryDamaged, Severity::Error)
                     .at(&name, slot * ENTRY_BYTES, (last - slot) * ENTRY_BYTES)
-                    .figures(Some(got), Some(right))
+                    .figures(Some(wrong.got), Some(wrong.expected))
                     .offsets(offset(slot), offset(last - 1))
                     .detail(Detail::Entry {
                         record_whole: true,

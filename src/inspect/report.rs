@@ -42,11 +42,20 @@ pub struct Options {
     pub threads: usize,
     /// Whether other processes are asked after.
     pub ask_usage: bool,
-    /// Whether a person said that frames at the end are records which may have arrived in
-    /// part only.
-    pub adopt_tail: bool,
-    /// Whether a person said that what is no record at the end is to go.
-    pub drop_tail: bool,
+    /// What becomes of the end of a segment where only a person can decide.
+    pub tail: TailDecision,
+}
+
+/// What a person decided about the end of a segment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TailDecision {
+    /// Nothing: it stays as it is.
+    #[default]
+    Leave,
+    /// Frames there are records, though they may have arrived in part only.
+    Adopt,
+    /// What is no record there goes.
+    Drop,
 }
 
 impl Options {
@@ -55,8 +64,7 @@ impl Options {
         Judged {
             codec,
             next_base,
-            trust_tail: self.adopt_tail,
-            drop_tail: self.drop_tail,
+            tail: self.tail,
         }
     }
 

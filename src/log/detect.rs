@@ -193,13 +193,28 @@ struct Sampler {
 /// A whole frame.
 struct Sample {
     end: Position,
-    /// Whether it decodes and carries the offset of its place.
-    carries: bool,
+    /// The offset that it carries, if it decodes.
+    carried: Carried,
     /// Whether it is, byte for byte, what an encoder writes.
     canonical: bool,
     empty: bool,
-    /// Whether it decodes and carries another offset.
-    astray: bool,
+}
+
+/// What offset a frame carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Carried {
+    /// None: it is no record, or has offset 0.
+    None,
+    /// The one of its place.
+    Own,
+    /// Another one.
+    Other,
+}
+
+impl Sample {
+    fn carries(&self) -> bool {
+        self.carried == Carried::Own
+    }
 }
 
 impl Sampler {
@@ -266,18 +281,18 @@ impl Sampler {
         for position in [named, follows.filter(|it| Some(*it) != named)] {
             let Some(position) = position else { continue };
             let sample = self.frame(offset, position)?;
-            if best.as_ref().is_none_or(|best| !best.carries) {
+            if best.as_ref().is_none_or(|best| !best.carries()) {
                 // One that is empty says nothing.
                 let weak = best.as_ref().is_none_or(|best| best.empty);
-                best = sample.filter(|it| it.carries || weak).or(best);
+                best = sample.filter(|it| it.carries() || weak).or(best);
             }
         }
         let Some(best) = best else { return Ok(None) };
-        votes.astray += u64::from(best.astray);
+        votes.astray += u64::from(best.carried == Carried::Other);
         if offset.0 > 0 {
             // Nothing speaks for a codec, nor do the zeros of bytes that got lost.
             votes.above += u64::from(!best.empty);
-            votes.carry += u64::from(best.carries);
+            votes.carry += u64::from(best.carries());
         } else {
             votes.zero = Some(best.canonical);
             votes.zero_empty = best.empty;
@@ -326,10 +341,11 @@ impl Sampler {
             };
         Ok(Some(Sample {
             end,
-            carries: layout
-                .as_ref()
-                .is_some_and(|layout| layout.offset == offset.0),
-            astray: layout.is_some_and(|layout| layout.offset > 0 && layout.offset != offset.0),
+            carried: match layout.map(|layout| layout.offset) {
+                Some(carried) if carried == offset.0 => Carried::Own,
+                Some(1..) => Carried::Other,
+                _ => Carried::None,
+            },
             canonical,
             empty: payload_bytes == 0,
         }))

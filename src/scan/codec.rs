@@ -1,8 +1,9 @@
 //! Which codec a segment has, by the same evidence as its account: frames that carry an
 //! offset which their place, a neighbour or an entry confirms.
 
-use super::account::{Input, explore};
+use super::account::Input;
 use super::bytes::Bytes;
+use super::evidence::explore;
 use super::path::Kind;
 use crate::log::error::Result;
 use crate::log::format::LENGTH_BYTES;

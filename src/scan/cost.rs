@@ -8,15 +8,15 @@
 //!
 //! | what | cost |
 //! |---|---|
-//! | a gap: a stretch of the store that holds no frame | [`FAULT`] + its bytes × [`PER_BYTE`] |
+//! | a gap: a stretch of the store that holds no frame | [`FAULT`] + its bytes x [`PER_BYTE`] |
 //! | ... whose first length is one flipped bit away from leading to its end | + [`ONE_BIT`] |
 //! | ... any other | + [`UNEXPLAINED`] |
 //! | a torn frame at the store's end; zeros at its end | [`TORN`]; [`ZEROS`] |
 //! | ... a torn frame in front of whole frames that reach the end | + [`FAULT`] |
-//! | a frame that leads to a frame, to a named place or to the end | − [`LINK`] |
-//! | a frame that leads nowhere; an empty one | − [`LONE`]; 0 |
-//! | an entry names the start of a frame or of a gap | − [`NAMED`] |
-//! | the record carries an offset of this segment | − [`CARRIED`] |
+//! | a frame that leads to a frame, to a named place or to the end | - [`LINK`] |
+//! | a frame that leads nowhere; an empty one | - [`LONE`]; 0 |
+//! | an entry names the start of a frame or of a gap | - [`NAMED`] |
+//! | the record carries an offset of this segment | - [`CARRIED`] |
 //! | an entry names a whole frame inside the frame | + [`INSIDE`] |
 
 /// One cause of damage.

@@ -13,6 +13,7 @@ mod bytes;
 mod candidates;
 pub mod codec;
 mod cost;
+mod evidence;
 mod frames;
 pub(crate) mod image;
 pub mod layouts;
@@ -20,7 +21,9 @@ mod number_protobuf;
 mod number_raw;
 mod path;
 pub mod sections;
+mod tail;
 #[cfg(test)]
 mod tests;
 pub mod unfinished;
 mod verdict;
+mod writes;

@@ -179,7 +179,7 @@ fn bytes(count: u64) -> f64 {
 
 /// Whether the length at `start` differs in one bit from the one that leads to `end`.
 pub(super) fn is_one_bit(length: Option<u64>, start: u64, end: u64) -> bool {
-    changed_bits(length, start, end).is_some_and(|bits| bits.is_power_of_two())
+    changed_bits(length, start, end).is_some_and(u64::is_power_of_two)
 }
 
 /// The bits of the length at `start` that must be wrong if its frame ends at `end`.

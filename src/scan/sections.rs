@@ -114,12 +114,10 @@ pub(super) fn divide(index: &mut Index, store: &mut Bytes, from: u64) -> Result<
             at += length * ENTRY_BYTES;
             continue;
         }
-        if let Some(next) = divider.padding(at)? {
-            if next > at {
-                divider.found.add_rest(at, next - at, true);
-                at = next;
-                continue;
-            }
+        if let Some(next) = divider.padding(at)?.filter(|next| *next > at) {
+            divider.found.add_rest(at, next - at, true);
+            at = next;
+            continue;
         }
         junk += 1;
         if junk > JUNK_BYTES_MAX {

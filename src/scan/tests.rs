@@ -1,12 +1,10 @@
 //! What accounts say of small segments, one cause at a time.
 
-use std::fs;
-
 use super::account::{Account, Doubt, Input, Loss, Unreferenced};
 use super::cost;
+use super::image::Image;
 use crate::log::record::{Codec, Record};
 use crate::log::units::Offset;
-use crate::log::window::ReadFile;
 
 type Bytes = Vec<u8>;
 
@@ -54,11 +52,10 @@ fn protobuf(offsets: impl IntoIterator<Item = u64>) -> (Bytes, Bytes) {
 }
 
 fn account(codec: Codec, store: &[u8], index: Option<&[u8]>) -> Account {
-    let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, bytes: &[u8]| {
-        let path = dir.path().join(name);
-        fs::write(&path, bytes).unwrap();
-        ReadFile::open(&path).unwrap()
+        let mut image = Image::new(name.as_ref()).unwrap();
+        image.put(0, bytes).unwrap();
+        image.read().unwrap()
     };
     let store = write("0.store", store);
     let index = index.map(|index| write("0.index", index));
@@ -83,12 +80,15 @@ fn verdict(account: &Account) -> (u64, u64, &[Doubt]) {
 fn a_fault_costs_more_than_any_frame_gains_alone_and_less_than_a_few() {
     // One frame in the middle of intact ones is not worth a second fault; two are.
     let gain = cost::LINK + cost::CARRIED;
+    let doubled = [cost::FAULT + cost::UNEXPLAINED, 2.0 * gain];
     assert!(cost::FAULT + cost::ONE_BIT > gain);
-    assert!(cost::FAULT + cost::UNEXPLAINED < 2.0 * gain);
+    assert!(doubled.is_sorted(), "{doubled:?}");
     // An end that a crash leaves is likelier than damage, zeros are likeliest.
-    assert!(cost::ZEROS < cost::TORN && cost::TORN < cost::FAULT);
-    // Four gigabytes of gap are a few faults, not very many.
-    assert!(cost::PER_BYTE * 4096.0 * 64.0 <= cost::FAULT);
+    let ends = [cost::ZEROS, cost::TORN, cost::FAULT];
+    assert!(ends.is_sorted(), "{ends:?}");
+    // A gap of a quarter of a mebibyte is at most one more fault.
+    let long = [cost::PER_BYTE * 4096.0 * 64.0, cost::FAULT];
+    assert!(long.is_sorted(), "{long:?}");
 }
 
 #[test]

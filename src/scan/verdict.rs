@@ -4,15 +4,16 @@
 use std::collections::BTreeMap;
 
 use super::account::{
-    Account, Contested, Damaged, Entries, Evidence, Input, LEAST_FRAME, Loss, SERVICE_BUFFER_BYTES,
-    Stretch, Unreferenced,
+    Account, Contested, Damaged, Entries, Input, Loss, SERVICE_BUFFER_BYTES, Stretch, Unreferenced,
 };
 use super::bytes::Bytes;
-use super::cost::{EMPTY_ROW, TORN_BYTES};
+use super::cost::EMPTY_ROW;
+use super::evidence::{Evidence, LEAST_FRAME};
 use super::frames::{Doubt, Frame, State};
 use super::number_protobuf::IndexState;
 use super::path::{Kind, Piece, Segment};
-use crate::log::error::{Error, Result};
+use super::{tail, writes};
+use crate::log::error::Result;
 use crate::log::format::ENTRY_BYTES;
 use crate::log::index::Index;
 use crate::log::record::Codec;
@@ -68,7 +69,7 @@ pub(super) fn account(
     if has_unnumbered(&evidence) {
         doubts.push(Doubt::Unnumbered);
     }
-    let store_end = cut(store, &evidence, &mut doubts)?;
+    let store_end = tail::cut(store, &evidence, &mut doubts)?;
     doubts.sort_unstable();
     doubts.dedup();
     let mut entries = numbered.entries(&evidence);
@@ -83,7 +84,7 @@ pub(super) fn account(
     let slots = entries
         .last()
         .map_or(first_slot, |it| it.first_slot + it.count);
-    let (writes, first_wrong) = differences(store, index, &entries)?;
+    let (writes, first_wrong) = writes::differences(store, index, &entries)?;
     let misplaced = evidence
         .sections
         .runs
@@ -433,134 +434,4 @@ fn is_dead(evidence: &Evidence, numbered: &Numbered, gap: &Piece) -> bool {
     let before = before.iter().rev().find_map(|frame| frame.slot);
     let first = before.map_or(numbered.first_slot, |slot| slot + 1);
     after == Some(first)
-}
-
-/// Where the store may be cut: behind it are only zeros, a torn frame, and frames that were
-/// refused for certain.
-fn cut(store: &mut Bytes, evidence: &Evidence, doubts: &mut Vec<Doubt>) -> Result<u64> {
-    let size = store.size;
-    let segment = &evidence.segment;
-    let mut end = size;
-    let frames = &evidence.frames;
-    let at = |start: u64| {
-        let at = frames
-            .binary_search_by_key(&start, |frame| frame.start)
-            .ok()?;
-        frames.get(at)
-    };
-    let ends_at = |end: u64| frames.iter().rev().find(|frame| frame.end == end);
-    for piece in evidence.path.iter().rev() {
-        let frame = at(piece.start);
-        if piece.kind != Kind::Frame && frame.is_some() {
-            // A record whose length alone is wrong.
-            break;
-        }
-        match piece.kind {
-            Kind::Zeros => {
-                let before = ends_at(piece.start);
-                if before.is_some_and(|frame| frame.state == State::Zeros) {
-                    doubts.push(Doubt::ZerosOrRecord);
-                    break;
-                }
-                let numbered = before.is_some_and(|frame| frame.slot.is_some());
-                if segment.codec == Codec::Raw && piece.start > segment.from && !numbered {
-                    break;
-                }
-            }
-            Kind::Torn => {
-                let surely = segment.surely_torn(piece.start);
-                // An entry behind it shows that its frame was whole once.
-                let named = segment.named.last();
-                if named.is_some_and(|it| it.0 > piece.start) {
-                    doubts.push(Doubt::HoldsFrames);
-                    break;
-                }
-                if !surely && evidence.table.any_frames(piece.start + 1, size) {
-                    doubts.push(Doubt::HoldsFrames);
-                    break;
-                }
-                let bytes = piece.end - piece.start;
-                let limit = (2 * segment.largest).max(TORN_BYTES);
-                let in_one_commit = segment.is_within_commit(piece.start, bytes);
-                if bytes > limit && !in_one_commit && !segment.is_named(piece.start) {
-                    doubts.push(Doubt::LongRemainder);
-                    break;
-                }
-            }
-            Kind::Frame if frame.is_some_and(|frame| frame.state == State::Refused) => {}
-            Kind::Gap if piece.end == end && end < size => {
-                let zeros = store.nonzero_end(piece.end)? <= piece.start;
-                let claimed = store.length(piece.start)?.unwrap_or(0).saturating_add(8);
-                let torn = piece.end - piece.start < claimed && claimed <= TORN_BYTES;
-                if !zeros && !torn {
-                    break;
-                }
-            }
-            Kind::Gap => {
-                if piece.end == size {
-                    doubts.push(Doubt::HoldsFrames);
-                }
-                break;
-            }
-            Kind::Frame => break,
-        }
-        end = piece.start;
-    }
-    Ok(end)
-}
-
-/// Entries that are written one by one; what lies between more of them is written too.
-const WRITES_MAX: usize = 20_000;
-
-/// The entries that are not in the index as they should be.
-fn differences(
-    store: &mut Bytes,
-    index: &mut Index,
-    entries: &[Entries],
-) -> Result<(Vec<Entries>, Option<(u64, u64, u64)>)> {
-    let mut first_wrong = None;
-    let mut writes: Vec<Entries> = Vec::new();
-    let there = index.slots();
-    for run in entries {
-        let mut position = run.position;
-        for slot in run.first_slot..run.first_slot + run.count {
-            let entry = match index.entry(slot.min(there)) {
-                Ok(entry) if slot < there => Some(entry),
-                Ok(_) | Err(Error::Unreadable { .. } | Error::Shrunk { .. }) => None,
-                Err(error) => return Err(error),
-            };
-            let is_right = entry.is_some_and(|entry| {
-                u64::from(entry.relative.0) == slot && entry.position == position
-            });
-            if let Some(entry) = entry.filter(|it| !is_right && !it.is_zero()) {
-                let relative = u64::from(entry.relative.0);
-                let figures = if entry.position == position {
-                    (slot, relative, slot)
-                } else {
-                    (slot, entry.position.0, position.0)
-                };
-                first_wrong.get_or_insert(figures);
-            }
-            let full = writes.len() >= WRITES_MAX;
-            let last = writes.last_mut().filter(|last| {
-                let next = last.first_slot + last.count == slot;
-                let same = last.follow == run.follow && slot > run.first_slot;
-                next && same && (last.follow || last.position == position)
-            });
-            match last {
-                Some(last) if !is_right || full => last.count += 1,
-                _ if !is_right || full => writes.push(Entries {
-                    first_slot: slot,
-                    count: 1,
-                    position,
-                    follow: run.follow,
-                }),
-                _ => {}
-            }
-            if run.follow {
-                position = Position(store.end(position.0)?.unwrap_or(position.0));
-            }
-        }
-    }
-    Ok((writes, first_wrong))
 }

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use proglog::inspect::finding::{Finding, FindingId, Severity};
-use proglog::inspect::report::{Options, Report};
+use proglog::inspect::report::{Options, Report, TailDecision};
 use proglog::log::error::Error;
 use proglog::log::reader::{Content, Item, LogReader};
 use proglog::log::record::Codec;
@@ -39,8 +39,7 @@ pub const OPTIONS: Options = Options {
     codec: None,
     threads: 1,
     ask_usage: false,
-    adopt_tail: false,
-    drop_tail: false,
+    tail: TailDecision::Leave,
 };
 
 /// Looks at `log`, up to the offset `end`, in bounded memory. Without a `codec` it is

@@ -21,8 +21,6 @@ use proglog_testkit::{Codec, LogBuilder, Sandbox, frame, pb};
 
 use crate::library;
 
-/// A store without index gets one whatever these are.
-
 /// More than one piece of a store.
 const VALUES: u64 = 30_000;
 

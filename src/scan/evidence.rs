@@ -1,0 +1,249 @@
+//! What an account is made of: the sections of the index, the cheapest way through the
+//! store, and its frames with their numbers.
+
+use std::collections::HashMap;
+
+use super::account::Input;
+use super::bytes::Bytes;
+use super::candidates::{self, Search};
+use super::frames::{self, Doubt, Frame};
+use super::number_protobuf::{self, IndexState};
+use super::path::{self, Piece, Segment};
+use super::sections::{self, Sections};
+use super::{number_raw, verdict};
+use crate::log::error::Result;
+use crate::log::format::{ENTRY_BYTES, LENGTH_BYTES};
+use crate::log::index::Index;
+use crate::log::record::Codec;
+
+/// Entries before the first fault that are asked for the largest frame.
+const ENTRIES_BEFORE: u64 = 64;
+
+/// What the account is made of.
+pub(super) struct Evidence {
+    pub segment: Segment,
+    pub sections: Sections,
+    pub index: IndexState,
+    pub path: Vec<Piece>,
+    pub frames: Vec<Frame>,
+    pub doubts: Vec<Doubt>,
+    pub table: candidates::Candidates,
+}
+
+/// The cheapest way through a store, and what it was found by.
+pub(super) struct Explored {
+    pub segment: Segment,
+    pub sections: Sections,
+    pub path: Vec<Piece>,
+    table: candidates::Candidates,
+}
+
+impl Explored {
+    /// Where an unfinished batch begins: a mark behind which no entry names a place.
+    pub fn unfinished_batch(&self, store: &mut Bytes) -> Result<Option<u64>> {
+        let last = self.segment.named.last().map(|it| it.0);
+        for piece in &self.path {
+            let unnamed = last.is_none_or(|last| last < piece.start);
+            if matches!(piece.kind, path::Kind::Gap | path::Kind::Torn)
+                && unnamed
+                && store.is_marked(piece.start)?
+            {
+                return Ok(Some(piece.start));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Divides the index and finds the cheapest way through the store; `None` if there is more
+/// than is judged at once.
+pub(super) fn explore(
+    input: &Input<'_>,
+    store: &mut Bytes,
+    index: &mut Index,
+) -> Result<Option<Explored>> {
+    let (slot, from) = first_place(input, store, index)?;
+    let Some(sections) = sections::divide(index, store, slot * ENTRY_BYTES)? else {
+        return Ok(None);
+    };
+    let base = input.base.0;
+    let slots = store.size / 9 + index.file_bytes() / ENTRY_BYTES + 2;
+    let mut named: Vec<(u64, u64)> = sections
+        .claims()
+        .filter(|(_, position)| *position < store.size && *position >= from)
+        .map(|(slot, position)| (position, slot))
+        .collect();
+    named.sort_unstable();
+    named.dedup();
+    let mut segment = Segment {
+        codec: input.codec,
+        base,
+        slot,
+        from,
+        offsets: base..base.saturating_add(slots),
+        named,
+        padded: sections.is_padded(),
+        unpadded: index.file_bytes() > 0 && sections.rest.is_empty(),
+        largest: largest(store, index, slot)?,
+    };
+    for at in 0..segment.named.len() {
+        let Some((position, _)) = segment.named.get(at).copied() else {
+            break;
+        };
+        if let Some(end) = store.end(position)?
+            && segment.names(store, position)?
+        {
+            segment.largest = segment.largest.max(end - position);
+        }
+    }
+    let search = Search {
+        from,
+        codec: input.codec,
+        offsets: segment.offsets.clone(),
+        named: &segment.named,
+    };
+    let Some(table) = candidates::find(store, &search)? else {
+        return Ok(None);
+    };
+    let Some(path) = path::find(&segment, store, &table)? else {
+        return Ok(None);
+    };
+    Ok(Some(Explored {
+        segment,
+        sections,
+        path,
+        table,
+    }))
+}
+
+impl Evidence {
+    pub fn gather(
+        input: &Input<'_>,
+        explored: Explored,
+        store: &mut Bytes,
+        index: &mut Index,
+    ) -> Result<Self> {
+        let Explored {
+            segment,
+            sections,
+            path,
+            table,
+        } = explored;
+        let slot = segment.slot;
+        let state = IndexState {
+            sound: is_sound(&segment, store, index, &sections, &path)?,
+            padded: segment.padded,
+            entries: slot.max(
+                sections
+                    .runs
+                    .iter()
+                    .map(|run| run.slot + run.positions.len() as u64)
+                    .max()
+                    .unwrap_or(0),
+            ),
+        };
+        let path = verdict::empty_records_at_end(&segment, state, path);
+        let mut frames = frames::of_path(&path);
+        let doubts = match input.codec {
+            Codec::Raw => {
+                let claims: HashMap<u64, u64> = sections.claims().collect();
+                let next = input.next_base.map(|next| next.0);
+                number_raw::number(&segment, store, &path, &claims, next, &mut frames)?
+            }
+            Codec::Protobuf => number_protobuf::number(&segment, store, &path, state, &mut frames)?,
+        };
+        if let Some(room) = input
+            .next_base
+            .and_then(|next| next.0.checked_sub(segment.base))
+        {
+            // No frame without an entry takes an offset of the next segment.
+            for frame in frames.iter_mut().filter(|frame| !frame.named) {
+                if frame.slot.is_some_and(|slot| slot >= room) {
+                    frame.slot = None;
+                    frame.state = frames::State::Unnumbered;
+                }
+            }
+        }
+        frames.sort_unstable_by_key(|frame| (frame.start, frame.end));
+        Ok(Self {
+            segment,
+            sections,
+            index: state,
+            path,
+            frames,
+            doubts,
+            table,
+        })
+    }
+}
+
+/// Where the account begins: at the last entry that is known to be right, so that what
+/// follows is held against the frame before it.
+fn first_place(input: &Input<'_>, store: &Bytes, index: &mut Index) -> Result<(u64, u64)> {
+    let Some(slot) = input.sound_entries.checked_sub(1) else {
+        return Ok((0, 0));
+    };
+    if slot >= index.slots() {
+        return Ok((0, 0));
+    }
+    let position = index.entry(slot)?.position.0;
+    Ok(if position < store.size {
+        (slot, position)
+    } else {
+        (0, 0)
+    })
+}
+
+/// The largest of some frames right before `slot`.
+fn largest(store: &mut Bytes, index: &mut Index, slot: u64) -> Result<u64> {
+    let mut largest = 0;
+    for before in slot.saturating_sub(ENTRIES_BEFORE)..slot {
+        let position = index.entry(before)?.position.0;
+        if let Some(end) = store.end(position)? {
+            largest = largest.max(end - position);
+        }
+    }
+    Ok(largest)
+}
+
+/// Whether the index is one run of entries from slot 0 that name frames, or lie behind the
+/// last one, and then padding only.
+fn is_sound(
+    segment: &Segment,
+    store: &mut Bytes,
+    index: &Index,
+    sections: &Sections,
+    path: &[Piece],
+) -> Result<bool> {
+    if index.file_bytes() == 0 || sections.rest.iter().any(|rest| !rest.padding) {
+        return Ok(false);
+    }
+    let [run] = sections.runs.as_slice() else {
+        return Ok(sections.runs.is_empty());
+    };
+    if run.at != run.slot * ENTRY_BYTES || run.slot != segment.slot {
+        return Ok(false);
+    }
+    if run.positions == [0] {
+        return Ok(true);
+    }
+    // Entries that name nothing are the last ones, and begin where no frame is.
+    let mut dangling = None;
+    for &position in &run.positions {
+        let whole = segment.names(store, position)? && store.end(position)?.is_some();
+        match (whole, dangling) {
+            (true, Some(_)) => return Ok(false),
+            (false, None) => dangling = Some(position),
+            _ => {}
+        }
+    }
+    let begins_no_frame = |position: u64| {
+        let at = path.partition_point(|piece| piece.start < position);
+        let piece = path.get(at);
+        piece.is_some_and(|it| it.start == position && it.kind != path::Kind::Frame)
+    };
+    Ok(dangling.is_none_or(|it| it == store.size || begins_no_frame(it)))
+}
+
+/// What a frame takes at least. Units: bytes.
+pub(super) const LEAST_FRAME: u64 = LENGTH_BYTES;
