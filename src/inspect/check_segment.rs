@@ -281,11 +281,15 @@ impl View<'_> {
             return;
         }
         let ours = self.report.usage.lock_holder.is_some();
-        let tail = self.refused_at_end().map_or(tail, |frames| Tail {
-            ahead: tail.ahead.saturating_sub(frames),
+        let tail = Tail {
+            ahead: tail
+                .ahead
+                .saturating_sub(self.frames_of(&[Unreferenced::Refused])),
             ..tail
-        });
-        if tail.frames > 0 {
+        };
+        // Those of another history, and those that a person decides about, are told of.
+        let told = self.frames_of(&[Unreferenced::Second, Unreferenced::Unnumbered]);
+        if tail.frames > told {
             let severity = match (ours, tail.continuing + tail.ahead > 0) {
                 (true, _) => Severity::Note,
                 (false, true) => Severity::Error,
@@ -350,12 +354,12 @@ impl View<'_> {
         }
     }
 
-    /// Frames at the end that the service refused: proven, whatever offsets they carry.
-    fn refused_at_end(&self) -> Option<u64> {
-        let account = self.segment.account.as_ref()?;
-        let refused = account.unreferenced.iter();
-        let refused = refused.filter(|it| it.kind == Unreferenced::Refused);
-        Some(refused.map(|it| it.frames).sum())
+    /// Frames of these kinds, by the segment's account.
+    fn frames_of(&self, kinds: &[Unreferenced]) -> u64 {
+        let account = self.segment.account.iter();
+        let stretches = account.flat_map(|account| &account.unreferenced);
+        let of_kinds = stretches.filter(|it| kinds.contains(&it.kind));
+        of_kinds.map(|it| it.frames).sum()
     }
 
     /// Whether the last index has no room for one more entry: known from the limit,

@@ -81,9 +81,6 @@ impl Walk {
         };
         let gap = entry.position.0 - self.end.0;
         if gap > 0 {
-            if !self.begins_as_frame(self.end, gap)? {
-                return Ok(None);
-            }
             if visitor.dead_bytes(slot, self.end, gap)?.is_break() {
                 return Ok(Some(Flow::Break(())));
             }
@@ -106,7 +103,11 @@ impl Walk {
             let overlaps = next.position < end;
             // An empty record and less than a length: both are the zeros of a lost frame.
             let lost = payload_bytes == 0 && next.position.0 < end.0.saturating_add(LENGTH_BYTES);
-            if overlaps || lost || !self.begins_as_frame(end, next.position.0 - end.0)? {
+            // What follows may be the other fields of its record, or of no record at all.
+            let longer = !overlaps
+                && !self.begins_as_frame(end, next.position.0 - end.0)?
+                && self.is_record(slot, entry.position, next.position)?;
+            if overlaps || lost || longer {
                 let flow = visitor.damage(Damage {
                     kind: DamageKind::Length,
                     first_slot: slot,
