@@ -4,7 +4,6 @@
 use super::directory::{Directory, SegmentNames};
 use super::error::Result;
 use super::format::ENTRY_BYTES;
-use super::items::first_sound;
 use super::record::Codec;
 use super::segment::{Segment, is_absent};
 use super::units::Offset;
@@ -51,31 +50,6 @@ impl Opened {
             entries,
             unindexed: None,
         })
-    }
-
-    /// Opens a segment for a look-up: by its index alone where that names the slot's record.
-    ///
-    /// # Errors
-    ///
-    /// As [`Opened::open`].
-    pub fn for_slot(
-        directory: &Directory,
-        names: &SegmentNames,
-        codec: Codec,
-        slot: u64,
-    ) -> Result<Self> {
-        if let Ok(mut segment) = Segment::open(directory, names) {
-            let entries = segment.entries_for(slot, codec)?;
-            segment.store.take_size()?;
-            if slot < entries && first_sound(&segment, codec, entries, slot..slot + 1)?.is_some() {
-                return Ok(Self {
-                    segment,
-                    entries,
-                    unindexed: None,
-                });
-            }
-        }
-        Self::open(directory, names, codec)
     }
 
     fn without_index(
