@@ -226,6 +226,10 @@ pub(super) fn may_be_torn(store: &mut Bytes, position: u64) -> Result<bool> {
     if left < LENGTH_BYTES {
         return Ok(position >= store.zeros);
     }
+    // Most places are far from the end: nothing is read for them.
+    if left >= TORN_BYTES {
+        return Ok(false);
+    }
     let Some(length) = store.length(position)? else {
         return Ok(false);
     };
