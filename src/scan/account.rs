@@ -270,7 +270,8 @@ impl Account {
             }
         }
         let evidence = Evidence::gather(input, explored, &mut store, &mut index)?;
-        verdict::account(input, &mut store, &mut index, evidence).map(Some)
+        let account = verdict::account(input, &mut store, &mut index, evidence)?;
+        Ok(Some(account).filter(|_| !store.is_spent()))
     }
 }
 

@@ -86,10 +86,14 @@ pub(super) fn explore(
         unpadded: index.file_bytes() > 0 && sections.rest.is_empty(),
         largest: largest(store, index, slot)?,
     };
+    let mut before = None;
     for at in 0..segment.named.len() {
         let Some((position, _)) = segment.named.get(at).copied() else {
             break;
         };
+        if before.replace(position) == Some(position) {
+            continue;
+        }
         if let Some(end) = store.end(position)?
             && segment.names(store, position)?
         {
