@@ -183,7 +183,11 @@ impl Evidence {
 
 /// Where the account begins: at the last entry that is known to be right, so that what
 /// follows is held against the frame before it.
-fn first_place(input: &Input<'_>, store: &Bytes, index: &mut Index) -> Result<(u64, u64)> {
+pub(super) fn first_place(
+    input: &Input<'_>,
+    store: &Bytes,
+    index: &mut Index,
+) -> Result<(u64, u64)> {
     let Some(slot) = input.sound_entries.checked_sub(1) else {
         return Ok((0, 0));
     };

@@ -328,7 +328,9 @@ impl Numbering<'_> {
                 });
                 let in_zeros =
                     frame.named && end >= store.zeros && end < store.size && next_claimed.is_none();
-                if elsewhere || in_zeros {
+                // Eight zero bytes that lead nowhere, with nothing but their entry for them.
+                let nowhere = frame.named && next_claimed.is_none() && begins_gap(self.path, end);
+                if elsewhere || in_zeros || nowhere {
                     frame.state = State::Zeros;
                 }
             }
