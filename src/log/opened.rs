@@ -40,9 +40,7 @@ impl Opened {
             Err(error) => return Err(error),
         };
         let entries = segment.count_entries(Some(codec))?;
-        if let Some((index, account)) =
-            reading::other_index(&segment, entries, codec, next_base)?
-        {
+        if let Some((index, account)) = reading::other_index(&segment, entries, codec, next_base)? {
             return Ok(Self::by_account(&segment, index, &account));
         }
         Ok(Self {

@@ -221,7 +221,16 @@ impl Segment {
                     return Ok(slot + 1);
                 }
             }
-            end = start;
+            let is_hole = block
+                .iter()
+                .all(|entry| entry.iter().all(|&byte| byte == 0));
+            end = if is_hole && start > 0 {
+                // All of it is passed in one step, but for slot 0.
+                let end = index.nonzero_end(start * ENTRY_BYTES)?;
+                end.div_ceil(ENTRY_BYTES).max(1)
+            } else {
+                start
+            };
         }
         Ok(0)
     }

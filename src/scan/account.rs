@@ -2,6 +2,7 @@
 //! the fewest faults.
 
 use super::bytes::{Bytes, readable};
+use super::chain;
 use super::evidence::{Evidence, explore};
 pub use super::frames::Doubt;
 use super::verdict;
@@ -256,6 +257,18 @@ impl Account {
             known.file_bytes = position;
         }
         let mut store = Bytes::new(&known)?;
+        match chain::account(input, &mut store, &mut index)? {
+            Some(account) => Ok(Some(account)),
+            None => Self::searched(input, store, index),
+        }
+    }
+
+    /// The same by a search for the cheapest way through the store.
+    pub(super) fn searched(
+        input: &Input<'_>,
+        mut store: Bytes,
+        mut index: Index,
+    ) -> Result<Option<Self>> {
         let Some(mut explored) = explore(input, &mut store, &mut index)? else {
             return Ok(None);
         };
@@ -270,7 +283,8 @@ impl Account {
             }
         }
         let evidence = Evidence::gather(input, explored, &mut store, &mut index)?;
-        verdict::account(input, &mut store, &mut index, evidence).map(Some)
+        let account = verdict::account(input, &mut store, &mut index, evidence)?;
+        Ok(Some(account).filter(|_| !store.is_spent()))
     }
 }
 

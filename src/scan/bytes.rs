@@ -15,7 +15,16 @@ pub(super) struct Bytes {
     pub size: u64,
     /// Where the zeros at the store's end begin.
     pub zeros: u64,
+    /// The payload that was decoded last, and the offset in it.
+    decoded: Option<(u64, u64, Option<u64>)>,
+    /// How much may still be decoded. Units: bytes.
+    budget: u64,
 }
+
+/// How often a whole store may be decoded for one account, and bytes beyond that: made-up
+/// lengths let payloads lie in each other.
+const DECODED_TIMES: u64 = 8;
+const DECODED_BYTES: u64 = 64 * 1024 * 1024;
 
 /// `None` where the disk gives an error for the bytes.
 pub(super) fn readable<T>(result: Result<T>) -> Result<Option<T>> {
@@ -35,6 +44,10 @@ impl Bytes {
             far: Window::new(store.clone(), LOOKUP_BYTES),
             size,
             zeros,
+            decoded: None,
+            budget: size
+                .saturating_mul(DECODED_TIMES)
+                .saturating_add(DECODED_BYTES),
         })
     }
 
@@ -91,8 +104,27 @@ impl Bytes {
         Ok((at == end).then_some(offset))
     }
 
+    /// Whether more would have to be decoded than is for one account.
+    pub fn is_spent(&self) -> bool {
+        self.budget == 0
+    }
+
     /// The offset in a record in any legal encoding.
     pub fn legal(&mut self, start: u64, end: u64) -> Result<Option<u64>> {
+        if let Some((_, _, offset)) = self.decoded.filter(|it| (it.0, it.1) == (start, end)) {
+            return Ok(offset);
+        }
+        self.budget = self.budget.saturating_sub(end - start);
+        let offset = if self.is_spent() {
+            None
+        } else {
+            self.decode(start, end)?
+        };
+        self.decoded = Some((start, end, offset));
+        Ok(offset)
+    }
+
+    fn decode(&mut self, start: u64, end: u64) -> Result<Option<u64>> {
         match layout_in(&mut self.far, start, end - start) {
             Ok(layout) => Ok(Some(layout.offset)),
             Err(crate::log::record::LayoutError::Source(
@@ -110,6 +142,14 @@ impl Bytes {
     /// The byte behind the last one before `limit` that is not zero.
     pub fn nonzero_end(&self, limit: u64) -> Result<u64> {
         Ok(readable(self.near.source().nonzero_end(limit))?.unwrap_or(limit))
+    }
+
+    /// Where the zeros end that begin at `position`.
+    pub fn zeros_end(&self, position: u64) -> Result<u64> {
+        let end = readable(self.near.source().first_nonzero(position))?;
+        Ok(end
+            .map_or(position, |end| end.unwrap_or(self.size))
+            .min(self.size))
     }
 
     /// Whether `start..end` holds an aligned sector of zeros.

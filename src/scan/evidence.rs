@@ -86,10 +86,14 @@ pub(super) fn explore(
         unpadded: index.file_bytes() > 0 && sections.rest.is_empty(),
         largest: largest(store, index, slot)?,
     };
+    let mut before = None;
     for at in 0..segment.named.len() {
         let Some((position, _)) = segment.named.get(at).copied() else {
             break;
         };
+        if before.replace(position) == Some(position) {
+            continue;
+        }
         if let Some(end) = store.end(position)?
             && segment.names(store, position)?
         {
@@ -179,7 +183,11 @@ impl Evidence {
 
 /// Where the account begins: at the last entry that is known to be right, so that what
 /// follows is held against the frame before it.
-fn first_place(input: &Input<'_>, store: &Bytes, index: &mut Index) -> Result<(u64, u64)> {
+pub(super) fn first_place(
+    input: &Input<'_>,
+    store: &Bytes,
+    index: &mut Index,
+) -> Result<(u64, u64)> {
     let Some(slot) = input.sound_entries.checked_sub(1) else {
         return Ok((0, 0));
     };

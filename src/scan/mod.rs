@@ -11,6 +11,7 @@
 pub mod account;
 mod bytes;
 mod candidates;
+mod chain;
 pub mod codec;
 mod cost;
 mod evidence;

@@ -110,7 +110,7 @@ impl Numbering<'_> {
         let mut gap = gap_before(self.path, first);
         let mut shift = self.by_entries(&votes, at_start);
         if let (Some(gap), Some(following)) = (gap, self.following)
-            && self.segment.slots_at(gap).any(|slot| slot == following)
+            && self.segment.is_claimed(gap, following)
         {
             self.least = self.least.max(following + 1);
         }
@@ -300,7 +300,7 @@ impl Numbering<'_> {
                 0
             };
             frame.slot = Some(slot);
-            frame.named = self.segment.slots_at(start).any(|it| it == slot);
+            frame.named = self.segment.is_claimed(start, slot);
             let claimed = self.claims.get(&slot).copied();
             let next_claimed = self.claims.get(&(slot + 1)).copied();
             if blanks > EMPTY_ROW && !frame.named {
@@ -321,11 +321,16 @@ impl Numbering<'_> {
             {
                 frame.state = State::Length;
             } else if empty {
-                let elsewhere = next_claimed
-                    .is_some_and(|next| next != end && (is_start(next) || end >= store.zeros));
+                // The next entry says that the record had a value.
+                let unnamed = frame.named && !self.segment.is_named(end);
+                let elsewhere = next_claimed.is_some_and(|next| {
+                    next != end && (is_start(next) || end >= store.zeros || unnamed && next > end)
+                });
                 let in_zeros =
                     frame.named && end >= store.zeros && end < store.size && next_claimed.is_none();
-                if elsewhere || in_zeros {
+                // Eight zero bytes that lead nowhere, with nothing but their entry for them.
+                let nowhere = frame.named && next_claimed.is_none() && begins_gap(self.path, end);
+                if elsewhere || in_zeros || nowhere {
                     frame.state = State::Zeros;
                 }
             }

@@ -17,6 +17,8 @@ pub(super) enum Kind {
     Frame,
     /// Bytes that are no frame, with frames or the store's end behind them.
     Gap,
+    /// Zeros that would be very many empty records, with a length behind them.
+    Row,
     /// Zeros up to the store's end.
     Zeros,
     /// A frame that the store's end cuts short.
@@ -63,6 +65,11 @@ impl Segment {
         rest.take_while(move |it| it.0 == position).map(|it| it.1)
     }
 
+    /// Whether the entry of `slot` names `position`.
+    pub fn is_claimed(&self, position: u64, slot: u64) -> bool {
+        self.named.binary_search(&(position, slot)).is_ok()
+    }
+
     pub fn is_named(&self, position: u64) -> bool {
         self.slots_at(position).next().is_some()
     }
@@ -91,8 +98,8 @@ impl Segment {
             return Ok(true);
         }
         let carried = self.carried(store, position)?;
-        let agrees = |slot: u64| self.base.checked_add(slot) == carried;
-        Ok(carried.is_some() && self.slots_at(position).any(agrees))
+        let slot = carried.and_then(|offset| offset.checked_sub(self.base));
+        Ok(slot.is_some_and(|slot| self.is_claimed(position, slot)))
     }
 
     /// Whether the newest entry that names a place in the store names this one.
@@ -188,6 +195,10 @@ pub(super) fn changed_bits(length: Option<u64>, start: u64, end: u64) -> Option<
     Some(length? ^ right)
 }
 
+/// Empty records of a raw log in a row, beyond which a row of zeros is passed in one step.
+/// Units: bytes.
+const ZERO_ROW: u64 = 64 * LENGTH_BYTES;
+
 /// The state of the search for the cheapest way.
 struct Search<'a> {
     segment: &'a Segment,
@@ -207,6 +218,8 @@ struct Search<'a> {
     cover: Option<(u64, u64)>,
     /// The last candidate whose chain reaches the end, and the last named whole frame.
     last: u64,
+    /// Where zeros were looked for last, and where they end.
+    zeros: std::ops::Range<u64>,
 }
 
 /// The cheapest way from the segment's first place to the store's end; `None` if it has
@@ -246,6 +259,7 @@ pub(super) fn find(
         cheapest: None,
         cover: None,
         last,
+        zeros: 0..0,
     };
     search.run()
 }
@@ -354,7 +368,10 @@ impl Search<'_> {
             if certain && filled && self.cover.is_none_or(|(_, other)| other < end) {
                 self.cover = Some((place, end));
             }
-            self.offer(end, cost - gain, number, Kind::Frame);
+            match self.zero_row(place, end)? {
+                Some(row_end) => self.offer(row_end, cost, number, Kind::Row),
+                None => self.offer(end, cost - gain, number, Kind::Frame),
+            }
         }
         if !certain {
             // The entry may name the damaged frame.
@@ -379,6 +396,22 @@ impl Search<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Where the empty records end of which the first is at `place`, if they are very many
+    /// and no entry names one: the last place before the next length.
+    fn zero_row(&mut self, place: u64, end: u64) -> Result<Option<u64>> {
+        if self.segment.codec != Codec::Raw || end != place + LENGTH_BYTES {
+            return Ok(None);
+        }
+        if !self.zeros.contains(&place) {
+            self.zeros = place..self.store.zeros_end(place)?;
+        }
+        let next = self.segment.named.partition_point(|it| it.0 <= place);
+        let next = self.segment.named.get(next).map_or(u64::MAX, |it| it.0);
+        let bytes = self.zeros.end.min(next).saturating_sub(place);
+        let row = bytes - bytes % LENGTH_BYTES;
+        Ok((row > ZERO_ROW).then_some(place + row))
     }
 
     /// Where the frame at `place` ends, if this log may have written one there.
@@ -446,6 +479,15 @@ impl Search<'_> {
         back.reverse();
         let mut pieces: Vec<Piece> = Vec::with_capacity(back.len());
         for mut piece in back {
+            if piece.kind == Kind::Row {
+                // Enough of them for it to be seen what they would be.
+                for _ in 0..cost::EMPTY_ROW + 2 {
+                    let (start, end) = (piece.start, piece.start + LENGTH_BYTES);
+                    let kind = Kind::Frame;
+                    pieces.push(Piece { start, end, kind });
+                    piece.start = end;
+                }
+            }
             // Eight zero bytes that lead nowhere are no empty record.
             let is_empty = |it: &Piece| it.kind == Kind::Frame && it.end - it.start == LENGTH_BYTES;
             let last_is_empty = |pieces: &[Piece]| pieces.last().is_some_and(is_empty);
@@ -455,7 +497,7 @@ impl Search<'_> {
             }
             while piece.kind == Kind::Gap && last_is_empty(&pieces) {
                 let Some(last) = pieces.last() else { break };
-                let follows = |slot: u64| self.segment.slots_at(last.end).any(|it| it == slot + 1);
+                let follows = |slot: u64| self.segment.is_claimed(last.end, slot + 1);
                 if self.segment.slots_at(last.start).any(follows) {
                     break;
                 }

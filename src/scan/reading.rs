@@ -98,7 +98,10 @@ pub(crate) fn is_read_as_it_is(
     if segment.sound_entries(codec, entries)? < entries {
         return Ok(false);
     }
-    let padding = segment.index.file_bytes.saturating_sub(entries * ENTRY_BYTES);
+    let padding = segment
+        .index
+        .file_bytes
+        .saturating_sub(entries * ENTRY_BYTES);
     // What `entries` does not count is zeros, or slots of 0xff.
     if padding % ENTRY_BYTES == 0 && ends_with_store(segment, entries)? {
         return Ok(true);

@@ -75,7 +75,7 @@ pub(super) fn cut(store: &mut Bytes, evidence: &Evidence, doubts: &mut Vec<Doubt
                 }
                 break;
             }
-            Kind::Frame => break,
+            Kind::Frame | Kind::Row => break,
         }
         end = piece.start;
     }

@@ -3,8 +3,10 @@
 use super::account::{Account, Doubt, Input, Loss, Unreferenced};
 use super::cost;
 use super::image::Image;
+use crate::log::index::Index;
 use crate::log::record::{Codec, Record};
 use crate::log::units::Offset;
+use crate::log::window::LOOKUP_BYTES;
 
 type Bytes = Vec<u8>;
 
@@ -52,6 +54,11 @@ fn protobuf(offsets: impl IntoIterator<Item = u64>) -> (Bytes, Bytes) {
 }
 
 fn account(codec: Codec, store: &[u8], index: Option<&[u8]>) -> Account {
+    account_behind(0, codec, store, index)
+}
+
+/// The same where so many entries are known to be right.
+fn account_behind(sound_entries: u64, codec: Codec, store: &[u8], index: Option<&[u8]>) -> Account {
     let write = |name: &str, bytes: &[u8]| {
         let mut image = Image::new(name.as_ref()).unwrap();
         image.put(0, bytes).unwrap();
@@ -65,10 +72,18 @@ fn account(codec: Codec, store: &[u8], index: Option<&[u8]>) -> Account {
         base: Offset(0),
         codec,
         next_base: None,
-        sound_entries: 0,
+        sound_entries,
         trust_tail: false,
     };
-    Account::of(&input).unwrap().unwrap()
+    let found = Account::of(&input).unwrap().unwrap();
+    // Where the frames alone tell it, a search tells the same.
+    let store = super::bytes::Bytes::new(&store).unwrap();
+    let index = Index::of(input.index_file(), LOOKUP_BYTES);
+    let searched = Account::searched(&input, store, index).unwrap();
+    if found.store_end == input.store.file_bytes {
+        assert_eq!(searched, Some(found.clone()));
+    }
+    found
 }
 
 /// Records, where the store may end, and why a person decides.
@@ -283,4 +298,43 @@ fn a_store_of_another_segment_is_for_a_person() {
     let found = account(Codec::Protobuf, &[], Some(&index));
     assert_eq!(found.doubts, [Doubt::StoreEmpty]);
     assert!(found.keep_index);
+}
+
+#[test]
+fn frames_that_lead_to_the_end_are_told_without_a_search() {
+    let blanks =
+        |count: usize| lay(&[vec![value(0)], vec![Vec::new(); count], vec![value(1)]].concat());
+    for (codec, (store, index)) in [
+        (Codec::Raw, raw(9)),
+        (Codec::Raw, blanks(16)),
+        (Codec::Raw, blanks(17)),
+        (Codec::Protobuf, protobuf(0..9)),
+        (Codec::Protobuf, protobuf([0, 1, 2, 2, 3])),
+        (Codec::Protobuf, protobuf(3..9)),
+    ] {
+        account(codec, &store, None);
+        for sound in [0, 1, 2] {
+            let index = &index[..sound * 12];
+            let found = account_behind(sound as u64, codec, &store, Some(index));
+            assert_eq!(found.store_end, store.len() as u64);
+        }
+    }
+    let found = account(Codec::Raw, &blanks(17).0, None);
+    assert!(found.doubts.contains(&Doubt::EmptyRow), "{found:?}");
+}
+
+#[test]
+fn a_long_row_of_zeros_is_for_a_person() {
+    let (before, _) = raw(3);
+    let (behind, _) = lay(&[value(3), value(4), value(5)]);
+    for zeros in [17 * 8, 64 * 8, 65 * 8, 65 * 8 + 3, 100_000] {
+        let store = [&before[..], &vec![0; zeros], &behind].concat();
+        let found = account(Codec::Raw, &store, None);
+        assert_eq!(found.store_end, store.len() as u64, "{zeros}");
+        assert!(
+            found.doubts.contains(&Doubt::EmptyRow),
+            "{zeros}: {found:?}"
+        );
+        assert!(found.records <= 3 + 17, "{zeros}: {found:?}");
+    }
 }

@@ -408,6 +408,9 @@ fn unreferenced(evidence: &Evidence, numbered: &Numbered) -> Vec<Stretch> {
                 _ => Unreferenced::Unnumbered,
             };
             add(frame.start, frame.end, 1, kind);
+        } else if piece.kind == Kind::Row {
+            let frames = (piece.end - piece.start) / LEAST_FRAME;
+            add(piece.start, piece.end, frames, Unreferenced::Unnumbered);
         } else if frame.is_none() {
             let kind = match piece.kind {
                 Kind::Torn => Unreferenced::Torn,

@@ -160,7 +160,9 @@ fn judge(log: &Made, files: &BTreeMap<String, Vec<u8>>, state: &State) -> Vec<St
             wrong.push(format!("{offset} was never written"));
             continue;
         };
-        let undecidable = undecidable(log, state, *offset) || written_over(log, files, *offset);
+        let undecidable = undecidable(log, state, *offset)
+            || written_over(log, files, *offset)
+            || zeroed(log, files, state, *offset);
         if place != was && !undecidable {
             wrong.push(format!("{offset} is read at {place:?}, it was at {was:?}"));
         }
@@ -188,6 +190,16 @@ fn undecidable(log: &Made, state: &State, offset: u64) -> bool {
                 && next.is_none_or(|(at, _)| *at > offset + 1)
         }
     }
+}
+
+/// Whether a raw record's length is zeros now and the entry behind its own is wrong: eight
+/// zero bytes that an entry names are an empty record where nothing contradicts.
+fn zeroed(log: &Made, files: &BTreeMap<String, Vec<u8>>, state: &State, offset: u64) -> bool {
+    let of_entry = |sort| matches!(sort, Sort::Relative | Sort::Position);
+    log.codec == Codec::Raw
+        && state.read[&offset].is_empty()
+        && changed(log, files, offset, |sort| sort == Sort::Length)
+        && changed(log, files, offset + 1, of_entry)
 }
 
 /// Whether another frame was written over a record's, length and payload: if it is a
