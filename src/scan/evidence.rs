@@ -84,6 +84,7 @@ pub(super) fn explore(
         named,
         padded: sections.is_padded(),
         unpadded: index.file_bytes() > 0 && sections.rest.is_empty(),
+        unused_slots: sections.unused_slots(),
         largest: largest(store, index, slot)?,
     };
     for at in 0..segment.named.len() {

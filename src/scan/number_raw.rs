@@ -323,8 +323,11 @@ impl Numbering<'_> {
             } else if empty {
                 let elsewhere = next_claimed
                     .is_some_and(|next| next != end && (is_start(next) || end >= store.zeros));
-                let in_zeros =
-                    frame.named && end >= store.zeros && end < store.size && next_claimed.is_none();
+                let in_zeros = frame.named
+                    && end >= store.zeros
+                    && end < store.size
+                    && next_claimed.is_none()
+                    && !self.segment.are_of_a_commit(end, store.size);
                 if elsewhere || in_zeros {
                     frame.state = State::Zeros;
                 }
