@@ -112,6 +112,14 @@ impl Bytes {
         Ok(readable(self.near.source().nonzero_end(limit))?.unwrap_or(limit))
     }
 
+    /// The first byte from `position` on that is not zero; the store's end if there is none.
+    pub fn first_nonzero(&self, position: u64) -> Result<u64> {
+        let found = readable(self.near.source().first_nonzero(position))?.flatten();
+        Ok(found
+            .unwrap_or(self.size)
+            .clamp(position, self.size.max(position)))
+    }
+
     /// Whether `start..end` holds an aligned sector of zeros.
     pub fn holds_zero_sector(&mut self, start: u64, end: u64) -> Result<bool> {
         Ok(unfinished::zero_sector(&mut self.far, start, end)?.is_some())

@@ -132,13 +132,13 @@ impl Segment {
         Ok(in_commit || self.is_likely_torn(store, position)?)
     }
 
-    /// Whether a commit that was interrupted left the zeros from `position` to the store's
-    /// end: its empty records, before or while their entries were written, or its mark that
-    /// did not arrive.
+    /// Whether commits that were interrupted left the zeros from `position` to the store's
+    /// end: empty records, before or while their entries were written, and the one byte of
+    /// a mark that did not arrive.
     pub fn are_of_a_commit(&self, position: u64, size: u64) -> bool {
         let bytes = size.saturating_sub(position);
         let records = bytes / LENGTH_BYTES;
-        (bytes % LENGTH_BYTES == 0 || records == 0)
+        bytes % LENGTH_BYTES <= 1
             && records <= cost::EMPTY_ROW
             && self.unused_slots.is_some_and(|unused| unused <= records)
     }
