@@ -226,7 +226,7 @@ fn zeros_behind_an_empty_record_are_of_a_commit_where_they_can_be() {
 
 #[test]
 fn an_entry_that_arrived_in_part_is_written_again() {
-    let (store, index) = lay(&[vec![0; 300], value(1), Bytes::new(), value(3)]);
+    let (store, index) = lay(&[vec![0; 300], Bytes::new(), value(2), value(3)]);
     let whole = (4, store.len() as u64, &[][..]);
     let marked = [&store[..], &[0xff, 0, 0]].concat();
     for written in 1..4 {
