@@ -30,7 +30,7 @@ use proglog::log::window::LOOKUP_BYTES;
 use proglog::mend::draft::Drafts;
 use proglog::mend::plan::{self, Plan, Step};
 use proglog::mend::replica::ReplicaPlan;
-use proglog::mend::undo;
+use proglog::mend::{saved as saved_changes, undo};
 
 use super::mending::Mending;
 use super::options;
@@ -215,6 +215,9 @@ fn take_back(lock: &DirectoryLock, saved: &Path, lost: u64, mending: &Mending) -
     let back = undo::load(saved)
         .and_then(|change| undo::undo(&change, lock, &disk, &mending.waiting.others()));
     let lost = count(lost, "readable record");
+    if back.is_ok() {
+        saved_changes::discard(&*disk, saved);
+    }
     match back {
         Ok(()) => Failure::new(
             Status::Damage,

@@ -3,14 +3,14 @@
 
 use super::facts::SegmentFacts;
 use super::report::TailDecision;
-use crate::log::damage::DamageKind;
 use crate::log::error::Result;
 use crate::log::format::ENTRY_BYTES;
 use crate::log::record::Codec;
 use crate::log::segment::Segment;
 use crate::log::units::Offset;
-use crate::scan::account::{Account, Input, Loss};
+use crate::scan::account::{Account, Input};
 use crate::scan::image;
+use crate::scan::reading::{self, AsItIs};
 
 /// What of a segment is judged beside its facts.
 #[derive(Debug, Clone, Copy)]
@@ -46,16 +46,8 @@ pub(crate) fn of_pair(
             pair.index.file_bytes != facts.entries * ENTRY_BYTES,
         )));
     }
-    let first = facts.damages.iter().map(|damage| match damage.kind {
-        DamageKind::Misaligned => damage.first_slot.min(damage.position / ENTRY_BYTES),
-        _ => damage.first_slot,
-    });
-    of_files(
-        pair,
-        true,
-        first.min().unwrap_or(facts.entries).min(facts.entries),
-        judged,
-    )
+    let sound = reading::sound_entries(&facts.damages, facts.entries);
+    of_files(pair, true, sound, judged)
 }
 
 /// The account of a pair whose first entries are known to be right, or of a store alone.
@@ -87,46 +79,25 @@ pub(crate) fn of_files(
     }))
 }
 
-/// Whether the index as it is hides records that the account has, or calls others lost.
-pub(crate) fn differs(account: &Account, facts: &SegmentFacts) -> bool {
-    let next = facts.next_slot();
-    let lost = |damage: &crate::log::damage::Damage| {
-        let offset = |slot| facts.base.saturating_add(slot);
-        account.damaged.iter().any(|lost| {
-            lost.loss == Loss::Lost
-                && (lost.first, lost.last) == (offset(damage.first_slot), offset(damage.last_slot))
-        })
+/// Whether a segment is read by its account, not by the index as it is.
+///
+/// # Errors
+///
+/// Reading's.
+pub(crate) fn is_read(
+    account: &Account,
+    pair: &Segment,
+    facts: &SegmentFacts,
+    judged: &Judged,
+) -> Result<bool> {
+    let as_it_is = AsItIs {
+        base: facts.base,
+        entries: facts.entries,
+        records: facts.records,
+        damages: &facts.damages,
     };
-    let dangling = facts.first_damage(DamageKind::Dangling);
-    if dangling.is_some_and(|damage| !lost(damage))
-        || !account.contested.is_empty()
-        || (account.end_slot < facts.entries && dangling.is_none())
-    {
-        return true;
-    }
-    let of_kind = |kind| facts.damages.iter().any(|damage| damage.kind == kind);
-    if of_kind(DamageKind::Misaligned) || (of_kind(DamageKind::Dangling) && account.end_slot > next)
-    {
-        return true;
-    }
-    let behind = account.end_slot > next;
-    let plain = account.entries.iter().any(|run| {
-        let slots = run.first_slot..run.first_slot + run.count;
-        run.follow && slots.contains(&next) && slots.end == account.end_slot
-    });
-    let adopted = account.end_slot.saturating_sub(next);
-    if behind
-        && !(plain
-            && facts
-                .damages
-                .last()
-                .is_none_or(|last| last.last_slot + 1 < next))
-    {
-        return true;
-    }
-    let whole = facts.damages.iter().filter(|damage| damage.record_whole);
-    let as_is = facts.records + whole.map(crate::log::damage::Damage::slots).sum::<u64>();
-    account.first_slot + account.records > as_is + adopted
+    Ok(as_it_is.hides(account)
+        && !reading::is_read_as_it_is(pair, facts.entries, judged.codec, judged.next_base)?)
 }
 
 /// The segment with the index that its account gives; `None` if that is too large.

@@ -373,12 +373,15 @@ impl View<'_> {
         let full = if let Some(limit) = limit {
             bytes <= limit && bytes + ENTRY_BYTES > limit && limit % ENTRY_BYTES != 0
         } else {
-            let refused = |it: &Stretch| it.kind == Unreferenced::Refused && it.frames > 1;
-            // Behind padding it is the padding that refuses them.
-            let account = self.segment.account.as_ref();
-            let account = account.filter(|account| account.padding.is_none());
-            self.facts.rest.is_none()
-                && account.is_some_and(|account| account.unreferenced.iter().any(refused))
+            let is_run = |it: &Stretch| it.kind == Unreferenced::Refused && it.frames > 1;
+            let tail = self.facts.tail();
+            let refuses = match &self.segment.account {
+                // Behind padding it is the padding that refuses them.
+                Some(account) if account.padding.is_some() => false,
+                Some(account) => account.unreferenced.iter().any(is_run),
+                None => tail.frames > 1 && tail.continuing + tail.ahead == 0,
+            };
+            self.report.codec == Some(Codec::Protobuf) && self.facts.rest.is_none() && refuses
         };
         if full {
             findings.push(

@@ -227,7 +227,7 @@ impl Look<'_> {
             report.account = account.map(Box::new);
             return Ok(());
         }
-        report.take_account(&pair, None, account, codec, threads)
+        report.take_account(&pair, None, account, &judged, threads)
     }
 
     fn at_lone_store(

@@ -167,7 +167,7 @@ impl SegmentReport {
         }
         let judged = options.judged(codec, next_base);
         let account = accounts::of_pair(pair, &facts, &judged)?;
-        self.take_account(pair, Some(facts), account, codec, threads)
+        self.take_account(pair, Some(facts), account, &judged, threads)
     }
 
     /// Takes the account of a segment, and its facts: where the index hides what the account
@@ -177,19 +177,19 @@ impl SegmentReport {
         pair: &Segment,
         facts: Option<SegmentFacts>,
         account: Option<Account>,
-        codec: Codec,
+        judged: &Judged,
         threads: usize,
     ) -> Result<()> {
         self.facts = facts;
         let Some(account) = account else {
             return Ok(());
         };
-        let other = self
-            .facts
-            .as_ref()
-            .is_none_or(|facts| accounts::differs(&account, facts));
+        let other = match &self.facts {
+            Some(facts) => accounts::is_read(&account, pair, facts, judged)?,
+            None => true,
+        };
         if other && let Some(read) = accounts::by_account(&account, pair, self.facts.is_some())? {
-            self.facts = Some(scan::scan(&read, codec, threads)?);
+            self.facts = Some(scan::scan(&read, judged.codec, threads)?);
             self.by_account = true;
         }
         self.account = Some(Box::new(account));

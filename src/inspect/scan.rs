@@ -8,7 +8,7 @@ use super::facts::Unclean;
 pub use super::facts::{DeadBytes, IndexRest, SegmentFacts};
 use super::run::Pieces;
 use super::tail::{self, Tail, TailStart};
-use crate::log::damage::{Damage, DamageKind};
+use crate::log::damage::{Damage, DamageKind, Damages, PLACES_MAX};
 use crate::log::error::{Error, Result};
 use crate::log::format::ENTRY_BYTES;
 use crate::log::index::Index;
@@ -18,9 +18,6 @@ use crate::log::units::Position;
 use crate::log::walk::{Committed, Flow, Visitor, Walk};
 use crate::log::window::{LOOKUP_BYTES, STREAM_BYTES, Window};
 use crate::log::writer::COMMIT_INDEX_BYTES;
-
-/// Places that are kept one by one; what comes beyond is counted.
-const PLACES_MAX: usize = 20_000;
 
 /// Entries below which a segment is not worth more than one thread.
 const PART_ENTRIES: u64 = 100_000;
@@ -131,7 +128,7 @@ fn facts(
         .file_bytes
         .saturating_sub(entries * ENTRY_BYTES);
     let misaligned =
-        matches!(found.damages.last(), Some(last) if last.kind == DamageKind::Misaligned);
+        matches!(found.damages.list.last(), Some(last) if last.kind == DamageKind::Misaligned);
     let rest = if quick && padding >= ENTRY_BYTES && !misaligned {
         Some(IndexRest {
             position: entries * ENTRY_BYTES,
@@ -142,7 +139,7 @@ fn facts(
     } else {
         index_rest(segment, entries, &found)?
     };
-    let next = match found.damages.last() {
+    let next = match found.damages.list.last() {
         Some(last) if last.kind == DamageKind::Dangling => last.first_slot,
         _ => entries,
     };
@@ -150,7 +147,7 @@ fn facts(
         base: segment.base,
         slot: next,
         position: end,
-        zero_entries: (segment.is_last && found.damages.is_empty())
+        zero_entries: (segment.is_last && found.damages.list.is_empty())
             .then(|| padding.div_ceil(ENTRY_BYTES)),
     };
     let mut store = segment.store.clone();
@@ -162,8 +159,8 @@ fn facts(
     }
     let tail = tail::look_in_pieces(&store, codec, start, Pieces::of(threads, None))?;
     let mut unclean = Unclean {
-        damages: found.damages,
-        damages_uncounted: found.damages_uncounted,
+        damages: found.damages.list,
+        damages_uncounted: found.damages.uncounted,
         dead: found.dead,
         dead_uncounted: found.dead_uncounted,
         tail: (tail != Tail::none_at(end)).then_some(tail),
@@ -211,8 +208,7 @@ fn count_entries(segment: &Segment, index: &mut Index, codec: Codec) -> Result<u
 #[derive(Debug, Default)]
 struct Found {
     records: u64,
-    damages: Vec<Damage>,
-    damages_uncounted: u64,
+    damages: Damages,
     dead: Vec<DeadBytes>,
     dead_uncounted: u64,
     /// Whether to stop at the first thing that is not sound.
@@ -242,18 +238,7 @@ impl Visitor for Found {
     }
 
     fn damage(&mut self, damage: Damage) -> Result<Flow> {
-        if let Some(last) = self.damages.last_mut()
-            && continues(last, &damage)
-        {
-            last.last_slot = damage.last_slot;
-            last.bytes = (damage.position + damage.bytes).saturating_sub(last.position);
-            last.record_whole &= damage.record_whole;
-            last.unfinished &= damage.unfinished;
-        } else if self.damages.len() < PLACES_MAX {
-            self.damages.push(damage);
-        } else {
-            self.damages_uncounted += 1;
-        }
+        self.damages.add(damage);
         Ok(self.flow())
     }
 }
@@ -266,15 +251,6 @@ impl Found {
             ControlFlow::Continue(())
         }
     }
-}
-
-/// Whether two places are one finding: the same trouble, slot after slot.
-fn continues(last: &Damage, damage: &Damage) -> bool {
-    last.kind == damage.kind
-        && last.file == damage.file
-        && damage.first_slot == last.last_slot + 1
-        && last.record_whole == damage.record_whole
-        && damage.position >= last.position
 }
 
 /// Scans a segment in parts at once. Each part begins where its first entry says; if
@@ -347,7 +323,7 @@ fn walk_part(
         ..Found::default()
     };
     let flow = walk.run(to, &mut found)?;
-    let sound = flow.is_continue() && found.damages.is_empty() && found.dead.is_empty();
+    let sound = flow.is_continue() && found.damages.list.is_empty() && found.dead.is_empty();
     Ok((found, walk.end(), sound))
 }
 
@@ -355,7 +331,7 @@ fn walk_part(
 /// already, and so is what stands before them.
 fn index_rest(segment: &Segment, entries: u64, found: &Found) -> Result<Option<IndexRest>> {
     let mut position = entries * ENTRY_BYTES;
-    if let Some(damage) = found.damages.last()
+    if let Some(damage) = found.damages.list.last()
         && damage.kind == DamageKind::Misaligned
     {
         position = damage.position + damage.bytes;

@@ -146,6 +146,44 @@ impl Damage {
     }
 }
 
+/// Places that are kept one by one; what comes beyond is counted.
+pub(crate) const PLACES_MAX: usize = 20_000;
+
+/// Damages in the order of their slots; consecutive slots with the same trouble are one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Damages {
+    /// The first ones.
+    pub list: Vec<Damage>,
+    /// How many more there are.
+    pub uncounted: u64,
+}
+
+impl Damages {
+    pub fn add(&mut self, damage: Damage) {
+        if let Some(last) = self.list.last_mut()
+            && continues(last, &damage)
+        {
+            last.last_slot = damage.last_slot;
+            last.bytes = (damage.position + damage.bytes).saturating_sub(last.position);
+            last.record_whole &= damage.record_whole;
+            last.unfinished &= damage.unfinished;
+        } else if self.list.len() < PLACES_MAX {
+            self.list.push(damage);
+        } else {
+            self.uncounted += 1;
+        }
+    }
+}
+
+/// Whether two places are one finding: the same trouble, slot after slot.
+fn continues(last: &Damage, damage: &Damage) -> bool {
+    last.kind == damage.kind
+        && last.file == damage.file
+        && damage.first_slot == last.last_slot + 1
+        && last.record_whole == damage.record_whole
+        && damage.position >= last.position
+}
+
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.kind {

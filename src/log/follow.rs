@@ -80,7 +80,7 @@ pub struct Follower {
     changed_since: Option<Instant>,
     /// The last offset that two segments claim, as the last pass met it.
     doubled: Option<Offset>,
-    /// Up to where such offsets were passed over: the older segment's records are read.
+    /// Up to where such offsets were passed over: their records are read.
     doubled_passed: Option<Offset>,
 }
 
@@ -369,7 +369,7 @@ impl Follower {
                     first,
                     last,
                 } => {
-                    if matches!(obstacle, Obstacle::Overlap { .. }) {
+                    if obstacle.is_followed_by_records() {
                         if last <= passed {
                             return Ok(ControlFlow::Continue(()));
                         }

@@ -131,6 +131,14 @@ pub enum Obstacle {
     },
 }
 
+impl Obstacle {
+    /// Whether the records of the offsets concerned follow all the same.
+    #[must_use]
+    pub fn is_followed_by_records(&self) -> bool {
+        matches!(self, Self::Overlap { .. } | Self::Unindexed { .. })
+    }
+}
+
 /// What a reader comes by, in the order of the log.
 #[derive(Debug)]
 pub enum Item<'a> {

@@ -118,9 +118,7 @@ impl Segment {
             let mut index = self.entries(LOOKUP_BYTES);
             let slots = index.slots();
             let entries = match count {
-                Count::All => index
-                    .nonzero_end(slots * ENTRY_BYTES)?
-                    .div_ceil(ENTRY_BYTES),
+                Count::All => index.used_end(slots * ENTRY_BYTES)?.div_ceil(ENTRY_BYTES),
                 Count::Bisect => index.bisect_end()?,
             };
             tries += 1;

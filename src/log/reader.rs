@@ -202,7 +202,7 @@ impl LogReader {
         }
         if let Some(names) = self.directory.segments.get(at) {
             let slot = offset.since(names.base);
-            let opened = match Opened::for_slot(&self.directory, names, codec, slot) {
+            let opened = match Opened::open(&self.directory, names, codec) {
                 Ok(opened) => opened,
                 Err(error) if is_absent(&error) => {
                     return each(unpaired(&self.directory, names, offset, Some(offset)));

@@ -455,14 +455,20 @@ impl Walk {
     /// Whether `entry` is `slot`'s beyond doubt: by its record's own offset in a
     /// protobuf log, by its frame's end being the next entry's position in a raw one.
     pub(super) fn confirmed(&mut self, slot: u64, entry: Entry) -> Result<bool> {
-        if u64::from(entry.relative.0) != slot || (slot == 0 && entry.position.0 != 0) {
+        if u64::from(entry.relative.0) != slot {
             return Ok(false);
         }
-        let Fit::Record { end, .. } = self.fit(slot, entry.position)? else {
+        let Fit::Record { end, payload_bytes } = self.fit(slot, entry.position)? else {
             return Ok(false);
         };
+        let has_its_place = slot > 0 || entry.position.0 == 0;
         if self.codec == Codec::Protobuf {
-            return Ok(true);
+            // Appends that were refused may stand before the first record; eight zeros
+            // carry offset 0 wherever they are.
+            return Ok(has_its_place || payload_bytes > 0);
+        }
+        if !has_its_place {
+            return Ok(false);
         }
         if slot + 1 >= self.entries {
             return Ok(end.0 == self.store.file_bytes());

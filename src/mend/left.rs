@@ -13,12 +13,8 @@ use crate::inspect::scan::SegmentFacts;
 use crate::log::format::FileKind;
 use crate::log::units::Offset;
 
-/// The errors and warnings that stay, and those that the plan brings about.
-pub(super) fn of(plan: &Plan, report: &Report) -> Vec<Finding> {
-    foreseen(plan, report, &BTreeMap::new())
-}
-
-/// The same, where it is known what `afterwards` is found in some of the segments.
+/// The errors and warnings that stay, and those that the plan brings about; some of the
+/// segments are known as they will be `afterwards`.
 pub(super) fn foreseen(
     plan: &Plan,
     report: &Report,

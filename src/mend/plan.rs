@@ -313,6 +313,11 @@ impl<'a> BySegment<'a> {
 /// The plan of `repair`.
 #[must_use]
 pub fn repair(report: &Report) -> Plan {
+    repair_foreseen(report).0
+}
+
+/// The same, with the segments as they will be, where that was tried out.
+pub(super) fn repair_foreseen(report: &Report) -> (Plan, BTreeMap<Offset, SegmentReport>) {
     let mut plan = Plan::over(report);
     let mut afterwards = BTreeMap::new();
     for (at, segment) in report.segments.iter().enumerate() {
@@ -332,7 +337,7 @@ pub fn repair(report: &Report) -> Plan {
         afterwards.extend(settled.after.map(|after| (after.listing.base(), after)));
     }
     plan.left = left::foreseen(&plan, report, &afterwards);
-    plan
+    (plan, afterwards)
 }
 
 /// The step that cuts a file, if it is longer.

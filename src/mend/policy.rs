@@ -20,15 +20,19 @@ impl Policy {
     /// The steps that one segment needs.
     pub(super) fn segment(&self, segment: &SegmentReport) -> Vec<Step> {
         let base = segment.listing.base();
+        let file = |kind| segment.listing.file(kind);
         // A name that something else has cannot be given to a new file.
-        let is_free = |kind| segment.listing.file(kind).is_none();
+        let kinds = [FileKind::Store, FileKind::Index];
+        if kinds
+            .iter()
+            .any(|kind| file(*kind).is_some_and(|it| it.no_file.is_some()))
+        {
+            return Vec::new();
+        }
         if let Some(account) = &segment.account {
-            if segment.listing.index.is_none() && !is_free(FileKind::Index) {
-                return Vec::new();
-            }
             return self.by_account(base, segment, account);
         }
-        if segment.lone_index() == Some(0) && self.last && is_free(FileKind::Store) {
+        if segment.lone_index() == Some(0) && self.last {
             let bytes = segment.listing.index.as_ref().map_or(0, |file| file.bytes);
             let mut steps = vec![Step::CreateEmpty {
                 base,

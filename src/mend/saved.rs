@@ -28,7 +28,7 @@ use crate::log::error::{Error, Result};
 use crate::log::window::{ReadFile, STREAM_BYTES, Window};
 use place::Place;
 
-pub use place::{check_moves, is_beside, parent_for};
+pub use place::{check_moves, discard, is_beside, parent_for};
 
 /// Bytes that are kept or lost together where a disk fails.
 const KEPT_BYTES: u64 = 4096;

@@ -1,7 +1,7 @@
 //! The account of a segment: what each byte of its two files is, by the reading that needs
 //! the fewest faults.
 
-use super::bytes::Bytes;
+use super::bytes::{Bytes, readable};
 use super::evidence::{Evidence, explore};
 pub use super::frames::Doubt;
 use super::verdict;
@@ -286,6 +286,6 @@ fn unfinished_behind_entries(input: &Input<'_>) -> Result<Option<u64>> {
         is_last: input.next_base.is_none(),
         entries: None,
     };
-    let found = super::unfinished::in_segment(&segment, input.codec)?;
-    Ok(found.map(|unfinished| unfinished.position))
+    let found = readable(super::unfinished::in_segment(&segment, input.codec))?;
+    Ok(found.flatten().map(|unfinished| unfinished.position))
 }

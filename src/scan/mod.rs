@@ -20,6 +20,7 @@ pub mod layouts;
 mod number_protobuf;
 mod number_raw;
 mod path;
+pub(crate) mod reading;
 pub mod sections;
 mod tail;
 #[cfg(test)]

@@ -432,7 +432,8 @@ impl Search<'_> {
         Ok(gain)
     }
 
-    /// Whether a frame, a named place or an end of the store is at `place`.
+    /// Whether a frame, a named place, an unfinished batch or an end of the store is at
+    /// `place`.
     fn is_linked(&mut self, place: u64) -> Result<bool> {
         if place >= self.store.zeros
             || self.table.find(place).is_some()
@@ -440,7 +441,9 @@ impl Search<'_> {
         {
             return Ok(true);
         }
-        Ok(may_be_torn(self.store, place)? || self.segment.is_likely_torn(self.store, place)?)
+        Ok(may_be_torn(self.store, place)?
+            || self.segment.is_likely_torn(self.store, place)?
+            || self.store.is_marked(place)?)
     }
 
     /// The way that was found, from its beginning.

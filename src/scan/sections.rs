@@ -207,13 +207,17 @@ impl Divider<'_> {
             return Ok(0);
         };
         let first_is_whole = self.store.end(first.position.0)?.is_some();
+        let own_place = u64::from(first.relative.0) * ENTRY_BYTES == at;
         if length == 2 {
+            if own_place && at + 2 * ENTRY_BYTES == self.size {
+                // Nothing else is in the index, or behind them.
+                return Ok(2);
+            }
             let second = self.entry(at + ENTRY_BYTES)?.unwrap_or_default();
             let proven = first_is_whole || self.store.end(second.position.0)?.is_some();
             return Ok(if proven { 2 } else { 0 });
         }
         let position = first.position.0;
-        let own_place = u64::from(first.relative.0) * ENTRY_BYTES == at;
         let last = self.found.runs.last().and_then(|run| run.positions.last());
         let behind_last = last.is_none_or(|last| position >= last + 8);
         let behind_padding = self.found.rest.last().is_none_or(|rest| rest.padding);

@@ -235,14 +235,11 @@ impl<'a> Truth<'a> {
                     && before.end() == place.at
                     && before.frame.offset + 1 == place.frame.offset
             });
-            // Behind a frame that no record has, the entry before must say where it was.
-            let dead = |it: &&Place<'a>| it.base == base && it.end() == place.at;
-            let dead = self
-                .intact
-                .iter()
-                .find(dead)
-                .is_some_and(|it| it.frame.kind != Kind::Record);
+            // Behind a frame whose offset nothing tells, the entry before must say its own.
             let before = known.last().filter(|before| before.base == base);
+            let ends_here = |it: &Place<'a>| it.base == base && it.end() == place.at;
+            let dead = self.intact.iter().any(ends_here)
+                && before.is_none_or(|before| before.end() != place.at);
             let told = before.is_some_and(|before| {
                 before.frame.offset + 1 == place.frame.offset
                     && self.named.contains(&(base, before.at))

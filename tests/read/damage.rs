@@ -113,7 +113,11 @@ fn a_gap_and_a_missing_half() {
         stops_and_skips(&log, 10..15, 25, &["segment-gap: "]);
         let log = Sandbox::numbered(kind, &[10, 5, 10]);
         log.remove("10.index");
-        stops_and_skips(&log, 10..15, 25, &["index-missing: 10.index is missing"]);
+        // The store holds the records, and says which they are.
+        let words = ["index-missing: 10.index is missing", "offsets 10..14"];
+        assert_eq!(log.read(&[]).told(3, &words).text(), lines(0..10));
+        let ran = log.read(&["--on-error", "skip"]).told(3, &words);
+        assert_eq!(ran.text(), lines(0..25));
     }
 }
 
@@ -264,7 +268,8 @@ fn any_flipped_byte_of_a_protobuf_index() {
                 printed.is_sorted_by(|a, b| a.len() < b.len() || a < b),
                 "{printed:?}"
             );
-            assert_eq!(printed.len(), 11, "byte {at}: {}", ran.err);
+            // The last record's entry is not missed: the store goes on where it should.
+            assert!((11..=12).contains(&printed.len()), "byte {at}: {}", ran.err);
             assert_eq!(ran.status, 3, "byte {at}");
         }
         log.put("6.index", at, &sound[at..=at]);

@@ -36,7 +36,7 @@ const CASES: &[Case] = &[
         3,
         &["index-misaligned: 0.index 1024+24"],
     ),
-    ("index-missing", &[], 3, &["index-missing: 0.index"]),
+    ("index-missing", &[(0, 29)], 3, &["index-missing: 0.index"]),
     ("index-shrunk", &[(0, 9)], 0, &[]),
     ("killed-empty", &[], 0, &[]),
     (

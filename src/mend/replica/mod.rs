@@ -8,7 +8,7 @@ mod left;
 pub mod manifest;
 mod pairs;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::inspect::finding::OffsetRange;
 use crate::inspect::report::{Report, SegmentReport};
@@ -19,7 +19,7 @@ use crate::log::record::Codec;
 use crate::log::units::Offset;
 use crate::log::window::ReadFile;
 use crate::mend::left as left_alone;
-use crate::mend::plan::{Plan, Step, repair};
+use crate::mend::plan::{Plan, Step, repair, repair_foreseen};
 use crate::mend::runs::agree::{self, Difference};
 use crate::mend::runs::assembly::{Assembly, Source};
 use crate::mend::runs::holdings::{self, Cursor, Run};
@@ -73,7 +73,7 @@ pub fn plan(here: &Report, there: &Report) -> Result<Verdict> {
 ///
 /// Reading's.
 pub fn plan_with(here: &Report, there: &Report, proof: Option<&Proof>) -> Result<Verdict> {
-    let alone = repair(here);
+    let (alone, foreseen) = repair_foreseen(here);
     let theirs = repair(there);
     let mut theirs = unambiguous(holdings::of(there, &theirs)?);
     let mut ours = Vec::new();
@@ -117,6 +117,8 @@ pub fn plan_with(here: &Report, there: &Report, proof: Option<&Proof>) -> Result
     let mut work = Work {
         here,
         alone: &alone,
+        foreseen,
+        afterwards: BTreeMap::new(),
         theirs: &theirs,
         plan: Plan::over(here),
         whole: BTreeSet::new(),
@@ -138,6 +140,10 @@ struct Work<'a> {
     here: &'a Report,
     /// What a repair without the other copy would do.
     alone: &'a Plan,
+    /// The segments as that would leave them, where it was tried out.
+    foreseen: BTreeMap<Offset, SegmentReport>,
+    /// Those of them with which just that is done.
+    afterwards: BTreeMap<Offset, SegmentReport>,
     theirs: &'a [Run],
     plan: Plan,
     /// Segments that will hold what they claim, and nothing else.
@@ -153,6 +159,8 @@ impl Work<'_> {
         let steps = self.alone.steps.iter();
         let steps = steps.filter(|step| step.file().0 == base);
         self.plan.steps.extend(steps.cloned());
+        let after = self.foreseen.remove(&base);
+        self.afterwards.extend(after.map(|after| (base, after)));
     }
 
     fn segment(
@@ -437,7 +445,7 @@ impl Work<'_> {
         let next = plan_end.chain(own_ends).max().unwrap_or(0);
         let mut plan = self.plan;
         plan.links.clone_from(&self.alone.links);
-        plan.left = left_alone::of(&plan, self.here);
+        plan.left = left_alone::foreseen(&plan, self.here, &self.afterwards);
         let held = held_by(&plan.assemblies);
         plan.left
             .retain(|finding| !is_mended(finding, &self.whole, &held));

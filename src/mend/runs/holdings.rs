@@ -11,10 +11,10 @@ use crate::inspect::scan::SegmentFacts;
 use crate::log::damage::Damage;
 use crate::log::error::{Error, Result};
 use crate::log::format::{ENTRY_BYTES, FileKind, LENGTH_BYTES, frame_end};
-use crate::log::record::Codec;
+use crate::log::record::{Codec, LayoutError};
 use crate::log::segment::Segment;
 use crate::log::units::{Offset, Position};
-use crate::log::walk::{Committed, Flow, Visitor};
+use crate::log::walk::{Committed, Flow, Visitor, layout_in};
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
 use crate::mend::entries;
 use crate::mend::plan::{NewEntries, Plan, Step};
@@ -241,12 +241,12 @@ pub fn of_segment(report: &Report, segment: &SegmentReport, plan: &Plan) -> Resu
     for step in &plan.steps {
         match step.clone() {
             Step::BuildIndex { base: of, entries } if of == base => {
-                found.adopt(&store.store, &entries)?;
+                found.adopt(&store.store, codec, &entries)?;
             }
             Step::WriteEntries { base: of, entries }
                 if of == base && entries.first_slot >= next_slot =>
             {
-                found.adopt(&store.store, &entries)?;
+                found.adopt(&store.store, codec, &entries)?;
             }
             _ => {}
         }
@@ -328,22 +328,49 @@ impl Found {
         Ok(Some(end.0))
     }
 
-    fn adopt(&mut self, store: &ReadFile, wanted: &NewEntries) -> Result<()> {
-        let mut places = Vec::new();
-        entries::make(store, wanted, |entry| {
-            places.push((u64::from(entry.relative.0), entry.position.0));
-            // Not one by one in memory for ever: they follow each other most often.
-            if places.len() >= 4096 {
-                for (slot, position) in places.drain(..) {
-                    self.add_hidden(slot, position)?;
+    fn adopt(&mut self, store: &ReadFile, codec: Codec, wanted: &NewEntries) -> Result<()> {
+        // The others keep the place of what is damaged.
+        for run in wanted.runs.iter().filter(|run| run.follow) {
+            let mut places = Vec::new();
+            entries::make(store, &NewEntries::new(vec![*run]), |entry| {
+                places.push((u64::from(entry.relative.0), entry.position.0));
+                // Not one by one in memory for ever: they follow each other most often.
+                if places.len() >= 4096 {
+                    self.adopt_frames(codec, places.drain(..))?;
                 }
-            }
-            Ok(())
-        })?;
-        for (slot, position) in places {
-            self.add_hidden(slot, position)?;
+                Ok(())
+            })?;
+            self.adopt_frames(codec, places.into_iter())?;
         }
         Ok(())
+    }
+
+    fn adopt_frames(
+        &mut self,
+        codec: Codec,
+        places: impl Iterator<Item = (u64, u64)>,
+    ) -> Result<()> {
+        for (slot, position) in places {
+            if codec == Codec::Raw || self.carries(slot, position)? {
+                self.add_hidden(slot, position)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the frame at `position` is the record of `slot` in a protobuf log.
+    fn carries(&mut self, slot: u64, position: u64) -> Result<bool> {
+        let Some(end) = self.window.frame_end_at(position)? else {
+            return Ok(false);
+        };
+        let start = position + LENGTH_BYTES;
+        match layout_in(&mut self.window, start, end.0 - start) {
+            Ok(layout) => Ok(self.base.checked_add(slot) == Some(Offset(layout.offset))),
+            Err(LayoutError::Source(error @ (Error::Shrunk { .. } | Error::Io { .. }))) => {
+                Err(error)
+            }
+            Err(_) => Ok(false),
+        }
     }
 }
 

@@ -135,7 +135,16 @@ impl Salvage {
 pub fn plan(source: &Path, prefer: Option<Prefer>, options: &Options) -> Result<Salvage> {
     let mut listing = Listing::of(source)?;
     let unopened = leave_out_unopened(&mut listing);
-    let mut report = Report::over(listing, options)?;
+    // A second look would list them again.
+    let settles = options.ask_usage && unopened.is_empty();
+    let once = Options {
+        ask_usage: settles,
+        ..*options
+    };
+    let mut report = Report::over(listing, &once)?;
+    if options.ask_usage && !settles {
+        report.usage = Usage::of(&report.listing.directory);
+    }
     report.require_ours()?;
     let repair = plan::repair(&report);
     // Not asked for any more, and there may be very many.

@@ -168,21 +168,24 @@ impl Place {
 
     /// Takes it away with all that is in it, the manifest first.
     pub fn discard(self, disk: &dyn Disk) {
-        let entries = std::fs::read_dir(&self.path)
-            .into_iter()
-            .flatten()
-            .flatten();
-        let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-        files.sort_by_key(|path| !path.ends_with(MANIFEST));
-        // What cannot be taken away is no change either: it lacks its manifest.
-        for file in files {
-            let _ = disk.remove(&file);
-        }
-        let _ = disk.remove_dir(&self.path);
+        discard(disk, &self.path);
         if let Some(parent) = self.path.parent().filter(|_| self.parent_is_new) {
             let _ = disk.remove_dir(parent);
         }
     }
+}
+
+/// Removes what was saved of a change that is not there: nothing was changed, or it was
+/// undone.
+pub fn discard(disk: &dyn Disk, path: &Path) {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    files.sort_by_key(|path| !path.ends_with(MANIFEST));
+    // What cannot be taken away is no change either: it lacks its manifest.
+    for file in files {
+        let _ = disk.remove(&file);
+    }
+    let _ = disk.remove_dir(path);
 }
 
 /// Whether a directory is this user's, and none of `others` may write to it.

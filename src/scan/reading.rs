@@ -1,0 +1,196 @@
+//! By which index a segment is read: by the one that is there, or, where that hides records
+//! of the store, by the one that the segment's account gives. Whoever reads a log and
+//! whoever checks it ask here, so that both have the same records.
+
+use super::account::{Account, Input, Loss};
+use super::image;
+use crate::log::damage::{Damage, DamageKind, Damages};
+use crate::log::error::Result;
+use crate::log::format::ENTRY_BYTES;
+use crate::log::record::Codec;
+use crate::log::segment::Segment;
+use crate::log::units::{Offset, Position};
+use crate::log::walk::{Committed, Flow, Visitor};
+use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
+
+/// What a walk along the index as it is finds.
+pub(crate) struct AsItIs<'a> {
+    /// The segment's base offset.
+    pub base: Offset,
+    /// Entries before the padding, sound or not.
+    pub entries: u64,
+    /// Records that can be read.
+    pub records: u64,
+    /// Slots that are not sound.
+    pub damages: &'a [Damage],
+}
+
+impl AsItIs<'_> {
+    /// Whether this index hides records that the account has, or calls others lost.
+    pub fn hides(&self, account: &Account) -> bool {
+        if account.records == 0 {
+            return false;
+        }
+        let dangling = |damage: &&Damage| damage.kind == DamageKind::Dangling;
+        let next = match self.damages.last().filter(dangling) {
+            Some(last) => last.first_slot,
+            None => self.entries,
+        };
+        let dangling = self.damages.iter().find(dangling);
+        let offset = |slot| self.base.saturating_add(slot);
+        let lost = |damage: &Damage| {
+            account.damaged.iter().any(|lost| {
+                lost.loss == Loss::Lost
+                    && (lost.first, lost.last)
+                        == (offset(damage.first_slot), offset(damage.last_slot))
+            })
+        };
+        if dangling.is_some_and(|damage| !lost(damage))
+            || !account.contested.is_empty()
+            || (account.end_slot < self.entries && dangling.is_none())
+        {
+            return true;
+        }
+        let misaligned = |damage: &Damage| damage.kind == DamageKind::Misaligned;
+        let behind = account.end_slot > next;
+        if self.damages.iter().any(misaligned) || (dangling.is_some() && behind) {
+            return true;
+        }
+        let plain = account.entries.iter().any(|run| {
+            let slots = run.first_slot..run.first_slot + run.count;
+            run.follow && slots.contains(&next) && slots.end == account.end_slot
+        });
+        let last_sound = self
+            .damages
+            .last()
+            .is_none_or(|last| last.last_slot + 1 < next);
+        if behind && !(plain && last_sound) {
+            return true;
+        }
+        let adopted = account.end_slot.saturating_sub(next);
+        let whole = self.damages.iter().filter(|damage| damage.record_whole);
+        let as_is = self.records + whole.map(Damage::slots).sum::<u64>();
+        account.first_slot + account.records > as_is + adopted
+    }
+}
+
+/// How many entries are sound before the first fault.
+pub(crate) fn sound_entries(damages: &[Damage], entries: u64) -> u64 {
+    let first = damages.iter().map(|damage| match damage.kind {
+        DamageKind::Misaligned => damage.first_slot.min(damage.position / ENTRY_BYTES),
+        _ => damage.first_slot,
+    });
+    first.min().unwrap_or(entries).min(entries)
+}
+
+/// Whether the index is read as it is, whatever is wrong in its middle: its last entry
+/// names a whole frame, and nothing lies behind that but what an append leaves.
+///
+/// # Errors
+///
+/// Reading's.
+pub(crate) fn is_read_as_it_is(
+    segment: &Segment,
+    entries: u64,
+    codec: Codec,
+    next_base: Option<Offset>,
+) -> Result<bool> {
+    if segment.sound_entries(codec, entries)? < entries {
+        return Ok(false);
+    }
+    let padding = segment.index.file_bytes.saturating_sub(entries * ENTRY_BYTES);
+    // What `entries` does not count is zeros, or slots of 0xff.
+    if padding % ENTRY_BYTES == 0 && ends_with_store(segment, entries)? {
+        return Ok(true);
+    }
+    let account = Account::of(&input(segment, codec, entries, next_base))?;
+    Ok(account.is_none_or(|account| account.is_plain_tail()))
+}
+
+/// The index by which a segment is read, and its account, where it is not read by its own.
+///
+/// # Errors
+///
+/// Reading's.
+pub(crate) fn other_index(
+    segment: &Segment,
+    entries: u64,
+    codec: Codec,
+    next_base: Option<Offset>,
+) -> Result<Option<(ReadFile, Account)>> {
+    if is_read_as_it_is(segment, entries, codec, next_base)? {
+        return Ok(None);
+    }
+    let mut walk = segment.walk(codec, entries, STREAM_BYTES);
+    let mut found = Found::default();
+    let _ = walk.run(entries, &mut found)?;
+    let entries = walk.entries();
+    let sound = sound_entries(&found.damages.list, entries);
+    let Some(account) = Account::of(&input(segment, codec, sound, next_base))? else {
+        return Ok(None);
+    };
+    let as_it_is = AsItIs {
+        base: segment.base,
+        entries,
+        records: found.records,
+        damages: &found.damages.list,
+    };
+    if !as_it_is.hides(&account) {
+        return Ok(None);
+    }
+    let (index, path) = (Some(&segment.index), segment.index.path());
+    let index = image::of_account(&account, &segment.store, index, path)?;
+    Ok(index.map(|index| (index, account)))
+}
+
+fn input(
+    segment: &Segment,
+    codec: Codec,
+    sound_entries: u64,
+    next_base: Option<Offset>,
+) -> Input<'_> {
+    Input {
+        store: &segment.store,
+        index: Some(&segment.index),
+        base: segment.base,
+        codec,
+        next_base,
+        sound_entries,
+        trust_tail: false,
+    }
+}
+
+/// Whether the frame of the last entry ends where the store does.
+fn ends_with_store(segment: &Segment, entries: u64) -> Result<bool> {
+    let Some(last) = entries.checked_sub(1) else {
+        return Ok(segment.store.file_bytes == 0);
+    };
+    let position = segment.entries(LOOKUP_BYTES).entry(last)?.position;
+    let mut store = Window::new(segment.store.clone(), LOOKUP_BYTES);
+    let end = store.frame_end_at(position.0)?;
+    Ok(end.is_some_and(|end| end.0 == segment.store.file_bytes))
+}
+
+#[derive(Default)]
+struct Found {
+    records: u64,
+    damages: Damages,
+}
+
+impl Visitor for Found {
+    const PAYLOADS: bool = false;
+
+    fn record(&mut self, _: &Committed<'_>) -> Result<Flow> {
+        self.records += 1;
+        Ok(Flow::Continue(()))
+    }
+
+    fn dead_bytes(&mut self, _: u64, _: Position, _: u64) -> Result<Flow> {
+        Ok(Flow::Continue(()))
+    }
+
+    fn damage(&mut self, damage: Damage) -> Result<Flow> {
+        self.damages.add(damage);
+        Ok(Flow::Continue(()))
+    }
+}
