@@ -201,6 +201,31 @@ fn the_newest_change_comes_first_whatever_the_clock_said() {
     assert_eq!(sandbox.bytes("0.index"), 60);
 }
 
+/// A copy of the log and of what was saved has other times, and a mark that was cut short
+/// names no file.
+#[test]
+fn what_the_change_made_is_known_by_its_bytes() {
+    for mark_is_whole in [true, false] {
+        let sandbox = five();
+        let whole = sandbox.snapshot();
+        sandbox.remove("0.index");
+        let before = sandbox.snapshot();
+        assert_eq!(run(&sandbox, &["repair", "log"]).0, 0);
+        assert_eq!(sandbox.snapshot().contents(), whole.contents());
+        if !mark_is_whole {
+            fs::write(saved(&sandbox).join("done"), []).unwrap();
+        }
+        let index = fs::File::options()
+            .append(true)
+            .open(sandbox.log().join("0.index"));
+        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
+        index.unwrap().set_modified(later).unwrap();
+        let (status, _, stderr) = run(&sandbox, &["undo", "log"]);
+        assert_eq!(status, 0, "{stderr}");
+        assert_eq!(sandbox.snapshot().contents(), before.contents());
+    }
+}
+
 #[test]
 fn changes_of_an_older_version_are_taken_back_after_the_new_ones() {
     let sandbox = five();

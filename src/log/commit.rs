@@ -38,11 +38,12 @@ impl Mark {
     /// in two sectors could arrive without its first byte, which then looks like the first
     /// byte of a true length. If no entry is durable, nothing tells a batch that arrived
     /// in part from a store that lost its index. (If the batch shares its first sector with
-    /// frames before it, that sector tells.)
-    pub fn comes_first(position: u64, entries: Durable) -> bool {
+    /// frames before it, that sector tells.) If the frame before it may be empty, nothing
+    /// tells a batch of which only zeros arrived from a record that became zeros.
+    pub fn comes_first(position: u64, entries: Durable, behind_zeros: bool) -> bool {
         match (entries, position % SECTOR_BYTES) {
             (Durable::None, _) | (Durable::Unknown, 0) => true,
-            (_, rest) => rest > SECTOR_BYTES - LENGTH_BYTES,
+            (_, rest) => behind_zeros || rest > SECTOR_BYTES - LENGTH_BYTES,
         }
     }
 

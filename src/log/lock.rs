@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::error::{Error, Result};
+use super::processes;
 
 /// How often a lock that is taken is tried again.
 const RETRY: Duration = Duration::from_millis(5);
@@ -48,8 +49,14 @@ impl DirectoryLock {
     pub fn take(path: &Path, wait: Wait, interrupted: &dyn Fn() -> bool) -> Result<Self> {
         let directory = File::open(path).map_err(Error::io("open", path))?;
         let deadline = wait.deadline();
+        // Who asks the kernel which files a process has open holds a lock that was just
+        // dropped for an instant.
+        let try_lock = || {
+            let taken = |tried: &_| matches!(tried, Err(TryLockError::WouldBlock));
+            processes::look_again(|| directory.try_lock(), taken)
+        };
         loop {
-            match directory.try_lock() {
+            match try_lock() {
                 Ok(()) => {
                     return Ok(Self {
                         directory,

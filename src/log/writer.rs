@@ -275,12 +275,13 @@ impl Writer {
             Codec::Raw => value.len() as u64,
             Codec::Protobuf => record::encoded_len(value.len() as u64, offset, term, record_type),
         };
-        let mut length = encode_length(payload_bytes);
         if self.sync && self.active.entries.is_empty() {
-            length = self.mark(payload_bytes)?;
+            self.begin_batch(payload_bytes)?;
+        } else {
+            let length = encode_length(payload_bytes);
+            self.active.frames.extend_from_slice(&length);
         }
         let frames = &mut self.active.frames;
-        frames.extend_from_slice(&length);
         if self.codec == Codec::Protobuf {
             record::encode_head(value.len() as u64, frames);
         }

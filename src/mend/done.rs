@@ -45,16 +45,8 @@ pub fn is_written_since(saved: &Path, file: &ReadFile) -> Result<bool> {
     let Ok(lines) = std::fs::read_to_string(&done) else {
         return Ok(false);
     };
-    let written =
-        |metadata: std::io::Result<std::fs::Metadata>| metadata.and_then(|it| it.modified());
-    let times = (
-        written(file.file().metadata()),
-        written(std::fs::metadata(&done)),
-    );
-    if matches!(times, (Ok(file), Ok(done)) if file > done) {
-        return Ok(true);
-    }
-    // The clock may have been set back. (An older version's mark names no file.)
+    // No time tells it: a copy of the log has others, and a clock may be set back. Where the
+    // mark was cut short, nobody was told of a change that is complete.
     let name = name_of(file.path());
     let mut lines = lines.lines().filter_map(|line| line.split_once(' '));
     match lines.find(|(_, file)| *file == name) {

@@ -144,7 +144,15 @@ impl Bytes {
         Ok(readable(self.near.source().nonzero_end(limit))?.unwrap_or(limit))
     }
 
-    /// Where the zeros end that begin at `position`.
+    /// The first byte from `position` on that is not zero; the store's end if there is none.
+    pub fn first_nonzero(&self, position: u64) -> Result<u64> {
+        let found = readable(self.near.source().first_nonzero(position))?.flatten();
+        Ok(found
+            .unwrap_or(self.size)
+            .clamp(position, self.size.max(position)))
+    }
+
+    /// Where the zeros end that begin at `position`; there if the disk does not give them.
     pub fn zeros_end(&self, position: u64) -> Result<u64> {
         let end = readable(self.near.source().first_nonzero(position))?;
         Ok(end

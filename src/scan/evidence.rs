@@ -39,16 +39,18 @@ pub(super) struct Explored {
 }
 
 impl Explored {
-    /// Where an unfinished batch begins: a mark behind which no entry names a place.
+    /// Where an unfinished batch begins: a mark behind which no entry names a place. Empty
+    /// records may stand before it.
     pub fn unfinished_batch(&self, store: &mut Bytes) -> Result<Option<u64>> {
         let last = self.segment.named.last().map(|it| it.0);
         for piece in &self.path {
-            let unnamed = last.is_none_or(|last| last < piece.start);
-            if matches!(piece.kind, path::Kind::Gap | path::Kind::Torn)
-                && unnamed
-                && store.is_marked(piece.start)?
-            {
-                return Ok(Some(piece.start));
+            if matches!(piece.kind, path::Kind::Gap | path::Kind::Torn) {
+                let mark = store.first_nonzero(piece.start)?;
+                let unnamed = last.is_none_or(|last| last < mark);
+                let behind_records = (mark - piece.start).is_multiple_of(LENGTH_BYTES);
+                if unnamed && behind_records && mark < piece.end && store.is_marked(mark)? {
+                    return Ok(Some(mark));
+                }
             }
         }
         Ok(None)
@@ -84,6 +86,7 @@ pub(super) fn explore(
         named,
         padded: sections.is_padded(),
         unpadded: index.file_bytes() > 0 && sections.rest.is_empty(),
+        unused_slots: sections.unused_slots(),
         largest: largest(store, index, slot)?,
     };
     let mut before = None;

@@ -371,8 +371,11 @@ impl Numbering<'_> {
                 });
                 let before_gap =
                     begins_gap(self.path, end) && next_claimed.is_some_and(|next| next != end);
-                let in_zeros =
-                    frame.named && end >= store.zeros && end < store.size && next_claimed.is_none();
+                let in_zeros = frame.named
+                    && end >= store.zeros
+                    && end < store.size
+                    && next_claimed.is_none()
+                    && !self.segment.are_of_a_commit(end, store.size);
                 // Eight zero bytes that lead nowhere, with nothing but their entry for them.
                 let nowhere = frame.named && next_claimed.is_none() && begins_gap(self.path, end);
                 if elsewhere || before_gap || in_zeros || nowhere {

@@ -50,6 +50,9 @@ pub(super) struct Segment {
     pub padded: bool,
     /// Whether the index holds nothing but entries, up to its end.
     pub unpadded: bool,
+    /// How many unused slots the index ends with; `None` if there is anything but these
+    /// behind its first entries.
+    pub unused_slots: Option<u64>,
     /// The largest frame that is known. Units: bytes.
     pub largest: u64,
 }
@@ -134,6 +137,17 @@ impl Segment {
         });
         let in_commit = longer && self.is_within_commit(position, left);
         Ok(in_commit || self.is_likely_torn(store, position)?)
+    }
+
+    /// Whether commits that were interrupted left the zeros from `position` to the store's
+    /// end: empty records, before or while their entries were written, and the one byte of
+    /// a mark that did not arrive.
+    pub fn are_of_a_commit(&self, position: u64, size: u64) -> bool {
+        let bytes = size.saturating_sub(position);
+        let records = bytes / LENGTH_BYTES;
+        bytes % LENGTH_BYTES <= 1
+            && records <= cost::EMPTY_ROW
+            && self.unused_slots.is_some_and(|unused| unused <= records)
     }
 
     /// Whether the length at `position` is one that this segment's frames have, and ends

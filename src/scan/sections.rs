@@ -12,6 +12,7 @@ use super::bytes::{Bytes, readable};
 use crate::log::error::Result;
 use crate::log::format::{ENTRY_BYTES, Entry};
 use crate::log::index::Index;
+use crate::log::units::{Position, RelativeOffset};
 
 /// Positions at and above this are no entry's.
 const POSITION_MAX: u64 = 1 << 48;
@@ -59,6 +60,15 @@ impl Sections {
     pub(super) fn is_padded(&self) -> bool {
         self.rest.iter().all(|rest| rest.padding)
             && self.rest.iter().any(|rest| rest.bytes >= ENTRY_BYTES)
+    }
+
+    /// How many unused slots there are, if there is nothing else behind one run of entries.
+    pub(super) fn unused_slots(&self) -> Option<u64> {
+        match (self.runs.as_slice(), self.rest.as_slice()) {
+            ([_], []) => Some(0),
+            ([run], [rest]) if rest.padding && rest.at > run.at => Some(rest.bytes / ENTRY_BYTES),
+            _ => None,
+        }
     }
 
     /// The padding that reaches the index's end: where it begins, and its bytes.
@@ -127,6 +137,7 @@ pub(super) fn divide(index: &mut Index, store: &mut Bytes, from: u64) -> Result<
         divider.found.add_rest(at, 1, false);
         at += 1;
     }
+    divider.drop_unfinished()?;
     Ok(Some(divider.found))
 }
 
@@ -246,6 +257,44 @@ impl Divider<'_> {
         self.kept += run.positions.len();
         self.looked.clear();
         self.found.runs.push(run);
+        Ok(())
+    }
+
+    /// Takes the last entry out again if an append was interrupted while it wrote it: it has
+    /// the first bytes of the position that follows, and zeros.
+    fn drop_unfinished(&mut self) -> Result<()> {
+        let Some(run) = self.found.runs.last() else {
+            return Ok(());
+        };
+        let [.., before, position] = run.positions.as_slice() else {
+            return Ok(());
+        };
+        let (before, position) = (*before, Position(*position));
+        let last = run.positions.len() as u64 - 1;
+        let at = run.at + last * ENTRY_BYTES;
+        let (Some(end), Ok(slot)) = (self.store.end(before)?, u32::try_from(run.slot + last))
+        else {
+            return Ok(());
+        };
+        let entry = |position| Entry {
+            relative: RelativeOffset(slot),
+            position,
+        };
+        let unfinished = entry(position).is_unfinished(entry(Position(end)));
+        let behind = self.found.rest.partition_point(|rest| rest.at < at);
+        let mut rest = self.found.rest.get(behind..).unwrap_or_default().iter();
+        if position.0 == end || !unfinished || rest.any(|rest| !rest.padding) {
+            return Ok(());
+        }
+        if let Some(run) = self.found.runs.last_mut() {
+            run.positions.pop();
+        }
+        let rest = Rest {
+            at,
+            bytes: ENTRY_BYTES,
+            padding: false,
+        };
+        self.found.rest.insert(behind, rest);
         Ok(())
     }
 

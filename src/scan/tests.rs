@@ -220,6 +220,55 @@ fn zeros_at_the_end_are_no_records_where_the_index_is_sound() {
 }
 
 #[test]
+fn zeros_behind_an_empty_record_are_of_a_commit_where_they_can_be() {
+    let (store, index) = lay(&[value(0), Bytes::new()]);
+    let verdict_of = |zeros: usize, unused: usize| {
+        let store = [&store[..], &vec![0; zeros]].concat();
+        let index = [&index[..], &vec![0; unused * 12]].concat();
+        let found = account(Codec::Raw, &store, Some(&index));
+        (found.records, found.doubts)
+    };
+    let sound = (2, Vec::new());
+    // Empty records without entries, or with entries that did not arrive; a mark.
+    for (zeros, unused) in [(8, 0), (24, 0), (24, 3), (1, 0), (9, 0), (0, 0)] {
+        assert_eq!(verdict_of(zeros, unused), sound, "{zeros} {unused}");
+    }
+    for (zeros, unused) in [(26, 0), (8 * 17, 0), (24, 4)] {
+        let doubtful = (1, vec![Doubt::ZerosOrRecord]);
+        assert_eq!(verdict_of(zeros, unused), doubtful, "{zeros} {unused}");
+    }
+}
+
+#[test]
+fn an_entry_that_arrived_in_part_is_written_again() {
+    let (store, index) = lay(&[vec![0; 300], Bytes::new(), value(2), value(3)]);
+    let whole = (4, store.len() as u64, &[][..]);
+    let marked = [&store[..], &[0xff, 0, 0]].concat();
+    for written in 1..4 {
+        for bytes in 0..12 {
+            let mut torn = index.clone();
+            torn[written * 12 + bytes..].fill(0);
+            for store in [&store, &marked] {
+                let found = account(Codec::Raw, store, Some(&torn));
+                assert_eq!(verdict(&found), whole, "{written} {bytes}");
+            }
+        }
+    }
+    // The last record may be empty.
+    let (store, index) = lay(&[value(0), value(1), Bytes::new(), Bytes::new()]);
+    let marked = [&store[..], &[0xff]].concat();
+    for written in 2..4 {
+        for bytes in 0..12 {
+            let mut torn = index.clone();
+            torn[written * 12 + bytes..].fill(0);
+            let found = account(Codec::Raw, &marked, Some(&torn));
+            assert_eq!(found.doubts, [], "{written} {bytes}");
+            assert!(found.records >= written as u64, "{written} {bytes}");
+        }
+    }
+}
+
+#[test]
 fn refused_appends_are_cut_only_where_that_is_proven() {
     let (store, index) = protobuf([0, 1, 2, 3, 3, 3]);
     let three = account(Codec::Protobuf, &store, Some(&index[..36]));

@@ -55,20 +55,22 @@ fn each_batch_is_marked_until_it_is_durable() {
                 panic!("{codec}: {op:?} begins a batch");
             };
             assert_eq!((*file, bytes[0]), (store, MARK), "{codec}");
-            let mut position = *position;
-            let mut whole = bytes;
+            let position = *position;
+            let mut whole = bytes.clone();
             if bytes.len() == 1 {
                 first_marks.push(position);
                 assert_eq!(ops.next(), Some(&Op::SyncData { file: store }));
+                // The mark is not written again: that could tear.
                 let Some(Op::Write {
-                    position: again,
+                    position: behind,
                     bytes,
                     ..
                 }) = ops.next()
                 else {
                     panic!("{codec}: nothing behind a mark");
                 };
-                (position, whole) = (*again, bytes);
+                assert_eq!(*behind, position + 1, "{codec}");
+                whole.extend_from_slice(bytes);
             }
             assert_eq!(first_marks.last() == Some(&position), {
                 position == 0 || position % 512 > 504
@@ -88,6 +90,21 @@ fn each_batch_is_marked_until_it_is_durable() {
         }
         // The first batch, and the one whose length is in two sectors.
         assert_eq!((batches, first_marks.len()), (5, 2), "{codec}");
+    }
+}
+
+/// If only zeros of a batch arrive, nothing else tells an empty record before it from one
+/// that became zeros.
+#[test]
+fn behind_an_empty_record_the_mark_comes_first() {
+    let _no_forks = crate::FORKS.read();
+    for (codec, expected) in [(Codec::Raw, 3), (Codec::Protobuf, 2)] {
+        let ops = operations(&script(codec, "empty-and-later"));
+        let first_marks = ops
+            .iter()
+            .filter(|op| matches!(op, Op::Write { bytes, .. } if *bytes == [MARK]));
+        // Of two segments, each with a first batch.
+        assert_eq!(first_marks.count(), expected, "{codec}");
     }
 }
 

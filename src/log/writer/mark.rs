@@ -1,15 +1,21 @@
 //! The mark of a batch: `commit` has the protocol.
 
+use std::os::unix::fs::FileExt;
+
 use super::Writer;
 use crate::log::commit::{Durable, Mark};
-use crate::log::error::Result;
+use crate::log::disk::DiskFile;
+use crate::log::error::{Error, Result};
 use crate::log::format::{encode_length, encode_marked_length};
+use crate::log::record::Codec;
 
 impl Writer {
-    /// Begins a batch: gives the length of its first frame with the mark, which is made
-    /// durable first where that is needed.
-    pub(super) fn mark(&mut self, payload_bytes: u64) -> Result<[u8; 8]> {
+    /// Begins a batch with the length of its first frame and the mark, which is made durable
+    /// first where that is needed. It is not written again then: whatever becomes of the
+    /// write of the batch, the mark stays.
+    pub(super) fn begin_batch(&mut self, payload_bytes: u64) -> Result<()> {
         let [first_byte, ..] = encode_length(payload_bytes);
+        let marked = encode_marked_length(payload_bytes);
         let active = &mut self.active;
         let position = active.end();
         let durable = match active.committed_entries {
@@ -17,13 +23,31 @@ impl Writer {
             _ if active.found => Durable::Unknown,
             _ => Durable::Some,
         };
-        if Mark::comes_first(position, durable) {
+        let behind_zeros = self.codec == Codec::Raw && ends_in_zeros(&active.store, position)?;
+        let frames = &mut active.frames;
+        if Mark::comes_first(position, durable, behind_zeros) {
             Mark::write_first(&*self.disk, &active.store, position)?;
+            active.written += 1;
+            frames.extend_from_slice(marked.get(1..).unwrap_or_default());
+        } else {
+            frames.extend_from_slice(&marked);
         }
         active.mark = Some(Mark {
             position,
             first_byte,
         });
-        Ok(encode_marked_length(payload_bytes))
+        Ok(())
     }
+}
+
+/// Whether the store ends in zeros that may be an empty frame.
+fn ends_in_zeros(store: &DiskFile, end: u64) -> Result<bool> {
+    let mut last = encode_length(u64::MAX);
+    if let Some(position) = end.checked_sub(last.len() as u64) {
+        store
+            .file()
+            .read_exact_at(&mut last, position)
+            .map_err(Error::io("read", store.path()))?;
+    }
+    Ok(last == encode_length(0))
 }
