@@ -80,10 +80,8 @@ impl Walk {
             return Ok(None);
         };
         let gap = entry.position.0 - self.end.0;
-        if gap > 0 {
-            if visitor.dead_bytes(slot, self.end, gap)?.is_break() {
-                return Ok(Some(Flow::Break(())));
-            }
+        if gap > 0 && visitor.dead_bytes(slot, self.end, gap)?.is_break() {
+            return Ok(Some(Flow::Break(())));
         }
         if slot + 1 < self.entries
             && let Ok(next) = self.index.entry(slot + 1)
