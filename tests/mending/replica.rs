@@ -309,7 +309,7 @@ fn one(seed: u64, counts: &Counts) {
         let behind = finding.offsets.map(|it| it.first.0 >= end.max(most));
         behind.unwrap_or(finding.id == FindingId::NeedsDecision) && unindexed
     };
-    let clean = problems.iter().all(|finding| uncommitted(finding));
+    let clean = problems.iter().all(uncommitted);
     assert!(!all || clean, "not clean: {about}\n{problems:#?}");
     let mut left: Vec<_> = mending.left.iter().map(|it| it.id.to_string()).collect();
     left.retain(|id| id != "index-full");
