@@ -10,7 +10,7 @@ mod pairs;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::inspect::finding::OffsetRange;
+use crate::inspect::finding::{FindingId, OffsetRange};
 use crate::inspect::report::{Report, SegmentReport};
 use crate::log::damage::DamageKind;
 use crate::log::error::{Error, Result};
@@ -355,8 +355,10 @@ impl Work<'_> {
             .iter()
             .any(|(_, source)| *source == Source::Elsewhere);
         let base = segment.listing.base();
+        // What a person decides about, the other copy does not.
+        let is_content = |id| is_about_content(id) && id != FindingId::NeedsDecision;
         let mut left = self.alone.left.iter();
-        let stays = left.any(|f| f.segment == Some(base) && is_about_content(f.id));
+        let stays = left.any(|f| f.segment == Some(base) && is_content(f.id));
         let complete = reaches(wanted, base.0) == end;
         taken || (complete && (stays || in_place(files, wanted).is_none()))
     }
