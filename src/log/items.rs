@@ -122,6 +122,11 @@ pub enum Obstacle {
         /// Whether there is no index at all.
         missing: bool,
     },
+    /// Offsets that two records of one segment claim; those of the older history come next.
+    Contested {
+        /// The segment's base offset.
+        segment: Offset,
+    },
     /// A segment of which one file is missing or no regular file.
     Unpaired {
         /// The segment's base offset.
@@ -135,7 +140,10 @@ impl Obstacle {
     /// Whether the records of the offsets concerned follow all the same.
     #[must_use]
     pub fn is_followed_by_records(&self) -> bool {
-        matches!(self, Self::Overlap { .. } | Self::Unindexed { .. })
+        matches!(
+            self,
+            Self::Overlap { .. } | Self::Unindexed { .. } | Self::Contested { .. }
+        )
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Opened {
     pub entries: u64,
     /// The slots whose entries are not in the index that is there, the last one included.
     pub unindexed: Option<(u64, u64)>,
+    /// Whether they are slots that two histories claim instead.
+    pub is_contested: bool,
 }
 
 impl Opened {
@@ -47,6 +49,7 @@ impl Opened {
             segment,
             entries,
             unindexed: None,
+            is_contested: false,
         })
     }
 
@@ -79,7 +82,14 @@ impl Opened {
 
     /// The segment by the index that its account gives.
     fn by_account(segment: &Segment, index: ReadFile, account: &Account) -> Self {
+        let base = segment.base;
+        let contested = account.contested.iter().map(|it| it.offset.since(base));
+        let contested = contested.clone().min().zip(contested.max());
         let first = account.writes.first().map(|it| it.first_slot);
+        let unindexed = first.and_then(|first| {
+            let last = account.end_slot.checked_sub(1)?;
+            (first <= last).then_some((first, last))
+        });
         Self {
             entries: index.file_bytes / ENTRY_BYTES,
             segment: Segment {
@@ -87,10 +97,8 @@ impl Opened {
                 entries: None,
                 ..segment.clone()
             },
-            unindexed: first.and_then(|first| {
-                let last = account.end_slot.checked_sub(1)?;
-                (first <= last).then_some((first, last))
-            }),
+            is_contested: contested.is_some(),
+            unindexed: contested.or(unindexed),
         }
     }
 }

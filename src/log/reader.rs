@@ -213,10 +213,10 @@ impl LogReader {
                 segment,
                 entries,
                 unindexed,
+                is_contested,
             } = opened;
             if slot < entries && unindexed.is_some_and(|it| (it.0..=it.1).contains(&slot)) {
-                let missing = !names.has(FileKind::Index);
-                if each(unindexed_item(names.base, missing, offset, offset))?.is_break() {
+                if each(unindexed_item(names, is_contested, (offset, offset)))?.is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
             }
@@ -326,6 +326,7 @@ impl LogReader {
                 segment,
                 entries,
                 unindexed,
+                is_contested,
             } = opened;
             let mut segment_end = names.base.saturating_add(entries).min(end);
             if let Some(newer) = next_base.filter(|next| *next < segment_end) {
@@ -343,7 +344,6 @@ impl LogReader {
                 let offset = |slot| names.base.saturating_add(slot);
                 (offset(first), offset(last))
             });
-            let missing = !names.has(FileKind::Index);
             let walk_known = |from: Offset, to: Offset, taker: &mut _| {
                 if from >= to {
                     return Ok(ControlFlow::Continue(()));
@@ -359,7 +359,8 @@ impl LogReader {
                 if walk_known(from, first, taker)?.is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
-                let told = unindexed_item(names.base, missing, first, last.min(Offset(to.0 - 1)));
+                let range = (first, last.min(Offset(to.0 - 1)));
+                let told = unindexed_item(names, is_contested, range);
                 if Taker::<E>::item(taker, told)?.is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
@@ -427,10 +428,22 @@ impl LogReader {
     }
 }
 
-/// What is told before records that the index does not name.
-fn unindexed_item<'a>(segment: Offset, missing: bool, first: Offset, last: Offset) -> Item<'a> {
+/// What is told before records that the index does not name, or that two histories have.
+fn unindexed_item<'a>(
+    names: &SegmentNames,
+    is_contested: bool,
+    (first, last): (Offset, Offset),
+) -> Item<'a> {
+    let segment = names.base;
     Item::Obstacle {
-        obstacle: Obstacle::Unindexed { segment, missing },
+        obstacle: if is_contested {
+            Obstacle::Contested { segment }
+        } else {
+            Obstacle::Unindexed {
+                segment,
+                missing: !names.has(FileKind::Index),
+            }
+        },
         first,
         last: Some(last),
     }

@@ -34,7 +34,7 @@ const CASES: &[Case] = &[
         "index-misaligned",
         &[(0, 3)],
         3,
-        &["index-misaligned: 0.index 1024+24"],
+        &["segment-overlap: two records in 0.store", "offsets 1..2"],
     ),
     ("index-missing", &[(0, 29)], 3, &["index-missing: 0.index"]),
     ("index-shrunk", &[(0, 9)], 0, &[]),

@@ -131,6 +131,7 @@ pub fn obstacle(
     );
     let what = match obstacle {
         Obstacle::Damage { damage, .. } => damage.to_string(),
+        Obstacle::Contested { .. } => "two histories claim them".to_owned(),
         Obstacle::Unindexed { .. } => "the index does not name them".to_owned(),
         Obstacle::Gap => "no segment holds them".to_owned(),
         Obstacle::Overlap { newer } => format!("segment {newer} claims them too"),

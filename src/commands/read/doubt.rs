@@ -136,6 +136,6 @@ fn may_pass(obstacle: &Obstacle) -> bool {
             !matches!(damage.kind, DamageKind::Misaligned | DamageKind::Unreadable)
         }
         Obstacle::Gap | Obstacle::Unindexed { .. } | Obstacle::Unpaired { .. } => true,
-        Obstacle::Overlap { .. } => false,
+        Obstacle::Overlap { .. } | Obstacle::Contested { .. } => false,
     }
 }

@@ -74,6 +74,13 @@ pub fn describe(
                 name(directory, *newer, FileKind::Index)
             ),
         ),
+        Obstacle::Contested { segment } => plain(
+            FindingId::SegmentOverlap,
+            format!(
+                "two records in {} claim each of these offsets; the older one's are read",
+                name(directory, *segment, FileKind::Store)
+            ),
+        ),
         Obstacle::Unindexed {
             segment,
             missing: true,
@@ -252,7 +259,7 @@ impl Trouble {
                 Buffered::Unknown => "cannot tell if a writer has the log open and holds",
             };
             ("note", fate)
-        } else if self.follows {
+        } else if self.follows && self.id != FindingId::SegmentOverlap {
             ("error", "not in the index:")
         } else if self.id == FindingId::SegmentOverlap {
             ("error", "in doubt:")
