@@ -299,28 +299,31 @@ fn a_link_or_a_directory_keeps_no_other_segment_from_being_mended() {
     assert_eq!(sandbox.bytes("4.index"), 24);
 }
 
-/// Junk between frames: to adopt the last one would condemn the record before the junk.
-/// A repair that costs a readable record is none.
+/// Junk between frames, and the entry behind it wrong: no record is in it, and none is lost.
 #[test]
-fn a_repair_that_would_cost_a_record_is_not_made() {
+fn junk_between_frames_costs_no_readable_record() {
     let values = ["one", "two", "three", "four"];
     let sandbox = Sandbox::built(&LogBuilder::protobuf().segment(0, values));
     let store = sandbox.read("0.store");
     let last = store.len() - frame(&pb(b"four", 3, 0, 0)).len();
     let junk = [&[0xff; 8][..], b"garbage!"].concat();
-    sandbox.write("0.store", &[&store[..last], &junk, &store[last..]].concat());
-    let read = sandbox
-        .proglog()
-        .args(["read", "log", "--on-error", "skip"])
-        .output()
-        .unwrap()
-        .stdout;
+    let store = [&store[..last], &junk, &store[last..]].concat();
+    sandbox.write("0.store", &store);
+    let read = || run(&sandbox, &["read", "log", "--on-error", "skip"]);
+    let all = "one\ntwo\nthree\nfour\n";
     let before = sandbox.snapshot();
-    assert!(read.starts_with(b"one\ntwo\nthree\n"), "{read:?}");
+    let index = sandbox.read("0.index");
+    assert_eq!(read().1, all);
     for options in [&["--dry-run"][..], &[], &["--no-save"]] {
+        sandbox.write("0.index", &index);
         let arguments = [&["repair", "log"], options].concat();
-        let (status, _, stderr) = run(&sandbox, &arguments);
-        assert_eq!(status, 3, "{options:?}: {stderr}");
-        assert_eq!(sandbox.snapshot().contents(), before.contents());
+        let (status, stdout, stderr) = run(&sandbox, &arguments);
+        assert_eq!(status, 0, "{options:?}: {stdout}{stderr}");
+        assert_eq!(sandbox.read("0.store"), store, "{options:?}");
+        let changed = sandbox.snapshot().contents() != before.contents();
+        assert_eq!(changed, options != ["--dry-run"]);
+        let sound = if changed { 0 } else { 3 };
+        let (status, stdout, stderr) = read();
+        assert_eq!((status, stdout.as_str()), (sound, all), "{stderr}");
     }
 }

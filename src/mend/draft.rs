@@ -80,14 +80,14 @@ impl Drafts {
         lock(&self.begun).retain(|base, draft| draft.whole().is_some() && builds(base));
     }
 
-    /// The draft of a segment, if it holds the first of the entries that are wanted, and
-    /// no others.
+    /// The draft of a segment, if it holds the first of the entries that are wanted, those
+    /// of frames that follow each other, and no others.
     pub(super) fn take(&self, base: Offset, wanted: &NewEntries) -> Option<Arc<Draft>> {
         let draft = lock(&self.begun).remove(&base)?;
         let (next, _) = draft.whole()?;
-        let [run] = &*wanted.runs else { return None };
+        let run = wanted.runs.first()?;
         let begins = run.first_slot == 0 && run.position == Position(0) && run.follow;
-        (begins && next.slot <= wanted.count).then_some(draft)
+        (begins && next.slot <= run.count).then_some(draft)
     }
 
     /// Notes that the first so many entries of an index are as drafted.

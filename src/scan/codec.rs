@@ -76,10 +76,12 @@ pub fn evidence(store: &ReadFile, index: Option<&ReadFile>, base: Offset) -> Res
         let Some(explored) = explore(&input, &mut bytes, &mut entries)? else {
             continue;
         };
+        // Nobody knows what the bytes of an unfinished batch are.
+        let end = explored.unfinished_batch(&mut bytes)?.unwrap_or(bytes.size);
         let frames = explored
             .path
             .iter()
-            .filter(|piece| piece.kind == Kind::Frame);
+            .filter(|piece| piece.kind == Kind::Frame && piece.start < end);
         let filled = frames.filter(|piece| piece.end > piece.start + LENGTH_BYTES);
         if codec == Codec::Raw {
             found.frames = filled.count() as u64;

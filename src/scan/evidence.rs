@@ -145,7 +145,10 @@ impl Evidence {
                     .unwrap_or(0),
             ),
         };
-        let path = verdict::empty_records_at_end(&segment, state, path);
+        let mut path = verdict::empty_records_at_end(&segment, state, path);
+        if input.codec == Codec::Raw {
+            path = number_raw::without_lost_zeros(&segment, path);
+        }
         let mut frames = frames::of_path(&path);
         let doubts = match input.codec {
             Codec::Raw => {

@@ -9,6 +9,7 @@ use super::cost::EMPTY_ROW;
 use super::frames::{Doubt, Frame, State, begins_gap, gap_before};
 use super::path::{Kind, Piece, Segment, changed_bits, is_one_bit};
 use crate::log::error::Result;
+use crate::log::format::LENGTH_BYTES;
 
 /// Numbers the frames; adds those whose length alone is wrong.
 pub(super) fn number(
@@ -56,6 +57,48 @@ pub(super) fn number(
     frames.append(&mut numbering.added);
     frames.retain(|frame| frame.state != State::Inside);
     Ok(numbering.doubts)
+}
+
+/// The path with a gap instead of each row of empty frames that cannot all be records: no
+/// entry names one of them, and an entry behind them counts fewer records.
+pub(super) fn without_lost_zeros(segment: &Segment, path: Vec<Piece>) -> Vec<Piece> {
+    let mut kept: Vec<Piece> = Vec::with_capacity(path.len());
+    // The slot of the next frame, and the lowest that an entry can still give.
+    let (mut slot, mut least) = (segment.slot, segment.slot);
+    // The longest row since the last frame that is named: where it begins, how many.
+    let (mut row, mut longest) = ((0, 0), (0, 0));
+    for piece in path {
+        if piece.kind != Kind::Frame {
+            // What follows is numbered by itself.
+            kept.push(piece);
+            (slot, longest) = (u64::MAX, (0, 0));
+            continue;
+        }
+        let named = segment.slots_at(piece.start).find(|it| *it >= least);
+        if let Some(named) = named {
+            let more = slot.saturating_sub(named);
+            if slot < u64::MAX && more > 0 && longest.1 as u64 >= more {
+                let (from, count) = longest;
+                let start = kept.get(from).map_or(0, |it| it.start);
+                let end = kept.get(from + count - 1).map_or(start, |it| it.end);
+                let kind = Kind::Gap;
+                kept.splice(from..from + count, [Piece { start, end, kind }]);
+            }
+            (slot, least) = (named, named + 1);
+            longest = (0, 0);
+        }
+        if named.is_some() || piece.end > piece.start + LENGTH_BYTES {
+            row = (kept.len() + 1, 0);
+        } else {
+            row.1 += 1;
+            if row.1 > longest.1 {
+                longest = row;
+            }
+        }
+        kept.push(piece);
+        slot = slot.saturating_add(1);
+    }
+    kept
 }
 
 struct Numbering<'a> {
@@ -323,12 +366,14 @@ impl Numbering<'_> {
             } else if empty {
                 let elsewhere = next_claimed
                     .is_some_and(|next| next != end && (is_start(next) || end >= store.zeros));
+                let before_gap =
+                    begins_gap(self.path, end) && next_claimed.is_some_and(|next| next != end);
                 let in_zeros = frame.named
                     && end >= store.zeros
                     && end < store.size
                     && next_claimed.is_none()
                     && !self.segment.are_of_a_commit(end, store.size);
-                if elsewhere || in_zeros {
+                if elsewhere || before_gap || in_zeros {
                     frame.state = State::Zeros;
                 }
             }

@@ -218,8 +218,14 @@ impl Divider<'_> {
             return Ok(if proven { 2 } else { 0 });
         }
         let position = first.position.0;
-        let last = self.found.runs.last().and_then(|run| run.positions.last());
-        let behind_last = last.is_none_or(|last| position >= last + 8);
+        // A place behind the store's end is no frame's: the entry may be wrong.
+        let size = self.store.size;
+        let before = self.found.runs.last();
+        let before = before.and_then(|run| {
+            let behind = run.positions.partition_point(|it| *it < size);
+            run.positions.get(behind.checked_sub(1)?)
+        });
+        let behind_last = before.is_none_or(|last| position >= last + 8);
         let behind_padding = self.found.rest.last().is_none_or(|rest| rest.padding);
         let proven = first_is_whole
             && (position > 0 || at == 0)

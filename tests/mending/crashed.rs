@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proglog::inspect::finding::{Detail, FindingId};
+use proglog::inspect::finding::FindingId;
 use proglog::log::config::Config;
 use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::error::Error;
@@ -152,24 +152,19 @@ fn zeros_over_a_length_are_no_unfinished_batch() {
         damage(&sandbox, third);
         let store = sandbox.read("0.store");
         let report = library::report(&sandbox.log());
-        let tail = report.findings.iter().find_map(|finding| {
-            (finding.id == FindingId::StoreUnindexedTail).then_some(&finding.detail)
+        let third_damaged = report.findings.iter().any(|finding| {
+            finding.id == FindingId::FrameLengthDamaged
+                && finding.offsets.is_some_and(|it| it.to_string() == "2")
         });
-        assert!(
-            matches!(
-                tail,
-                Some(Detail::UnindexedTail {
-                    frames: 3,
-                    continuing: 0,
-                    ahead: 3,
-                    ..
-                })
-            ),
-            "{number}: {:?}",
-            report.findings
-        );
+        assert!(third_damaged, "{number}: {:?}", report.findings);
         library::repair(&sandbox.log());
         assert_eq!(sandbox.read("0.store"), store, "{number}");
+        // The records carry their offsets.
+        let records = whole_records(&sandbox.log(), Codec::Protobuf);
+        let offsets: Vec<u64> = records.iter().map(|(offset, _)| *offset).collect();
+        let sealed = sandbox.file("6.store").exists();
+        let expected = [0, 1, 3, 4, 5, 6];
+        assert_eq!(offsets, expected[..5 + usize::from(sealed)], "{number}");
     }
 }
 

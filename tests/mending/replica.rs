@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use proglog::inspect::finding::Severity;
+use proglog::inspect::finding::{Finding, FindingId, Severity};
 use proglog::inspect::report::Options;
 use proglog::mend::replica::{self, ReplicaPlan, Verdict};
 use proglog_testkit::{Codec, LogBuilder, Sandbox, frame, pb, whole_records};
@@ -170,6 +170,7 @@ fn one(seed: u64, counts: &Counts) {
             told.push(format!("{who} {damaged}"));
         }
     }
+    let unindexed = told.iter().any(|it| it.starts_with("here unindexed"));
     let log = made.sandbox.log();
     let copy = other.sandbox.log();
     let about = format!(
@@ -303,10 +304,13 @@ fn one(seed: u64, counts: &Counts) {
         .iter()
         .filter(|f| f.severity != Severity::Note);
     let problems: Vec<_> = problems.collect();
-    assert!(
-        !all || problems.is_empty(),
-        "not clean: {about}\n{problems:#?}"
-    );
+    // Of frames that nobody committed one may be damaged.
+    let uncommitted = |finding: &&Finding| {
+        let behind = finding.offsets.map(|it| it.first.0 >= end.max(most));
+        behind.unwrap_or(finding.id == FindingId::NeedsDecision) && unindexed
+    };
+    let clean = problems.iter().all(|finding| uncommitted(finding));
+    assert!(!all || clean, "not clean: {about}\n{problems:#?}");
     let mut left: Vec<_> = mending.left.iter().map(|it| it.id.to_string()).collect();
     left.retain(|id| id != "index-full");
     assert_eq!(

@@ -47,8 +47,7 @@ impl Job<'_> {
         let directory = &self.directory.path;
         let draft = self.draft(base, wanted);
         if let Some((draft, next)) = &draft {
-            let count = wanted.count - next.slot;
-            let rest = NewEntries::of_frames(next.slot, count, next.position);
+            let rest = wanted.behind(next.slot, next.position);
             self.fill_index(base, draft.file(), &rest)?;
             named::name(self.disk, directory, draft.file(), path)?;
         } else {

@@ -151,6 +151,10 @@ pub(super) fn contested(here: &Report, runs: &[Run]) -> BTreeSet<Offset> {
         }
     }
     for segment in &here.segments {
+        let account = segment.account.as_ref();
+        if account.is_some_and(|account| !account.contested.is_empty()) {
+            found.insert(segment.listing.base());
+        }
         if let Some(facts) = &segment.facts
             && let Some(damage) = facts.first_damage(DamageKind::Misaligned)
             && damage.first_slot < facts.entries
