@@ -226,6 +226,10 @@ pub(super) fn may_be_torn(store: &mut Bytes, position: u64) -> Result<bool> {
     if left < LENGTH_BYTES {
         return Ok(position >= store.zeros);
     }
+    if left >= TORN_BYTES {
+        // Most places: nothing is read for them.
+        return Ok(false);
+    }
     let Some(length) = store.length(position)? else {
         return Ok(false);
     };

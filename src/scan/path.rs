@@ -140,12 +140,16 @@ impl Segment {
     /// behind the store: evidence for the frame that leads here.
     fn is_likely_torn(&self, store: &mut Bytes, position: u64) -> Result<bool> {
         let left = store.size.saturating_sub(position);
+        let limit = (2 * self.largest).max(cost::TORN_BYTES);
+        let newest = self.is_newest(position);
+        if left >= limit && !newest {
+            return Ok(false);
+        }
         let Some(length) = store.length(position)? else {
             return Ok(left > 0 && position >= store.zeros);
         };
         let claimed = length.saturating_add(LENGTH_BYTES);
-        let limit = (2 * self.largest).max(cost::TORN_BYTES);
-        let newest = self.is_newest(position) && length >> 32 == 0;
+        let newest = newest && length >> 32 == 0;
         Ok(length > 0 && claimed > left && (claimed <= limit || newest))
     }
 }
