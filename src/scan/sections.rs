@@ -201,7 +201,7 @@ impl Divider<'_> {
         let (slot, count) = (at / ENTRY_BYTES, last.positions.len() as u64);
         let follows = last.at + count * ENTRY_BYTES == at && last.slot + count == slot;
         let before = last.positions.last().copied().unwrap_or(0);
-        if !follows || at % ENTRY_BYTES != 0 {
+        if !follows || !at.is_multiple_of(ENTRY_BYTES) {
             return Ok(None);
         }
         let Some(entry) = self.entry(at)? else {
