@@ -193,23 +193,27 @@ impl Divider<'_> {
     }
 
     /// The entry at byte `at` if one bit of its slot is wrong: it stands at its own place,
-    /// behind the entry of the slot before, and names a whole frame behind that one's.
+    /// first or behind the entry of the slot before, and names a whole frame behind that one's.
     fn one_bit_off(&mut self, at: u64) -> Result<Option<EntryRun>> {
-        let Some(last) = self.found.runs.last() else {
+        let slot = at / ENTRY_BYTES;
+        let least = match self.found.runs.last() {
+            Some(last) => {
+                let count = last.positions.len() as u64;
+                let follows = last.at + count * ENTRY_BYTES == at && last.slot + count == slot;
+                let position = last.positions.last().filter(|_| follows);
+                position.map(|position| position.saturating_add(8))
+            }
+            None => (at == 0).then_some(0),
+        };
+        let Some(least) = least.filter(|_| at.is_multiple_of(ENTRY_BYTES)) else {
             return Ok(None);
         };
-        let (slot, count) = (at / ENTRY_BYTES, last.positions.len() as u64);
-        let follows = last.at + count * ENTRY_BYTES == at && last.slot + count == slot;
-        let before = last.positions.last().copied().unwrap_or(0);
-        if !follows || !at.is_multiple_of(ENTRY_BYTES) {
-            return Ok(None);
-        }
         let Some(entry) = self.entry(at)? else {
             return Ok(None);
         };
         let wrong = u64::from(entry.relative.0) ^ slot;
         let position = entry.position.0;
-        let fits = wrong.is_power_of_two() && position >= before.saturating_add(8);
+        let fits = wrong.is_power_of_two() && position >= least && (slot > 0 || position == 0);
         if !fits || self.ascending(at)? > 1 || self.store.end(position)?.is_none() {
             return Ok(None);
         }
