@@ -23,6 +23,7 @@ mod number_raw;
 mod path;
 pub(crate) mod reading;
 pub mod sections;
+mod segment;
 mod tail;
 #[cfg(test)]
 mod tests;

@@ -103,7 +103,7 @@ pub(crate) fn is_read_as_it_is(
         .file_bytes
         .saturating_sub(entries * ENTRY_BYTES);
     // What `entries` does not count is zeros, or slots of 0xff.
-    if padding % ENTRY_BYTES == 0 && ends_with_store(segment, entries)? {
+    if padding.is_multiple_of(ENTRY_BYTES) && ends_with_store(segment, entries)? {
         return Ok(true);
     }
     let account = Account::of(&input(segment, codec, entries, next_base))?;

@@ -112,6 +112,12 @@ pub(super) fn divide(index: &mut Index, store: &mut Bytes, from: u64) -> Result<
     let mut at = from;
     let mut junk = 0;
     while at < size {
+        if let Some(run) = divider.one_bit_off(at)? {
+            divider.kept += run.positions.len();
+            divider.found.runs.push(run);
+            at += ENTRY_BYTES;
+            continue;
+        }
         let mut length = divider.run_at(at)?;
         if length == 0 && at == 0 && !divider.is_zero_entry(0)? && divider.ascending(0)? > 0 {
             length = divider.ascending(0)?;
@@ -195,6 +201,38 @@ impl Divider<'_> {
             self.looked.insert(at, length);
         }
         Ok(length)
+    }
+
+    /// The entry at byte `at` if one bit of its slot is wrong: it stands at its own place,
+    /// first or behind the entry of the slot before, and names a whole frame behind that one's.
+    fn one_bit_off(&mut self, at: u64) -> Result<Option<EntryRun>> {
+        let slot = at / ENTRY_BYTES;
+        let least = match self.found.runs.last() {
+            Some(last) => {
+                let count = last.positions.len() as u64;
+                let follows = last.at + count * ENTRY_BYTES == at && last.slot + count == slot;
+                let position = last.positions.last().filter(|_| follows);
+                position.map(|position| position.saturating_add(8))
+            }
+            None => (at == 0).then_some(0),
+        };
+        let Some(least) = least.filter(|_| at.is_multiple_of(ENTRY_BYTES)) else {
+            return Ok(None);
+        };
+        let Some(entry) = self.entry(at)? else {
+            return Ok(None);
+        };
+        let wrong = u64::from(entry.relative.0) ^ slot;
+        let position = entry.position.0;
+        let fits = wrong.is_power_of_two() && position >= least && (slot > 0 || position == 0);
+        if !fits || self.ascending(at)? > 1 || self.store.end(position)?.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(EntryRun {
+            at,
+            slot,
+            positions: vec![position],
+        }))
     }
 
     /// How many entries there are at byte `at` that are proven to be entries.
