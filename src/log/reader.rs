@@ -215,10 +215,11 @@ impl LogReader {
                 unindexed,
                 is_contested,
             } = opened;
-            if slot < entries && unindexed.is_some_and(|it| (it.0..=it.1).contains(&slot)) {
-                if each(unindexed_item(names, is_contested, (offset, offset)))?.is_break() {
-                    return Ok(ControlFlow::Break(()));
-                }
+            if slot < entries
+                && unindexed.is_some_and(|it| (it.0..=it.1).contains(&slot))
+                && each(unindexed_item(names, is_contested, (offset, offset)))?.is_break()
+            {
+                return Ok(ControlFlow::Break(()));
             }
             if slot >= entries {
                 return Ok(ControlFlow::Continue(()));
