@@ -2,7 +2,7 @@
 //! of the store, by the one that the segment's account gives. Whoever reads a log and
 //! whoever checks it ask here, so that both have the same records.
 
-use super::account::{Account, Input, Loss};
+use super::account::{Account, Input, Loss, Stretch, Unreferenced};
 use super::image;
 use crate::log::damage::{Damage, DamageKind, Damages};
 use crate::log::error::Result;
@@ -29,7 +29,9 @@ impl AsItIs<'_> {
     /// Whether this index hides records that the account has, or calls others lost.
     pub fn hides(&self, account: &Account) -> bool {
         if account.records == 0 {
-            return false;
+            // Nothing is read by it, unless all that is there was refused.
+            let refused = |it: &Stretch| it.kind == Unreferenced::Refused;
+            return account.slots == 0 && account.unreferenced.iter().any(refused);
         }
         let dangling = |damage: &&Damage| damage.kind == DamageKind::Dangling;
         let next = match self.damages.last().filter(dangling) {
@@ -107,7 +109,9 @@ pub(crate) fn is_read_as_it_is(
         return Ok(true);
     }
     let account = Account::of(&input(segment, codec, entries, next_base))?;
-    Ok(account.is_none_or(|account| account.is_plain_tail()))
+    // No entry may name a frame that is none of the segment's records.
+    let plain = |account: Account| account.is_plain_tail() && account.end_slot >= entries;
+    Ok(account.is_none_or(plain))
 }
 
 /// The index by which a segment is read, and its account, where it is not read by its own.
