@@ -214,8 +214,6 @@ impl SegmentReport {
             return Ok(pair);
         };
         pair.store.file_bytes = pair.store.file_bytes.min(facts.store_bytes);
-        let listed = self.listing.index.as_ref().map_or(0, |file| file.bytes);
-        pair.index.file_bytes = pair.index.file_bytes.min(listed);
         if self.by_account
             && let Some(account) = &self.account
             && let Some(read) = accounts::by_account(account, &pair, has_index)?

@@ -16,6 +16,7 @@ use super::unfinished;
 use crate::log::directory::{Directory, SegmentNames};
 use crate::log::error::{Error, Result};
 use crate::log::format::FileKind;
+use crate::log::live;
 use crate::log::segment::is_absent;
 use crate::log::units::Offset;
 use crate::log::window::{LOOKUP_BYTES, ReadFile, Window};
@@ -320,6 +321,10 @@ pub fn require_ours(directory: &Directory) -> Result<()> {
 ///
 /// As [`recognise`].
 pub fn of_segment(directory: &Directory, names: &SegmentNames) -> Result<Option<Layout>> {
+    live::undisturbed(|| of_segment_once(directory, names))
+}
+
+fn of_segment_once(directory: &Directory, names: &SegmentNames) -> Result<Option<Layout>> {
     let open = |kind| match ReadFile::open(&directory.file(names, kind)) {
         Ok(file) => Ok(Some(file)),
         Err(error) if is_absent(&error) => Ok(None),

@@ -3,6 +3,7 @@
 //! whoever checks it ask here, so that both have the same records.
 
 use super::account::{Account, Input, Loss, Stretch, Unreferenced};
+use super::bytes::readable;
 use super::image;
 use crate::log::damage::{Damage, DamageKind, Damages};
 use crate::log::error::Result;
@@ -86,12 +87,24 @@ pub(crate) fn sound_entries(damages: &[Damage], entries: u64) -> u64 {
 }
 
 /// Whether the index is read as it is, whatever is wrong in its middle: its last entry
-/// names a whole frame, and nothing lies behind that but what an append leaves.
+/// names a whole frame, and nothing lies behind that but what an append leaves. What the
+/// disk does not give says no.
 ///
 /// # Errors
 ///
-/// Reading's.
+/// [`Error::Shrunk`](crate::log::error::Error::Shrunk),
+/// [`Error::Io`](crate::log::error::Error::Io).
 pub(crate) fn is_read_as_it_is(
+    segment: &Segment,
+    entries: u64,
+    codec: Codec,
+    next_base: Option<Offset>,
+) -> Result<bool> {
+    let is = readable(ends_as_written(segment, entries, codec, next_base))?;
+    Ok(is.unwrap_or(false))
+}
+
+fn ends_as_written(
     segment: &Segment,
     entries: u64,
     codec: Codec,
