@@ -2,7 +2,7 @@
 //! orders and checksums. A store or an index that such a layout explains better than ours
 //! belongs to another program and is never changed.
 //!
-//! Only the beginning of both files is read, up to [`FRAMES_MAX`] frames and entries, and
+//! Only the beginning of both files is read, up to a bound of frames and entries, and
 //! the store's end where zeros follow the last frame.
 
 mod entries;
