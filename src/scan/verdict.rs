@@ -28,11 +28,6 @@ pub(super) fn empty_records_at_end(
     let Some(last) = path.last().copied() else {
         return path;
     };
-    // Where entries name nothing but zeros, the zeros are what is left of records.
-    let is_filled = |it: &Piece| it.kind == Kind::Frame && it.end - it.start > LEAST_FRAME;
-    if !segment.named.is_empty() && !path.iter().any(is_filled) {
-        return path;
-    }
     let bytes = last.end - last.start;
     let few = bytes % LEAST_FRAME == 0 && bytes <= LEAST_FRAME * EMPTY_ROW;
     if segment.codec == Codec::Raw && !index.sound && last.kind == Kind::Zeros && few {

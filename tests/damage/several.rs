@@ -157,8 +157,10 @@ fn whatever_is_damaged_no_record_is_made_up() {
 fn judge(log: &Made, files: &BTreeMap<String, Vec<u8>>, state: &State) -> Vec<String> {
     let mut wrong = state.contradictions(&log.records);
     for (offset, place) in &state.places {
-        if log.codec == Codec::Raw && is_undecided(state, place.0) {
-            // Zeros may be empty records: that a person decides is told, and nothing is cut.
+        let zeros = is_undecided(state, place.0) || only_zeros(files, *place);
+        if log.codec == Codec::Raw && zeros {
+            // Zeros may be empty records: nothing is cut, and a person is asked where no
+            // other damage is told of.
             continue;
         }
         let Some(was) = log.places.get(offset) else {
@@ -188,6 +190,13 @@ fn is_undecided(state: &State, base: u64) -> bool {
         finding.id == FindingId::NeedsDecision
             && finding.segment.is_some_and(|segment| segment.0 == base)
     })
+}
+
+/// Whether a store has nothing but zeros from a frame on.
+fn only_zeros(files: &BTreeMap<String, Vec<u8>>, (base, from, _): (u64, u64, u64)) -> bool {
+    let from = usize::try_from(from).unwrap();
+    let bytes = files.get(&format!("{base}.store"));
+    bytes.is_some_and(|bytes| bytes.iter().skip(from).all(|&byte| byte == 0))
 }
 
 /// What nobody can know: how long a record is whose length is wrong too, if nothing
