@@ -5,6 +5,7 @@ use super::directory::{Directory, SegmentNames};
 use super::error::{Error, Result};
 use super::format::{FileKind, LENGTH_BYTES, frame_end};
 use super::index::Index;
+use super::live;
 use super::record::{self, Codec, LayoutError};
 use super::segment::{Segment, is_absent};
 use super::units::{Offset, Position};
@@ -85,6 +86,10 @@ pub fn detect(directory: &Directory) -> Result<Option<Codec>> {
 ///
 /// As [`detect`].
 pub fn judge(directory: &Directory) -> Result<Option<Detected>> {
+    live::undisturbed(|| judge_once(directory))
+}
+
+fn judge_once(directory: &Directory) -> Result<Option<Detected>> {
     let detected = |votes: Votes, committed| {
         votes.codec().map(|codec| Detected {
             codec,
