@@ -225,11 +225,7 @@ impl IndexDump {
             return Err(error);
         }
         if flow?.is_continue() {
-            match judge.rest() {
-                // A writer that ends cuts the padding off.
-                Err(error) if live::is_disturbed(&error) => {}
-                rest => drop(rest?),
-            }
+            let _ = judge.rest()?;
         }
         judge.failed.map_or(Ok(()), Err)
     }

@@ -143,7 +143,8 @@ impl Walk {
     /// them, to the end of the file, names a frame that carries its offset.
     pub(super) fn misaligned(&mut self, slot: u64) -> Result<Option<Damage>> {
         match self.find_misaligned(slot) {
-            Err(Error::Unreadable { .. }) => Ok(None),
+            // A service that closes its index cuts off what lies behind the entries.
+            Err(Error::Unreadable { .. } | Error::Shrunk { .. }) => Ok(None),
             other => other,
         }
     }
