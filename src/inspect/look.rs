@@ -158,7 +158,7 @@ impl Look<'_> {
                     let quick = self.options.quick;
                     pair.fix(Some(codec), if quick { Count::Bisect } else { Count::All })?;
                     let made = before.map_or(0, |before| before.drafted(self, segment));
-                    let next = self.next_base(segment.base());
+                    let next = self.listing.directory.next_base(segment.base());
                     report.take_pair(&pair, codec, next, self.options, threads, made)?;
                 }
                 // It was there when the directory was listed: somebody trims.
@@ -190,12 +190,6 @@ impl Look<'_> {
         Ok(())
     }
 
-    fn next_base(&self, base: Offset) -> Option<Offset> {
-        let segments = &self.listing.directory.segments;
-        let next = segments.partition_point(|names| names.base <= base);
-        segments.get(next).map(|names| names.base)
-    }
-
     /// The account of a store whose index is gone.
     fn judge_lone_store(
         &self,
@@ -209,16 +203,10 @@ impl Look<'_> {
             return Ok(());
         };
         let base = report.listing.base();
-        let mut index = store.clone();
-        index.file_bytes = 0;
-        let pair = Segment {
-            base,
-            store: store.clone(),
-            index,
-            is_last: self.listing.directory.is_last(base),
-            entries: Some(0),
-        };
-        let judged = self.options.judged(codec, self.next_base(base));
+        let pair = Segment::of_store(base, store.clone(), self.listing.directory.is_last(base));
+        let judged = self
+            .options
+            .judged(codec, self.listing.directory.next_base(base));
         let account = accounts::of_files(&pair, false, 0, &judged)?;
         let plain = account
             .as_ref()

@@ -212,6 +212,13 @@ impl Directory {
         }
     }
 
+    /// The base of the segment behind the one with this base.
+    #[must_use]
+    pub fn next_base(&self, base: Offset) -> Option<Offset> {
+        let next = self.segments.partition_point(|names| names.base <= base);
+        self.segments.get(next).map(|names| names.base)
+    }
+
     /// Whether the segment with this base is the last one, to which appends go.
     #[must_use]
     pub fn is_last(&self, base: Offset) -> bool {

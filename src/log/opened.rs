@@ -30,10 +30,7 @@ impl Opened {
     ///
     /// As [`Segment::open`], and reading's.
     pub fn open(directory: &Directory, names: &SegmentNames, codec: Codec) -> Result<Self> {
-        let next = directory
-            .segments
-            .partition_point(|it| it.base <= names.base);
-        let next_base = directory.segments.get(next).map(|it| it.base);
+        let next_base = directory.next_base(names.base);
         let segment = match Segment::open_fixed(directory, names, codec) {
             Ok(segment) => segment,
             Err(error) if is_absent(&error) => {

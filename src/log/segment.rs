@@ -74,15 +74,24 @@ impl Segment {
     /// As [`ReadFile::open`].
     pub fn without_index(directory: &Directory, names: &SegmentNames) -> Result<Self> {
         let store = ReadFile::open(&directory.file(names, FileKind::Store))?;
+        Ok(Self::of_store(
+            names.base,
+            store,
+            directory.is_last(names.base),
+        ))
+    }
+
+    /// A store that is open already, with an index that has no entry.
+    pub(crate) fn of_store(base: Offset, store: ReadFile, is_last: bool) -> Self {
         let mut index = store.clone();
         index.file_bytes = 0;
-        Ok(Self {
-            base: names.base,
+        Self {
+            base,
             store,
             index,
-            is_last: directory.is_last(names.base),
+            is_last,
             entries: Some(0),
-        })
+        }
     }
 
     /// The entries, read `read_bytes` at once.
