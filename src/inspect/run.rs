@@ -46,6 +46,17 @@ impl Run {
         }
     }
 
+    /// The place behind the frames that surely continue the sequence, of which the first
+    /// has the slot `first_slot`.
+    #[must_use]
+    pub fn confirmed_behind(&self, codec: Codec, first_slot: u64) -> Mark {
+        let (confirmed, position) = self.confirmed(codec);
+        Mark {
+            slot: first_slot.saturating_add(confirmed),
+            position,
+        }
+    }
+
     /// With the frames of a run that begins where this one ends.
     fn and(self, behind: Self) -> Self {
         if behind.frames == 0 {

@@ -5,7 +5,7 @@
 mod runs;
 
 pub use self::runs::look_in_pieces;
-use super::run::Run;
+use super::run::{self, Pieces};
 use crate::log::error::{Error, Result};
 use crate::log::format::{LENGTH_BYTES, frame_end};
 use crate::log::record::{self, Codec, LayoutError};
@@ -129,15 +129,16 @@ pub fn look<E: From<Error>>(
     start: TailStart,
     continuing: impl FnMut(TailFrame) -> std::result::Result<(), E>,
 ) -> std::result::Result<Tail, E> {
-    look_behind(store, codec, start, |_| Ok(None), continuing)
+    look_behind(store, codec, start, None, continuing)
 }
 
-/// Looks behind the run that `ahead` found up to where the last zeros begin.
+/// Looks through the tail, of which the run at its beginning is followed in `pieces`
+/// where that pays; `continuing` gets none of the frames of that run.
 fn look_behind<E: From<Error>>(
     store: &ReadFile,
     codec: Codec,
     start: TailStart,
-    ahead: impl FnOnce(u64) -> Result<Option<Run>>,
+    pieces: Option<Pieces<'_>>,
     mut continuing: impl FnMut(TailFrame) -> std::result::Result<(), E>,
 ) -> std::result::Result<Tail, E> {
     let file_bytes = store.file_bytes;
@@ -159,7 +160,10 @@ fn look_behind<E: From<Error>>(
         fuel: file_bytes.saturating_add(RESYNC_BYTES).min(FUEL_MAX),
     };
     let mut position = start.position.0;
-    let mut run = ahead(zeros_from)?;
+    let mut run = match pieces {
+        Some(pieces) => run::in_pieces(store, codec, start, zeros_from, pieces)?,
+        None => None,
+    };
     let behind = start.behind(store);
     let window = &mut scan.window;
     tail.unfinished = match &run {
@@ -172,6 +176,9 @@ fn look_behind<E: From<Error>>(
     if let Some(run) = run.take_if(|run| run.end.0 <= stop) {
         scan.pass(&run, &mut tail);
         position = run.end.0;
+        if let Some(sink) = pieces.and_then(|pieces| pieces.sink) {
+            sink.end(run.confirmed_behind(codec, start.slot));
+        }
     }
     while position < file_bytes && position < stop {
         position = scan.run(position, stop, &mut tail, &mut continuing)?;

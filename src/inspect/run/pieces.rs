@@ -40,8 +40,8 @@ pub trait FrameSink: Sync {
     /// for each slot once, in any order.
     fn take(&self, first_slot: u64, from: Position, starts: &[u32]);
 
-    /// At the end: all frames before this place surely continue the sequence. One more
-    /// may have been taken.
+    /// At the end, if the run stands: all frames before this place surely continue the
+    /// sequence. One more may have been taken.
     fn end(&self, next: Mark);
 }
 
@@ -75,7 +75,7 @@ impl<'a> Pieces<'a> {
 }
 
 /// Follows the run that begins at `start`, whose frames begin before `stop`. `None`
-/// where that is not worth being divided.
+/// where that is not worth being divided. Whoever keeps the run ends the sink.
 ///
 /// # Errors
 ///
@@ -116,13 +116,6 @@ pub fn in_pieces(
     let followed = work.followed.into_inner();
     let followed = followed.unwrap_or_else(PoisonError::into_inner);
     followed.ended.unwrap_or(Ok(()))?;
-    if let Some(sink) = pieces.sink {
-        let (confirmed, position) = followed.run.confirmed(codec);
-        sink.end(Mark {
-            slot: start.slot.saturating_add(confirmed),
-            position,
-        });
-    }
     Ok(Some(followed.run))
 }
 

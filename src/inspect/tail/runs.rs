@@ -20,8 +20,7 @@ pub fn look_in_pieces(
     start: TailStart,
     pieces: Pieces<'_>,
 ) -> Result<Tail> {
-    let ahead = |stop| run::in_pieces(store, codec, start, stop, pieces);
-    look_behind::<Error>(store, codec, start, ahead, |_| Ok(()))
+    look_behind::<Error>(store, codec, start, Some(pieces), |_| Ok(()))
 }
 
 impl Scan {
