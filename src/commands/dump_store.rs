@@ -18,6 +18,7 @@ use proglog::inspect::usage::Usage;
 use proglog::log::directory::{Directory, SegmentNames};
 use proglog::log::error::Result;
 use proglog::log::format::FileKind;
+use proglog::log::live;
 use proglog::log::reader::Content;
 use proglog::log::record::Codec;
 use proglog::log::segment::{Segment, is_absent};
@@ -102,12 +103,14 @@ fn end_of_stores(
 /// A store, with what its index tells of it.
 fn open(directory: &Directory, names: &SegmentNames, codec: Codec) -> Result<StoreDump> {
     let path = directory.file(names, FileKind::Store);
-    let dump = StoreDump::open(&path, names.base, codec)?;
-    match Segment::open(directory, names) {
-        Ok(segment) => dump.with_index(&segment),
-        Err(error) if is_absent(&error) => Ok(dump),
-        Err(error) => Err(error),
-    }
+    live::undisturbed(|| {
+        let dump = StoreDump::open(&path, names.base, codec)?;
+        match Segment::open(directory, names) {
+            Ok(segment) => dump.with_index(&segment),
+            Err(error) if is_absent(&error) => Ok(dump),
+            Err(error) => Err(error),
+        }
+    })
 }
 
 fn dump<W: Write>(

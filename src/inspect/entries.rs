@@ -18,9 +18,6 @@ use crate::log::units::{Offset, Position, RelativeOffset};
 use crate::log::walk::{Committed, Flow, Visitor};
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
 
-/// Bytes of an index that are looked at in one turn behind its entries.
-const REST_BYTES: u64 = 64 * 1024;
-
 /// What is not as the rest of the log demands. A figure that is as expected, or of
 /// which nothing better is known, is `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -337,23 +334,23 @@ where
             return Ok(ControlFlow::Continue(()));
         }
         // A part of an entry is shorter than one, and stands at the end.
-        let aligned = (file_bytes / ENTRY_BYTES * ENTRY_BYTES).max(self.end);
-        let position = match self.first_nonzero(aligned) {
-            Ok(Some(_)) => aligned,
-            Ok(None) => file_bytes,
+        let position = (file_bytes / ENTRY_BYTES * ENTRY_BYTES).max(self.end);
+        let count = usize::try_from(file_bytes - position).unwrap_or(0);
+        let part = match self.index.bytes(position, count) {
+            Ok(bytes) if bytes.iter().any(|&byte| byte != 0) => bytes.to_vec(),
+            Ok(_) | Err(Error::Unreadable { .. }) => Vec::new(),
             // Truncated since: a service that closes its index removes the padding.
             Err(Error::Shrunk { .. }) => return Ok(ControlFlow::Continue(())),
             Err(error) => return Err(error),
         };
+        if part.is_empty() {
+            return Ok(self.padding_up_to(file_bytes));
+        }
         if self.padding_up_to(position).is_break() {
             return Ok(ControlFlow::Break(()));
         }
-        let count = usize::try_from(file_bytes - position).unwrap_or(0);
-        if count > 0 {
-            let bytes = self.index.bytes(position, count)?.to_vec();
-            return Ok(self.hand(&EntryItem::Partial { position, bytes }));
-        }
-        Ok(ControlFlow::Continue(()))
+        let bytes = part;
+        Ok(self.hand(&EntryItem::Partial { position, bytes }))
     }
 
     /// Hands over the zeros between the last item and `position`, if any.
@@ -368,24 +365,6 @@ where
             position: start,
             bytes,
         })
-    }
-
-    fn first_nonzero(&mut self, from: u64) -> Result<Option<u64>> {
-        let file_bytes = self.index.file_bytes();
-        let mut at = from;
-        while at < file_bytes {
-            let count = usize::try_from((file_bytes - at).min(REST_BYTES)).unwrap_or(0);
-            let bytes = match self.index.bytes(at, count) {
-                Ok(bytes) => bytes,
-                Err(Error::Unreadable { .. }) => return Ok(None),
-                Err(error) => return Err(error),
-            };
-            if let Some(found) = bytes.iter().position(|&byte| byte != 0) {
-                return Ok(Some(at + found as u64));
-            }
-            at += count as u64;
-        }
-        Ok(None)
     }
 }
 

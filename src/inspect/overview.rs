@@ -161,8 +161,12 @@ impl<'a> Overview<'a> {
         };
         let mut totals = overview.totals;
         let mut reached: Option<Offset> = None;
-        for row in overview.rows() {
+        for (row, segment) in overview.rows().zip(&report.segments) {
             totals.add(&row);
+            if segment.has_vanished() {
+                // Those before it were trimmed too.
+                reached = None;
+            }
             if let Some(range) = row.claimed() {
                 let gap = reached.is_some_and(|last| range.first.since(last) > 1);
                 totals.gaps += u64::from(gap);

@@ -134,6 +134,14 @@ impl SegmentReport {
         }
     }
 
+    /// Whether its files were there when the directory was listed, and gone when they were
+    /// to be read.
+    #[must_use]
+    pub fn has_vanished(&self) -> bool {
+        let looked_at = self.facts.is_some() || self.lone.is_some() || self.layout.is_some();
+        !looked_at && self.listing.is_readable_pair()
+    }
+
     /// Scans both files, as far as the options ask for it and but for the first `made`
     /// entries, which are sound.
     pub(crate) fn take_pair(

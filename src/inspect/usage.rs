@@ -8,6 +8,7 @@ use super::listing::Listing;
 use super::report::{Options, Report};
 use crate::log::directory::{Directory, SegmentNames};
 use crate::log::format::FileKind;
+use crate::log::live;
 use crate::log::lock::DirectoryLock;
 use crate::log::processes::{self, Process, Use};
 use crate::log::units::Offset;
@@ -49,15 +50,17 @@ pub fn awaited(directory: &Directory, segment: Offset) -> Awaited {
         directory: only(directory, names),
         segments: vec![Arc::new(Listing::segment(&directory.path, names))],
     };
-    let Ok(report) = Report::over(listing, &options) else {
-        // A writer wrote its buffer before it removed the segment.
-        let removed = !directory.file(names, FileKind::Store).exists();
-        return if removed {
-            Awaited::There
-        } else {
-            Awaited::Lost
-        };
+    let awaited = match live::undisturbed(|| Report::over(listing.clone(), &options)) {
+        Ok(report) => judged(&report, segment),
+        Err(_) => Awaited::Lost,
     };
+    // A writer wrote its buffer before it removed the segment.
+    let removed = !directory.file(names, FileKind::Store).exists();
+    if removed { Awaited::There } else { awaited }
+}
+
+/// What a report says of the frames that the last entries of a segment name.
+fn judged(report: &Report, segment: Offset) -> Awaited {
     let mut findings = report.findings.iter();
     let same = |it: &&Finding| it.id == FindingId::IndexDangling && it.segment == Some(segment);
     match findings.find(same) {

@@ -68,11 +68,8 @@ impl Doubt {
         }
         if dangling.is_none() && self.waits_left > 0 && self.may_be_written(directory) {
             self.waits_left -= 1;
-            for pause in PAUSES {
-                thread::sleep(pause);
-                if self.is_gone(directory, first) {
-                    return Outcome::Gone;
-                }
+            if self.goes_away(directory, first) {
+                return Outcome::Gone;
             }
         }
         let Some(segment) = dangling else {
@@ -85,7 +82,7 @@ impl Doubt {
         self.known = Some((segment, awaited));
         match awaited {
             Awaited::Buffered(buffered) => Outcome::Buffered(buffered),
-            Awaited::There if self.tries_left > 0 && self.is_gone(directory, first) => {
+            Awaited::There if self.goes_away(directory, first) => {
                 self.known = None;
                 Outcome::Gone
             }
@@ -97,6 +94,15 @@ impl Doubt {
     fn may_be_written(&mut self, directory: &Directory) -> bool {
         let ask = || Usage::of(directory).in_use != Some(false);
         *self.may_be_written.get_or_insert_with(ask)
+    }
+
+    /// Whether the record at an offset can be read, or is trimmed, a moment later: a writer
+    /// makes and removes the two files of a segment one after the other.
+    fn goes_away(&self, directory: &Directory, offset: Offset) -> bool {
+        PAUSES.into_iter().any(|pause| {
+            thread::sleep(pause);
+            self.is_gone(directory, offset)
+        })
     }
 
     /// Whether the record at an offset can be read now, or was trimmed.
