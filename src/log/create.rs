@@ -4,6 +4,7 @@
 use std::io;
 use std::path::Path;
 
+use super::dir::{Dir, FilePath};
 use super::disk::{Disk, DiskFile, Ownership};
 use super::error::{Error, Result};
 use super::format::{FileKind, NameStyle};
@@ -33,11 +34,11 @@ pub struct Tail {
 /// [`Error::Io`].
 pub fn create_pair(
     disk: &dyn Disk,
-    directory: &Path,
+    directory: &Dir,
     (style, base): (NameStyle, Offset),
     [store_like, index_like]: [Option<Ownership>; 2],
 ) -> Result<Tail> {
-    let path = |kind| directory.join(style.file_name(base, kind));
+    let path = |kind| directory.at(style.file_name(base, kind));
     let (store_path, index_path) = (path(FileKind::Store), path(FileKind::Index));
     let store = disk
         .create(&store_path, store_like)
@@ -49,7 +50,7 @@ pub fn create_pair(
             Ok(()) => Ok(index),
             Err(source) => {
                 let _ = disk.remove(&index_path);
-                Err(Error::io("sync", directory)(source))
+                Err(Error::io("sync", directory.path())(source))
             }
         });
     match made {
@@ -70,47 +71,68 @@ pub fn create_pair(
 
 /// Creates a directory and those above it that are missing, and makes each name
 /// durable; also that of the last one that is there, for whoever made it may have been
-/// killed before that.
+/// killed before that. Gives the directory.
 ///
 /// # Errors
 ///
 /// [`Error::Io`].
-pub fn create_directories(disk: &dyn Disk, path: &Path, mode: u32) -> Result<()> {
-    if path.as_os_str().is_empty() {
-        return Ok(());
+pub fn create_directories(disk: &dyn Disk, path: &Path, mode: u32) -> Result<Dir> {
+    let failed = match Dir::open(path) {
+        Ok(dir) => {
+            let named = dir.in_parent().map_err(Error::io("look at", path))?;
+            let above = named.as_ref().map_or(&dir, FilePath::dir);
+            return match disk.sync_dir(above) {
+                // Whoever may not read it has not made anything there just now.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(dir),
+                synced => synced
+                    .map(|()| dir.clone())
+                    .map_err(Error::io("sync", above.path())),
+            };
+        }
+        Err(error) => error,
+    };
+    let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(Error::io("open", path)(failed));
+    };
+    if failed.kind() != io::ErrorKind::NotFound {
+        return Err(Error::io("create", path)(failed));
     }
-    if path.is_dir() {
-        let real = path.canonicalize().map_err(Error::io("look at", path))?;
-        let above = real.parent().unwrap_or(&real);
-        return match disk.sync_dir(above) {
-            // Whoever may not read it has not made anything there just now.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-            synced => synced.map_err(Error::io("sync", above)),
-        };
-    }
-    let parent = path.parent().unwrap_or(Path::new(""));
-    create_directories(disk, parent, mode)?;
+    let above = if above.as_os_str().is_empty() {
+        Dir::open(above).map_err(Error::io("open", Path::new(".")))?
+    } else {
+        create_directories(disk, above, mode)?
+    };
+    create_directory(disk, &above.at(name), mode)
+}
+
+/// Creates a directory in one that is there, and makes its name durable. Gives it; one
+/// that is there already is given too.
+///
+/// # Errors
+///
+/// [`Error::Io`].
+pub fn create_directory(disk: &dyn Disk, path: &FilePath, mode: u32) -> Result<Dir> {
     match disk.create_dir(path, mode) {
         Ok(()) => {}
         // Another process was faster, and syncs it too.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(Error::io("create", path)(error)),
     }
-    let parent = if parent.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        parent
-    };
-    disk.sync_dir(parent).map_err(Error::io("sync", parent))
+    let made = path.open_dir().map_err(Error::io("open", path))?;
+    let above = path.dir();
+    disk.sync_dir(above)
+        .map_err(Error::io("sync", above.path()))?;
+    Ok(made)
 }
 
 /// Creates a directory for a copy of a log: with the owner, group and mode of another, as
-/// far as this process may.
+/// far as this process may. Gives it.
 ///
 /// # Errors
 ///
 /// [`Error::Io`].
-pub fn create_directory_like(disk: &dyn Disk, path: &Path, like: Ownership) -> Result<()> {
-    create_directories(disk, path, like.mode & 0o777)?;
-    disk.own_dir(path, like).map_err(Error::io("own", path))
+pub fn create_directory_like(disk: &dyn Disk, path: &Path, like: Ownership) -> Result<Dir> {
+    let dir = create_directories(disk, path, like.mode & 0o777)?;
+    disk.own_dir(&dir, like).map_err(Error::io("own", path))?;
+    Ok(dir)
 }

@@ -7,12 +7,15 @@
     reason = "this is the one place that changes the disk"
 )]
 
-use std::ffi::CString;
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
+
+use super::dir::{Dir, FilePath, FileStatus};
 
 /// A file that was opened for writing, and the name under which it was.
 #[derive(Debug)]
@@ -58,6 +61,16 @@ impl Ownership {
     }
 }
 
+impl From<FileStatus> for Ownership {
+    fn from(status: FileStatus) -> Self {
+        Self {
+            uid: status.uid(),
+            gid: status.gid(),
+            mode: status.mode() & 0o7777,
+        }
+    }
+}
+
 /// The operations that change a disk. [`RealDisk`] carries them out.
 ///
 /// # Errors
@@ -70,16 +83,16 @@ impl Ownership {
 pub trait Disk: Send + Sync {
     /// Opens an existing regular file for reading and writing. No `O_APPEND`:
     /// pwrite would ignore its position.
-    fn open(&self, path: &Path) -> io::Result<DiskFile>;
+    fn open(&self, path: &FilePath) -> io::Result<DiskFile>;
     /// Creates a file that must not exist; `like` gives owner, group and mode, which is
     /// 0666 less the umask without it.
-    fn create(&self, path: &Path, like: Option<Ownership>) -> io::Result<DiskFile>;
+    fn create(&self, path: &FilePath, like: Option<Ownership>) -> io::Result<DiskFile>;
     /// Creates a file without a name in the file system of `dir`.
-    fn create_unnamed(&self, dir: &Path, like: Option<Ownership>) -> io::Result<DiskFile>;
+    fn create_unnamed(&self, dir: &Dir, like: Option<Ownership>) -> io::Result<DiskFile>;
     /// Gives an unnamed file its name, which must be free.
-    fn link(&self, file: &DiskFile, path: &Path) -> io::Result<()>;
+    fn link(&self, file: &DiskFile, path: &FilePath) -> io::Result<()>;
     /// Creates a directory with these permission bits (less the umask).
-    fn create_dir(&self, path: &Path, mode: u32) -> io::Result<()>;
+    fn create_dir(&self, path: &FilePath, mode: u32) -> io::Result<()>;
     /// Writes at a position; may write less, as pwrite.
     fn write_at(&self, file: &DiskFile, bytes: &[u8], position: u64) -> io::Result<usize>;
     /// Cuts or stretches a file.
@@ -87,20 +100,20 @@ pub trait Disk: Send + Sync {
     /// Makes a file's bytes and size durable (fdatasync).
     fn sync_data(&self, file: &DiskFile) -> io::Result<()>;
     /// Makes a directory's names durable.
-    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    fn sync_dir(&self, dir: &Dir) -> io::Result<()>;
     /// Removes a file.
-    fn remove(&self, path: &Path) -> io::Result<()>;
+    fn remove(&self, path: &FilePath) -> io::Result<()>;
     /// Removes an empty directory.
-    fn remove_dir(&self, path: &Path) -> io::Result<()>;
+    fn remove_dir(&self, path: &FilePath) -> io::Result<()>;
     /// Moves a file to another name, which must be free.
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    fn rename(&self, from: &FilePath, to: &FilePath) -> io::Result<()>;
     /// Gives a directory owner, group and mode, as far as this process may.
-    fn own_dir(&self, _path: &Path, _like: Ownership) -> io::Result<()> {
+    fn own_dir(&self, _dir: &Dir, _like: Ownership) -> io::Result<()> {
         Ok(())
     }
     /// Moves a file to the name of another, which is gone at that moment. A disk that
     /// cannot is one of a test's that never mends with another copy.
-    fn replace(&self, _from: &Path, _to: &Path) -> io::Result<()> {
+    fn replace(&self, _from: &FilePath, _to: &FilePath) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }
@@ -137,27 +150,23 @@ pub fn write_all_at(
 /// # Errors
 ///
 /// The operating system's; the file is as it was then, or as it was to be.
-pub fn replace(path: &Path, temporary: &Path, bytes: &[u8]) -> io::Result<()> {
-    match fs::remove_file(temporary) {
+pub fn replace(path: &FilePath, temporary: &FilePath, bytes: &[u8]) -> io::Result<()> {
+    match RealDisk.remove(temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(temporary)?;
+    let mut made = RealDisk.create(temporary, None)?;
     let mut replaced = || {
-        take_ownership(&file, fs::metadata(path).ok().as_ref().map(Ownership::of))?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(temporary, path)
+        take_ownership(&made.file, path.metadata().ok().map(Ownership::from))?;
+        made.file.write_all(bytes)?;
+        made.file.sync_all()?;
+        RealDisk.replace(temporary, path)
     };
     if let Err(error) = replaced() {
-        let _ = fs::remove_file(temporary);
+        let _ = RealDisk.remove(temporary);
         return Err(error);
     }
-    let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
-    RealDisk.sync_dir(parent.unwrap_or(Path::new(".")))
+    RealDisk.sync_dir(path.dir())
 }
 
 /// Opens a regular file that is only there to be locked; makes it where it is missing.
@@ -165,18 +174,21 @@ pub fn replace(path: &Path, temporary: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 ///
 /// The operating system's; `InvalidInput` for what is no regular file.
-pub fn open_lock(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        // A FIFO would wait for a reader.
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-        .open(path)?;
-    if !file.metadata()?.is_file() {
+pub fn open_lock(path: &FilePath) -> io::Result<File> {
+    // A FIFO would wait for a reader.
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NONBLOCK;
+    let file = open(path, flags, 0o666)?;
+    if !FileStatus::of(&file)?.is_file() {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     Ok(file)
+}
+
+/// Opens what has this name, if it is no link.
+fn open(path: &FilePath, flags: OFlags, mode: u32) -> io::Result<File> {
+    let flags = flags | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let mode = Mode::from_raw_mode(mode);
+    Ok(rustix::fs::openat(path.dir(), path.name()?, flags, mode)?.into())
 }
 
 /// The disk itself.
@@ -214,25 +226,16 @@ fn as_allowed(done: io::Result<()>) -> io::Result<bool> {
 }
 
 impl Disk for RealDisk {
-    fn open(&self, path: &Path) -> io::Result<DiskFile> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(libc::O_NOFOLLOW)
-            .open(path)?;
+    fn open(&self, path: &FilePath) -> io::Result<DiskFile> {
         Ok(DiskFile {
-            file,
+            file: path.open_writable()?,
             path: path.to_path_buf(),
         })
     }
 
-    fn create(&self, path: &Path, like: Option<Ownership>) -> io::Result<DiskFile> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(like.map_or(0o666, |like| like.mode))
-            .open(path)?;
+    fn create(&self, path: &FilePath, like: Option<Ownership>) -> io::Result<DiskFile> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        let file = open(path, flags, like.map_or(0o666, |like| like.mode))?;
         take_ownership(&file, like)?;
         Ok(DiskFile {
             file,
@@ -240,34 +243,32 @@ impl Disk for RealDisk {
         })
     }
 
-    fn create_unnamed(&self, dir: &Path, like: Option<Ownership>) -> io::Result<DiskFile> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(libc::O_TMPFILE)
-            .mode(like.map_or(0o666, |like| like.mode))
-            .open(dir)?;
+    fn create_unnamed(&self, dir: &Dir, like: Option<Ownership>) -> io::Result<DiskFile> {
+        let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(like.map_or(0o666, |like| like.mode));
+        let file = File::from(rustix::fs::openat(dir, ".", flags, mode)?);
         take_ownership(&file, like)?;
         Ok(DiskFile {
             file,
-            path: dir.to_path_buf(),
+            path: dir.path().to_path_buf(),
         })
     }
 
-    fn link(&self, file: &DiskFile, path: &Path) -> io::Result<()> {
-        let descriptor = CString::new(format!("/proc/self/fd/{}", file.file.as_raw_fd()))?;
-        rustix::fs::linkat(
-            rustix::fs::CWD,
-            descriptor.as_c_str(),
-            rustix::fs::CWD,
-            path,
-            rustix::fs::AtFlags::SYMLINK_FOLLOW,
-        )?;
-        Ok(())
+    fn link(&self, file: &DiskFile, path: &FilePath) -> io::Result<()> {
+        let descriptor = format!("/proc/self/fd/{}", file.file.as_raw_fd());
+        let follow = AtFlags::SYMLINK_FOLLOW;
+        Ok(rustix::fs::linkat(
+            CWD,
+            descriptor,
+            path.dir(),
+            path.name()?,
+            follow,
+        )?)
     }
 
-    fn create_dir(&self, path: &Path, mode: u32) -> io::Result<()> {
-        fs::DirBuilder::new().mode(mode).create(path)
+    fn create_dir(&self, path: &FilePath, mode: u32) -> io::Result<()> {
+        let mode = Mode::from_raw_mode(mode);
+        Ok(rustix::fs::mkdirat(path.dir(), path.name()?, mode)?)
     }
 
     fn write_at(&self, file: &DiskFile, bytes: &[u8], position: u64) -> io::Result<usize> {
@@ -282,34 +283,46 @@ impl Disk for RealDisk {
         file.file.sync_data()
     }
 
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_all()
+    fn sync_dir(&self, dir: &Dir) -> io::Result<()> {
+        dir.sync()
     }
 
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        fs::remove_file(path)
+    fn remove(&self, path: &FilePath) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(
+            path.dir(),
+            path.name()?,
+            AtFlags::empty(),
+        )?)
     }
 
-    fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        fs::remove_dir(path)
+    fn remove_dir(&self, path: &FilePath) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(
+            path.dir(),
+            path.name()?,
+            AtFlags::REMOVEDIR,
+        )?)
     }
 
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        rustix::fs::renameat_with(
-            rustix::fs::CWD,
-            from,
-            rustix::fs::CWD,
-            to,
-            rustix::fs::RenameFlags::NOREPLACE,
-        )?;
-        Ok(())
+    fn rename(&self, from: &FilePath, to: &FilePath) -> io::Result<()> {
+        Ok(rustix::fs::renameat_with(
+            from.dir(),
+            from.name()?,
+            to.dir(),
+            to.name()?,
+            RenameFlags::NOREPLACE,
+        )?)
     }
 
-    fn own_dir(&self, path: &Path, like: Ownership) -> io::Result<()> {
-        take_ownership(&File::open(path)?, Some(like))
+    fn own_dir(&self, dir: &Dir, like: Ownership) -> io::Result<()> {
+        take_ownership(&dir.reopen()?, Some(like))
     }
 
-    fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to)
+    fn replace(&self, from: &FilePath, to: &FilePath) -> io::Result<()> {
+        Ok(rustix::fs::renameat(
+            from.dir(),
+            from.name()?,
+            to.dir(),
+            to.name()?,
+        )?)
     }
 }

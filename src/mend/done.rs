@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use crate::log::dir::{Dir, FilePath};
 use crate::log::disk::{Disk, write_all_at};
 use crate::log::error::{Error, Result};
 use crate::log::window::{ReadFile, STREAM_BYTES, Window};
@@ -18,20 +19,25 @@ const DONE: &str = "done";
 /// # Errors
 ///
 /// [`Error::Io`], and reading's.
-pub fn mark<'a>(disk: &dyn Disk, saved: &Path, made: impl Iterator<Item = &'a Path>) -> Result<()> {
+pub fn mark<'a>(
+    disk: &dyn Disk,
+    saved: &Dir,
+    made: impl Iterator<Item = &'a FilePath>,
+) -> Result<()> {
     let mut lines = String::new();
     for file in made {
         let sum = sum_of(&ReadFile::open(file)?)?;
         // Writing to memory does not fail.
         let _ = writeln!(lines, "{sum:016x} {}", name_of(file));
     }
-    let path = saved.join(DONE);
+    let path = saved.at(DONE);
     let mark = disk
         .create(&path, None)
         .map_err(Error::io("create", &path))?;
     write_all_at(disk, &mark, lines.as_bytes(), 0).map_err(Error::io("write", &path))?;
     disk.sync_data(&mark).map_err(Error::io("sync", &path))?;
-    disk.sync_dir(saved).map_err(Error::io("sync", saved))
+    disk.sync_dir(saved)
+        .map_err(Error::io("sync", saved.path()))
 }
 
 /// Whether a file that the change made or replaced was written to after the change was
@@ -40,9 +46,9 @@ pub fn mark<'a>(disk: &dyn Disk, saved: &Path, made: impl Iterator<Item = &'a Pa
 /// # Errors
 ///
 /// Reading's.
-pub fn is_written_since(saved: &Path, file: &ReadFile) -> Result<bool> {
-    let done = saved.join(DONE);
-    let Ok(lines) = std::fs::read_to_string(&done) else {
+pub fn is_written_since(saved: &Dir, file: &ReadFile) -> Result<bool> {
+    let done = saved.at(DONE);
+    let Ok(lines) = done.read_to_string() else {
         return Ok(false);
     };
     // No time tells it: a copy of the log has others, and a clock may be set back. Where the

@@ -23,12 +23,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::log::dir::{Dir, FilePath};
 use crate::log::disk::{Disk, DiskFile, write_all_at};
 use crate::log::error::{Error, Result};
 use crate::log::window::{ReadFile, STREAM_BYTES, Window};
 use place::Place;
 
-pub use place::{check_moves, discard, is_beside, parent_for};
+pub use place::{Parent, discard, is_beside, parent_for};
 
 /// Bytes that are kept or lost together where a disk fails.
 const KEPT_BYTES: u64 = 4096;
@@ -133,14 +134,15 @@ impl<'d> Saver<'d> {
     /// [`Error::Io`].
     pub fn begin(
         disk: &'d dyn Disk,
-        (parent, or_elsewhere): (&Path, bool),
-        log: &Path,
+        (parent, or_elsewhere): (&Parent, bool),
+        log: &Dir,
         command: &str,
         files: &[FileBefore],
     ) -> Result<Self> {
+        let real = log.real_path().map_err(Error::io("look at", log.path()))?;
         let place = match Place::make(disk, parent) {
             Err(error) if or_elsewhere && place::is_forbidden(&error) => {
-                Place::elsewhere(disk, log).map_err(|_| error)?
+                Place::elsewhere(disk, &real).map_err(|_| error)?
             }
             made => made?,
         };
@@ -152,7 +154,7 @@ impl<'d> Saver<'d> {
             changes: 0,
         };
         saver.line(&json!({
-            "kind": "log", "version": 1, "path": log.display().to_string(),
+            "kind": "log", "version": 1, "path": real.display().to_string(),
             "command": command, "number": number, "time": time,
         }));
         for file in files {
@@ -164,7 +166,7 @@ impl<'d> Saver<'d> {
     /// Where the bytes are saved.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.place.path
+        self.place.dir.path()
     }
 
     /// Takes away what was saved: nothing was changed.
@@ -178,10 +180,7 @@ impl<'d> Saver<'d> {
     }
 
     fn create(&self, extension: &str) -> Result<DiskFile> {
-        let path = self
-            .place
-            .path
-            .join(format!("{}.{extension}", self.changes));
+        let path = self.place.dir.at(format!("{}.{extension}", self.changes));
         self.disk
             .create(&path, None)
             .map_err(Error::io("create", &path))
@@ -279,8 +278,8 @@ impl<'d> Saver<'d> {
     }
 
     /// Notes that a file will be moved here; gives its place.
-    pub fn move_file(&mut self, name: &str, bytes: u64) -> PathBuf {
-        let place = self.place.path.join(format!("{}.moved", self.changes));
+    pub fn move_file(&mut self, name: &str, bytes: u64) -> FilePath {
+        let place = self.place.dir.at(format!("{}.moved", self.changes));
         self.line(&json!({"kind": "move", "file": name, "bytes": bytes}));
         self.changes += 1;
         place
@@ -299,7 +298,7 @@ impl<'d> Saver<'d> {
         source: &ReadFile,
         size_after: u64,
     ) -> Result<()> {
-        let place = self.place.path.join(format!("{}.moved", self.changes));
+        let place = self.place.dir.at(format!("{}.moved", self.changes));
         if self.disk.link(file, &place).is_err() {
             let kept = self.create("moved")?;
             copy(self.disk, source, 0, source.file_bytes, &kept, 0)?;
@@ -331,11 +330,14 @@ impl<'d> Saver<'d> {
     }
 
     fn write_manifest(&self) -> Result<()> {
-        let directory = &self.place.path;
-        let sync = |path: &Path| self.disk.sync_dir(path).map_err(Error::io("sync", path));
+        let directory = &self.place.dir;
+        let sync = |dir: &Dir| {
+            let synced = self.disk.sync_dir(dir);
+            synced.map_err(Error::io("sync", dir.path()))
+        };
         // A manifest must not outlive the names of what it tells of.
         sync(directory)?;
-        let path = directory.join(MANIFEST);
+        let path = directory.at(MANIFEST);
         let file = self
             .disk
             .create(&path, None)
@@ -343,7 +345,7 @@ impl<'d> Saver<'d> {
         write_all_at(self.disk, &file, &self.manifest, 0).map_err(Error::io("write", &path))?;
         self.finish(&file)?;
         sync(directory)?;
-        sync(directory.parent().unwrap_or(Path::new(".")))
+        sync(self.place.at.dir())
     }
 }
 
@@ -356,7 +358,13 @@ impl Saved {
     /// Where it is saved.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.place.path
+        self.place.dir.path()
+    }
+
+    /// The directory in which it is saved.
+    #[must_use]
+    pub fn dir(&self) -> &Dir {
+        &self.place.dir
     }
 
     /// Takes it away again: nothing was changed.
@@ -396,9 +404,9 @@ pub fn copy(
 ///
 /// [`Error::Io`]; [`Error::Config`] for one that is no manifest or was cut short, in
 /// which case nothing was changed.
-pub fn read_manifest(saved: &Path) -> Result<Manifest> {
-    let path = saved.join(MANIFEST);
-    let text = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+pub fn read_manifest(saved: &Dir) -> Result<Manifest> {
+    let path = saved.at(MANIFEST);
+    let text = path.read_to_string().map_err(Error::io("read", &path))?;
     let wrong = |line: usize, what: &str| {
         Error::Config(format!("{}: line {}: {what}", path.display(), line + 1))
     };

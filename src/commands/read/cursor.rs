@@ -3,6 +3,7 @@
 //! last record read. It is replaced as a whole, and only after what it passes is on
 //! disk, so that it never points behind what a power cut leaves.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::{File, TryLockError};
 use std::io::{self, ErrorKind, Read};
@@ -10,6 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use proglog::log::dir::FilePath;
 use proglog::log::disk::{self, Disk, RealDisk};
 use proglog::log::error::Error;
 use proglog::log::follow::sync_read;
@@ -97,8 +99,8 @@ impl Cursor {
         }
         let name = beside(&self.path, "try");
         self.replace(&name, "")?;
-        RealDisk
-            .remove(&name)
+        FilePath::of(&name)
+            .and_then(|name| RealDisk.remove(&name))
             .map_err(|error| unwritable(&self.given, &error).into())
     }
 
@@ -127,7 +129,11 @@ impl Cursor {
     }
 
     fn replace(&self, path: &Path, text: &str) -> anyhow::Result<()> {
-        disk::replace(path, &beside(&self.path, "new"), text.as_bytes())
+        FilePath::of(path)
+            .and_then(|path| {
+                let temporary = path.dir().at(hidden(&self.path, "new"));
+                disk::replace(&path, &temporary, text.as_bytes())
+            })
             .map_err(|error| unwritable(&self.given, &error).into())
     }
 }
@@ -153,18 +159,22 @@ impl Drop for Cursor {
     fn drop(&mut self) {
         // While it is held, so that nobody else has just taken it.
         if let Some((_held, path)) = self.lock.take() {
-            let _ = RealDisk.remove(&path);
+            let _ = FilePath::of(&path).and_then(|path| RealDisk.remove(&path));
         }
     }
 }
 
 /// A hidden name beside the cursor file.
 fn beside(path: &Path, what: &str) -> PathBuf {
-    let mut name = std::ffi::OsString::from(".");
+    path.with_file_name(hidden(path, what))
+}
+
+fn hidden(path: &Path, what: &str) -> OsString {
+    let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(".proglog-");
     name.push(what);
-    path.with_file_name(name)
+    name
 }
 
 /// The file itself, if it is a link to one; never in the log's directory, nor below.
@@ -218,10 +228,7 @@ fn load(path: &Path, given: &Path) -> anyhow::Result<Option<Held>> {
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_file() => {}
         Ok(_) => {
-            return Err(Error::NotAFile {
-                path: path.to_path_buf(),
-            }
-            .into());
+            return Err(Error::not_a_file(path, path.is_dir()).into());
         }
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io("look at", path)(error).into()),
@@ -270,7 +277,9 @@ fn lock(path: &Path, given: &Path) -> anyhow::Result<Option<(File, PathBuf)>> {
     let beside = beside(path, "lock");
     let end = Instant::now() + LOCK_WAIT;
     loop {
-        let file = disk::open_lock(&beside).map_err(|error| unwritable(given, &error))?;
+        let file = FilePath::of(&beside)
+            .and_then(|beside| disk::open_lock(&beside))
+            .map_err(|error| unwritable(given, &error))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) if Instant::now() < end => {

@@ -1,31 +1,30 @@
 //! Everything that a plan takes away or writes over, saved before the first change.
 
-use std::path::{Path, PathBuf};
-
 use super::{Job, Save};
+use crate::log::dir::{Dir, FilePath};
 use crate::log::error::Result;
 use crate::log::format::ENTRY_BYTES;
 use crate::mend::plan::{Plan, Step};
-use crate::mend::saved::{self, FileBefore, Saved, Saver};
+use crate::mend::saved::{FileBefore, Parent, Saved, Saver};
 
 /// The places of files that are moved away, by the number of the step.
-pub(super) type Moved = Vec<(usize, PathBuf)>;
+pub(super) type Moved = Vec<(usize, FilePath)>;
 
-/// Where the bytes go that a plan takes away from the log in `real`; `None` is nowhere.
+/// Where the bytes go that a plan takes away from the log `log`; `None` is nowhere.
 ///
 /// # Errors
 ///
 /// [`Error::Config`](crate::log::error::Error::Config) for a place in the log;
 /// [`Error::Io`](crate::log::error::Error::Io) where whole files cannot be moved there.
-pub(super) fn place(plan: &Plan, real: &Path, save: &Save) -> Result<Option<PathBuf>> {
+pub(super) fn place(plan: &Plan, log: &Dir, save: &Save) -> Result<Option<Parent>> {
     let save_to = match save {
         Save::Nowhere => return Ok(None),
         Save::Beside => None,
         Save::To(parent) => Some(parent.as_path()),
     };
-    let parent = saved::parent_for(real, save_to)?;
+    let parent = Parent::of(log, save_to)?;
     if moves_files(plan) {
-        saved::check_moves(real, &parent)?;
+        parent.check_moves(log)?;
     }
     Ok(Some(parent))
 }
@@ -37,13 +36,9 @@ fn moves_files(plan: &Plan) -> bool {
 
 impl Job<'_> {
     /// Saves everything that the plan takes away or writes over.
-    pub(super) fn save(
-        &self,
-        real: &Path,
-        save: &Save,
-        command: &str,
-    ) -> Result<(Option<Saved>, Moved)> {
-        let Some(parent) = place(self.plan, real, save)? else {
+    pub(super) fn save(&self, save: &Save, command: &str) -> Result<(Option<Saved>, Moved)> {
+        let log = &self.directory.dir;
+        let Some(parent) = place(self.plan, log, save)? else {
             return Ok((None, Moved::new()));
         };
         let seen = self.plan.seen();
@@ -55,7 +50,7 @@ impl Job<'_> {
             .collect();
         // What was asked for is not done elsewhere, and a file moves within a disk only.
         let or_elsewhere = *save == Save::Beside && !moves_files(self.plan);
-        let mut saver = Saver::begin(self.disk, (&parent, or_elsewhere), real, command, &files)?;
+        let mut saver = Saver::begin(self.disk, (&parent, or_elsewhere), log, command, &files)?;
         match self.save_all(&mut saver) {
             Ok(moved) => Ok((Some(saver.seal()?), moved)),
             Err(error) => {

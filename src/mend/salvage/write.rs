@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::pieces::Pieces;
 use super::{NewSegment, Salvage, Stray};
 use crate::log::create::{create_directories, create_directory_like};
+use crate::log::dir::{Dir, FilePath, is_taken, real_place};
 use crate::log::directory::Directory;
 use crate::log::disk::{Disk, DiskFile, Ownership, write_all_at};
 use crate::log::error::{Error, Result};
@@ -61,11 +62,10 @@ impl Targets {
     /// [`Error::Config`] for a place in the source and for a note, [`Error::NotEmpty`],
     /// [`Error::NotADirectory`], [`Error::Io`].
     pub fn check(&self, source: &Path) -> Result<()> {
-        let real = source
-            .canonicalize()
-            .map_err(Error::io("look at", source))?;
+        let real = real_place(source).map_err(Error::io("look at", source))?;
         for target in [&self.log, &self.side, &self.note] {
-            if real_place(target)?.starts_with(&real) {
+            let leads_to = real_place(target).map_err(Error::io("look at", target))?;
+            if leads_to.starts_with(&real) {
                 return Err(Error::Config(format!(
                     "{}: is in the log that is to be salvaged",
                     target.display()
@@ -73,7 +73,7 @@ impl Targets {
             }
         }
         for target in [&self.log, &self.side] {
-            if target.symlink_metadata().is_ok() {
+            if is_taken(target) {
                 let there = Directory::list(target)?;
                 if let Some(name) = there.first_name() {
                     return Err(Error::NotEmpty {
@@ -83,7 +83,7 @@ impl Targets {
                 }
             }
         }
-        if self.note.symlink_metadata().is_ok() {
+        if is_taken(&self.note) {
             return Err(Error::Config(format!(
                 "{}: the note of an earlier salvage is there",
                 self.note.display()
@@ -91,25 +91,6 @@ impl Targets {
         }
         Ok(())
     }
-}
-
-/// Where a path leads, though its end may not be there yet.
-fn real_place(path: &Path) -> Result<PathBuf> {
-    let absolute = std::path::absolute(path).map_err(Error::io("look at", path))?;
-    let mut existing = absolute.as_path();
-    let mut missing = Vec::new();
-    while existing.symlink_metadata().is_err() {
-        let Some(above) = existing.parent() else {
-            break;
-        };
-        missing.push(existing.file_name().unwrap_or_default().to_owned());
-        existing = above;
-    }
-    let mut real = existing
-        .canonicalize()
-        .map_err(Error::io("look at", existing))?;
-    real.extend(missing.into_iter().rev());
-    Ok(real)
 }
 
 /// Writes everything. `note` are all lines of the note but the last, `end` is that.
@@ -125,13 +106,16 @@ pub fn write(
     note: impl Iterator<Item = String>,
     end: &str,
 ) -> Result<()> {
-    let source = salvage.listing.path();
-    let metadata = std::fs::metadata(source).map_err(Error::io("look at", source))?;
-    let like = Ownership::of(&metadata);
+    let source = &salvage.listing.directory.dir;
+    let like = source
+        .metadata()
+        .map_err(Error::io("look at", source.path()))?
+        .into();
     let parent = targets.log.parent().unwrap_or(Path::new(""));
-    create_directories(disk, parent, 0o777)?;
+    let parent = create_directories(disk, parent, 0o777)?;
+    let note_path = FilePath::of(&targets.note).map_err(Error::io("create", &targets.note))?;
     let noted = disk
-        .create(&targets.note, None)
+        .create(&note_path, None)
         .map_err(Error::io("create", &targets.note))?;
     let mut note_bytes = 0;
     let mut gather = Gather::to(|piece: &[u8]| {
@@ -146,26 +130,21 @@ pub fn write(
     gather.finish()?;
     sync(disk, &noted)?;
     let file_like = ownership(salvage);
-    create_directory_like(disk, &targets.log, like)?;
+    let log = create_directory_like(disk, &targets.log, like)?;
     let mut runs = salvage.placed.iter();
     let style = salvage.listing.directory.name_style();
     for segment in &salvage.segments {
         let own = runs.clone().take(segment.runs);
-        write_segment(disk, (&targets.log, style), segment, &own, file_like)?;
+        write_segment(disk, (&log, style), segment, &own, file_like)?;
         runs.by_ref().take(segment.runs).for_each(drop);
     }
-    sync_directory(disk, &targets.log)?;
+    sync_directory(disk, &log)?;
     if !salvage.side.is_empty() {
-        create_directory_like(disk, &targets.side, like)?;
-        Side::new(disk, targets, salvage.codec(), file_like)?.write(&salvage.side)?;
-        sync_directory(disk, &targets.side)?;
+        let side = create_directory_like(disk, &targets.side, like)?;
+        Side::new(disk, &side, salvage.codec(), file_like)?.write(&salvage.side)?;
+        sync_directory(disk, &side)?;
     }
-    let parent = if parent.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        parent
-    };
-    sync_directory(disk, parent)?;
+    sync_directory(disk, &parent)?;
     put(disk, &noted, format!("{end}\n").as_bytes(), note_bytes)?;
     sync(disk, &noted)
 }
@@ -190,19 +169,19 @@ fn sync(disk: &dyn Disk, file: &DiskFile) -> Result<()> {
     disk.sync_data(file).map_err(Error::io("sync", file.path()))
 }
 
-fn sync_directory(disk: &dyn Disk, path: &Path) -> Result<()> {
-    disk.sync_dir(path).map_err(Error::io("sync", path))
+fn sync_directory(disk: &dyn Disk, dir: &Dir) -> Result<()> {
+    disk.sync_dir(dir).map_err(Error::io("sync", dir.path()))
 }
 
 fn write_segment<'a>(
     disk: &dyn Disk,
-    (directory, style): (&Path, NameStyle),
+    (directory, style): (&Dir, NameStyle),
     segment: &NewSegment,
     runs: &(impl Iterator<Item = &'a Run> + Clone),
     like: Option<Ownership>,
 ) -> Result<()> {
     for kind in [FileKind::Store, FileKind::Index] {
-        let path = directory.join(style.file_name(segment.base, kind));
+        let path = directory.at(style.file_name(segment.base, kind));
         let file = disk
             .create(&path, like)
             .map_err(Error::io("create", &path))?;
@@ -251,14 +230,9 @@ struct Side<'d> {
 }
 
 impl<'d> Side<'d> {
-    fn new(
-        disk: &'d dyn Disk,
-        targets: &Targets,
-        codec: Codec,
-        like: Option<Ownership>,
-    ) -> Result<Self> {
+    fn new(disk: &'d dyn Disk, side: &Dir, codec: Codec, like: Option<Ownership>) -> Result<Self> {
         let create = |kind| {
-            let path = targets.side.join(file_name(Offset(0), kind));
+            let path = side.at(file_name(Offset(0), kind));
             disk.create(&path, like).map_err(Error::io("create", &path))
         };
         Ok(Self {

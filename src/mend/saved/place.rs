@@ -3,12 +3,12 @@
 use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::MANIFEST;
-use crate::log::create::create_directories;
+use crate::log::create::{create_directories, create_directory};
+use crate::log::dir::{Dir, FilePath, nearest, real_place};
 use crate::log::disk::Disk;
 use crate::log::error::{Error, Result};
 use crate::mend::named::{in_one_mount, may_write};
@@ -32,11 +32,8 @@ pub fn parent_for(real: &Path, save_to: Option<&Path>) -> Result<PathBuf> {
         Some(parent) => parent.to_path_buf(),
         None => real.with_file_name(name_for(real)),
     };
-    let existing = existing(&parent);
-    let canonical = existing
-        .canonicalize()
-        .map_err(Error::io("look at", existing))?;
-    if canonical.starts_with(real) {
+    let leads_to = real_place(&parent).map_err(Error::io("look at", &parent))?;
+    if leads_to.starts_with(real) {
         return Err(Error::Config(format!(
             "{}: nothing of ours may stand in the log's directory",
             parent.display()
@@ -52,18 +49,6 @@ fn name_for(real: &Path) -> OsString {
     name
 }
 
-/// A place that may not be there yet: the part of it that is.
-fn existing(place: &Path) -> &Path {
-    let mut existing = place;
-    while !existing.exists() {
-        match existing.parent() {
-            Some(above) if !above.as_os_str().is_empty() => existing = above,
-            _ => return Path::new("."),
-        }
-    }
-    existing
-}
-
 /// Whether a change of the log in `real` is saved beside it, where the log's name leads
 /// to it.
 #[must_use]
@@ -71,25 +56,72 @@ pub fn is_beside(real: &Path, saved: &Path) -> bool {
     saved.parent() == Some(&real.with_file_name(name_for(real)))
 }
 
-/// Whether whole files of the log in `real` can be moved to a directory in `parent`, as
-/// far as that can be known beforehand.
-///
-/// # Errors
-///
-/// [`Error::Io`].
-pub fn check_moves(real: &Path, parent: &Path) -> Result<()> {
-    let existing = existing(parent);
-    if !in_one_mount(real, existing) {
-        return Err(Error::io("move files to", parent)(
-            ErrorKind::CrossesDevices.into(),
-        ));
+/// The directory in which the changes of a log are saved, which may not be there yet.
+#[derive(Debug)]
+pub enum Parent {
+    /// Beside the log.
+    Beside(FilePath),
+    /// In a place that somebody named.
+    Named(PathBuf),
+}
+
+impl Parent {
+    /// Where a change of the log in `log` is saved.
+    ///
+    /// # Errors
+    ///
+    /// As [`parent_for`], and [`Error::Io`].
+    pub fn of(log: &Dir, save_to: Option<&Path>) -> Result<Self> {
+        let named = log.in_parent().map_err(Error::io("look at", log.path()))?;
+        let real = named.as_ref().map_or(Path::new("/"), FilePath::path);
+        let place = parent_for(real, save_to)?;
+        Ok(match &named {
+            Some(named) if save_to.is_none() => Self::Beside(named.dir().at(name_for(real))),
+            _ => Self::Named(place),
+        })
     }
-    if !may_write(existing) {
-        return Err(Error::io("move files to", parent)(
-            ErrorKind::PermissionDenied.into(),
-        ));
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Beside(path) => path,
+            Self::Named(path) => path,
+        }
     }
-    Ok(())
+
+    /// Whether whole files of the log in `log` can be moved to a directory in it, as far as
+    /// that can be known beforehand.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn check_moves(&self, log: &Dir) -> Result<()> {
+        let cannot = |kind: ErrorKind| Error::io("move files to", self.path())(kind.into());
+        let existing = match self {
+            Self::Beside(path) => path.open_dir().unwrap_or_else(|_| path.dir().clone()),
+            Self::Named(path) => nearest(path).map_err(Error::io("look at", path))?,
+        };
+        if !in_one_mount(log, &existing) {
+            return Err(cannot(ErrorKind::CrossesDevices));
+        }
+        if !may_write(&existing) {
+            return Err(cannot(ErrorKind::PermissionDenied));
+        }
+        Ok(())
+    }
+
+    fn make(&self, disk: &dyn Disk) -> Result<Dir> {
+        match self {
+            Self::Beside(path) => create_directory(disk, path, MODE),
+            Self::Named(path) => create_directories(disk, path, MODE),
+        }
+    }
+
+    fn exists(&self) -> bool {
+        match self {
+            Self::Beside(path) => path.is_taken(),
+            Self::Named(path) => Dir::open(path).is_ok(),
+        }
+    }
 }
 
 /// Whether nothing may be made in a place, as opposed to one that is full.
@@ -100,34 +132,40 @@ pub(super) fn is_forbidden(error: &Error) -> bool {
 
 /// A saved directory.
 pub(super) struct Place {
-    pub path: PathBuf,
+    pub dir: Dir,
+    /// Its name.
+    pub at: FilePath,
     pub number: u64,
     pub time: String,
-    /// Whether the directory around it was made too.
-    parent_is_new: bool,
+    /// The directory around it, if that was made too.
+    new_parent: Option<FilePath>,
 }
 
 impl Place {
     /// Makes a new one in `parent`.
-    pub fn make(disk: &dyn Disk, parent: &Path) -> Result<Self> {
-        let parent_is_new = !parent.exists();
-        create_directories(disk, parent, MODE)?;
+    pub fn make(disk: &dyn Disk, parent: &Parent) -> Result<Self> {
+        let is_new = !parent.exists();
+        Self::make_in(disk, &parent.make(disk)?, is_new)
+    }
+
+    fn make_in(disk: &dyn Disk, parent: &Dir, is_new: bool) -> Result<Self> {
         let time = utc(SystemTime::now());
         let stem: String = time.chars().filter(|c| *c != ':').collect();
         let mut number = next_number(parent)?;
         loop {
-            let path = parent.join(format!("{number:06}-{stem}"));
-            match disk.create_dir(&path, MODE) {
+            let at = parent.at(format!("{number:06}-{stem}"));
+            match disk.create_dir(&at, MODE) {
                 Ok(()) => {
                     return Ok(Self {
-                        path,
+                        dir: at.open_dir().map_err(Error::io("open", &at))?,
+                        at,
                         number,
                         time,
-                        parent_is_new,
+                        new_parent: is_new.then(|| parent.in_parent().ok().flatten()).flatten(),
                     });
                 }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
-                Err(error) => return Err(Error::io("create", &path)(error)),
+                Err(error) => return Err(Error::io("create", &at)(error)),
             }
         }
     }
@@ -137,26 +175,28 @@ impl Place {
     pub fn elsewhere(disk: &dyn Disk, real: &Path) -> Result<Self> {
         if let Some(state) = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from)
             && state.is_absolute()
-            && let own = state.join("proglog")
-            && let parent = own.join(name_for(real))
-            && parent_for(real, Some(&parent)).is_ok()
-            && create_directories(disk, &parent, MODE).is_ok()
+            && parent_for(real, Some(&state)).is_ok()
+            && let Ok(state) = create_directories(disk, &state, MODE)
             && is_own(&state, 0o002)
-            && [&own, &parent].into_iter().all(|path| is_own(path, 0o022))
-            && let Ok(place) = Self::make(disk, &parent)
+            && let Ok(own) = create_directory(disk, &state.at("proglog"), MODE)
+            && is_own(&own, 0o022)
+            && let parent = own.at(name_for(real))
+            && let is_new = !parent.is_taken()
+            && let Ok(parent) = create_directory(disk, &parent, MODE)
+            && is_own(&parent, 0o022)
+            && let Ok(place) = Self::make_in(disk, &parent, is_new)
         {
             return Ok(place);
         }
+        let temporary = Path::new(TEMPORARY);
+        let temporary = Dir::open(temporary).map_err(Error::io("open", temporary))?;
         let mut tried = 0;
         loop {
-            let parent = Path::new(TEMPORARY).join(format!("proglog-saved-{}", random()));
+            let parent = temporary.at(format!("proglog-saved-{}", random()));
             match disk.create_dir(&parent, MODE) {
                 Ok(()) => {
-                    let made = Self::make(disk, &parent)?;
-                    return Ok(Self {
-                        parent_is_new: true,
-                        ..made
-                    });
+                    let dir = parent.open_dir().map_err(Error::io("open", &parent))?;
+                    return Self::make_in(disk, &dir, true);
                 }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists && tried < TRIES => {
                     tried += 1;
@@ -168,8 +208,9 @@ impl Place {
 
     /// Takes it away with all that is in it, the manifest first.
     pub fn discard(self, disk: &dyn Disk) {
-        discard(disk, &self.path);
-        if let Some(parent) = self.path.parent().filter(|_| self.parent_is_new) {
+        empty(disk, &self.dir);
+        let _ = disk.remove_dir(&self.at);
+        if let Some(parent) = &self.new_parent {
             let _ = disk.remove_dir(parent);
         }
     }
@@ -178,21 +219,28 @@ impl Place {
 /// Removes what was saved of a change that is not there: nothing was changed, or it was
 /// undone.
 pub fn discard(disk: &dyn Disk, path: &Path) {
-    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-    files.sort_by_key(|path| !path.ends_with(MANIFEST));
-    // What cannot be taken away is no change either: it lacks its manifest.
-    for file in files {
-        let _ = disk.remove(&file);
+    if let Ok(at) = FilePath::of(path)
+        && let Ok(dir) = at.open_dir()
+    {
+        empty(disk, &dir);
+        let _ = disk.remove_dir(&at);
     }
-    let _ = disk.remove_dir(path);
+}
+
+fn empty(disk: &dyn Disk, saved: &Dir) {
+    let mut names = saved.names().unwrap_or_default();
+    names.sort_by_key(|name| name != MANIFEST);
+    // What cannot be taken away is no change either: it lacks its manifest.
+    for name in names {
+        let _ = disk.remove(&saved.at(name));
+    }
 }
 
 /// Whether a directory is this user's, and none of `others` may write to it.
-fn is_own(path: &Path, others: u32) -> bool {
+fn is_own(dir: &Dir, others: u32) -> bool {
     let own = rustix::process::geteuid().as_raw();
-    std::fs::symlink_metadata(path)
-        .is_ok_and(|it| it.is_dir() && it.uid() == own && it.mode() & others == 0)
+    dir.metadata()
+        .is_ok_and(|it| it.uid() == own && it.mode() & others == 0)
 }
 
 /// A name that nobody could foresee: std seeds its hashers from the system.
@@ -202,13 +250,13 @@ fn random() -> String {
 }
 
 /// The number behind the highest one that a saved directory in `parent` has.
-fn next_number(parent: &Path) -> Result<u64> {
+fn next_number(parent: &Dir) -> Result<u64> {
     let mut next = 1;
-    for entry in std::fs::read_dir(parent).map_err(Error::io("list", parent))? {
-        let name = entry.map_err(Error::io("list", parent))?.file_name();
+    let listed = parent.each_name(|name| {
         let number = name.to_str().and_then(number_in).unwrap_or(0);
         next = next.max(number.saturating_add(1));
-    }
+    });
+    listed.map_err(Error::io("list", parent.path()))?;
     Ok(next)
 }
 

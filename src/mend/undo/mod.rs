@@ -6,10 +6,10 @@ mod check;
 mod restore;
 
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::log::dir::{Dir, FilePath};
 use crate::log::directory::Directory;
 use crate::log::disk::{Disk, DiskFile, Ownership};
 use crate::log::error::{Error, Result};
@@ -24,8 +24,10 @@ pub use restore::into;
 /// A saved change of a log.
 #[derive(Debug, Clone)]
 pub struct SavedChange {
-    /// Its directory.
+    /// Where it is.
     pub path: PathBuf,
+    /// The directory itself: its files are opened through it.
+    pub dir: Dir,
     /// What its manifest says.
     pub manifest: Manifest,
     /// Whether it has been taken back.
@@ -39,15 +41,17 @@ pub struct SavedChange {
 ///
 /// [`Error::Io`]; a directory that is not there holds none.
 pub fn list(parent: &Path) -> Result<Vec<SavedChange>> {
-    let entries = match std::fs::read_dir(parent) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+    let listed = Dir::open(parent).and_then(|parent| Ok((parent.names()?, parent)));
+    let (names, parent) = match listed {
+        Ok(listed) => listed,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(Error::io("list", parent)(error)),
     };
     let mut found = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(Error::io("list", parent))?.path();
-        if let Ok(change) = load(&path) {
+    for name in names {
+        if let Ok(dir) = parent.at(name).open_dir()
+            && let Ok(change) = load_in(dir)
+        {
             found.push(change);
         }
     }
@@ -68,7 +72,7 @@ pub fn list(parent: &Path) -> Result<Vec<SavedChange>> {
 ///
 /// As [`list`].
 pub fn list_of(parent: &Path, log: &Path) -> Result<Vec<SavedChange>> {
-    let identity = |path: &Path| std::fs::metadata(path).map(|it| (it.dev(), it.ino())).ok();
+    let identity = |path: &Path| Dir::open(path).map(|it| it.identity()).ok();
     let this = identity(log);
     let mut found = list(parent)?;
     found.retain(|change| {
@@ -84,26 +88,30 @@ pub fn list_of(parent: &Path, log: &Path) -> Result<Vec<SavedChange>> {
 ///
 /// As [`saved::read_manifest`].
 pub fn load(path: &Path) -> Result<SavedChange> {
+    load_in(Dir::open(path).map_err(Error::io("open", path))?)
+}
+
+fn load_in(dir: Dir) -> Result<SavedChange> {
     Ok(SavedChange {
-        path: path.to_path_buf(),
-        manifest: saved::read_manifest(path)?,
-        undone: path.join(UNDONE).exists(),
+        path: dir.path().to_path_buf(),
+        manifest: saved::read_manifest(&dir)?,
+        undone: dir.at(UNDONE).is_taken(),
+        dir,
     })
 }
 
 /// Where to look for a file that was moved to `place`: a symbolic link is followed as if
 /// it stood in the log still.
-fn followed(log: &Path, place: PathBuf) -> PathBuf {
-    match std::fs::read_link(&place) {
-        Ok(target) => log.join(target),
-        Err(_) => place,
-    }
+fn followed(log: &Dir, place: FilePath) -> FilePath {
+    let target = place.read_link().ok();
+    let target = target.and_then(|target| FilePath::of(&log.path().join(target)).ok());
+    target.unwrap_or(place)
 }
 
 /// Whether a path is a saved directory rather than a log.
 #[must_use]
 pub fn is_saved(path: &Path) -> bool {
-    path.join(MANIFEST).is_file()
+    Dir::open(path).is_ok_and(|it| it.at(MANIFEST).is_file())
 }
 
 /// Puts back what `change` took away.
@@ -118,7 +126,7 @@ pub fn undo(
     disk: &Arc<dyn Disk>,
     others: &Others<'_>,
 ) -> Result<()> {
-    let directory = Directory::list(lock.path())?;
+    let directory = Directory::list_in(lock.dir())?;
     if !directory.segments.is_empty() {
         others.wait_for_writers(&directory)?;
     }
@@ -126,21 +134,22 @@ pub fn undo(
     let exclusive = Exclusive::take(&**disk, &paths, others)?;
     let job = Undo {
         change,
-        log: lock.path(),
+        log: lock.dir(),
         disk: &**disk,
         exclusive: &exclusive,
     };
     job.check(&directory)?;
     exclusive.begin(lock.path(), others, || job.check(&directory))?;
+    lock.check_path()?;
     for number in (0..change.manifest.changes.len()).rev() {
         exclusive.check(lock.path())?;
         job.put_back(number)?;
     }
-    let mark = change.path.join(UNDONE);
+    let mark = change.dir.at(UNDONE);
     if !mark.exists() {
         disk.create(&mark, None)
             .map_err(Error::io("create", &mark))?;
-        disk.sync_dir(&change.path)
+        disk.sync_dir(&change.dir)
             .map_err(Error::io("sync", &change.path))?;
     }
     Ok(())
@@ -158,6 +167,7 @@ pub fn rehearse(
     others: &Others<'_>,
 ) -> Result<()> {
     let directory = Directory::list(log)?;
+    let log = &directory.dir;
     if !directory.segments.is_empty() {
         others.wait_for_writers(&directory)?;
     }
@@ -172,10 +182,10 @@ pub fn rehearse(
 }
 
 /// The files that are there and will be written to.
-fn changed_files(change: &SavedChange, directory: &Directory) -> Vec<PathBuf> {
-    let mut paths: Vec<PathBuf> = Vec::new();
+fn changed_files(change: &SavedChange, directory: &Directory) -> Vec<FilePath> {
+    let mut paths: Vec<FilePath> = Vec::new();
     for change in &change.manifest.changes {
-        let path = directory.path.join(&change.file);
+        let path = directory.dir.at(&change.file);
         let written = !matches!(change.kind, ChangeKind::Move { .. });
         if written && path.exists() && !paths.contains(&path) {
             paths.push(path);
@@ -187,7 +197,7 @@ fn changed_files(change: &SavedChange, directory: &Directory) -> Vec<PathBuf> {
 /// An undo on its way.
 struct Undo<'a> {
     change: &'a SavedChange,
-    log: &'a Path,
+    log: &'a Dir,
     disk: &'a dyn Disk,
     exclusive: &'a Exclusive,
 }
@@ -195,18 +205,18 @@ struct Undo<'a> {
 impl Undo<'_> {
     fn changed(&self, file: &str, why: &str) -> Error {
         Error::CannotAppend {
-            path: self.log.to_path_buf(),
+            path: self.log.path().to_path_buf(),
             why: format!("{file} {why} since the change; nothing was put back"),
         }
     }
 
     fn stored(&self, number: usize, extension: &str) -> Result<ReadFile> {
-        ReadFile::open(&self.change.path.join(format!("{number}.{extension}")))
+        ReadFile::open_own(&self.change.dir.at(format!("{number}.{extension}")))
     }
 
     /// A file that is open for changing, as a reader sees it. Opened by name it would
     /// wait for our own lease.
-    fn readable(&self, path: &Path) -> Result<ReadFile> {
+    fn readable(&self, path: &FilePath) -> Result<ReadFile> {
         let Ok(file) = self.exclusive.file(path) else {
             // A rehearsal holds none.
             return ReadFile::open(path);
@@ -219,11 +229,11 @@ impl Undo<'_> {
         let Some(change) = self.change.manifest.changes.get(number) else {
             return Ok(());
         };
-        let path = self.log.join(&change.file);
+        let path = self.log.at(&change.file);
         match change.kind {
             ChangeKind::Move { .. } => {
-                let place = self.change.path.join(format!("{number}.moved"));
-                if place.symlink_metadata().is_ok() {
+                let place = self.change.dir.at(format!("{number}.moved"));
+                if place.is_taken() {
                     let moved = named::move_file(self.disk, &place, &path);
                     moved.map_err(Error::io("move back", &path))?;
                     self.sync_directories()?;
@@ -231,7 +241,7 @@ impl Undo<'_> {
                 Ok(())
             }
             ChangeKind::Replace { bytes, .. } => {
-                let place = self.change.path.join(format!("{number}.moved"));
+                let place = self.change.dir.at(format!("{number}.moved"));
                 match self.disk.replace(&place, &path) {
                     Err(error) if error.kind() == ErrorKind::CrossesDevices => {
                         let before = self.stored(number, "moved")?;
@@ -285,11 +295,11 @@ impl Undo<'_> {
     }
 
     /// A file that is missing, with the owner and mode of its twin: whole or not at all.
-    fn make_again(&self, path: &Path, before: &ReadFile) -> Result<()> {
+    fn make_again(&self, path: &FilePath, before: &ReadFile) -> Result<()> {
         let twins =
             [FileKind::Store, FileKind::Index].map(|kind| path.with_extension(kind.extension()));
-        let twin = twins.iter().find_map(|twin| std::fs::metadata(twin).ok());
-        let like = twin.as_ref().map(Ownership::of);
+        let twin = twins.iter().find_map(|twin| twin.metadata().ok());
+        let like = twin.map(Ownership::from);
         let made = Unnamed::create(self.disk, self.log, path, like)?;
         saved::copy(self.disk, before, 0, before.file_bytes, made.file(), 0)?;
         self.sync(made.file())?;
@@ -315,8 +325,9 @@ impl Undo<'_> {
     }
 
     fn sync_directories(&self) -> Result<()> {
-        for path in [self.log, &self.change.path] {
-            self.disk.sync_dir(path).map_err(Error::io("sync", path))?;
+        for dir in [self.log, &self.change.dir] {
+            let synced = self.disk.sync_dir(dir);
+            synced.map_err(Error::io("sync", dir.path()))?;
         }
         Ok(())
     }

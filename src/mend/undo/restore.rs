@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::{SavedChange, followed};
 use crate::log::create::create_directory_like;
+use crate::log::dir::{Dir, FilePath};
 use crate::log::directory::Directory;
 use crate::log::disk::{Disk, Ownership};
 use crate::log::error::{Error, Result};
@@ -19,12 +20,16 @@ use crate::mend::saved::{self, ChangeKind};
 /// [`Error::NotEmpty`] if something is in `target`, [`Error::CannotAppend`] if a file
 /// lacks bytes that it had, [`Error::Io`].
 pub fn into(change: &SavedChange, log: &Path, target: &Path, disk: &dyn Disk) -> Result<()> {
-    let metadata = std::fs::metadata(log).map_err(Error::io("look at", log))?;
-    create_directory_like(disk, target, Ownership::of(&metadata))?;
-    let there = Directory::list(target)?;
+    let log = &Dir::open(log).map_err(Error::io("open", log))?;
+    let like = log
+        .metadata()
+        .map_err(Error::io("look at", log.path()))?
+        .into();
+    let target = &create_directory_like(disk, target, like)?;
+    let there = Directory::list_in(target)?;
     if let Some(name) = there.first_name() {
         return Err(Error::NotEmpty {
-            path: target.to_path_buf(),
+            path: target.path().to_path_buf(),
             name,
         });
     }
@@ -35,16 +40,17 @@ pub fn into(change: &SavedChange, log: &Path, target: &Path, disk: &dyn Disk) ->
             .iter()
             .position(|c| c.file == file.name && is_kept_whole(c.kind));
         let moved = number.map(|number| {
-            let place = change.path.join(format!("{number}.moved"));
+            let place = change.dir.at(format!("{number}.moved"));
             followed(log, place)
         });
         let source = match moved {
             Some(moved) if moved.exists() => moved,
-            _ => log.join(&file.name),
+            _ => log.at(&file.name),
         };
         restore_into(change, &file.name, file.bytes, &source, target, disk)?;
     }
-    disk.sync_dir(target).map_err(Error::io("sync", target))
+    disk.sync_dir(target)
+        .map_err(Error::io("sync", target.path()))
 }
 
 /// Whether the file as it was stands in the saved directory.
@@ -56,8 +62,8 @@ fn restore_into(
     change: &SavedChange,
     name: &str,
     size_before: u64,
-    source: &Path,
-    target: &Path,
+    source: &FilePath,
+    target: &Dir,
     disk: &dyn Disk,
 ) -> Result<()> {
     let source = ReadFile::open(source)?;
@@ -65,7 +71,7 @@ fn restore_into(
         .file()
         .metadata()
         .map_err(Error::io("look at", source.path()))?;
-    let path = target.join(name);
+    let path = target.at(name);
     let file = disk
         .create(&path, Some(Ownership::of(&metadata)))
         .map_err(Error::io("create", &path))?;
@@ -86,7 +92,7 @@ fn restore_into(
         if one.file != name {
             continue;
         }
-        let stored = || ReadFile::open(&change.path.join(format!("{number}.before")));
+        let stored = || ReadFile::open_own(&change.dir.at(format!("{number}.before")));
         match one.kind {
             ChangeKind::Write {
                 position,
