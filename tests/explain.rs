@@ -1,11 +1,7 @@
 //! `proglog explain`: every finding is explained, and a word that is nearly an id gets
 //! the id.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use proglog::inspect::finding::FindingId;
 use proglog_testkit::proglog;
