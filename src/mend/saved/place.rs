@@ -116,7 +116,7 @@ impl Parent {
         }
     }
 
-    fn exists(&self) -> bool {
+    fn is_there(&self) -> bool {
         match self {
             Self::Beside(path) => path.is_taken(),
             Self::Named(path) => Dir::open(path).is_ok(),
@@ -144,7 +144,7 @@ pub(super) struct Place {
 impl Place {
     /// Makes a new one in `parent`.
     pub fn make(disk: &dyn Disk, parent: &Parent) -> Result<Self> {
-        let is_new = !parent.exists();
+        let is_new = !parent.is_there();
         Self::make_in(disk, &parent.make(disk)?, is_new)
     }
 

@@ -103,7 +103,7 @@ fn load_in(dir: Dir) -> Result<SavedChange> {
 /// Where to look for a file that was moved to `place`: a symbolic link is followed as if
 /// it stood in the log still.
 fn followed(log: &Dir, place: FilePath) -> FilePath {
-    let target = place.read_link().ok();
+    let target = place.link_target().ok();
     let target = target.and_then(|target| FilePath::of(&log.path().join(target)).ok());
     target.unwrap_or(place)
 }
@@ -146,7 +146,7 @@ pub fn undo(
         job.put_back(number)?;
     }
     let mark = change.dir.at(UNDONE);
-    if !mark.exists() {
+    if !mark.is_there() {
         disk.create(&mark, None)
             .map_err(Error::io("create", &mark))?;
         disk.sync_dir(&change.dir)
@@ -187,7 +187,7 @@ fn changed_files(change: &SavedChange, directory: &Directory) -> Vec<FilePath> {
     for change in &change.manifest.changes {
         let path = directory.dir.at(&change.file);
         let written = !matches!(change.kind, ChangeKind::Move { .. });
-        if written && path.exists() && !paths.contains(&path) {
+        if written && path.is_there() && !paths.contains(&path) {
             paths.push(path);
         }
     }
@@ -258,7 +258,7 @@ impl Undo<'_> {
                 self.sync_directories()
             }
             ChangeKind::Create { .. } => {
-                if path.exists() {
+                if path.is_there() {
                     self.disk
                         .remove(&path)
                         .map_err(Error::io("remove", &path))?;

@@ -44,7 +44,7 @@ pub fn into(change: &SavedChange, log: &Path, target: &Path, disk: &dyn Disk) ->
             followed(log, place)
         });
         let source = match moved {
-            Some(moved) if moved.exists() => moved,
+            Some(moved) if moved.is_there() => moved,
             _ => log.at(&file.name),
         };
         restore_into(change, &file.name, file.bytes, &source, target, disk)?;
