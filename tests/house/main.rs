@@ -124,6 +124,7 @@ const BY_DESCRIPTOR: &[&str] = &["log/", "scan/", "inspect/", "mend/"];
 /// Where paths are resolved: the module for it, and what looks through /proc.
 const RESOLVERS: &[&str] = &[
     "log/dir.rs",
+    "log/dir/",
     "log/disk.rs",
     "log/processes.rs",
     "log/procfs.rs",
@@ -276,7 +277,9 @@ fn a_path_is_resolved_in_one_place() {
     let mut wrong = Vec::new();
     for source in sources("src") {
         let below = source.path.trim_start_matches("src/");
-        if RESOLVERS.contains(&below) || !BY_DESCRIPTOR.iter().any(|it| below.starts_with(it)) {
+        if RESOLVERS.iter().any(|it| below.starts_with(it))
+            || !BY_DESCRIPTOR.iter().any(|it| below.starts_with(it))
+        {
             continue;
         }
         let tokens = without_tests(&source.tokens);

@@ -120,7 +120,7 @@ fn swap_at_each(case: &str, prepare: fn(&Path), change: Change<'_>) {
             }
             // The name beside the log's directory is asked for.
             Err(Error::Io { .. }) => refused += 1,
-            Err(_) => panic!("{what}"),
+            Err(error) => panic!("{what}: {error}"),
         }
     }
     assert!(changed > 0 && refused > 0, "{case}: {changed}, {refused}");
