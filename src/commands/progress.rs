@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use proglog::inspect::listing::Listing;
 use proglog::log::progress::{Progress, WALKED};
+use proglog::log::threads;
 use proglog::log::units::Offset;
 use rustix::fs::FileType;
 use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM};
@@ -113,7 +114,7 @@ impl Bar {
         };
         Self {
             end: Some(end),
-            thread: std::thread::Builder::new().spawn(run).ok(),
+            thread: threads::start(run).ok(),
         }
     }
 

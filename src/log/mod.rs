@@ -39,6 +39,8 @@ pub mod reader;
 pub mod record;
 mod reverse;
 pub mod segment;
+#[doc(hidden)] // for the commands and the layers above, which work in parallel
+pub mod threads;
 mod trailing;
 pub mod units;
 pub mod walk;

@@ -13,6 +13,7 @@ use crate::inspect::report::Report;
 use crate::inspect::rounds;
 use crate::log::error::{Error, Result};
 use crate::log::segment::is_absent;
+use crate::log::threads;
 use crate::log::units::Offset;
 
 /// Runs that are read from the manifest at once.
@@ -72,7 +73,7 @@ pub fn check<R: BufRead>(
         }
         (!runs.is_empty()).then_some(runs)
     });
-    let threads = rounds::threads(report.options.threads);
+    let threads = threads::number(report.options.threads);
     let _ = rounds::in_rounds(
         pieces,
         threads,
