@@ -73,7 +73,11 @@ impl Mending {
             None => Directory::list(dir)?,
         };
         let held = directory.dir.clone();
-        self.waiting.others().wait_for_writers(&directory)?;
+        match self.waiting.others().wait_for_writers(&directory) {
+            // The plan is shown first, and then that nobody can tell.
+            Err(Error::UseUnknown { .. }) if self.dry_run => {}
+            nobody => nobody?,
+        }
         // A log may have very many segments, and the report lists them again.
         drop(directory);
         if let Some(save_to) = &self.save_to {

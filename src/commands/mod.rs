@@ -33,6 +33,7 @@ use std::sync::OnceLock;
 
 use clap::ColorChoice;
 use proglog::log::error::{Error, is_out_of_descriptors};
+use proglog::log::processes::Unseen;
 use rustix::process::{Resource, Rlimit};
 
 use crate::render::prose::escaped;
@@ -233,8 +234,14 @@ fn hint_for(error: &Error) -> Option<String> {
         )),
         Error::ForeignLayout { .. } => Some("proglog explain foreign-dialect".to_owned()),
         Error::CodecUnknown { .. } => Some("say it: --codec raw or --codec protobuf".to_owned()),
-        Error::UseUnknown { .. } => {
-            Some("if nobody writes there: --assume-unused; or run as the log's owner".to_owned())
+        Error::UseUnknown { why, .. } => {
+            let other_user = match why {
+                Unseen::NotTheOwner => "; or run as the log's owner or root",
+                Unseen::Elsewhere(_) | Unseen::NotTold(_) => "",
+            };
+            Some(format!(
+                "if nobody writes there: --assume-unused{other_user}"
+            ))
         }
         Error::Io { source, .. } | Error::Unreadable { source, .. } => more_descriptors(source),
         _ => None,

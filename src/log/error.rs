@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::codec::Codec;
 use super::damage::Damage;
+use super::processes::Unseen;
 use super::units::Offset;
 
 /// What stopped the engine.
@@ -113,13 +114,13 @@ pub enum Error {
         /// Who, where that can be known.
         processes: Vec<u32>,
     },
-    /// It cannot be known whether another process writes, and the log looks open.
+    /// It cannot be known whether another process writes.
     #[error("{}: cannot tell whether another process writes here: {why}", path.display())]
     UseUnknown {
         /// The directory.
         path: PathBuf,
-        /// Why not, and which sign speaks for it.
-        why: String,
+        /// Why not.
+        why: Unseen,
     },
     /// The log ends as a crash leaves it; recovering comes before appending.
     #[error("{}: needs recovery: {why}", path.display())]

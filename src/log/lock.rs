@@ -60,8 +60,8 @@ impl DirectoryLock {
     ///
     /// # Errors
     ///
-    /// [`Error::InUse`] if another process keeps it, [`Error::UseUnknown`] if the
-    /// file system has no such locks, [`Error::Io`] for the rest.
+    /// [`Error::InUse`] if another process keeps it, [`Error::Io`] for the rest: some
+    /// file systems have no such locks.
     pub fn take(path: &Path, wait: Wait, interrupted: &dyn Fn() -> bool) -> Result<Self> {
         let dir = Dir::open(path).map_err(Error::io("open", path))?;
         Self::take_in(dir, wait, interrupted)

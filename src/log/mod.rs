@@ -18,6 +18,8 @@ pub mod directory;
 pub mod disk;
 pub mod error;
 mod evidence;
+#[cfg(target_os = "linux")]
+mod filesystem;
 pub mod follow;
 mod footing;
 pub mod format;

@@ -159,10 +159,10 @@ fn take_exclusive(paths: &[FilePath], options: &ApplyOptions<'_>) -> Result<Excl
 ///
 /// As [`apply`] before its first change.
 pub fn rehearse(plan: &Plan, log: &Dir, save: &Save, others: &Others<'_>) -> Result<()> {
-    if plan.steps.is_empty() {
-        return Ok(());
-    }
     let directory = Directory::list_in(log)?;
+    if plan.steps.is_empty() {
+        return others.wait_for_writers(&directory);
+    }
     save::place(plan, log, save)?;
     others.wait_for_writers(&directory)?;
     let paths = changed_files(plan, &directory);

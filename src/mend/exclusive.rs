@@ -12,11 +12,9 @@ use crate::log::dir::FilePath;
 use crate::log::directory::Directory;
 use crate::log::disk::{Disk, DiskFile};
 use crate::log::error::{Error, Result};
-use crate::log::format::ENTRY_BYTES;
 use crate::log::lease::{Grant, Pending, WriteLease};
 use crate::log::lock::Wait;
 use crate::log::processes::{self, Use};
-use crate::log::segment::Segment;
 
 /// How often somebody who is in the way is looked after again.
 const RETRY: Duration = Duration::from_millis(20);
@@ -50,10 +48,10 @@ impl Others<'_> {
                 path: directory.path.clone(),
                 processes: writers.iter().map(|writer| writer.pid).collect(),
             }),
-            Use::Unknown { .. } if self.assume_unused || !looks_open(directory) => Ok(()),
-            Use::Unknown { .. } => Err(Error::UseUnknown {
+            Use::Unknown { .. } if self.assume_unused => Ok(()),
+            Use::Unknown { why, .. } => Err(Error::UseUnknown {
                 path: directory.path.clone(),
-                why: "an index is padded, as a running service leaves it".to_owned(),
+                why,
             }),
         })
     }
@@ -99,16 +97,6 @@ impl Others<'_> {
             }
         }
     }
-}
-
-/// Whether an index is padded, the one sign of a log that a service has open.
-fn looks_open(directory: &Directory) -> bool {
-    directory.segments.iter().rev().take(8).any(|names| {
-        Segment::open(directory, names).is_ok_and(|segment| {
-            let entries = segment.bisect_entries(None).unwrap_or(0);
-            entries * ENTRY_BYTES + ENTRY_BYTES <= segment.index.file_bytes
-        })
-    })
 }
 
 /// Files that are open for changing, each with its lease.

@@ -14,6 +14,7 @@ use proglog::inspect::sizes::Sizes;
 use self::lines::{Line, lines, words};
 use super::dump::{Lines, digits};
 use super::prose::{COLUMNS, labelled, wrapped};
+use super::words as finding_words;
 
 /// Rows that a table holds; more are streamed.
 const TABLE_ROWS_MAX: usize = 200;
@@ -239,8 +240,7 @@ fn usage(report: &Report) -> String {
         (Some(false), _) => "no".to_owned(),
         (Some(true), []) => "yes".to_owned(),
         (Some(true), _) => format!("yes, by {}", by.join(", ")),
-        (None, []) => "unknown (the log's owner or root can tell)".to_owned(),
-        (None, _) => format!("perhaps, by {}", by.join(", ")),
+        (None, _) => format!("cannot tell ({})", finding_words::unseen(usage)),
     }
 }
 

@@ -450,7 +450,6 @@ fn records(report: &Report, what: &str) -> String {
 
 /// Who has the log open. A process chooses its name itself.
 fn usage(usage: &Usage) -> String {
-    let unknown = "cannot tell if in use (run as the log's owner or root)";
     let named: Vec<String> = usage
         .writers
         .iter()
@@ -469,7 +468,7 @@ fn usage(usage: &Usage) -> String {
             format!("in use by {word} {}", named.join(", "))
         }
         (Some(false), None) => "not in use".to_owned(),
-        (None, None) => unknown.to_owned(),
+        (None, None) => format!("cannot tell if in use ({})", words::unseen(usage)),
     }
 }
 

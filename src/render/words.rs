@@ -3,7 +3,9 @@
 //! not bear out. What a group of findings costs stands in `cost`.
 
 use proglog::inspect::finding::{Detail, Figure, Finding, FindingId, OffsetRange};
+use proglog::inspect::usage::Usage;
 use proglog::log::format::ENTRY_BYTES;
+use proglog::log::processes::Unseen;
 use proglog::scan::account::Doubt;
 
 use super::cost::cost;
@@ -11,6 +13,14 @@ use super::prose::{count, either, escaped};
 
 /// What is said of a finding that a writer would explain, if there is one.
 pub const USE_UNKNOWN: &str = "cannot tell if a writer has the log open";
+
+/// Why nobody can tell whether a log is in use, or who can.
+pub fn unseen(usage: &Usage) -> String {
+    match &usage.unseen {
+        Some(Unseen::NotTheOwner) | None => "run as the log's owner or root".to_owned(),
+        Some(why) => why.to_string(),
+    }
+}
 
 /// A finding in one line.
 pub fn message(finding: &Finding) -> String {

@@ -330,12 +330,8 @@ fn threads_are_started_in_one_file() {
         for path in paths(&without_tests(&source.tokens)) {
             let names: Vec<_> = path.names.iter().map(String::as_str).collect();
             if let [.., "thread", "spawn" | "scope" | "Builder"] = names.as_slice() {
-                wrong.push(format!(
-                    "{}:{}: {}",
-                    source.path,
-                    path.line,
-                    names.join("::")
-                ));
+                let what = names.join("::");
+                wrong.push(format!("{}:{}: {what}", source.path, path.line));
             }
         }
     }
