@@ -92,6 +92,14 @@ pub enum Error {
         /// The path.
         path: PathBuf,
     },
+    /// Two of the log's names are one file: what is written to the one is in the other.
+    #[error("{}: is the same file as {}", path.display(), other.display())]
+    SharedFile {
+        /// One of them.
+        path: PathBuf,
+        /// The other.
+        other: PathBuf,
+    },
     /// The file that should be there is not.
     #[error("{}: is missing", path.display())]
     Missing {

@@ -3,6 +3,7 @@
 //! not bear out. What a group of findings costs stands in `cost`.
 
 use proglog::inspect::finding::{Detail, Figure, Finding, FindingId, OffsetRange};
+use proglog::inspect::listing::NoFile;
 use proglog::inspect::usage::Usage;
 use proglog::log::format::ENTRY_BYTES;
 use proglog::log::processes::Unseen;
@@ -133,6 +134,7 @@ pub fn what(finding: &Finding) -> String {
         },
         FindingId::DuplicateBase => "a second name for the same base offset; not read".to_owned(),
         FindingId::NotAFile => match finding.detail {
+            Detail::NotAFile { what } if what == NoFile::Twin.as_str() => what.to_owned(),
             Detail::NotAFile { what } => format!("{what}, no regular file"),
             _ => String::new(),
         },
