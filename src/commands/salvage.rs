@@ -27,6 +27,7 @@ use proglog::mend::salvage::{self, Prefer, Salvage};
 use super::mending::is_full;
 use super::{Failure, Globals, Status, quote, say, stdout};
 use crate::render::salvage as words;
+use crate::render::words::unseen;
 
 const EXAMPLES: &str = "\
 proglog salvage log new --dry-run       what would be there, and what is lost
@@ -90,8 +91,14 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         ..Options::default()
     };
     let salvage = salvage::plan(&source, prefer, &options)?;
-    if salvage.usage.is_written() && !globals.quiet {
-        say("in use: what is written there from now on is not in the new log");
+    if salvage.usage.in_use != Some(false) && !globals.quiet {
+        let in_use = match salvage.usage.in_use {
+            Some(_) => "in use".to_owned(),
+            None => format!("cannot tell if in use ({})", unseen(&salvage.usage)),
+        };
+        say(&format!(
+            "{in_use}: what is written there from now on is not in the new log"
+        ));
     }
     for (path, why) in &salvage.unopened {
         say(&format!("cannot open {}: {why}", quote(path)));

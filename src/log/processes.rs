@@ -98,8 +98,8 @@ impl fmt::Display for Unseen {
 
 impl From<io::Error> for Unseen {
     fn from(error: io::Error) -> Self {
-        match error.kind() {
-            ErrorKind::PermissionDenied => Self::NotTheOwner,
+        match error.raw_os_error() {
+            Some(libc::EACCES) => Self::NotTheOwner,
             _ => Self::NotTold(error.to_string()),
         }
     }

@@ -8,3 +8,7 @@
 
 #[cfg(target_os = "linux")]
 mod lacking;
+#[cfg(target_os = "linux")]
+mod mounts;
+#[cfg(target_os = "linux")]
+mod unseen;
