@@ -335,3 +335,44 @@ pub(super) fn held_back_for() -> Duration {
     let text = std::fs::read_to_string("/proc/sys/fs/lease-break-time").unwrap_or_default();
     Duration::from_secs(text.trim().parse().unwrap_or(0) / 2)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::disk::RealDisk;
+    use rustix::fs::{Mode, OFlags};
+
+    /// A log's file, taken for changing, whose steps have begun.
+    fn taken(directory: &Path) -> (PathBuf, Exclusive) {
+        let path = directory.join("0.store");
+        let others = Others {
+            wait: Wait::AtMost(Duration::from_secs(10)),
+            assume_unused: false,
+            interrupted: &|| false,
+        };
+        let file = FilePath::of(&path).unwrap();
+        drop(RealDisk.create(&file, None).unwrap());
+        let exclusive = Exclusive::take(&RealDisk, &[file], &others).unwrap();
+        exclusive.begin(directory, &others, || Ok(())).unwrap();
+        (path, exclusive)
+    }
+
+    #[test]
+    fn who_has_waited_for_long_ends_the_steps() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, exclusive) = taken(directory.path());
+        if exclusive.held().leases.is_empty() {
+            return; // there are none here
+        }
+        exclusive.check_again().unwrap();
+        // It does not wait, but the kernel notes that it came.
+        let comes = rustix::fs::open(&path, OFlags::RDWR | OFlags::NONBLOCK, Mode::empty());
+        assert!(comes.is_err());
+        exclusive.check_again().unwrap();
+        let long_ago = Instant::now().checked_sub(held_back_for());
+        exclusive.held().nobody_waits = long_ago.unwrap();
+        let busy = exclusive.check_again().unwrap_err();
+        let error = exclusive.explain(directory.path(), Error::io("write", &path)(busy));
+        assert!(matches!(error, Error::InUse { .. }), "{error}");
+    }
+}

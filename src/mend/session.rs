@@ -398,3 +398,41 @@ impl Session {
         self.writer.roll_back()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::disk::RealDisk;
+    use rustix::fs::{Mode, OFlags};
+
+    #[test]
+    fn nothing_is_written_behind_a_writer_who_has_waited_for_long() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let options = OpenOptions::default();
+        let opened = Session::open(directory.path(), &options, &disk, &|| false);
+        let mut session = opened.unwrap();
+        let record = NewRecord {
+            value: b"one",
+            ..NewRecord::default()
+        };
+        session.append(record).unwrap();
+        if session.leases.is_empty() {
+            return; // there are none here
+        }
+        let [store, _] = session.writer.active_files();
+        let store = store.path().to_path_buf();
+        let comes = rustix::fs::open(&store, OFlags::RDWR | OFlags::NONBLOCK, Mode::empty());
+        assert!(comes.is_err());
+        let long_ago = Instant::now().checked_sub(held_back_for());
+        session.nobody_waits = long_ago.unwrap();
+        let refused = [session.append(record).map(|_| ()), session.commit()];
+        assert!(
+            refused
+                .iter()
+                .all(|it| matches!(it, Err(Error::InUse { .. })))
+        );
+        drop(session);
+        assert_eq!(std::fs::metadata(store).unwrap().len(), 0);
+    }
+}

@@ -1,6 +1,7 @@
 //! Hostile surroundings: what a system withholds, whom it hides, what others put there.
 #![expect(
     clippy::disallowed_methods,
+    clippy::indexing_slicing,
     clippy::print_stderr,
     clippy::unwrap_used,
     reason = "all of it is test: it changes its own sandbox and fails by panicking"
