@@ -422,6 +422,8 @@ mod tests {
         }
         let [store, _] = session.writer.active_files();
         let store = store.path().to_path_buf();
+        let bytes = || std::fs::metadata(&store).unwrap().len();
+        let marked = bytes();
         let comes = rustix::fs::open(&store, OFlags::RDWR | OFlags::NONBLOCK, Mode::empty());
         assert!(comes.is_err());
         let long_ago = Instant::now().checked_sub(held_back_for());
@@ -433,6 +435,6 @@ mod tests {
                 .all(|it| matches!(it, Err(Error::InUse { .. })))
         );
         drop(session);
-        assert_eq!(std::fs::metadata(store).unwrap().len(), 0);
+        assert_eq!(bytes(), marked);
     }
 }

@@ -384,7 +384,7 @@ pub(crate) fn done(case: &Case, system: &System, place: Option<&Path>) -> Option
         let copied = tempfile::tempdir_in(place).unwrap();
         let files = sandbox.path().join(".");
         let mut copy = Command::new("cp");
-        copy.args(["-R", "--preserve=mode"])
+        copy.args(["-R", "--no-preserve=mode"])
             .arg(files)
             .arg(copied.path());
         assert!(copy.status().unwrap().success());
