@@ -26,7 +26,7 @@ struct Lacks {
     rename: Option<i32>,
 }
 
-const LACKS: [Lacks; 5] = [
+const LACKS: [Lacks; 6] = [
     // FUSE and NFS.
     Lacks {
         unnamed: Some(libc::EOPNOTSUPP),
@@ -49,6 +49,12 @@ const LACKS: [Lacks; 5] = [
         unnamed: Some(libc::ENOTSUP),
         link: Some(libc::EOPNOTSUPP),
         rename: Some(libc::ENOTSUP),
+    },
+    // A filter of system calls.
+    Lacks {
+        unnamed: Some(libc::EPERM),
+        link: Some(libc::EPERM),
+        rename: Some(libc::EPERM),
     },
     // A file without a name can be made, and gets none: no links, or no /proc.
     Lacks {

@@ -1,5 +1,5 @@
 //! Systems that withhold something: threads, files without a name, moves that replace
-//! nothing, links, leases, /proc. Every command does what it does elsewhere, or says with
+//! nothing, links, leases, locks, /proc. Every command does what it does elsewhere, or says with
 //! status 2 that it cannot, and has changed nothing then. Filters of system calls withhold
 //! the calls; a mount of an empty directory hides /proc.
 
@@ -146,6 +146,8 @@ fn systems() -> Vec<System> {
             systems.push(system(name("moves that replace nothing"), moves(errno)));
             systems.push(system(name("links"), links(errno)));
             systems.push(system(name("leases"), leases(errno)));
+            let locks = vec![Denied::all(libc::SYS_flock, errno)];
+            systems.push(system(name("locks"), locks));
         }
         let all = || {
             let two = [threads(errno), unnamed(errno)];
