@@ -28,7 +28,7 @@ use proglog::log::error::Error;
 use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 
-use super::dump::{TypedOffset, is_a_file};
+use super::dump::{TypedOffset, beyond, is_a_file};
 use super::verify::bytes_at;
 use super::{Failure, Globals, Status, quote, say, stdout};
 use crate::render::diff::Printer;
@@ -82,7 +82,12 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let (a, b) = (look(&arguments.a)?, look(&arguments.b)?);
     a.require_ours()?;
     b.require_ours()?;
-    let within = arguments.within(a.next_offset().max(b.next_offset()))?;
+    let end = a.next_offset().max(b.next_offset());
+    let within = arguments.within(end)?;
+    // Nothing would be compared, and nothing differ.
+    if within.first > end {
+        return Err(beyond(within.first, end));
+    }
     for (report, dir) in [(&a, &arguments.a), (&b, &arguments.b)] {
         pending(report, dir);
     }

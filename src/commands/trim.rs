@@ -76,14 +76,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let Some(keep) = arguments.keep() else {
         return Ok(Status::Failed);
     };
-    let lowest = report.lowest_offset();
-    if let Keep::UpTo(last) = keep
-        && last < lowest
-    {
-        let dir = arguments.dir.display();
-        let why = format!("{dir}: offset {last} is not in the log, which begins at {lowest}");
-        return Err(Failure::new(Status::No, why).into());
-    }
+    refuse_outside(keep, &report)?;
     let plan = trim::plan(&report, keep)?;
     let saved = mending.carry_out(&plan, lock.as_ref(), (&report, None), "trim", globals)?;
     let dir = quote(&arguments.dir);
@@ -123,6 +116,23 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         out.flush()?;
     }
     Ok(Status::Done)
+}
+
+/// Refuses an offset that the log does not reach: every record below it, or all records
+/// above it, would be dropped.
+fn refuse_outside(keep: Keep, report: &Report) -> Result<(), Failure> {
+    let (lowest, next) = (report.lowest_offset(), report.next_offset());
+    let dir = quote(report.listing.path());
+    let why = match keep {
+        Keep::UpTo(last) if last < lowest => {
+            format!("{dir}: offset {last} is not in the log, which begins at {lowest}")
+        }
+        Keep::From(offset) if offset > next => {
+            format!("{dir}: offset {offset} is not in the log: the next offset is {next}")
+        }
+        _ => return Ok(()),
+    };
+    Err(Failure::new(Status::No, why))
 }
 
 /// The lowest and the next offset of the log that the plan leaves.
