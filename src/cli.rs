@@ -2,6 +2,7 @@
 //! command are defined in its own file.
 
 mod help;
+mod typed;
 mod usage;
 
 use std::ffi::OsString;
@@ -31,7 +32,7 @@ copies  diff        compare two copies         salvage   copy what can be read
 road    push        publish every record to a NATS JetStream stream
         pull        append what such a stream holds
 
-  seq 100 | proglog append log               proglog read log --offset 42
+  seq 100 | proglog append log               proglog read log 42
   proglog read log -n 10 -f                  proglog verify -q log || echo bad
 
 Any --json prints JSON lines. Offset ranges A..B include both ends.
@@ -41,7 +42,7 @@ status: 0 done  1 the answer is no  2 could not  3 damage  4 in use
 /// For the man page; the short help has its own.
 const EXAMPLES: &str = "\
 seq 100 | proglog append log            one record per line
-proglog read log --offset 42            one record
+proglog read log 42                     one record
 proglog verify log                      is it whole?
 proglog repair log --dry-run            what would be mended";
 
@@ -142,7 +143,7 @@ fn command() -> clap::Command {
 
 /// Reads the command line. What clap has to say (help, version, usage) is printed.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Command, Globals), Status> {
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let arguments = typed::joined(arguments.into_iter().collect());
     let parsed = command()
         .try_get_matches_from(&arguments)
         .and_then(|matches| Cli::from_arg_matches(&matches));

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use proglog::inspect::compare::{self, EVERYTHING, Side, Tally, Verdict, files};
+use proglog::inspect::compare::{self, Side, Tally, Verdict, files};
 use proglog::inspect::coverage::{State, stretches};
 use proglog::inspect::finding::OffsetRange;
 use proglog::inspect::listing::Listing;
@@ -28,15 +28,16 @@ use proglog::log::error::Error;
 use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 
-use super::dump::{TypedOffset, beyond, is_a_file};
+use super::dump::{beyond, is_a_file};
+use super::offsets::Selected;
 use super::verify::bytes_at;
-use super::{Failure, Globals, Status, quote, say, stdout};
+use super::{Globals, Status, options, quote, say, stdout};
 use crate::render::diff::Printer;
 
 const EXAMPLES: &str = "\
 proglog diff log copy                 which offsets differ, and where
 proglog diff log copy -q || echo no   says only whether
-proglog diff log copy --from -1000    the last thousand records of both
+proglog diff log copy -1000..         the last thousand records of both
 proglog diff log copy --files         the files: names, sizes, bytes
 proglog diff log copy --json | jq 'select(.kind == \"differs\")'";
 
@@ -51,20 +52,15 @@ pub struct Arguments {
     a: PathBuf,
     /// The other's
     b: PathBuf,
+    #[command(flatten)]
+    selected: Selected,
     /// Compare the files, byte by byte, instead of the records
-    #[arg(long, conflicts_with_all = ["from", "to", "codec"])]
+    #[arg(long, conflicts_with_all = ["range", "negative_range", "from", "to", "codec"])]
     files: bool,
-    /// Begin at this offset; -1 is the last of the longer log
-    #[arg(long, value_name = "OFFSET", allow_hyphen_values = true)]
-    from: Option<TypedOffset>,
-    /// End with this offset, included
-    #[arg(long, value_name = "OFFSET", allow_hyphen_values = true)]
-    to: Option<TypedOffset>,
     /// Print JSON lines
     #[arg(long)]
     json: bool,
-    /// What the records of both are: raw or protobuf; else it is detected
-    #[arg(long)]
+    #[arg(long, value_name = "CODEC", help = options::CODEC)]
     codec: Option<Codec>,
 }
 
@@ -88,10 +84,10 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     if within.first > end {
         return Err(beyond(within.first, end));
     }
-    for (report, dir) in [(&a, &arguments.a), (&b, &arguments.b)] {
-        pending(report, dir);
-    }
-    if globals.quiet {
+    if !globals.quiet {
+        pending(&a, &arguments.a);
+        pending(&b, &arguments.b);
+    } else {
         return quietly(arguments, &a, &b, within);
     }
     let bytes_of = |side: Side, file: &str, position, count| {
@@ -259,17 +255,7 @@ fn compare_files(arguments: &Arguments, globals: Globals) -> anyhow::Result<Stat
 impl Arguments {
     /// The offsets that are asked for; `end` is behind the last one of both.
     fn within(&self, end: Offset) -> anyhow::Result<OffsetRange> {
-        let resolve = |typed| match typed {
-            TypedOffset::At(offset) => Offset(offset),
-            TypedOffset::FromEnd(back) => Offset(end.0.saturating_sub(back)),
-        };
-        let first = self.from.map_or(EVERYTHING.first, resolve);
-        let last = self.to.map_or(EVERYTHING.last, resolve);
-        if first > last {
-            let message = format!("--from {first} is above --to {last}: there is nothing between");
-            return Err(Failure::new(Status::Failed, message).into());
-        }
-        Ok(OffsetRange { first, last })
+        Ok(self.selected.span().resolve(end)?.offsets()?)
     }
 }
 

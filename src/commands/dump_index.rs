@@ -46,14 +46,14 @@ pub struct Arguments {
 }
 
 /// Prints the entries that are asked for.
-pub fn run(arguments: &Arguments, _: Globals) -> anyhow::Result<Status> {
+pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let arguments = &arguments.dump;
     let directory = arguments.directory("dump-index")?;
     let segments = arguments.segments(&directory)?;
     let codec = arguments.codec(&directory)?;
     let claimed_end = || Ok(LogReader::open(&arguments.dir)?.claimed_end()?);
     let mut selection = arguments.selection(claimed_end)?;
-    let mut printer = Printer::new(stdout()?, arguments.json, arguments.hex);
+    let mut printer = Printer::new(stdout()?, arguments.json, arguments.hex, globals.quiet);
     for names in segments {
         if selection.left == 0 || names.base > selection.to {
             break;

@@ -3,7 +3,7 @@
 //! ```text
 //! $ proglog dump-store log -c 2
 //! 0.store: 2280 bytes
-//! POSITION  FRAME  OFFSET  CARRIES  LENGTH  VALUE
+//! POSITION  FRAME  OFFSET  EMBEDDED  LENGTH  VALUE
 //!        0     27       0        0      17  record-0000000000
 //!       27     29       1        1      17  record-0000000001
 //! ```
@@ -36,7 +36,7 @@ proglog dump-store log --json | jq 'select(.kind == \"no-frame\")'";
 
 const NOTES: &str = "\
 The index is not looked at: OFFSET is what a frame would have by its place,
-CARRIES what its record says (protobuf). FRAME counts the length field too.
+EMBEDDED the offset in its record (protobuf). FRAME counts the length field too.
 Damage that is shown does not change the exit status. With --from, segments
 that end before the next one's base are left out; --segment shows the older
 side of a fork.";
@@ -50,14 +50,15 @@ pub struct Arguments {
 }
 
 /// Prints the frames that are asked for.
-pub fn run(arguments: &Arguments, _: Globals) -> anyhow::Result<Status> {
+pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let arguments = &arguments.dump;
     let directory = arguments.directory("dump-store")?;
     let segments = arguments.segments(&directory)?;
     let codec = arguments.codec(&directory)?;
     let end = || end_of_stores(&directory, &segments, codec);
     let mut selection = arguments.selection(end)?;
-    let mut printer = Printer::new(stdout()?, arguments.json, arguments.hex, codec);
+    let shown = (arguments.json, arguments.hex, globals.quiet);
+    let mut printer = Printer::new(stdout()?, shown, codec);
     for (at, names) in segments.iter().enumerate() {
         if selection.left == 0 || names.base > selection.to {
             break;

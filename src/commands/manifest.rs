@@ -27,7 +27,7 @@ use proglog::log::record::Codec;
 
 use super::diff::pending;
 use super::dump::is_a_file;
-use super::{Failure, Globals, Status, quote, say, stdout};
+use super::{Failure, Globals, Status, options, quote, say, stdout};
 
 const EXAMPLES: &str = "\
 proglog manifest log > log.manifest       not inside the log's directory
@@ -46,8 +46,7 @@ have grown since. Damaged records get no digest: status 3.";
 pub struct Arguments {
     /// The log's directory
     dir: PathBuf,
-    /// What the records are: raw or protobuf; else it is detected
-    #[arg(long)]
+    #[arg(long, value_name = "CODEC", help = options::CODEC)]
     codec: Option<Codec>,
     /// Print JSON lines, as it always does
     #[arg(long)]
@@ -55,7 +54,7 @@ pub struct Arguments {
 }
 
 /// Takes the digests and prints them.
-pub fn run(arguments: &Arguments, _: Globals) -> anyhow::Result<Status> {
+pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let options = Options {
         codec: arguments.codec,
         ask_usage: true,
@@ -72,7 +71,9 @@ pub fn run(arguments: &Arguments, _: Globals) -> anyhow::Result<Status> {
         codec: report.codec,
     };
     writeln!(out, "{}", line::header(header)).context("cannot write to stdout")?;
-    pending(&report, &arguments.dir);
+    if !globals.quiet {
+        pending(&report, &arguments.dir);
+    }
     let summary = make(&report, |part| {
         if let Part::Unreadable(offsets) = part {
             say(&format!(

@@ -13,6 +13,7 @@ pub mod man;
 pub mod manifest;
 mod mending;
 pub mod nats;
+pub mod offsets;
 pub mod options;
 mod progress;
 pub mod read;
@@ -28,7 +29,7 @@ mod waiting;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use clap::ColorChoice;
@@ -59,6 +60,24 @@ pub enum Status {
     Damage = 3,
     /// In use by another process.
     InUse = 4,
+}
+
+impl Status {
+    /// The status of two parts of a command: 2 outweighs 4, 3, 1 and 0, in this order.
+    pub fn worst(self, other: Self) -> Self {
+        let rank = |status| match status {
+            Self::Done => 0,
+            Self::No => 1,
+            Self::Damage => 2,
+            Self::InUse => 3,
+            Self::Failed => 4,
+        };
+        if rank(other) > rank(self) {
+            other
+        } else {
+            self
+        }
+    }
 }
 
 /// What every command may be told.
@@ -105,6 +124,23 @@ impl Failure {
         self.hint = Some(hint.into());
         self
     }
+}
+
+/// Runs a command for each of some logs; its status is the worst. An error about one of
+/// several logs is printed, and the others follow.
+pub fn for_each_log(
+    dirs: &[PathBuf],
+    mut run: impl FnMut(&Path) -> anyhow::Result<Status>,
+) -> anyhow::Result<Status> {
+    let mut worst = Status::Done;
+    for dir in dirs {
+        let ended = run(dir);
+        if dirs.len() == 1 || ended.as_ref().is_err_and(is_closed_pipe) {
+            return ended;
+        }
+        worst = worst.worst(conclude(ended));
+    }
+    Ok(worst)
 }
 
 /// Ends a command: says on stderr what went wrong.
@@ -232,6 +268,9 @@ fn hint_for(error: &Error) -> Option<String> {
             quote(path)
         )),
         Error::ForeignLayout { .. } => Some("proglog explain foreign-dialect".to_owned()),
+        Error::InUse { .. } => {
+            Some("--wait waits until it is free, --wait SECONDS for so long".to_owned())
+        }
         Error::CodecUnknown { .. } => Some("say it: --codec raw or --codec protobuf".to_owned()),
         Error::UseUnknown { .. } => {
             Some("if nobody writes there: --assume-unused; or run as the log's owner".to_owned())

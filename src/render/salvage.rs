@@ -132,7 +132,8 @@ impl View<'_> {
             let more = lost.len() - RANGES_MAX;
             writeln!(
                 out,
-                "lost     ... and {more} more ranges (--json has them all)"
+                "lost     ... and {} (--json has them all)",
+                count(more as u64, "more range")
             )?;
         }
         Ok(())

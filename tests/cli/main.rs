@@ -8,10 +8,13 @@
     reason = "a test changes its own sandbox, fails by panicking and names what it skips"
 )]
 
+mod names;
 mod offsets;
+mod status;
 mod suggestions;
+mod text;
 
-use proglog_testkit::{LogBuilder, Sandbox};
+use proglog_testkit::{LogBuilder, Sandbox, proglog};
 
 /// Runs the binary in a sandbox: its status, stdout, stderr.
 fn run(sandbox: &Sandbox, arguments: &[&str]) -> (i32, String, String) {
@@ -46,4 +49,29 @@ fn twenty() -> Sandbox {
             .segment(0, values(0))
             .segment(10, values(10)),
     )
+}
+
+/// All commands, as the man page lists them.
+fn commands() -> Vec<String> {
+    let output = proglog().arg("man").output().unwrap();
+    let page = String::from_utf8(output.stdout)
+        .unwrap()
+        .replace("\\-", "-");
+    let names = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("proglog-")?.strip_suffix("(1)"));
+    names.map(str::to_owned).collect()
+}
+
+/// The long options of a command that take a value.
+fn options_with_values(command: &str) -> Vec<String> {
+    let output = proglog().args([command, "--help"]).output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    let options = help.lines().filter_map(|line| {
+        let words = line.trim_start().strip_prefix('-')?;
+        let (option, _) = words.split_once(['<', '['])?;
+        let name = option.split("--").nth(1)?;
+        Some(format!("--{}", name.trim_end_matches(['=', ' '])))
+    });
+    options.collect()
 }

@@ -347,7 +347,7 @@ impl<'a> Target<'a> {
                 Session::open_locked(lock, &self.options, &self.disk, &interrupted)
             }),
         };
-        let session = session.map_err(|error| name_holder(error, &held))?;
+        let session = session?;
         let first = session.writer().next_offset();
         let limits = session.writer().limits();
         let codec = session.writer().codec();
@@ -479,17 +479,6 @@ fn unexpected(expected: Offset, next: Option<Offset>) -> Failure {
         Status::No,
         format!("{next}, not {expected}: nothing appended"),
     )
-}
-
-/// Says who has the log, where the kernel does.
-fn name_holder(error: Error, log: &Dir) -> Error {
-    match error {
-        Error::InUse { path, processes } if processes.is_empty() => Error::InUse {
-            path,
-            processes: DirectoryLock::holder(log).into_iter().collect(),
-        },
-        other => other,
-    }
 }
 
 fn identity(metadata: &std::fs::Metadata) -> (u64, u64) {
