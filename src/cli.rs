@@ -144,6 +144,7 @@ fn command() -> clap::Command {
 /// Reads the command line. What clap has to say (help, version, usage) is printed.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Command, Globals), Status> {
     let arguments = typed::joined(arguments.into_iter().collect());
+    commands::choose_color(usage::color_choice(&arguments));
     let parsed = command()
         .try_get_matches_from(&arguments)
         .and_then(|matches| Cli::from_arg_matches(&matches));

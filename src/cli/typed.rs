@@ -13,6 +13,14 @@ const NEGATIVE: &[&str] = &["--from", "--to", "--offset"];
 
 /// Joins `--wait 5` to `--wait=5`, and makes `-3..` the value of an option, up to a `--`.
 pub fn joined(arguments: Vec<OsString>) -> Vec<OsString> {
+    let mut arguments = arguments;
+    // To clap `help` is a command without options.
+    if let [_, help, option] = arguments.as_slice()
+        && help == "help"
+        && (option == "--help" || option == "-h")
+    {
+        arguments.remove(1);
+    }
     let mut joined: Vec<OsString> = Vec::with_capacity(arguments.len());
     let mut words = arguments.into_iter();
     let (mut takes_range, mut is_behind) = (false, false);
@@ -72,6 +80,9 @@ mod tests {
             ("p append log --wait 0.5", "p append log --wait=0.5"),
             ("p append log --wait file", "p append log --wait file"),
             ("p append log --wait", "p append log --wait"),
+            ("p help --help", "p --help"),
+            ("p help -h", "p -h"),
+            ("p help read", "p help read"),
         ] {
             let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
             assert_eq!(joined(words(typed)), words(expected), "{typed}");

@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::io::{self, Write};
 
+use clap::ColorChoice;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::commands::{self, Status};
@@ -45,6 +46,7 @@ pub fn report(mut error: clap::Error, arguments: &[OsString]) -> Status {
         hint = hint_for(word);
         keep_reading_commands(&mut error);
     }
+    redact(&mut error);
     let printed = print(&error, arguments);
     if let Some(hint) = hint {
         commands::say(&format!("hint: {hint}"));
@@ -86,12 +88,64 @@ fn hint_for(word: &str) -> Option<String> {
 /// Prints clap's text. It repeats words of the command line, which are file names where a
 /// shell expanded them.
 fn print(error: &clap::Error, arguments: &[OsString]) -> io::Result<()> {
-    let drives = |word: &OsString| word.to_string_lossy().contains(drives_a_terminal);
-    if error.use_stderr() && arguments.iter().any(drives) {
-        commands::say(&error.render().to_string());
+    let text = error.render();
+    if error.use_stderr() {
+        let drives = |word: &OsString| word.to_string_lossy().contains(drives_a_terminal);
+        if commands::color_on_stderr() && !arguments.iter().any(drives) {
+            return write!(io::stderr(), "{}", text.ansi());
+        }
+        commands::say(&text.to_string());
         return Ok(());
     }
-    error.print()?;
-    // What has no newline at its end still waits in std's buffer.
-    io::stdout().flush()
+    let color = commands::has_color(color_choice(arguments), commands::stdout_is_terminal());
+    let mut out = commands::stdout()?;
+    if color {
+        write!(out, "{}", text.ansi())?;
+    } else {
+        write!(out, "{text}")?;
+    }
+    out.flush()
+}
+
+/// What `--color` says, also on a command line that has errors.
+pub fn color_choice(arguments: &[OsString]) -> ColorChoice {
+    let mut words = arguments.iter().filter_map(|word| word.to_str());
+    let mut choice = ColorChoice::Auto;
+    while let Some(word) = words.next().filter(|word| *word != "--") {
+        let value = match word.strip_prefix("--color") {
+            Some("") => words.next(),
+            Some(value) => value.strip_prefix('='),
+            None => None,
+        };
+        if let Some(found) = value.and_then(|value| value.parse().ok()) {
+            choice = found;
+        }
+    }
+    choice
+}
+
+/// Hides the login of a URL, which clap repeats with the value that is wrong.
+fn redact(error: &mut clap::Error) {
+    let kinds = [
+        ContextKind::InvalidValue,
+        ContextKind::InvalidArg,
+        ContextKind::InvalidSubcommand,
+    ];
+    for kind in kinds {
+        if let Some(ContextValue::String(text)) = error.get(kind)
+            && let Some(text) = redacted(text)
+        {
+            error.insert(kind, ContextValue::String(text));
+        }
+    }
+}
+
+/// A text without the login before its last `@`; `None` if it has none.
+fn redacted(text: &str) -> Option<String> {
+    let (before, host) = text.rsplit_once('@')?;
+    let (scheme, login) = match before.split_once("://") {
+        Some((scheme, login)) => (format!("{scheme}://"), login),
+        None => (String::new(), before),
+    };
+    (!scheme.is_empty() || login.contains(':')).then(|| format!("{scheme}...@{host}"))
 }

@@ -25,11 +25,13 @@ use proglog::inspect::finding::OffsetRange;
 use proglog::inspect::listing::Listing;
 use proglog::inspect::report::{Options, Report};
 use proglog::log::error::Error;
+use proglog::log::progress::WALKED;
 use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 
 use super::dump::{beyond, is_a_file};
 use super::offsets::Selected;
+use super::progress::{Bar, Signals};
 use super::verify::bytes_at;
 use super::{Globals, Status, options, quote, say, stdout};
 use crate::render::diff::Printer;
@@ -74,6 +76,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         ask_usage: true,
         ..Options::default()
     };
+    let bar = Bar::new("diff", &WALKED, || None, Signals::Default, globals);
     let look = |dir: &Path| Report::of(dir, &options).map_err(|error| explained(dir, error));
     let (a, b) = (look(&arguments.a)?, look(&arguments.b)?);
     a.require_ours()?;
@@ -112,6 +115,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         }
         Ok::<_, anyhow::Error>(ControlFlow::Continue(()))
     })?;
+    drop(bar);
     printer
         .end_of_ranges(tally.first.as_ref())
         .context(STDOUT)?;

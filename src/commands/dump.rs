@@ -59,6 +59,12 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// Whether no part of the log is left out.
+    pub fn covers_all(&self, segment: Option<u64>) -> bool {
+        let all = !self.has_from && self.to == Offset::MAX && self.left == u64::MAX;
+        all && self.position.is_none() && segment.is_none()
+    }
+
     /// Whether an offset is among the wanted ones. What has no offset is.
     #[inline]
     pub fn holds(&self, offset: Option<Offset>) -> bool {

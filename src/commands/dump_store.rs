@@ -25,6 +25,7 @@ use proglog::log::segment::{Segment, is_absent};
 use proglog::log::units::Offset;
 
 use super::dump::{DumpArguments, Selection, beyond, past_the_end, say_layout};
+use super::progress::Bar;
 use super::{Globals, Status, stdout};
 use crate::render::dump::{Failed, absence};
 use crate::render::dump_store::{Heading, Printer};
@@ -59,6 +60,8 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let mut selection = arguments.selection(end)?;
     let shown = (arguments.json, arguments.hex, globals.quiet);
     let mut printer = Printer::new(stdout()?, shown, codec);
+    let whole = selection.covers_all(arguments.segment);
+    let bar = Bar::for_output("dump-store", &arguments.dir, whole.then_some(0), globals);
     for (at, names) in segments.iter().enumerate() {
         if selection.left == 0 || names.base > selection.to {
             break;
@@ -69,6 +72,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         }
         dump(&directory, names, codec, &mut selection, &mut printer)?;
     }
+    drop(bar);
     if arguments.position.is_none() {
         printer.summary()?;
     }

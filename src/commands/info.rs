@@ -21,6 +21,7 @@ use proglog::inspect::sizes::Sizes;
 use proglog::log::error::Error;
 use proglog::log::record::Codec;
 
+use super::progress::Bar;
 use super::{Globals, Status, options, quote, stdout};
 use crate::render::info::{self, View};
 
@@ -31,6 +32,7 @@ proglog info logs/*                     a block for each log
 proglog info log --json | jq 'select(.kind == \"summary\").next_offset'";
 
 const NOTES: &str = "\
+In the table, * marks the active segment, to which records are appended.
 It looks at the ends of the segments; `proglog verify` looks at everything.
 Damage that is shown does not change the exit status.";
 
@@ -55,12 +57,12 @@ pub struct Arguments {
 }
 
 /// Prints what is known of each log.
-pub fn run(arguments: &Arguments, _: Globals) -> anyhow::Result<Status> {
-    super::for_each_log(&arguments.dirs, |dir| one(arguments, dir))
+pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
+    super::for_each_log(&arguments.dirs, |dir| one(arguments, dir, globals))
 }
 
 /// Prints what is known of one log.
-fn one(arguments: &Arguments, dir: &Path) -> anyhow::Result<Status> {
+fn one(arguments: &Arguments, dir: &Path, globals: Globals) -> anyhow::Result<Status> {
     let options = Options {
         quick: true,
         codec: arguments.codec,
@@ -73,12 +75,14 @@ fn one(arguments: &Arguments, dir: &Path) -> anyhow::Result<Status> {
         }
         other => other?,
     };
+    let bar = Bar::for_look("info", dir, None, globals);
     let sizes = if arguments.sizes && report.require_ours().is_ok() {
         let codec = report.codec.unwrap_or(Codec::Raw);
         Some(Sizes::of(&report.listing, codec)?)
     } else {
         None
     };
+    drop(bar);
     let several = arguments.dirs.len() > 1;
     let view = View {
         heading: several.then(|| format!("{}:", quote(dir))),

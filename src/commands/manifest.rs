@@ -27,6 +27,7 @@ use proglog::log::record::Codec;
 
 use super::diff::pending;
 use super::dump::is_a_file;
+use super::progress::Bar;
 use super::{Failure, Globals, Status, options, quote, say, stdout};
 
 const EXAMPLES: &str = "\
@@ -60,6 +61,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         ask_usage: true,
         ..Options::default()
     };
+    let bar = Bar::for_output("manifest", &arguments.dir, Some(1), globals);
     let report = Report::of(&arguments.dir, &options).map_err(|error| match error {
         Error::NotADirectory { .. } => is_a_file(&arguments.dir, "manifest", false).into(),
         error => anyhow::Error::from(error),
@@ -85,6 +87,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         }
         Ok::<_, anyhow::Error>(())
     })?;
+    drop(bar);
     writeln!(out, "{}", line::summary(&summary)).context("cannot write to stdout")?;
     out.flush().context("cannot write to stdout")?;
     if !summary.damaged {

@@ -36,7 +36,7 @@ use clap::ColorChoice;
 use proglog::log::error::{Error, is_out_of_descriptors};
 use rustix::process::{Resource, Rlimit};
 
-use crate::render::prose::escaped;
+use crate::render::prose::{Paint, escaped};
 pub use crate::render::quote::quote;
 
 /// Bytes gathered before they go to stdout.
@@ -92,14 +92,33 @@ pub struct Globals {
 impl Globals {
     /// Whether stdout gets color.
     pub fn color_on_stdout(self) -> bool {
-        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let dumb = || std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        match self.color {
-            ColorChoice::Always => true,
-            ColorChoice::Never => false,
-            ColorChoice::Auto => stdout_is_terminal() && !set("NO_COLOR") && !dumb(),
-        }
+        has_color(self.color, stdout_is_terminal())
     }
+}
+
+/// Whether output gets color: the rule of clig.dev, for results, help and errors alike.
+pub fn has_color(choice: ColorChoice, is_terminal: bool) -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let dumb = || std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => is_terminal && !set("NO_COLOR") && !dumb(),
+    }
+}
+
+/// What `--color` says, for messages that are printed where no options are known.
+static COLOR: OnceLock<ColorChoice> = OnceLock::new();
+
+/// Sets the color of messages.
+pub fn choose_color(choice: ColorChoice) {
+    let _ = COLOR.set(choice);
+}
+
+/// Whether stderr gets color.
+pub fn color_on_stderr() -> bool {
+    let choice = COLOR.get().copied().unwrap_or(ColorChoice::Auto);
+    has_color(choice, io::stderr().is_terminal())
 }
 
 /// An error with a status and, perhaps, a way out.
@@ -325,9 +344,13 @@ pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
 
 /// Says a line on stderr, whatever stands in a name. A closed stderr stops nobody.
 pub fn say(text: &str) {
+    let paint = Paint {
+        color: color_on_stderr(),
+    };
     progress::suspended(|| {
         for line in text.lines() {
-            let _ = writeln!(io::stderr().lock(), "{}", escaped(line));
+            let line = paint.label(&escaped(line));
+            let _ = writeln!(io::stderr().lock(), "{line}");
         }
     });
 }

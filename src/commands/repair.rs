@@ -438,7 +438,7 @@ fn lost_line(out: &mut impl Write, lost: Lost) -> std::io::Result<()> {
         "a gap stays"
     };
     let records = count(lost.range.records(), "record");
-    writeln!(out, "lost     {}: {records}; {what}", lost.range)
+    prose::labelled(out, "lost", &format!("{}: {records}; {what}", lost.range))
 }
 
 fn lost_text(out: &mut impl Write, lost: &[Lost], report: &Report) -> std::io::Result<()> {

@@ -25,6 +25,7 @@ use proglog::mend::salvage::write::{self, Targets};
 use proglog::mend::salvage::{self, NewSegment, Prefer, Salvage};
 
 use super::mending::is_full;
+use super::progress::Bar;
 use super::{Failure, Globals, Status, options, quote, say, stdout};
 use crate::render::salvage as words;
 
@@ -88,6 +89,8 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         ask_usage: true,
         ..Options::default()
     };
+    let passes = (None, u64::from(!arguments.dry_run));
+    let bar = Bar::for_passes("salvage", &source, passes, globals);
     let salvage = salvage::plan(&source, prefer, &options)?;
     if salvage.usage.is_written() && !globals.quiet {
         say("in use: what is written there from now on is not in the new log");
@@ -108,6 +111,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     if !arguments.dry_run {
         write(&view)?;
     }
+    drop(bar);
     let mut out = stdout()?;
     if arguments.json {
         for line in view.lines() {

@@ -148,7 +148,9 @@ fn one(arguments: &Arguments, dir: &Path, globals: Globals) -> anyhow::Result<St
         Some(path) => Some(held_against::open(path)?),
         None => None,
     };
-    let bar = Bar::for_look("verify", dir, arguments.segment, globals);
+    // The digests of a manifest need the stores a second time.
+    let passes = (arguments.segment, u64::from(manifest.is_some()));
+    let bar = Bar::for_passes("verify", dir, passes, globals);
     let mut report = look(arguments, dir)?;
     let held = match &mut manifest {
         Some(manifest) => Some(manifest.check(&mut report)?),

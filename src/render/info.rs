@@ -187,18 +187,13 @@ fn totals(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
     let _ = write!(records, "; next offset {}", overview.next_offset);
     labelled(out, "records", &records)?;
     if overview.lost > 0 {
-        writeln!(
-            out,
-            "lost     {} that the indexes name and the stores do not hold whole",
-            overview.lost
-        )?;
+        let lost = overview.lost;
+        let lost = format!("{lost} that the indexes name and the stores do not hold whole");
+        labelled(out, "lost", &lost)?;
     }
     if overview.buffered > 0 {
-        writeln!(
-            out,
-            "pending  {} that may be in the writer's buffer",
-            overview.buffered
-        )?;
+        let pending = format!("{} that may be in the writer's buffer", overview.buffered);
+        labelled(out, "pending", &pending)?;
     }
     let mut bytes = format!(
         "{} in stores, {} in indexes",

@@ -45,6 +45,22 @@ impl Paint {
         self.sgr(code, text)
     }
 
+    /// A message with the word before its colon, such as `error`, in color.
+    pub fn label(self, line: &str) -> String {
+        let labels = [
+            ("error:", Severity::Error),
+            ("warning:", Severity::Warning),
+            ("note:", Severity::Note),
+            ("hint:", Severity::Note),
+        ];
+        for (label, severity) in labels {
+            if let Some(rest) = line.strip_prefix(label) {
+                return format!("{}{rest}", self.severity(severity, label));
+            }
+        }
+        line.to_owned()
+    }
+
     /// The text in the color of what is well.
     pub fn sound(self, text: &str) -> String {
         self.sgr("1;32", text)

@@ -126,7 +126,7 @@ impl View<'_> {
         let lost = &self.salvage.lost;
         for range in lost.iter().take(RANGES_MAX) {
             let records = count(range.records(), "record");
-            writeln!(out, "lost     {range}: {records}")?;
+            labelled(out, "lost", &format!("{range}: {records}"))?;
         }
         if lost.len() > RANGES_MAX {
             let more = lost.len() - RANGES_MAX;

@@ -17,7 +17,7 @@ use crate::{Sandbox, bases, lines, placed, raw, segment, stderr};
 const APPEND_RECOVERS: bool = true;
 
 fn spawn(log: &Path, options: &[&str]) -> Child {
-    Command::new(assert_cmd::cargo::cargo_bin("proglog"))
+    Command::new(proglog_testkit::proglog().get_program())
         .arg("append")
         .arg(log)
         .args(options)
@@ -332,7 +332,7 @@ fn a_signal_that_was_ignored_stays_so() {
     let sandbox = Sandbox::new();
     let mut child = Command::new("bash")
         .args(["-c", "trap '' INT; exec \"$0\" append \"$1\""])
-        .arg(assert_cmd::cargo::cargo_bin("proglog"))
+        .arg(proglog_testkit::proglog().get_program())
         .arg(sandbox.log())
         .stdin(Stdio::piped())
         .stderr(Stdio::null())

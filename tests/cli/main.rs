@@ -8,10 +8,12 @@
     reason = "a test changes its own sandbox, fails by panicking and names what it skips"
 )]
 
+mod completions;
 mod names;
 mod offsets;
 mod status;
 mod suggestions;
+mod terminal;
 mod text;
 
 use proglog_testkit::{LogBuilder, Sandbox, proglog};
