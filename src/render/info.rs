@@ -243,9 +243,14 @@ fn bars(out: &mut impl Write, sizes: &Sizes) -> io::Result<()> {
     let Some((smallest, largest)) = sizes.range else {
         return writeln!(out, "sizes    none: no record is whole");
     };
+    let range = if smallest == largest {
+        count(smallest, "byte")
+    } else {
+        format!("{smallest} to {}", count(largest, "byte"))
+    };
     writeln!(
         out,
-        "sizes    {smallest} to {largest} bytes, {} on average",
+        "sizes    {range}, {} on average",
         sizes.total / sizes.records.max(1)
     )?;
     let classes = sizes.classes();

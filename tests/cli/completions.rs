@@ -34,7 +34,6 @@ const CASES: &[(&str, &[&str])] = &[
     ("proglog salvage log new --prefer ", &["old", "new", "."]),
     ("proglog append log --input fr", &["frames", "."]),
     ("proglog read log --cursor-file f", &["file", "."]),
-    ("proglog repair log --save-to l", &["log", "."]),
     ("proglog read log --count ", &["!file", "!log"]),
     ("proglog read log --ra", &["--raw", "."]),
 ];
@@ -155,8 +154,11 @@ fn zsh_completes() {
              zpty -w z 'bindkey \"^I\" complete-word; zstyle \":completion:*\" list-prompt \"\"; print READY'\n\
              while zpty -r z out '*READY*' && [[ $out != *$'\\n'READY* ]]; do :; done\n\
              zpty -w -n z '{line}'$'\\t'\n\
-             sleep 0.7\n\
-             while zpty -r -t z out; do print -r -- $out; done\n\
+             for i in {{1..40}}; do\n\
+               zpty -r -t z out && print -r -- $out && [[ $out == *'>>'* ]] && break\n\
+               sleep 0.1\n\
+             done\n\
+             sleep 0.1; while zpty -r -t z out; do print -r -- $out; done\n\
              zpty -d z"
         );
         let found = output(directory, "zsh", &["-f", "-c", &script]).unwrap();

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use proglog::log::config::Limits;
 use proglog::log::create::create_directories;
-use proglog::log::dir::Dir;
 use proglog::log::directory::Directory;
 use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::error::Error;

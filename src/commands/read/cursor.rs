@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use proglog::log::dir::FilePath;
+use proglog::log::dir::Identity;
 use proglog::log::disk::{self, Disk, RealDisk};
 use proglog::log::error::Error;
 use proglog::log::follow::sync_read;
@@ -289,7 +290,13 @@ fn lock(path: &Path, given: &Path) -> anyhow::Result<Option<(File, PathBuf)>> {
                 continue;
             }
             Err(TryLockError::WouldBlock) => {
-                let holder = DirectoryLock::holder(&beside);
+                let locked = file.metadata().ok();
+                let holder = locked.and_then(|it| {
+                    DirectoryLock::holder_of(Identity {
+                        device: it.dev(),
+                        inode: it.ino(),
+                    })
+                });
                 let holder = holder.map_or("another process".to_owned(), |pid| {
                     Process::describe(pid, None)
                 });
