@@ -10,12 +10,12 @@ use proglog::inspect::finding::OffsetRange;
 use proglog::inspect::overview::{Overview, Row};
 use proglog::inspect::report::Report;
 use proglog::inspect::sizes::Sizes;
-use proglog::log::processes::Process;
 
 use self::lines::{Line, lines, words};
 use super::dump::{Lines, digits};
 use super::finding_json::log;
-use super::prose::{columns, count, escaped, labelled, wrapped};
+use super::in_use;
+use super::prose::{columns, count, labelled, wrapped};
 
 /// Rows that a table holds; more are streamed.
 const TABLE_ROWS_MAX: usize = 200;
@@ -209,33 +209,11 @@ fn totals(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
         (None, _) => "unknown (no record shows it)".to_owned(),
     };
     writeln!(out, "codec    {codec}")?;
-    labelled(out, "in use", &usage(view.report))?;
+    labelled(out, "in use", &in_use::answer(&view.report.usage))?;
     if !view.report.is_clean() {
         writeln!(out, "unclean  {}", view.verify)?;
     }
     Ok(())
-}
-
-/// Who has the log open.
-fn usage(report: &Report) -> String {
-    let usage = &report.usage;
-    let mut by: Vec<String> = usage
-        .writers
-        .iter()
-        .map(|writer| escaped(&Process::describe(writer.pid, Some(&writer.name))))
-        .collect();
-    if let Some(pid) = usage.lock_holder
-        && usage.writers.iter().all(|writer| writer.pid != pid)
-    {
-        by.push(escaped(&Process::describe(pid, None)));
-    }
-    match (usage.in_use, by.as_slice()) {
-        (Some(false), _) => "no".to_owned(),
-        (Some(true), []) => "yes".to_owned(),
-        (Some(true), _) => format!("yes, by {}", by.join(", ")),
-        (None, []) => "unknown (the log's owner or root can tell)".to_owned(),
-        (None, _) => format!("perhaps, by {}", by.join(", ")),
-    }
 }
 
 /// The sizes of records as bars.

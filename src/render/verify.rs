@@ -8,15 +8,13 @@ use proglog::inspect::finding::{Finding, FindingId, Place, Severity};
 use proglog::inspect::manifest::check::Checked;
 use proglog::inspect::outlook::Outlook;
 use proglog::inspect::report::Report;
-use proglog::inspect::usage::Usage;
-use proglog::log::processes::Process;
 
 use super::cost::cost;
 use super::hexlines;
 use super::prose::{Paint, columns, count, escaped, width, wrapped, wrapped_command};
 use super::remedy::Remedies;
 use super::strip::{CELLS, LEGEND, Strip, strips};
-use super::{held, service, words};
+use super::{held, in_use, service, words};
 
 /// The columns before what is told.
 const INDENT: usize = 9;
@@ -165,7 +163,7 @@ impl View<'_> {
         let facts = format!(
             "{path}: {segments}, {}, {codec}, {}",
             records(report, "whole record"),
-            usage(&report.usage)
+            in_use::facts(&report.usage)
         );
         for line in wrapped(&facts, columns()) {
             writeln!(out, "{line}")?;
@@ -424,7 +422,7 @@ impl View<'_> {
         let facts = format!("{segments}, {}", records(report, "record"));
         // One line, whatever has to go.
         let room = columns().saturating_sub(width(ok) + 2 + width(&facts));
-        let remarks = remarks(report, self.checked, counts.allowed);
+        let remarks = held::remarks(report, self.checked, counts.allowed);
         let remark = remarks
             .iter()
             .find(|remark| width(remark) <= room)
@@ -432,28 +430,6 @@ impl View<'_> {
         let remark = remark.map_or("", String::as_str);
         writeln!(out, "{}: {facts}{remark}", self.paint.sound(ok))
     }
-}
-
-/// What the last line says of what was not looked at, the longest first.
-fn remarks(report: &Report, checked: Option<&Checked>, allowed: u64) -> Vec<String> {
-    let unchecked = match checked.map(|checked| held::values(report, checked)) {
-        Some(values) => vec![values],
-        None if report.options.quick => {
-            vec![
-                "names, sizes and ends only".to_owned(),
-                "ends only".to_owned(),
-            ]
-        }
-        None => vec![
-            "values unchecked: no manifest".to_owned(),
-            "values unchecked".to_owned(),
-        ],
-    };
-    let remark = |unchecked: &String| match allowed {
-        0 => format!(" ({unchecked})"),
-        allowed => format!(" ({unchecked}; {} allowed)", count(allowed, "finding")),
-    };
-    unchecked.iter().map(remark).collect()
 }
 
 /// Findings of one id that are told together.
@@ -486,27 +462,6 @@ fn records(report: &Report, what: &str) -> String {
         "offsets"
     };
     format!("{}{joint}{word} {range}", count(records, what))
-}
-
-/// Who has the log open. A process chooses its name itself.
-fn usage(usage: &Usage) -> String {
-    let unknown = "cannot tell if in use (run as the log's owner or root)";
-    let named: Vec<String> = usage
-        .writers
-        .iter()
-        .take(4)
-        .map(|process| escaped(&Process::describe(process.pid, Some(&process.name))))
-        .collect();
-    let holder = usage
-        .lock_holder
-        .map(|pid| escaped(&Process::describe(pid, None)));
-    match (usage.in_use, holder) {
-        (_, Some(holder)) => format!("in use by {holder}"),
-        (Some(true), None) if named.is_empty() => "in use".to_owned(),
-        (Some(true), None) => format!("in use by {}", named.join(", ")),
-        (Some(false), None) => "not in use".to_owned(),
-        (None, None) => unknown.to_owned(),
-    }
 }
 
 fn after_name(strip: &Strip) -> String {

@@ -230,7 +230,7 @@ fn an_expectation_keeps_the_log_in_a_pause() {
         .code(4);
     let said = stderr(&assert);
     assert!(
-        said.contains(&format!("(process {})", first.id())),
+        said.contains(&format!("proglog (PID {})", first.id())),
         "{said}"
     );
     sandbox
@@ -312,7 +312,7 @@ fn a_signal_commits_whole_records_and_ends_by_that_signal() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(said.contains("ended by SIG"), "{said}");
         assert!(
-            said.contains("2 records are in") && said.contains("next offset 2"),
+            said.contains("2 records were appended") && said.contains("next offset 2"),
             "{said}"
         );
         assert_eq!(output.stdout, b"0\n1\n");

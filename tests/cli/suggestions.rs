@@ -104,3 +104,78 @@ fn a_format_without_a_field_is_refused() {
     let (status, stdout, _) = run(&sandbox, &words("read log --offset 7 --format %o"));
     assert_eq!((status, stdout.as_str()), (0, "7"));
 }
+
+#[test]
+fn no_error_repeats_a_login() {
+    let sandbox = twenty();
+    for url in [
+        "nats://user:secret@host/A/B",
+        "nats://user:secret@host",
+        "http://user:secret@host/A",
+        "user:secret@host/A",
+        "nats://user:se/secret@host/A",
+        "nats://user:secret@host:port/A",
+        "nats://secret@host/A.B",
+    ] {
+        let option = format!("--url={url}");
+        for arguments in [
+            &[url][..],
+            &["verify", "log", &option],
+            &["verify", "log", "--allow", url],
+            &["read", "log", "--from", url],
+            &["push", "log", url],
+            &["pull", url, "copy"],
+        ] {
+            let (status, stdout, stderr) = run(&sandbox, arguments);
+            assert_ne!(status, 0, "{arguments:?}");
+            assert!(!stderr.contains("secret"), "{arguments:?}: {stderr}");
+            assert!(!stdout.contains("secret"), "{arguments:?}: {stdout}");
+        }
+    }
+}
+
+#[test]
+fn help_has_help() {
+    let sandbox = twenty();
+    let (_, help, _) = run(&sandbox, &["--help"]);
+    for arguments in [&["help", "--help"][..], &["help", "-h"], &["help"]] {
+        let (status, stdout, _) = run(&sandbox, arguments);
+        assert_eq!((status, stdout), (0, help.clone()), "{arguments:?}");
+    }
+    let (_, info, _) = run(&sandbox, &["info", "--help"]);
+    assert!(info.contains("* marks the active segment"), "{info}");
+}
+
+#[test]
+fn man_pages_have_their_sections_and_values() {
+    let sandbox = twenty();
+    for command in super::commands() {
+        let (status, page, _) = run(&sandbox, &["man", &command]);
+        assert_eq!(status, 0);
+        for section in ["DESCRIPTION", "ENVIRONMENT"] {
+            assert!(
+                page.contains(&format!("\n.SH {section}\n")),
+                "{command}: {section}"
+            );
+        }
+        let on_logs = !["explain", "completions", "man"].contains(&command.as_str());
+        assert_eq!(page.contains("\n.SH FILES\n"), on_logs, "{command}");
+        let (_, synopsis) = page.split_once(".SH SYNOPSIS\n").unwrap();
+        let (synopsis, _) = synopsis.split_once("\n.SH").unwrap();
+        let plain = synopsis
+            .replace("\\-", "-")
+            .replace("\\fB", "")
+            .replace("\\fI", "");
+        let plain = plain.replace("\\fR", "");
+        for option in super::options_with_values(&command) {
+            let (_, behind) = plain
+                .split_once(&option)
+                .unwrap_or_else(|| panic!("{option}: {plain}"));
+            let value = behind.trim_start_matches(['[', '=', ' ']);
+            assert!(
+                value.starts_with(|c: char| c.is_ascii_alphabetic()),
+                "{command} {option}: {plain}"
+            );
+        }
+    }
+}
