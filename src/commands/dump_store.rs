@@ -19,6 +19,7 @@ use proglog::log::directory::{Directory, SegmentNames};
 use proglog::log::error::Result;
 use proglog::log::format::FileKind;
 use proglog::log::live;
+use proglog::log::progress::WALKED;
 use proglog::log::reader::Content;
 use proglog::log::record::Codec;
 use proglog::log::segment::{Segment, is_absent};
@@ -41,6 +42,9 @@ EMBEDDED the offset in its record (protobuf). FRAME counts the length field too.
 Damage that is shown does not change the exit status. With --from, segments
 that end before the next one's base are left out; --segment shows the older
 side of a fork.";
+
+/// Frames that are counted for the progress bar together.
+const FRAMES_COUNTED: u64 = 1024;
 
 /// The options of `dump-store`.
 #[derive(Debug, Args)]
@@ -146,6 +150,7 @@ fn dump<W: Write>(
     }
     printer.heading(heading(Some(store_bytes)))?;
     let (source, hex) = (dump.source().clone(), printer.wants_bytes());
+    let mut frames = 0;
     dump.each(|item, offset| {
         let is_frame = matches!(item, FrameItem::Frame(_));
         let wanted = match selection.position {
@@ -175,6 +180,10 @@ fn dump<W: Write>(
         printer.item(item, content.as_ref()).map_err(plain)?;
         if is_frame {
             selection.take();
+            frames += 1;
+            if frames % FRAMES_COUNTED == 0 {
+                WALKED.add_records(FRAMES_COUNTED);
+            }
         }
         if selection.left == 0 || selection.position.is_some() {
             return Ok(ControlFlow::Break(()));

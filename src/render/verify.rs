@@ -428,7 +428,17 @@ impl View<'_> {
             .find(|remark| width(remark) <= room)
             .or(remarks.last());
         let remark = remark.map_or("", String::as_str);
-        writeln!(out, "{}: {facts}{remark}", self.paint.sound(ok))
+        let mut painted = self.paint.sound(ok);
+        for line in wrapped(&format!("{ok}: {facts}{remark}"), columns()) {
+            let plain = if painted.is_empty() {
+                line.as_str()
+            } else {
+                line.strip_prefix(ok).unwrap_or(&line)
+            };
+            writeln!(out, "{painted}{plain}")?;
+            painted.clear();
+        }
+        Ok(())
     }
 }
 

@@ -102,6 +102,10 @@ fn text_is_wrapped_on_a_terminal_only() {
             }
         }
     }
+    let clean = Sandbox::of("clean-three-segments");
+    let seen = on_terminal(&clean, "stty cols 40; $P verify log", &[]).unwrap();
+    let seen = seen.replace("\u{1b}[1;32m", "").replace("\u{1b}[0m", "");
+    assert!(seen.lines().all(|line| line.len() <= 40), "{seen:?}");
     // In a pipe a finding is a line.
     let (_, piped, _) = run(&sandbox, &["verify", "log"]);
     let whole = |line: &str| line.contains("0.index 1920+900: ") && line.contains("ends at 8192");
@@ -133,4 +137,37 @@ fn an_append_from_the_keyboard_says_what_it_waits_for() {
         seen.contains("reading the manifest from the terminal"),
         "{seen:?}"
     );
+}
+
+/// A bar needs a second of work: each command is stopped for so long while it works.
+#[test]
+fn long_work_shows_how_far_it_is() {
+    let sandbox = Sandbox::empty();
+    let records: String = (0..400_000).map(|n| format!("record {n}\n")).collect();
+    let append = ["append", "log", "--no-sync"];
+    let (status, _, stderr) = super::run_with(&sandbox, &append, &records);
+    assert_eq!(status, 0, "{stderr}");
+    let (_, manifest, _) = run(&sandbox, &["manifest", "log"]);
+    std::fs::write(sandbox.path().join("kept"), manifest).unwrap();
+    for (verb, command) in [
+        ("salvage", "$P salvage log new"),
+        ("manifest", "$P manifest log >m"),
+        ("dump-store", "$P dump-store log >d"),
+        ("dump-index", "$P dump-index log >d"),
+        ("verify", "$P verify log --manifest kept"),
+    ] {
+        let line = format!(
+            "stty cols 80; {command} & sleep 0.05; kill -STOP $!; sleep 1.2; kill -CONT $!; wait $!"
+        );
+        let Some(seen) = on_terminal(&sandbox, &line, &[]) else {
+            return;
+        };
+        let bar = format!("{verb} [");
+        let begin = seen
+            .find(&bar)
+            .unwrap_or_else(|| panic!("{verb}: {seen:?}"));
+        let text = seen[begin..].split(['\n', '\u{1b}']).next().unwrap();
+        assert!(text.trim_end().ends_with(" left"), "{verb}: {text:?}");
+        assert!(text.chars().count() <= 80, "{verb}: {text:?}");
+    }
 }
