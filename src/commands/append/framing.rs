@@ -159,11 +159,6 @@ impl<'f> Splitter<'f> {
         (length > there).then(|| self.cut_short(length, there))
     }
 
-    /// How the input is divided.
-    pub fn format(&self) -> &'f Format {
-        self.format
-    }
-
     /// Bytes of the input that whole frames took.
     pub fn position(&self) -> u64 {
         self.position
@@ -274,24 +269,6 @@ impl<'f> Splitter<'f> {
 fn count(number: u64, what: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {what}{plural}")
-}
-
-/// The value of `--input` for an input whose first bytes are not text but what `read`
-/// prints with the option of that name.
-pub fn other_format(bytes: &[u8]) -> Option<&'static str> {
-    let line = bytes
-        .split(|&byte| byte == b'\n')
-        .next()
-        .unwrap_or_default();
-    let place: &[u8] = b",\"segment\":";
-    if line.starts_with(b"{\"offset\":") && memmem::find(line, place).is_some() {
-        return Some("json");
-    }
-    let length = bytes.first_chunk().map(|length| decode_length(*length));
-    // No text begins with four zero bytes.
-    length
-        .filter(|length| *length <= u64::from(u32::MAX))
-        .map(|_| "frames")
 }
 
 fn value(value: &[u8]) -> NewRecord<'_> {

@@ -313,6 +313,14 @@ fn copy_all(
     for input in inputs {
         begun.push(records);
         buffer.clear();
+        if input.is_terminal() {
+            let each = match format {
+                Format::Byte(b'\n') | Format::Json => ", one per line",
+                _ => "",
+            };
+            let note = format!("reading records from the terminal{each}; Ctrl-D ends");
+            target.talk().say(&note);
+        }
         let mut splitter = Splitter::new(format);
         copy(input, &mut splitter, &mut buffer, (target, signals), chosen)?;
         records += splitter.records;
@@ -323,7 +331,7 @@ fn copy_all(
 /// Says if an input that is divided into lines, because nothing else was asked for, begins
 /// like the output of `read --json` or `read --frames`.
 fn note_other_format(bytes: &[u8], target: &mut Target<'_>) {
-    if let Some(format) = framing::other_format(bytes) {
+    if let Some(format) = input::other_format(bytes) {
         target.talk().say(&format!(
             "note: the input begins like the output of `read --{format}`; its lines are appended \
              as they are: to append the records in it, use --input {format}"
@@ -340,14 +348,6 @@ fn copy(
     chosen: bool,
 ) -> Result<(), Stop> {
     let mut counted = 0;
-    if input.is_terminal() {
-        let each = match splitter.format() {
-            Format::Byte(b'\n') | Format::Json => ", one per line",
-            _ => "",
-        };
-        let note = format!("reading records from the terminal{each}; Ctrl-D ends");
-        target.talk().say(&note);
-    }
     loop {
         let filled = input.fill(buffer, signals, target.waits_for_pause());
         match filled
