@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::codec::Codec;
 use super::damage::Damage;
-use super::processes::Unseen;
+use super::processes::{Process, Unseen};
 use super::units::Offset;
 
 /// What stopped the engine.
@@ -115,7 +115,7 @@ pub enum Error {
         now: Option<PathBuf>,
     },
     /// Another process has the log.
-    #[error("{}: in use by another process{}", path.display(), list_processes(processes))]
+    #[error("{}: in use by {}", path.display(), named(processes))]
     InUse {
         /// The directory.
         path: PathBuf,
@@ -198,14 +198,13 @@ fn is_now(now: Option<&Path>) -> String {
     })
 }
 
-fn list_processes(processes: &[u32]) -> String {
-    match processes {
-        [] => String::new(),
-        [one] => format!(" (process {one})"),
-        several => {
-            let ids: Vec<String> = several.iter().map(u32::to_string).collect();
-            format!(" (processes {})", ids.join(", "))
-        }
+/// The processes by name and number: `tail (PID 812)`.
+fn named(processes: &[u32]) -> String {
+    let processes = processes.iter().map(|&pid| Process::describe(pid, None));
+    let named: Vec<String> = processes.collect();
+    match named.as_slice() {
+        [] => "another process".to_owned(),
+        named => named.join(", "),
     }
 }
 

@@ -36,6 +36,20 @@ pub struct Process {
     pub started: Option<SystemTime>,
 }
 
+impl Process {
+    /// The name and number that every message has: `tail (PID 812)`. Without a name that of
+    /// the running process is asked for.
+    #[must_use]
+    pub fn describe(pid: u32, name: Option<&str>) -> String {
+        let asked = || std::fs::read_to_string(format!("/proc/{pid}/comm")).ok();
+        let name = name.map(str::to_owned).or_else(asked).unwrap_or_default();
+        match name.trim_end() {
+            "" => format!("PID {pid}"),
+            name => format!("{name} (PID {pid})"),
+        }
+    }
+}
+
 /// The other processes that have any of some files open.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Users {

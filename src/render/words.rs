@@ -118,6 +118,12 @@ pub fn what(finding: &Finding) -> String {
             _ => "the record carries the offset of another place".to_owned(),
         },
         FindingId::RecordChanged => changed(finding),
+        FindingId::RecordsMissing => match finding.detail {
+            Detail::NotThere { end } => {
+                format!("the manifest has them; the log ends before, its next offset is {end}")
+            }
+            _ => String::new(),
+        },
         FindingId::SegmentGap => gap(finding),
         FindingId::SegmentOverlap => overlap(finding),
         FindingId::StrayName => match finding.detail {
@@ -164,11 +170,8 @@ fn changed(finding: &Finding) -> String {
         text.get(..DIGITS)
             .map_or_else(|| text.clone(), |short| format!("{short}..."))
     };
-    match (&finding.detail, &finding.got, &finding.expected) {
-        (Detail::NotThere { end }, ..) => {
-            format!("the manifest has them, and the log ends before: its next offset is {end}")
-        }
-        (_, Some(got), Some(expected)) => format!(
+    match (&finding.got, &finding.expected) {
+        (Some(got), Some(expected)) => format!(
             "the digest is {}, the manifest says {}",
             short(got),
             short(expected)

@@ -12,9 +12,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use proglog::log::dir::FilePath;
+use proglog::log::dir::Identity;
 use proglog::log::disk::{self, Disk, RealDisk};
 use proglog::log::error::Error;
 use proglog::log::follow::sync_read;
+use proglog::log::lock::DirectoryLock;
+use proglog::log::processes::Process;
 use proglog::log::units::Offset;
 
 use super::fingerprint::Fingerprint;
@@ -287,7 +290,17 @@ fn lock(path: &Path, given: &Path) -> anyhow::Result<Option<(File, PathBuf)>> {
                 continue;
             }
             Err(TryLockError::WouldBlock) => {
-                let message = format!("cursor file {}: in use by another process", given.display());
+                let locked = file.metadata().ok();
+                let holder = locked.and_then(|it| {
+                    DirectoryLock::holder_of(Identity {
+                        device: it.dev(),
+                        inode: it.ino(),
+                    })
+                });
+                let holder = holder.map_or("another process".to_owned(), |pid| {
+                    Process::describe(pid, None)
+                });
+                let message = format!("cursor file {}: in use by {holder}", given.display());
                 return Err(Failure::new(Status::InUse, message)
                     .hint("each reader needs a cursor file of its own")
                     .into());

@@ -328,7 +328,7 @@ fn unreadable(log: &Log<'_>, run: &Run, segment: usize, position: u64, bytes: u6
 
 /// Offsets behind the log's end.
 fn gone(first: Offset, last: Offset, end: Offset) -> Finding {
-    Finding::new(FindingId::RecordChanged, Severity::Error)
+    Finding::new(FindingId::RecordsMissing, Severity::Error)
         .offsets(first, last)
         .detail(Detail::NotThere { end })
 }
