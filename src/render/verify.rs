@@ -12,7 +12,7 @@ use proglog::inspect::usage::Usage;
 
 use super::cost::cost;
 use super::hexlines;
-use super::prose::{COLUMNS, Paint, count, escaped, width, wrapped, wrapped_command};
+use super::prose::{COLUMNS, Paint, count, escaped, labelled, width, wrapped, wrapped_command};
 use super::remedy::Remedies;
 use super::strip::{LEGEND, Strip, strips};
 use super::{held, service, words};
@@ -326,8 +326,7 @@ impl View<'_> {
         let Some(first) = wrong().next() else {
             return Ok(());
         };
-        let mut commands = self.remedies.next(wrong());
-        commands.truncate(NEXT_MAX);
+        let mut commands = self.remedies.next(wrong(), NEXT_MAX);
         commands.push(format!("proglog explain {}", first.id));
         if self.report.usage.is_written() {
             labelled(out, "next", "stop the writer, then")?;
@@ -478,13 +477,4 @@ fn after_name(strip: &Strip) -> String {
 
 fn indented(out: &mut impl Write, text: &str) -> io::Result<()> {
     labelled(out, "", text)
-}
-
-fn labelled(out: &mut impl Write, label: &str, text: &str) -> io::Result<()> {
-    let mut label = label;
-    for line in wrapped(text, COLUMNS - INDENT) {
-        writeln!(out, "{label:INDENT$}{line}")?;
-        label = "";
-    }
-    Ok(())
 }
