@@ -48,9 +48,9 @@ const STDOUT: &str = "cannot write to stdout";
 #[command(before_help = EXAMPLES)]
 pub struct Arguments {
     /// The one log's directory
-    a: PathBuf,
+    pub a: PathBuf,
     /// The other's
-    b: PathBuf,
+    pub b: PathBuf,
     /// Compare the files, byte by byte, instead of the records
     #[arg(long, conflicts_with_all = ["from", "to", "codec"])]
     files: bool,

@@ -23,7 +23,7 @@ use proglog::log::reader::LogReader;
 use proglog::log::record::Codec;
 
 use super::dump::{DumpArguments, Selection, beyond, past_the_end, say_layout};
-use super::{Globals, Status, stdout};
+use super::{Globals, Status, streamed_stdout, unless_closed};
 use crate::render::dump::absence;
 use crate::render::dump_index::{Heading, Printer};
 
@@ -42,7 +42,7 @@ the next begins. Damage that is shown does not change the exit status.";
 #[command(before_help = EXAMPLES, after_help = NOTES)]
 pub struct Arguments {
     #[command(flatten)]
-    dump: DumpArguments,
+    pub dump: DumpArguments,
 }
 
 /// Prints the entries that are asked for.
@@ -53,7 +53,7 @@ pub fn run(arguments: &Arguments, _: Globals) -> anyhow::Result<Status> {
     let codec = arguments.codec(&directory)?;
     let claimed_end = || Ok(LogReader::open(&arguments.dir)?.claimed_end()?);
     let mut selection = arguments.selection(claimed_end)?;
-    let mut printer = Printer::new(stdout()?, arguments.json, arguments.hex);
+    let mut printer = Printer::new(streamed_stdout()?, arguments.json, arguments.hex);
     for names in segments {
         if selection.left == 0 || names.base > selection.to {
             break;
@@ -66,7 +66,7 @@ pub fn run(arguments: &Arguments, _: Globals) -> anyhow::Result<Status> {
     if arguments.position.is_none() {
         printer.summary()?;
     }
-    printer.finish()?;
+    unless_closed(printer.finish())?;
     if selection.has_from && printer.shown() == 0 && selection.left > 0 {
         let end = claimed_end()?;
         if selection.from > end {

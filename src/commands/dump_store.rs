@@ -25,7 +25,7 @@ use proglog::log::segment::{Segment, is_absent};
 use proglog::log::units::Offset;
 
 use super::dump::{DumpArguments, Selection, beyond, past_the_end, say_layout};
-use super::{Globals, Status, stdout};
+use super::{Globals, Status, streamed_stdout, unless_closed};
 use crate::render::dump::{Failed, absence};
 use crate::render::dump_store::{Heading, Printer};
 
@@ -46,7 +46,7 @@ side of a fork.";
 #[command(before_help = EXAMPLES, after_help = NOTES)]
 pub struct Arguments {
     #[command(flatten)]
-    dump: DumpArguments,
+    pub dump: DumpArguments,
 }
 
 /// Prints the frames that are asked for.
@@ -57,7 +57,7 @@ pub fn run(arguments: &Arguments, _: Globals) -> anyhow::Result<Status> {
     let codec = arguments.codec(&directory)?;
     let end = || end_of_stores(&directory, &segments, codec);
     let mut selection = arguments.selection(end)?;
-    let mut printer = Printer::new(stdout()?, arguments.json, arguments.hex, codec);
+    let mut printer = Printer::new(streamed_stdout()?, arguments.json, arguments.hex, codec);
     for (at, names) in segments.iter().enumerate() {
         if selection.left == 0 || names.base > selection.to {
             break;
@@ -71,7 +71,7 @@ pub fn run(arguments: &Arguments, _: Globals) -> anyhow::Result<Status> {
     if arguments.position.is_none() {
         printer.summary()?;
     }
-    printer.finish()?;
+    unless_closed(printer.finish())?;
     if selection.has_from && printer.shown() == 0 && selection.left > 0 {
         let end = end_of_stores(&directory, &segments, codec)?;
         if selection.from > end {

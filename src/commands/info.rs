@@ -37,7 +37,7 @@ Damage that is shown does not change the exit status.";
 #[command(before_help = EXAMPLES, after_help = NOTES)]
 pub struct Arguments {
     /// The log's directory
-    dir: PathBuf,
+    pub dir: PathBuf,
     /// Show each segment, clean ones too
     #[arg(long)]
     all: bool,

@@ -47,7 +47,7 @@ use self::going_on::GoingOn;
 use self::output::Output as Out;
 use self::select::{Place, Range};
 use super::progress::Bar;
-use super::{Failure, Globals, OUTPUT_BYTES, Status, quote, raw_stdout, say};
+use super::{Failure, Globals, OUTPUT_BYTES, Status, is_closed_pipe, quote, raw_stdout, say};
 use crate::render::record::{Printer, Shape, WriteError};
 use crate::render::template::Template;
 
@@ -66,7 +66,7 @@ proglog read log --cursor-file c -c 100 -- ./work
 #[command(before_help = EXAMPLES)]
 pub struct Arguments {
     /// The log's directory
-    dir: PathBuf,
+    pub dir: PathBuf,
 
     /// Print this one record; -1 is the last
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
@@ -199,11 +199,10 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         log = open()?;
     };
     // What was read before an error is printed all the same.
-    let flushed = delivery.finish();
+    let flushed = delivery.flush().map_err(anyhow::Error::from);
     drop(bar);
-    let outcome = read?;
-    let damaged = flushed?;
-    outcome.into_status(damaged)
+    let ended = read.and_then(|outcome| flushed.map(|()| outcome));
+    Outcome::status(ended, delivery.damaged())
 }
 
 /// Whether a file shrank or vanished while it was read.
@@ -221,6 +220,14 @@ enum Outcome {
 }
 
 impl Outcome {
+    /// What an end means for the exit status; that nobody reads stdout hides no damage.
+    fn status(ended: anyhow::Result<Self>, damaged: bool) -> anyhow::Result<Status> {
+        match ended {
+            Err(error) if damaged && is_closed_pipe(&error) => Ok(Status::Damage),
+            ended => ended?.into_status(damaged),
+        }
+    }
+
     /// What it means for the exit status; damage outweighs an answer of no.
     fn into_status(self, damaged: bool) -> anyhow::Result<Status> {
         match self {

@@ -53,7 +53,7 @@ proglog undo log                 take it back";
 #[command(before_help = EXAMPLES)]
 pub struct Arguments {
     /// The log's directory
-    dir: PathBuf,
+    pub dir: PathBuf,
     /// Adopt frames at the end that may not have arrived whole
     #[arg(long)]
     adopt_tail: bool,

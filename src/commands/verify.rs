@@ -32,7 +32,7 @@ use proglog::mend::plan::{self, Plan};
 
 use super::options;
 use super::progress::Bar;
-use super::{Failure, Globals, Status, explain, is_closed_pipe, quote, say, stdout};
+use super::{Failure, Globals, Status, explain, quote, say, stdout};
 use crate::render::finding_json as json;
 use crate::render::prose::Paint;
 use crate::render::remedy::Remedies;
@@ -55,7 +55,7 @@ proglog verify log --service --max-index-bytes 1024";
 )]
 pub struct Arguments {
     /// The log's directory
-    dir: PathBuf,
+    pub dir: PathBuf,
     /// Only names, sizes, pairing and last entries
     #[arg(long)]
     quick: bool,
@@ -172,18 +172,8 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     };
     let printed = printing.print();
     let status = held.as_ref().map_or(Ok(status), |held| held.status(status));
-    match printed {
-        Ok(()) => status,
-        Err(error) => {
-            let error = anyhow::Error::from(error).context("cannot write to stdout");
-            // The status is about the log, whoever listens.
-            if is_closed_pipe(&error) {
-                status
-            } else {
-                Err(error)
-            }
-        }
-    }
+    printed.context("cannot write to stdout")?;
+    status
 }
 
 /// What a mending command ends with: the same look, and what the service will do.

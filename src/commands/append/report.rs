@@ -26,7 +26,7 @@ pub struct Talk {
 impl Talk {
     /// Talk as the options say.
     pub fn new(print_offsets: bool, json: bool, quiet: bool) -> Self {
-        let out = (print_offsets || json).then(crate::commands::stdout);
+        let out = (print_offsets || json).then(crate::commands::streamed_stdout);
         Self {
             out: out.and_then(Result::ok),
             print_offsets,

@@ -148,9 +148,8 @@ fn follow(
     let outcome = session.run();
     // What was read before an error or a signal is printed and counts all the same.
     let settled = session.settle(true);
-    let outcome = outcome?;
-    settled?;
-    outcome.into_status(session.damaged)
+    let ended = outcome.and_then(|outcome| settled.map(|()| outcome));
+    Outcome::status(ended, session.damaged || session.delivery.damaged())
 }
 
 fn delivery(
