@@ -298,9 +298,11 @@ pub fn unless_closed<E: Into<anyhow::Error>>(written: Result<(), E>) -> anyhow::
 
 /// Says a line on stderr, whatever stands in a name. A closed stderr stops nobody.
 pub fn say(text: &str) {
-    progress::suspended(|| {
+    let lines = || {
         for line in text.lines() {
             let _ = writeln!(io::stderr().lock(), "{}", escaped(line));
         }
-    });
+    };
+    // Nobody may be reading.
+    signals::interruptible(|| progress::suspended(lines));
 }

@@ -11,11 +11,17 @@
 #[cfg(target_os = "linux")]
 mod lacking;
 #[cfg(target_os = "linux")]
+mod limits;
+#[cfg(target_os = "linux")]
 mod mounts;
 #[cfg(target_os = "linux")]
 mod pipes;
 #[cfg(target_os = "linux")]
 mod shell;
+#[cfg(target_os = "linux")]
+mod signals;
+#[cfg(target_os = "linux")]
+mod sparse;
 #[cfg(target_os = "linux")]
 mod strays;
 #[cfg(target_os = "linux")]

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use crate::commands::signals::Signals;
 
 /// How long a reader that takes nothing may take after a signal.
-const LAST_CHANCE: Duration = Duration::from_secs(1);
+const LAST_CHANCE: Duration = Duration::from_millis(400);
 
 /// An output that is open.
 pub struct Output {
