@@ -37,15 +37,14 @@ const COMMANDS: &[&str] = &[
     "nonsense",
 ];
 
-/// Runs every command behind `before`, each on logs of its own.
-fn none_panics(before: &str) {
+/// Runs every command between these words of a shell, each on logs of its own.
+fn none_panics(before: &str, after: &str) {
     for command in COMMANDS {
         let sandbox = logs();
         let made = "cp -r cut mended; $proglog repair -q mended >/dev/null; seq 300 >input";
         assert_eq!(status(sandbox.path(), made), 0);
         // The shell itself must still be able to start it.
-        let line =
-            format!("{before} $proglog {command} <input | cat >/dev/null; exit ${{PIPESTATUS[0]}}");
+        let line = format!("{before} $proglog {command} <input {after}");
         let output = bash(sandbox.path(), &line);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         let code = output.status.code();
@@ -61,14 +60,15 @@ fn none_panics(before: &str) {
 #[test]
 fn few_descriptors() {
     for descriptors in [4, 5, 6, 8, 12] {
-        none_panics(&format!("ulimit -n {descriptors};"));
+        none_panics(&format!("ulimit -n {descriptors};"), ">out");
     }
 }
 
 #[test]
 fn small_files() {
     for blocks in [0, 1] {
-        none_panics(&format!("ulimit -f {blocks};"));
+        let piped = "| cat >/dev/null; exit ${PIPESTATUS[0]}";
+        none_panics(&format!("ulimit -f {blocks};"), piped);
     }
 }
 
@@ -80,6 +80,6 @@ fn any_clock() {
         return;
     }
     for clock in ["@-100000", "@-62135596801", "@4200000000", "@300000000000"] {
-        none_panics(&format!("faketime -f {clock}"));
+        none_panics(&format!("faketime -f {clock}"), ">out");
     }
 }
