@@ -70,11 +70,12 @@ pub fn drives_a_terminal(c: char) -> bool {
 /// A line of JSON in which no character drives a terminal. `serde_json` writes DEL, C1 and
 /// format characters as they are; their escapes mean the same.
 pub fn escaped_json(line: &str) -> String {
+    use std::fmt::Write as _;
     let mut safe = String::with_capacity(line.len());
     for c in line.chars() {
         if drives_a_terminal(c) {
             // All of them have four hex digits at most.
-            safe.push_str(&format!("\\u{:04x}", u32::from(c)));
+            let _ = write!(safe, "\\u{:04x}", u32::from(c));
         } else {
             safe.push(c);
         }
