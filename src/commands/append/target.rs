@@ -346,17 +346,11 @@ impl<'a> Target<'a> {
         // A recovery may be cut anywhere.
         let session = interruptible(|| match lock {
             Some(lock) => Session::open_locked(lock, &self.options, &self.disk, &interrupted),
-<<<<<<< HEAD
             None => DirectoryLock::take_in(dir, self.options.wait, &interrupted).and_then(|lock| {
                 Session::open_locked(lock, &self.options, &self.disk, &interrupted)
             }),
-        };
-        let session = session.map_err(|error| name_holder(error, &held))?;
-=======
-            None => Session::open(self.path, &self.options, &self.disk, &interrupted),
         });
-        let session = session.map_err(|error| name_holder(error, self.path))?;
->>>>>>> f3bb518 (signals: work that looks for none is interruptible, and ends half a second after one; tests of signals, sparse files and limits)
+        let session = session.map_err(|error| name_holder(error, &held))?;
         let first = session.writer().next_offset();
         let limits = session.writer().limits();
         let codec = session.writer().codec();
