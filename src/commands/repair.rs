@@ -28,7 +28,7 @@ use proglog::log::units::Position;
 use proglog::log::walk::{Committed, Flow, Visitor};
 use proglog::log::window::LOOKUP_BYTES;
 use proglog::mend::draft::Drafts;
-use proglog::mend::plan::{self, Plan, Step};
+use proglog::mend::plan::{self, BySegment, Plan, Step};
 use proglog::mend::replica::ReplicaPlan;
 use proglog::mend::{saved as saved_changes, undo};
 
@@ -55,7 +55,7 @@ proglog undo log                 take it back";
 #[command(before_help = EXAMPLES)]
 pub struct Arguments {
     /// The log's directory
-    dir: PathBuf,
+    pub dir: PathBuf,
     /// Adopt frames at the end that may not have arrived whole
     #[arg(long)]
     adopt_tail: bool,
@@ -276,10 +276,7 @@ fn foretell(
         for remark in remarks.into_iter().filter(|_| !globals.quiet) {
             remark_line(&mut out, remark)?;
         }
-        for finding in &plan.left {
-            let words = crate::render::words::message(finding);
-            prose::labelled(&mut out, "left", &format!("{}: {words}", finding.id))?;
-        }
+        crate::render::plan::left(&mut out, &plan.left)?;
     }
     out.flush()?;
     Ok(if plan.left.is_empty() {
@@ -299,6 +296,7 @@ struct Lost {
 
 fn lost(report: &Report, plan: &Plan) -> Vec<Lost> {
     let mut lost = Vec::new();
+    let steps = BySegment::of(plan);
     for segment in &report.segments {
         let Some(facts) = &segment.facts else {
             continue;
@@ -309,7 +307,7 @@ fn lost(report: &Report, plan: &Plan) -> Vec<Lost> {
         // Frames that carry these very offsets may be adopted; where entries stay as they
         // are, the finding that is left says what they lost.
         let first = if plan.assemblies.is_empty() {
-            plan.records_after(segment, report.codec)
+            steps.records_after(segment, report.codec)
         } else {
             damage.first_slot + facts.tail().continuing
         };

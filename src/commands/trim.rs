@@ -39,7 +39,7 @@ proglog trim [OPTIONS] --before <N> <DIR>
 #[command(group = clap::ArgGroup::new("what").required(true))]
 pub struct Arguments {
     /// The log's directory
-    dir: PathBuf,
+    pub dir: PathBuf,
     /// Drop whole segments whose records are all below N; never the last
     #[arg(long, value_name = "N", group = "what", allow_hyphen_values = true)]
     before: Option<Place>,

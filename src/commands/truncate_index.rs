@@ -28,7 +28,7 @@ proglog undo log                           take it back";
 #[command(before_help = EXAMPLES)]
 pub struct Arguments {
     /// The log's directory
-    dir: PathBuf,
+    pub dir: PathBuf,
     /// Only the segment with this base offset
     #[arg(long, value_name = "BASE", value_parser = options::number)]
     segment: Option<u64>,

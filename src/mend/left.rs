@@ -49,7 +49,7 @@ pub(super) fn foreseen(
         if let Some(after) = afterwards.get(&base) {
             return claimed_records(after, report.codec);
         }
-        plan.records_by(&steps.steps(base), segment, report.codec)
+        steps.records_after(segment, report.codec)
     };
     between(then, records_after, &mut left);
     left
@@ -107,8 +107,9 @@ fn is_mended(finding: &Finding, plan: &Plan, by: &BySegment<'_>, report: &Report
         FindingId::IndexMisaligned => touches(FileKind::Index),
         // Not where the frames end before the next segment begins.
         FindingId::IndexMissing => {
-            let mut bases = report.segments.iter().map(|s| s.listing.base());
-            let next = bases.find(|base| Some(*base) > finding.segment);
+            let next = finding
+                .segment
+                .and_then(|base| report.listing.directory.next_base(base));
             let filled = segment.is_some_and(|segment| {
                 let end = plan.records_by(&steps, segment, report.codec);
                 next.is_none_or(|next| segment.listing.base().0.saturating_add(end) >= next.0)

@@ -6,6 +6,7 @@
 //! an append is the same plan, held to what a crash can leave.
 
 pub mod apply;
+mod copying;
 mod done;
 pub mod draft;
 mod entries;

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use rustix::fs::{Access, AtFlags, StatxFlags, accessat, statx};
 
-use super::saved::copy;
+use super::copying::copy;
 use crate::log::dir::{Dir, FilePath};
 use crate::log::disk::{Disk, DiskFile, Ownership};
 use crate::log::error::{Error, Result};

@@ -231,17 +231,8 @@ impl Plan {
         self.steps.iter().map(|step| step.file().0).collect()
     }
 
-    /// How many records a segment holds afterwards, damaged ones included: up to where
-    /// its entries go.
-    #[must_use]
-    pub fn records_after(&self, segment: &SegmentReport, codec: Option<Codec>) -> u64 {
-        let base = segment.listing.base();
-        let of_segment = |step: &&Step| step.file().0 == base;
-        let steps: Vec<&Step> = self.steps.iter().filter(of_segment).collect();
-        self.records_by(&steps, segment, codec)
-    }
-
-    /// The same by the steps that are the segment's.
+    /// How many records a segment holds after these steps, which are all of its own:
+    /// damaged ones included, up to where its entries go.
     pub(super) fn records_by(
         &self,
         steps: &[&Step],
@@ -303,19 +294,32 @@ impl Plan {
 }
 
 /// A plan's steps by the segment that they change, there in their order.
-pub(super) struct BySegment<'a>(Vec<(Offset, &'a Step)>);
+pub struct BySegment<'a> {
+    plan: &'a Plan,
+    steps: Vec<(Offset, &'a Step)>,
+}
 
 impl<'a> BySegment<'a> {
-    pub(super) fn of(plan: &'a Plan) -> Self {
+    /// The steps of `plan`.
+    #[must_use]
+    pub fn of(plan: &'a Plan) -> Self {
         let mut steps: Vec<_> = plan.steps.iter().map(|it| (it.file().0, it)).collect();
         steps.sort_by_key(|(base, _)| *base);
-        Self(steps)
+        Self { plan, steps }
+    }
+
+    /// How many records a segment holds afterwards, damaged ones included: up to where
+    /// its entries go.
+    #[must_use]
+    pub fn records_after(&self, segment: &SegmentReport, codec: Option<Codec>) -> u64 {
+        let steps = self.steps(segment.listing.base());
+        self.plan.records_by(&steps, segment, codec)
     }
 
     /// The steps of one segment.
     pub(super) fn steps(&self, base: Offset) -> Vec<&'a Step> {
-        let first = self.0.partition_point(|(other, _)| *other < base);
-        let rest = self.0.iter().skip(first);
+        let first = self.steps.partition_point(|(other, _)| *other < base);
+        let rest = self.steps.iter().skip(first);
         rest.take_while(|(other, _)| *other == base)
             .map(|(_, step)| *step)
             .collect()

@@ -64,7 +64,7 @@ Formats of --input:
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Arguments {
     /// The log's directory
-    dir: PathBuf,
+    pub dir: PathBuf,
     /// Files to read, in this order; - is stdin, and so is none
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,

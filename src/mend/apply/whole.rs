@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::{Job, sync};
 use crate::inspect::run::Mark;
 use crate::log::dir::FilePath;
-use crate::log::disk::{DiskFile, write_all_at};
-use crate::log::error::{Error, Result};
+use crate::log::disk::DiskFile;
+use crate::log::error::Result;
 use crate::log::format::FileKind;
 use crate::log::units::Offset;
+use crate::mend::copying;
 use crate::mend::draft::Draft;
 use crate::mend::named::{self, Unnamed};
 use crate::mend::plan::NewEntries;
@@ -28,10 +29,11 @@ impl Job<'_> {
         let made = Unnamed::create(self.disk, directory, &path, self.twin(base, kind))?;
         let mut at = 0;
         self.stream(assembly, kind, 0, bytes, &mut |piece| {
-            write_all_at(self.disk, made.file(), piece, at).map_err(Error::io("write", &path))?;
+            copying::put(self.disk, made.file(), piece, at)?;
             at += piece.len() as u64;
             Ok(())
         })?;
+        copying::stretch(self.disk, made.file(), bytes)?;
         sync(self.disk, made.file())?;
         if self.exclusive.file(&path).is_ok() {
             made.replace(&path, self.saves)?;
