@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use proglog::inspect::finding::{FindingId, OffsetRange, Severity};
 use proglog::inspect::listing::Listing;
-use proglog::inspect::look::{Aids, Before};
+use proglog::inspect::look::Before;
 use proglog::inspect::report::{Options, Report, TailDecision};
 use proglog::log::damage::{Damage, DamageKind};
 use proglog::log::disk::{Disk, RealDisk};
@@ -27,7 +27,6 @@ use proglog::log::record::{Codec, Layout};
 use proglog::log::units::Position;
 use proglog::log::walk::{Committed, Flow, Visitor};
 use proglog::log::window::LOOKUP_BYTES;
-use proglog::mend::draft::Drafts;
 use proglog::mend::plan::{self, Plan, Step};
 use proglog::mend::replica::ReplicaPlan;
 use proglog::mend::{saved as saved_changes, undo};
@@ -100,10 +99,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         codec: mending.codec,
         ..Options::default()
     };
-    let drafts = Drafts::new(Arc::new(RealDisk));
-    // What another copy has may be put in between.
-    let drafts = Some(&drafts).filter(|_| arguments.replica.is_none());
-    let (lock, before) = mending.look(&arguments.dir, &options, drafts, globals)?;
+    let (lock, before) = mending.look(&arguments.dir, &options, globals)?;
     let (before, helped) = if let Some(copy) = &arguments.replica {
         let manifest = manifest.as_deref();
         let (before, helped) = with_replica::plan(before, (copy, manifest), &options, mending)?;
@@ -118,7 +114,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     };
     let plan = &helped.plan;
     let saved = match &lock {
-        Some(lock) => mending.apply(plan, lock, drafts, "repair")?,
+        Some(lock) => mending.apply(plan, lock, "repair")?,
         None => None,
     };
     if mending.dry_run {
@@ -138,14 +134,9 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let told = Before {
         report: &before,
         changed: plan.changed(),
-        drafted: drafts.map(Drafts::made).unwrap_or_default(),
-    };
-    let aids = Aids {
-        before: Some(&told),
-        drafting: None,
     };
     let listing = Listing::of_dir(&before.listing.directory.dir)?;
-    let mut after = Report::with(listing, &options, aids)?;
+    let mut after = Report::once(listing, &options, Some(&told))?;
     if let Some(manifest) = manifest {
         let mut manifest = held_against::of_bytes(manifest)?;
         let held = manifest.check(&mut after)?;

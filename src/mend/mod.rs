@@ -7,7 +7,6 @@
 
 pub mod apply;
 mod done;
-pub mod draft;
 mod entries;
 pub mod exclusive;
 #[doc(hidden)] // for the commands, which tell of a repair beforehand

@@ -42,18 +42,6 @@ impl NewEntries {
         }
     }
 
-    /// Those from `slot` on, which is of the first run; its frame is at `position`.
-    #[must_use]
-    pub(super) fn behind(&self, slot: u64, position: Position) -> Self {
-        let mut runs = self.runs.to_vec();
-        if let Some(first) = runs.first_mut() {
-            first.count = (first.first_slot + first.count).saturating_sub(slot);
-            (first.first_slot, first.position) = (slot, position);
-        }
-        runs.retain(|run| run.count > 0);
-        Self::new(runs)
-    }
-
     /// Entries that name frames from `from` on, one behind the other.
     #[must_use]
     pub fn of_frames(first_slot: u64, count: u64, from: Position) -> Self {

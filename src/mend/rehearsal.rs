@@ -227,7 +227,7 @@ fn foresee(
     };
     let next_base = policy.room.and_then(|room| base.checked_add(room));
     let threads = report.options.threads();
-    after.take_pair(&pair, codec, next_base, &report.options, threads, 0)?;
+    after.take_pair(&pair, codec, next_base, &report.options, threads)?;
     Ok(Some(after))
 }
 

@@ -117,7 +117,6 @@ pub fn repair(log: &Path) -> Result<Repaired, Error> {
         save: Save::Beside,
         others: others(),
         command: "repair",
-        drafts: None,
     };
     apply(&plan, &lock(log)?, &options)?;
     let after = report(log)?;

@@ -76,7 +76,6 @@ pub fn run(data: &[u8]) {
         save: Save::Beside,
         others: others(),
         command: "repair",
-        drafts: None,
     };
     apply(&plan, &lock, &options).unwrap_or_else(|error| panic!("{error}: {:?}", plan.steps));
 
