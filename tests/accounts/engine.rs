@@ -34,7 +34,8 @@ pub struct Repaired {
     pub steps: String,
     /// Its exit status.
     pub status: i32,
-    /// What is found afterwards.
+    /// What is found before and afterwards.
+    pub before: Verified,
     pub after: Verified,
     /// Readable records that it cost, which the command takes back.
     pub cost: u64,
@@ -130,6 +131,7 @@ pub fn repair(log: &Path) -> Result<Repaired, Error> {
         steps: format!("{:?}", plan.steps),
         status: if after.is_clean() && !full { 0 } else { 3 },
         cost: before.records_lost_in(&after),
+        before: verified(&before),
         after: verified(&after),
     })
 }
