@@ -45,6 +45,7 @@ pub fn scan_in_parts(
     let mut index = segment.entries(STREAM_BYTES);
     let entries = count_entries(segment, &mut index, codec)?;
     if threads > 1
+        && entries <= segment.base.room()
         && entries >= part_entries.saturating_mul(2)
         && let Some((found, end)) = scan_parts(segment, codec, entries, threads, part_entries)?
     {
@@ -88,8 +89,13 @@ fn scan_slots(
     walk.seek(first_slot.min(entries))?;
     let skipped = walk.slot();
     let mut found = Found::default();
-    let _ = walk.run(entries, &mut found)?;
-    found.records += skipped;
+    // A frame that has no offset is no record.
+    let flow = walk.run(entries.min(segment.base.room()), &mut found)?;
+    let records = found.records + skipped;
+    if flow.is_continue() {
+        let _ = walk.run(entries, &mut found)?;
+    }
+    found.records = records;
     let walked = (walk.entries(), found, walk.end());
     facts(segment, codec, walked, quick)
 }
