@@ -127,7 +127,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         if let Some(copy) = &arguments.replica {
             tell_of_copy(&helped, &before, copy, mending, globals)?;
         }
-        let unshown = shows_no_codec(plan, &before).then_some(UNSHOWN);
+        let unshown = about_codec(plan, &before);
         return foretell(plan, &before, &lost, [remark, unshown], mending, globals);
     }
     let bar = Bar::for_look("verify", &arguments.dir, None, globals);
@@ -155,7 +155,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         tell_of_copy(&helped, &before, copy, mending, globals)?;
     }
     drop(lock);
-    let unshown = shows_no_codec(plan, &before).then_some(UNSHOWN);
+    let unshown = about_codec(plan, &before);
     let mut out = stdout()?;
     if mending.json {
         facts_json(&mut out, &before, &lost, remark)?;
@@ -328,6 +328,17 @@ const RAFT: &str = "a Raft log: a node of a cluster that forgets entries is safe
 /// What is said where nothing shows what the next record must be.
 const UNSHOWN: &str = "no record is left that would show the codec: the next append must say \
                        it, --codec raw or --codec protobuf";
+
+const HIDDEN: &str = "no step is taken: what would go is all that shows the codec, and the rest \
+                      would be read in another one";
+
+/// What is to be thought of where the codec is in question.
+fn about_codec(plan: &Plan, before: &Report) -> Option<&'static str> {
+    if plan.hides_codec {
+        return Some(HIDDEN);
+    }
+    shows_no_codec(plan, before).then_some(UNSHOWN)
+}
 
 /// Whether a sound log without records will be left.
 fn shows_no_codec(plan: &Plan, before: &Report) -> bool {

@@ -13,7 +13,9 @@ use crate::inspect::check_directory::claimed_records;
 use crate::inspect::finding::Finding;
 use crate::inspect::listing::SegmentListing;
 use crate::inspect::report::{Report, SegmentReport};
+use crate::inspect::scan::SegmentFacts;
 use crate::log::damage::DamageKind;
+use crate::log::detect::detect_with;
 use crate::log::format::{ENTRY_BYTES, FileKind, file_name};
 use crate::log::record::Codec;
 use crate::log::units::{Offset, Position};
@@ -165,6 +167,8 @@ pub struct Plan {
     pub assemblies: Vec<Assembly>,
     /// Errors and warnings that stay, for a human to decide.
     pub left: Vec<Finding>,
+    /// Whether no step is taken because none of what is left would show the codec.
+    pub hides_codec: bool,
     /// Files that would be changed, or their twins, if they were no symbolic links.
     pub links: Vec<String>,
     /// Every segment of the log as the plan saw it.
@@ -180,6 +184,7 @@ impl Plan {
             steps: Vec::new(),
             assemblies: Vec::new(),
             left: Vec::new(),
+            hides_codec: false,
             links: Vec::new(),
             seen: report.listing.segments.clone(),
         }
@@ -336,8 +341,51 @@ pub(super) fn repair_foreseen(report: &Report) -> (Plan, BTreeMap<Offset, Segmen
         plan.steps.extend(settled.steps);
         afterwards.extend(settled.after.map(|after| (after.listing.base(), after)));
     }
+    if changes_codec(&plan, report, &afterwards) {
+        // What would go, or come, is what tells one codec from the other.
+        plan.hides_codec = true;
+        plan.steps.clear();
+        afterwards.clear();
+    }
     plan.left = left::foreseen(&plan, report, &afterwards);
     (plan, afterwards)
+}
+
+/// Whether the log would show another codec afterwards, or none while its stores still hold
+/// something: then nobody could tell its records any more.
+fn changes_codec(
+    plan: &Plan,
+    report: &Report,
+    afterwards: &BTreeMap<Offset, SegmentReport>,
+) -> bool {
+    let steps = BySegment::of(plan);
+    let changed = |base| {
+        let (segment, after) = (report.segment(base)?, afterwards.get(&base)?);
+        // An index that is made for all frames of a store shows what the store alone does.
+        let is_clean = after.facts.as_ref().is_some_and(SegmentFacts::is_clean);
+        let is_made = matches!(steps.steps(base)[..], [Step::BuildIndex { .. }]);
+        (!(is_clean && is_made)).then_some(segment)
+    };
+    if report.options.codec.is_some() || !afterwards.keys().any(|base| changed(*base).is_some()) {
+        return false;
+    }
+    let instead = |base| match changed(base) {
+        Some(segment) => rehearsal::mended(report, segment, &steps.steps(base)),
+        None => Ok(None),
+    };
+    // What cannot be read now will tell when the plan is carried out.
+    let Ok(then) = detect_with(&report.listing.directory, &instead) else {
+        return false;
+    };
+    let is_empty = |segment: &SegmentReport| {
+        let after = afterwards.get(&segment.listing.base()).unwrap_or(segment);
+        let store = after.listing.store.as_ref();
+        store.is_none_or(|store| store.bytes == 0)
+    };
+    match then {
+        None => report.codec.is_some() && !report.segments.iter().all(is_empty),
+        Some(then) => then != report.codec.unwrap_or(Codec::Raw),
+    }
 }
 
 /// The step that cuts a file, if it is longer.
