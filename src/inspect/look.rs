@@ -128,15 +128,10 @@ impl Look<'_> {
             }
         } else if is_file(FileKind::Store) {
             let store = ReadFile::open(&path(FileKind::Store))?;
-            let lone = self.at_lone_store(segment, &store)?;
-            let whole = matches!(&lone, Lone::Store(tail) if tail.is_frames_only());
-            if !whole {
-                report.layout = layouts::recognise(segment.base(), &store, None)?.map(Box::new);
-            }
-            if report.layout.is_none() {
-                self.judge_lone_store(report, &store, &lone, codec, threads)?;
-                report.lone = Some(Box::new(lone));
-            }
+            let (base, listing) = (segment.base(), self.listing);
+            let pair = Segment::of_store(base, store, listing.directory.is_last(base));
+            let next = listing.directory.next_base(base);
+            report.take_store(&pair, codec, next, self.options, threads)?;
         } else if is_file(FileKind::Index) {
             let mut index = Index::open(&path(FileKind::Index), LOOKUP_BYTES)?;
             let slots = index.slots();
@@ -150,43 +145,41 @@ impl Look<'_> {
         }
         Ok(())
     }
+}
 
-    /// The account of a store whose index is gone.
-    fn judge_lone_store(
-        &self,
-        report: &mut SegmentReport,
-        store: &ReadFile,
-        lone: &Lone,
+impl SegmentReport {
+    /// Takes what a look at a store without index shows.
+    pub(crate) fn take_store(
+        &mut self,
+        pair: &Segment,
         codec: Codec,
+        next_base: Option<Offset>,
+        options: &Options,
         threads: usize,
     ) -> Result<()> {
-        let Lone::Store(tail) = lone else {
-            return Ok(());
-        };
-        let base = report.listing.base();
-        let pair = Segment::of_store(base, store.clone(), self.listing.directory.is_last(base));
-        let judged = self
-            .options
-            .judged(codec, self.listing.directory.next_base(base));
-        let account = accounts::of_files(&pair, false, 0, &judged)?;
-        let plain = account
-            .as_ref()
-            .is_some_and(|account| account.end_slot == tail.frames && account.damaged.is_empty());
-        if plain || self.options.quick {
-            report.account = account.map(Box::new);
-            return Ok(());
-        }
-        report.take_account(&pair, None, account, &judged, threads)
-    }
-
-    fn at_lone_store(&self, segment: &SegmentListing, store: &ReadFile) -> Result<Lone> {
         let start = TailStart {
-            base: segment.base(),
+            base: pair.base,
             slot: 0,
             position: Position(0),
             zero_entries: None,
         };
-        let codec = self.codec.unwrap_or(Codec::Raw);
-        tail::look(store, codec, start, |_| Ok(())).map(Lone::Store)
+        let tail = tail::look(&pair.store, codec, start, |_| Ok::<_, Error>(()))?;
+        if !tail.is_frames_only() {
+            self.layout = layouts::recognise(pair.base, &pair.store, None)?.map(Box::new);
+        }
+        if self.layout.is_some() {
+            return Ok(());
+        }
+        self.lone = Some(Box::new(Lone::Store(tail)));
+        let judged = options.judged(codec, next_base);
+        let account = accounts::of_files(pair, false, 0, &judged)?;
+        let plain = account
+            .as_ref()
+            .is_some_and(|account| account.end_slot == tail.frames && account.damaged.is_empty());
+        if plain || options.quick {
+            self.account = account.map(Box::new);
+            return Ok(());
+        }
+        self.take_account(pair, None, account, &judged, threads)
     }
 }

@@ -93,45 +93,53 @@ pub fn judge(directory: &Directory) -> Result<Option<Detected>> {
     live::undisturbed(|| judge_once(&files))
 }
 
+/// The files of a segment as they would be.
+pub(crate) struct Mended {
+    /// The pair; its index is empty where there is none.
+    pub pair: Segment,
+    /// Whether there is an index.
+    pub has_index: bool,
+}
+
+/// What gives the segments that would be other ones than on the disk.
+type Instead<'a> = &'a dyn Fn(Offset) -> Result<Option<Mended>>;
+
 /// The codec that the log will show once some of its segments are other ones: `instead`
 /// gives these.
 ///
 /// # Errors
 ///
 /// As [`detect`], and those of `instead`.
-pub(crate) fn detect_with(
-    directory: &Directory,
-    instead: &dyn Fn(Offset) -> Result<Option<Segment>>,
-) -> Result<Option<Codec>> {
+pub(crate) fn detect_with(directory: &Directory, instead: Instead<'_>) -> Result<Option<Codec>> {
     Ok(judge_once(&Files { directory, instead })?.map(|detected| detected.codec))
 }
 
 /// The files of a log, some of which may be other ones than on the disk.
 struct Files<'a> {
     directory: &'a Directory,
-    instead: &'a dyn Fn(Offset) -> Result<Option<Segment>>,
+    instead: Instead<'a>,
 }
 
 impl Files<'_> {
-    fn pair(&self, names: &SegmentNames) -> Result<Segment> {
-        match (self.instead)(names.base)? {
-            Some(pair) => Ok(pair),
-            None => Segment::open(self.directory, names),
-        }
+    fn pair(&self, names: &SegmentNames) -> Result<Option<Segment>> {
+        Ok(match (self.instead)(names.base)? {
+            Some(mended) => Some(mended.pair).filter(|_| mended.has_index),
+            None => Segment::open(self.directory, names).ok(),
+        })
     }
 
     fn store(&self, names: &SegmentNames) -> Result<ReadFile> {
         match (self.instead)(names.base)? {
-            Some(pair) => Ok(pair.store),
+            Some(mended) => Ok(mended.pair.store),
             None => ReadFile::open(&self.directory.file(names, FileKind::Store)),
         }
     }
 
-    fn index(&self, names: &SegmentNames) -> Result<ReadFile> {
-        match (self.instead)(names.base)? {
-            Some(pair) => Ok(pair.index),
-            None => ReadFile::open(&self.directory.file(names, FileKind::Index)),
-        }
+    fn index(&self, names: &SegmentNames) -> Result<Option<ReadFile>> {
+        Ok(match (self.instead)(names.base)? {
+            Some(mended) => Some(mended.pair.index).filter(|_| mended.has_index),
+            None => ReadFile::open(&self.directory.file(names, FileKind::Index)).ok(),
+        })
     }
 }
 
@@ -182,7 +190,7 @@ fn evidence(files: &Files<'_>) -> Result<Evidence> {
             Err(error) if is_absent(&error) => continue,
             Err(error) => return Err(error),
         };
-        let index = files.index(names).ok();
+        let index = files.index(names)?;
         found = found.and(codec::evidence(&store, index.as_ref(), names.base)?);
     }
     Ok(found)
@@ -281,7 +289,7 @@ impl Sampler {
             fuel: DECODED_BYTES_MAX,
         };
         // Without an index the frames follow each other, as far as anyone knows.
-        if let Ok(segment) = files.pair(names)
+        if let Some(segment) = files.pair(names)?
             && let Ok(entries) = segment.bisect_entries(None)
         {
             if entries == 0 {

@@ -14,6 +14,7 @@ use crate::inspect::report::{Report, SegmentReport};
 use crate::inspect::scan::SegmentFacts;
 use crate::inspect::tail::Tail;
 use crate::log::damage::DamageKind;
+use crate::log::detect::Mended;
 use crate::log::error::{Error, Result};
 use crate::log::format::{ENTRY_BYTES, FileKind, SEGMENT_ENTRIES_MAX};
 use crate::log::record::Codec;
@@ -124,13 +125,17 @@ fn made_anew(segment: &SegmentReport, steps: &[Step]) -> Option<SegmentReport> {
     };
     let store = segment.listing.store.as_ref()?;
     let facts = SegmentFacts::sound(*base, entries.count, store.bytes);
-    let mut after = with_sizes(segment, facts.index_bytes, facts.store_bytes);
+    let mut after = with_sizes(segment, Some(facts.index_bytes), facts.store_bytes);
     after.facts = Some(facts);
     Some(after)
 }
 
 /// The segment with files of these sizes, not looked at yet.
-fn with_sizes(segment: &SegmentReport, index_bytes: u64, store_bytes: u64) -> SegmentReport {
+fn with_sizes(
+    segment: &SegmentReport,
+    index_bytes: Option<u64>,
+    store_bytes: u64,
+) -> SegmentReport {
     let mut after = SegmentReport::of(Arc::clone(&segment.listing));
     // A new file has its twin's owner.
     let file = |kind, twin, bytes| {
@@ -141,7 +146,7 @@ fn with_sizes(segment: &SegmentReport, index_bytes: u64, store_bytes: u64) -> Se
         Some(file)
     };
     let listing = Arc::make_mut(&mut after.listing);
-    listing.index = file(FileKind::Index, FileKind::Store, index_bytes);
+    listing.index = index_bytes.and_then(|bytes| file(FileKind::Index, FileKind::Store, bytes));
     listing.store = file(FileKind::Store, FileKind::Index, store_bytes);
     after
 }
@@ -192,14 +197,27 @@ fn foresee(
     steps: &[Step],
 ) -> Result<Option<SegmentReport>> {
     let steps: Vec<&Step> = steps.iter().collect();
-    let Some(pair) = mended(report, segment, &steps)? else {
+    let Some(Mended { pair, has_index }) = mended(report, segment, &steps)? else {
         return Ok(None);
     };
     let codec = report.codec.unwrap_or(Codec::Raw);
-    let mut after = with_sizes(segment, pair.index.file_bytes, pair.store.file_bytes);
+    let index_bytes = Some(pair.index.file_bytes).filter(|_| has_index);
+    let mut after = with_sizes(segment, index_bytes, pair.store.file_bytes);
     let next_base = policy.room.and_then(|room| pair.base.checked_add(room));
     let threads = report.options.threads();
-    after.take_pair(&pair, codec, next_base, &report.options, threads)?;
+    let take = if has_index {
+        SegmentReport::take_pair
+    } else {
+        SegmentReport::take_store
+    };
+    take(
+        &mut after,
+        &pair,
+        codec,
+        next_base,
+        &report.options,
+        threads,
+    )?;
     Ok(Some(after))
 }
 
@@ -213,7 +231,7 @@ pub(super) fn mended(
     report: &Report,
     segment: &SegmentReport,
     steps: &[&Step],
-) -> Result<Option<Segment>> {
+) -> Result<Option<Mended>> {
     let base = segment.listing.base();
     let path = |kind| {
         let name = segment.listing.file_name(kind);
@@ -260,13 +278,19 @@ pub(super) fn mended(
     }
     // An entry's frame is looked for in the whole store, as it is when it is made.
     store.file_bytes = store_end;
-    Ok(Some(Segment {
+    let makes_index = |step: &&Step| {
+        let makes = matches!(step, Step::BuildIndex { .. } | Step::CreateEmpty { .. });
+        makes && step.file().1 == FileKind::Index
+    };
+    let pair = Segment {
         base,
         store,
         index: image.read()?,
         is_last: report.is_last(segment),
         entries: None,
-    }))
+    };
+    let has_index = segment.listing.index.is_some() || steps.iter().any(makes_index);
+    Ok(Some(Mended { pair, has_index }))
 }
 
 /// Writes the entries that a step makes into an index in memory.

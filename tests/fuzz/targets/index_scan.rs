@@ -11,6 +11,7 @@ use proglog::log::directory::Directory;
 use proglog::log::error::Error;
 use proglog::log::reader::{Item, LogReader, Obstacle};
 use proglog::log::record::Codec;
+use proglog::log::units::Offset;
 use proglog_testkit::whole_records;
 
 use super::scratch::{Scratch, base, codec, sized, split_first};
@@ -50,12 +51,17 @@ pub fn run(data: &[u8]) {
     let mut unindexed = None;
     let done = reader.read(lowest, next, |item| {
         if let Item::Obstacle {
-            obstacle: Obstacle::Unindexed { .. },
+            obstacle,
             first,
             last: Some(last),
         } = item
         {
-            unindexed = Some((first, last));
+            match obstacle {
+                Obstacle::Unindexed { .. } => unindexed = Some((first, last)),
+                // Of two histories the store tells which comes first.
+                Obstacle::Contested { .. } => unindexed = Some((first, Offset::MAX)),
+                _ => {}
+            }
         } else if let Item::Record(record) = item {
             let mut value = Vec::new();
             record.value.pieces(|piece| {
