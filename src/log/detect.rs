@@ -94,6 +94,7 @@ pub fn judge(directory: &Directory) -> Result<Option<Detected>> {
 }
 
 /// The files of a segment as they would be.
+#[derive(Clone)]
 pub(crate) struct Mended {
     /// The pair; its index is empty where there is none.
     pub pair: Segment,

@@ -1,6 +1,7 @@
 //! What mending would change, as a value: findings in, steps out, no file touched.
 //! What is decided is `policy`'s, and that it is all there is to do `rehearsal`'s.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -15,7 +16,7 @@ use crate::inspect::listing::SegmentListing;
 use crate::inspect::report::{Report, SegmentReport};
 use crate::inspect::scan::SegmentFacts;
 use crate::log::damage::DamageKind;
-use crate::log::detect::detect_with;
+use crate::log::detect::{Mended, detect_with};
 use crate::log::format::{ENTRY_BYTES, FileKind, file_name};
 use crate::log::record::Codec;
 use crate::log::units::{Offset, Position};
@@ -359,19 +360,30 @@ fn changes_codec(
     afterwards: &BTreeMap<Offset, SegmentReport>,
 ) -> bool {
     let steps = BySegment::of(plan);
-    let changed = |base| {
-        let (segment, after) = (report.segment(base)?, afterwards.get(&base)?);
-        // An index that is made for all frames of a store shows what the store alone does.
-        let is_clean = after.facts.as_ref().is_some_and(SegmentFacts::is_clean);
-        let is_made = matches!(steps.steps(base)[..], [Step::BuildIndex { .. }]);
-        (!(is_clean && is_made)).then_some(segment)
+    // An index that is made for all frames of a store shows what the store alone does.
+    let is_made = |base: Offset| {
+        let after = afterwards.get(&base).and_then(|after| after.facts.as_ref());
+        let steps = steps.steps(base);
+        after.is_some_and(SegmentFacts::is_clean) && matches!(steps[..], [Step::BuildIndex { .. }])
     };
-    if report.options.codec.is_some() || !afterwards.keys().any(|base| changed(*base).is_some()) {
+    if report.options.codec.is_some() || afterwards.keys().all(|base| is_made(*base)) {
         return false;
     }
-    let instead = |base| match changed(base) {
-        Some(segment) => rehearsal::mended(report, segment, &steps.steps(base)),
-        None => Ok(None),
+    // The one that was asked for last is asked for again.
+    let last: RefCell<Option<Mended>> = RefCell::default();
+    let instead = |base| {
+        let steps = steps.steps(base);
+        let Some(segment) = report.segment(base).filter(|_| !steps.is_empty()) else {
+            return Ok(None);
+        };
+        let mut last = last.borrow_mut();
+        if is_made(base) {
+            return Ok(None);
+        }
+        if last.as_ref().is_none_or(|last| last.pair.base != base) {
+            *last = rehearsal::mended(report, segment, &steps)?;
+        }
+        Ok(last.clone())
     };
     // What cannot be read now will tell when the plan is carried out.
     let Ok(then) = detect_with(&report.listing.directory, &instead) else {
@@ -382,10 +394,9 @@ fn changes_codec(
         let store = after.listing.store.as_ref();
         store.is_none_or(|store| store.bytes == 0)
     };
-    match then {
-        None => report.codec.is_some() && !report.segments.iter().all(is_empty),
-        Some(then) => then != report.codec.unwrap_or(Codec::Raw),
-    }
+    // A log that shows no codec is read as a raw one.
+    let codec = report.codec.unwrap_or(Codec::Raw);
+    then.unwrap_or(Codec::Raw) != codec && !(then.is_none() && report.segments.iter().all(is_empty))
 }
 
 /// The step that cuts a file, if it is longer.
