@@ -177,24 +177,40 @@ fn judge_once(files: &Files<'_>) -> Result<Option<Detected>> {
     Ok(detected(votes, is_committed || raw).or(by_evidence))
 }
 
-/// The evidence of the first and of the last segment that has a store.
+/// The evidence of the first and of the last segment that holds anything.
 fn evidence(files: &Files<'_>) -> Result<Evidence> {
     let mut found = Evidence::default();
-    let with_store = |names: &&SegmentNames| names.has(FileKind::Store);
     let segments = &files.directory.segments;
-    let first = segments.iter().find(with_store);
-    let last = segments.iter().rev().find(with_store);
-    let last = last.filter(|last| Some(last.base) != first.map(|first| first.base));
-    for names in [first, last].into_iter().flatten() {
+    if let Some(first) = evidence_next(files, segments.iter(), &mut found)? {
+        let rest = segments.get(first + 1..).unwrap_or_default();
+        evidence_next(files, rest.iter().rev(), &mut found)?;
+    }
+    Ok(found)
+}
+
+/// Adds the evidence of the first of `segments` whose store is not empty; says which one it
+/// was.
+fn evidence_next<'a>(
+    files: &Files<'_>,
+    segments: impl Iterator<Item = &'a SegmentNames>,
+    found: &mut Evidence,
+) -> Result<Option<usize>> {
+    for (number, names) in segments.enumerate() {
+        if !names.has(FileKind::Store) {
+            continue;
+        }
         let store = match files.store(names) {
             Ok(store) => store,
             Err(error) if is_absent(&error) => continue,
             Err(error) => return Err(error),
         };
-        let index = files.index(names)?;
-        found = found.and(codec::evidence(&store, index.as_ref(), names.base)?);
+        if store.file_bytes > 0 {
+            let index = files.index(names)?;
+            *found = found.and(codec::evidence(&store, index.as_ref(), names.base)?);
+            return Ok(Some(number));
+        }
     }
-    Ok(found)
+    Ok(None)
 }
 
 /// Samples the first and the last segment that has a frame; `committed` leaves out those

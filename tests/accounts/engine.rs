@@ -20,7 +20,6 @@ use proglog_testkit::Codec;
 /// What verify says of a log.
 pub struct Verified {
     pub codec: Option<Codec>,
-    pub clean: bool,
     /// Ids of findings that are no notes, sorted.
     pub ids: Vec<String>,
 }
@@ -96,7 +95,6 @@ fn verified(report: &Report) -> Verified {
             ItsCodec::Raw => Codec::Raw,
             ItsCodec::Protobuf => Codec::Protobuf,
         }),
-        clean: report.is_clean(),
         ids: ids(&report.findings),
     }
 }
