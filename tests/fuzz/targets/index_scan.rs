@@ -42,6 +42,10 @@ pub fn run(data: &[u8]) {
         ..Options::default()
     };
     let report = Report::of(&scratch.log(), &options).unwrap();
+    if report.require_ours().is_err() {
+        // Another program's: no command reads it.
+        return;
+    }
     let mut reader = LogReader::open(&scratch.log()).unwrap();
     reader.set_codec(codec);
     let next = reader.next_offset().unwrap();
