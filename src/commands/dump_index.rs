@@ -54,7 +54,12 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let codec = arguments.codec(&directory)?;
     let claimed_end = || Ok(LogReader::open(&arguments.dir)?.claimed_end()?);
     let mut selection = arguments.selection(claimed_end)?;
-    let mut printer = Printer::new(streamed_stdout()?, arguments.json, arguments.hex, globals.quiet);
+    let mut printer = Printer::new(
+        streamed_stdout()?,
+        arguments.json,
+        arguments.hex,
+        globals.quiet,
+    );
     let whole = selection.covers_all(arguments.segment);
     let bar = Bar::for_output("dump-index", &arguments.dir, whole.then_some(0), globals);
     for names in segments {

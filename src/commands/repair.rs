@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use proglog::inspect::finding::{FindingId, OffsetRange, Severity};
 use proglog::inspect::listing::Listing;
-use proglog::inspect::look::{Aids, Before};
+use proglog::inspect::look::Before;
 use proglog::inspect::report::{Options, Report, TailDecision};
 use proglog::log::damage::{Damage, DamageKind};
 use proglog::log::disk::{Disk, RealDisk};
@@ -27,7 +27,6 @@ use proglog::log::record::{Codec, Layout};
 use proglog::log::units::Position;
 use proglog::log::walk::{Committed, Flow, Visitor};
 use proglog::log::window::LOOKUP_BYTES;
-use proglog::mend::draft::Drafts;
 use proglog::mend::plan::{self, BySegment, Plan, Step};
 use proglog::mend::replica::ReplicaPlan;
 use proglog::mend::{saved as saved_changes, undo};
@@ -100,10 +99,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         codec: mending.codec,
         ..Options::default()
     };
-    let drafts = Drafts::new(Arc::new(RealDisk));
-    // What another copy has may be put in between.
-    let drafts = Some(&drafts).filter(|_| arguments.replica.is_none());
-    let (lock, before) = mending.look(&arguments.dir, &options, drafts, globals)?;
+    let (lock, before) = mending.look(&arguments.dir, &options, globals)?;
     let (before, helped) = if let Some(copy) = &arguments.replica {
         let manifest = manifest.as_deref();
         let (before, helped) = with_replica::plan(before, (copy, manifest), &options, mending)?;
@@ -118,7 +114,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     };
     let plan = &helped.plan;
     let saved = match &lock {
-        Some(lock) => mending.apply(plan, lock, drafts, "repair")?,
+        Some(lock) => mending.apply(plan, lock, "repair")?,
         None => None,
     };
     if mending.dry_run {
@@ -131,21 +127,16 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         if let Some(copy) = &arguments.replica {
             tell_of_copy(&helped, &before, copy, mending, globals)?;
         }
-        let unshown = shows_no_codec(plan, &before).then_some(UNSHOWN);
+        let unshown = about_codec(plan, &before);
         return foretell(plan, &before, &lost, [remark, unshown], mending, globals);
     }
     let bar = Bar::for_look("verify", &arguments.dir, None, globals);
     let told = Before {
         report: &before,
         changed: plan.changed(),
-        drafted: drafts.map(Drafts::made).unwrap_or_default(),
-    };
-    let aids = Aids {
-        before: Some(&told),
-        drafting: None,
     };
     let listing = Listing::of_dir(&before.listing.directory.dir)?;
-    let mut after = Report::with(listing, &options, aids)?;
+    let mut after = Report::once(listing, &options, Some(&told))?;
     if let Some(manifest) = manifest {
         let mut manifest = held_against::of_bytes(manifest)?;
         let held = manifest.check(&mut after)?;
@@ -164,7 +155,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         tell_of_copy(&helped, &before, copy, mending, globals)?;
     }
     drop(lock);
-    let unshown = shows_no_codec(plan, &before).then_some(UNSHOWN);
+    let unshown = about_codec(plan, &before);
     let mut out = stdout()?;
     if mending.json {
         facts_json(&mut out, &before, &lost, remark)?;
@@ -335,6 +326,17 @@ const RAFT: &str = "a Raft log: a node of a cluster that forgets entries is safe
 /// What is said where nothing shows what the next record must be.
 const UNSHOWN: &str = "no record is left that would show the codec: the next append must say \
                        it, --codec raw or --codec protobuf";
+
+const HIDDEN: &str = "no step is taken: what would go is all that shows the codec, and the rest \
+                      would be read in another one";
+
+/// What is to be thought of where the codec is in question.
+fn about_codec(plan: &Plan, before: &Report) -> Option<&'static str> {
+    if plan.hides_codec {
+        return Some(HIDDEN);
+    }
+    shows_no_codec(plan, before).then_some(UNSHOWN)
+}
 
 /// Whether a sound log without records will be left.
 fn shows_no_codec(plan: &Plan, before: &Report) -> bool {

@@ -90,13 +90,13 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         codec: arguments.mending.codec,
         ..Options::default()
     };
-    let (lock, report) = mending.look(&arguments.dir, &options, None, globals)?;
+    let (lock, report) = mending.look(&arguments.dir, &options, globals)?;
     let Some(keep) = arguments.keep(&report)? else {
         return Ok(Status::Failed);
     };
     refuse_outside(keep, &report)?;
     let plan = trim::plan(&report, keep)?;
-    let saved = mending.carry_out(&plan, lock.as_ref(), (&report, None), "trim", globals)?;
+    let saved = mending.carry_out(&plan, lock.as_ref(), &report, "trim", globals)?;
     let dir = quote(&arguments.dir);
     drop(lock);
     let (lowest, next) = ends(&plan, keep, &report);

@@ -8,7 +8,6 @@
 pub mod apply;
 mod copying;
 mod done;
-pub mod draft;
 mod entries;
 pub mod exclusive;
 #[doc(hidden)] // for the commands, which tell of a repair beforehand

@@ -186,7 +186,7 @@ fn is_linkless(error: &io::Error) -> bool {
 /// # Errors
 ///
 /// [`Error::Io`].
-pub(super) fn name(disk: &dyn Disk, log: &Dir, file: &DiskFile, path: &FilePath) -> Result<()> {
+fn name(disk: &dyn Disk, log: &Dir, file: &DiskFile, path: &FilePath) -> Result<()> {
     match disk.link(file, path) {
         Err(error) if is_linkless(&error) => copy_of(disk, log, file, path)?.name(path),
         named => named.map_err(Error::io("name", path)),

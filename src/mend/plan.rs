@@ -1,6 +1,7 @@
 //! What mending would change, as a value: findings in, steps out, no file touched.
 //! What is decided is `policy`'s, and that it is all there is to do `rehearsal`'s.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -13,7 +14,9 @@ use crate::inspect::check_directory::claimed_records;
 use crate::inspect::finding::Finding;
 use crate::inspect::listing::SegmentListing;
 use crate::inspect::report::{Report, SegmentReport};
+use crate::inspect::scan::SegmentFacts;
 use crate::log::damage::DamageKind;
+use crate::log::detect::{Mended, detect_with};
 use crate::log::format::{ENTRY_BYTES, FileKind, file_name};
 use crate::log::record::Codec;
 use crate::log::units::{Offset, Position};
@@ -40,18 +43,6 @@ impl NewEntries {
             count: runs.iter().map(|run| run.count).sum(),
             runs: runs.into(),
         }
-    }
-
-    /// Those from `slot` on, which is of the first run; its frame is at `position`.
-    #[must_use]
-    pub(super) fn behind(&self, slot: u64, position: Position) -> Self {
-        let mut runs = self.runs.to_vec();
-        if let Some(first) = runs.first_mut() {
-            first.count = (first.first_slot + first.count).saturating_sub(slot);
-            (first.first_slot, first.position) = (slot, position);
-        }
-        runs.retain(|run| run.count > 0);
-        Self::new(runs)
     }
 
     /// Entries that name frames from `from` on, one behind the other.
@@ -177,6 +168,8 @@ pub struct Plan {
     pub assemblies: Vec<Assembly>,
     /// Errors and warnings that stay, for a human to decide.
     pub left: Vec<Finding>,
+    /// Whether no step is taken because none of what is left would show the codec.
+    pub hides_codec: bool,
     /// Files that would be changed, or their twins, if they were no symbolic links.
     pub links: Vec<String>,
     /// Every segment of the log as the plan saw it.
@@ -192,6 +185,7 @@ impl Plan {
             steps: Vec::new(),
             assemblies: Vec::new(),
             left: Vec::new(),
+            hides_codec: false,
             links: Vec::new(),
             seen: report.listing.segments.clone(),
         }
@@ -352,8 +346,61 @@ pub(super) fn repair_foreseen(report: &Report) -> (Plan, BTreeMap<Offset, Segmen
         plan.steps.extend(settled.steps);
         afterwards.extend(settled.after.map(|after| (after.listing.base(), after)));
     }
+    if changes_codec(&plan, report, &afterwards) {
+        // What would go, or come, is what tells one codec from the other.
+        plan.hides_codec = true;
+        plan.steps.clear();
+        afterwards.clear();
+    }
     plan.left = left::foreseen(&plan, report, &afterwards);
     (plan, afterwards)
+}
+
+/// Whether the log would show another codec afterwards, or none while its stores still hold
+/// something: then nobody could tell its records any more.
+fn changes_codec(
+    plan: &Plan,
+    report: &Report,
+    afterwards: &BTreeMap<Offset, SegmentReport>,
+) -> bool {
+    let steps = BySegment::of(plan);
+    // An index that is made for all frames of a store shows what the store alone does.
+    let is_made = |base: Offset| {
+        let after = afterwards.get(&base).and_then(|after| after.facts.as_ref());
+        let steps = steps.steps(base);
+        after.is_some_and(SegmentFacts::is_clean) && matches!(steps[..], [Step::BuildIndex { .. }])
+    };
+    if report.options.codec.is_some() || afterwards.keys().all(|base| is_made(*base)) {
+        return false;
+    }
+    // The one that was asked for last is asked for again.
+    let last: RefCell<Option<Mended>> = RefCell::default();
+    let instead = |base| {
+        let steps = steps.steps(base);
+        let Some(segment) = report.segment(base).filter(|_| !steps.is_empty()) else {
+            return Ok(None);
+        };
+        let mut last = last.borrow_mut();
+        if is_made(base) {
+            return Ok(None);
+        }
+        if last.as_ref().is_none_or(|last| last.pair.base != base) {
+            *last = rehearsal::mended(report, segment, &steps)?;
+        }
+        Ok(last.clone())
+    };
+    // What cannot be read now will tell when the plan is carried out.
+    let Ok(then) = detect_with(&report.listing.directory, &instead) else {
+        return false;
+    };
+    let is_empty = |segment: &SegmentReport| {
+        let after = afterwards.get(&segment.listing.base()).unwrap_or(segment);
+        let store = after.listing.store.as_ref();
+        store.is_none_or(|store| store.bytes == 0)
+    };
+    // A log that shows no codec is read as a raw one.
+    let codec = report.codec.unwrap_or(Codec::Raw);
+    then.unwrap_or(Codec::Raw) != codec && !(then.is_none() && report.segments.iter().all(is_empty))
 }
 
 /// The step that cuts a file, if it is longer.

@@ -11,9 +11,7 @@ use proglog::inspect::report::Report;
 
 use super::cost::cost;
 use super::hexlines;
-use super::prose::{
-    Paint, columns, count, escaped, labelled, width, wrapped, wrapped_command,
-};
+use super::prose::{Paint, columns, count, escaped, labelled, width, wrapped, wrapped_command};
 use super::remedy::Remedies;
 use super::strip::{CELLS, LEGEND, Strip, strips};
 use super::{held, in_use, service, words};

@@ -246,8 +246,11 @@ impl Search<'_> {
             };
             let gain = self.gain(place, end, linked, carried)?;
             let gain = if inside { gain - cost::INSIDE } else { gain };
-            // A frame that holds and leads on is never doubted: values may hold logs.
-            certain = linked && !inside && (raw || carried.is_some());
+            // Values may hold logs. So a frame that holds and leads on is never doubted, nor is
+            // a record, whose own length agrees with that of its frame.
+            let is_mine = |offset| segment.offsets.contains(&offset);
+            let is_record = carried.is_some_and(|offset| linked || is_mine(offset));
+            certain = !inside && if raw { linked } else { is_record };
             let filled = end > place + LENGTH_BYTES;
             if certain && filled && self.cover.is_none_or(|(_, other)| other < end) {
                 self.cover = Some((place, end));
