@@ -167,8 +167,8 @@ fn judge_once(files: &Files<'_>) -> Result<Option<Detected>> {
         certain: is_committed || evidence.numbered > 0,
     });
     if !votes.is_unanimous() || votes.above < FEW {
-        // A damaged length may hide all frames but one.
-        if let Some(found) = by_evidence.filter(|found| found.codec == Codec::Protobuf) {
+        // A damaged length may hide all frames but one, and values may look like records.
+        if let Some(found) = by_evidence {
             return Ok(Some(found));
         }
     }
