@@ -32,6 +32,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use clap::ColorChoice;
+use proglog::log::disk::owner_not_kept;
 use proglog::log::error::{Error, is_out_of_descriptors};
 use rustix::process::{Resource, Rlimit};
 
@@ -112,6 +113,19 @@ pub fn conclude(result: anyhow::Result<Status>) -> Status {
     match result {
         Ok(status) => status,
         Err(error) => say_error(&error),
+    }
+}
+
+/// Says where a new file could not be given to the owner that it was to have.
+pub fn tell_of_owners(globals: Globals) {
+    if let Some((path, uid)) = owner_not_kept()
+        && !globals.quiet
+    {
+        say(&format!(
+            "note: {} could not be given to its owner, user {uid}; nor was what was created \
+             beside it",
+            quote(path)
+        ));
     }
 }
 
@@ -233,6 +247,10 @@ fn hint_for(error: &Error) -> Option<String> {
         )),
         Error::ForeignLayout { .. } => Some("proglog explain foreign-dialect".to_owned()),
         Error::CodecUnknown { .. } => Some("say it: --codec raw or --codec protobuf".to_owned()),
+        Error::Untrusted { .. } => Some(
+            "proglog uses only what this user, root or, for root, the log's owner has saved"
+                .to_owned(),
+        ),
         Error::UseUnknown { .. } => {
             Some("if nobody writes there: --assume-unused; or run as the log's owner".to_owned())
         }

@@ -1,5 +1,6 @@
 //! `proglog undo DIR`: takes the newest change back, byte for byte, from what was
-//! saved of it; refuses if the files have changed since.
+//! saved of it; refuses if the files have changed since, or if somebody else can have made
+//! what was saved.
 //!
 //! ```console
 //! $ proglog undo log
@@ -18,8 +19,8 @@ use proglog::mend::undo::{self, SavedChange};
 
 use super::mending::is_full;
 use super::waiting::Waiting;
-use super::{Failure, Globals, Status, quote, stdout};
-use crate::render::json_line::JsonLine;
+use super::{Failure, Globals, Status, quote, say, stdout};
+use crate::render::undo as words;
 
 const EXAMPLES: &str = "\
 proglog undo log                  take the newest change back
@@ -30,7 +31,7 @@ proglog undo log --into old-log   the log as it was, in a new directory";
 #[derive(Debug, clap::Args)]
 #[command(before_help = EXAMPLES)]
 pub struct Arguments {
-    /// The log's directory, or a saved directory
+    /// The log's directory, or a saved directory beside it
     #[arg(value_name = "DIR|SAVED")]
     dir: PathBuf,
     /// List the saved changes
@@ -42,7 +43,7 @@ pub struct Arguments {
     /// Where changes were saved, if not beside the log
     #[arg(long, value_name = "DIR")]
     save_to: Option<PathBuf>,
-    /// Say what would be put back; open nothing for writing
+    /// Print the log and the files that would be changed; open nothing for writing
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -57,7 +58,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     if arguments.list {
         return list(arguments);
     }
-    let (change, log) = choose(arguments)?;
+    let (change, log) = choose(arguments, globals)?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     if let Some(target) = &arguments.into {
         if !arguments.dry_run {
@@ -74,8 +75,9 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         };
         done.map_err(|error| {
             let hint = format!(
-                "proglog undo {} --into NEWDIR writes the log as it was elsewhere",
-                quote(&change.path)
+                "proglog undo {}{} --into NEWDIR writes the log as it was elsewhere",
+                quote(&arguments.dir),
+                save_to(arguments)
             );
             match &error {
                 Error::CannotAppend { why, .. } => {
@@ -92,18 +94,25 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         })?;
     }
     let mut out = stdout()?;
+    let shown = words::View {
+        change: &change,
+        log: &log,
+        into: arguments.into.as_deref(),
+        dry_run: arguments.dry_run,
+    };
     if arguments.json {
-        writeln!(out, "{}", as_json(&change, arguments.dry_run))?;
+        shown.json(&mut out)?;
     } else if !globals.quiet {
-        let verb = if arguments.dry_run {
-            "would undo"
-        } else {
-            "undone"
-        };
-        writeln!(out, "{verb}: {}", in_words(&change))?;
+        shown.text(&mut out)?;
     }
     out.flush()?;
     Ok(Status::Done)
+}
+
+/// The option that finds the change again.
+fn save_to(arguments: &Arguments) -> String {
+    let place = arguments.save_to.as_deref();
+    place.map_or_else(String::new, |it| format!(" --save-to {}", quote(it)))
 }
 
 /// Output of ours has no place in a log.
@@ -122,60 +131,93 @@ fn parent(arguments: &Arguments) -> anyhow::Result<PathBuf> {
     Ok(saved::parent_for(&real, arguments.save_to.as_deref())?)
 }
 
-/// The change that is meant, and the log it belongs to.
-fn choose(arguments: &Arguments) -> anyhow::Result<(SavedChange, PathBuf)> {
+/// The change that is meant, and the log it belongs to. That is the one on the command
+/// line, or the one beside which the saved directory is: never one that only a manifest
+/// names.
+fn choose(arguments: &Arguments, globals: Globals) -> anyhow::Result<(SavedChange, PathBuf)> {
     if undo::is_saved(&arguments.dir) {
-        let change = undo::load(&arguments.dir)?;
-        if change.undone && arguments.into.is_none() {
-            return Err(Failure::new(Status::No, "this change was taken back already").into());
-        }
-        let log = change.manifest.log.clone();
-        return Ok((change, log));
+        return choose_saved(arguments, globals);
     }
-    let changes = undo::list_of(&parent(arguments)?, &arguments.dir)?;
-    let open = |change: &SavedChange| !change.undone;
-    match changes.into_iter().rev().find(open) {
-        Some(change) => Ok((change, arguments.dir.clone())),
-        None => Err(Failure::new(
-            Status::No,
-            format!("{}: nothing to undo", arguments.dir.display()),
-        )
+    let mut refused = Vec::new();
+    for path in undo::places(&parent(arguments)?)?.iter().rev() {
+        match undo::load_of(path, &arguments.dir) {
+            Ok(Some(change)) if !change.undone => {
+                tell_of_refused(&refused);
+                return Ok((change, arguments.dir.clone()));
+            }
+            Ok(_) => {}
+            Err(error) => refused.push(error),
+        }
+    }
+    if let Some(first) = refused.first() {
+        tell_of_refused(refused.get(1..).unwrap_or_default());
+        let message = first.to_string();
+        return Err(Failure::new(Status::Failed, message)
+            .hint("nothing else is saved that could be taken back")
+            .into());
+    }
+    let message = format!("{}: nothing to undo", arguments.dir.display());
+    Err(Failure::new(Status::No, message)
         .hint("--save-to DIR, if the change was saved elsewhere")
-        .into()),
+        .into())
+}
+
+/// The change in the saved directory that was named.
+fn choose_saved(arguments: &Arguments, globals: Globals) -> anyhow::Result<(SavedChange, PathBuf)> {
+    let given = &arguments.dir;
+    let saved = given.canonicalize().map_err(Error::io("look at", given))?;
+    let parent = saved.parent().unwrap_or(Path::new("/"));
+    let refused = |why: &str| {
+        Failure::new(
+            Status::Failed,
+            format!("{}: not trusted: {why}", given.display()),
+        )
+    };
+    let log = saved::log_of(&saved).filter(|_| arguments.save_to.is_none());
+    let Some(log) = log else {
+        let hint = format!("name the log: proglog undo LOG --save-to {}", quote(parent));
+        return Err(refused("it is not beside the log that it belongs to")
+            .hint(hint)
+            .into());
+    };
+    saved::parent_for(&log, None)?;
+    let Some(change) = undo::load_of(&saved, &log)? else {
+        let why = format!("it is not a saved change of {}", log.display());
+        return Err(refused(&why).into());
+    };
+    if change.undone && arguments.into.is_none() {
+        return Err(Failure::new(Status::No, "this change was taken back already").into());
+    }
+    if !globals.quiet {
+        say(&format!("the log is {}", quote(&log)));
+    }
+    Ok((change, log))
+}
+
+fn tell_of_refused(refused: &[Error]) {
+    for error in refused {
+        say(&format!("note: left out: {error}"));
     }
 }
 
 fn list(arguments: &Arguments) -> anyhow::Result<Status> {
     let mut out = stdout()?;
-    for change in undo::list_of(&parent(arguments)?, &arguments.dir)? {
-        if arguments.json {
-            writeln!(out, "{}", as_json(&change, false))?;
-        } else {
-            let undone = if change.undone { ", undone" } else { "" };
-            let words = in_words(&change);
-            writeln!(out, "{words}{undone}: {}", quote(&change.path))?;
+    let mut refused = Vec::new();
+    for path in undo::places(&parent(arguments)?)? {
+        match undo::load_of(&path, &arguments.dir) {
+            Ok(Some(change)) if arguments.json => {
+                writeln!(out, "{}", words::saved(&change, &arguments.dir, false))?;
+            }
+            Ok(Some(change)) => {
+                let undone = if change.undone { ", undone" } else { "" };
+                let words = words::in_words(&change);
+                writeln!(out, "{words}{undone}: {}", quote(&change.path))?;
+            }
+            Ok(None) => {}
+            Err(error) => refused.push(error),
         }
     }
     out.flush()?;
+    tell_of_refused(&refused);
     Ok(Status::Done)
-}
-
-fn in_words(change: &SavedChange) -> String {
-    let manifest = &change.manifest;
-    let changes = crate::render::prose::count(manifest.changes.len() as u64, "change");
-    format!(
-        "{} of {} ({changes})",
-        crate::render::prose::escaped(&manifest.command),
-        crate::render::prose::escaped(&manifest.time)
-    )
-}
-
-fn as_json(change: &SavedChange, dry_run: bool) -> JsonLine {
-    JsonLine::of("saved")
-        .text("path", change.path.display().to_string())
-        .text("command", &change.manifest.command)
-        .text("time", &change.manifest.time)
-        .count("changes", change.manifest.changes.len())
-        .flag("undone", change.undone)
-        .flag("dry_run", dry_run)
 }

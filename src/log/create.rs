@@ -105,12 +105,16 @@ pub fn create_directories(disk: &dyn Disk, path: &Path, mode: u32) -> Result<()>
 }
 
 /// Creates a directory for a copy of a log: with the owner, group and mode of another, as
-/// far as this process may.
+/// far as this process may. One that is there already keeps its own.
 ///
 /// # Errors
 ///
 /// [`Error::Io`].
 pub fn create_directory_like(disk: &dyn Disk, path: &Path, like: Ownership) -> Result<()> {
-    create_directories(disk, path, like.mode & 0o777)?;
-    disk.own_dir(path, like).map_err(Error::io("own", path))
+    let is_new = path.symlink_metadata().is_err();
+    create_directories(disk, path, like.mode)?;
+    if is_new {
+        disk.own_dir(path, like).map_err(Error::io("own", path))?;
+    }
+    Ok(())
 }

@@ -7,12 +7,21 @@
     reason = "this is the one place that changes the disk"
 )]
 
+mod ownership;
+
 use std::ffi::CString;
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, OpenOptions};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use ownership::{OWNERS, take_ownership};
+pub use ownership::{Ownership, owner_not_kept};
+
+/// How often another temporary name is tried.
+const TRIES: usize = 8;
 
 /// A file that was opened for writing, and the name under which it was.
 #[derive(Debug)]
@@ -32,29 +41,6 @@ impl DiskFile {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
-    }
-}
-
-/// Owner, group and mode that a new file gets: those of its twin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ownership {
-    /// User id.
-    pub uid: u32,
-    /// Group id.
-    pub gid: u32,
-    /// Permission bits.
-    pub mode: u32,
-}
-
-impl Ownership {
-    /// The ownership of the file that `metadata` tells of.
-    #[must_use]
-    pub fn of(metadata: &Metadata) -> Self {
-        Self {
-            uid: metadata.uid(),
-            gid: metadata.gid(),
-            mode: metadata.mode() & 0o7777,
-        }
     }
 }
 
@@ -94,7 +80,8 @@ pub trait Disk: Send + Sync {
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
     /// Moves a file to another name, which must be free.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
-    /// Gives a directory owner, group and mode, as far as this process may.
+    /// Gives a directory that was just created owner, group and mode, as far as this
+    /// process may. One that is not empty is another, and refused.
     fn own_dir(&self, _path: &Path, _like: Ownership) -> io::Result<()> {
         Ok(())
     }
@@ -131,33 +118,96 @@ pub fn write_all_at(
 }
 
 /// Gives the file at `path` other bytes, or makes it: wholly or not at all, also in a
-/// power cut. `temporary` is a name beside it, which is made anew: a file that somebody
-/// else put there is not written to.
+/// power cut. A file of another user that has the temporary name is left alone.
 ///
 /// # Errors
 ///
 /// The operating system's; the file is as it was then, or as it was to be.
-pub fn replace(path: &Path, temporary: &Path, bytes: &[u8]) -> io::Result<()> {
-    match fs::remove_file(temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(temporary)?;
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let (mut file, temporary) = create_beside(path)?;
     let mut replaced = || {
-        take_ownership(&file, fs::metadata(path).ok().as_ref().map(Ownership::of))?;
+        let like = match open_regular(path) {
+            Ok(before) => Some(Ownership::of(&before)?),
+            // What cannot be opened or is no file is replaced by a file of our own.
+            Err(_) => None,
+        };
+        give(&file, like.as_ref(), path)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(temporary, path)
+        fs::rename(&temporary, path)
     };
     if let Err(error) = replaced() {
-        let _ = fs::remove_file(temporary);
+        let _ = fs::remove_file(&temporary);
         return Err(error);
     }
     let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
     RealDisk.sync_dir(parent.unwrap_or(Path::new(".")))
+}
+
+/// Whether [`replace`] could make a file there that does not exist yet.
+///
+/// # Errors
+///
+/// The operating system's.
+pub fn try_beside(path: &Path) -> io::Result<()> {
+    let (_, temporary) = create_beside(path)?;
+    fs::remove_file(temporary)
+}
+
+/// Creates a file of a temporary name beside another. The name is the same each time, so
+/// that what a killed process left is removed; where that is not our own file, another.
+fn create_beside(path: &Path) -> io::Result<(File, PathBuf)> {
+    let own = rustix::process::geteuid().as_raw();
+    let mut temporary = hidden_beside(path, "new");
+    for _ in 0..TRIES {
+        match fs::symlink_metadata(&temporary) {
+            Ok(there) if there.is_file() && there.uid() == own => fs::remove_file(&temporary)?,
+            Ok(_) => temporary = hidden_beside(path, &format!("new-{}", random_name())),
+            Err(_) => {}
+        }
+        let created = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&temporary);
+        match created {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            created => return Ok((created?, temporary)),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// A hidden name beside a file.
+#[must_use]
+pub fn hidden_beside(path: &Path, what: &str) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".proglog-");
+    name.push(what);
+    path.with_file_name(name)
+}
+
+/// A name that nobody could foresee: std seeds its hashers from the system.
+#[must_use]
+pub fn random_name() -> String {
+    let half = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", half(), half())
+}
+
+/// Opens a regular file for reading. A link is refused, and nothing is waited for.
+///
+/// # Errors
+///
+/// The operating system's; `InvalidInput` for what is no regular file.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    Ok(file)
 }
 
 /// Opens a regular file that is only there to be locked; makes it where it is missing.
@@ -166,51 +216,46 @@ pub fn replace(path: &Path, temporary: &Path, bytes: &[u8]) -> io::Result<()> {
 ///
 /// The operating system's; `InvalidInput` for what is no regular file.
 pub fn open_lock(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        // A FIFO would wait for a reader.
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-        .open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::ErrorKind::InvalidInput.into());
+    let created = OpenOptions::new().write(true).create_new(true).open(path);
+    match created {
+        // Locked, it need not be writable; and to create what is there is refused where the
+        // kernel protects shared directories.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match open_regular(path) {
+            Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {
+                Err(io::ErrorKind::InvalidInput.into())
+            }
+            opened => opened,
+        },
+        created => created,
     }
-    Ok(file)
 }
 
 /// The disk itself.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealDisk;
 
-/// Sets owner and mode as the twin has them. A process that may not give files away
-/// leaves them its own, in the twin's group where it may: `verify` tells of that as
-/// `owner-differs`.
-fn take_ownership(file: &File, like: Option<Ownership>) -> io::Result<()> {
-    let Some(like) = like else { return Ok(()) };
-    let now = Ownership::of(&file.metadata()?);
-    if (now.uid, now.gid) != (like.uid, like.gid) {
-        let own = |uid| as_allowed(std::os::unix::fs::fchown(file, uid, Some(like.gid)));
-        let _ = own(Some(like.uid))? || own(None)?;
+/// Whoever may rename a directory that was just created may put another one in its place:
+/// one with anything in it is not given away.
+fn check_new(directory: &File) -> io::Result<()> {
+    let mut entries = rustix::fs::Dir::read_from(directory)?;
+    let is_name = |name: &std::ffi::CStr| ![&b"."[..], b".."].contains(&name.to_bytes());
+    let named = entries.find(|entry| !entry.as_ref().is_ok_and(|it| !is_name(it.file_name())));
+    match named {
+        None => Ok(()),
+        Some(_) => Err(io::Error::other(
+            "another directory is in the place of the one that was just created",
+        )),
     }
-    if now.mode != like.mode {
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(like.mode);
-        as_allowed(file.set_permissions(mode))?;
-    }
-    Ok(())
 }
 
-/// Whether a file was given what it was to have: a process may not, or the file system has
-/// no such thing.
-fn as_allowed(done: io::Result<()>) -> io::Result<bool> {
-    use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
-    match done {
-        Ok(()) => Ok(true),
-        Err(error) if [PermissionDenied, Unsupported, InvalidInput].contains(&error.kind()) => {
-            Ok(false)
-        }
-        Err(error) => Err(error),
-    }
+/// The permission bits with which a file is created: until it has the ownership that it is
+/// to have, nobody else gets in.
+fn first_mode(like: Option<&Ownership>) -> u32 {
+    like.map_or(0o666, |like| like.mode & OWNERS)
+}
+
+fn give(file: &File, like: Option<&Ownership>, path: &Path) -> io::Result<()> {
+    like.map_or(Ok(()), |like| take_ownership(file, like, path))
 }
 
 impl Disk for RealDisk {
@@ -231,9 +276,9 @@ impl Disk for RealDisk {
             .read(true)
             .write(true)
             .create_new(true)
-            .mode(like.map_or(0o666, |like| like.mode))
+            .mode(first_mode(like.as_ref()))
             .open(path)?;
-        take_ownership(&file, like)?;
+        give(&file, like.as_ref(), path)?;
         Ok(DiskFile {
             file,
             path: path.to_path_buf(),
@@ -245,9 +290,9 @@ impl Disk for RealDisk {
             .read(true)
             .write(true)
             .custom_flags(libc::O_TMPFILE)
-            .mode(like.map_or(0o666, |like| like.mode))
+            .mode(first_mode(like.as_ref()))
             .open(dir)?;
-        take_ownership(&file, like)?;
+        give(&file, like.as_ref(), dir)?;
         Ok(DiskFile {
             file,
             path: dir.to_path_buf(),
@@ -306,7 +351,12 @@ impl Disk for RealDisk {
     }
 
     fn own_dir(&self, path: &Path, like: Ownership) -> io::Result<()> {
-        take_ownership(&File::open(path)?, Some(like))
+        let made = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_DIRECTORY)
+            .open(path)?;
+        check_new(&made)?;
+        take_ownership(&made, &like, path)
     }
 
     fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {

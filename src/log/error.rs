@@ -89,6 +89,14 @@ pub enum Error {
         /// The path.
         path: PathBuf,
     },
+    /// Somebody else can have put it there.
+    #[error("{}: not trusted: {why}", path.display())]
+    Untrusted {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why, as the end of a sentence about it.
+        why: String,
+    },
     /// The file that should be there is not.
     #[error("{}: is missing", path.display())]
     Missing {

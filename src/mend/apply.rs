@@ -19,7 +19,7 @@ use super::named;
 use super::plan::{NewEntries, Plan, Step};
 use super::runs::assembly::Assembly;
 use crate::log::directory::{Directory, SegmentNames};
-use crate::log::disk::{Disk, DiskFile, Ownership, write_all_at};
+use crate::log::disk::{Disk, DiskFile, Ownership, open_regular, write_all_at};
 use crate::log::error::{Error, Result, is_out_of_descriptors};
 use crate::log::format::{ENTRY_BYTES, Entry, FileKind};
 use crate::log::lock::DirectoryLock;
@@ -127,7 +127,7 @@ pub fn apply(
     }
     let Some(saved) = saved else { return Ok(None) };
     let made = job.made();
-    done::mark(disk, saved.path(), made.iter().map(PathBuf::as_path))?;
+    done::mark(disk, &saved, made.iter().map(PathBuf::as_path))?;
     Ok(Some(saved.path().to_path_buf()))
 }
 
@@ -389,9 +389,11 @@ impl Job<'_> {
             first.map(|names| self.directory.file(names, FileKind::Store)),
             first.map(|names| self.directory.file(names, FileKind::Index)),
         ];
-        let mut models = models.into_iter().flatten();
-        let metadata = models.find_map(|path| std::fs::metadata(path).ok())?;
-        Some(Ownership::of(&metadata))
+        let ownership = |path: PathBuf| match self.exclusive.file(&path) {
+            Ok(file) => Ownership::of(file.file()).ok(),
+            Err(_) => Ownership::of(open_regular(&path).ok()?).ok(),
+        };
+        models.into_iter().flatten().find_map(ownership)
     }
 
     fn write_entries(

@@ -5,6 +5,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use std::io::{BufRead, BufReader, Read};
+
+use super::saved::{Saved, SavedDirectory};
 use crate::log::disk::{Disk, write_all_at};
 use crate::log::error::{Error, Result};
 use crate::log::window::{ReadFile, STREAM_BYTES, Window};
@@ -12,26 +15,32 @@ use crate::log::window::{ReadFile, STREAM_BYTES, Window};
 /// The name that marks a change as complete.
 const DONE: &str = "done";
 
+/// More bytes than a line of it has: a sum, and the name of a file.
+const LINE_BYTES_MAX: u64 = 1024;
+
 /// Marks the change that is saved in a directory as complete. `made` are the files that
 /// it made or replaced.
 ///
 /// # Errors
 ///
 /// [`Error::Io`], and reading's.
-pub fn mark<'a>(disk: &dyn Disk, saved: &Path, made: impl Iterator<Item = &'a Path>) -> Result<()> {
+pub fn mark<'a>(
+    disk: &dyn Disk,
+    saved: &Saved,
+    made: impl Iterator<Item = &'a Path>,
+) -> Result<()> {
     let mut lines = String::new();
     for file in made {
         let sum = sum_of(&ReadFile::open(file)?)?;
         // Writing to memory does not fail.
         let _ = writeln!(lines, "{sum:016x} {}", name_of(file));
     }
-    let path = saved.join(DONE);
-    let mark = disk
-        .create(&path, None)
-        .map_err(Error::io("create", &path))?;
-    write_all_at(disk, &mark, lines.as_bytes(), 0).map_err(Error::io("write", &path))?;
-    disk.sync_data(&mark).map_err(Error::io("sync", &path))?;
-    disk.sync_dir(saved).map_err(Error::io("sync", saved))
+    let mark = saved.create(disk, DONE)?;
+    let path = mark.path();
+    write_all_at(disk, &mark, lines.as_bytes(), 0).map_err(Error::io("write", path))?;
+    disk.sync_data(&mark).map_err(Error::io("sync", path))?;
+    disk.sync_dir(saved.path())
+        .map_err(Error::io("sync", saved.path()))
 }
 
 /// Whether a file that the change made or replaced was written to after the change was
@@ -40,18 +49,27 @@ pub fn mark<'a>(disk: &dyn Disk, saved: &Path, made: impl Iterator<Item = &'a Pa
 /// # Errors
 ///
 /// Reading's.
-pub fn is_written_since(saved: &Path, file: &ReadFile) -> Result<bool> {
-    let done = saved.join(DONE);
-    let Ok(lines) = std::fs::read_to_string(&done) else {
-        return Ok(false);
+pub fn is_written_since(saved: &SavedDirectory, file: &ReadFile) -> Result<bool> {
+    let done = match saved.file(DONE) {
+        Err(Error::Missing { .. }) => return Ok(false),
+        done => done?,
     };
     // No time tells it: a copy of the log has others, and a clock may be set back. Where the
     // mark was cut short, nobody was told of a change that is complete.
     let name = name_of(file.path());
-    let mut lines = lines.lines().filter_map(|line| line.split_once(' '));
-    match lines.find(|(_, file)| *file == name) {
-        Some((sum, _)) => Ok(format!("{:016x}", sum_of(file)?) != sum),
-        None => Ok(false),
+    let mut lines = BufReader::new(done.file());
+    let mut line = String::new();
+    loop {
+        line.clear();
+        let read = lines.by_ref().take(LINE_BYTES_MAX).read_line(&mut line);
+        if read.map_err(Error::io("read", done.path()))? == 0 {
+            return Ok(false);
+        }
+        if let Some((sum, of)) = line.trim_end().split_once(' ')
+            && of == name
+        {
+            return Ok(format!("{:016x}", sum_of(file)?) != sum);
+        }
     }
 }
 

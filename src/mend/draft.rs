@@ -106,8 +106,7 @@ impl Drafting for Drafts {
         if begun.len() >= DRAFTS_MAX || !self.leave_descriptors() {
             return None;
         }
-        let owner = store.file().metadata().ok()?;
-        let owner = Some(Ownership::of(&owner));
+        let owner = Some(Ownership::of(store.file()).ok()?);
         // No room, or no files without a name here: whoever makes the index tells.
         let file = self.disk.create_unnamed(&self.directory, owner).ok()?;
         let draft = Arc::new(Draft {

@@ -28,6 +28,9 @@ const LAG: Duration = Duration::from_millis(250);
 /// starting may hold it for an instant longer.
 const LOCK_WAIT: Duration = Duration::from_millis(500);
 
+/// The bit of a directory in which every user may make files.
+const WRITABLE_BY_ALL: u32 = 0o002;
+
 /// How often it is tried.
 const LOCK_RETRY: Duration = Duration::from_millis(10);
 
@@ -92,14 +95,12 @@ impl Cursor {
     /// a record is handed out, not after it was handled. Where there is no file yet, a
     /// name beside it is used.
     pub fn rehearse(&self) -> anyhow::Result<()> {
-        if let Some(held) = &self.held {
-            return self.replace(&self.path, &held.text);
+        match &self.held {
+            Some(held) => self.replace(&held.text),
+            None => {
+                disk::try_beside(&self.path).map_err(|error| unwritable(&self.given, &error).into())
+            }
         }
-        let name = beside(&self.path, "try");
-        self.replace(&name, "")?;
-        RealDisk
-            .remove(&name)
-            .map_err(|error| unwritable(&self.given, &error).into())
     }
 
     /// Writes the offset down, after what lies before it: read from `from` on.
@@ -116,7 +117,7 @@ impl Cursor {
         if let Some(fingerprint) = &fingerprint {
             let _ = writeln!(text, "{fingerprint}");
         }
-        self.replace(&self.path, &text)?;
+        self.replace(&text)?;
         self.held = Some(Held {
             next,
             fingerprint,
@@ -126,8 +127,8 @@ impl Cursor {
         Ok(())
     }
 
-    fn replace(&self, path: &Path, text: &str) -> anyhow::Result<()> {
-        disk::replace(path, &beside(&self.path, "new"), text.as_bytes())
+    fn replace(&self, text: &str) -> anyhow::Result<()> {
+        disk::replace(&self.path, text.as_bytes())
             .map_err(|error| unwritable(&self.given, &error).into())
     }
 }
@@ -158,15 +159,6 @@ impl Drop for Cursor {
     }
 }
 
-/// A hidden name beside the cursor file.
-fn beside(path: &Path, what: &str) -> PathBuf {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".proglog-");
-    name.push(what);
-    path.with_file_name(name)
-}
-
 /// The file itself, if it is a link to one; never in the log's directory, nor below.
 fn real_path(path: &Path, log: &Path) -> anyhow::Result<PathBuf> {
     let refused = |what: &str| {
@@ -178,6 +170,13 @@ fn real_path(path: &Path, log: &Path) -> anyhow::Result<PathBuf> {
     let Some(name) = path.file_name() else {
         return Err(refused("this is no file's name").into());
     };
+    let own = rustix::process::geteuid().as_raw();
+    if let Ok(link) = path.symlink_metadata()
+        && link.is_symlink()
+        && ![own, 0].contains(&link.uid())
+    {
+        return Err(refused("is a symbolic link of another user").into());
+    }
     let real = match path.canonicalize() {
         Ok(real) => real,
         // A link to what does not exist yet: the file is made there. A chain that has no
@@ -215,20 +214,21 @@ fn real_path(path: &Path, log: &Path) -> anyhow::Result<PathBuf> {
 
 /// What the file holds, if there is one.
 fn load(path: &Path, given: &Path) -> anyhow::Result<Option<Held>> {
-    match std::fs::metadata(path) {
-        Ok(metadata) if metadata.is_file() => {}
-        Ok(_) => {
+    let file = match disk::open_regular(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::InvalidInput => {
             return Err(Error::NotAFile {
                 path: path.to_path_buf(),
             }
             .into());
         }
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io("look at", path)(error).into()),
-    }
+        Err(error) => return Err(Error::io("open", path)(error).into()),
+    };
+    check_owner(&file, path, given)?;
     let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(BYTES_MAX).read_to_end(&mut bytes))
+    file.take(BYTES_MAX)
+        .read_to_end(&mut bytes)
         .map_err(Error::io("read", path))?;
     let is_whole = (bytes.len() as u64) < BYTES_MAX;
     let text = String::from_utf8(bytes).ok().filter(|_| is_whole);
@@ -263,34 +263,89 @@ fn load(path: &Path, given: &Path) -> anyhow::Result<Option<Held>> {
     }))
 }
 
+/// Refuses a file that anybody may have put there: where others may make files, another
+/// user's cursor would say what is read next.
+fn check_owner(file: &File, path: &Path, given: &Path) -> anyhow::Result<()> {
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    let parent = std::fs::metadata(parent).map_err(Error::io("look at", parent))?;
+    let owner = file.metadata().map_err(Error::io("look at", path))?.uid();
+    let own = rustix::process::geteuid().as_raw();
+    if parent.mode() & WRITABLE_BY_ALL == 0 || [own, 0, parent.uid()].contains(&owner) {
+        return Ok(());
+    }
+    let message = format!(
+        "cursor file {}: belongs to user {owner}, in a directory where everybody may make files",
+        given.display()
+    );
+    Err(Failure::new(Status::Failed, message)
+        .hint("name a file in a directory of your own")
+        .into())
+}
+
 /// Keeps others from using the same cursor file. The lock is on a file beside it,
 /// since the cursor file itself is replaced; a file that a killed process left there
 /// is not locked any more.
 fn lock(path: &Path, given: &Path) -> anyhow::Result<Option<(File, PathBuf)>> {
-    let beside = beside(path, "lock");
+    let beside = disk::hidden_beside(path, "lock");
     let end = Instant::now() + LOCK_WAIT;
     loop {
-        let file = disk::open_lock(&beside).map_err(|error| unwritable(given, &error))?;
+        let file = match disk::open_lock(&beside) {
+            Ok(file) => file,
+            // Removed by the one who held it, between two calls.
+            Err(error) if error.kind() == ErrorKind::NotFound && Instant::now() < end => continue,
+            Err(error) => return Err(in_the_way(&beside, &error, given).into()),
+        };
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) if Instant::now() < end => {
                 std::thread::sleep(LOCK_RETRY);
                 continue;
             }
-            Err(TryLockError::WouldBlock) => {
-                let message = format!("cursor file {}: in use by another process", given.display());
-                return Err(Failure::new(Status::InUse, message)
-                    .hint("each reader needs a cursor file of its own")
-                    .into());
-            }
+            Err(TryLockError::WouldBlock) => return Err(in_use(&file, &beside, given).into()),
             // A file system without locks.
             Err(TryLockError::Error(_)) => return Ok(None),
         }
         // It may have been removed by the one who held it before.
         let held = file.metadata().map_err(Error::io("look at", &beside))?;
-        let there = std::fs::metadata(&beside);
-        if there.is_ok_and(|there| there.ino() == held.ino()) {
+        let there = std::fs::symlink_metadata(&beside);
+        if there.is_ok_and(|there| (there.dev(), there.ino()) == (held.dev(), held.ino())) {
             return Ok(Some((file, beside)));
         }
+        if Instant::now() >= end {
+            return Err(in_use(&file, &beside, given).into());
+        }
     }
+}
+
+fn in_use(lock: &File, beside: &Path, given: &Path) -> Failure {
+    let message = format!("cursor file {}: in use by another process", given.display());
+    let own = rustix::process::geteuid().as_raw();
+    let owner = lock.metadata().map_or(own, |it| it.uid());
+    Failure::new(Status::InUse, message).hint(if owner == own {
+        "each reader needs a cursor file of its own".to_owned()
+    } else {
+        format!(
+            "{} belongs to user {owner}: each reader needs a cursor file of its own, in a \
+             directory where nobody else may make files",
+            quote(beside)
+        )
+    })
+}
+
+/// What to say where the file that is locked cannot be made.
+fn in_the_way(beside: &Path, error: &io::Error, given: &Path) -> Failure {
+    if error.kind() != ErrorKind::InvalidInput && beside.symlink_metadata().is_err() {
+        return unwritable(given, error);
+    }
+    let what = match error.kind() {
+        ErrorKind::InvalidInput => "it is no regular file".to_owned(),
+        _ => error.to_string(),
+    };
+    let message = format!(
+        "cursor file {}: {} is in the way: {what}",
+        given.display(),
+        beside.display()
+    );
+    Failure::new(Status::Failed, message)
+        .hint("remove it, or name a file in a directory of your own")
 }

@@ -1,9 +1,11 @@
 //! Everything that a plan takes away or writes over, saved before the first change.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::{Job, Save};
-use crate::log::error::Result;
+use crate::log::disk::Ownership;
+use crate::log::error::{Error, Result};
 use crate::log::format::ENTRY_BYTES;
 use crate::mend::plan::{Plan, Step};
 use crate::mend::saved::{self, FileBefore, Saved, Saver};
@@ -55,7 +57,9 @@ impl Job<'_> {
             .collect();
         // What was asked for is not done elsewhere, and a file moves within a disk only.
         let or_elsewhere = *save == Save::Beside && !moves_files(self.plan);
-        let mut saver = Saver::begin(self.disk, (&parent, or_elsewhere), real, command, &files)?;
+        let place = (parent.as_path(), or_elsewhere);
+        let owner = self.owner(real)?;
+        let mut saver = Saver::begin(self.disk, place, real, command, &files, owner.as_ref())?;
         match self.save_all(&mut saver) {
             Ok(moved) => Ok((Some(saver.seal()?), moved)),
             Err(error) => {
@@ -63,6 +67,25 @@ impl Job<'_> {
                 Err(error)
             }
         }
+    }
+
+    /// Whom the saved directory belongs to, if not to this user: to the owner of the log's
+    /// directory, where all files are his of which it will hold bytes.
+    fn owner(&self, real: &Path) -> Result<Option<Ownership>> {
+        let log = std::fs::metadata(real).map_err(Error::io("look at", real))?;
+        let is_his = |step: &Step| {
+            let (base, kind) = step.file();
+            let path = self.path(base, kind);
+            let uid = match self.exclusive.file(&path) {
+                Ok(file) => file.file().metadata().map(|it| it.uid()),
+                Err(_) => path.symlink_metadata().map(|it| it.uid()),
+            };
+            // One that is not there yet gives no bytes.
+            uid.map_or(true, |uid| uid == log.uid())
+        };
+        let own = rustix::process::geteuid().as_raw();
+        let gives = log.uid() != own && self.plan.steps.iter().all(is_his);
+        Ok(gives.then(|| Ownership::new(log.uid(), log.gid(), 0)))
     }
 
     fn save_all(&self, saver: &mut Saver<'_>) -> Result<Moved> {

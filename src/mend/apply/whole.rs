@@ -25,7 +25,7 @@ impl Job<'_> {
     ) -> Result<()> {
         let path = self.path(base, kind);
         let directory = &self.directory.path;
-        let made = Unnamed::create(self.disk, directory, &path, self.twin(base, kind))?;
+        let made = Unnamed::create(self.disk, directory, &path, self.twin(base, kind).as_ref())?;
         let mut at = 0;
         self.stream(assembly, kind, 0, bytes, &mut |piece| {
             write_all_at(self.disk, made.file(), piece, at).map_err(Error::io("write", &path))?;
@@ -52,7 +52,7 @@ impl Job<'_> {
             named::name(self.disk, directory, draft.file(), path)?;
         } else {
             let like = self.twin(base, FileKind::Index);
-            let made = Unnamed::create(self.disk, directory, path, like)?;
+            let made = Unnamed::create(self.disk, directory, path, like.as_ref())?;
             self.fill_index(base, made.file(), wanted)?;
             made.name(path)?;
         }

@@ -3,13 +3,14 @@
 //! a note without it is that of a salvage that was cut short.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::pieces::Pieces;
 use super::{NewSegment, Salvage, Stray};
 use crate::log::create::{create_directories, create_directory_like};
 use crate::log::directory::Directory;
-use crate::log::disk::{Disk, DiskFile, Ownership, write_all_at};
+use crate::log::disk::{Disk, DiskFile, Ownership, open_regular, write_all_at};
 use crate::log::error::{Error, Result};
 use crate::log::format::{Entry, FileKind, LENGTH_BYTES, NameStyle, encode_length, file_name};
 use crate::log::record::{self, Codec};
@@ -22,6 +23,9 @@ use crate::mend::runs::holdings::{Cursor, Frames, Run};
 
 /// Bytes gathered before they are written.
 const GATHER_BYTES: usize = 256 * 1024;
+
+/// Permission bits of what only its owner may read.
+const PRIVATE: u32 = 0o600;
 
 /// Runs that are put together at once.
 const PARTS_MAX: usize = 4096;
@@ -126,12 +130,14 @@ pub fn write(
     end: &str,
 ) -> Result<()> {
     let source = salvage.listing.path();
-    let metadata = std::fs::metadata(source).map_err(Error::io("look at", source))?;
-    let like = Ownership::of(&metadata);
+    let like = File::open(source)
+        .and_then(Ownership::of)
+        .map_err(Error::io("look at", source))?;
+    let file_like = ownership(salvage);
     let parent = targets.log.parent().unwrap_or(Path::new(""));
     create_directories(disk, parent, 0o777)?;
     let noted = disk
-        .create(&targets.note, None)
+        .create(&targets.note, file_like.clone())
         .map_err(Error::io("create", &targets.note))?;
     let mut note_bytes = 0;
     let mut gather = Gather::to(|piece: &[u8]| {
@@ -145,19 +151,25 @@ pub fn write(
     }
     gather.finish()?;
     sync(disk, &noted)?;
-    let file_like = ownership(salvage);
-    create_directory_like(disk, &targets.log, like)?;
+    create_directory_like(disk, &targets.log, like.clone())?;
     let mut runs = salvage.placed.iter();
     let style = salvage.listing.directory.name_style();
     for segment in &salvage.segments {
         let own = runs.clone().take(segment.runs);
-        write_segment(disk, (&targets.log, style), segment, &own, file_like)?;
+        write_segment(
+            disk,
+            (&targets.log, style),
+            segment,
+            &own,
+            file_like.as_ref(),
+        )?;
         runs.by_ref().take(segment.runs).for_each(drop);
     }
     sync_directory(disk, &targets.log)?;
     if !salvage.side.is_empty() {
         create_directory_like(disk, &targets.side, like)?;
-        Side::new(disk, targets, salvage.codec(), file_like)?.write(&salvage.side)?;
+        let side = Side::new(disk, targets, salvage.codec(), file_like.as_ref())?;
+        side.write(&salvage.side)?;
         sync_directory(disk, &targets.side)?;
     }
     let parent = if parent.as_os_str().is_empty() {
@@ -170,16 +182,30 @@ pub fn write(
     sync(disk, &noted)
 }
 
-/// Owner and mode of the source's files: of the first that tells.
+/// Owner and mode that every file of the source has. Where they have several owners, as
+/// where one is a link to another user's file, what is read of them is for us alone.
 fn ownership(salvage: &Salvage) -> Option<Ownership> {
-    let segments = salvage.listing.segments.iter();
-    let mut files = segments.flat_map(|it| [it.store.as_ref(), it.index.as_ref()]);
-    let file = files.find_map(|file| file.filter(|file| file.no_file.is_none()))?;
-    Some(Ownership {
-        uid: file.uid,
-        gid: file.gid,
-        mode: file.mode.into(),
-    })
+    let directory = &salvage.listing.directory;
+    let mut common = None;
+    for segment in &salvage.listing.segments {
+        for kind in [FileKind::Store, FileKind::Index] {
+            let facts = segment.file(kind);
+            let Some(facts) = facts.filter(|facts| facts.no_file.is_none()) else {
+                continue;
+            };
+            let opened = open_regular(&directory.file(&segment.names, kind));
+            let this = opened.and_then(Ownership::of);
+            let this = this.unwrap_or(Ownership::new(facts.uid, facts.gid, facts.mode.into()));
+            common = match common {
+                None => Some(this),
+                Some(before) => match this.common(&before) {
+                    None => return Some(Ownership::of_this_process(PRIVATE)),
+                    common => common,
+                },
+            };
+        }
+    }
+    common
 }
 
 fn put(disk: &dyn Disk, file: &DiskFile, bytes: &[u8], at: u64) -> Result<()> {
@@ -199,12 +225,12 @@ fn write_segment<'a>(
     (directory, style): (&Path, NameStyle),
     segment: &NewSegment,
     runs: &(impl Iterator<Item = &'a Run> + Clone),
-    like: Option<Ownership>,
+    like: Option<&Ownership>,
 ) -> Result<()> {
     for kind in [FileKind::Store, FileKind::Index] {
         let path = directory.join(style.file_name(segment.base, kind));
         let file = disk
-            .create(&path, like)
+            .create(&path, like.cloned())
             .map_err(Error::io("create", &path))?;
         let (mut at, mut store_bytes) = (0, 0);
         let mut parts = runs.clone().map(|run| {
@@ -255,11 +281,12 @@ impl<'d> Side<'d> {
         disk: &'d dyn Disk,
         targets: &Targets,
         codec: Codec,
-        like: Option<Ownership>,
+        like: Option<&Ownership>,
     ) -> Result<Self> {
         let create = |kind| {
             let path = targets.side.join(file_name(Offset(0), kind));
-            disk.create(&path, like).map_err(Error::io("create", &path))
+            disk.create(&path, like.cloned())
+                .map_err(Error::io("create", &path))
         };
         Ok(Self {
             disk,

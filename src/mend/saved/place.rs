@@ -1,15 +1,15 @@
 //! Where saved directories stand, and how they are named.
 
 use std::ffi::OsString;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::MANIFEST;
+use super::trust::check_parent;
+use super::{MANIFEST, PRIVATE};
 use crate::log::create::create_directories;
-use crate::log::disk::Disk;
+use crate::log::disk::{Disk, DiskFile, Ownership, random_name};
 use crate::log::error::{Error, Result};
 use crate::mend::named::{in_one_mount, may_write};
 
@@ -45,11 +45,23 @@ pub fn parent_for(real: &Path, save_to: Option<&Path>) -> Result<PathBuf> {
     Ok(parent)
 }
 
-/// The name of the directory in which all changes of a log are saved.
+/// What the name of the directory ends with in which all changes of a log are saved.
+const SAVED: &str = ".proglog-saved";
+
+/// The name of that directory.
 fn name_for(real: &Path) -> OsString {
     let mut name = real.file_name().unwrap_or_default().to_owned();
-    name.push(".proglog-saved");
+    name.push(SAVED);
     name
+}
+
+/// The log of a saved directory by where that is: beside it. `None` where no log is there.
+#[must_use]
+pub fn log_of(saved: &Path) -> Option<PathBuf> {
+    let parent = saved.parent()?;
+    let name = parent.file_name()?.to_str()?.strip_suffix(SAVED)?;
+    let log = parent.with_file_name(name);
+    (!name.is_empty() && log.is_dir()).then_some(log)
 }
 
 /// A place that may not be there yet: the part of it that is.
@@ -95,7 +107,12 @@ pub fn check_moves(real: &Path, parent: &Path) -> Result<()> {
 /// Whether nothing may be made in a place, as opposed to one that is full.
 pub(super) fn is_forbidden(error: &Error) -> bool {
     let kinds = [ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem];
-    matches!(error, Error::Io { source, .. } if kinds.contains(&source.kind()))
+    match error {
+        Error::Io { source, .. } => kinds.contains(&source.kind()),
+        // The place beside the log is somebody else's.
+        Error::Untrusted { .. } => true,
+        _ => false,
+    }
 }
 
 /// A saved directory.
@@ -103,38 +120,71 @@ pub(super) struct Place {
     pub path: PathBuf,
     pub number: u64,
     pub time: String,
+    /// Whose its files are.
+    owner: Ownership,
     /// Whether the directory around it was made too.
     parent_is_new: bool,
 }
 
 impl Place {
-    /// Makes a new one in `parent`.
-    pub fn make(disk: &dyn Disk, parent: &Path) -> Result<Self> {
+    /// Makes a new one in `parent`, of this user or of `owner`. So is the directory beside
+    /// the log that holds all of them: he goes on saving there.
+    pub fn make(
+        disk: &dyn Disk,
+        parent: &Path,
+        real: &Path,
+        owner: Option<&Ownership>,
+    ) -> Result<Self> {
+        let is_beside = *parent == *real.with_file_name(name_for(real));
+        if is_beside {
+            check_parent(parent, real)?;
+        }
         let parent_is_new = !parent.exists();
         create_directories(disk, parent, MODE)?;
+        if parent_is_new && is_beside {
+            give(disk, parent, owner)?;
+        }
+        Self::make_in(disk, parent, parent_is_new, owner)
+    }
+
+    fn make_in(
+        disk: &dyn Disk,
+        parent: &Path,
+        parent_is_new: bool,
+        owner: Option<&Ownership>,
+    ) -> Result<Self> {
         let time = utc(SystemTime::now());
         let stem: String = time.chars().filter(|c| *c != ':').collect();
         let mut number = next_number(parent)?;
-        loop {
+        let path = loop {
             let path = parent.join(format!("{number:06}-{stem}"));
             match disk.create_dir(&path, MODE) {
-                Ok(()) => {
-                    return Ok(Self {
-                        path,
-                        number,
-                        time,
-                        parent_is_new,
-                    });
-                }
+                Ok(()) => break path,
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
                 Err(error) => return Err(Error::io("create", &path)(error)),
             }
-        }
+        };
+        give(disk, &path, owner)?;
+        let owner = owner.map(|owner| Ownership::new(owner.uid, owner.gid, PRIVATE));
+        Ok(Self {
+            path,
+            number,
+            time,
+            owner: owner.unwrap_or_else(|| Ownership::of_this_process(PRIVATE)),
+            parent_is_new,
+        })
+    }
+
+    /// Creates a file in it.
+    pub fn create(&self, disk: &dyn Disk, name: &str) -> Result<DiskFile> {
+        let path = self.path.join(name);
+        disk.create(&path, Some(self.owner.clone()))
+            .map_err(Error::io("create", &path))
     }
 
     /// Makes one where the log's directory stands among others': in the user's own
     /// directory for such things, or under a name that nobody could foresee.
-    pub fn elsewhere(disk: &dyn Disk, real: &Path) -> Result<Self> {
+    pub fn elsewhere(disk: &dyn Disk, real: &Path, owner: Option<&Ownership>) -> Result<Self> {
         if let Some(state) = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from)
             && state.is_absolute()
             && let own = state.join("proglog")
@@ -143,20 +193,17 @@ impl Place {
             && create_directories(disk, &parent, MODE).is_ok()
             && is_own(&state, 0o002)
             && [&own, &parent].into_iter().all(|path| is_own(path, 0o022))
-            && let Ok(place) = Self::make(disk, &parent)
+            && let Ok(place) = Self::make_in(disk, &parent, false, owner)
         {
             return Ok(place);
         }
         let mut tried = 0;
         loop {
-            let parent = Path::new(TEMPORARY).join(format!("proglog-saved-{}", random()));
+            let parent = Path::new(TEMPORARY).join(format!("proglog-saved-{}", random_name()));
             match disk.create_dir(&parent, MODE) {
                 Ok(()) => {
-                    let made = Self::make(disk, &parent)?;
-                    return Ok(Self {
-                        parent_is_new: true,
-                        ..made
-                    });
+                    give(disk, &parent, owner)?;
+                    return Self::make_in(disk, &parent, true, owner);
                 }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists && tried < TRIES => {
                     tried += 1;
@@ -173,6 +220,13 @@ impl Place {
             let _ = disk.remove_dir(parent);
         }
     }
+}
+
+/// Gives a directory that was just created to the owner of what it is to hold.
+fn give(disk: &dyn Disk, path: &Path, owner: Option<&Ownership>) -> Result<()> {
+    let Some(owner) = owner else { return Ok(()) };
+    let like = Ownership::new(owner.uid, owner.gid, MODE);
+    disk.own_dir(path, like).map_err(Error::io("own", path))
 }
 
 /// Removes what was saved of a change that is not there: nothing was changed, or it was
@@ -195,12 +249,6 @@ fn is_own(path: &Path, others: u32) -> bool {
         .is_ok_and(|it| it.is_dir() && it.uid() == own && it.mode() & others == 0)
 }
 
-/// A name that nobody could foresee: std seeds its hashers from the system.
-fn random() -> String {
-    let half = || RandomState::new().build_hasher().finish();
-    format!("{:016x}{:016x}", half(), half())
-}
-
 /// The number behind the highest one that a saved directory in `parent` has.
 fn next_number(parent: &Path) -> Result<u64> {
     let mut next = 1;
@@ -210,6 +258,17 @@ fn next_number(parent: &Path) -> Result<u64> {
         next = next.max(number.saturating_add(1));
     }
     Ok(next)
+}
+
+/// What puts the saved directories of one place into the order in which they were made: the
+/// number in the name; of an older version's, the time, and then the number behind it.
+pub(crate) fn order_of(name: &str) -> (u64, &str, usize, &str) {
+    let number = number_in(name);
+    let time = match number {
+        Some(_) => name.split_once('-').map(|(_, time)| time),
+        None => name.rsplit_once('-').map(|(time, _)| time),
+    };
+    (number.unwrap_or(0), time.unwrap_or(name), name.len(), name)
 }
 
 /// The number in the name of a saved directory, which an older version's lacks.

@@ -87,12 +87,18 @@ impl Undo<'_> {
     fn check_change(&self, number: usize, change: &Change) -> Result<()> {
         let path = self.log.join(&change.file);
         let name = &change.file;
-        let place = self.change.path.join(format!("{number}.moved"));
-        let place = super::followed(self.log, place);
+        let moved = format!("{number}.moved");
+        // A link that was moved is moved back, and never opened.
+        let is_move = matches!(change.kind, ChangeKind::Move { .. });
+        self.saved.check_moved(&moved, is_move)?;
+        let mut place = self.saved.path().join(moved);
+        if is_move {
+            place = super::followed(self.log, place);
+        }
         let size = |path: &Path| std::fs::metadata(path).ok().map(|m| m.len());
         let written = |path: &Path| {
             if path.exists() {
-                done::is_written_since(&self.change.path, &self.readable(path)?)
+                done::is_written_since(self.saved, &self.readable(path)?)
             } else {
                 Ok(false)
             }
@@ -182,10 +188,10 @@ impl Undo<'_> {
                 continue;
             }
             let mut add = |extension, position, bytes, zeros_to| -> Result<()> {
-                let file = self.stored(number, extension)?;
+                let file = self.stored(number, extension, bytes)?;
                 layers.push(Layer {
                     position,
-                    bytes: file.file_bytes.min(bytes),
+                    bytes,
                     zeros_to,
                     window: Window::new(file, STREAM_BYTES),
                 });

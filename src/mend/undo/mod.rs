@@ -11,14 +11,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::log::directory::Directory;
-use crate::log::disk::{Disk, DiskFile, Ownership};
+use crate::log::disk::{Disk, DiskFile, Ownership, open_regular};
 use crate::log::error::{Error, Result};
 use crate::log::format::FileKind;
 use crate::log::lock::DirectoryLock;
 use crate::log::window::ReadFile;
 use crate::mend::exclusive::{Exclusive, Others};
 use crate::mend::named::{self, Unnamed};
-use crate::mend::saved::{self, ChangeKind, MANIFEST, Manifest, UNDONE};
+use crate::mend::saved::{self, ChangeKind, MANIFEST, Manifest, SavedDirectory, UNDONE};
 pub use restore::into;
 
 /// A saved change of a log.
@@ -32,63 +32,102 @@ pub struct SavedChange {
     pub undone: bool,
 }
 
+/// The places of saved changes in a directory, in the order in which they were made. What
+/// is there may be none, and somebody else's.
+///
+/// # Errors
+///
+/// [`Error::Io`]; a directory that is not there holds none.
+pub fn places(parent: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(parent) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::io("list", parent)(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(Error::io("list", parent))?.file_name();
+        // We give no other names.
+        names.extend(name.into_string().ok());
+    }
+    names.sort_by(|one, other| saved::order_of(one).cmp(&saved::order_of(other)));
+    Ok(names.into_iter().map(|name| parent.join(name)).collect())
+}
+
 /// The saved changes in a directory, the newest last. What has no whole manifest was
 /// cut short before it changed anything, and is left out.
 ///
 /// # Errors
 ///
-/// [`Error::Io`]; a directory that is not there holds none.
+/// As [`places`].
 pub fn list(parent: &Path) -> Result<Vec<SavedChange>> {
-    let entries = match std::fs::read_dir(parent) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::io("list", parent)(error)),
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(Error::io("list", parent))?.path();
-        if let Ok(change) = load(&path) {
-            found.push(change);
-        }
-    }
-    // By number; an older version's by time, and where several fall into one second by
-    // the number in the name.
-    found.sort_by_key(|change: &SavedChange| {
-        let name = change.path.file_name().unwrap_or_default().to_owned();
-        let manifest = &change.manifest;
-        (manifest.number, manifest.time.clone(), name.len(), name)
-    });
-    Ok(found)
+    let places = places(parent)?;
+    Ok(places.iter().filter_map(|path| load(path).ok()).collect())
 }
 
-/// The same, without the changes of other logs. A log that was moved is not another one:
-/// nothing is left where it was.
+/// The change that is saved at `path`, if it is one of the log in the directory `log`. A
+/// log that was moved is not another one: nothing is left where it was.
 ///
 /// # Errors
 ///
-/// As [`list`].
-pub fn list_of(parent: &Path, log: &Path) -> Result<Vec<SavedChange>> {
+/// [`Error::Untrusted`] if somebody else can have made it, [`Error::Config`] for what we
+/// do not write, [`Error::Io`].
+pub fn load_of(path: &Path, log: &Path) -> Result<Option<SavedChange>> {
+    use ErrorKind::{NotADirectory, NotFound};
+    let manifest = match saved::read_manifest(path) {
+        Err(Error::Io { source, .. }) if [NotADirectory, NotFound].contains(&source.kind()) => None,
+        read => read?,
+    };
     let identity = |path: &Path| std::fs::metadata(path).map(|it| (it.dev(), it.ino())).ok();
     let this = identity(log);
-    let mut found = list(parent)?;
-    found.retain(|change| {
-        let of = identity(&change.manifest.log);
+    let is_of_it = |manifest: &Manifest| {
+        let of = identity(&manifest.log);
         of.is_none() || of == this
-    });
-    Ok(found)
+    };
+    let Some(manifest) = manifest.filter(is_of_it) else {
+        return Ok(None);
+    };
+    SavedDirectory::open(path, log)?;
+    Ok(Some(SavedChange::new(path, manifest)))
 }
 
 /// One saved change.
 ///
 /// # Errors
 ///
-/// As [`saved::read_manifest`].
+/// As [`saved::read_manifest`]; [`Error::Config`] for one that was cut short.
 pub fn load(path: &Path) -> Result<SavedChange> {
-    Ok(SavedChange {
-        path: path.to_path_buf(),
-        manifest: saved::read_manifest(path)?,
-        undone: path.join(UNDONE).exists(),
-    })
+    let cut_short = || {
+        let path = path.display();
+        Error::Config(format!(
+            "{path}: it was cut short before anything was changed"
+        ))
+    };
+    let manifest = saved::read_manifest(path)?.ok_or_else(cut_short)?;
+    Ok(SavedChange::new(path, manifest))
+}
+
+impl SavedChange {
+    fn new(path: &Path, manifest: Manifest) -> Self {
+        Self {
+            path: path.to_path_buf(),
+            manifest,
+            undone: path.join(UNDONE).symlink_metadata().is_ok(),
+        }
+    }
+
+    /// The directory that it is saved in, if it may be one of the log in the directory
+    /// `log`, and still says what was shown of it.
+    fn open(&self, log: &Path) -> Result<SavedDirectory> {
+        let saved = SavedDirectory::open(&self.path, log)?;
+        if saved.manifest()?.as_ref() == Some(&self.manifest) {
+            return Ok(saved);
+        }
+        Err(Error::Untrusted {
+            path: self.path.clone(),
+            why: "changed while it was read".to_owned(),
+        })
+    }
 }
 
 /// Where to look for a file that was moved to `place`: a symbolic link is followed as if
@@ -100,10 +139,12 @@ fn followed(log: &Path, place: PathBuf) -> PathBuf {
     }
 }
 
-/// Whether a path is a saved directory rather than a log.
+/// Whether a path is a saved directory rather than a log. In a log's directory a manifest
+/// is a stray file.
 #[must_use]
 pub fn is_saved(path: &Path) -> bool {
     path.join(MANIFEST).is_file()
+        && Directory::list(path).is_ok_and(|names| names.segments.is_empty())
 }
 
 /// Puts back what `change` took away.
@@ -118,6 +159,7 @@ pub fn undo(
     disk: &Arc<dyn Disk>,
     others: &Others<'_>,
 ) -> Result<()> {
+    let saved = change.open(lock.path())?;
     let directory = Directory::list(lock.path())?;
     if !directory.segments.is_empty() {
         others.wait_for_writers(&directory)?;
@@ -126,6 +168,7 @@ pub fn undo(
     let exclusive = Exclusive::take(&**disk, &paths, others)?;
     let job = Undo {
         change,
+        saved: &saved,
         log: lock.path(),
         disk: &**disk,
         exclusive: &exclusive,
@@ -136,10 +179,8 @@ pub fn undo(
         exclusive.check(lock.path())?;
         job.put_back(number)?;
     }
-    let mark = change.path.join(UNDONE);
-    if !mark.exists() {
-        disk.create(&mark, None)
-            .map_err(Error::io("create", &mark))?;
+    if !saved.has(UNDONE) {
+        saved.create(&**disk, UNDONE)?;
         disk.sync_dir(&change.path)
             .map_err(Error::io("sync", &change.path))?;
     }
@@ -157,6 +198,7 @@ pub fn rehearse(
     disk: &Arc<dyn Disk>,
     others: &Others<'_>,
 ) -> Result<()> {
+    let saved = change.open(log)?;
     let directory = Directory::list(log)?;
     if !directory.segments.is_empty() {
         others.wait_for_writers(&directory)?;
@@ -164,6 +206,7 @@ pub fn rehearse(
     others.wait_for_anybody(&changed_files(change, &directory))?;
     let job = Undo {
         change,
+        saved: &saved,
         log,
         disk: &**disk,
         exclusive: &Exclusive::default(),
@@ -187,6 +230,7 @@ fn changed_files(change: &SavedChange, directory: &Directory) -> Vec<PathBuf> {
 /// An undo on its way.
 struct Undo<'a> {
     change: &'a SavedChange,
+    saved: &'a SavedDirectory,
     log: &'a Path,
     disk: &'a dyn Disk,
     exclusive: &'a Exclusive,
@@ -200,8 +244,16 @@ impl Undo<'_> {
         }
     }
 
-    fn stored(&self, number: usize, extension: &str) -> Result<ReadFile> {
-        ReadFile::open(&self.change.path.join(format!("{number}.{extension}")))
+    /// Bytes that were saved: as many as the manifest says.
+    fn stored(&self, number: usize, extension: &str, bytes: u64) -> Result<ReadFile> {
+        let file = self.saved.file(&format!("{number}.{extension}"))?;
+        if file.file_bytes == bytes {
+            return Ok(file);
+        }
+        Err(Error::Untrusted {
+            path: file.path().to_path_buf(),
+            why: format!("has {} bytes, and {bytes} were saved", file.file_bytes),
+        })
     }
 
     /// A file that is open for changing, as a reader sees it. Opened by name it would
@@ -234,7 +286,7 @@ impl Undo<'_> {
                 let place = self.change.path.join(format!("{number}.moved"));
                 match self.disk.replace(&place, &path) {
                     Err(error) if error.kind() == ErrorKind::CrossesDevices => {
-                        let before = self.stored(number, "moved")?;
+                        let before = self.saved.moved(&format!("{number}.moved"))?;
                         let Ok(file) = self.exclusive.file(&path) else {
                             return self.make_again(&path, &before);
                         };
@@ -262,7 +314,7 @@ impl Undo<'_> {
                 size_before,
                 ..
             } => {
-                let before = self.stored(number, "before")?;
+                let before = self.stored(number, "before", before_bytes)?;
                 let file = self.exclusive.file(&path)?;
                 saved::copy(self.disk, &before, 0, before_bytes, file, position)?;
                 if self.cut_of(&change.file).is_none() {
@@ -275,7 +327,7 @@ impl Undo<'_> {
                 size_after,
                 stored_bytes,
             } => {
-                let before = self.stored(number, "before")?;
+                let before = self.stored(number, "before", stored_bytes)?;
                 let file = self.exclusive.file(&path)?;
                 saved::copy(self.disk, &before, 0, stored_bytes, file, size_after)?;
                 self.resize(file, size_before)?;
@@ -288,9 +340,9 @@ impl Undo<'_> {
     fn make_again(&self, path: &Path, before: &ReadFile) -> Result<()> {
         let twins =
             [FileKind::Store, FileKind::Index].map(|kind| path.with_extension(kind.extension()));
-        let twin = twins.iter().find_map(|twin| std::fs::metadata(twin).ok());
-        let like = twin.as_ref().map(Ownership::of);
-        let made = Unnamed::create(self.disk, self.log, path, like)?;
+        let ownership = |twin: &PathBuf| Ownership::of(open_regular(twin).ok()?).ok();
+        let like = twins.iter().find_map(ownership);
+        let made = Unnamed::create(self.disk, self.log, path, like.as_ref())?;
         saved::copy(self.disk, before, 0, before.file_bytes, made.file(), 0)?;
         self.sync(made.file())?;
         made.name(path)?;

@@ -1,6 +1,7 @@
 //! The log as it was before a change, written elsewhere from the log as it is and
 //! what was saved of it. Nothing is taken back: that is `undo`'s.
 
+use std::fs::File;
 use std::path::Path;
 
 use super::{SavedChange, followed};
@@ -9,7 +10,7 @@ use crate::log::directory::Directory;
 use crate::log::disk::{Disk, Ownership};
 use crate::log::error::{Error, Result};
 use crate::log::window::ReadFile;
-use crate::mend::saved::{self, ChangeKind};
+use crate::mend::saved::{self, ChangeKind, SavedDirectory};
 
 /// Writes the log as it was before `change` into a new directory; the log itself is
 /// only read, and may have grown since.
@@ -19,8 +20,11 @@ use crate::mend::saved::{self, ChangeKind};
 /// [`Error::NotEmpty`] if something is in `target`, [`Error::CannotAppend`] if a file
 /// lacks bytes that it had, [`Error::Io`].
 pub fn into(change: &SavedChange, log: &Path, target: &Path, disk: &dyn Disk) -> Result<()> {
-    let metadata = std::fs::metadata(log).map_err(Error::io("look at", log))?;
-    create_directory_like(disk, target, Ownership::of(&metadata))?;
+    let saved = change.open(log)?;
+    let like = File::open(log)
+        .and_then(Ownership::of)
+        .map_err(Error::io("look at", log))?;
+    create_directory_like(disk, target, like)?;
     let there = Directory::list(target)?;
     if let Some(name) = there.first_name() {
         return Err(Error::NotEmpty {
@@ -34,15 +38,23 @@ pub fn into(change: &SavedChange, log: &Path, target: &Path, disk: &dyn Disk) ->
             .changes
             .iter()
             .position(|c| c.file == file.name && is_kept_whole(c.kind));
-        let moved = number.map(|number| {
-            let place = change.path.join(format!("{number}.moved"));
-            followed(log, place)
-        });
-        let source = match moved {
-            Some(moved) if moved.exists() => moved,
-            _ => log.join(&file.name),
+        let moved = number.map(|number| format!("{number}.moved"));
+        let source = match moved.filter(|moved| saved.has(moved)) {
+            Some(moved) if saved.path().join(&moved).is_symlink() => {
+                saved.check_moved(&moved, true)?;
+                ReadFile::open(&followed(log, saved.path().join(moved)))?
+            }
+            Some(moved) => saved.moved(&moved)?,
+            None => ReadFile::open(&log.join(&file.name))?,
         };
-        restore_into(change, &file.name, file.bytes, &source, target, disk)?;
+        restore_into(
+            (change, &saved),
+            &file.name,
+            file.bytes,
+            &source,
+            target,
+            disk,
+        )?;
     }
     disk.sync_dir(target).map_err(Error::io("sync", target))
 }
@@ -53,21 +65,17 @@ fn is_kept_whole(kind: ChangeKind) -> bool {
 }
 
 fn restore_into(
-    change: &SavedChange,
+    (change, saved): (&SavedChange, &SavedDirectory),
     name: &str,
     size_before: u64,
-    source: &Path,
+    source: &ReadFile,
     target: &Path,
     disk: &dyn Disk,
 ) -> Result<()> {
-    let source = ReadFile::open(source)?;
-    let metadata = source
-        .file()
-        .metadata()
-        .map_err(Error::io("look at", source.path()))?;
+    let like = Ownership::of(source.file()).map_err(Error::io("look at", source.path()))?;
     let path = target.join(name);
     let file = disk
-        .create(&path, Some(Ownership::of(&metadata)))
+        .create(&path, Some(like))
         .map_err(Error::io("create", &path))?;
     let mut kept = size_before;
     for change in change.manifest.changes.iter().filter(|c| c.file == name) {
@@ -81,12 +89,12 @@ fn restore_into(
             why: format!("has {} bytes and had {kept}", source.file_bytes),
         });
     }
-    saved::copy(disk, &source, 0, kept, &file, 0)?;
+    saved::copy(disk, source, 0, kept, &file, 0)?;
     for (number, one) in change.manifest.changes.iter().enumerate() {
         if one.file != name {
             continue;
         }
-        let stored = || ReadFile::open(&change.path.join(format!("{number}.before")));
+        let stored = || saved.file(&format!("{number}.before"));
         match one.kind {
             ChangeKind::Write {
                 position,
