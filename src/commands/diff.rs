@@ -94,7 +94,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
             Side::A => &a,
             Side::B => &b,
         };
-        bytes_at(&report.listing.path().join(file), position, count)
+        bytes_at(&report.listing.directory.dir.at(file), position, count)
     };
     let mut printer = Printer::new(stdout()?, arguments.json, &bytes_of);
     printer.log(Side::A, &a).context(STDOUT)?;
@@ -221,10 +221,10 @@ fn compare_files(arguments: &Arguments, globals: Globals) -> anyhow::Result<Stat
     let (a, b) = (list(&arguments.a)?, list(&arguments.b)?);
     let bytes_of = |side: Side, file: &str, position, count| {
         let dir = match side {
-            Side::A => a.path(),
-            Side::B => b.path(),
+            Side::A => &a.directory.dir,
+            Side::B => &b.directory.dir,
         };
-        bytes_at(&dir.join(file), position, count)
+        bytes_at(&dir.at(file), position, count)
     };
     let mut printer = Printer::new(stdout()?, arguments.json, &bytes_of);
     let mut differing = 0;

@@ -78,7 +78,7 @@ pub fn run(arguments: &Arguments, _: Globals) -> anyhow::Result<Status> {
 
 /// Whether a segment's entries can reach to the first wanted offset: by its size.
 fn may_reach(directory: &Directory, names: &SegmentNames, selection: &Selection) -> bool {
-    let listed = Listing::segment(&directory.path, names);
+    let listed = Listing::segment(&directory.dir, names);
     let slots = listed.index.map_or(0, |file| file.bytes / ENTRY_BYTES);
     !selection.has_from || names.base.saturating_add(slots) > selection.from
 }
@@ -91,7 +91,7 @@ fn dump<W: Write>(
     printer: &mut Printer<W>,
 ) -> anyhow::Result<()> {
     say_layout(directory, names)?;
-    let listed = Listing::segment(&directory.path, names);
+    let listed = Listing::segment(&directory.dir, names);
     let heading = |dump: Option<&IndexDump>| Heading {
         base: names.base,
         index: listed.file_name(FileKind::Index),

@@ -121,7 +121,7 @@ fn dump<W: Write>(
     printer: &mut Printer<W>,
 ) -> anyhow::Result<()> {
     say_layout(directory, names)?;
-    let listed = Listing::segment(&directory.path, names);
+    let listed = Listing::segment(&directory.dir, names);
     let file = listed.file_name(FileKind::Store);
     let heading = |store_bytes| Heading {
         base: names.base,
@@ -190,7 +190,7 @@ fn plain(failed: Failed) -> anyhow::Error {
 /// the files open, or has written more since, or has removed them.
 fn is_written(directory: &Directory, names: &SegmentNames, store_bytes: u64) -> bool {
     let grew = || {
-        let now = std::fs::metadata(directory.file(names, FileKind::Store));
+        let now = directory.file(names, FileKind::Store).metadata();
         now.map_or(true, |now| now.len() > store_bytes)
     };
     Usage::of_segment(directory, names).is_written() || grew()

@@ -7,7 +7,7 @@
 //! ```
 
 use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::builder::StyledStr;
@@ -15,6 +15,7 @@ use clap::{Args, Command};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 use proglog::log::create::create_directories;
+use proglog::log::dir::FilePath;
 use proglog::log::disk::{Disk, RealDisk, write_all_at};
 
 use super::options::STATUSES;
@@ -43,10 +44,10 @@ pub fn run(arguments: &Arguments, command: Command) -> anyhow::Result<Status> {
     let mut whole = command.disable_help_subcommand(true);
     whole.build();
     if let Some(out) = &arguments.out {
-        create_directories(&RealDisk, out, 0o777)?;
+        let out = create_directories(&RealDisk, out, 0o777)?;
         for page in std::iter::once(&whole).chain(whole.get_subcommands()) {
             let name = Man::new(page.clone()).get_filename();
-            let path = out.join(name);
+            let path = out.at(name);
             replace(&path, &render(page)?)
                 .with_context(|| format!("{}: cannot write", path.display()))?;
         }
@@ -105,7 +106,7 @@ fn verbatim(heading: &str, text: &str) -> Roff {
 }
 
 /// Writes a file, in place of one that may be there.
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+fn replace(path: &FilePath, bytes: &[u8]) -> std::io::Result<()> {
     let disk = RealDisk;
     match disk.remove(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),

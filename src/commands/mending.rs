@@ -68,12 +68,16 @@ impl Mending {
             let wait = self.waiting.for_proglog();
             Some(DirectoryLock::take(dir, wait, &|| false)?)
         };
-        let directory = Directory::list(dir)?;
+        let directory = match &lock {
+            Some(lock) => Directory::list_in(lock.dir())?,
+            None => Directory::list(dir)?,
+        };
+        let held = directory.dir.clone();
         self.waiting.others().wait_for_writers(&directory)?;
         // A log may have very many segments, and the report lists them again.
         drop(directory);
         if let Some(save_to) = &self.save_to {
-            let real = dir.canonicalize().map_err(Error::io("look at", dir))?;
+            let real = held.real_path().map_err(Error::io("look at", dir))?;
             saved::parent_for(&real, Some(save_to))?;
         }
         let segment = options.segment.map(|base| base.0);
@@ -83,7 +87,10 @@ impl Mending {
             drafting: drafts.filter(|_| lock.is_some()).map(|it| it as _),
             before: None,
         };
-        let report = Report::with(Listing::of(dir)?, options, aids)?;
+        if let (Some(drafts), Some(lock)) = (drafts, &lock) {
+            drafts.begin_in(lock.dir());
+        }
+        let report = Report::with(Listing::of_dir(&held)?, options, aids)?;
         report.require_ours()?;
         Ok((lock, report))
     }
@@ -132,7 +139,7 @@ impl Mending {
             // Shown first: it is of use also to whoever must wait with it.
             let others = self.waiting.others();
             let log = report.listing.path();
-            rehearse(plan, log, &self.save(), &others)
+            rehearse(plan, &report.listing.directory.dir, &self.save(), &others)
                 .map_err(|error| with_hint(error, plan, log))?;
             return Ok(());
         };

@@ -97,7 +97,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         tail: arguments.tail(),
         ..Options::default()
     };
-    let drafts = Drafts::new(Arc::new(RealDisk), &arguments.dir);
+    let drafts = Drafts::new(Arc::new(RealDisk));
     // What another copy has may be put in between.
     let drafts = Some(&drafts).filter(|_| arguments.replica.is_none());
     let (lock, before) = mending.look(&arguments.dir, &options, drafts, globals)?;
@@ -141,7 +141,8 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         before: Some(&told),
         drafting: None,
     };
-    let mut after = Report::with(Listing::of(&arguments.dir)?, &options, aids)?;
+    let listing = Listing::of_dir(&before.listing.directory.dir)?;
+    let mut after = Report::with(listing, &options, aids)?;
     if let Some(manifest) = manifest {
         let mut manifest = held_against::of_bytes(manifest)?;
         let held = manifest.check(&mut after)?;

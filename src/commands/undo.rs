@@ -11,10 +11,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use proglog::log::dir::{Dir, FilePath};
 use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::error::Error;
 use proglog::log::lock::DirectoryLock;
-use proglog::mend::saved;
+use proglog::mend::saved::{self, Parent};
 use proglog::mend::undo::{self, SavedChange};
 
 use super::mending::is_full;
@@ -121,14 +122,16 @@ fn refuse_inside(target: &Path, log: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn parent(arguments: &Arguments) -> anyhow::Result<PathBuf> {
-    let real = arguments
-        .dir
-        .canonicalize()
-        .map_err(|_| Error::NoDirectory {
-            path: arguments.dir.clone(),
-        })?;
-    Ok(saved::parent_for(&real, arguments.save_to.as_deref())?)
+/// The log, and where changes of it are saved, as far as there are any.
+fn places(dir: &Path, save_to: Option<&Path>) -> anyhow::Result<(Dir, Vec<FilePath>)> {
+    let log = Dir::open(dir).map_err(|_| Error::NoDirectory {
+        path: dir.to_path_buf(),
+    })?;
+    let places = match Parent::of(&log, save_to)?.open(&log)? {
+        Some(parent) => undo::places(&parent)?,
+        None => Vec::new(),
+    };
+    Ok((log, places))
 }
 
 /// The change that is meant, and the log it belongs to. That is the one on the command
@@ -138,9 +141,10 @@ fn choose(arguments: &Arguments, globals: Globals) -> anyhow::Result<(SavedChang
     if undo::is_saved(&arguments.dir) {
         return choose_saved(arguments, globals);
     }
+    let (log, places) = places(&arguments.dir, arguments.save_to.as_deref())?;
     let mut refused = Vec::new();
-    for path in undo::places(&parent(arguments)?)?.iter().rev() {
-        match undo::load_of(path, &arguments.dir) {
+    for place in places.iter().rev() {
+        match undo::load_of(place, &log) {
             Ok(Some(change)) if !change.undone => {
                 tell_of_refused(&refused);
                 return Ok((change, arguments.dir.clone()));
@@ -149,49 +153,46 @@ fn choose(arguments: &Arguments, globals: Globals) -> anyhow::Result<(SavedChang
             Err(error) => refused.push(error),
         }
     }
-    if let Some(first) = refused.first() {
-        tell_of_refused(refused.get(1..).unwrap_or_default());
-        let message = first.to_string();
-        return Err(Failure::new(Status::Failed, message)
-            .hint("nothing else is saved that could be taken back")
-            .into());
+    tell_of_refused(&refused);
+    let nothing = format!("{}: nothing to undo", arguments.dir.display());
+    Err(match refused.len() {
+        0 => Failure::new(Status::No, nothing)
+            .hint("--save-to DIR, if the change was saved elsewhere"),
+        _ => Failure::new(Status::Failed, format!("{nothing} that is to be trusted")),
     }
-    let message = format!("{}: nothing to undo", arguments.dir.display());
-    Err(Failure::new(Status::No, message)
-        .hint("--save-to DIR, if the change was saved elsewhere")
-        .into())
+    .into())
 }
 
 /// The change in the saved directory that was named.
 fn choose_saved(arguments: &Arguments, globals: Globals) -> anyhow::Result<(SavedChange, PathBuf)> {
     let given = &arguments.dir;
     let saved = given.canonicalize().map_err(Error::io("look at", given))?;
-    let parent = saved.parent().unwrap_or(Path::new("/"));
     let refused = |why: &str| {
-        Failure::new(
-            Status::Failed,
-            format!("{}: not trusted: {why}", given.display()),
-        )
+        let message = format!("{}: not trusted: {why}", given.display());
+        Failure::new(Status::Failed, message)
     };
-    let log = saved::log_of(&saved).filter(|_| arguments.save_to.is_none());
-    let Some(log) = log else {
+    let Some(path) = saved::log_of(&saved).filter(|_| arguments.save_to.is_none()) else {
+        let parent = saved.parent().unwrap_or(Path::new("/"));
         let hint = format!("name the log: proglog undo LOG --save-to {}", quote(parent));
-        return Err(refused("it is not beside the log that it belongs to")
-            .hint(hint)
-            .into());
+        let refused = refused("it is not beside the log that it belongs to");
+        return Err(refused.hint(hint).into());
     };
-    saved::parent_for(&log, None)?;
-    let Some(change) = undo::load_of(&saved, &log)? else {
-        let why = format!("it is not a saved change of {}", log.display());
+    let (log, places) = places(&path, None)?;
+    let change = match places.iter().find(|place| place.path() == saved) {
+        Some(place) => undo::load_of(place, &log)?,
+        None => None,
+    };
+    let Some(change) = change else {
+        let why = format!("it is not a saved change of {}", path.display());
         return Err(refused(&why).into());
     };
     if change.undone && arguments.into.is_none() {
         return Err(Failure::new(Status::No, "this change was taken back already").into());
     }
     if !globals.quiet {
-        say(&format!("the log is {}", quote(&log)));
+        say(&format!("the log is {}", quote(&path)));
     }
-    Ok((change, log))
+    Ok((change, path))
 }
 
 fn tell_of_refused(refused: &[Error]) {
@@ -202,9 +203,10 @@ fn tell_of_refused(refused: &[Error]) {
 
 fn list(arguments: &Arguments) -> anyhow::Result<Status> {
     let mut out = stdout()?;
+    let (log, places) = places(&arguments.dir, arguments.save_to.as_deref())?;
     let mut refused = Vec::new();
-    for path in undo::places(&parent(arguments)?)? {
-        match undo::load_of(&path, &arguments.dir) {
+    for place in &places {
+        match undo::load_of(place, &log) {
             Ok(Some(change)) if arguments.json => {
                 writeln!(out, "{}", words::saved(&change, &arguments.dir, false))?;
             }

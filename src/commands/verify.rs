@@ -21,6 +21,7 @@ use proglog::inspect::manifest::check::Checked;
 use proglog::inspect::outlook::{Outlook, Repaired};
 use proglog::inspect::report::{Options, Report, SegmentReport};
 use proglog::inspect::service::{Given, Printing};
+use proglog::log::dir::FilePath;
 use proglog::log::error::Error;
 use proglog::log::format::parse_name;
 use proglog::log::record::Codec;
@@ -345,7 +346,7 @@ impl Output<'_> {
             self.json(&mut out, remedies)?;
         } else {
             let bytes_of = |place: &Place, position: u64, bytes: usize| {
-                let path = self.report.listing.path().join(&place.file);
+                let path = self.report.listing.directory.dir.at(&place.file);
                 bytes_at(&path, position, bytes)
             };
             let view = View {
@@ -395,7 +396,7 @@ impl Output<'_> {
 }
 
 /// Up to so many bytes of a regular file; `None` where there are none to be had.
-pub fn bytes_at(path: &Path, position: u64, bytes: usize) -> Option<Vec<u8>> {
+pub fn bytes_at(path: &FilePath, position: u64, bytes: usize) -> Option<Vec<u8>> {
     let file = ReadFile::open(path).ok()?;
     let there = file.file_bytes.checked_sub(position)?;
     let bytes = usize::try_from(there).map_or(bytes, |there| there.min(bytes));

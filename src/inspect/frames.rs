@@ -2,8 +2,7 @@
 //! frame would have, where the frames stop making sense and where they start again.
 //! What `dump-store` prints; no index is needed, no length believed.
 
-use std::path::Path;
-
+use crate::log::dir::FilePath;
 use crate::log::error::{Error, Result};
 use crate::log::format::{LENGTH_BYTES, frame_end};
 use crate::log::index::Index;
@@ -195,7 +194,7 @@ impl StoreDump {
     /// # Errors
     ///
     /// As [`ReadFile::open`].
-    pub fn open(path: &Path, base: Offset, codec: Codec) -> Result<Self> {
+    pub fn open(path: &FilePath, base: Offset, codec: Codec) -> Result<Self> {
         let store = ReadFile::open(path)?;
         let zeros_from = match Index::of(store.clone(), STREAM_BYTES).nonzero_end(store.file_bytes)
         {

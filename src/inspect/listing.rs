@@ -2,12 +2,11 @@
 //! verify judges is the log as it was at this moment.
 
 use std::fmt;
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
+use crate::log::dir::{Dir, FilePath, FileStatus, time_at};
 use crate::log::directory::{Directory, SegmentNames};
 use crate::log::error::Result;
 use crate::log::format::FileKind;
@@ -71,15 +70,13 @@ pub struct FileFacts {
 
 impl FileFacts {
     /// Looks at `name` in `directory`; `None` if it is gone.
-    fn of(directory: &Path, name: &std::ffi::OsStr) -> Option<Self> {
-        use std::os::unix::fs::FileTypeExt;
-        let path = directory.join(name);
-        let link = std::fs::symlink_metadata(&path).ok()?;
+    fn of(path: &FilePath) -> Option<Self> {
+        let link = path.symlink_metadata().ok()?;
         let is_link = link.is_symlink();
         let metadata = if is_link {
-            std::fs::metadata(&path).ok()
+            path.metadata().ok()
         } else {
-            Some(link.clone())
+            Some(link)
         };
         let Some(metadata) = metadata else {
             return Some(Self {
@@ -93,7 +90,8 @@ impl FileFacts {
                 is_link: true,
             });
         };
-        let kind = metadata.file_type();
+        let kind = metadata.kind();
+        let (modified_second, modified_rest) = metadata.modified_at();
         let no_file = if kind.is_file() {
             None
         } else if kind.is_dir() {
@@ -107,8 +105,8 @@ impl FileFacts {
         };
         Some(Self {
             bytes: metadata.len(),
-            modified_second: metadata.mtime(),
-            modified_rest: u32::try_from(metadata.mtime_nsec()).unwrap_or(0),
+            modified_second,
+            modified_rest,
             uid: metadata.uid(),
             gid: metadata.gid(),
             mode: permissions(&metadata),
@@ -123,13 +121,7 @@ impl FileFacts {
         if self.no_file == Some(NoFile::DeadLink) {
             return None;
         }
-        let whole = Duration::from_secs(self.modified_second.unsigned_abs());
-        let second = if self.modified_second < 0 {
-            UNIX_EPOCH.checked_sub(whole)
-        } else {
-            UNIX_EPOCH.checked_add(whole)
-        };
-        second?.checked_add(Duration::from_nanos(self.modified_rest.into()))
+        time_at(self.modified_second, self.modified_rest)
     }
 
     /// Whether its owner may read and write it.
@@ -140,7 +132,7 @@ impl FileFacts {
 }
 
 /// The permission bits of a file, of which there are twelve.
-fn permissions(metadata: &Metadata) -> u16 {
+fn permissions(metadata: &FileStatus) -> u16 {
     u16::try_from(metadata.mode() & 0o7777).unwrap_or(0)
 }
 
@@ -212,12 +204,25 @@ impl Listing {
     ///
     /// As [`Directory::list`], and `NotALog` where there is no segment.
     pub fn of(path: &Path) -> Result<Self> {
-        let mut directory = Directory::list(path)?;
+        Self::of_directory(Directory::list(path)?)
+    }
+
+    /// The same of a directory that is open.
+    ///
+    /// # Errors
+    ///
+    /// As [`Directory::list_in`], and `NotALog` where there is no segment.
+    pub fn of_dir(dir: &Dir) -> Result<Self> {
+        Self::of_directory(Directory::list_in(dir)?)
+    }
+
+    fn of_directory(mut directory: Directory) -> Result<Self> {
         directory.require_log()?;
         let mut segments = Vec::with_capacity(directory.segments.len());
+        let dir = directory.dir.clone();
         // One whose files are both gone already was trimmed meanwhile.
         directory.segments.retain(|names| {
-            let segment = Self::segment(path, names);
+            let segment = Self::segment(&dir, names);
             let there = segment.store.is_some() || segment.index.is_some();
             segments.extend(there.then(|| Arc::new(segment)));
             there
@@ -230,11 +235,8 @@ impl Listing {
 
     /// The two files of one segment, as they are now.
     #[must_use]
-    pub fn segment(path: &Path, names: &SegmentNames) -> SegmentListing {
-        let look = |kind| {
-            let name = names.name(kind)?;
-            FileFacts::of(path, &name)
-        };
+    pub fn segment(dir: &Dir, names: &SegmentNames) -> SegmentListing {
+        let look = |kind| FileFacts::of(&dir.at(names.name(kind)?));
         let index = look(FileKind::Index);
         let store = look(FileKind::Store);
         SegmentListing {
@@ -268,6 +270,8 @@ impl Listing {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
     use super::*;
 
     #[test]
@@ -278,6 +282,7 @@ mod tests {
     #[test]
     fn the_time_of_the_last_write_is_the_file_systems() {
         let dir = tempfile::tempdir().expect("a directory");
+        let held = Dir::open(dir.path()).expect("the directory");
         let named = tempfile::NamedTempFile::new_in(&dir).expect("a file");
         let (path, file) = (named.path(), named.as_file());
         let name = path.file_name().expect("a name");
@@ -286,13 +291,13 @@ mod tests {
         for time in [UNIX_EPOCH + hour + rest, UNIX_EPOCH - hour + rest] {
             file.set_modified(time).expect("a time");
             let metadata = path.metadata().expect("the file");
-            let facts = FileFacts::of(dir.path(), name).expect("facts");
+            let facts = FileFacts::of(&held.at(name)).expect("facts");
             assert_eq!(facts.modified(), metadata.modified().ok());
             assert_eq!(facts.modified(), Some(time));
         }
         let link = dir.path().join("0.index");
         std::os::unix::fs::symlink("nowhere", link).expect("a link");
-        let facts = FileFacts::of(dir.path(), "0.index".as_ref()).expect("facts");
+        let facts = FileFacts::of(&held.at("0.index")).expect("facts");
         assert_eq!(facts.modified(), None);
     }
 }

@@ -99,7 +99,7 @@ impl Outlook {
         in_full: bool,
         repaired: Option<Repaired<'_>>,
     ) -> io::Result<Self> {
-        let mut facts = DirFacts::new(report.listing.path());
+        let mut facts = DirFacts::of(&report.listing.directory.dir);
         let (config, sources) = assume(&mut facts, printing, given)?;
         let now_held = held(report, None);
         let now = Prospect {

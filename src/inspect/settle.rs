@@ -31,14 +31,14 @@ pub(super) fn settled(listing: Listing, options: &Options, aids: Aids<'_>) -> Re
     if !options.ask_usage || aids.before.is_some() || aids.drafting.is_some() {
         return Report::once(listing, options, aids);
     }
-    let path = listing.path().to_path_buf();
+    let dir = listing.directory.dir.clone();
     let mut listing = Some(listing);
     let mut before: Option<Report> = None;
     let mut rested = Duration::ZERO;
     for pause in PAUSES {
         let now = match listing.take() {
             Some(listing) => listing,
-            None => Listing::of(&path)?,
+            None => Listing::of_dir(&dir)?,
         };
         match look(now, options, before.as_ref()) {
             Err(error) if live::is_disturbed(&error) => {}
@@ -60,7 +60,7 @@ pub(super) fn settled(listing: Listing, options: &Options, aids: Aids<'_>) -> Re
         thread::sleep(pause);
         rested = pause;
     }
-    let mut last = look(Listing::of(&path)?, options, before.as_ref())?;
+    let mut last = look(Listing::of_dir(&dir)?, options, before.as_ref())?;
     if let Some(before) = before {
         let told = keys(&before);
         last.findings
@@ -125,7 +125,7 @@ fn is_doubtful(report: &Report) -> bool {
 fn has_changed(report: &Report, base: Offset) -> bool {
     let listed = report.listing.segment_at(base);
     listed.is_none_or(|listed| {
-        let now = Listing::segment(report.listing.path(), &listed.names);
+        let now = Listing::segment(&report.listing.directory.dir, &listed.names);
         differs(listed.store.as_ref(), now.store.as_ref())
             || differs(listed.index.as_ref(), now.index.as_ref())
             || appeared(report, listed)

@@ -48,7 +48,7 @@ pub fn awaited(directory: &Directory, segment: Offset) -> Awaited {
     };
     let listing = Listing {
         directory: only(directory, names),
-        segments: vec![Arc::new(Listing::segment(&directory.path, names))],
+        segments: vec![Arc::new(Listing::segment(&directory.dir, names))],
     };
     let awaited = match live::undisturbed(|| Report::over(listing.clone(), &options)) {
         Ok(report) => judged(&report, segment),
@@ -74,7 +74,7 @@ fn judged(report: &Report, segment: Offset) -> Awaited {
 /// A log's directory with the files of one segment alone.
 fn only(directory: &Directory, names: &SegmentNames) -> Directory {
     let halves = [FileKind::Store, FileKind::Index].map(|kind| names.file_name(kind));
-    Directory::of_names(&directory.path, halves.to_vec())
+    Directory::of_names(&directory.dir, halves.to_vec())
 }
 
 /// Who has a log open for writing.
@@ -93,7 +93,7 @@ impl Usage {
     #[must_use]
     pub fn of(directory: &Directory) -> Self {
         let lock_holder =
-            DirectoryLock::holder(&directory.path).filter(|pid| *pid != std::process::id());
+            DirectoryLock::holder(&directory.dir).filter(|pid| *pid != std::process::id());
         let (in_use, writers) = match processes::in_use(&directory.telling_files()) {
             Use::NoWriter => (Some(lock_holder.is_some()), Vec::new()),
             Use::Writers(writers) => (Some(true), writers),

@@ -4,11 +4,11 @@
 //! front of it is intact, and an entry names intact frames only. A large append commits one
 //! batch beside the writer, which gathers the next one while the disk syncs.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::{self, JoinHandle};
 
+use super::dir::Dir;
 use super::disk::{Disk, DiskFile, write_all_at};
 use super::error::{Error, Result};
 use super::format::{LENGTH_BYTES, LENGTH_MARK, SECTOR_BYTES};
@@ -72,7 +72,7 @@ pub(super) struct Batch {
     /// The mark; `None` without syncs.
     pub mark: Option<Mark>,
     /// The directory, if its names and the index as it was found may not be durable yet.
-    pub found_in: Option<PathBuf>,
+    pub found_in: Option<Dir>,
     /// Where the last frame ends.
     pub store_end: u64,
     /// Whether the syncs are carried out.
@@ -139,9 +139,9 @@ pub(super) fn sync(disk: &dyn Disk, file: &DiskFile) -> Result<()> {
 }
 
 /// Makes a directory's names durable.
-pub(super) fn sync_dir(disk: &dyn Disk, directory: &Path) -> Result<()> {
+pub(super) fn sync_dir(disk: &dyn Disk, directory: &Dir) -> Result<()> {
     disk.sync_dir(directory)
-        .map_err(Error::io("sync", directory))
+        .map_err(Error::io("sync", directory.path()))
 }
 
 /// A batch that has been through, and how that went.

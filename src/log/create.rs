@@ -2,9 +2,11 @@
 //! name durable before anything is written behind it.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::disk::{Disk, DiskFile, Ownership};
+use super::dir::{Dir, FilePath, is_taken};
+use super::disk::{Disk, DiskFile, Ownership, is_own};
 use super::error::{Error, Result};
 use super::format::{FileKind, NameStyle};
 use super::units::Offset;
@@ -33,11 +35,11 @@ pub struct Tail {
 /// [`Error::Io`].
 pub fn create_pair(
     disk: &dyn Disk,
-    directory: &Path,
+    directory: &Dir,
     (style, base): (NameStyle, Offset),
     [store_like, index_like]: [Option<Ownership>; 2],
 ) -> Result<Tail> {
-    let path = |kind| directory.join(style.file_name(base, kind));
+    let path = |kind| directory.at(style.file_name(base, kind));
     let (store_path, index_path) = (path(FileKind::Store), path(FileKind::Index));
     let store = disk
         .create(&store_path, store_like)
@@ -49,7 +51,7 @@ pub fn create_pair(
             Ok(()) => Ok(index),
             Err(source) => {
                 let _ = disk.remove(&index_path);
-                Err(Error::io("sync", directory)(source))
+                Err(Error::io("sync", directory.path())(source))
             }
         });
     match made {
@@ -70,51 +72,100 @@ pub fn create_pair(
 
 /// Creates a directory and those above it that are missing, and makes each name
 /// durable; also that of the last one that is there, for whoever made it may have been
-/// killed before that.
+/// killed before that. Gives the directory.
 ///
 /// # Errors
 ///
 /// [`Error::Io`].
-pub fn create_directories(disk: &dyn Disk, path: &Path, mode: u32) -> Result<()> {
-    if path.as_os_str().is_empty() {
-        return Ok(());
+pub fn create_directories(disk: &dyn Disk, path: &Path, mode: u32) -> Result<Dir> {
+    let failed = match Dir::open(path) {
+        Ok(dir) => {
+            let named = dir.in_parent().map_err(Error::io("look at", path))?;
+            let above = named.as_ref().map_or(&dir, FilePath::dir);
+            return match disk.sync_dir(above) {
+                // Whoever may not read it has not made anything there just now.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(dir),
+                synced => synced
+                    .map(|()| dir.clone())
+                    .map_err(Error::io("sync", above.path())),
+            };
+        }
+        Err(error) => error,
+    };
+    let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(Error::io("open", path)(failed));
+    };
+    if failed.kind() != io::ErrorKind::NotFound {
+        return Err(Error::io("create", path)(failed));
     }
-    if path.is_dir() {
-        let real = path.canonicalize().map_err(Error::io("look at", path))?;
-        let above = real.parent().unwrap_or(&real);
-        return match disk.sync_dir(above) {
-            // Whoever may not read it has not made anything there just now.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-            synced => synced.map_err(Error::io("sync", above)),
-        };
-    }
-    let parent = path.parent().unwrap_or(Path::new(""));
-    create_directories(disk, parent, mode)?;
+    let above = if above.as_os_str().is_empty() {
+        Dir::open(above).map_err(Error::io("open", Path::new(".")))?
+    } else {
+        create_directories(disk, above, mode)?
+    };
+    create_directory(disk, &above.at(name), mode)
+}
+
+/// Creates a directory in one that is there, and makes its name durable. Gives it; one
+/// that is there already is given too.
+///
+/// # Errors
+///
+/// [`Error::Io`].
+pub fn create_directory(disk: &dyn Disk, path: &FilePath, mode: u32) -> Result<Dir> {
     match disk.create_dir(path, mode) {
         Ok(()) => {}
         // Another process was faster, and syncs it too.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(Error::io("create", path)(error)),
     }
-    let parent = if parent.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        parent
-    };
-    disk.sync_dir(parent).map_err(Error::io("sync", parent))
+    let made = path.open_dir().map_err(Error::io("open", path))?;
+    let above = path.dir();
+    disk.sync_dir(above)
+        .map_err(Error::io("sync", above.path()))?;
+    Ok(made)
 }
 
 /// Creates a directory for a copy of a log: with the owner, group and mode of another, as
-/// far as this process may. One that is there already keeps its own.
+/// far as this process may. One that is there already keeps its own. Gives it.
 ///
 /// # Errors
 ///
-/// [`Error::Io`].
-pub fn create_directory_like(disk: &dyn Disk, path: &Path, like: Ownership) -> Result<()> {
-    let is_new = path.symlink_metadata().is_err();
-    create_directories(disk, path, like.mode)?;
-    if is_new {
-        disk.own_dir(path, like).map_err(Error::io("own", path))?;
+/// [`Error::Untrusted`] for a symbolic link of another user, [`Error::Io`].
+pub fn create_directory_like(disk: &dyn Disk, path: &Path, like: Ownership) -> Result<Dir> {
+    let (parent, name) = match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) if !is_taken(path) => (parent, name),
+        _ => {
+            refuse_foreign_link(path)?;
+            return create_directories(disk, path, like.mode);
+        }
+    };
+    let parent = if parent.as_os_str().is_empty() {
+        Dir::open(parent).map_err(Error::io("open", Path::new(".")))?
+    } else {
+        create_directories(disk, parent, 0o777)?
+    };
+    let at = parent.at(name);
+    disk.create_dir(&at, like.mode & 0o700)
+        .map_err(Error::io("create", path))?;
+    let dir = at.open_dir().map_err(Error::io("open", path))?;
+    disk.own_dir(&dir, like).map_err(Error::io("own", path))?;
+    disk.sync_dir(&parent)
+        .map_err(Error::io("sync", parent.path()))?;
+    Ok(dir)
+}
+
+/// Refuses a symbolic link that another user has made: it would lead us to where he may
+/// write nothing.
+fn refuse_foreign_link(path: &Path) -> Result<()> {
+    let link = path
+        .symlink_metadata()
+        .map_err(Error::io("look at", path))?;
+    if link.is_symlink() && !is_own(link.uid()) {
+        return Err(Error::Untrusted {
+            path: path.to_path_buf(),
+            why: format!("is a symbolic link of user {}", link.uid()),
+        });
     }
     Ok(())
 }

@@ -6,13 +6,10 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::dir::{Dir, FilePath};
 use super::error::{Error, Result};
 use super::format::{self, FileKind, NameStyle};
 use super::units::Offset;
-
-/// Bytes of names that the system is asked for at once.
-#[cfg(target_os = "linux")]
-const LISTED_BYTES: usize = 64 * 1024;
 
 /// What a file system may keep in its root directory: no part of a log that stands there.
 const LOST_AND_FOUND: &str = "lost+found";
@@ -127,6 +124,8 @@ impl SegmentNames {
 pub struct Directory {
     /// Where it is.
     pub path: PathBuf,
+    /// The directory itself: its files are opened through it.
+    pub dir: Dir,
     /// Its segments, in the order of their base offsets.
     pub segments: Vec<SegmentNames>,
     /// Names that are no segment's, sorted; `lost+found` is none of them.
@@ -157,7 +156,7 @@ impl Directory {
     /// [`Error::NoDirectory`], [`Error::NotADirectory`], [`Error::KafkaPartition`], or
     /// [`Error::Io`].
     pub fn list(path: &Path) -> Result<Self> {
-        let failed = |source: io::Error| match source.kind() {
+        let dir = Dir::open(path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => Error::NoDirectory {
                 path: path.to_path_buf(),
             },
@@ -165,10 +164,26 @@ impl Directory {
                 path: path.to_path_buf(),
             },
             _ => Error::io("list", path)(source),
-        };
+        })?;
+        Self::list_in(&dir)
+    }
+
+    /// The same of a directory that is open.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::KafkaPartition`], or [`Error::Io`].
+    pub fn list_in(dir: &Dir) -> Result<Self> {
         let mut names = Names::default();
-        each_name(path, |name| names.add(name)).map_err(failed)?;
-        let directory = names.make(path);
+        dir.each_name(|name| names.add(name))
+            .map_err(|source| match source.kind() {
+                // It was removed.
+                io::ErrorKind::NotFound => Error::NoDirectory {
+                    path: dir.path().to_path_buf(),
+                },
+                _ => Error::io("list", dir.path())(source),
+            })?;
+        let directory = names.make(dir);
         if directory.is_kafka_partition() {
             return Err(Error::KafkaPartition {
                 path: directory.path,
@@ -179,12 +194,12 @@ impl Directory {
 
     /// What these names make, wherever they come from.
     #[must_use]
-    pub fn of_names(path: &Path, all: Vec<OsString>) -> Self {
+    pub fn of_names(dir: &Dir, all: Vec<OsString>) -> Self {
         let mut names = Names::default();
         for name in all {
             names.add(&name);
         }
-        names.make(path)
+        names.make(dir)
     }
 
     /// Whether Kafka wrote it: its names end in `.log`, `.index` and `.timeindex`.
@@ -236,8 +251,8 @@ impl Directory {
 
     /// The path of one half of a segment, whether or not it is there.
     #[must_use]
-    pub fn file(&self, segment: &SegmentNames, kind: FileKind) -> PathBuf {
-        self.path.join(segment.file_name(kind))
+    pub fn file(&self, segment: &SegmentNames, kind: FileKind) -> FilePath {
+        self.dir.at(segment.file_name(kind))
     }
 
     /// The files that every writer of the log has open: those of the first and of the
@@ -250,7 +265,7 @@ impl Directory {
         for names in [first, last].into_iter().flatten() {
             for kind in [FileKind::Store, FileKind::Index] {
                 if names.has(kind) {
-                    files.push(self.file(names, kind));
+                    files.push(self.file(names, kind).to_path_buf());
                 }
             }
         }
@@ -319,7 +334,7 @@ impl Names {
     }
 
     /// The directory in which these are all.
-    fn make(mut self, path: &Path) -> Directory {
+    fn make(mut self, dir: &Dir) -> Directory {
         self.strays.sort();
         // Shorter ones first: of several padded ones the shortest counts.
         self.padded.sort_by(|a, b| by_length(a, b));
@@ -335,7 +350,8 @@ impl Names {
         self.found.sort_unstable();
         let of_segments = || self.found.chunk_by(|a, b| a.base == b.base);
         let mut directory = Directory {
-            path: path.to_path_buf(),
+            path: dir.path().to_path_buf(),
+            dir: dir.clone(),
             segments: Vec::with_capacity(of_segments().count()),
             strays: self.strays,
             duplicates: Vec::new(),
@@ -369,37 +385,6 @@ impl Names {
     }
 }
 
-/// Hands over every name in a directory, in no order.
-#[cfg(target_os = "linux")]
-fn each_name(path: &Path, mut each: impl FnMut(&OsStr)) -> io::Result<()> {
-    use std::os::unix::ffi::OsStrExt;
-
-    use rustix::fs::{Mode, OFlags, RawDir};
-
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = rustix::fs::open(path, flags, Mode::empty())?;
-    // The names are looked at where the system put them: std makes two strings of each.
-    let mut buffer = Vec::with_capacity(LISTED_BYTES);
-    let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
-    while let Some(entry) = entries.next() {
-        let entry = entry?;
-        match entry.file_name().to_bytes() {
-            b"." | b".." => {}
-            name => each(OsStr::from_bytes(name)),
-        }
-    }
-    Ok(())
-}
-
-/// Hands over every name in a directory, in no order.
-#[cfg(not(target_os = "linux"))]
-fn each_name(path: &Path, mut each: impl FnMut(&OsStr)) -> io::Result<()> {
-    for entry in std::fs::read_dir(path)? {
-        each(&entry?.file_name());
-    }
-    Ok(())
-}
-
 /// Shorter names first.
 fn by_length(a: &OsStr, b: &OsStr) -> Ordering {
     a.len().cmp(&b.len()).then_with(|| a.cmp(b))
@@ -410,10 +395,8 @@ mod tests {
     use super::*;
 
     fn of(names: &[&str]) -> Directory {
-        Directory::of_names(
-            Path::new("log"),
-            names.iter().map(|&name| name.into()).collect(),
-        )
+        let dir = Dir::open(&std::env::temp_dir()).unwrap();
+        Directory::of_names(&dir, names.iter().map(|&name| name.into()).collect())
     }
 
     #[test]
@@ -434,13 +417,13 @@ mod tests {
             let files = log.telling_files();
             files
                 .iter()
-                .map(|path| path.display().to_string())
+                .filter_map(|path| Some(path.file_name()?.display().to_string()))
                 .collect()
         };
         let one = of(&["0.store", "0.index"]);
-        assert_eq!(names(&one), ["log/0.store", "log/0.index"]);
+        assert_eq!(names(&one), ["0.store", "0.index"]);
         let three = of(&["0.store", "0.index", "5.store", "5.index", "9.index"]);
-        assert_eq!(names(&three), ["log/0.store", "log/0.index", "log/9.index"]);
+        assert_eq!(names(&three), ["0.store", "0.index", "9.index"]);
     }
 
     #[test]

@@ -9,16 +9,19 @@
 
 mod ownership;
 
-use std::ffi::CString;
-use std::fs::{self, File, OpenOptions};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
+
+use super::dir::{Dir, FilePath, Links};
 use ownership::{OWNERS, take_ownership};
-pub use ownership::{Ownership, owner_not_kept};
+pub use ownership::{Ownership, is_own, owner_not_kept};
 
 /// How often another temporary name is tried.
 const TRIES: usize = 8;
@@ -56,16 +59,16 @@ impl DiskFile {
 pub trait Disk: Send + Sync {
     /// Opens an existing regular file for reading and writing. No `O_APPEND`:
     /// pwrite would ignore its position.
-    fn open(&self, path: &Path) -> io::Result<DiskFile>;
+    fn open(&self, path: &FilePath) -> io::Result<DiskFile>;
     /// Creates a file that must not exist; `like` gives owner, group and mode, which is
     /// 0666 less the umask without it.
-    fn create(&self, path: &Path, like: Option<Ownership>) -> io::Result<DiskFile>;
+    fn create(&self, path: &FilePath, like: Option<Ownership>) -> io::Result<DiskFile>;
     /// Creates a file without a name in the file system of `dir`.
-    fn create_unnamed(&self, dir: &Path, like: Option<Ownership>) -> io::Result<DiskFile>;
+    fn create_unnamed(&self, dir: &Dir, like: Option<Ownership>) -> io::Result<DiskFile>;
     /// Gives an unnamed file its name, which must be free.
-    fn link(&self, file: &DiskFile, path: &Path) -> io::Result<()>;
+    fn link(&self, file: &DiskFile, path: &FilePath) -> io::Result<()>;
     /// Creates a directory with these permission bits (less the umask).
-    fn create_dir(&self, path: &Path, mode: u32) -> io::Result<()>;
+    fn create_dir(&self, path: &FilePath, mode: u32) -> io::Result<()>;
     /// Writes at a position; may write less, as pwrite.
     fn write_at(&self, file: &DiskFile, bytes: &[u8], position: u64) -> io::Result<usize>;
     /// Cuts or stretches a file.
@@ -73,21 +76,21 @@ pub trait Disk: Send + Sync {
     /// Makes a file's bytes and size durable (fdatasync).
     fn sync_data(&self, file: &DiskFile) -> io::Result<()>;
     /// Makes a directory's names durable.
-    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    fn sync_dir(&self, dir: &Dir) -> io::Result<()>;
     /// Removes a file.
-    fn remove(&self, path: &Path) -> io::Result<()>;
+    fn remove(&self, path: &FilePath) -> io::Result<()>;
     /// Removes an empty directory.
-    fn remove_dir(&self, path: &Path) -> io::Result<()>;
+    fn remove_dir(&self, path: &FilePath) -> io::Result<()>;
     /// Moves a file to another name, which must be free.
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    fn rename(&self, from: &FilePath, to: &FilePath) -> io::Result<()>;
     /// Gives a directory that was just created owner, group and mode, as far as this
     /// process may. One that is not empty is another, and refused.
-    fn own_dir(&self, _path: &Path, _like: Ownership) -> io::Result<()> {
+    fn own_dir(&self, _dir: &Dir, _like: Ownership) -> io::Result<()> {
         Ok(())
     }
     /// Moves a file to the name of another, which is gone at that moment. A disk that
     /// cannot is one of a test's that never mends with another copy.
-    fn replace(&self, _from: &Path, _to: &Path) -> io::Result<()> {
+    fn replace(&self, _from: &FilePath, _to: &FilePath) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }
@@ -123,25 +126,24 @@ pub fn write_all_at(
 /// # Errors
 ///
 /// The operating system's; the file is as it was then, or as it was to be.
-pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let (mut file, temporary) = create_beside(path)?;
+pub fn replace(path: &FilePath, bytes: &[u8]) -> io::Result<()> {
+    let (mut made, temporary) = create_beside(path)?;
     let mut replaced = || {
-        let like = match open_regular(path) {
-            Ok(before) => Some(Ownership::of(&before)?),
+        let like = match path.open(Links::Refused) {
+            Ok((before, _)) => Some(Ownership::of(&before)?),
             // What cannot be opened or is no file is replaced by a file of our own.
             Err(_) => None,
         };
-        give(&file, like.as_ref(), path)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
+        give(&made.file, like.as_ref(), path)?;
+        made.file.write_all(bytes)?;
+        made.file.sync_all()?;
+        RealDisk.replace(&temporary, path)
     };
     if let Err(error) = replaced() {
-        let _ = fs::remove_file(&temporary);
+        let _ = RealDisk.remove(&temporary);
         return Err(error);
     }
-    let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
-    RealDisk.sync_dir(parent.unwrap_or(Path::new(".")))
+    RealDisk.sync_dir(path.dir())
 }
 
 /// Whether [`replace`] could make a file there that does not exist yet.
@@ -149,27 +151,28 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 ///
 /// The operating system's.
-pub fn try_beside(path: &Path) -> io::Result<()> {
+pub fn try_beside(path: &FilePath) -> io::Result<()> {
     let (_, temporary) = create_beside(path)?;
-    fs::remove_file(temporary)
+    RealDisk.remove(&temporary)
 }
 
 /// Creates a file of a temporary name beside another. The name is the same each time, so
 /// that what a killed process left is removed; where that is not our own file, another.
-fn create_beside(path: &Path) -> io::Result<(File, PathBuf)> {
+fn create_beside(path: &FilePath) -> io::Result<(DiskFile, FilePath)> {
     let own = rustix::process::geteuid().as_raw();
-    let mut temporary = hidden_beside(path, "new");
+    let name = path.name()?;
+    let mut temporary = path.dir().at(hidden(name, "new"));
     for _ in 0..TRIES {
-        match fs::symlink_metadata(&temporary) {
-            Ok(there) if there.is_file() && there.uid() == own => fs::remove_file(&temporary)?,
-            Ok(_) => temporary = hidden_beside(path, &format!("new-{}", random_name())),
+        match temporary.symlink_metadata() {
+            Ok(there) if there.is_file() && there.uid() == own => RealDisk.remove(&temporary)?,
+            Ok(_) => {
+                temporary = path
+                    .dir()
+                    .at(hidden(name, &format!("new-{}", random_name())));
+            }
             Err(_) => {}
         }
-        let created = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&temporary);
-        match created {
+        match RealDisk.create(&temporary, None) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             created => return Ok((created?, temporary)),
         }
@@ -177,14 +180,14 @@ fn create_beside(path: &Path) -> io::Result<(File, PathBuf)> {
     Err(io::ErrorKind::AlreadyExists.into())
 }
 
-/// A hidden name beside a file.
+/// The name of a hidden file beside another.
 #[must_use]
-pub fn hidden_beside(path: &Path, what: &str) -> PathBuf {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".proglog-");
-    name.push(what);
-    path.with_file_name(name)
+pub fn hidden(name: &OsStr, what: &str) -> OsString {
+    let mut hidden = OsString::from(".");
+    hidden.push(name);
+    hidden.push(".proglog-");
+    hidden.push(what);
+    hidden
 }
 
 /// A name that nobody could foresee: std seeds its hashers from the system.
@@ -194,40 +197,33 @@ pub fn random_name() -> String {
     format!("{:016x}{:016x}", half(), half())
 }
 
-/// Opens a regular file for reading. A link is refused, and nothing is waited for.
-///
-/// # Errors
-///
-/// The operating system's; `InvalidInput` for what is no regular file.
-pub fn open_regular(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    Ok(file)
-}
-
 /// Opens a regular file that is only there to be locked; makes it where it is missing.
 ///
 /// # Errors
 ///
 /// The operating system's; `InvalidInput` for what is no regular file.
-pub fn open_lock(path: &Path) -> io::Result<File> {
-    let created = OpenOptions::new().write(true).create_new(true).open(path);
-    match created {
+pub fn open_lock(path: &FilePath) -> io::Result<File> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+    match open(path, flags, 0o666) {
         // Locked, it need not be writable; and to create what is there is refused where the
         // kernel protects shared directories.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match open_regular(path) {
-            Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {
-                Err(io::ErrorKind::InvalidInput.into())
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            match path.open(Links::Refused) {
+                Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {
+                    Err(io::ErrorKind::InvalidInput.into())
+                }
+                opened => opened.map(|(file, _)| file),
             }
-            opened => opened,
-        },
+        }
         created => created,
     }
+}
+
+/// Opens what has this name, if it is no link.
+fn open(path: &FilePath, flags: OFlags, mode: u32) -> io::Result<File> {
+    let flags = flags | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let mode = Mode::from_raw_mode(mode);
+    Ok(rustix::fs::openat(path.dir(), path.name()?, flags, mode)?.into())
 }
 
 /// The disk itself.
@@ -236,16 +232,15 @@ pub struct RealDisk;
 
 /// Whoever may rename a directory that was just created may put another one in its place:
 /// one with anything in it is not given away.
-fn check_new(directory: &File) -> io::Result<()> {
-    let mut entries = rustix::fs::Dir::read_from(directory)?;
-    let is_name = |name: &std::ffi::CStr| ![&b"."[..], b".."].contains(&name.to_bytes());
-    let named = entries.find(|entry| !entry.as_ref().is_ok_and(|it| !is_name(it.file_name())));
-    match named {
-        None => Ok(()),
-        Some(_) => Err(io::Error::other(
-            "another directory is in the place of the one that was just created",
-        )),
+fn check_new(directory: &Dir) -> io::Result<()> {
+    let mut is_empty = true;
+    directory.each_name(|_| is_empty = false)?;
+    if is_empty {
+        return Ok(());
     }
+    Err(io::Error::other(
+        "another directory is in the place of the one that was just created",
+    ))
 }
 
 /// The permission bits with which a file is created: until it has the ownership that it is
@@ -259,25 +254,16 @@ fn give(file: &File, like: Option<&Ownership>, path: &Path) -> io::Result<()> {
 }
 
 impl Disk for RealDisk {
-    fn open(&self, path: &Path) -> io::Result<DiskFile> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(libc::O_NOFOLLOW)
-            .open(path)?;
+    fn open(&self, path: &FilePath) -> io::Result<DiskFile> {
         Ok(DiskFile {
-            file,
+            file: path.open_writable()?,
             path: path.to_path_buf(),
         })
     }
 
-    fn create(&self, path: &Path, like: Option<Ownership>) -> io::Result<DiskFile> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(first_mode(like.as_ref()))
-            .open(path)?;
+    fn create(&self, path: &FilePath, like: Option<Ownership>) -> io::Result<DiskFile> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        let file = open(path, flags, first_mode(like.as_ref()))?;
         give(&file, like.as_ref(), path)?;
         Ok(DiskFile {
             file,
@@ -285,34 +271,32 @@ impl Disk for RealDisk {
         })
     }
 
-    fn create_unnamed(&self, dir: &Path, like: Option<Ownership>) -> io::Result<DiskFile> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(libc::O_TMPFILE)
-            .mode(first_mode(like.as_ref()))
-            .open(dir)?;
-        give(&file, like.as_ref(), dir)?;
+    fn create_unnamed(&self, dir: &Dir, like: Option<Ownership>) -> io::Result<DiskFile> {
+        let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(first_mode(like.as_ref()));
+        let file = File::from(rustix::fs::openat(dir, ".", flags, mode)?);
+        give(&file, like.as_ref(), dir.path())?;
         Ok(DiskFile {
             file,
-            path: dir.to_path_buf(),
+            path: dir.path().to_path_buf(),
         })
     }
 
-    fn link(&self, file: &DiskFile, path: &Path) -> io::Result<()> {
-        let descriptor = CString::new(format!("/proc/self/fd/{}", file.file.as_raw_fd()))?;
-        rustix::fs::linkat(
-            rustix::fs::CWD,
-            descriptor.as_c_str(),
-            rustix::fs::CWD,
-            path,
-            rustix::fs::AtFlags::SYMLINK_FOLLOW,
-        )?;
-        Ok(())
+    fn link(&self, file: &DiskFile, path: &FilePath) -> io::Result<()> {
+        let descriptor = format!("/proc/self/fd/{}", file.file.as_raw_fd());
+        let follow = AtFlags::SYMLINK_FOLLOW;
+        Ok(rustix::fs::linkat(
+            CWD,
+            descriptor,
+            path.dir(),
+            path.name()?,
+            follow,
+        )?)
     }
 
-    fn create_dir(&self, path: &Path, mode: u32) -> io::Result<()> {
-        fs::DirBuilder::new().mode(mode).create(path)
+    fn create_dir(&self, path: &FilePath, mode: u32) -> io::Result<()> {
+        let mode = Mode::from_raw_mode(mode);
+        Ok(rustix::fs::mkdirat(path.dir(), path.name()?, mode)?)
     }
 
     fn write_at(&self, file: &DiskFile, bytes: &[u8], position: u64) -> io::Result<usize> {
@@ -327,39 +311,47 @@ impl Disk for RealDisk {
         file.file.sync_data()
     }
 
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_all()
+    fn sync_dir(&self, dir: &Dir) -> io::Result<()> {
+        dir.sync()
     }
 
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        fs::remove_file(path)
+    fn remove(&self, path: &FilePath) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(
+            path.dir(),
+            path.name()?,
+            AtFlags::empty(),
+        )?)
     }
 
-    fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        fs::remove_dir(path)
+    fn remove_dir(&self, path: &FilePath) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(
+            path.dir(),
+            path.name()?,
+            AtFlags::REMOVEDIR,
+        )?)
     }
 
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        rustix::fs::renameat_with(
-            rustix::fs::CWD,
-            from,
-            rustix::fs::CWD,
-            to,
-            rustix::fs::RenameFlags::NOREPLACE,
-        )?;
-        Ok(())
+    fn rename(&self, from: &FilePath, to: &FilePath) -> io::Result<()> {
+        Ok(rustix::fs::renameat_with(
+            from.dir(),
+            from.name()?,
+            to.dir(),
+            to.name()?,
+            RenameFlags::NOREPLACE,
+        )?)
     }
 
-    fn own_dir(&self, path: &Path, like: Ownership) -> io::Result<()> {
-        let made = OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_DIRECTORY)
-            .open(path)?;
-        check_new(&made)?;
-        take_ownership(&made, &like, path)
+    fn own_dir(&self, dir: &Dir, like: Ownership) -> io::Result<()> {
+        check_new(dir)?;
+        take_ownership(&dir.reopen()?, &like, dir.path())
     }
 
-    fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to)
+    fn replace(&self, from: &FilePath, to: &FilePath) -> io::Result<()> {
+        Ok(rustix::fs::renameat(
+            from.dir(),
+            from.name()?,
+            to.dir(),
+            to.name()?,
+        )?)
     }
 }

@@ -78,10 +78,12 @@ pub enum Error {
         name: PathBuf,
     },
     /// A segment's name belongs to something that is no regular file.
-    #[error("{}: is no regular file{}", path.display(), but_what(path))]
+    #[error("{}: is no regular file{}", path.display(), if *is_directory { " but a directory" } else { "" })]
     NotAFile {
         /// The path.
         path: PathBuf,
+        /// Whether it is a directory.
+        is_directory: bool,
     },
     /// A segment's file is a symbolic link: it is read, and never changed.
     #[error("{}: is a symbolic link, which is read and never changed", path.display())]
@@ -101,6 +103,12 @@ pub enum Error {
     #[error("{}: is missing", path.display())]
     Missing {
         /// The path.
+        path: PathBuf,
+    },
+    /// The log's path leads to another directory now, or to none: somebody moved the log.
+    #[error("{}: is not the directory any more that was opened here: it was moved or replaced", path.display())]
+    Moved {
+        /// Where the directory was.
         path: PathBuf,
     },
     /// Another process has the log.
@@ -181,14 +189,6 @@ pub enum Error {
     },
 }
 
-/// What it is instead, as far as it is still there.
-fn but_what(path: &Path) -> &'static str {
-    match std::fs::metadata(path) {
-        Ok(it) if it.is_dir() => " but a directory",
-        _ => "",
-    }
-}
-
 fn list_processes(processes: &[u32]) -> String {
     match processes {
         [] => String::new(),
@@ -210,6 +210,15 @@ impl Error {
             action,
             path: path.to_path_buf(),
             source,
+        }
+    }
+
+    /// A `NotAFile` error.
+    #[must_use]
+    pub fn not_a_file(path: &Path, is_directory: bool) -> Self {
+        Self::NotAFile {
+            path: path.to_path_buf(),
+            is_directory,
         }
     }
 }

@@ -8,13 +8,12 @@
 //! gone a moment later (an entry half written, a frame in the writer's buffer), so a
 //! caller that believes in it looks again first.
 
-use std::fs::Metadata;
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
-use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::detect::detect;
+use super::dir::{Dir, FileStatus, Identity};
 use super::directory::{Directory, SegmentNames};
 use super::error::{Error, Result};
 use super::footing::{Footing, names_of};
@@ -69,7 +68,7 @@ const PATIENCE_WITH_MENDING: Duration = Duration::from_secs(5);
 pub struct Follower {
     directory: Directory,
     /// Device and inode of the directory.
-    identity: (u64, u64),
+    identity: Identity,
     codec: Option<Codec>,
     /// Whether somebody said the codec, so that it is not looked for.
     codec_is_given: bool,
@@ -157,11 +156,10 @@ impl Seen {
 
 /// A file as `stat` shows it: inode, size, and time of the last change. `None` where
 /// there is no file.
-type Mark = Option<(u64, u64, (i64, i64))>;
+type Mark = Option<(u64, u64, (i64, u32))>;
 
-fn mark(metadata: &Metadata) -> (u64, u64, (i64, i64)) {
-    let time = (metadata.mtime(), metadata.mtime_nsec());
-    (metadata.ino(), metadata.len(), time)
+fn mark(status: &FileStatus) -> (u64, u64, (i64, u32)) {
+    (status.identity().inode, status.len(), status.modified_at())
 }
 
 /// An engine's error on its way out, or the callback's.
@@ -184,8 +182,6 @@ impl Follower {
     /// As [`LogReader::lookup`].
     pub fn of(log: &mut LogReader, next: Offset) -> Result<Self> {
         let directory = log.directory().clone();
-        let path = &directory.path;
-        let metadata = std::fs::metadata(path).map_err(Error::io("look at", path))?;
         let mut footing = None;
         if let Some(before) = next.0.checked_sub(1) {
             let _ = live::undisturbed(|| {
@@ -198,7 +194,7 @@ impl Follower {
             })?;
         }
         Ok(Self {
-            identity: (metadata.dev(), metadata.ino()),
+            identity: directory.dir.identity(),
             directory,
             codec: None,
             codec_is_given: false,
@@ -312,13 +308,13 @@ impl Follower {
     ) -> std::result::Result<Pass, Stop<E>> {
         let path = self.directory.path.clone();
         let removed = Ok(Pass::Rewritten(Rewritten::Removed));
-        match std::fs::metadata(&path) {
-            Ok(metadata) if (metadata.dev(), metadata.ino()) == self.identity => {}
+        let dir = match Dir::open(&path) {
+            Ok(dir) if dir.identity() == self.identity => dir,
             Ok(_) => return Ok(Pass::Rewritten(Rewritten::Replaced)),
             Err(error) if error.kind() == ErrorKind::NotFound => return removed,
             Err(error) => return Err(Error::io("look at", &path)(error).into()),
-        }
-        let mut log = match LogReader::open(&path) {
+        };
+        let mut log = match LogReader::open_in(&dir) {
             Ok(log) => log,
             Err(Error::NoDirectory { .. } | Error::NotALog { .. }) => return removed,
             Err(error) => return Err(error.into()),
@@ -442,7 +438,7 @@ impl Follower {
             PATIENCE_WITH_MENDING
         };
         let since = *self.changed_since.get_or_insert_with(Instant::now);
-        since.elapsed() >= patience || DirectoryLock::holder(&self.directory.path).is_none()
+        since.elapsed() >= patience || DirectoryLock::holder(&self.directory.dir).is_none()
     }
 
     /// Whether there is something new that it is not time for yet.
@@ -452,15 +448,16 @@ impl Follower {
     }
 
     fn look(&self) -> Seen {
-        let path = &self.directory.path;
-        let metadata = std::fs::metadata(path).ok();
-        let directory = metadata.as_ref().map(mark);
-        let long_ago = metadata
-            .and_then(|metadata| metadata.modified().ok())
+        // What its path leads to now: a pass tells whether that is another one.
+        let dir = Dir::open(&self.directory.path).ok();
+        let status = dir.as_ref().and_then(|dir| dir.metadata().ok());
+        let directory = status.as_ref().map(mark);
+        let long_ago = status
+            .and_then(|status| status.modified())
             .and_then(|changed| SystemTime::now().duration_since(changed).ok())
             .is_some_and(|age| age > TICK);
         let names = (!long_ago)
-            .then(|| Directory::list(path).ok().map(|it| it.segments))
+            .then(|| Directory::list_in(&dir?).ok().map(|it| it.segments))
             .flatten();
         let segments = names.as_ref().unwrap_or(&self.directory.segments);
         let last = segments.last();
@@ -469,8 +466,8 @@ impl Follower {
         let mut files = Vec::new();
         for names in [holding, last].into_iter().flatten() {
             for kind in [FileKind::Index, FileKind::Store] {
-                let metadata = std::fs::metadata(self.directory.file(names, kind));
-                files.push(metadata.ok().as_ref().map(mark));
+                let status = self.directory.file(names, kind).metadata();
+                files.push(status.ok().as_ref().map(mark));
             }
         }
         Seen {
@@ -486,11 +483,11 @@ impl Follower {
         let slot = self.next.since(names.base);
         let path = self.directory.file(names, FileKind::Index);
         // Most indexes end with their last entry, and need not be opened.
-        let metadata = std::fs::metadata(&path).ok()?;
+        let metadata = path.metadata().ok()?;
         if !metadata.is_file() || metadata.len() / ENTRY_BYTES <= slot {
             return None;
         }
-        if DirectoryLock::holder(&self.directory.path).is_some() {
+        if DirectoryLock::holder(&self.directory.dir).is_some() {
             // Whoever mends the log would take us for a user of it.
             return self.seen.as_ref().and_then(|seen| seen.next_entry);
         }

@@ -2,7 +2,7 @@
 //! stands, and making all of it durable before somebody writes down that he has it.
 
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::directory::{Directory, SegmentNames};
 use super::error::{Error, Result};
@@ -159,7 +159,7 @@ pub fn sync_read(path: &Path, from: Offset, next: Offset) -> Result<()> {
     let segments = directory.segments.get(first..).unwrap_or_default();
     for names in segments.iter().take_while(|names| names.base < next) {
         for kind in [FileKind::Store, FileKind::Index] {
-            let path: PathBuf = directory.file(names, kind);
+            let path = directory.file(names, kind);
             match ReadFile::open(&path) {
                 Ok(file) => sync(file.file(), &path)?,
                 Err(error) if is_absent(&error) => {}
@@ -167,6 +167,6 @@ pub fn sync_read(path: &Path, from: Offset, next: Offset) -> Result<()> {
             }
         }
     }
-    let opened = std::fs::File::open(path).map_err(Error::io("open", path))?;
+    let opened = directory.dir.reopen().map_err(Error::io("open", path))?;
     sync(&opened, path)
 }

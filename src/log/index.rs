@@ -1,8 +1,7 @@
 //! The entries of an index: how many of them are real, and which they are. Whether
 //! an entry is sound is for `walk` to say, since that takes the store.
 
-use std::path::Path;
-
+use super::dir::FilePath;
 use super::error::Result;
 use super::format::{ENTRY_BYTES, Entry, UNUSED};
 use super::window::{LOOKUP_BYTES, ReadFile, Window};
@@ -19,7 +18,7 @@ impl Index {
     /// # Errors
     ///
     /// As [`ReadFile::open`].
-    pub fn open(path: &Path, read_bytes: usize) -> Result<Self> {
+    pub fn open(path: &FilePath, read_bytes: usize) -> Result<Self> {
         Ok(Self::of(ReadFile::open(path)?, read_bytes))
     }
 

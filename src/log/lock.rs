@@ -2,10 +2,10 @@
 //! leaves no file there. The Go service knows nothing of it; see `lease` for that.
 
 use std::fs::{File, TryLockError};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::dir::{Dir, Identity};
 use super::error::{Error, Result};
 use super::processes;
 
@@ -35,8 +35,9 @@ impl Wait {
 /// An exclusive lock on a log's directory, held until it is dropped.
 #[derive(Debug)]
 pub struct DirectoryLock {
-    directory: File,
-    path: PathBuf,
+    /// Holds the lock.
+    _locked: File,
+    dir: Dir,
 }
 
 impl DirectoryLock {
@@ -47,7 +48,9 @@ impl DirectoryLock {
     /// [`Error::InUse`] if another process keeps it, [`Error::UseUnknown`] if the
     /// file system has no such locks, [`Error::Io`] for the rest.
     pub fn take(path: &Path, wait: Wait, interrupted: &dyn Fn() -> bool) -> Result<Self> {
-        let directory = File::open(path).map_err(Error::io("open", path))?;
+        let dir = Dir::open(path).map_err(Error::io("open", path))?;
+        // The lock ends with this descriptor, whoever else holds the directory.
+        let directory = dir.reopen().map_err(Error::io("open", path))?;
         let deadline = wait.deadline();
         // Who asks the kernel which files a process has open holds a lock that was just
         // dropped for an instant.
@@ -59,8 +62,8 @@ impl DirectoryLock {
             match try_lock() {
                 Ok(()) => {
                     return Ok(Self {
-                        directory,
-                        path: path.to_path_buf(),
+                        _locked: directory,
+                        dir,
                     });
                 }
                 Err(TryLockError::WouldBlock) => {
@@ -83,16 +86,13 @@ impl DirectoryLock {
         }
     }
 
-    /// The process that holds the lock on `path` now, as the kernel lists it. Asking
+    /// The process that holds the lock on `dir` now, as the kernel lists it. Asking
     /// takes nothing, so nobody is held up.
     #[must_use]
-    pub fn holder(path: &Path) -> Option<u32> {
-        let metadata = std::fs::metadata(path).ok()?;
-        let (major, minor) = (
-            rustix::fs::major(metadata.dev()),
-            rustix::fs::minor(metadata.dev()),
-        );
-        let wanted = format!("{major:02x}:{minor:02x}:{}", metadata.ino());
+    pub fn holder(dir: &Dir) -> Option<u32> {
+        let Identity { device, inode } = dir.identity();
+        let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+        let wanted = format!("{major:02x}:{minor:02x}:{inode}");
         let locks = std::fs::read_to_string("/proc/locks").ok()?;
         locks.lines().find_map(|line| {
             // 1: FLOCK  ADVISORY  WRITE 4711 fe:00:131 0 EOF
@@ -108,12 +108,27 @@ impl DirectoryLock {
     /// The locked directory.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        self.dir.path()
     }
 
-    /// The open directory, for syncing what was found there.
+    /// The locked directory itself.
     #[must_use]
-    pub fn directory(&self) -> &File {
-        &self.directory
+    pub fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    /// Whether the path still leads to the locked directory: whoever moves a log means the
+    /// next one under its name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Moved`] if it does not.
+    pub fn check_path(&self) -> Result<()> {
+        if self.dir.is_at_its_path() {
+            return Ok(());
+        }
+        Err(Error::Moved {
+            path: self.path().to_path_buf(),
+        })
     }
 }

@@ -13,6 +13,7 @@ pub mod config;
 pub mod create;
 pub mod damage;
 pub mod detect;
+pub mod dir;
 pub mod directory;
 pub mod disk;
 pub mod error;

@@ -10,6 +10,7 @@ use super::config::{Config, Limits, MAX_INDEX_BYTES_DEFAULT, MAX_STORE_BYTES_DEF
 use super::create::{Tail, create_pair};
 use super::damage::Damage;
 use super::detect;
+use super::dir::FileStatus;
 use super::directory::{Directory, SegmentNames};
 use super::disk::{Disk, DiskFile};
 use super::error::{Error, Result};
@@ -33,7 +34,7 @@ use super::writer::{COMMIT_INDEX_BYTES, Writer};
 /// [`Error::Config`], [`Error::Io`].
 pub fn open(lock: &DirectoryLock, config: &Config, disk: &Arc<dyn Disk>) -> Result<Writer> {
     config.check()?;
-    let directory = Directory::list(lock.path())?;
+    let directory = Directory::list_in(lock.dir())?;
     let Some(last) = directory.segments.last() else {
         return create(&directory, config, disk);
     };
@@ -72,7 +73,7 @@ pub fn open(lock: &DirectoryLock, config: &Config, disk: &Arc<dyn Disk>) -> Resu
     let sync = !config.no_sync;
     Ok(Writer::new(
         Arc::clone(disk),
-        &directory.path,
+        &directory.dir,
         codec,
         limits,
         sync,
@@ -91,13 +92,13 @@ fn create(directory: &Directory, config: &Config, disk: &Arc<dyn Disk>) -> Resul
     let base = config.initial_offset.unwrap_or_default();
     let tail = create_pair(
         &**disk,
-        &directory.path,
+        &directory.dir,
         (NameStyle::Plain, base),
         [None, None],
     )?;
     Ok(Writer::new(
         Arc::clone(disk),
-        &directory.path,
+        &directory.dir,
         config.codec.unwrap_or(Codec::Raw),
         limits(ShownLimits::default(), config),
         !config.no_sync,
@@ -165,9 +166,9 @@ pub struct ShownLimits {
 pub fn shown_limits(directory: &Directory) -> Result<ShownLimits> {
     let mut shown = ShownLimits::default();
     let bytes = |names: &SegmentNames, kind| {
-        std::fs::metadata(directory.file(names, kind))
-            .ok()
-            .filter(std::fs::Metadata::is_file)
+        let metadata = directory.file(names, kind).metadata().ok();
+        metadata
+            .filter(FileStatus::is_file)
             .map(|metadata| metadata.len())
     };
     if let Some((last, sealed)) = directory.segments.split_last() {
@@ -191,7 +192,7 @@ pub fn shown_limits(directory: &Directory) -> Result<ShownLimits> {
 /// Whether one half of the active segment is a file that may be written.
 fn check_file(directory: &Directory, names: &SegmentNames, kind: FileKind) -> Result<()> {
     let path = directory.file(names, kind);
-    let metadata = match std::fs::symlink_metadata(&path) {
+    let metadata = match path.symlink_metadata() {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(Error::NeedsRecovery {
@@ -202,10 +203,12 @@ fn check_file(directory: &Directory, names: &SegmentNames, kind: FileKind) -> Re
         Err(error) => return Err(Error::io("look at", &path)(error)),
     };
     if metadata.is_symlink() {
-        return Err(Error::SymbolicLink { path });
+        return Err(Error::SymbolicLink {
+            path: path.to_path_buf(),
+        });
     }
     if !metadata.is_file() {
-        return Err(Error::NotAFile { path });
+        return Err(Error::not_a_file(&path, metadata.is_dir()));
     }
     Ok(())
 }
@@ -227,7 +230,7 @@ pub(crate) fn check_earlier_segments(directory: &Directory) -> Result<()> {
         let [names, next] = pair else { continue };
         let path = directory.file(names, FileKind::Index);
         let room = next.base.since(names.base);
-        let Ok(metadata) = std::fs::metadata(&path) else {
+        let Ok(metadata) = path.metadata() else {
             continue;
         };
         if !metadata.is_file() || metadata.len() / ENTRY_BYTES <= room {

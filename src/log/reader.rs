@@ -6,6 +6,7 @@ use std::ops::{ControlFlow, Range};
 use std::path::Path;
 
 use super::detect::detect;
+use super::dir::Dir;
 use super::directory::{Directory, SegmentNames};
 use super::error::{Error, Result};
 use super::format::{ENTRY_BYTES, FileKind};
@@ -55,7 +56,19 @@ impl LogReader {
     /// # Ok::<(), proglog::log::error::Error>(())
     /// ```
     pub fn open(path: &Path) -> Result<Self> {
-        let directory = Directory::list(path)?;
+        Self::of(Directory::list(path)?)
+    }
+
+    /// Opens the log in a directory that is open.
+    ///
+    /// # Errors
+    ///
+    /// As [`LogReader::open`].
+    pub fn open_in(dir: &Dir) -> Result<Self> {
+        Self::of(Directory::list_in(dir)?)
+    }
+
+    fn of(directory: Directory) -> Result<Self> {
         directory.require_log()?;
         Ok(Self {
             directory,
@@ -70,7 +83,7 @@ impl LogReader {
     ///
     /// As [`LogReader::open`].
     pub fn list_again(&mut self) -> Result<()> {
-        let directory = Directory::list(&self.directory.path)?;
+        let directory = Directory::list_in(&self.directory.dir)?;
         directory.require_log()?;
         self.directory = directory;
         Ok(())
@@ -242,7 +255,7 @@ impl LogReader {
     fn reaches(&self, names: &SegmentNames, codec: Codec, offset: Offset) -> Result<bool> {
         let path = self.directory.file(names, FileKind::Index);
         let slot = offset.since(names.base);
-        let Ok(metadata) = std::fs::metadata(&path) else {
+        let Ok(metadata) = path.metadata() else {
             return Ok(false);
         };
         if metadata.len() / ENTRY_BYTES <= slot {

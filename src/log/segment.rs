@@ -2,8 +2,7 @@
 //! how many of its entries are real, and which of those name whole frames. Readers
 //! never write; the writing half of a segment is `writer`.
 
-use std::path::Path;
-
+use super::dir::FilePath;
 use super::directory::{Directory, SegmentNames};
 use super::error::{Error, Result};
 use super::format::{ENTRY_BYTES, Entry, FileKind, LENGTH_BYTES, frame_end};
@@ -54,7 +53,7 @@ impl Segment {
     fn open_by(
         directory: &Directory,
         names: &SegmentNames,
-        open: fn(&Path) -> Result<ReadFile>,
+        open: fn(&FilePath) -> Result<ReadFile>,
     ) -> Result<Self> {
         let index = open(&directory.file(names, FileKind::Index))?;
         let store = open(&directory.file(names, FileKind::Store))?;

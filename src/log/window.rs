@@ -1,16 +1,17 @@
 //! Bytes of a file through a buffer of bounded size, by positioned reads. Nothing
 //! is mapped: a file that shrinks under a reader is an error, not a SIGBUS.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{Mode, OFlags, SeekFrom, open, seek};
+use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 
+use super::dir::{FilePath, FileStatus, Links};
 use super::error::{Error, Result};
 use super::format::{LENGTH_BYTES, frame_end};
 use super::progress::WALKED;
@@ -41,33 +42,18 @@ pub struct ReadFile {
 }
 
 impl ReadFile {
-    /// Opens a regular file. Anything else under the name is never opened, since
-    /// opening a FIFO waits and opening a device may do anything.
+    /// Opens a regular file, links followed. Anything else under the name is never
+    /// opened, since opening a device may do anything.
     ///
     /// # Errors
     ///
     /// [`Error::Missing`], [`Error::NotAFile`], [`Error::Io`].
-    pub fn open(path: &Path) -> Result<Self> {
-        let missing_or = |action| {
-            move |source: io::Error| match source.kind() {
-                io::ErrorKind::NotFound => Error::Missing {
-                    path: path.to_path_buf(),
-                },
-                _ => Error::Io {
-                    action,
-                    path: path.to_path_buf(),
-                    source,
-                },
-            }
-        };
-        let metadata = std::fs::metadata(path).map_err(missing_or("look at"))?;
+    pub fn open(path: &FilePath) -> Result<Self> {
+        let metadata = path.metadata().map_err(missing_or("look at", path))?;
         if !metadata.is_file() {
-            return Err(Error::NotAFile {
-                path: path.to_path_buf(),
-            });
+            return Err(Error::not_a_file(path, metadata.is_dir()));
         }
-        let file = File::open(path).map_err(missing_or("open"))?;
-        Self::of(file, path)
+        Self::open_listed(path)
     }
 
     /// Opens a file that was a regular one when its directory was listed, which saves
@@ -76,19 +62,30 @@ impl ReadFile {
     /// # Errors
     ///
     /// As [`ReadFile::open`].
-    pub fn open_listed(path: &Path) -> Result<Self> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-        let Ok(file) = open(path, flags, Mode::empty()).map(File::from) else {
-            // The reason is told there; a lease is waited for.
-            return Self::open(path);
-        };
-        let metadata = file.metadata().map_err(Error::io("look at", path))?;
-        if !metadata.is_file() {
-            return Err(Error::NotAFile {
-                path: path.to_path_buf(),
-            });
-        }
-        Ok(Self::with(file, path, &metadata))
+    pub fn open_listed(path: &FilePath) -> Result<Self> {
+        Self::open_by(path, Links::Followed)
+    }
+
+    /// Opens a file of our own: a link is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadFile::open`], and [`Error::SymbolicLink`].
+    pub fn open_own(path: &FilePath) -> Result<Self> {
+        Self::open_by(path, Links::Refused)
+    }
+
+    fn open_by(path: &FilePath, links: Links) -> Result<Self> {
+        let (file, status) = path.open(links).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput => Error::not_a_file(path, path.is_dir()),
+            _ if links == Links::Refused && error.raw_os_error() == Some(libc::ELOOP) => {
+                Error::SymbolicLink {
+                    path: path.to_path_buf(),
+                }
+            }
+            _ => missing_or("open", path)(error),
+        })?;
+        Ok(Self::with(file, path, status))
     }
 
     /// Wraps a file that is open already.
@@ -97,16 +94,16 @@ impl ReadFile {
     ///
     /// [`Error::Io`] if its size cannot be told.
     pub fn of(file: File, path: &Path) -> Result<Self> {
-        let metadata = file.metadata().map_err(Error::io("look at", path))?;
-        Ok(Self::with(file, path, &metadata))
+        let status = FileStatus::of(&file).map_err(Error::io("look at", path))?;
+        Ok(Self::with(file, path, status))
     }
 
-    fn with(file: File, path: &Path, metadata: &Metadata) -> Self {
+    fn with(file: File, path: &Path, status: FileStatus) -> Self {
         Self {
             file: Arc::new(file),
             path: path.to_path_buf(),
-            file_bytes: metadata.len(),
-            data_bytes: metadata.blocks().saturating_mul(512),
+            file_bytes: status.len(),
+            data_bytes: status.data_bytes(),
         }
     }
 
@@ -262,6 +259,15 @@ impl ReadFile {
             expected: self.file_bytes,
             file_bytes: self.file.metadata().map_or(0, |metadata| metadata.len()),
         }
+    }
+}
+
+fn missing_or<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Error + 'a {
+    move |source| match source.kind() {
+        io::ErrorKind::NotFound => Error::Missing {
+            path: path.to_path_buf(),
+        },
+        _ => Error::io(action, path)(source),
     }
 }
 
@@ -485,13 +491,16 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::dir::Dir;
 
     #[test]
     fn what_is_no_file_any_more_is_neither_read_nor_waited_for() {
-        let directory = std::env::temp_dir();
-        let opened = ReadFile::open_listed(&directory);
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("below")).unwrap();
+        let directory = Dir::open(directory.path()).unwrap();
+        let opened = ReadFile::open_listed(&directory.at("below"));
         assert!(matches!(opened, Err(Error::NotAFile { .. })), "{opened:?}");
-        let gone = ReadFile::open_listed(&directory.join("proglog-has-no-such-file"));
+        let gone = ReadFile::open_listed(&directory.at("none"));
         assert!(matches!(gone, Err(Error::Missing { .. })), "{gone:?}");
     }
 }

@@ -12,7 +12,6 @@ mod gather;
 mod mark;
 mod store_thread;
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::flush::gather_buffer;
@@ -21,6 +20,7 @@ use self::store_thread::StoreThread;
 use super::commit::{self, Batch, Committer, Done, Mark};
 use super::config::Limits;
 use super::create::{Tail, create_pair};
+use super::dir::Dir;
 use super::disk::{Disk, DiskFile, Ownership};
 use super::error::{Error, Result};
 use super::format::{ENTRY_BYTES, Entry, NameStyle, encode_length};
@@ -53,7 +53,7 @@ pub struct NewRecord<'a> {
 /// The end of a log, open for appending.
 pub struct Writer {
     disk: Arc<dyn Disk>,
-    directory: PathBuf,
+    directory: Dir,
     codec: Codec,
     limits: Limits,
     sync: bool,
@@ -145,7 +145,7 @@ impl Writer {
     #[must_use]
     pub fn new(
         disk: Arc<dyn Disk>,
-        directory: &Path,
+        directory: &Dir,
         codec: Codec,
         limits: Limits,
         sync: bool,
@@ -154,7 +154,7 @@ impl Writer {
         let next_offset = tail.base.checked_add(tail.entries);
         Self {
             disk,
-            directory: directory.to_path_buf(),
+            directory: directory.clone(),
             codec,
             limits,
             sync,

@@ -18,8 +18,9 @@ use super::kept;
 use super::named;
 use super::plan::{NewEntries, Plan, Step};
 use super::runs::assembly::Assembly;
+use crate::log::dir::{Dir, FilePath};
 use crate::log::directory::{Directory, SegmentNames};
-use crate::log::disk::{Disk, DiskFile, Ownership, open_regular, write_all_at};
+use crate::log::disk::{Disk, DiskFile, Ownership, write_all_at};
 use crate::log::error::{Error, Result, is_out_of_descriptors};
 use crate::log::format::{ENTRY_BYTES, Entry, FileKind};
 use crate::log::lock::DirectoryLock;
@@ -66,14 +67,14 @@ pub fn apply(
     lock: &DirectoryLock,
     options: &ApplyOptions<'_>,
 ) -> Result<Option<PathBuf>> {
-    named::clear(&**options.disk, lock.path());
+    named::clear(&**options.disk, lock.dir());
     if plan.steps.is_empty() {
         return Ok(None);
     }
     if let Some(drafts) = options.drafts {
         drafts.keep_for(plan);
     }
-    let directory = Directory::list(lock.path())?;
+    let directory = Directory::list_in(lock.dir())?;
     options.others.wait_for_writers(&directory)?;
     check_seen(plan, &directory)?;
     let paths = changed_files(plan, &directory);
@@ -90,17 +91,13 @@ pub fn apply(
         saves: options.save != Save::Nowhere,
         drafts: options.drafts,
     };
-    let real = directory
-        .path
-        .canonicalize()
-        .map_err(Error::io("look at", &directory.path))?;
     for step in &plan.steps {
         if let Step::Assemble { from: Some(_), .. } = step {
             let (base, kind) = step.file();
-            named::check_replace(disk, &directory.path, &job.path(base, kind), job.saves)?;
+            named::check_replace(disk, &directory.dir, &job.path(base, kind), job.saves)?;
         }
     }
-    let (saved, moved) = match job.save(&real, &options.save, options.command) {
+    let (saved, moved) = match job.save(&options.save, options.command) {
         Err(Error::Io { .. }) if batch_only => (None, Vec::new()),
         saved => saved?,
     };
@@ -111,7 +108,8 @@ pub fn apply(
             sync(disk, exclusive.file(path)?)?;
         }
         let unchanged = || check_seen(plan, &directory);
-        exclusive.begin(&directory.path, &options.others, unchanged)
+        exclusive.begin(&directory.path, &options.others, unchanged)?;
+        lock.check_path()
     };
     if let Err(error) = begin() {
         // Nothing was changed, so there is nothing to take back.
@@ -123,17 +121,17 @@ pub fn apply(
     for (number, step) in plan.steps.iter().enumerate() {
         exclusive.check(&directory.path)?;
         let place = moved.iter().find(|(at, _)| *at == number);
-        job.carry_out(step, place.map(|(_, place)| place.as_path()))?;
+        job.carry_out(step, place.map(|(_, place)| place))?;
     }
     let Some(saved) = saved else { return Ok(None) };
     let made = job.made();
-    done::mark(disk, &saved, made.iter().map(PathBuf::as_path))?;
+    done::mark(disk, &saved, made.iter())?;
     Ok(Some(saved.path().to_path_buf()))
 }
 
 /// Takes the files that change. Drafts are open files: they give way where there can be
 /// too few.
-fn take_exclusive(paths: &[PathBuf], options: &ApplyOptions<'_>) -> Result<Exclusive> {
+fn take_exclusive(paths: &[FilePath], options: &ApplyOptions<'_>) -> Result<Exclusive> {
     let take = || Exclusive::take(&**options.disk, paths, &options.others);
     let Some(drafts) = options.drafts else {
         return take();
@@ -160,19 +158,22 @@ fn take_exclusive(paths: &[PathBuf], options: &ApplyOptions<'_>) -> Result<Exclu
 /// # Errors
 ///
 /// As [`apply`] before its first change.
-pub fn rehearse(plan: &Plan, log: &Path, save: &Save, others: &Others<'_>) -> Result<()> {
+pub fn rehearse(plan: &Plan, log: &Dir, save: &Save, others: &Others<'_>) -> Result<()> {
     if plan.steps.is_empty() {
         return Ok(());
     }
-    let directory = Directory::list(log)?;
-    let real = log.canonicalize().map_err(Error::io("look at", log))?;
-    save::place(plan, &real, save)?;
+    let directory = Directory::list_in(log)?;
+    save::place(plan, log, save)?;
     others.wait_for_writers(&directory)?;
     let paths = changed_files(plan, &directory);
     for path in &paths {
-        let link = std::fs::symlink_metadata(path).map_err(Error::io("look at", path))?;
+        let link = path
+            .symlink_metadata()
+            .map_err(Error::io("look at", path))?;
         if link.is_symlink() {
-            return Err(Error::SymbolicLink { path: path.clone() });
+            return Err(Error::SymbolicLink {
+                path: path.to_path_buf(),
+            });
         }
     }
     others.wait_for_anybody(&paths)
@@ -185,11 +186,11 @@ fn check_seen(plan: &Plan, directory: &Directory) -> Result<()> {
         why: format!("{name} {why} since the plan was made; look again"),
     };
     for seen in plan.seen() {
-        let path = directory.path.join(&seen.name);
-        let Ok(metadata) = std::fs::metadata(&path) else {
+        let path = directory.dir.at(&seen.name);
+        let Ok(metadata) = path.metadata() else {
             return Err(changed(&seen.name, "went away".to_owned()));
         };
-        if metadata.len() != seen.bytes || metadata.modified().ok() != seen.modified {
+        if metadata.len() != seen.bytes || metadata.modified() != seen.modified {
             let now = metadata.len();
             return Err(changed(
                 &seen.name,
@@ -203,10 +204,10 @@ fn check_seen(plan: &Plan, directory: &Directory) -> Result<()> {
 /// The files that a plan changes, and those of the first segment that has regular ones:
 /// their lease keeps a service from starting meanwhile. A symbolic link that is moved away
 /// is changed no more than what it leads to.
-fn changed_files(plan: &Plan, directory: &Directory) -> Vec<PathBuf> {
+fn changed_files(plan: &Plan, directory: &Directory) -> Vec<FilePath> {
     let metadata = |base: Offset, kind: FileKind| {
         let names = directory.segment(base)?;
-        std::fs::symlink_metadata(directory.file(names, kind)).ok()
+        directory.file(names, kind).symlink_metadata().ok()
     };
     let mut paths = Vec::new();
     let mut added = HashSet::new();
@@ -259,14 +260,14 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn path(&self, base: Offset, kind: FileKind) -> PathBuf {
+    fn path(&self, base: Offset, kind: FileKind) -> FilePath {
         let names = self.directory.segment(base);
         match names {
             Some(names) => self.directory.file(names, kind),
             None => self
                 .directory
-                .path
-                .join(crate::log::format::file_name(base, kind)),
+                .dir
+                .at(crate::log::format::file_name(base, kind)),
         }
     }
 
@@ -284,7 +285,7 @@ impl Job<'_> {
     }
 
     /// The files that are new, or have taken another's name.
-    fn made(&self) -> Vec<PathBuf> {
+    fn made(&self) -> Vec<FilePath> {
         let is_new = |step: &&Step| {
             matches!(
                 step,
@@ -308,7 +309,7 @@ impl Job<'_> {
         gather.finish()
     }
 
-    fn carry_out(&self, step: &Step, place: Option<&Path>) -> Result<()> {
+    fn carry_out(&self, step: &Step, place: Option<&FilePath>) -> Result<()> {
         let (base, kind) = step.file();
         let path = self.path(base, kind);
         match step.clone() {
@@ -360,10 +361,10 @@ impl Job<'_> {
                     None => self.disk.remove(&path),
                 }
                 .map_err(Error::io("move away", &path))?;
-                if let Some(parent) = place.and_then(Path::parent) {
+                if let Some(parent) = place.map(FilePath::dir) {
                     self.disk
                         .sync_dir(parent)
-                        .map_err(Error::io("sync", parent))?;
+                        .map_err(Error::io("sync", parent.path()))?;
                 }
                 self.sync_directory()
             }
@@ -371,8 +372,9 @@ impl Job<'_> {
     }
 
     fn sync_directory(&self) -> Result<()> {
-        let path = &self.directory.path;
-        self.disk.sync_dir(path).map_err(Error::io("sync", path))
+        self.disk
+            .sync_dir(&self.directory.dir)
+            .map_err(Error::io("sync", &self.directory.path))
     }
 
     /// Owner and mode for a new file: those of the one that it replaces, of its twin, or
@@ -389,9 +391,10 @@ impl Job<'_> {
             first.map(|names| self.directory.file(names, FileKind::Store)),
             first.map(|names| self.directory.file(names, FileKind::Index)),
         ];
-        let ownership = |path: PathBuf| match self.exclusive.file(&path) {
+        let ownership = |path: FilePath| match self.exclusive.file(&path) {
+            // Opened by name it would wait for our own lease.
             Ok(file) => Ownership::of(file.file()).ok(),
-            Err(_) => Ownership::of(open_regular(&path).ok()?).ok(),
+            Err(_) => Ownership::at(&path),
         };
         models.into_iter().flatten().find_map(ownership)
     }

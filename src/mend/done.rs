@@ -3,11 +3,11 @@
 //! somebody has written to them since.
 
 use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use std::io::{BufRead, BufReader, Read};
-
 use super::saved::{Saved, SavedDirectory};
+use crate::log::dir::FilePath;
 use crate::log::disk::{Disk, write_all_at};
 use crate::log::error::{Error, Result};
 use crate::log::window::{ReadFile, STREAM_BYTES, Window};
@@ -27,7 +27,7 @@ const LINE_BYTES_MAX: u64 = 1024;
 pub fn mark<'a>(
     disk: &dyn Disk,
     saved: &Saved,
-    made: impl Iterator<Item = &'a Path>,
+    made: impl Iterator<Item = &'a FilePath>,
 ) -> Result<()> {
     let mut lines = String::new();
     for file in made {
@@ -39,7 +39,7 @@ pub fn mark<'a>(
     let path = mark.path();
     write_all_at(disk, &mark, lines.as_bytes(), 0).map_err(Error::io("write", path))?;
     disk.sync_data(&mark).map_err(Error::io("sync", path))?;
-    disk.sync_dir(saved.path())
+    disk.sync_dir(saved.dir())
         .map_err(Error::io("sync", saved.path()))
 }
 
@@ -58,14 +58,18 @@ pub fn is_written_since(saved: &SavedDirectory, file: &ReadFile) -> Result<bool>
     // mark was cut short, nobody was told of a change that is complete.
     let name = name_of(file.path());
     let mut lines = BufReader::new(done.file());
-    let mut line = String::new();
+    let mut line = Vec::new();
     loop {
         line.clear();
-        let read = lines.by_ref().take(LINE_BYTES_MAX).read_line(&mut line);
+        let read = lines
+            .by_ref()
+            .take(LINE_BYTES_MAX)
+            .read_until(b'\n', &mut line);
         if read.map_err(Error::io("read", done.path()))? == 0 {
             return Ok(false);
         }
-        if let Some((sum, of)) = line.trim_end().split_once(' ')
+        let text = String::from_utf8_lossy(&line);
+        if let Some((sum, of)) = text.trim_end().split_once(' ')
             && of == name
         {
             return Ok(format!("{:016x}", sum_of(file)?) != sum);

@@ -3,9 +3,7 @@
 //! one. Before that they are read back. What cannot be drafted is made as the plan says.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -13,6 +11,7 @@ use super::plan::{NewEntries, Plan, Step};
 use crate::inspect::look::Drafting;
 use crate::inspect::rounds;
 use crate::inspect::run::{FrameSink, Mark};
+use crate::log::dir::Dir;
 use crate::log::disk::{Disk, DiskFile, Ownership, write_all_at};
 use crate::log::error::{Error, Result};
 use crate::log::format::{ENTRY_BYTES, Entry};
@@ -35,21 +34,26 @@ const SPARE_DESCRIPTORS: usize = 32;
 /// The drafts of a repair, by their segment's base.
 pub struct Drafts {
     disk: Arc<dyn Disk>,
-    directory: PathBuf,
+    directory: OnceLock<Dir>,
     begun: Mutex<BTreeMap<Offset, Arc<Draft>>>,
     made: Mutex<BTreeMap<Offset, u64>>,
 }
 
 impl Drafts {
-    /// For a repair of the log in `directory`.
+    /// For a repair of a log that is not locked yet.
     #[must_use]
-    pub fn new(disk: Arc<dyn Disk>, directory: &Path) -> Self {
+    pub fn new(disk: Arc<dyn Disk>) -> Self {
         Self {
             disk,
-            directory: directory.to_path_buf(),
+            directory: OnceLock::new(),
             begun: Mutex::default(),
             made: Mutex::default(),
         }
+    }
+
+    /// The log is in this directory. Before that is known nothing is drafted.
+    pub fn begin_in(&self, directory: &Dir) {
+        let _ = self.directory.set(directory.clone());
     }
 
     /// How many entries of which segments are those that were drafted and read back, now
@@ -61,8 +65,10 @@ impl Drafts {
 
     /// Whether as many files can still be opened as others may need.
     pub(super) fn leave_descriptors(&self) -> bool {
-        let spare = (0..SPARE_DESCRIPTORS).map(|_| File::open(&self.directory));
-        spare.collect::<std::io::Result<Vec<_>>>().is_ok()
+        self.directory.get().is_none_or(|directory| {
+            let spare = (0..SPARE_DESCRIPTORS).map(|_| directory.reopen());
+            spare.collect::<std::io::Result<Vec<_>>>().is_ok()
+        })
     }
 
     /// Drops all drafts: their indexes are made as the plan says.
@@ -102,13 +108,14 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Drafting for Drafts {
     fn begin(&self, base: Offset, store: &ReadFile) -> Option<Arc<dyn FrameSink>> {
+        let directory = self.directory.get()?;
         let mut begun = lock(&self.begun);
         if begun.len() >= DRAFTS_MAX || !self.leave_descriptors() {
             return None;
         }
         let owner = Some(Ownership::of(store.file()).ok()?);
         // No room, or no files without a name here: whoever makes the index tells.
-        let file = self.disk.create_unnamed(&self.directory, owner).ok()?;
+        let file = self.disk.create_unnamed(directory, owner).ok()?;
         let draft = Arc::new(Draft {
             disk: Arc::clone(&self.disk),
             file,

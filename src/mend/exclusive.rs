@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::log::dir::FilePath;
 use crate::log::directory::Directory;
 use crate::log::disk::{Disk, DiskFile};
 use crate::log::error::{Error, Result};
@@ -63,16 +64,19 @@ impl Others<'_> {
     /// # Errors
     ///
     /// [`Error::InUse`] with the processes.
-    pub fn wait_for_anybody(&self, files: &[PathBuf]) -> Result<()> {
+    pub fn wait_for_anybody(&self, files: &[FilePath]) -> Result<()> {
         self.retry(|| {
-            let users = |some: &[PathBuf]| processes::users_of(some).processes;
+            let users = |some: &[FilePath]| {
+                let some: Vec<PathBuf> = some.iter().map(|it| it.to_path_buf()).collect();
+                processes::users_of(&some).processes
+            };
             let users = files.chunks(FILES_AT_ONCE).flat_map(users);
             let mut processes: Vec<u32> = users.map(|user| user.pid).collect();
             processes.sort_unstable();
             processes.dedup();
             match files.first() {
                 Some(path) if !processes.is_empty() => Err(Error::InUse {
-                    path: path.clone(),
+                    path: path.to_path_buf(),
                     processes,
                 }),
                 _ => Ok(()),
@@ -136,13 +140,13 @@ impl Exclusive {
     ///
     /// [`Error::InUse`] if somebody else has one open, a reader too;
     /// [`Error::SymbolicLink`], [`Error::Io`].
-    pub fn take(disk: &dyn Disk, paths: &[PathBuf], others: &Others<'_>) -> Result<Self> {
+    pub fn take(disk: &dyn Disk, paths: &[FilePath], others: &Others<'_>) -> Result<Self> {
         others.retry(|| {
             let mut exclusive = Self::default();
             for path in paths {
                 let file = open(disk, path)?;
                 exclusive.lease(path, &file, others)?;
-                exclusive.files.insert(path.clone(), file);
+                exclusive.files.insert(path.to_path_buf(), file);
             }
             Ok(exclusive)
         })
@@ -259,17 +263,17 @@ impl Exclusive {
 }
 
 /// Opens a file for changing.
-fn open(disk: &dyn Disk, path: &Path) -> Result<DiskFile> {
-    let link = std::fs::symlink_metadata(path).map_err(Error::io("look at", path))?;
+fn open(disk: &dyn Disk, path: &FilePath) -> Result<DiskFile> {
+    let link = path
+        .symlink_metadata()
+        .map_err(Error::io("look at", path))?;
     if link.is_symlink() {
         return Err(Error::SymbolicLink {
             path: path.to_path_buf(),
         });
     }
     if !link.is_file() {
-        return Err(Error::NotAFile {
-            path: path.to_path_buf(),
-        });
+        return Err(Error::not_a_file(path, link.is_dir()));
     }
     disk.open(path).map_err(Error::io("open", path))
 }

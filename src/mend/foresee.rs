@@ -8,6 +8,7 @@ use super::plan::{NewEntries, Plan, Step};
 use crate::inspect::report::{Report, SegmentReport};
 use crate::inspect::scan::SegmentFacts;
 use crate::inspect::service::{DirFacts, Planned};
+use crate::log::dir::FilePath;
 use crate::log::format::{ENTRY_BYTES, Entry, FileKind, file_name};
 use crate::log::units::Offset;
 use crate::log::window::ReadFile;
@@ -23,7 +24,7 @@ pub fn files(plan: &Plan, report: &Report) -> io::Result<Option<Planned<DirFacts
     if plan.steps.is_empty() {
         return Ok(None);
     }
-    let mut planned = Planned::new(DirFacts::new(report.listing.path()));
+    let mut planned = Planned::new(DirFacts::of(&report.listing.directory.dir));
     for step in &plan.steps {
         let (base, kind) = step.file();
         let name = name(report, base, kind);
@@ -50,10 +51,12 @@ pub fn files(plan: &Plan, report: &Report) -> io::Result<Option<Planned<DirFacts
                 }
             }
             Step::BuildIndex { entries, .. } | Step::WriteEntries { entries, .. } => {
-                let store = report
-                    .listing
-                    .path()
-                    .join(self::name(report, base, FileKind::Store));
+                let store =
+                    report
+                        .listing
+                        .directory
+                        .dir
+                        .at(self::name(report, base, FileKind::Store));
                 match last_entry(&store, &entries)? {
                     Some(entry) => {
                         let slot = u64::from(entry.relative.0);
@@ -90,7 +93,7 @@ fn name(report: &Report, base: Offset, kind: FileKind) -> String {
     segment.map_or_else(|| file_name(base, kind), |segment| segment.file_name(kind))
 }
 
-fn last_entry(store: &std::path::Path, wanted: &NewEntries) -> io::Result<Option<Entry>> {
+fn last_entry(store: &FilePath, wanted: &NewEntries) -> io::Result<Option<Entry>> {
     let store = ReadFile::open(store).map_err(io::Error::other)?;
     let mut last = None;
     entries::make(&store, wanted, |entry| {

@@ -22,7 +22,7 @@ pub(super) fn loses_nothing(plan: &Plan, directory: &Directory) -> Result<bool> 
         let open = |kind| {
             let names = directory.segment(base);
             let name = names.map(|names| names.file_name(kind)).unwrap_or_default();
-            ReadFile::open(&directory.path.join(name))
+            ReadFile::open(&directory.dir.at(name))
         };
         let nothing = match step.clone() {
             Step::CreateEmpty { .. } | Step::BuildIndex { .. } => true,

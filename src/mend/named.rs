@@ -6,12 +6,12 @@
 //! of its own: under a name that the service takes for its twin's.
 
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rustix::fs::{Access, AtFlags, CWD, StatxFlags, accessat, statx};
+use rustix::fs::{Access, AtFlags, StatxFlags, accessat, statx};
 
 use super::saved::copy;
+use crate::log::dir::{Dir, FilePath};
 use crate::log::disk::{Disk, DiskFile, Ownership};
 use crate::log::error::{Error, Result};
 use crate::log::window::ReadFile;
@@ -28,11 +28,11 @@ fn is_unsupported(error: &io::Error) -> bool {
 }
 
 /// Moves a file to a name that must be free.
-pub(super) fn move_file(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<()> {
+pub(super) fn move_file(disk: &dyn Disk, from: &FilePath, to: &FilePath) -> io::Result<()> {
     match disk.rename(from, to) {
         Err(error) if is_unsupported(&error) => {
             // Under the log's lock nobody of ours makes it meanwhile.
-            if to.symlink_metadata().is_ok() {
+            if to.is_taken() {
                 return Err(ErrorKind::AlreadyExists.into());
             }
             disk.replace(from, to)
@@ -44,10 +44,10 @@ pub(super) fn move_file(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<(
 /// A file that has no name in the log's directory yet.
 pub(super) struct Unnamed<'a> {
     disk: &'a dyn Disk,
-    log: &'a Path,
+    log: &'a Dir,
     file: DiskFile,
     /// The name that it has elsewhere, until it gets its own.
-    temporary: Option<PathBuf>,
+    temporary: Option<FilePath>,
 }
 
 impl<'a> Unnamed<'a> {
@@ -59,8 +59,8 @@ impl<'a> Unnamed<'a> {
     /// replaced in one step.
     pub fn create(
         disk: &'a dyn Disk,
-        log: &'a Path,
-        path: &Path,
+        log: &'a Dir,
+        path: &FilePath,
         like: Option<&Ownership>,
     ) -> Result<Self> {
         let made = disk.create_unnamed(log, like.cloned());
@@ -73,7 +73,7 @@ impl<'a> Unnamed<'a> {
             made => Ok(Self {
                 disk,
                 log,
-                file: made.map_err(Error::io("make a file without a name in", log))?,
+                file: made.map_err(Error::io("make a file without a name in", log.path()))?,
                 temporary: None,
             }),
         }
@@ -82,8 +82,8 @@ impl<'a> Unnamed<'a> {
     /// The same under a name elsewhere.
     fn temporary(
         disk: &'a dyn Disk,
-        log: &'a Path,
-        path: &Path,
+        log: &'a Dir,
+        path: &FilePath,
         like: Option<&Ownership>,
     ) -> Result<Self> {
         let mut failed = None;
@@ -115,7 +115,7 @@ impl<'a> Unnamed<'a> {
     /// # Errors
     ///
     /// [`Error::Io`].
-    pub fn name(mut self, path: &Path) -> Result<()> {
+    pub fn name(mut self, path: &FilePath) -> Result<()> {
         match self.temporary.take() {
             None => name(self.disk, self.log, &self.file, path),
             Some(temporary) => {
@@ -136,17 +136,22 @@ impl<'a> Unnamed<'a> {
     /// # Errors
     ///
     /// [`Error::Io`]; [`Error::Config`] where the other file would be nowhere for a moment.
-    pub fn replace(mut self, path: &Path, is_saved: bool) -> Result<()> {
+    pub fn replace(mut self, path: &FilePath, is_saved: bool) -> Result<()> {
         let failed = Error::io("put in place", path);
         if let Some(temporary) = &self.temporary {
             self.disk.replace(temporary, path).map_err(failed)?;
             self.temporary = None;
             return Ok(());
         }
-        let beside = beside(self.log)?;
-        let _ = self.disk.remove(&beside);
-        match self.disk.link(&self.file, &beside) {
-            Ok(()) => self.disk.replace(&beside, path).map_err(failed),
+        let linked = match beside(self.log)? {
+            Some(beside) => {
+                let _ = self.disk.remove(&beside);
+                self.disk.link(&self.file, &beside).map(|()| beside)
+            }
+            None => Err(ErrorKind::CrossesDevices.into()),
+        };
+        match linked {
+            Ok(beside) => self.disk.replace(&beside, path).map_err(failed),
             Err(error) if is_linkless(&error) => {
                 let copied = copy_of(self.disk, self.log, &self.file, path)?;
                 copied.replace(path, is_saved)
@@ -182,7 +187,7 @@ fn is_linkless(error: &io::Error) -> bool {
 /// # Errors
 ///
 /// [`Error::Io`].
-pub(super) fn name(disk: &dyn Disk, log: &Path, file: &DiskFile, path: &Path) -> Result<()> {
+pub(super) fn name(disk: &dyn Disk, log: &Dir, file: &DiskFile, path: &FilePath) -> Result<()> {
     match disk.link(file, path) {
         Err(error) if is_linkless(&error) => copy_of(disk, log, file, path)?.name(path),
         named => named.map_err(Error::io("name", path)),
@@ -192,9 +197,9 @@ pub(super) fn name(disk: &dyn Disk, log: &Path, file: &DiskFile, path: &Path) ->
 /// A file under a temporary name with the bytes of one that has none and cannot get one.
 fn copy_of<'a>(
     disk: &'a dyn Disk,
-    log: &'a Path,
+    log: &'a Dir,
     file: &DiskFile,
-    path: &Path,
+    path: &FilePath,
 ) -> Result<Unnamed<'a>> {
     let source = file.file().try_clone().map_err(Error::io("read", path))?;
     let like = Ownership::of(&source).map_err(Error::io("look at", path))?;
@@ -214,23 +219,22 @@ fn copy_of<'a>(
 /// As [`Unnamed::create`] and [`Unnamed::replace`].
 pub(super) fn check_replace(
     disk: &dyn Disk,
-    log: &Path,
-    path: &Path,
+    log: &Dir,
+    path: &FilePath,
     is_saved: bool,
 ) -> Result<()> {
     let made = Unnamed::create(disk, log, path, None)?;
-    let beside = beside(log)?;
-    let parent = beside.parent().unwrap_or(log);
-    if made.temporary.is_none() && !is_saved && !(in_one_mount(parent, log) && may_write(parent)) {
+    let has_room = |beside: FilePath| in_one_mount(beside.dir(), log) && may_write(beside.dir());
+    if made.temporary.is_none() && !is_saved && !beside(log)?.is_some_and(has_room) {
         return Err(unsaved(path));
     }
     Ok(())
 }
 
 /// Whether names may be made in a directory.
-pub(super) fn may_write(directory: &Path) -> bool {
+pub(super) fn may_write(directory: &Dir) -> bool {
     let access = Access::WRITE_OK | Access::EXEC_OK;
-    accessat(CWD, directory, access, AtFlags::EACCESS).is_ok()
+    accessat(directory, ".", access, AtFlags::EACCESS).is_ok()
 }
 
 /// Whether no file of the log's file system can have a name there.
@@ -250,48 +254,43 @@ fn unsaved(path: &Path) -> Error {
 
 /// Whether a file can be moved from one directory to the other, as far as that is known
 /// beforehand.
-pub(super) fn in_one_mount(one: &Path, other: &Path) -> bool {
+pub(super) fn in_one_mount(one: &Dir, other: &Dir) -> bool {
     // A file system may be mounted twice, and no file moves between the two.
-    let mount = |path: &Path| {
+    let mount = |dir: &Dir| {
         let wanted = StatxFlags::MNT_ID;
-        let told = statx(CWD, path, AtFlags::empty(), wanted).ok()?;
+        let told = statx(dir, "", AtFlags::EMPTY_PATH, wanted).ok()?;
         let known = told.stx_mask & wanted.bits() != 0;
         Some(known.then_some(told.stx_mnt_id))
     };
-    let device = |path: &Path| std::fs::metadata(path).map(|it| it.dev()).ok();
-    device(one) == device(other) && mount(one) == mount(other)
+    one.identity().device == other.identity().device && mount(one) == mount(other)
 }
 
 /// Takes away what a mending that was killed left beside the log, whose lock is held.
-pub(super) fn clear(disk: &dyn Disk, log: &Path) {
-    let Ok(left) = beside(log) else { return };
+pub(super) fn clear(disk: &dyn Disk, log: &Dir) {
+    let Ok(Some(left)) = beside(log) else { return };
     if left.symlink_metadata().is_ok_and(|it| it.is_file()) {
         let _ = disk.remove(&left);
     }
 }
 
-/// The name beside the log's directory for a file that is not whole yet.
-fn beside(log: &Path) -> Result<PathBuf> {
-    let mut place = log.canonicalize().map_err(Error::io("look at", log))?;
-    let mut name = place.file_name().unwrap_or_default().to_owned();
-    name.push(".");
-    name.push(NEW);
-    place.set_file_name(name);
-    Ok(place)
+/// The name beside the log's directory for a file that is not whole yet, if the log is not
+/// in the root directory itself.
+fn beside(log: &Dir) -> Result<Option<FilePath>> {
+    let log = log.in_parent().map_err(Error::io("look at", log.path()))?;
+    Ok(log.map(|log| {
+        let mut name = log.file_name().unwrap_or_default().to_owned();
+        name.push(".");
+        name.push(NEW);
+        log.dir().at(name)
+    }))
 }
 
 /// Where a file may stand that is to become the one at `path`, the best place first.
-fn places(log: &Path, path: &Path) -> Result<Vec<PathBuf>> {
-    let beside = beside(log)?;
+fn places(log: &Dir, path: &FilePath) -> Result<Vec<FilePath>> {
     let mut places = Vec::new();
     // Else it cannot be renamed from there.
-    if beside
-        .parent()
-        .is_some_and(|parent| in_one_mount(parent, log))
-    {
-        places.push(beside);
-    }
-    if path.symlink_metadata().is_err() {
+    places.extend(beside(log)?.filter(|beside| in_one_mount(beside.dir(), log)));
+    if !path.is_taken() {
         places.push(path.with_extension(NEW));
     }
     Ok(places)

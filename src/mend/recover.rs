@@ -2,6 +2,7 @@
 //! a crash of a writer can leave behind. Anything else is for a human to look at.
 
 use crate::inspect::finding::{Detail, Finding, FindingId, Severity};
+use crate::inspect::listing::Listing;
 use crate::inspect::report::{Options, Report, SegmentReport};
 use crate::log::error::{Error, Result};
 use crate::log::lock::DirectoryLock;
@@ -35,7 +36,7 @@ pub fn plan(lock: &DirectoryLock, codec: Option<Codec>) -> Result<(Report, Plan)
         codec,
         ..Options::default()
     };
-    let report = Report::of(lock.path(), &options)?;
+    let report = Report::over(Listing::of_dir(lock.dir())?, &options)?;
     let plan = plan::repair(&report);
     let completes = kept::completes_entries(&plan, &report.listing.directory)?;
     for finding in &report.findings {

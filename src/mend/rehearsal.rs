@@ -162,7 +162,7 @@ fn foresee(
     let codec = report.codec.unwrap_or(Codec::Raw);
     let path = |kind| {
         let name = segment.listing.file_name(kind);
-        report.listing.path().join(name)
+        report.listing.directory.dir.at(name)
     };
     let listed = |kind| segment.listing.file(kind).map_or(0, |file| file.bytes);
     let store_path = path(FileKind::Store);

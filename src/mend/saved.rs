@@ -21,11 +21,11 @@ mod place;
 mod trust;
 
 use std::io::Write as _;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::log::dir::{Dir, FilePath};
 use crate::log::disk::{Disk, DiskFile, Ownership, write_all_at};
 use crate::log::error::{Error, Result};
 use crate::log::window::{ReadFile, STREAM_BYTES, Window};
@@ -33,7 +33,7 @@ use place::Place;
 
 pub use manifest::{FileBefore, Manifest, read_manifest};
 pub(super) use place::order_of;
-pub use place::{check_moves, discard, is_beside, log_of, parent_for};
+pub use place::{Parent, discard, is_beside, log_of, parent_for};
 pub use trust::SavedDirectory;
 
 /// Bytes that are kept or lost together where a disk fails.
@@ -116,21 +116,19 @@ impl<'d> Saver<'d> {
     /// [`Error::Io`].
     pub fn begin(
         disk: &'d dyn Disk,
-        (parent, or_elsewhere): (&Path, bool),
-        log: &Path,
+        (parent, or_elsewhere): (&Parent, bool),
+        log: &Dir,
         command: &str,
         files: &[FileBefore],
         owner: Option<&Ownership>,
     ) -> Result<Self> {
+        let real = log.real_path().map_err(Error::io("look at", log.path()))?;
         let place = match Place::make(disk, parent, log, owner) {
             Err(error) if or_elsewhere && place::is_forbidden(&error) => {
-                Place::elsewhere(disk, log, owner).map_err(|_| error)?
+                Place::elsewhere(disk, &real, owner).map_err(|_| error)?
             }
             made => made?,
         };
-        let inode = std::fs::metadata(log)
-            .map_err(Error::io("look at", log))?
-            .ino();
         let (number, time) = (place.number, place.time.clone());
         let mut saver = Self {
             disk,
@@ -139,7 +137,8 @@ impl<'d> Saver<'d> {
             changes: 0,
         };
         saver.line(&json!({
-            "kind": "log", "version": 1, "path": log.display().to_string(), "inode": inode,
+            "kind": "log", "version": 1, "path": real.display().to_string(),
+            "inode": log.identity().inode,
             "command": command, "number": number, "time": time,
         }));
         for file in files {
@@ -151,7 +150,7 @@ impl<'d> Saver<'d> {
     /// Where the bytes are saved.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.place.path
+        self.place.dir.path()
     }
 
     /// Takes away what was saved: nothing was changed.
@@ -261,8 +260,8 @@ impl<'d> Saver<'d> {
     }
 
     /// Notes that a file will be moved here; gives its place.
-    pub fn move_file(&mut self, name: &str, bytes: u64) -> PathBuf {
-        let place = self.place.path.join(format!("{}.moved", self.changes));
+    pub fn move_file(&mut self, name: &str, bytes: u64) -> FilePath {
+        let place = self.place.dir.at(format!("{}.moved", self.changes));
         self.line(&json!({"kind": "move", "file": name, "bytes": bytes}));
         self.changes += 1;
         place
@@ -281,7 +280,7 @@ impl<'d> Saver<'d> {
         source: &ReadFile,
         size_after: u64,
     ) -> Result<()> {
-        let place = self.place.path.join(format!("{}.moved", self.changes));
+        let place = self.place.dir.at(format!("{}.moved", self.changes));
         if self.disk.link(file, &place).is_err() {
             let kept = self.create("moved")?;
             copy(self.disk, source, 0, source.file_bytes, &kept, 0)?;
@@ -313,8 +312,11 @@ impl<'d> Saver<'d> {
     }
 
     fn write_manifest(&self) -> Result<()> {
-        let directory = &self.place.path;
-        let sync = |path: &Path| self.disk.sync_dir(path).map_err(Error::io("sync", path));
+        let directory = &self.place.dir;
+        let sync = |dir: &Dir| {
+            let synced = self.disk.sync_dir(dir);
+            synced.map_err(Error::io("sync", dir.path()))
+        };
         // A manifest must not outlive the names of what it tells of.
         sync(directory)?;
         let file = self.place.create(self.disk, MANIFEST)?;
@@ -322,7 +324,7 @@ impl<'d> Saver<'d> {
             .map_err(Error::io("write", file.path()))?;
         self.finish(&file)?;
         sync(directory)?;
-        sync(directory.parent().unwrap_or(Path::new(".")))
+        sync(self.place.at.dir())
     }
 }
 
@@ -335,7 +337,13 @@ impl Saved {
     /// Where it is saved.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.place.path
+        self.place.dir.path()
+    }
+
+    /// The directory in which it is saved.
+    #[must_use]
+    pub fn dir(&self) -> &Dir {
+        &self.place.dir
     }
 
     /// Creates a file in it.

@@ -106,7 +106,7 @@ impl Session {
             assume_unused: options.assume_unused,
             interrupted,
         };
-        let directory = Directory::list(lock.path())?;
+        let directory = Directory::list_in(lock.dir())?;
         let mut config = options.config;
         let shown = open::shown_limits(&directory)?;
         if !directory.segments.is_empty() {

@@ -308,7 +308,10 @@ pub fn require_ours(directory: &Directory) -> Result<()> {
         if let Some(layout) = of_segment(directory, names)? {
             let path = directory.file(names, FileKind::Store);
             let layout = layout.to_string();
-            return Err(Error::ForeignLayout { path, layout });
+            return Err(Error::ForeignLayout {
+                path: path.to_path_buf(),
+                layout,
+            });
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 
 use proglog::inspect::finding::OffsetRange;
 use proglog::inspect::service::{DirFacts, Held, Outcome, Printing, ServiceConfig, model};
+use proglog::log::dir::Dir;
 use proglog::log::units::Offset;
 use proglog_testkit::{LogBuilder, Sandbox};
 
@@ -27,7 +28,12 @@ fn a_service_goes_on_behind_two_hundred_records_of_ours() {
             max_index_bytes: 1020,
             initial_offset: Offset(0),
         };
-        let view = model(DirFacts::new(&sandbox.log()), &config, &held(&sandbox)).unwrap();
+        let view = model(
+            DirFacts::of(&Dir::open(&sandbox.log()).unwrap()),
+            &config,
+            &held(&sandbox),
+        )
+        .unwrap();
         assert!(view.failure.is_none(), "{:?}", view.failure);
         assert_eq!(
             (view.lowest, view.highest),

@@ -5,6 +5,7 @@
 
 use std::fs;
 
+use proglog::log::dir::FilePath;
 use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 use proglog::log::window::{ReadFile, STREAM_BYTES, Window};
@@ -45,7 +46,10 @@ fn found(store: &[u8], codec: Codec, position: usize) -> Option<Unfinished> {
     let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
     let path = directory.as_ref().unwrap().path().join("0.store");
     fs::write(&path, store).unwrap();
-    let mut window = Window::new(ReadFile::open(&path).unwrap(), STREAM_BYTES);
+    let mut window = Window::new(
+        ReadFile::open(&FilePath::of(&path).unwrap()).unwrap(),
+        STREAM_BYTES,
+    );
     let behind = Behind {
         base: Offset(0),
         slot: 1,

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use proglog::log::config::Limits;
+use proglog::log::dir::{Dir, FilePath};
 use proglog::log::disk::{Disk, DiskFile, Ownership, RealDisk};
 use proglog::log::record::Codec;
 use proglog_testkit::report;
@@ -103,27 +104,27 @@ impl Failing {
 }
 
 impl Disk for Failing {
-    fn open(&self, path: &Path) -> io::Result<DiskFile> {
+    fn open(&self, path: &FilePath) -> io::Result<DiskFile> {
         self.fails()?;
         self.disk.open(path)
     }
 
-    fn create(&self, path: &Path, like: Option<Ownership>) -> io::Result<DiskFile> {
+    fn create(&self, path: &FilePath, like: Option<Ownership>) -> io::Result<DiskFile> {
         self.fails()?;
         self.disk.create(path, like)
     }
 
-    fn create_unnamed(&self, dir: &Path, like: Option<Ownership>) -> io::Result<DiskFile> {
+    fn create_unnamed(&self, dir: &Dir, like: Option<Ownership>) -> io::Result<DiskFile> {
         self.fails()?;
         self.disk.create_unnamed(dir, like)
     }
 
-    fn link(&self, file: &DiskFile, path: &Path) -> io::Result<()> {
+    fn link(&self, file: &DiskFile, path: &FilePath) -> io::Result<()> {
         self.fails()?;
         self.disk.link(file, path)
     }
 
-    fn create_dir(&self, path: &Path, mode: u32) -> io::Result<()> {
+    fn create_dir(&self, path: &FilePath, mode: u32) -> io::Result<()> {
         self.fails()?;
         self.disk.create_dir(path, mode)
     }
@@ -149,22 +150,22 @@ impl Disk for Failing {
         self.disk.sync_data(file)
     }
 
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+    fn sync_dir(&self, path: &Dir) -> io::Result<()> {
         self.fails()?;
         self.disk.sync_dir(path)
     }
 
-    fn remove(&self, path: &Path) -> io::Result<()> {
+    fn remove(&self, path: &FilePath) -> io::Result<()> {
         self.fails()?;
         self.disk.remove(path)
     }
 
-    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+    fn remove_dir(&self, path: &FilePath) -> io::Result<()> {
         self.fails()?;
         self.disk.remove_dir(path)
     }
 
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+    fn rename(&self, from: &FilePath, to: &FilePath) -> io::Result<()> {
         self.fails()?;
         self.disk.rename(from, to)
     }

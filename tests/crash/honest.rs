@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use proglog::log::config::Limits;
+use proglog::log::dir::{Dir, FilePath};
 use proglog::log::record::Codec;
 use proglog_testkit::{frame, report};
 
@@ -403,8 +404,9 @@ fn a_recording_that_leaves_something_out_is_noticed() {
     let recorder = Arc::new(Recorder::new(&root));
     let disk: Arc<dyn proglog::log::disk::Disk> = recorder.clone();
     let log = root.join(LOG);
-    disk.create_dir(&log, 0o755).unwrap();
-    disk.sync_dir(&root).unwrap();
+    disk.create_dir(&FilePath::of(&log).unwrap(), 0o755)
+        .unwrap();
+    disk.sync_dir(&Dir::open(&root).unwrap()).unwrap();
     let told = recorded(&recorder.recording(), &root);
     assert_eq!(told, ["mkdir log", "fsync "]);
     let base = root.display();

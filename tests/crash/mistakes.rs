@@ -3,13 +3,13 @@
 //! product itself knows nothing of them.
 
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use proglog::inspect::report::Report;
 use proglog::log::config::Limits;
+use proglog::log::dir::{Dir, FilePath};
 use proglog::log::disk::{Disk, DiskFile, Ownership};
 use proglog::log::error::Error;
 use proglog::log::format::{ENTRY_BYTES, FileKind, LENGTH_MARK};
@@ -51,7 +51,7 @@ struct Careless {
     held: Mutex<Vec<FileId>>,
     /// Whether this process has changed anything.
     changed: AtomicBool,
-    temporary: Mutex<Option<PathBuf>>,
+    temporary: Mutex<Option<FilePath>>,
     /// Whether the next sync of bytes is left out.
     skips: AtomicBool,
 }
@@ -96,11 +96,11 @@ fn is(file: &DiskFile, kind: FileKind) -> bool {
 }
 
 impl Disk for Careless {
-    fn open(&self, path: &Path) -> io::Result<DiskFile> {
+    fn open(&self, path: &FilePath) -> io::Result<DiskFile> {
         self.recorder.open(path)
     }
 
-    fn create(&self, path: &Path, like: Option<Ownership>) -> io::Result<DiskFile> {
+    fn create(&self, path: &FilePath, like: Option<Ownership>) -> io::Result<DiskFile> {
         if self.mistake == Mistake::RollWithoutCommit {
             self.held.lock().unwrap().clear();
         }
@@ -108,17 +108,17 @@ impl Disk for Careless {
         self.change(self.recorder.create(path, like))
     }
 
-    fn create_unnamed(&self, dir: &Path, like: Option<Ownership>) -> io::Result<DiskFile> {
+    fn create_unnamed(&self, dir: &Dir, like: Option<Ownership>) -> io::Result<DiskFile> {
         self.catch_up()?;
         if self.mistake == Mistake::TemporaryName {
-            let path = dir.join("index.tmp");
+            let path = dir.at("index.tmp");
             *self.temporary.lock().unwrap() = Some(path.clone());
             return self.recorder.create(&path, like);
         }
         self.change(self.recorder.create_unnamed(dir, like))
     }
 
-    fn link(&self, file: &DiskFile, path: &Path) -> io::Result<()> {
+    fn link(&self, file: &DiskFile, path: &FilePath) -> io::Result<()> {
         self.catch_up()?;
         match self.temporary.lock().unwrap().take() {
             Some(temporary) => self.recorder.rename(&temporary, path),
@@ -126,7 +126,7 @@ impl Disk for Careless {
         }
     }
 
-    fn create_dir(&self, path: &Path, mode: u32) -> io::Result<()> {
+    fn create_dir(&self, path: &FilePath, mode: u32) -> io::Result<()> {
         self.catch_up()?;
         self.change(self.recorder.create_dir(path, mode))
     }
@@ -176,9 +176,9 @@ impl Disk for Careless {
             .try_for_each(|file| self.recorder.sync_id(file))
     }
 
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+    fn sync_dir(&self, path: &Dir) -> io::Result<()> {
         self.catch_up()?;
-        let is_log = path.ends_with(LOG);
+        let is_log = path.path().ends_with(LOG);
         if self.leaves_found()
             || (self.mistake == Mistake::NoDirectorySync && is_log)
             || (self.mistake == Mistake::NoParentSync && !is_log)
@@ -188,15 +188,15 @@ impl Disk for Careless {
         self.recorder.sync_dir(path)
     }
 
-    fn remove(&self, path: &Path) -> io::Result<()> {
+    fn remove(&self, path: &FilePath) -> io::Result<()> {
         self.change(self.recorder.remove(path))
     }
 
-    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+    fn remove_dir(&self, path: &FilePath) -> io::Result<()> {
         self.change(self.recorder.remove_dir(path))
     }
 
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+    fn rename(&self, from: &FilePath, to: &FilePath) -> io::Result<()> {
         self.change(self.recorder.rename(from, to))
     }
 }

@@ -8,6 +8,7 @@ use proglog::inspect::finding::OffsetRange;
 use proglog::inspect::report::{Options, Report};
 use proglog::inspect::service::{DirFacts, Held, Outcome, Printing, ServiceConfig, model};
 use proglog::log::config::Limits;
+use proglog::log::dir::Dir;
 use proglog::log::directory::Directory;
 use proglog::log::error::Error;
 use proglog::log::reader::{Item, LogReader};
@@ -112,7 +113,8 @@ pub fn service_agrees(log: &Path, records: &[Numbered], limits: Limits) -> Resul
             max_index_bytes: (limits.max_index_bytes / 12 + 2) * 12,
             initial_offset: Offset(bases.first().copied().unwrap_or(0)),
         };
-        let view = model(DirFacts::new(log), &config, &held).map_err(|error| error.to_string())?;
+        let view = model(DirFacts::of(&Dir::open(log).unwrap()), &config, &held)
+            .map_err(|error| error.to_string())?;
         let next = records
             .last()
             .map_or(config.initial_offset.0, |(offset, _)| offset + 1);

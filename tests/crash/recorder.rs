@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
+use proglog::log::dir::{Dir, FilePath};
 use proglog::log::disk::{Disk, DiskFile, Ownership, RealDisk};
 
 use crate::tree::Tree;
@@ -183,12 +184,12 @@ impl Inner {
 }
 
 impl Disk for Recorder {
-    fn open(&self, path: &Path) -> io::Result<DiskFile> {
+    fn open(&self, path: &FilePath) -> io::Result<DiskFile> {
         let _inner = self.alive()?;
         RealDisk.open(path)
     }
 
-    fn create(&self, path: &Path, like: Option<Ownership>) -> io::Result<DiskFile> {
+    fn create(&self, path: &FilePath, like: Option<Ownership>) -> io::Result<DiskFile> {
         let mut inner = self.alive()?;
         let made = RealDisk.create(path, like)?;
         let file = inner.add(&made)?;
@@ -197,7 +198,7 @@ impl Disk for Recorder {
         Ok(made)
     }
 
-    fn create_unnamed(&self, dir: &Path, like: Option<Ownership>) -> io::Result<DiskFile> {
+    fn create_unnamed(&self, dir: &Dir, like: Option<Ownership>) -> io::Result<DiskFile> {
         let mut inner = self.alive()?;
         let made = RealDisk.create_unnamed(dir, like)?;
         inner.add(&made)?;
@@ -205,7 +206,7 @@ impl Disk for Recorder {
         Ok(made)
     }
 
-    fn link(&self, file: &DiskFile, path: &Path) -> io::Result<()> {
+    fn link(&self, file: &DiskFile, path: &FilePath) -> io::Result<()> {
         let mut inner = self.alive()?;
         RealDisk.link(file, path)?;
         let (path, file) = (self.path(path), inner.file(file)?);
@@ -213,7 +214,7 @@ impl Disk for Recorder {
         Ok(())
     }
 
-    fn create_dir(&self, path: &Path, mode: u32) -> io::Result<()> {
+    fn create_dir(&self, path: &FilePath, mode: u32) -> io::Result<()> {
         let mut inner = self.alive()?;
         RealDisk.create_dir(path, mode)?;
         let path = self.path(path);
@@ -251,14 +252,14 @@ impl Disk for Recorder {
         Ok(())
     }
 
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+    fn sync_dir(&self, path: &Dir) -> io::Result<()> {
         let mut inner = self.alive()?;
-        let path = self.path(path);
+        let path = self.path(path.path());
         inner.push(Op::SyncDir { path });
         Ok(())
     }
 
-    fn remove(&self, path: &Path) -> io::Result<()> {
+    fn remove(&self, path: &FilePath) -> io::Result<()> {
         let mut inner = self.alive()?;
         RealDisk.remove(path)?;
         let path = self.path(path);
@@ -266,7 +267,7 @@ impl Disk for Recorder {
         Ok(())
     }
 
-    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+    fn remove_dir(&self, path: &FilePath) -> io::Result<()> {
         let mut inner = self.alive()?;
         RealDisk.remove_dir(path)?;
         let path = self.path(path);
@@ -274,7 +275,7 @@ impl Disk for Recorder {
         Ok(())
     }
 
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+    fn rename(&self, from: &FilePath, to: &FilePath) -> io::Result<()> {
         let mut inner = self.alive()?;
         let metadata = std::fs::metadata(from)?;
         RealDisk.rename(from, to)?;

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 
 use proglog::inspect::run::{FrameSink, Mark, Pieces};
 use proglog::inspect::tail::{Tail, TailFrame, TailStart, look, look_in_pieces};
+use proglog::log::dir::FilePath;
 use proglog::log::error::Error;
 use proglog::log::record::Codec;
 use proglog::log::units::{Offset, Position};
@@ -110,7 +111,7 @@ fn by_one(store: &ReadFile, codec: Codec, start: TailStart) -> (Tail, Vec<TailFr
 fn store_of(bytes: &[u8]) -> (Sandbox, ReadFile) {
     let sandbox = Sandbox::empty();
     sandbox.write("0.store", bytes);
-    let store = ReadFile::open(&sandbox.log().join("0.store")).unwrap();
+    let store = ReadFile::open(&FilePath::of(&sandbox.file("0.store")).unwrap()).unwrap();
     (sandbox, store)
 }
 
@@ -170,7 +171,10 @@ fn pieces_of_every_fixture() {
             let Some(base) = name.strip_suffix(".store") else {
                 continue;
             };
-            let (Ok(base), Ok(store)) = (base.parse(), ReadFile::open(&file.path())) else {
+            let (Ok(base), Ok(store)) = (
+                base.parse(),
+                ReadFile::open(&FilePath::of(&file.path()).unwrap()),
+            ) else {
                 continue;
             };
             same(&store, base, 0, 0, &format!("{:?}", file.path()));

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use proglog::log::damage::{Damage, DamageKind};
+use proglog::log::dir::FilePath;
 use proglog::log::error::Result;
 use proglog::log::index::Index;
 use proglog::log::record::Codec;
@@ -90,7 +91,7 @@ fn walk<const PAYLOADS: bool>(codec: Codec, read_bytes: usize) -> (Vec<u64>, See
         .collect();
     let sandbox = Sandbox::empty();
     sandbox.write("0.index", &entries);
-    let index = Index::open(&sandbox.file("0.index"), read_bytes).unwrap();
+    let index = Index::open(&FilePath::of(&sandbox.file("0.index")).unwrap(), read_bytes).unwrap();
     let store = Window::new(memory, read_bytes);
     let mut walk = Walk::new(Offset(0), codec, index, store, places.len() as u64)
         .starting_at(0, Position(start as u64));

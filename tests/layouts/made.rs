@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use proglog::log::dir::FilePath;
 use proglog::log::units::Offset;
 use proglog::log::window::ReadFile;
 use proglog::scan::layouts::{EntryLayout, FrameLayout, Layout, Number, Order, Place, recognise};
@@ -166,7 +167,7 @@ pub fn recognised(
     let open = |name: &str, bytes: &[u8]| {
         let path = directory.join(name);
         fs::write(&path, bytes).expect("a file");
-        ReadFile::open(&path).expect("a file")
+        ReadFile::open(&FilePath::of(&path).expect("a path")).expect("a file")
     };
     let store = open("store", store);
     let index = index.map(|index| open("index", index));

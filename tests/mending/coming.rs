@@ -9,6 +9,7 @@ use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use proglog::log::dir::FilePath;
 use proglog::log::disk::{Disk, DiskFile, RealDisk};
 use proglog::log::error::Error;
 use proglog::log::lock::{DirectoryLock, Wait};
@@ -32,15 +33,15 @@ struct Coming {
 
 impl Disk for Coming {
     real! { create create_unnamed link create_dir write_at set_len sync_data sync_dir remove remove_dir rename }
-    fn open(&self, path: &Path) -> io::Result<DiskFile> {
+    fn open(&self, path: &FilePath) -> io::Result<DiskFile> {
         let first = self
             .first
             .lock()
             .unwrap()
-            .get_or_insert(path.into())
+            .get_or_insert(path.to_path_buf())
             .clone();
         let mut visitor = self.visitor.lock().unwrap();
-        if first != path && visitor.is_none() {
+        if first != **path && visitor.is_none() {
             let mut shell = Command::new("sh");
             shell.args(["-c", self.script]).env("FILE", &first);
             let bytes = fs::metadata(&first)?.len().to_string();

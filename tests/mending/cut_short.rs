@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use proglog::inspect::report::Options;
+use proglog::log::dir::FilePath;
 use proglog::log::disk::{Disk, DiskFile, Ownership, RealDisk};
 use proglog::mend::plan::{self, Plan};
 use proglog::mend::replica::{self, Verdict};
@@ -33,11 +34,11 @@ impl Ending {
 
 impl Disk for Ending {
     real! { open create_unnamed create_dir sync_data sync_dir }
-    fn create(&self, path: &Path, like: Option<Ownership>) -> io::Result<DiskFile> {
+    fn create(&self, path: &FilePath, like: Option<Ownership>) -> io::Result<DiskFile> {
         self.next()?;
         RealDisk.create(path, like)
     }
-    fn link(&self, file: &DiskFile, path: &Path) -> io::Result<()> {
+    fn link(&self, file: &DiskFile, path: &FilePath) -> io::Result<()> {
         self.next()?;
         RealDisk.link(file, path)
     }
@@ -53,19 +54,19 @@ impl Disk for Ending {
         self.next()?;
         RealDisk.set_len(file, bytes)
     }
-    fn remove(&self, path: &Path) -> io::Result<()> {
+    fn remove(&self, path: &FilePath) -> io::Result<()> {
         self.next()?;
         RealDisk.remove(path)
     }
-    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+    fn remove_dir(&self, path: &FilePath) -> io::Result<()> {
         self.next()?;
         RealDisk.remove_dir(path)
     }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+    fn rename(&self, from: &FilePath, to: &FilePath) -> io::Result<()> {
         self.next()?;
         RealDisk.rename(from, to)
     }
-    fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
+    fn replace(&self, from: &FilePath, to: &FilePath) -> io::Result<()> {
         self.next()?;
         RealDisk.replace(from, to)
     }

@@ -13,6 +13,7 @@ use proglog::inspect::finding::FindingId;
 use proglog::inspect::listing::Listing;
 use proglog::inspect::look::{Aids, Before};
 use proglog::inspect::report::{Options, Report};
+use proglog::log::dir::Dir;
 use proglog::log::disk::{Disk, DiskFile, RealDisk};
 use proglog::log::units::Offset;
 use proglog::mend::draft::Drafts;
@@ -98,7 +99,8 @@ fn log_of(codec: Codec) -> Sandbox {
 
 /// Repairs with drafts; gives how many entries were taken from them.
 fn repair(log: &Path, disk: &Arc<dyn Disk>) -> BTreeMap<Offset, u64> {
-    let drafts = Drafts::new(Arc::clone(disk), log);
+    let drafts = Drafts::new(Arc::clone(disk));
+    drafts.begin_in(&Dir::open(log).unwrap());
     let aids = Aids {
         drafting: Some(&drafts),
         before: None,

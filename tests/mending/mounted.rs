@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use proglog::log::dir::{Dir, FilePath};
 use proglog::log::disk::{Disk, DiskFile, Ownership};
 use proglog::mend::apply::Save;
 use proglog_testkit::{Codec, LogBuilder, Sandbox, whole_records};
@@ -33,20 +34,20 @@ impl Mounted {
 }
 
 impl Disk for Mounted {
-    fn open(&self, path: &Path) -> io::Result<DiskFile> {
+    fn open(&self, path: &FilePath) -> io::Result<DiskFile> {
         self.disk.open(path)
     }
-    fn create(&self, path: &Path, like: Option<Ownership>) -> io::Result<DiskFile> {
+    fn create(&self, path: &FilePath, like: Option<Ownership>) -> io::Result<DiskFile> {
         self.disk.create(path, like)
     }
-    fn create_unnamed(&self, dir: &Path, like: Option<Ownership>) -> io::Result<DiskFile> {
+    fn create_unnamed(&self, dir: &Dir, like: Option<Ownership>) -> io::Result<DiskFile> {
         self.disk.create_unnamed(dir, like)
     }
-    fn link(&self, file: &DiskFile, path: &Path) -> io::Result<()> {
+    fn link(&self, file: &DiskFile, path: &FilePath) -> io::Result<()> {
         self.within(path)?;
         self.disk.link(file, path)
     }
-    fn create_dir(&self, path: &Path, mode: u32) -> io::Result<()> {
+    fn create_dir(&self, path: &FilePath, mode: u32) -> io::Result<()> {
         self.disk.create_dir(path, mode)
     }
     fn write_at(&self, file: &DiskFile, bytes: &[u8], position: u64) -> io::Result<usize> {
@@ -58,21 +59,21 @@ impl Disk for Mounted {
     fn sync_data(&self, file: &DiskFile) -> io::Result<()> {
         self.disk.sync_data(file)
     }
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+    fn sync_dir(&self, path: &Dir) -> io::Result<()> {
         self.disk.sync_dir(path)
     }
-    fn remove(&self, path: &Path) -> io::Result<()> {
+    fn remove(&self, path: &FilePath) -> io::Result<()> {
         self.disk.remove(path)
     }
-    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+    fn remove_dir(&self, path: &FilePath) -> io::Result<()> {
         self.disk.remove_dir(path)
     }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+    fn rename(&self, from: &FilePath, to: &FilePath) -> io::Result<()> {
         self.within(from)?;
         self.within(to)?;
         self.disk.rename(from, to)
     }
-    fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
+    fn replace(&self, from: &FilePath, to: &FilePath) -> io::Result<()> {
         self.within(from)?;
         self.within(to)?;
         self.disk.replace(from, to)

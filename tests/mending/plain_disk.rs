@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
+use proglog::log::dir::{Dir, FilePath};
 use proglog::log::disk::{Disk, DiskFile, Ownership, RealDisk};
 use proglog::log::units::Offset;
 use proglog::mend::apply::Save;
@@ -67,21 +68,21 @@ fn refused(errno: Option<i32>) -> io::Result<()> {
 }
 
 impl Disk for Plain {
-    fn open(&self, path: &Path) -> io::Result<DiskFile> {
+    fn open(&self, path: &FilePath) -> io::Result<DiskFile> {
         self.disk.open(path)
     }
-    fn create(&self, path: &Path, like: Option<Ownership>) -> io::Result<DiskFile> {
+    fn create(&self, path: &FilePath, like: Option<Ownership>) -> io::Result<DiskFile> {
         self.disk.create(path, like)
     }
-    fn create_unnamed(&self, dir: &Path, like: Option<Ownership>) -> io::Result<DiskFile> {
+    fn create_unnamed(&self, dir: &Dir, like: Option<Ownership>) -> io::Result<DiskFile> {
         refused(self.lacks.unnamed)?;
         self.disk.create_unnamed(dir, like)
     }
-    fn link(&self, file: &DiskFile, path: &Path) -> io::Result<()> {
+    fn link(&self, file: &DiskFile, path: &FilePath) -> io::Result<()> {
         refused(self.lacks.link)?;
         self.disk.link(file, path)
     }
-    fn create_dir(&self, path: &Path, mode: u32) -> io::Result<()> {
+    fn create_dir(&self, path: &FilePath, mode: u32) -> io::Result<()> {
         self.disk.create_dir(path, mode)
     }
     fn write_at(&self, file: &DiskFile, bytes: &[u8], position: u64) -> io::Result<usize> {
@@ -93,20 +94,20 @@ impl Disk for Plain {
     fn sync_data(&self, file: &DiskFile) -> io::Result<()> {
         self.disk.sync_data(file)
     }
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+    fn sync_dir(&self, path: &Dir) -> io::Result<()> {
         self.disk.sync_dir(path)
     }
-    fn remove(&self, path: &Path) -> io::Result<()> {
+    fn remove(&self, path: &FilePath) -> io::Result<()> {
         self.disk.remove(path)
     }
-    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+    fn remove_dir(&self, path: &FilePath) -> io::Result<()> {
         self.disk.remove_dir(path)
     }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+    fn rename(&self, from: &FilePath, to: &FilePath) -> io::Result<()> {
         refused(self.lacks.rename)?;
         self.disk.rename(from, to)
     }
-    fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
+    fn replace(&self, from: &FilePath, to: &FilePath) -> io::Result<()> {
         self.disk.replace(from, to)
     }
 }
@@ -213,7 +214,8 @@ fn a_draft_that_gets_no_name_is_copied() {
         let index = sandbox.read("0.index");
         sandbox.remove("0.index");
         let disk = plain(lacks, u64::MAX);
-        let drafts = Drafts::new(Arc::clone(&disk), &sandbox.log());
+        let drafts = Drafts::new(Arc::clone(&disk));
+        drafts.begin_in(&Dir::open(&sandbox.log()).unwrap());
         let report = library::report_with(&sandbox.log(), &drafts);
         let plan = plan::repair(&report);
         library::try_with(&sandbox.log(), &plan, &disk, Some(&drafts)).unwrap();
@@ -249,11 +251,11 @@ impl Disk for Outrun {
     fn set_len(&self, file: &DiskFile, bytes: u64) -> io::Result<()> {
         RealDisk.set_len(file, bytes)
     }
-    fn rename(&self, _: &Path, to: &Path) -> io::Result<()> {
+    fn rename(&self, _: &FilePath, to: &FilePath) -> io::Result<()> {
         std::fs::write(to, "somebody else's")?;
         refused(Some(libc::EINVAL))
     }
-    fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
+    fn replace(&self, from: &FilePath, to: &FilePath) -> io::Result<()> {
         RealDisk.replace(from, to)
     }
 }

@@ -4,14 +4,14 @@
 macro_rules! real {
     ($($name:ident)+) => { $(real!(@$name);)+ };
     (@open) => {
-        fn open(&self, path: &std::path::Path) -> std::io::Result<DiskFile> {
+        fn open(&self, path: &proglog::log::dir::FilePath) -> std::io::Result<DiskFile> {
             RealDisk.open(path)
         }
     };
     (@create) => {
         fn create(
             &self,
-            path: &std::path::Path,
+            path: &proglog::log::dir::FilePath,
             like: Option<proglog::log::disk::Ownership>,
         ) -> std::io::Result<DiskFile> {
             RealDisk.create(path, like)
@@ -20,19 +20,19 @@ macro_rules! real {
     (@create_unnamed) => {
         fn create_unnamed(
             &self,
-            dir: &std::path::Path,
+            dir: &proglog::log::dir::Dir,
             like: Option<proglog::log::disk::Ownership>,
         ) -> std::io::Result<DiskFile> {
             RealDisk.create_unnamed(dir, like)
         }
     };
     (@link) => {
-        fn link(&self, file: &DiskFile, path: &std::path::Path) -> std::io::Result<()> {
+        fn link(&self, file: &DiskFile, path: &proglog::log::dir::FilePath) -> std::io::Result<()> {
             RealDisk.link(file, path)
         }
     };
     (@create_dir) => {
-        fn create_dir(&self, path: &std::path::Path, mode: u32) -> std::io::Result<()> {
+        fn create_dir(&self, path: &proglog::log::dir::FilePath, mode: u32) -> std::io::Result<()> {
             RealDisk.create_dir(path, mode)
         }
     };
@@ -52,22 +52,22 @@ macro_rules! real {
         }
     };
     (@sync_dir) => {
-        fn sync_dir(&self, path: &std::path::Path) -> std::io::Result<()> {
+        fn sync_dir(&self, path: &proglog::log::dir::Dir) -> std::io::Result<()> {
             RealDisk.sync_dir(path)
         }
     };
     (@remove) => {
-        fn remove(&self, path: &std::path::Path) -> std::io::Result<()> {
+        fn remove(&self, path: &proglog::log::dir::FilePath) -> std::io::Result<()> {
             RealDisk.remove(path)
         }
     };
     (@remove_dir) => {
-        fn remove_dir(&self, path: &std::path::Path) -> std::io::Result<()> {
+        fn remove_dir(&self, path: &proglog::log::dir::FilePath) -> std::io::Result<()> {
             RealDisk.remove_dir(path)
         }
     };
     (@rename) => {
-        fn rename(&self, from: &std::path::Path, to: &std::path::Path) -> std::io::Result<()> {
+        fn rename(&self, from: &proglog::log::dir::FilePath, to: &proglog::log::dir::FilePath) -> std::io::Result<()> {
             RealDisk.rename(from, to)
         }
     };

@@ -2,9 +2,9 @@
 //! that come, as after a kill; a write that fails may have done half of its work.
 
 use std::io;
-use std::path::Path;
 use std::sync::Mutex;
 
+use proglog::log::dir::{Dir, FilePath};
 use proglog::log::disk::{Disk, DiskFile, Ownership, RealDisk};
 
 /// When a disk fails, and how.
@@ -63,27 +63,27 @@ impl Mortal {
 }
 
 impl Disk for Mortal {
-    fn open(&self, path: &Path) -> io::Result<DiskFile> {
+    fn open(&self, path: &FilePath) -> io::Result<DiskFile> {
         self.pass()?;
         RealDisk.open(path)
     }
 
-    fn create(&self, path: &Path, like: Option<Ownership>) -> io::Result<DiskFile> {
+    fn create(&self, path: &FilePath, like: Option<Ownership>) -> io::Result<DiskFile> {
         self.pass()?;
         RealDisk.create(path, like)
     }
 
-    fn create_unnamed(&self, dir: &Path, like: Option<Ownership>) -> io::Result<DiskFile> {
+    fn create_unnamed(&self, dir: &Dir, like: Option<Ownership>) -> io::Result<DiskFile> {
         self.pass()?;
         RealDisk.create_unnamed(dir, like)
     }
 
-    fn link(&self, file: &DiskFile, path: &Path) -> io::Result<()> {
+    fn link(&self, file: &DiskFile, path: &FilePath) -> io::Result<()> {
         self.pass()?;
         RealDisk.link(file, path)
     }
 
-    fn create_dir(&self, path: &Path, mode: u32) -> io::Result<()> {
+    fn create_dir(&self, path: &FilePath, mode: u32) -> io::Result<()> {
         self.pass()?;
         RealDisk.create_dir(path, mode)
     }
@@ -110,22 +110,22 @@ impl Disk for Mortal {
         RealDisk.sync_data(file)
     }
 
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+    fn sync_dir(&self, path: &Dir) -> io::Result<()> {
         self.pass()?;
         RealDisk.sync_dir(path)
     }
 
-    fn remove(&self, path: &Path) -> io::Result<()> {
+    fn remove(&self, path: &FilePath) -> io::Result<()> {
         self.pass()?;
         RealDisk.remove(path)
     }
 
-    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+    fn remove_dir(&self, path: &FilePath) -> io::Result<()> {
         self.pass()?;
         RealDisk.remove_dir(path)
     }
 
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+    fn rename(&self, from: &FilePath, to: &FilePath) -> io::Result<()> {
         self.pass()?;
         RealDisk.rename(from, to)
     }

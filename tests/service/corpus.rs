@@ -1,6 +1,7 @@
 //! Each case as the Go code has it.
 
 use proglog::inspect::service::{DirFacts, Printing, Roll, model, reads};
+use proglog::log::dir::Dir;
 use proglog::log::units::Offset;
 
 use super::cases::{Case, cases};
@@ -10,7 +11,7 @@ fn check(case: &Case, printing: Printing) {
     let (store, index, initial) = case.limits;
     let config = config(printing, store, index, initial);
     let name = format!("{}, {printing:?}", case.name);
-    let mut facts = DirFacts::new(&log_dir(case.name));
+    let mut facts = DirFacts::of(&Dir::open(&log_dir(case.name)).unwrap());
     let view = model(&mut facts, &config, &held(case.holds)).unwrap();
     assert_eq!(view.failure, None, "{name}");
     let loads: Vec<_> = view.segments.iter().map(|s| (s.base.0, s.next.0)).collect();
@@ -57,7 +58,7 @@ fn only_the_cases_without_a_wound_are_sound_to_the_service() {
     for case in cases() {
         let (store, index, initial) = case.limits;
         let config = config(Printing::First, store, index, initial);
-        let facts = DirFacts::new(&log_dir(case.name));
+        let facts = DirFacts::of(&Dir::open(&log_dir(case.name)).unwrap());
         let view = model(facts, &config, &held(case.holds)).unwrap();
         let misaligned = case.name == "index-misaligned";
         let expected =

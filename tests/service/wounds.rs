@@ -6,6 +6,7 @@ use proglog::inspect::service::{
     Answer, DirFacts, Facts, Failure, Given, Held, Planned, Printing, ReadBack, Source, assume,
     model, reads,
 };
+use proglog::log::dir::Dir;
 use proglog::log::units::Offset;
 
 use super::{config, held, log_dir, outcomes, ranges, repeats, runs, works};
@@ -14,7 +15,12 @@ use super::{config, held, log_dir, outcomes, ranges, repeats, runs, works};
 fn forked_appends_vanish_behind_the_older_segment() {
     let config = config(Printing::First, 1 << 20, 1024, 0);
     let held = held(&[(0, &[(0, 4)]), (1, &[(1, 3)])]);
-    let view = model(DirFacts::new(&log_dir("forked")), &config, &held).unwrap();
+    let view = model(
+        DirFacts::of(&Dir::open(&log_dir("forked")).unwrap()),
+        &config,
+        &held,
+    )
+    .unwrap();
     assert_eq!(view.doubles.len(), 1);
     assert_eq!(view.doubles[0].shadowed, Offset(1));
     assert_eq!(view.doubles[0].range, ranges(&[(1, 3)])[0]);
@@ -38,7 +44,7 @@ fn forked_appends_vanish_behind_the_older_segment() {
 #[test]
 fn a_misaligned_append_is_not_found_again() {
     let config = config(Printing::First, 1 << 20, 4096, 0);
-    let facts = DirFacts::new(&log_dir("index-misaligned"));
+    let facts = DirFacts::of(&Dir::open(&log_dir("index-misaligned")).unwrap());
     let view = model(facts, &config, &held(&[(0, &[(0, 3)])])).unwrap();
     assert_eq!(view.appends[0].entry_at, 1048);
     let answer = Answer::Error("EOF");
@@ -54,7 +60,7 @@ fn a_length_too_large_for_go_ends_the_process() {
         ("length-flipped", 20, (1 << 54) + 30),
         ("index-bit-flipped", 30, 0x3031_3120_696e_6465),
     ] {
-        let reads = reads(DirFacts::new(&log_dir(case)), &config).unwrap();
+        let reads = reads(DirFacts::of(&Dir::open(&log_dir(case)).unwrap()), &config).unwrap();
         assert_eq!(reads.panics, runs(&[(offset, offset)]), "{case}");
         let file = "0.store".to_owned();
         let answer = Answer::Panics(Failure::Length { file, claimed });
@@ -71,7 +77,7 @@ fn padded_names_open_an_empty_twin() {
             range: ranges(&[(0, 19)])[0],
             plain_names: false,
         }];
-        let mut facts = DirFacts::new(&log_dir("padded-names"));
+        let mut facts = DirFacts::of(&Dir::open(&log_dir("padded-names")).unwrap());
         let view = model(&mut facts, &config, &held).unwrap();
         assert_eq!(view.creates, ["0.store", "0.index"]);
         assert_eq!((view.segments.len(), view.highest), (1, Some(Offset(0))));
@@ -114,7 +120,7 @@ fn stray_files_open_a_segment_three_times() {
     let held = held(&[(0, &[(0, 20)]), (21, &[(21, 41)]), (42, &[(42, 59)])]);
     for printing in [Printing::First, Printing::Later] {
         let config = config(printing, 1024, 1024, 0);
-        let mut facts = Planned::new(DirFacts::new(sandbox.path()));
+        let mut facts = Planned::new(DirFacts::of(&Dir::open(sandbox.path()).unwrap()));
         // Nine names: 0 five times, 21 and 42 twice; every other one is opened. The second
         // and third 0 see the index as the first one stretched it.
         let view = model(&mut facts, &config, &held).unwrap();
@@ -145,7 +151,9 @@ fn stray_files_open_a_segment_three_times() {
 fn killed_index_ahead_after_its_repair() {
     for printing in [Printing::First, Printing::Later] {
         let config = config(printing, 1 << 20, 12288, 0);
-        let mut planned = Planned::new(DirFacts::new(&log_dir("killed-index-ahead")));
+        let mut planned = Planned::new(DirFacts::of(
+            &Dir::open(&log_dir("killed-index-ahead")).unwrap(),
+        ));
         planned.set_len("0.index", 243 * 12).unwrap();
         planned.set_len("0.store", 12272).unwrap();
         let view = model(&mut planned, &config, &held(&[(0, &[(0, 242)])])).unwrap();
@@ -162,7 +170,7 @@ fn killed_index_ahead_after_its_repair() {
 #[test]
 fn what_the_files_show_of_the_limits() {
     let shown = |case: &str| {
-        let mut facts = DirFacts::new(&log_dir(case));
+        let mut facts = DirFacts::of(&Dir::open(&log_dir(case)).unwrap());
         let (config, sources) = assume(&mut facts, Printing::First, &Given::default()).unwrap();
         (
             (config.max_store_bytes, sources.max_store_bytes),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use proglog::log::config::Limits;
 use proglog::log::create::create_directories;
+use proglog::log::dir::Dir;
 use proglog::log::directory::Directory;
 use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::error::Error;
@@ -469,7 +470,11 @@ fn name_holder(error: Error, log: &Path) -> Error {
     match error {
         Error::InUse { path, processes } if processes.is_empty() => Error::InUse {
             path,
-            processes: DirectoryLock::holder(log).into_iter().collect(),
+            processes: Dir::open(log)
+                .ok()
+                .and_then(|log| DirectoryLock::holder(&log))
+                .into_iter()
+                .collect(),
         },
         other => other,
     }

@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use proglog::log::dir::{FilePath, FileStatus, Links};
 use proglog::log::disk::{self, Disk, RealDisk};
 use proglog::log::error::Error;
 use proglog::log::follow::sync_read;
@@ -52,7 +53,7 @@ pub struct Cursor {
     /// Up to where what was read is on disk already.
     synced: Option<Offset>,
     saved_at: Option<Instant>,
-    lock: Option<(File, PathBuf)>,
+    lock: Option<(File, FilePath)>,
 }
 
 impl Cursor {
@@ -97,9 +98,9 @@ impl Cursor {
     pub fn rehearse(&self) -> anyhow::Result<()> {
         match &self.held {
             Some(held) => self.replace(&held.text),
-            None => {
-                disk::try_beside(&self.path).map_err(|error| unwritable(&self.given, &error).into())
-            }
+            None => FilePath::of(&self.path)
+                .and_then(|path| disk::try_beside(&path))
+                .map_err(|error| unwritable(&self.given, &error).into()),
         }
     }
 
@@ -128,7 +129,8 @@ impl Cursor {
     }
 
     fn replace(&self, text: &str) -> anyhow::Result<()> {
-        disk::replace(&self.path, text.as_bytes())
+        FilePath::of(&self.path)
+            .and_then(|path| disk::replace(&path, text.as_bytes()))
             .map_err(|error| unwritable(&self.given, &error).into())
     }
 }
@@ -170,10 +172,9 @@ fn real_path(path: &Path, log: &Path) -> anyhow::Result<PathBuf> {
     let Some(name) = path.file_name() else {
         return Err(refused("this is no file's name").into());
     };
-    let own = rustix::process::geteuid().as_raw();
     if let Ok(link) = path.symlink_metadata()
         && link.is_symlink()
-        && ![own, 0].contains(&link.uid())
+        && !disk::is_own(link.uid())
     {
         return Err(refused("is a symbolic link of another user").into());
     }
@@ -214,18 +215,17 @@ fn real_path(path: &Path, log: &Path) -> anyhow::Result<PathBuf> {
 
 /// What the file holds, if there is one.
 fn load(path: &Path, given: &Path) -> anyhow::Result<Option<Held>> {
-    let file = match disk::open_regular(path) {
-        Ok(file) => file,
+    let named = FilePath::of(path).map_err(Error::io("open", path))?;
+    let (file, status) = match named.open(Links::Refused) {
+        Ok(opened) => opened,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) if error.kind() == ErrorKind::InvalidInput => {
-            return Err(Error::NotAFile {
-                path: path.to_path_buf(),
-            }
-            .into());
+            return Err(Error::not_a_file(path, path.is_dir()).into());
         }
         Err(error) => return Err(Error::io("open", path)(error).into()),
     };
-    check_owner(&file, path, given)?;
+    let parent = named.dir().metadata().map_err(Error::io("look at", path))?;
+    check_owner([status, parent], given)?;
     let mut bytes = Vec::new();
     file.take(BYTES_MAX)
         .read_to_end(&mut bytes)
@@ -265,28 +265,29 @@ fn load(path: &Path, given: &Path) -> anyhow::Result<Option<Held>> {
 
 /// Refuses a file that anybody may have put there: where others may make files, another
 /// user's cursor would say what is read next.
-fn check_owner(file: &File, path: &Path, given: &Path) -> anyhow::Result<()> {
-    let parent = path.parent().unwrap_or(Path::new("/"));
-    let parent = std::fs::metadata(parent).map_err(Error::io("look at", parent))?;
-    let owner = file.metadata().map_err(Error::io("look at", path))?.uid();
-    let own = rustix::process::geteuid().as_raw();
-    if parent.mode() & WRITABLE_BY_ALL == 0 || [own, 0, parent.uid()].contains(&owner) {
+fn check_owner([file, parent]: [FileStatus; 2], given: &Path) -> anyhow::Result<()> {
+    let owner = file.uid();
+    let is_shared = parent.mode() & WRITABLE_BY_ALL != 0;
+    if !is_shared || disk::is_own(owner) || owner == parent.uid() {
         return Ok(());
     }
     let message = format!(
         "cursor file {}: belongs to user {owner}, in a directory where everybody may make files",
         given.display()
     );
-    Err(Failure::new(Status::Failed, message)
-        .hint("name a file in a directory of your own")
-        .into())
+    Err(Failure::new(Status::Failed, message).hint(ELSEWHERE).into())
 }
+
+/// What to do where a directory is shared.
+const ELSEWHERE: &str = "name a file in a directory of your own";
 
 /// Keeps others from using the same cursor file. The lock is on a file beside it,
 /// since the cursor file itself is replaced; a file that a killed process left there
 /// is not locked any more.
-fn lock(path: &Path, given: &Path) -> anyhow::Result<Option<(File, PathBuf)>> {
-    let beside = disk::hidden_beside(path, "lock");
+fn lock(path: &Path, given: &Path) -> anyhow::Result<Option<(File, FilePath)>> {
+    let named = FilePath::of(path).map_err(Error::io("open", path))?;
+    let name = disk::hidden(path.file_name().unwrap_or_default(), "lock");
+    let beside = named.dir().at(name);
     let end = Instant::now() + LOCK_WAIT;
     loop {
         let file = match disk::open_lock(&beside) {
@@ -295,50 +296,45 @@ fn lock(path: &Path, given: &Path) -> anyhow::Result<Option<(File, PathBuf)>> {
             Err(error) if error.kind() == ErrorKind::NotFound && Instant::now() < end => continue,
             Err(error) => return Err(in_the_way(&beside, &error, given).into()),
         };
+        let held = FileStatus::of(&file).map_err(Error::io("look at", &beside))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) if Instant::now() < end => {
                 std::thread::sleep(LOCK_RETRY);
                 continue;
             }
-            Err(TryLockError::WouldBlock) => return Err(in_use(&file, &beside, given).into()),
+            Err(TryLockError::WouldBlock) => return Err(in_use(held, &beside, given).into()),
             // A file system without locks.
             Err(TryLockError::Error(_)) => return Ok(None),
         }
         // It may have been removed by the one who held it before.
-        let held = file.metadata().map_err(Error::io("look at", &beside))?;
-        let there = std::fs::symlink_metadata(&beside);
-        if there.is_ok_and(|there| (there.dev(), there.ino()) == (held.dev(), held.ino())) {
+        let there = beside.symlink_metadata();
+        if there.is_ok_and(|there| there.identity() == held.identity()) {
             return Ok(Some((file, beside)));
         }
         if Instant::now() >= end {
-            return Err(in_use(&file, &beside, given).into());
+            return Err(in_use(held, &beside, given).into());
         }
     }
 }
 
-fn in_use(lock: &File, beside: &Path, given: &Path) -> Failure {
+fn in_use(lock: FileStatus, beside: &Path, given: &Path) -> Failure {
     let message = format!("cursor file {}: in use by another process", given.display());
-    let own = rustix::process::geteuid().as_raw();
-    let owner = lock.metadata().map_or(own, |it| it.uid());
-    Failure::new(Status::InUse, message).hint(if owner == own {
+    let owner = lock.uid();
+    Failure::new(Status::InUse, message).hint(if disk::is_own(owner) {
         "each reader needs a cursor file of its own".to_owned()
     } else {
-        format!(
-            "{} belongs to user {owner}: each reader needs a cursor file of its own, in a \
-             directory where nobody else may make files",
-            quote(beside)
-        )
+        format!("{} belongs to user {owner}: {ELSEWHERE}", quote(beside))
     })
 }
 
 /// What to say where the file that is locked cannot be made.
-fn in_the_way(beside: &Path, error: &io::Error, given: &Path) -> Failure {
-    if error.kind() != ErrorKind::InvalidInput && beside.symlink_metadata().is_err() {
+fn in_the_way(beside: &FilePath, error: &io::Error, given: &Path) -> Failure {
+    if error.kind() != ErrorKind::InvalidInput && !beside.is_taken() {
         return unwritable(given, error);
     }
     let what = match error.kind() {
-        ErrorKind::InvalidInput => "it is no regular file".to_owned(),
+        ErrorKind::InvalidInput => "it is not a regular file".to_owned(),
         _ => error.to_string(),
     };
     let message = format!(
@@ -346,6 +342,5 @@ fn in_the_way(beside: &Path, error: &io::Error, given: &Path) -> Failure {
         given.display(),
         beside.display()
     );
-    Failure::new(Status::Failed, message)
-        .hint("remove it, or name a file in a directory of your own")
+    Failure::new(Status::Failed, message).hint(format!("remove it, or {ELSEWHERE}"))
 }

@@ -167,7 +167,7 @@ impl Piece<'_> {
         let shorter = a.bytes.min(b.bytes);
         let end = shorter.min(self.position.saturating_add(PIECE_BYTES));
         let [dir_a, dir_b] = self.dirs;
-        let paths = [dir_a, dir_b].map(|dir| dir.path().join(&*self.file));
+        let paths = [dir_a, dir_b].map(|dir| dir.directory.dir.at(&*self.file));
         let [path_a, path_b] = &paths;
         let bytes = [a.bytes, b.bytes];
         let differs = |position| Some(FileWhat::Differs { bytes, position });

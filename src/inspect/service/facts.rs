@@ -3,11 +3,11 @@
 //! What the answers mean is the business of `open` and `read`.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileExt;
 
+use crate::log::dir::{Dir, Links};
 use crate::log::units::Offset;
 
 /// What stands under a name.
@@ -89,7 +89,7 @@ const OPEN_FILES: usize = 2;
 /// A real directory.
 #[derive(Debug)]
 pub struct DirFacts {
-    dir: PathBuf,
+    dir: Dir,
     open: Vec<OpenFile>,
 }
 
@@ -106,9 +106,9 @@ struct OpenFile {
 impl DirFacts {
     /// The facts of `dir`; looks at nothing yet.
     #[must_use]
-    pub fn new(dir: &Path) -> Self {
+    pub fn of(dir: &Dir) -> Self {
         Self {
-            dir: dir.to_owned(),
+            dir: dir.clone(),
             open: Vec::new(),
         }
     }
@@ -118,15 +118,7 @@ impl DirFacts {
             let open = self.open.remove(at);
             self.open.push(open);
         } else {
-            let path = self.dir.join(name);
-            // A FIFO that took the file's place since must not make us wait.
-            let file = File::options()
-                .read(true)
-                .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-                .open(&path)?;
-            if !file.metadata()?.is_file() {
-                return Err(io::Error::other(format!("{name} is not a regular file")));
-            }
+            let (file, _) = self.dir.at(name).open(Links::Followed)?;
             if self.open.len() >= OPEN_FILES {
                 self.open.remove(0);
             }
@@ -145,13 +137,11 @@ impl DirFacts {
 
 impl Facts for DirFacts {
     fn names(&mut self) -> io::Result<Vec<OsString>> {
-        fs::read_dir(&self.dir)?
-            .map(|entry| Ok(entry?.file_name()))
-            .collect()
+        self.dir.names()
     }
 
     fn file(&mut self, name: &str) -> io::Result<FileFact> {
-        match fs::metadata(self.dir.join(name)) {
+        match self.dir.at(name).metadata() {
             Ok(meta) if meta.is_file() => Ok(FileFact::Regular { bytes: meta.len() }),
             Ok(meta) if meta.is_dir() => Ok(FileFact::Directory),
             Ok(_) => Ok(FileFact::Special),
@@ -228,7 +218,7 @@ mod tests {
         let bytes: Vec<u8> = (0..200_000_u32).flat_map(u32::to_be_bytes).collect();
         file.write_all(&bytes).unwrap();
         let name = file.path().file_name().unwrap().to_str().unwrap();
-        let mut facts = DirFacts::new(dir.path());
+        let mut facts = DirFacts::of(&Dir::open(dir.path()).unwrap());
         let whole = FileFact::Regular {
             bytes: bytes.len() as u64,
         };
@@ -252,12 +242,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let inner = tempfile::tempdir_in(dir.path()).unwrap();
         let name = inner.path().file_name().unwrap().to_str().unwrap();
-        let mut facts = DirFacts::new(dir.path());
+        let mut facts = DirFacts::of(&Dir::open(dir.path()).unwrap());
         assert_eq!(facts.file(name).unwrap(), FileFact::Directory);
         assert!(facts.read_at(name, 0, &mut [0]).is_err());
         assert_eq!(facts.file("none").unwrap(), FileFact::Missing);
         assert_eq!(facts.names().unwrap(), [name]);
-        let mut devices = DirFacts::new(Path::new("/dev"));
+        let mut devices = DirFacts::of(&Dir::open("/dev".as_ref()).unwrap());
         assert_eq!(devices.file("null").unwrap(), FileFact::Special);
         assert!(devices.read_at("null", 0, &mut [0]).is_err());
     }

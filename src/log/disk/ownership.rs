@@ -12,6 +12,8 @@ use std::sync::OnceLock;
 use rustix::fs::{XattrFlags, fgetxattr, fremovexattr, fsetxattr};
 use rustix::io::Errno;
 
+use crate::log::dir::{FilePath, Links};
+
 /// The permission bits that are copied: a set-user-ID bit never is.
 const PERMISSIONS: u32 = 0o777;
 
@@ -55,6 +57,13 @@ impl Ownership {
             }
         }
         Ok(found)
+    }
+
+    /// The ownership of a regular file, if it can be opened. A link has none.
+    #[must_use]
+    pub fn at(path: &FilePath) -> Option<Self> {
+        let (file, _) = path.open(Links::Refused).ok()?;
+        Self::of(file).ok()
     }
 
     /// The ownership with these permission bits, without access control lists.
@@ -112,6 +121,12 @@ fn set_acl(file: &File, name: &str, acl: Option<&[u8]>) -> bool {
             Ok(()) | Err(Errno::NODATA | Errno::NOTSUP)
         ),
     }
+}
+
+/// Whether a user is this one or root, who may do everything anyway.
+#[must_use]
+pub fn is_own(uid: u32) -> bool {
+    uid == 0 || uid == rustix::process::geteuid().as_raw()
 }
 
 /// The first file whose owner could not be kept.

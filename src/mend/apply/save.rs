@@ -1,33 +1,31 @@
 //! Everything that a plan takes away or writes over, saved before the first change.
 
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-
 use super::{Job, Save};
+use crate::log::dir::{Dir, FilePath, FileStatus};
 use crate::log::disk::Ownership;
 use crate::log::error::{Error, Result};
 use crate::log::format::ENTRY_BYTES;
 use crate::mend::plan::{Plan, Step};
-use crate::mend::saved::{self, FileBefore, Saved, Saver};
+use crate::mend::saved::{FileBefore, Parent, Saved, Saver};
 
 /// The places of files that are moved away, by the number of the step.
-pub(super) type Moved = Vec<(usize, PathBuf)>;
+pub(super) type Moved = Vec<(usize, FilePath)>;
 
-/// Where the bytes go that a plan takes away from the log in `real`; `None` is nowhere.
+/// Where the bytes go that a plan takes away from the log `log`; `None` is nowhere.
 ///
 /// # Errors
 ///
 /// [`Error::Config`](crate::log::error::Error::Config) for a place in the log;
 /// [`Error::Io`](crate::log::error::Error::Io) where whole files cannot be moved there.
-pub(super) fn place(plan: &Plan, real: &Path, save: &Save) -> Result<Option<PathBuf>> {
+pub(super) fn place(plan: &Plan, log: &Dir, save: &Save) -> Result<Option<Parent>> {
     let save_to = match save {
         Save::Nowhere => return Ok(None),
         Save::Beside => None,
         Save::To(parent) => Some(parent.as_path()),
     };
-    let parent = saved::parent_for(real, save_to)?;
+    let parent = Parent::of(log, save_to)?;
     if moves_files(plan) {
-        saved::check_moves(real, &parent)?;
+        parent.check_moves(log)?;
     }
     Ok(Some(parent))
 }
@@ -39,13 +37,9 @@ fn moves_files(plan: &Plan) -> bool {
 
 impl Job<'_> {
     /// Saves everything that the plan takes away or writes over.
-    pub(super) fn save(
-        &self,
-        real: &Path,
-        save: &Save,
-        command: &str,
-    ) -> Result<(Option<Saved>, Moved)> {
-        let Some(parent) = place(self.plan, real, save)? else {
+    pub(super) fn save(&self, save: &Save, command: &str) -> Result<(Option<Saved>, Moved)> {
+        let log = &self.directory.dir;
+        let Some(parent) = place(self.plan, log, save)? else {
             return Ok((None, Moved::new()));
         };
         let seen = self.plan.seen();
@@ -57,9 +51,9 @@ impl Job<'_> {
             .collect();
         // What was asked for is not done elsewhere, and a file moves within a disk only.
         let or_elsewhere = *save == Save::Beside && !moves_files(self.plan);
-        let place = (parent.as_path(), or_elsewhere);
-        let owner = self.owner(real)?;
-        let mut saver = Saver::begin(self.disk, place, real, command, &files, owner.as_ref())?;
+        let owner = self.owner(log)?;
+        let place = (&parent, or_elsewhere);
+        let mut saver = Saver::begin(self.disk, place, log, command, &files, owner.as_ref())?;
         match self.save_all(&mut saver) {
             Ok(moved) => Ok((Some(saver.seal()?), moved)),
             Err(error) => {
@@ -71,17 +65,17 @@ impl Job<'_> {
 
     /// Whom the saved directory belongs to, if not to this user: to the owner of the log's
     /// directory, where all files are his of which it will hold bytes.
-    fn owner(&self, real: &Path) -> Result<Option<Ownership>> {
-        let log = std::fs::metadata(real).map_err(Error::io("look at", real))?;
+    fn owner(&self, log: &Dir) -> Result<Option<Ownership>> {
+        let log = log.metadata().map_err(Error::io("look at", log.path()))?;
         let is_his = |step: &Step| {
             let (base, kind) = step.file();
             let path = self.path(base, kind);
-            let uid = match self.exclusive.file(&path) {
-                Ok(file) => file.file().metadata().map(|it| it.uid()),
-                Err(_) => path.symlink_metadata().map(|it| it.uid()),
+            let status = match self.exclusive.file(&path) {
+                Ok(file) => FileStatus::of(file.file()),
+                Err(_) => path.symlink_metadata(),
             };
             // One that is not there yet gives no bytes.
-            uid.map_or(true, |uid| uid == log.uid())
+            status.map_or(true, |it| it.uid() == log.uid())
         };
         let own = rustix::process::geteuid().as_raw();
         let gives = log.uid() != own && self.plan.steps.iter().all(is_his);

@@ -1,11 +1,11 @@
 //! Files that get their names once they are whole: a missing index, which may be made
 //! already, and a file put together from two copies.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use super::{Job, sync};
 use crate::inspect::run::Mark;
+use crate::log::dir::FilePath;
 use crate::log::disk::{DiskFile, write_all_at};
 use crate::log::error::{Error, Result};
 use crate::log::format::FileKind;
@@ -24,7 +24,7 @@ impl Job<'_> {
         assembly: usize,
     ) -> Result<()> {
         let path = self.path(base, kind);
-        let directory = &self.directory.path;
+        let directory = &self.directory.dir;
         let made = Unnamed::create(self.disk, directory, &path, self.twin(base, kind).as_ref())?;
         let mut at = 0;
         self.stream(assembly, kind, 0, bytes, &mut |piece| {
@@ -43,8 +43,13 @@ impl Job<'_> {
 
     /// A missing index appears whole or not at all: half of one would look like a
     /// store with an uncommitted tail.
-    pub(super) fn build_index(&self, base: Offset, path: &Path, wanted: &NewEntries) -> Result<()> {
-        let directory = &self.directory.path;
+    pub(super) fn build_index(
+        &self,
+        base: Offset,
+        path: &FilePath,
+        wanted: &NewEntries,
+    ) -> Result<()> {
+        let directory = &self.directory.dir;
         let draft = self.draft(base, wanted);
         if let Some((draft, next)) = &draft {
             let rest = wanted.behind(next.slot, next.position);

@@ -1,16 +1,16 @@
 //! Two copies of one log, before anything is compared: that they are two, which codec
 //! both have, and which of their records nobody else claims.
 
-use std::collections::BTreeSet;
-use std::os::unix::fs::MetadataExt;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 use super::layout::Wanted;
-use crate::inspect::listing::FileFacts;
+use crate::inspect::listing::{FileFacts, Listing};
 use crate::inspect::report::{Options, Report, SegmentReport};
 use crate::inspect::scan::SegmentFacts;
 use crate::log::damage::DamageKind;
 use crate::log::detect::judge;
+use crate::log::dir::Identity;
 use crate::log::error::{Error, Result};
 use crate::log::format::FileKind;
 use crate::log::record::Codec;
@@ -34,7 +34,7 @@ pub fn look(here: Report, replica: &Path, options: &Options) -> Result<(Report, 
             codec: Some(codec),
             ..*options
         };
-        Report::of(report.listing.path(), &options)
+        Report::over(Listing::of_dir(&report.listing.directory.dir)?, &options)
     };
     match (here.codec, there.codec) {
         (Some(found), Some(asked)) if found != asked => {
@@ -88,7 +88,7 @@ fn shows_frames(report: &Report) -> bool {
 
 /// A hard link or another path of the log's own files is no copy of them.
 fn refuse_itself(here: &Report, there: &Report) -> Result<()> {
-    let inodes = |report: &Report| -> BTreeSet<(u64, u64)> {
+    let inodes = |report: &Report| -> HashSet<Identity> {
         let directory = &report.listing.directory;
         let files = report.listing.segments.iter().flat_map(|segment| {
             [FileKind::Store, FileKind::Index]
@@ -97,8 +97,8 @@ fn refuse_itself(here: &Report, there: &Report) -> Result<()> {
                 .map(|kind| directory.file(&segment.names, kind))
         });
         files
-            .filter_map(|path| std::fs::metadata(path).ok())
-            .map(|file| (file.dev(), file.ino()))
+            .filter_map(|path| path.metadata().ok())
+            .map(|file| file.identity())
             .collect()
     };
     if inodes(here).is_disjoint(&inodes(there)) {

@@ -2,9 +2,8 @@
 //! where they fit between what stays, else as a whole file. Which records are wanted is
 //! `replica`'s to say.
 
-use std::path::PathBuf;
-
 use crate::inspect::scan::DeadBytes;
+use crate::log::dir::FilePath;
 use crate::log::error::{Error, Result};
 use crate::log::format::{ENTRY_BYTES, FileKind};
 use crate::log::index::Index;
@@ -22,9 +21,9 @@ const COMPARED_BYTES: u64 = 64 * 1024;
 pub(super) struct Files {
     pub(super) base: Offset,
     /// Path and size of the store, if there is one.
-    pub(super) store: Option<(PathBuf, u64)>,
+    pub(super) store: Option<(FilePath, u64)>,
     /// The same of the index.
-    pub(super) index: Option<(PathBuf, u64)>,
+    pub(super) index: Option<(FilePath, u64)>,
     /// Bytes between its records that nobody minds.
     pub(super) dead: Vec<DeadBytes>,
 }
@@ -101,10 +100,10 @@ pub(super) fn anew(base: Offset, wanted: &[(Run, Source)]) -> Option<Assembly> {
 
 /// The same places, with every frame from elsewhere that stands there byte for byte
 /// already left as it is.
-pub(super) fn sparing(assembly: &Assembly, store: &ReadFile) -> Result<Assembly> {
+pub(super) fn sparing(assembly: &Assembly, path: &FilePath, store: &ReadFile) -> Result<Assembly> {
     let mut parts: Vec<Part> = Vec::new();
     let ours = std::sync::Arc::new(StoreFile {
-        path: store.path().to_path_buf(),
+        path: path.clone(),
         segment: assembly.base,
     });
     let mut window = Window::new(store.clone(), LOOKUP_BYTES);

@@ -116,7 +116,7 @@ pub(super) fn taken_by(assembly: &Assembly) -> Vec<Taken> {
             },
             segment: assembly.base,
             at: part.at,
-            from: part.run.store.path.clone(),
+            from: part.run.store.path.to_path_buf(),
             position: part.run.position,
             bytes: part.run.end - part.run.position,
         })

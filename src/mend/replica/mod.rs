@@ -304,7 +304,7 @@ impl Work<'_> {
             return Ok(reach);
         };
         let mut end = reach;
-        for part in sparing(&laid_out, &store)?.parts {
+        for part in sparing(&laid_out, path, &store)?.parts {
             let stands = part.source == Source::Here;
             let is_alone = segment.lone_store().is_some();
             // Zeros may be empty records; only the other copy knows.
@@ -388,7 +388,7 @@ impl Work<'_> {
         if let Some(assembly) = in_place(files, wanted)
             && let Some((path, _)) = &files.store
         {
-            let assembly = sparing(&assembly, &ReadFile::open(path)?)?;
+            let assembly = sparing(&assembly, path, &ReadFile::open(path)?)?;
             let steps = fill(files, &assembly, number, cut)?;
             self.plan.steps.extend(steps);
             if !cut && !theirs_last {

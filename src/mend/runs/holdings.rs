@@ -3,12 +3,13 @@
 //! every byte of them has been read. What becomes of them is for others.
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::inspect::report::{Report, SegmentReport};
 use crate::inspect::scan::SegmentFacts;
 use crate::log::damage::Damage;
+use crate::log::dir::FilePath;
 use crate::log::error::{Error, Result};
 use crate::log::format::{ENTRY_BYTES, FileKind, LENGTH_BYTES, frame_end};
 use crate::log::record::{Codec, LayoutError};
@@ -23,7 +24,7 @@ use crate::mend::plan::{NewEntries, Plan, Step};
 #[derive(Debug, PartialEq, Eq)]
 pub struct StoreFile {
     /// Where it is.
-    pub path: PathBuf,
+    pub path: FilePath,
     /// The base of the segment that it belongs to.
     pub segment: Offset,
 }
@@ -284,7 +285,7 @@ struct Found {
 }
 
 impl Found {
-    fn new(base: Offset, path: PathBuf, store: ReadFile) -> Self {
+    fn new(base: Offset, path: FilePath, store: ReadFile) -> Self {
         Self {
             base,
             file: Arc::new(StoreFile {

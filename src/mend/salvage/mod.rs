@@ -8,7 +8,6 @@ mod places;
 pub mod write;
 
 use std::borrow::Cow;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +15,7 @@ use crate::inspect::finding::OffsetRange;
 use crate::inspect::listing::Listing;
 use crate::inspect::report::{Options, Report, SegmentReport};
 use crate::inspect::usage::Usage;
+use crate::log::dir::Links;
 use crate::log::error::{Error, Result};
 use crate::log::format::{FileKind, SEGMENT_ENTRIES_MAX};
 use crate::log::record::Codec;
@@ -233,13 +233,13 @@ fn leave_out_unopened(listing: &mut Listing) -> Vec<(PathBuf, String)> {
             };
             let path = listing.directory.file(&segment.names, kind);
             if file.no_file.is_some() {
-                unopened.push((path, "is no regular file".to_owned()));
+                unopened.push((path.to_path_buf(), "is no regular file".to_owned()));
                 continue;
             }
-            let Err(error) = File::open(&path) else {
+            let Err(error) = path.open(Links::Followed) else {
                 continue;
             };
-            unopened.push((path, error.to_string()));
+            unopened.push((path.to_path_buf(), error.to_string()));
             let segment = Arc::make_mut(segment);
             match kind {
                 FileKind::Store => segment.store = None,

@@ -3,14 +3,14 @@
 //! a note without it is that of a salvage that was cut short.
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::pieces::Pieces;
 use super::{NewSegment, Salvage, Stray};
 use crate::log::create::{create_directories, create_directory_like};
+use crate::log::dir::{Dir, FilePath, is_taken, real_place};
 use crate::log::directory::Directory;
-use crate::log::disk::{Disk, DiskFile, Ownership, open_regular, write_all_at};
+use crate::log::disk::{Disk, DiskFile, Ownership, write_all_at};
 use crate::log::error::{Error, Result};
 use crate::log::format::{Entry, FileKind, LENGTH_BYTES, NameStyle, encode_length, file_name};
 use crate::log::record::{self, Codec};
@@ -65,11 +65,10 @@ impl Targets {
     /// [`Error::Config`] for a place in the source and for a note, [`Error::NotEmpty`],
     /// [`Error::NotADirectory`], [`Error::Io`].
     pub fn check(&self, source: &Path) -> Result<()> {
-        let real = source
-            .canonicalize()
-            .map_err(Error::io("look at", source))?;
+        let real = real_place(source).map_err(Error::io("look at", source))?;
         for target in [&self.log, &self.side, &self.note] {
-            if real_place(target)?.starts_with(&real) {
+            let leads_to = real_place(target).map_err(Error::io("look at", target))?;
+            if leads_to.starts_with(&real) {
                 return Err(Error::Config(format!(
                     "{}: is in the log that is to be salvaged",
                     target.display()
@@ -77,7 +76,7 @@ impl Targets {
             }
         }
         for target in [&self.log, &self.side] {
-            if target.symlink_metadata().is_ok() {
+            if is_taken(target) {
                 let there = Directory::list(target)?;
                 if let Some(name) = there.first_name() {
                     return Err(Error::NotEmpty {
@@ -87,7 +86,7 @@ impl Targets {
                 }
             }
         }
-        if self.note.symlink_metadata().is_ok() {
+        if is_taken(&self.note) {
             return Err(Error::Config(format!(
                 "{}: the note of an earlier salvage is there",
                 self.note.display()
@@ -95,25 +94,6 @@ impl Targets {
         }
         Ok(())
     }
-}
-
-/// Where a path leads, though its end may not be there yet.
-fn real_place(path: &Path) -> Result<PathBuf> {
-    let absolute = std::path::absolute(path).map_err(Error::io("look at", path))?;
-    let mut existing = absolute.as_path();
-    let mut missing = Vec::new();
-    while existing.symlink_metadata().is_err() {
-        let Some(above) = existing.parent() else {
-            break;
-        };
-        missing.push(existing.file_name().unwrap_or_default().to_owned());
-        existing = above;
-    }
-    let mut real = existing
-        .canonicalize()
-        .map_err(Error::io("look at", existing))?;
-    real.extend(missing.into_iter().rev());
-    Ok(real)
 }
 
 /// Writes everything. `note` are all lines of the note but the last, `end` is that.
@@ -129,15 +109,14 @@ pub fn write(
     note: impl Iterator<Item = String>,
     end: &str,
 ) -> Result<()> {
-    let source = salvage.listing.path();
-    let like = File::open(source)
-        .and_then(Ownership::of)
-        .map_err(Error::io("look at", source))?;
+    let source = &salvage.listing.directory.dir;
+    let like = Ownership::of(source).map_err(Error::io("look at", source.path()))?;
     let file_like = ownership(salvage);
     let parent = targets.log.parent().unwrap_or(Path::new(""));
-    create_directories(disk, parent, 0o777)?;
+    let parent = create_directories(disk, parent, 0o777)?;
+    let note_path = FilePath::of(&targets.note).map_err(Error::io("create", &targets.note))?;
     let noted = disk
-        .create(&targets.note, file_like.clone())
+        .create(&note_path, file_like.clone())
         .map_err(Error::io("create", &targets.note))?;
     let mut note_bytes = 0;
     let mut gather = Gather::to(|piece: &[u8]| {
@@ -151,33 +130,22 @@ pub fn write(
     }
     gather.finish()?;
     sync(disk, &noted)?;
-    create_directory_like(disk, &targets.log, like.clone())?;
+    let log = create_directory_like(disk, &targets.log, like.clone())?;
     let mut runs = salvage.placed.iter();
     let style = salvage.listing.directory.name_style();
     for segment in &salvage.segments {
         let own = runs.clone().take(segment.runs);
-        write_segment(
-            disk,
-            (&targets.log, style),
-            segment,
-            &own,
-            file_like.as_ref(),
-        )?;
+        write_segment(disk, (&log, style), segment, &own, file_like.as_ref())?;
         runs.by_ref().take(segment.runs).for_each(drop);
     }
-    sync_directory(disk, &targets.log)?;
+    sync_directory(disk, &log)?;
     if !salvage.side.is_empty() {
-        create_directory_like(disk, &targets.side, like)?;
-        let side = Side::new(disk, targets, salvage.codec(), file_like.as_ref())?;
-        side.write(&salvage.side)?;
-        sync_directory(disk, &targets.side)?;
+        let side = create_directory_like(disk, &targets.side, like)?;
+        let log = Side::new(disk, &side, salvage.codec(), file_like.as_ref())?;
+        log.write(&salvage.side)?;
+        sync_directory(disk, &side)?;
     }
-    let parent = if parent.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        parent
-    };
-    sync_directory(disk, parent)?;
+    sync_directory(disk, &parent)?;
     put(disk, &noted, format!("{end}\n").as_bytes(), note_bytes)?;
     sync(disk, &noted)
 }
@@ -193,9 +161,10 @@ fn ownership(salvage: &Salvage) -> Option<Ownership> {
             let Some(facts) = facts.filter(|facts| facts.no_file.is_none()) else {
                 continue;
             };
-            let opened = open_regular(&directory.file(&segment.names, kind));
-            let this = opened.and_then(Ownership::of);
-            let this = this.unwrap_or(Ownership::new(facts.uid, facts.gid, facts.mode.into()));
+            let this = Ownership::at(&directory.file(&segment.names, kind));
+            // That of what a link leads to, or of what cannot be opened.
+            let listed = || Ownership::new(facts.uid, facts.gid, facts.mode.into());
+            let this = this.unwrap_or_else(listed);
             common = match common {
                 None => Some(this),
                 Some(before) => match this.common(&before) {
@@ -216,19 +185,19 @@ fn sync(disk: &dyn Disk, file: &DiskFile) -> Result<()> {
     disk.sync_data(file).map_err(Error::io("sync", file.path()))
 }
 
-fn sync_directory(disk: &dyn Disk, path: &Path) -> Result<()> {
-    disk.sync_dir(path).map_err(Error::io("sync", path))
+fn sync_directory(disk: &dyn Disk, dir: &Dir) -> Result<()> {
+    disk.sync_dir(dir).map_err(Error::io("sync", dir.path()))
 }
 
 fn write_segment<'a>(
     disk: &dyn Disk,
-    (directory, style): (&Path, NameStyle),
+    (directory, style): (&Dir, NameStyle),
     segment: &NewSegment,
     runs: &(impl Iterator<Item = &'a Run> + Clone),
     like: Option<&Ownership>,
 ) -> Result<()> {
     for kind in [FileKind::Store, FileKind::Index] {
-        let path = directory.join(style.file_name(segment.base, kind));
+        let path = directory.at(style.file_name(segment.base, kind));
         let file = disk
             .create(&path, like.cloned())
             .map_err(Error::io("create", &path))?;
@@ -277,14 +246,9 @@ struct Side<'d> {
 }
 
 impl<'d> Side<'d> {
-    fn new(
-        disk: &'d dyn Disk,
-        targets: &Targets,
-        codec: Codec,
-        like: Option<&Ownership>,
-    ) -> Result<Self> {
+    fn new(disk: &'d dyn Disk, side: &Dir, codec: Codec, like: Option<&Ownership>) -> Result<Self> {
         let create = |kind| {
-            let path = targets.side.join(file_name(Offset(0), kind));
+            let path = side.at(file_name(Offset(0), kind));
             disk.create(&path, like.cloned())
                 .map_err(Error::io("create", &path))
         };

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::{Change, ChangeKind, MANIFEST};
-use crate::log::disk::open_regular;
+use crate::log::dir::{Dir, Links};
 use crate::log::error::{Error, Result};
 use crate::log::format::parse_name;
 
@@ -57,9 +57,10 @@ pub struct Manifest {
 /// # Errors
 ///
 /// [`Error::Io`]; [`Error::Config`] for one that is no manifest of ours.
-pub fn read_manifest(saved: &Path) -> Result<Option<Manifest>> {
-    let path = saved.join(MANIFEST);
-    let file = open_regular(&path).map_err(Error::io("read", &path))?;
+pub fn read_manifest(saved: &Dir) -> Result<Option<Manifest>> {
+    let path = saved.at(MANIFEST);
+    let opened = path.open(Links::Refused);
+    let (file, _) = opened.map_err(Error::io("read", &path))?;
     parse(file, &path)
 }
 

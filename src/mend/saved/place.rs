@@ -2,13 +2,13 @@
 
 use std::ffi::OsString;
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::trust::check_parent;
+use super::trust::open_parent;
 use super::{MANIFEST, PRIVATE};
-use crate::log::create::create_directories;
+use crate::log::create::{create_directories, create_directory};
+use crate::log::dir::{Dir, FilePath, nearest, real_place};
 use crate::log::disk::{Disk, DiskFile, Ownership, random_name};
 use crate::log::error::{Error, Result};
 use crate::mend::named::{in_one_mount, may_write};
@@ -32,11 +32,8 @@ pub fn parent_for(real: &Path, save_to: Option<&Path>) -> Result<PathBuf> {
         Some(parent) => parent.to_path_buf(),
         None => real.with_file_name(name_for(real)),
     };
-    let existing = existing(&parent);
-    let canonical = existing
-        .canonicalize()
-        .map_err(Error::io("look at", existing))?;
-    if canonical.starts_with(real) {
+    let leads_to = real_place(&parent).map_err(Error::io("look at", &parent))?;
+    if leads_to.starts_with(real) {
         return Err(Error::Config(format!(
             "{}: nothing of ours may stand in the log's directory",
             parent.display()
@@ -64,18 +61,6 @@ pub fn log_of(saved: &Path) -> Option<PathBuf> {
     (!name.is_empty() && log.is_dir()).then_some(log)
 }
 
-/// A place that may not be there yet: the part of it that is.
-fn existing(place: &Path) -> &Path {
-    let mut existing = place;
-    while !existing.exists() {
-        match existing.parent() {
-            Some(above) if !above.as_os_str().is_empty() => existing = above,
-            _ => return Path::new("."),
-        }
-    }
-    existing
-}
-
 /// Whether a change of the log in `real` is saved beside it, where the log's name leads
 /// to it.
 #[must_use]
@@ -83,25 +68,106 @@ pub fn is_beside(real: &Path, saved: &Path) -> bool {
     saved.parent() == Some(&real.with_file_name(name_for(real)))
 }
 
-/// Whether whole files of the log in `real` can be moved to a directory in `parent`, as
-/// far as that can be known beforehand.
-///
-/// # Errors
-///
-/// [`Error::Io`].
-pub fn check_moves(real: &Path, parent: &Path) -> Result<()> {
-    let existing = existing(parent);
-    if !in_one_mount(real, existing) {
-        return Err(Error::io("move files to", parent)(
-            ErrorKind::CrossesDevices.into(),
-        ));
+/// The directory in which the changes of a log are saved, which may not be there yet.
+#[derive(Debug)]
+pub enum Parent {
+    /// Beside the log.
+    Beside(FilePath),
+    /// In a place that somebody named.
+    Named(PathBuf),
+}
+
+impl Parent {
+    /// Where a change of the log in `log` is saved.
+    ///
+    /// # Errors
+    ///
+    /// As [`parent_for`], and [`Error::Io`].
+    pub fn of(log: &Dir, save_to: Option<&Path>) -> Result<Self> {
+        let named = log.in_parent().map_err(Error::io("look at", log.path()))?;
+        let real = named.as_ref().map_or(Path::new("/"), FilePath::path);
+        let place = parent_for(real, save_to)?;
+        Ok(match &named {
+            Some(named) if save_to.is_none() => Self::Beside(named.dir().at(name_for(real))),
+            _ => Self::Named(place),
+        })
     }
-    if !may_write(existing) {
-        return Err(Error::io("move files to", parent)(
-            ErrorKind::PermissionDenied.into(),
-        ));
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Beside(path) => path,
+            Self::Named(path) => path,
+        }
     }
-    Ok(())
+
+    /// Whether whole files of the log in `log` can be moved to a directory in it, as far as
+    /// that can be known beforehand.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn check_moves(&self, log: &Dir) -> Result<()> {
+        let cannot = |kind: ErrorKind| Error::io("move files to", self.path())(kind.into());
+        let existing = match self {
+            Self::Beside(path) => path.open_dir().unwrap_or_else(|_| path.dir().clone()),
+            Self::Named(path) => nearest(path).map_err(Error::io("look at", path))?,
+        };
+        if !in_one_mount(log, &existing) {
+            return Err(cannot(ErrorKind::CrossesDevices));
+        }
+        if !may_write(&existing) {
+            return Err(cannot(ErrorKind::PermissionDenied));
+        }
+        Ok(())
+    }
+
+    /// Opens it; `None` if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Untrusted`] for what somebody else has put beside the log, [`Error::Io`].
+    pub fn open(&self, log: &Dir) -> Result<Option<Dir>> {
+        match self {
+            Self::Beside(path) if path.is_taken() => open_parent(path, log).map(Some),
+            Self::Named(path) if self.exists() => {
+                Dir::open(path).map(Some).map_err(Error::io("open", path))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Opens it, or makes it: beside the log it belongs to `owner`, who is to save there
+    /// later.
+    fn make(&self, disk: &dyn Disk, log: &Dir, owner: Option<&Ownership>) -> Result<Dir> {
+        match self {
+            Self::Beside(path) => {
+                let opened = match disk.create_dir(path, MODE) {
+                    Ok(()) => {
+                        let made = path.open_dir().map_err(Error::io("open", path))?;
+                        give(disk, &made, owner)?;
+                        made
+                    }
+                    Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                        open_parent(path, log)?
+                    }
+                    Err(error) => return Err(Error::io("create", path)(error)),
+                };
+                // Whoever made it may have been killed before its name was durable.
+                let above = path.dir();
+                disk.sync_dir(above)
+                    .map_err(Error::io("sync", above.path()))?;
+                Ok(opened)
+            }
+            Self::Named(path) => create_directories(disk, path, MODE),
+        }
+    }
+
+    fn exists(&self) -> bool {
+        match self {
+            Self::Beside(path) => path.is_taken(),
+            Self::Named(path) => Dir::open(path).is_ok(),
+        }
+    }
 }
 
 /// Whether nothing may be made in a place, as opposed to one that is full.
@@ -117,67 +183,62 @@ pub(super) fn is_forbidden(error: &Error) -> bool {
 
 /// A saved directory.
 pub(super) struct Place {
-    pub path: PathBuf,
+    pub dir: Dir,
+    /// Its name.
+    pub at: FilePath,
     pub number: u64,
     pub time: String,
     /// Whose its files are.
     owner: Ownership,
-    /// Whether the directory around it was made too.
-    parent_is_new: bool,
+    /// The directory around it, if that was made too.
+    new_parent: Option<FilePath>,
 }
 
 impl Place {
-    /// Makes a new one in `parent`, of this user or of `owner`. So is the directory beside
-    /// the log that holds all of them: he goes on saving there.
+    /// Makes a new one in `parent`, of this user or of `owner`.
     pub fn make(
         disk: &dyn Disk,
-        parent: &Path,
-        real: &Path,
+        parent: &Parent,
+        log: &Dir,
         owner: Option<&Ownership>,
     ) -> Result<Self> {
-        let is_beside = *parent == *real.with_file_name(name_for(real));
-        if is_beside {
-            check_parent(parent, real)?;
-        }
-        let parent_is_new = !parent.exists();
-        create_directories(disk, parent, MODE)?;
-        if parent_is_new && is_beside {
-            give(disk, parent, owner)?;
-        }
-        Self::make_in(disk, parent, parent_is_new, owner)
+        let is_new = !parent.exists();
+        Self::make_in(disk, &parent.make(disk, log, owner)?, is_new, owner)
     }
 
     fn make_in(
         disk: &dyn Disk,
-        parent: &Path,
-        parent_is_new: bool,
+        parent: &Dir,
+        is_new: bool,
         owner: Option<&Ownership>,
     ) -> Result<Self> {
         let time = utc(SystemTime::now());
         let stem: String = time.chars().filter(|c| *c != ':').collect();
         let mut number = next_number(parent)?;
-        let path = loop {
-            let path = parent.join(format!("{number:06}-{stem}"));
-            match disk.create_dir(&path, MODE) {
-                Ok(()) => break path,
+        let at = loop {
+            let at = parent.at(format!("{number:06}-{stem}"));
+            match disk.create_dir(&at, MODE) {
+                Ok(()) => break at,
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
-                Err(error) => return Err(Error::io("create", &path)(error)),
+                Err(error) => return Err(Error::io("create", &at)(error)),
             }
         };
-        give(disk, &path, owner)?;
+        let dir = at.open_dir().map_err(Error::io("open", &at))?;
+        give(disk, &dir, owner)?;
         let owner = owner.map(|owner| Ownership::new(owner.uid, owner.gid, PRIVATE));
         Ok(Self {
-            path,
+            dir,
+            at,
             number,
             time,
             owner: owner.unwrap_or_else(|| Ownership::of_this_process(PRIVATE)),
-            parent_is_new,
+            new_parent: is_new.then(|| parent.in_parent().ok().flatten()).flatten(),
         })
     }
 
     /// Creates a file in it.
     pub fn create(&self, disk: &dyn Disk, name: &str) -> Result<DiskFile> {
-        let path = self.path.join(name);
+        let path = self.dir.at(name);
         disk.create(&path, Some(self.owner.clone()))
             .map_err(Error::io("create", &path))
     }
@@ -187,23 +248,29 @@ impl Place {
     pub fn elsewhere(disk: &dyn Disk, real: &Path, owner: Option<&Ownership>) -> Result<Self> {
         if let Some(state) = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from)
             && state.is_absolute()
-            && let own = state.join("proglog")
-            && let parent = own.join(name_for(real))
-            && parent_for(real, Some(&parent)).is_ok()
-            && create_directories(disk, &parent, MODE).is_ok()
+            && parent_for(real, Some(&state)).is_ok()
+            && let Ok(state) = create_directories(disk, &state, MODE)
             && is_own(&state, 0o002)
-            && [&own, &parent].into_iter().all(|path| is_own(path, 0o022))
-            && let Ok(place) = Self::make_in(disk, &parent, false, owner)
+            && let Ok(own) = create_directory(disk, &state.at("proglog"), MODE)
+            && is_own(&own, 0o022)
+            && let parent = own.at(name_for(real))
+            && let is_new = !parent.is_taken()
+            && let Ok(parent) = create_directory(disk, &parent, MODE)
+            && is_own(&parent, 0o022)
+            && let Ok(place) = Self::make_in(disk, &parent, is_new, owner)
         {
             return Ok(place);
         }
+        let temporary = Path::new(TEMPORARY);
+        let temporary = Dir::open(temporary).map_err(Error::io("open", temporary))?;
         let mut tried = 0;
         loop {
-            let parent = Path::new(TEMPORARY).join(format!("proglog-saved-{}", random_name()));
+            let parent = temporary.at(format!("proglog-saved-{}", random_name()));
             match disk.create_dir(&parent, MODE) {
                 Ok(()) => {
-                    give(disk, &parent, owner)?;
-                    return Self::make_in(disk, &parent, true, owner);
+                    let dir = parent.open_dir().map_err(Error::io("open", &parent))?;
+                    give(disk, &dir, owner)?;
+                    return Self::make_in(disk, &dir, true, owner);
                 }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists && tried < TRIES => {
                     tried += 1;
@@ -215,48 +282,57 @@ impl Place {
 
     /// Takes it away with all that is in it, the manifest first.
     pub fn discard(self, disk: &dyn Disk) {
-        discard(disk, &self.path);
-        if let Some(parent) = self.path.parent().filter(|_| self.parent_is_new) {
+        empty(disk, &self.dir);
+        let _ = disk.remove_dir(&self.at);
+        if let Some(parent) = &self.new_parent {
             let _ = disk.remove_dir(parent);
         }
     }
 }
 
 /// Gives a directory that was just created to the owner of what it is to hold.
-fn give(disk: &dyn Disk, path: &Path, owner: Option<&Ownership>) -> Result<()> {
+fn give(disk: &dyn Disk, dir: &Dir, owner: Option<&Ownership>) -> Result<()> {
     let Some(owner) = owner else { return Ok(()) };
     let like = Ownership::new(owner.uid, owner.gid, MODE);
-    disk.own_dir(path, like).map_err(Error::io("own", path))
+    disk.own_dir(dir, like)
+        .map_err(Error::io("own", dir.path()))
 }
 
 /// Removes what was saved of a change that is not there: nothing was changed, or it was
 /// undone.
 pub fn discard(disk: &dyn Disk, path: &Path) {
-    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-    files.sort_by_key(|path| !path.ends_with(MANIFEST));
-    // What cannot be taken away is no change either: it lacks its manifest.
-    for file in files {
-        let _ = disk.remove(&file);
+    if let Ok(at) = FilePath::of(path)
+        && let Ok(dir) = at.open_dir()
+    {
+        empty(disk, &dir);
+        let _ = disk.remove_dir(&at);
     }
-    let _ = disk.remove_dir(path);
+}
+
+fn empty(disk: &dyn Disk, saved: &Dir) {
+    let mut names = saved.names().unwrap_or_default();
+    names.sort_by_key(|name| name != MANIFEST);
+    // What cannot be taken away is no change either: it lacks its manifest.
+    for name in names {
+        let _ = disk.remove(&saved.at(name));
+    }
 }
 
 /// Whether a directory is this user's, and none of `others` may write to it.
-fn is_own(path: &Path, others: u32) -> bool {
+fn is_own(dir: &Dir, others: u32) -> bool {
     let own = rustix::process::geteuid().as_raw();
-    std::fs::symlink_metadata(path)
-        .is_ok_and(|it| it.is_dir() && it.uid() == own && it.mode() & others == 0)
+    dir.metadata()
+        .is_ok_and(|it| it.uid() == own && it.mode() & others == 0)
 }
 
 /// The number behind the highest one that a saved directory in `parent` has.
-fn next_number(parent: &Path) -> Result<u64> {
+fn next_number(parent: &Dir) -> Result<u64> {
     let mut next = 1;
-    for entry in std::fs::read_dir(parent).map_err(Error::io("list", parent))? {
-        let name = entry.map_err(Error::io("list", parent))?.file_name();
+    let listed = parent.each_name(|name| {
         let number = name.to_str().and_then(number_in).unwrap_or(0);
         next = next.max(number.saturating_add(1));
-    }
+    });
+    listed.map_err(Error::io("list", parent.path()))?;
     Ok(next)
 }
 

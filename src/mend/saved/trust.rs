@@ -2,18 +2,14 @@
 //! of the log can have put into it what is there. Whoever gives us another one would have
 //! us write his bytes, or read for him what he may not read.
 
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::manifest::{self, Manifest};
 use super::{MANIFEST, PRIVATE};
-use crate::log::disk::{Disk, DiskFile, Ownership, open_regular};
+use crate::log::dir::{Dir, FilePath, FileStatus, Links};
+use crate::log::disk::{Disk, DiskFile, Ownership, is_own};
 use crate::log::error::{Error, Result};
 use crate::log::window::ReadFile;
-
-/// Root, who may do everything anyway.
-const ROOT: u32 = 0;
 
 /// The permission bits by which others than the owner write.
 const OTHERS_WRITE: u32 = 0o022;
@@ -27,7 +23,7 @@ const LINK: &str = "is a symbolic link";
 /// A saved directory that is trusted.
 #[derive(Debug)]
 pub struct SavedDirectory {
-    path: PathBuf,
+    dir: Dir,
     uid: u32,
     gid: u32,
     /// Whether it belongs to this user or root, so that nobody else put anything there.
@@ -37,56 +33,47 @@ pub struct SavedDirectory {
 }
 
 impl SavedDirectory {
-    /// Opens a saved directory of the log in the directory `log`.
+    /// A directory as one of the log in the directory `log`.
     ///
     /// # Errors
     ///
     /// [`Error::Untrusted`], [`Error::Io`].
-    pub fn open(path: &Path, log: &Path) -> Result<Self> {
-        let metadata = path
-            .symlink_metadata()
-            .map_err(Error::io("look at", path))?;
-        if !metadata.is_dir() {
-            return Err(untrusted(path, "is not a directory"));
-        }
-        let log_owner = std::fs::metadata(log).map_err(Error::io("look at", log))?;
-        let uid = metadata.uid();
-        let is_ours = is_own(uid);
-        let is_log_owners = uid == log_owner.uid() && is_weaker(uid);
-        if !is_ours && !is_log_owners {
-            return Err(untrusted(path, &format!("belongs to user {uid}")));
-        }
-        if metadata.mode() & OTHERS_WRITE != 0 {
+    pub fn of(dir: &Dir, log: &Dir) -> Result<Self> {
+        let path = dir.path();
+        let status = dir.metadata().map_err(Error::io("look at", path))?;
+        let of_log = log.metadata().map_err(Error::io("look at", log.path()))?;
+        check_owner(&status, &of_log, path)?;
+        if status.mode() & OTHERS_WRITE != 0 {
             return Err(untrusted(path, "other users may write to it"));
         }
+        let uid = status.uid();
         let opened = Self {
-            path: path.to_path_buf(),
+            dir: dir.clone(),
             uid,
-            gid: metadata.gid(),
-            is_ours,
-            is_open: metadata.mode() & OTHERS_REACH != 0,
+            gid: status.gid(),
+            is_ours: is_own(uid),
+            is_open: status.mode() & OTHERS_REACH != 0,
         };
         // Root's of another log, moved to here by the owner of this one, would give him
         // that log's bytes.
-        if uid != log_owner.uid()
-            && !is_own(log_owner.uid())
-            && opened
-                .manifest()?
-                .is_none_or(|it| it.inode != log_owner.ino())
-        {
-            let why = format!(
-                "belongs to user {uid}, and the log to user {}; it is not known to be of this log",
-                log_owner.uid()
-            );
-            return Err(untrusted(path, &why));
+        let owner = of_log.uid();
+        if uid != owner && !is_own(owner) {
+            let inode = opened.manifest()?.map(|manifest| manifest.inode);
+            if inode != Some(log.identity().inode) {
+                let why = format!(
+                    "belongs to user {uid}, and the log to user {owner}; it does not say that \
+                     it is of this log"
+                );
+                return Err(untrusted(path, &why));
+            }
         }
         Ok(opened)
     }
 
-    /// Where it is.
+    /// The directory.
     #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn dir(&self) -> &Dir {
+        &self.dir
     }
 
     /// A file in it that this program wrote, open.
@@ -95,22 +82,32 @@ impl SavedDirectory {
     ///
     /// [`Error::Untrusted`], [`Error::Missing`], [`Error::Io`].
     pub fn file(&self, name: &str) -> Result<ReadFile> {
-        let path = self.path.join(name);
-        let file = open(&path)?;
-        let metadata = file
-            .file()
-            .metadata()
-            .map_err(Error::io("look at", &path))?;
-        let owner = metadata.uid();
+        let path = self.dir.at(name);
+        let (file, status) = open(&path)?;
+        let owner = status.uid();
         if owner != self.uid && !(self.is_ours && is_own(owner)) {
             return Err(untrusted(&path, &format!("belongs to user {owner}")));
         }
-        if self.is_open && metadata.mode() & OTHERS_WRITE != 0 {
+        if self.is_open && status.mode() & OTHERS_WRITE != 0 {
             return Err(untrusted(&path, "other users may write to it"));
         }
-        if metadata.nlink() > 1 {
+        let links = rustix::fs::fstat(file.file())
+            .map_err(|error| Error::io("look at", &path)(error.into()))?;
+        if links.st_nlink > 1 {
             return Err(untrusted(&path, "has a second name (a hard link)"));
         }
+        Ok(file)
+    }
+
+    /// A file that was moved here, open for reading.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Untrusted`], [`Error::Missing`], [`Error::Io`].
+    pub fn moved(&self, name: &str) -> Result<ReadFile> {
+        let path = self.dir.at(name);
+        let (file, status) = open(&path)?;
+        self.check_moved_owner(&status, &path)?;
         Ok(file)
     }
 
@@ -121,36 +118,20 @@ impl SavedDirectory {
     ///
     /// [`Error::Untrusted`].
     pub fn check_moved(&self, name: &str, may_be_link: bool) -> Result<()> {
-        let path = self.path.join(name);
+        let path = self.dir.at(name);
         match path.symlink_metadata() {
             Ok(it) if it.is_symlink() && !may_be_link => Err(untrusted(&path, LINK)),
-            Ok(it) => self.check_owner(&it, &path),
+            Ok(it) => self.check_moved_owner(&it, &path),
             Err(_) => Ok(()),
         }
     }
 
-    fn check_owner(&self, metadata: &Metadata, path: &Path) -> Result<()> {
-        let owner = metadata.uid();
+    fn check_moved_owner(&self, status: &FileStatus, path: &Path) -> Result<()> {
+        let owner = status.uid();
         if self.is_ours || owner == self.uid {
             return Ok(());
         }
         Err(untrusted(path, &format!("belongs to user {owner}")))
-    }
-
-    /// A file that was moved here, open for reading.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Untrusted`], [`Error::Missing`], [`Error::Io`].
-    pub fn moved(&self, name: &str) -> Result<ReadFile> {
-        let path = self.path.join(name);
-        let file = open(&path)?;
-        let metadata = file
-            .file()
-            .metadata()
-            .map_err(Error::io("look at", &path))?;
-        self.check_owner(&metadata, &path)?;
-        Ok(file)
     }
 
     /// What its manifest says.
@@ -164,19 +145,13 @@ impl SavedDirectory {
         manifest::parse(opened.map_err(Error::io("read", file.path()))?, file.path())
     }
 
-    /// Whether something of that name is in it.
-    #[must_use]
-    pub fn has(&self, name: &str) -> bool {
-        self.path.join(name).symlink_metadata().is_ok()
-    }
-
     /// Creates a file in it, which belongs to the owner of the directory.
     ///
     /// # Errors
     ///
     /// [`Error::Io`].
     pub fn create(&self, disk: &dyn Disk, name: &str) -> Result<DiskFile> {
-        let path = self.path.join(name);
+        let path = self.dir.at(name);
         let like = Ownership::new(self.uid, self.gid, PRIVATE);
         disk.create(&path, Some(like))
             .map_err(Error::io("create", &path))
@@ -184,9 +159,9 @@ impl SavedDirectory {
 }
 
 /// Opens a regular file, and no link to one.
-fn open(path: &Path) -> Result<ReadFile> {
-    match open_regular(path) {
-        Ok(file) => ReadFile::of(file, path),
+fn open(path: &FilePath) -> Result<(ReadFile, FileStatus)> {
+    match path.open(Links::Refused) {
+        Ok((file, status)) => Ok((ReadFile::of(file, path)?, status)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::Missing {
             path: path.to_path_buf(),
         }),
@@ -203,11 +178,6 @@ fn untrusted(path: &Path, why: &str) -> Error {
         path: path.to_path_buf(),
         why: why.to_owned(),
     }
-}
-
-/// Whether a user is this one or root.
-fn is_own(uid: u32) -> bool {
-    uid == ROOT || uid == rustix::process::geteuid().as_raw()
 }
 
 /// Whether this user may do everything that the other may: root may, but for users whom
@@ -229,27 +199,38 @@ fn knows_all_users() -> bool {
     figures == ["0", "0", "4294967295"]
 }
 
-/// Refuses a place for saved directories that somebody else has made: a directory of his,
-/// or a symbolic link.
+/// Refuses a directory that neither this user, nor root, nor, for root, the owner of the
+/// log has made.
 ///
 /// # Errors
 ///
 /// [`Error::Untrusted`].
-pub fn check_parent(parent: &Path, log: &Path) -> Result<()> {
-    let Ok(metadata) = parent.symlink_metadata() else {
+pub(super) fn check_owner(status: &FileStatus, of_log: &FileStatus, path: &Path) -> Result<()> {
+    let uid = status.uid();
+    if is_own(uid) || (uid == of_log.uid() && is_weaker(uid)) {
         return Ok(());
+    }
+    Err(untrusted(path, &format!("belongs to user {uid}")))
+}
+
+/// Opens the directory beside a log in which all its saved directories are. A symbolic link
+/// to it is followed if this user or root has made it.
+///
+/// # Errors
+///
+/// [`Error::Untrusted`], [`Error::Io`].
+pub(super) fn open_parent(at: &FilePath, log: &Dir) -> Result<Dir> {
+    let link = at.symlink_metadata().map_err(Error::io("open", at))?;
+    let opened = if !link.is_symlink() {
+        at.open_dir()
+    } else if is_own(link.uid()) {
+        Dir::open(at)
+    } else {
+        let why = format!("is a symbolic link of user {}", link.uid());
+        return Err(untrusted(at, &why));
     };
-    let uid = metadata.uid();
-    if is_own(uid) {
-        return Ok(());
-    }
-    if metadata.is_symlink() {
-        let why = format!("is a symbolic link of user {uid}");
-        return Err(untrusted(parent, &why));
-    }
-    let log_owner = std::fs::metadata(log).map_err(Error::io("look at", log))?;
-    if uid == log_owner.uid() && is_weaker(uid) {
-        return Ok(());
-    }
-    Err(untrusted(parent, &format!("belongs to user {uid}")))
+    let opened = opened.map_err(Error::io("open", at))?;
+    let look = |dir: &Dir| dir.metadata().map_err(Error::io("look at", at));
+    check_owner(&look(&opened)?, &look(log)?, at)?;
+    Ok(opened)
 }

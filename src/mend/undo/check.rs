@@ -1,9 +1,8 @@
 //! What must hold before a change is taken back: every file is as the change left it,
 //! or as it was before it.
 
-use std::path::Path;
-
 use super::Undo;
+use crate::log::dir::FilePath;
 use crate::log::directory::Directory;
 use crate::log::error::{Error, Result};
 use crate::log::format::FileKind;
@@ -64,8 +63,8 @@ impl Undo<'_> {
                     _ if changed(&name) => {}
                     None => return Err(self.changed(&name, "was made")),
                     Some(before) => {
-                        let path = directory.path.join(&name);
-                        let now = std::fs::metadata(&path).map_err(Error::io("look at", &path))?;
+                        let path = directory.dir.at(&name);
+                        let now = path.metadata().map_err(Error::io("look at", &path))?;
                         if now.len() != before.bytes {
                             return Err(self.changed(&name, "changed its size"));
                         }
@@ -74,7 +73,7 @@ impl Undo<'_> {
             }
         }
         for file in &manifest.files {
-            if !changed(&file.name) && !directory.path.join(&file.name).exists() {
+            if !changed(&file.name) && !directory.dir.at(&file.name).exists() {
                 return Err(self.changed(&file.name, "went away"));
             }
         }
@@ -85,18 +84,18 @@ impl Undo<'_> {
     }
 
     fn check_change(&self, number: usize, change: &Change) -> Result<()> {
-        let path = self.log.join(&change.file);
+        let path = self.log.at(&change.file);
         let name = &change.file;
         let moved = format!("{number}.moved");
         // A link that was moved is moved back, and never opened.
         let is_move = matches!(change.kind, ChangeKind::Move { .. });
         self.saved.check_moved(&moved, is_move)?;
-        let mut place = self.saved.path().join(moved);
+        let mut place = self.change.dir.at(moved);
         if is_move {
             place = super::followed(self.log, place);
         }
-        let size = |path: &Path| std::fs::metadata(path).ok().map(|m| m.len());
-        let written = |path: &Path| {
+        let size = |path: &FilePath| path.metadata().ok().map(|m| m.len());
+        let written = |path: &FilePath| {
             if path.exists() {
                 done::is_written_since(self.saved, &self.readable(path)?)
             } else {
@@ -131,7 +130,7 @@ impl Undo<'_> {
                 (Some(there), None) if there == bytes => Ok(()),
                 _ => Err(self.changed(name, "or what was saved of it changed")),
             },
-            ChangeKind::Create { bytes } => match std::fs::metadata(&path) {
+            ChangeKind::Create { bytes } => match path.metadata() {
                 Ok(metadata) if metadata.len() != bytes => {
                     Err(self.changed(name, "changed its size"))
                 }

@@ -5,13 +5,14 @@
 mod check;
 mod restore;
 
+use std::ffi::OsString;
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::log::dir::{Dir, FilePath, is_taken};
 use crate::log::directory::Directory;
-use crate::log::disk::{Disk, DiskFile, Ownership, open_regular};
+use crate::log::disk::{Disk, DiskFile, Ownership};
 use crate::log::error::{Error, Result};
 use crate::log::format::FileKind;
 use crate::log::lock::DirectoryLock;
@@ -24,8 +25,10 @@ pub use restore::into;
 /// A saved change of a log.
 #[derive(Debug, Clone)]
 pub struct SavedChange {
-    /// Its directory.
+    /// Where it is.
     pub path: PathBuf,
+    /// The directory itself: its files are opened through it.
+    pub dir: Dir,
     /// What its manifest says.
     pub manifest: Manifest,
     /// Whether it has been taken back.
@@ -37,21 +40,13 @@ pub struct SavedChange {
 ///
 /// # Errors
 ///
-/// [`Error::Io`]; a directory that is not there holds none.
-pub fn places(parent: &Path) -> Result<Vec<PathBuf>> {
-    let entries = match std::fs::read_dir(parent) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::io("list", parent)(error)),
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        let name = entry.map_err(Error::io("list", parent))?.file_name();
-        // We give no other names.
-        names.extend(name.into_string().ok());
-    }
+/// [`Error::Io`].
+pub fn places(parent: &Dir) -> Result<Vec<FilePath>> {
+    let names = parent.names().map_err(Error::io("list", parent.path()))?;
+    // We give no other names.
+    let mut names: Vec<String> = names.into_iter().flat_map(OsString::into_string).collect();
     names.sort_by(|one, other| saved::order_of(one).cmp(&saved::order_of(other)));
-    Ok(names.into_iter().map(|name| parent.join(name)).collect())
+    Ok(names.into_iter().map(|name| parent.at(name)).collect())
 }
 
 /// The saved changes in a directory, the newest last. What has no whole manifest was
@@ -59,36 +54,43 @@ pub fn places(parent: &Path) -> Result<Vec<PathBuf>> {
 ///
 /// # Errors
 ///
-/// As [`places`].
+/// As [`places`]; a directory that is not there holds none.
 pub fn list(parent: &Path) -> Result<Vec<SavedChange>> {
-    let places = places(parent)?;
-    Ok(places.iter().filter_map(|path| load(path).ok()).collect())
+    let parent = match Dir::open(parent) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        opened => opened.map_err(Error::io("list", parent))?,
+    };
+    let loaded = |at: FilePath| load_in(at.open_dir().ok()?).ok().flatten();
+    Ok(places(&parent)?.into_iter().filter_map(loaded).collect())
 }
 
-/// The change that is saved at `path`, if it is one of the log in the directory `log`. A
-/// log that was moved is not another one: nothing is left where it was.
+/// The change that is saved in a directory, if it is one of the log in the directory `log`.
+/// A log that was moved is not another one: nothing is left where it was.
 ///
 /// # Errors
 ///
 /// [`Error::Untrusted`] if somebody else can have made it, [`Error::Config`] for what we
 /// do not write, [`Error::Io`].
-pub fn load_of(path: &Path, log: &Path) -> Result<Option<SavedChange>> {
-    use ErrorKind::{NotADirectory, NotFound};
-    let manifest = match saved::read_manifest(path) {
-        Err(Error::Io { source, .. }) if [NotADirectory, NotFound].contains(&source.kind()) => None,
-        read => read?,
+pub fn load_of(at: &FilePath, log: &Dir) -> Result<Option<SavedChange>> {
+    if !at.symlink_metadata().is_ok_and(|it| it.is_dir()) {
+        return Ok(None);
+    }
+    let dir = at.open_dir().map_err(Error::io("open", at))?;
+    // Ended before it changed anything.
+    if matches!(dir.at(MANIFEST).symlink_metadata(), Err(error) if error.kind() == ErrorKind::NotFound)
+    {
+        return Ok(None);
+    }
+    let change = load_in(dir)?;
+    let is_of_it = |change: &SavedChange| {
+        let of = Dir::open(&change.manifest.log).map(|it| it.identity());
+        of.is_ok_and(|of| of == log.identity()) || !is_taken(&change.manifest.log)
     };
-    let identity = |path: &Path| std::fs::metadata(path).map(|it| (it.dev(), it.ino())).ok();
-    let this = identity(log);
-    let is_of_it = |manifest: &Manifest| {
-        let of = identity(&manifest.log);
-        of.is_none() || of == this
-    };
-    let Some(manifest) = manifest.filter(is_of_it) else {
+    let Some(change) = change.filter(is_of_it) else {
         return Ok(None);
     };
-    SavedDirectory::open(path, log)?;
-    Ok(Some(SavedChange::new(path, manifest)))
+    SavedDirectory::of(&change.dir, log)?;
+    Ok(Some(change))
 }
 
 /// One saved change.
@@ -97,29 +99,31 @@ pub fn load_of(path: &Path, log: &Path) -> Result<Option<SavedChange>> {
 ///
 /// As [`saved::read_manifest`]; [`Error::Config`] for one that was cut short.
 pub fn load(path: &Path) -> Result<SavedChange> {
-    let cut_short = || {
+    let dir = FilePath::of(path).and_then(|at| at.open_dir());
+    let change = load_in(dir.map_err(Error::io("open", path))?)?;
+    change.ok_or_else(|| {
         let path = path.display();
         Error::Config(format!(
             "{path}: it was cut short before anything was changed"
         ))
-    };
-    let manifest = saved::read_manifest(path)?.ok_or_else(cut_short)?;
-    Ok(SavedChange::new(path, manifest))
+    })
+}
+
+fn load_in(dir: Dir) -> Result<Option<SavedChange>> {
+    let manifest = saved::read_manifest(&dir)?;
+    Ok(manifest.map(|manifest| SavedChange {
+        path: dir.path().to_path_buf(),
+        manifest,
+        undone: dir.at(UNDONE).is_taken(),
+        dir,
+    }))
 }
 
 impl SavedChange {
-    fn new(path: &Path, manifest: Manifest) -> Self {
-        Self {
-            path: path.to_path_buf(),
-            manifest,
-            undone: path.join(UNDONE).symlink_metadata().is_ok(),
-        }
-    }
-
     /// The directory that it is saved in, if it may be one of the log in the directory
     /// `log`, and still says what was shown of it.
-    fn open(&self, log: &Path) -> Result<SavedDirectory> {
-        let saved = SavedDirectory::open(&self.path, log)?;
+    fn open(&self, log: &Dir) -> Result<SavedDirectory> {
+        let saved = SavedDirectory::of(&self.dir, log)?;
         if saved.manifest()?.as_ref() == Some(&self.manifest) {
             return Ok(saved);
         }
@@ -132,19 +136,20 @@ impl SavedChange {
 
 /// Where to look for a file that was moved to `place`: a symbolic link is followed as if
 /// it stood in the log still.
-fn followed(log: &Path, place: PathBuf) -> PathBuf {
-    match std::fs::read_link(&place) {
-        Ok(target) => log.join(target),
-        Err(_) => place,
-    }
+fn followed(log: &Dir, place: FilePath) -> FilePath {
+    let target = place.read_link().ok();
+    let target = target.and_then(|target| FilePath::of(&log.path().join(target)).ok());
+    target.unwrap_or(place)
 }
 
 /// Whether a path is a saved directory rather than a log. In a log's directory a manifest
 /// is a stray file.
 #[must_use]
 pub fn is_saved(path: &Path) -> bool {
-    path.join(MANIFEST).is_file()
-        && Directory::list(path).is_ok_and(|names| names.segments.is_empty())
+    Dir::open(path).is_ok_and(|it| {
+        let is_log = Directory::list_in(&it).is_ok_and(|names| !names.segments.is_empty());
+        it.at(MANIFEST).is_file() && !is_log
+    })
 }
 
 /// Puts back what `change` took away.
@@ -159,8 +164,8 @@ pub fn undo(
     disk: &Arc<dyn Disk>,
     others: &Others<'_>,
 ) -> Result<()> {
-    let saved = change.open(lock.path())?;
-    let directory = Directory::list(lock.path())?;
+    let saved = change.open(lock.dir())?;
+    let directory = Directory::list_in(lock.dir())?;
     if !directory.segments.is_empty() {
         others.wait_for_writers(&directory)?;
     }
@@ -169,19 +174,20 @@ pub fn undo(
     let job = Undo {
         change,
         saved: &saved,
-        log: lock.path(),
+        log: lock.dir(),
         disk: &**disk,
         exclusive: &exclusive,
     };
     job.check(&directory)?;
     exclusive.begin(lock.path(), others, || job.check(&directory))?;
+    lock.check_path()?;
     for number in (0..change.manifest.changes.len()).rev() {
         exclusive.check(lock.path())?;
         job.put_back(number)?;
     }
-    if !saved.has(UNDONE) {
+    if !change.dir.at(UNDONE).is_taken() {
         saved.create(&**disk, UNDONE)?;
-        disk.sync_dir(&change.path)
+        disk.sync_dir(&change.dir)
             .map_err(Error::io("sync", &change.path))?;
     }
     Ok(())
@@ -198,8 +204,9 @@ pub fn rehearse(
     disk: &Arc<dyn Disk>,
     others: &Others<'_>,
 ) -> Result<()> {
-    let saved = change.open(log)?;
     let directory = Directory::list(log)?;
+    let log = &directory.dir;
+    let saved = change.open(log)?;
     if !directory.segments.is_empty() {
         others.wait_for_writers(&directory)?;
     }
@@ -215,10 +222,10 @@ pub fn rehearse(
 }
 
 /// The files that are there and will be written to.
-fn changed_files(change: &SavedChange, directory: &Directory) -> Vec<PathBuf> {
-    let mut paths: Vec<PathBuf> = Vec::new();
+fn changed_files(change: &SavedChange, directory: &Directory) -> Vec<FilePath> {
+    let mut paths: Vec<FilePath> = Vec::new();
     for change in &change.manifest.changes {
-        let path = directory.path.join(&change.file);
+        let path = directory.dir.at(&change.file);
         let written = !matches!(change.kind, ChangeKind::Move { .. });
         if written && path.exists() && !paths.contains(&path) {
             paths.push(path);
@@ -231,7 +238,7 @@ fn changed_files(change: &SavedChange, directory: &Directory) -> Vec<PathBuf> {
 struct Undo<'a> {
     change: &'a SavedChange,
     saved: &'a SavedDirectory,
-    log: &'a Path,
+    log: &'a Dir,
     disk: &'a dyn Disk,
     exclusive: &'a Exclusive,
 }
@@ -239,7 +246,7 @@ struct Undo<'a> {
 impl Undo<'_> {
     fn changed(&self, file: &str, why: &str) -> Error {
         Error::CannotAppend {
-            path: self.log.to_path_buf(),
+            path: self.log.path().to_path_buf(),
             why: format!("{file} {why} since the change; nothing was put back"),
         }
     }
@@ -258,7 +265,7 @@ impl Undo<'_> {
 
     /// A file that is open for changing, as a reader sees it. Opened by name it would
     /// wait for our own lease.
-    fn readable(&self, path: &Path) -> Result<ReadFile> {
+    fn readable(&self, path: &FilePath) -> Result<ReadFile> {
         let Ok(file) = self.exclusive.file(path) else {
             // A rehearsal holds none.
             return ReadFile::open(path);
@@ -271,11 +278,11 @@ impl Undo<'_> {
         let Some(change) = self.change.manifest.changes.get(number) else {
             return Ok(());
         };
-        let path = self.log.join(&change.file);
+        let path = self.log.at(&change.file);
         match change.kind {
             ChangeKind::Move { .. } => {
-                let place = self.change.path.join(format!("{number}.moved"));
-                if place.symlink_metadata().is_ok() {
+                let place = self.change.dir.at(format!("{number}.moved"));
+                if place.is_taken() {
                     let moved = named::move_file(self.disk, &place, &path);
                     moved.map_err(Error::io("move back", &path))?;
                     self.sync_directories()?;
@@ -283,7 +290,7 @@ impl Undo<'_> {
                 Ok(())
             }
             ChangeKind::Replace { bytes, .. } => {
-                let place = self.change.path.join(format!("{number}.moved"));
+                let place = self.change.dir.at(format!("{number}.moved"));
                 match self.disk.replace(&place, &path) {
                     Err(error) if error.kind() == ErrorKind::CrossesDevices => {
                         let before = self.saved.moved(&format!("{number}.moved"))?;
@@ -337,11 +344,10 @@ impl Undo<'_> {
     }
 
     /// A file that is missing, with the owner and mode of its twin: whole or not at all.
-    fn make_again(&self, path: &Path, before: &ReadFile) -> Result<()> {
+    fn make_again(&self, path: &FilePath, before: &ReadFile) -> Result<()> {
         let twins =
             [FileKind::Store, FileKind::Index].map(|kind| path.with_extension(kind.extension()));
-        let ownership = |twin: &PathBuf| Ownership::of(open_regular(twin).ok()?).ok();
-        let like = twins.iter().find_map(ownership);
+        let like = twins.iter().find_map(Ownership::at);
         let made = Unnamed::create(self.disk, self.log, path, like.as_ref())?;
         saved::copy(self.disk, before, 0, before.file_bytes, made.file(), 0)?;
         self.sync(made.file())?;
@@ -367,8 +373,9 @@ impl Undo<'_> {
     }
 
     fn sync_directories(&self) -> Result<()> {
-        for path in [self.log, &self.change.path] {
-            self.disk.sync_dir(path).map_err(Error::io("sync", path))?;
+        for dir in [self.log, &self.change.dir] {
+            let synced = self.disk.sync_dir(dir);
+            synced.map_err(Error::io("sync", dir.path()))?;
         }
         Ok(())
     }

@@ -1,11 +1,11 @@
 //! The log as it was before a change, written elsewhere from the log as it is and
 //! what was saved of it. Nothing is taken back: that is `undo`'s.
 
-use std::fs::File;
 use std::path::Path;
 
 use super::{SavedChange, followed};
 use crate::log::create::create_directory_like;
+use crate::log::dir::{Dir, FilePath};
 use crate::log::directory::Directory;
 use crate::log::disk::{Disk, Ownership};
 use crate::log::error::{Error, Result};
@@ -20,15 +20,14 @@ use crate::mend::saved::{self, ChangeKind, SavedDirectory};
 /// [`Error::NotEmpty`] if something is in `target`, [`Error::CannotAppend`] if a file
 /// lacks bytes that it had, [`Error::Io`].
 pub fn into(change: &SavedChange, log: &Path, target: &Path, disk: &dyn Disk) -> Result<()> {
+    let log = &Dir::open(log).map_err(Error::io("open", log))?;
     let saved = change.open(log)?;
-    let like = File::open(log)
-        .and_then(Ownership::of)
-        .map_err(Error::io("look at", log))?;
-    create_directory_like(disk, target, like)?;
-    let there = Directory::list(target)?;
+    let like = Ownership::of(log).map_err(Error::io("look at", log.path()))?;
+    let target = &create_directory_like(disk, target, like)?;
+    let there = Directory::list_in(target)?;
     if let Some(name) = there.first_name() {
         return Err(Error::NotEmpty {
-            path: target.to_path_buf(),
+            path: target.path().to_path_buf(),
             name,
         });
     }
@@ -38,14 +37,10 @@ pub fn into(change: &SavedChange, log: &Path, target: &Path, disk: &dyn Disk) ->
             .changes
             .iter()
             .position(|c| c.file == file.name && is_kept_whole(c.kind));
-        let moved = number.map(|number| format!("{number}.moved"));
-        let source = match moved.filter(|moved| saved.has(moved)) {
-            Some(moved) if saved.path().join(&moved).is_symlink() => {
-                saved.check_moved(&moved, true)?;
-                ReadFile::open(&followed(log, saved.path().join(moved)))?
-            }
-            Some(moved) => saved.moved(&moved)?,
-            None => ReadFile::open(&log.join(&file.name))?,
+        let moved = number.map(|number| change.dir.at(format!("{number}.moved")));
+        let source = match moved.filter(FilePath::is_taken) {
+            Some(moved) => open_moved(&saved, moved, log)?,
+            None => ReadFile::open(&log.at(&file.name))?,
         };
         restore_into(
             (change, &saved),
@@ -56,7 +51,19 @@ pub fn into(change: &SavedChange, log: &Path, target: &Path, disk: &dyn Disk) ->
             disk,
         )?;
     }
-    disk.sync_dir(target).map_err(Error::io("sync", target))
+    disk.sync_dir(target)
+        .map_err(Error::io("sync", target.path()))
+}
+
+/// A file that was moved away. A link that was is followed as when it was read in the log.
+fn open_moved(saved: &SavedDirectory, moved: FilePath, log: &Dir) -> Result<ReadFile> {
+    let name = moved.name().map_err(Error::io("open", &moved))?;
+    let name = name.display().to_string();
+    if moved.read_link().is_err() {
+        return saved.moved(&name);
+    }
+    saved.check_moved(&name, true)?;
+    ReadFile::open(&followed(log, moved))
 }
 
 /// Whether the file as it was stands in the saved directory.
@@ -69,11 +76,11 @@ fn restore_into(
     name: &str,
     size_before: u64,
     source: &ReadFile,
-    target: &Path,
+    target: &Dir,
     disk: &dyn Disk,
 ) -> Result<()> {
     let like = Ownership::of(source.file()).map_err(Error::io("look at", source.path()))?;
-    let path = target.join(name);
+    let path = target.at(name);
     let file = disk
         .create(&path, Some(like))
         .map_err(Error::io("create", &path))?;

@@ -5,6 +5,7 @@
 use std::ops::ControlFlow;
 
 use proglog::inspect::frames::{FrameItem, StoreDump};
+use proglog::log::dir::FilePath;
 use proglog::log::error::Error;
 use proglog::log::record::Codec;
 use proglog::log::units::Offset;
@@ -17,7 +18,7 @@ pub fn run(data: &[u8]) {
     let (codec, base) = (codec(first), base(first));
     let scratch = Scratch::new();
     let path = scratch.write(&format!("{base}.store"), store);
-    let mut dump = StoreDump::open(&path, Offset(base), codec).unwrap();
+    let mut dump = StoreDump::open(&FilePath::of(&path).unwrap(), Offset(base), codec).unwrap();
     let mut end = 0;
     let mut seen = Vec::new();
     let done = dump.each(|item, _| {

@@ -1,0 +1,599 @@
+//! A directory that is held open by a descriptor, and names in it. A path is resolved
+//! once; everything after that goes through the descriptor, so that whoever renames or
+//! replaces the directory meanwhile changes nothing about which one is meant. Only this
+//! file and `disk` open, list or look at anything in a log's directory.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::ops::Deref;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat};
+use rustix::io::Errno;
+
+/// Bytes of names that the system is asked for at once.
+const LISTED_BYTES: usize = 64 * 1024;
+
+/// How often a file whose lease is not let go is tried again.
+const RETRY: Duration = Duration::from_millis(2);
+
+/// Device and inode: what makes two names the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// The device.
+    pub device: u64,
+    /// The inode.
+    pub inode: u64,
+}
+
+/// What the system tells of a file without opening it.
+#[derive(Debug, Clone, Copy)]
+pub struct FileStatus(Stat);
+
+impl FileStatus {
+    /// Of a file that is open.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub fn of(file: impl AsFd) -> io::Result<Self> {
+        Ok(Self(rustix::fs::fstat(file)?))
+    }
+
+    /// Which kind of file it is.
+    #[must_use]
+    pub fn kind(&self) -> FileType {
+        FileType::from_raw_mode(self.0.st_mode)
+    }
+
+    /// Whether it is a regular file.
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        self.kind().is_file()
+    }
+
+    /// Whether it is a directory.
+    #[must_use]
+    pub fn is_dir(&self) -> bool {
+        self.kind().is_dir()
+    }
+
+    /// Whether it is a symbolic link.
+    #[must_use]
+    pub fn is_symlink(&self) -> bool {
+        self.kind().is_symlink()
+    }
+
+    /// Its size. Units: bytes.
+    #[expect(clippy::len_without_is_empty, reason = "named as std's metadata")]
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        u64::try_from(self.0.st_size).unwrap_or(0)
+    }
+
+    /// How much room it takes. Units: bytes.
+    #[must_use]
+    #[allow(clippy::useless_conversion, reason = "the types differ by platform")]
+    pub fn data_bytes(&self) -> u64 {
+        u64::try_from(self.0.st_blocks)
+            .unwrap_or(0)
+            .saturating_mul(512)
+    }
+
+    /// Its owner.
+    #[must_use]
+    pub fn uid(&self) -> u32 {
+        self.0.st_uid
+    }
+
+    /// Its group.
+    #[must_use]
+    pub fn gid(&self) -> u32 {
+        self.0.st_gid
+    }
+
+    /// Its kind and its permission bits.
+    #[must_use]
+    pub fn mode(&self) -> u32 {
+        self.0.st_mode
+    }
+
+    /// Device and inode.
+    #[must_use]
+    #[allow(clippy::useless_conversion, reason = "the types differ by platform")]
+    pub fn identity(&self) -> Identity {
+        Identity {
+            device: u64::try_from(self.0.st_dev).unwrap_or(0),
+            inode: u64::from(self.0.st_ino),
+        }
+    }
+
+    /// When it was last written: seconds since the epoch, and nanoseconds since then.
+    #[must_use]
+    #[allow(clippy::useless_conversion, reason = "the types differ by platform")]
+    pub fn modified_at(&self) -> (i64, u32) {
+        let rest = u32::try_from(self.0.st_mtime_nsec).unwrap_or(0);
+        (i64::from(self.0.st_mtime), rest)
+    }
+
+    /// When it was last written; `None` for what no clock can show.
+    #[must_use]
+    pub fn modified(&self) -> Option<SystemTime> {
+        let (second, rest) = self.modified_at();
+        time_at(second, rest)
+    }
+}
+
+/// A time by its seconds since the epoch, and nanoseconds since then.
+#[must_use]
+pub fn time_at(second: i64, rest: u32) -> Option<SystemTime> {
+    let whole = Duration::from_secs(second.unsigned_abs());
+    let second = if second < 0 {
+        UNIX_EPOCH.checked_sub(whole)
+    } else {
+        UNIX_EPOCH.checked_add(whole)
+    };
+    second?.checked_add(Duration::from_nanos(rest.into()))
+}
+
+/// A directory that is held open. Clones share the descriptor.
+#[derive(Debug, Clone)]
+pub struct Dir(Arc<Held>);
+
+#[derive(Debug)]
+struct Held {
+    directory: File,
+    path: PathBuf,
+    identity: Identity,
+}
+
+impl AsFd for Dir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.directory.as_fd()
+    }
+}
+
+impl Dir {
+    /// Opens a directory by its path, links followed.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's; `NotADirectory` for what is none.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let path = if path.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            path
+        };
+        let open = |flags| rustix::fs::open(path, flags, Mode::empty());
+        Self::held(open, path)
+    }
+
+    fn held(
+        open: impl Fn(OFlags) -> rustix::io::Result<rustix::fd::OwnedFd>,
+        path: &Path,
+    ) -> io::Result<Self> {
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = match open(flags | OFlags::RDONLY) {
+            // Names in it may be used all the same.
+            Err(Errno::ACCESS) => open(flags | OFlags::PATH),
+            opened => opened,
+        }?;
+        let directory = File::from(opened);
+        let identity = FileStatus::of(&directory)?.identity();
+        Ok(Self(Arc::new(Held {
+            directory,
+            path: path.to_path_buf(),
+            identity,
+        })))
+    }
+
+    /// The path by which it was opened, for messages: it may name another one now.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// Device and inode.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        self.0.identity
+    }
+
+    /// What the system tells of it.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub fn metadata(&self) -> io::Result<FileStatus> {
+        FileStatus::of(self)
+    }
+
+    /// Whether its path still leads to it.
+    #[must_use]
+    pub fn is_at_its_path(&self) -> bool {
+        rustix::fs::stat(self.path()).is_ok_and(|it| FileStatus(it).identity() == self.identity())
+    }
+
+    /// A name in it.
+    #[must_use]
+    pub fn at(&self, name: impl AsRef<OsStr>) -> FilePath {
+        let name = name.as_ref().to_owned();
+        FilePath {
+            path: self.path().join(&name),
+            dir: self.clone(),
+            name,
+        }
+    }
+
+    /// Its real path, without links: for messages and comparisons.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's; `NotFound` if the path leads to another directory now.
+    pub fn real_path(&self) -> io::Result<PathBuf> {
+        let real = self.path().canonicalize()?;
+        let now = FileStatus(rustix::fs::stat(&real)?);
+        if now.identity() != self.identity() {
+            return Err(ErrorKind::NotFound.into());
+        }
+        Ok(real)
+    }
+
+    /// Its name in the directory above, which is opened through this one; `None` for the
+    /// root directory.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's; `NotFound` if the path leads to another directory now.
+    pub fn in_parent(&self) -> io::Result<Option<FilePath>> {
+        let real = self.real_path()?;
+        let (Some(above), Some(name)) = (real.parent(), real.file_name()) else {
+            return Ok(None);
+        };
+        let open = |flags| rustix::fs::openat(self, "..", flags, Mode::empty());
+        let this = Self::held(open, above)?.at(name);
+        if this.metadata()?.identity() != self.identity() {
+            return Err(ErrorKind::NotFound.into());
+        }
+        Ok(Some(this))
+    }
+
+    /// Opens it once more, for reading.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub fn reopen(&self) -> io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(self, ".", flags, Mode::empty())?.into())
+    }
+
+    /// Makes its names durable.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub fn sync(&self) -> io::Result<()> {
+        match rustix::fs::fsync(self) {
+            // It was opened without the right to read it.
+            Err(Errno::BADF) => self.reopen()?.sync_all(),
+            synced => Ok(synced?),
+        }
+    }
+
+    /// Hands over every name in it, in no order.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub fn each_name(&self, mut each: impl FnMut(&OsStr)) -> io::Result<()> {
+        // The names are looked at where the system put them: std makes two strings of each.
+        let mut buffer = Vec::with_capacity(LISTED_BYTES);
+        let mut entries = RawDir::new(self.reopen()?, buffer.spare_capacity_mut());
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            match entry.file_name().to_bytes() {
+                b"." | b".." => {}
+                name => each(OsStr::from_bytes(name)),
+            }
+        }
+        Ok(())
+    }
+
+    /// All names in it, in no order.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dir::each_name`].
+    pub fn names(&self) -> io::Result<Vec<OsString>> {
+        let mut names = Vec::new();
+        self.each_name(|name| names.push(name.to_owned()))?;
+        Ok(names)
+    }
+}
+
+/// Whether a symbolic link leads to another file or is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Links {
+    /// It leads on: for reading a log that has some.
+    Followed,
+    /// It is refused.
+    Refused,
+}
+
+/// A name in a directory that is held open. As a path, it is for messages.
+#[derive(Clone)]
+pub struct FilePath {
+    dir: Dir,
+    name: OsString,
+    path: PathBuf,
+}
+
+impl fmt::Debug for FilePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path.fmt(f)
+    }
+}
+
+impl PartialEq for FilePath {
+    fn eq(&self, other: &Self) -> bool {
+        self.dir.identity() == other.dir.identity() && self.name == other.name
+    }
+}
+
+impl Eq for FilePath {}
+
+impl Deref for FilePath {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl AsRef<Path> for FilePath {
+    fn as_ref(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl FilePath {
+    /// A name by its path: the directory in front of it is opened.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's; `InvalidInput` for a path without a name at its end.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        let name = path.file_name().ok_or(ErrorKind::InvalidInput)?;
+        let parent = path.parent().unwrap_or(Path::new(""));
+        Ok(Self {
+            dir: Dir::open(parent)?,
+            name: name.to_owned(),
+            path: path.to_path_buf(),
+        })
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    /// The path, for messages.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The name, if it is one that stays in its directory.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for any other.
+    pub fn name(&self) -> io::Result<&OsStr> {
+        match self.name.as_bytes() {
+            b"" | b"." | b".." => Err(ErrorKind::InvalidInput.into()),
+            name if name.contains(&b'/') => Err(ErrorKind::InvalidInput.into()),
+            _ => Ok(&self.name),
+        }
+    }
+
+    /// The same name with another extension.
+    #[must_use]
+    pub fn with_extension(&self, extension: &str) -> Self {
+        self.dir.at(Path::new(&self.name).with_extension(extension))
+    }
+
+    /// What the system tells of the file, links followed.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub fn metadata(&self) -> io::Result<FileStatus> {
+        self.status(AtFlags::empty())
+    }
+
+    /// What the system tells of what has this name, be it a link.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub fn symlink_metadata(&self) -> io::Result<FileStatus> {
+        self.status(AtFlags::SYMLINK_NOFOLLOW)
+    }
+
+    fn status(&self, flags: AtFlags) -> io::Result<FileStatus> {
+        Ok(FileStatus(rustix::fs::statat(
+            &self.dir,
+            self.name()?,
+            flags,
+        )?))
+    }
+
+    /// Whether something is there, and is no link to nothing.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.metadata().is_ok()
+    }
+
+    /// Whether something has this name, be it a link to nothing.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        self.symlink_metadata().is_ok()
+    }
+
+    /// Whether a regular file is there, links followed.
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        self.metadata().is_ok_and(|it| it.is_file())
+    }
+
+    /// Whether a directory is there, links followed.
+    #[must_use]
+    pub fn is_dir(&self) -> bool {
+        self.metadata().is_ok_and(|it| it.is_dir())
+    }
+
+    /// Where the symbolic link of this name leads.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's; `InvalidInput` for what is no link.
+    pub fn read_link(&self) -> io::Result<PathBuf> {
+        let target = rustix::fs::readlinkat(&self.dir, self.name()?, Vec::new())?;
+        Ok(OsString::from_vec(target.into_bytes()).into())
+    }
+
+    /// Opens the directory of this name. A link to one is refused.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's; `NotADirectory` for what is none.
+    pub fn open_dir(&self) -> io::Result<Dir> {
+        let name = self.name()?;
+        let open = |flags| {
+            let flags = flags | OFlags::NOFOLLOW;
+            rustix::fs::openat(&self.dir, name, flags, Mode::empty())
+        };
+        Dir::held(open, &self.path)
+    }
+
+    /// Opens a regular file for reading. Nothing else is waited for: a FIFO would wait for
+    /// a writer.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's; `InvalidInput` for what is no regular file.
+    pub fn open(&self, links: Links) -> io::Result<(File, FileStatus)> {
+        self.open_with(OFlags::RDONLY, links)
+    }
+
+    /// The same for reading and writing. A link is refused.
+    pub(super) fn open_writable(&self) -> io::Result<File> {
+        let (file, _) = self.open_with(OFlags::RDWR, Links::Refused)?;
+        Ok(file)
+    }
+
+    fn open_with(&self, access: OFlags, links: Links) -> io::Result<(File, FileStatus)> {
+        let at_once = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let flags = match links {
+            Links::Followed => access | at_once,
+            Links::Refused => access | at_once | OFlags::NOFOLLOW,
+        };
+        let name = self.name()?;
+        let file = match rustix::fs::openat(&self.dir, name, flags, Mode::empty()) {
+            Err(Errno::WOULDBLOCK) => self.open_leased(access, flags)?,
+            // A FIFO that nobody reads, or a socket.
+            Err(Errno::NXIO) => return Err(ErrorKind::InvalidInput.into()),
+            opened => File::from(opened?),
+        };
+        let status = FileStatus::of(&file)?;
+        if !status.is_file() {
+            return Err(ErrorKind::InvalidInput.into());
+        }
+        Ok((file, status))
+    }
+
+    /// Opens a file on which somebody holds a lease. That is waited for on the file itself:
+    /// something else may have its name meanwhile.
+    fn open_leased(&self, access: OFlags, flags: OFlags) -> io::Result<File> {
+        let name = self.name()?;
+        let file = OFlags::PATH | OFlags::CLOEXEC | (flags & OFlags::NOFOLLOW);
+        let file = File::from(rustix::fs::openat(&self.dir, name, file, Mode::empty())?);
+        if !FileStatus::of(&file)?.is_file() {
+            return Err(ErrorKind::InvalidInput.into());
+        }
+        let again = format!("/proc/self/fd/{}", file.as_raw_fd());
+        match rustix::fs::open(again, access | OFlags::CLOEXEC, Mode::empty()) {
+            Err(Errno::NOENT) => {}
+            opened => return Ok(opened?.into()),
+        }
+        // No /proc here.
+        loop {
+            match rustix::fs::openat(&self.dir, name, flags, Mode::empty()) {
+                Err(Errno::WOULDBLOCK) => std::thread::sleep(RETRY),
+                opened => return Ok(opened?.into()),
+            }
+        }
+    }
+
+    /// All of a text file. A link is refused.
+    ///
+    /// # Errors
+    ///
+    /// As [`FilePath::open`].
+    pub fn read_to_string(&self) -> io::Result<String> {
+        let mut text = String::new();
+        self.open(Links::Refused)?.0.read_to_string(&mut text)?;
+        Ok(text)
+    }
+}
+
+/// Opens the directory at `path`, or the nearest one above it that is there.
+///
+/// # Errors
+///
+/// The operating system's.
+pub fn nearest(path: &Path) -> io::Result<Dir> {
+    match Dir::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => match path.parent() {
+            Some(above) => nearest(above),
+            None => Err(error),
+        },
+        opened => opened,
+    }
+}
+
+/// Where a path leads, though its end may not be there yet.
+///
+/// # Errors
+///
+/// The operating system's.
+pub fn real_place(path: &Path) -> io::Result<PathBuf> {
+    let absolute = std::path::absolute(path)?;
+    let mut existing = absolute.as_path();
+    let mut missing = Vec::new();
+    while existing.symlink_metadata().is_err() {
+        let Some(above) = existing.parent() else {
+            break;
+        };
+        missing.push(existing.file_name().unwrap_or_default().to_owned());
+        existing = above;
+    }
+    let mut real = existing.canonicalize()?;
+    real.extend(missing.into_iter().rev());
+    Ok(real)
+}
+
+/// Whether something has the name at the end of a path, be it a link to nothing.
+#[must_use]
+pub fn is_taken(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
