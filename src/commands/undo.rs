@@ -15,7 +15,7 @@ use proglog::log::dir::{Dir, FilePath};
 use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::error::Error;
 use proglog::log::lock::DirectoryLock;
-use proglog::mend::saved::{self, Parent};
+use proglog::mend::saved::{self, MANIFEST, Parent};
 use proglog::mend::undo::{self, SavedChange};
 
 use super::mending::is_full;
@@ -152,6 +152,13 @@ fn choose(arguments: &Arguments, globals: Globals) -> anyhow::Result<(SavedChang
             Ok(_) => {}
             Err(error) => refused.push(error),
         }
+    }
+    // In a directory of the log that is no saved change, whatever it says.
+    if log.at(MANIFEST).is_taken() {
+        refused.push(Error::Untrusted {
+            path: arguments.dir.join(MANIFEST),
+            why: "is in the log's directory, where nothing is saved".to_owned(),
+        });
     }
     tell_of_refused(&refused);
     let nothing = format!("{}: nothing to undo", arguments.dir.display());

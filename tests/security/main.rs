@@ -1,0 +1,15 @@
+//! What other users can make this program do: nothing that they could not do themselves.
+//! Each attack is tried as root with a second user, and ends with status 2, a message, and
+//! the victim's files as they were.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "all of it is test: it changes its own sandbox and fails by panicking"
+)]
+
+mod cursor;
+mod owners;
+mod saved;
+mod swapped;
+mod world;
