@@ -122,8 +122,7 @@ pub fn tell_of_owners(globals: Globals) {
         && !globals.quiet
     {
         say(&format!(
-            "note: {} could not be given to its owner, user {uid}; nor was what was created \
-             beside it",
+            "note: cannot make user {uid} the owner of {}; other new files may be affected too",
             quote(path)
         ));
     }

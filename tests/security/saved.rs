@@ -19,7 +19,13 @@ fn manifest(log: &Path, lines: &[serde_json::Value]) -> String {
         "number": 1, "time": "2026-01-02T03:04:05Z",
     });
     let end = json!({"kind": "end"});
-    let lines = [&[head], lines, &[end]].concat();
+    let mut files = Vec::new();
+    for name in ["0.store", "0.index"] {
+        if let Ok(it) = fs::metadata(log.join(name)) {
+            files.push(json!({"kind": "file", "name": name, "bytes": it.len()}));
+        }
+    }
+    let lines = [&[head], files.as_slice(), lines, &[end]].concat();
     lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
@@ -60,8 +66,8 @@ fn what_we_save_is_trusted() {
         assert_ne!(tree(&world.log()), before);
         let saved = world.saved();
         let dry = world.run(undoes, &["undo", "log", "--dry-run"]);
-        dry.ended(0, "would be changed in log:\n  0.index: removed\n");
-        dry.ended(0, "  0.store: 9 bytes put back at the end\n");
+        dry.ended(0, "would be changed in log:\n  0.store: 9 bytes put back");
+        dry.ended(0, " at the end\n  0.index: removed\n");
         let named = world.run(undoes, &["undo", saved.to_str().unwrap()]);
         named.ended(0, &format!("the log is {}", world.log().display()));
         assert_eq!(tree(&world.log()), before);

@@ -77,8 +77,8 @@ impl World {
         for (name, mut bytes) in log.files() {
             if name.ends_with(".store") {
                 bytes.extend([0, 0, 0, 0, 0, 0, 0, 9, b'x']);
+                world.write(&world.log().join(name), &bytes, BOB);
             }
-            world.write(&world.log().join(name), &bytes, BOB);
         }
         world
     }
@@ -124,6 +124,12 @@ impl World {
     /// Runs the binary in BOB's home as this user.
     pub fn run(&self, user: u32, arguments: &[&str]) -> Run {
         self.run_by(Command::new(binary()), user, arguments)
+    }
+
+    /// Appends a line as this user.
+    pub fn append(&self, user: u32, line: &str, options: &[&str]) -> Run {
+        self.write(&self.home().join("input"), line.as_bytes(), BOB);
+        self.run(user, &[&["append", "log", "input"], options].concat())
     }
 
     /// Runs a command in BOB's home as this user.
