@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# packaging/assets.sh [BINARY]: writes the completions and the man pages, as they stand
-# in BINARY (default: a release build), to target/assets, where the metadata of the
-# Debian package in Cargo.toml expects them.
+# packaging/assets.sh [BINARY]: writes the completions and the man pages of BINARY
+# (default: a release build) to target/assets, where the metadata of the Debian package
+# in Cargo.toml expects them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# packaging/deb.sh: builds the Debian package with cargo-deb and checks that it holds
-# what it should. Prints its path.
+# packaging/deb.sh: builds the Debian package with cargo-deb, checks that it contains all
+# files, and prints its path.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -14,7 +14,7 @@ for path in usr/bin/proglog \
   usr/share/man/man1/proglog.1.gz \
   $(cd target/assets/man && printf 'usr/share/man/man1/%s.gz\n' *.1); do
   if ! grep -qF "./$path" <<<"$contents"; then
-    echo "$package: no $path in it" >&2
+    echo "$package: $path is missing" >&2
     exit 1
   fi
 done

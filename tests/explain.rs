@@ -7,6 +7,20 @@ use proglog::inspect::finding::FindingId;
 use proglog_testkit::proglog;
 use serde_json::Value;
 
+/// The parts of each text, in order.
+const HEADINGS: [&str; 6] = [
+    "EXAMPLE",
+    "CAUSE",
+    "IMPACT",
+    "GO SERVICE",
+    "REMEDY",
+    "SEE ALSO",
+];
+
+fn is_heading(line: &str) -> bool {
+    line.starts_with(|first: char| first.is_ascii_uppercase())
+}
+
 fn explain(arguments: &[&str]) -> (i32, String, String) {
     let output = proglog().arg("explain").args(arguments).output().unwrap();
     (
@@ -22,7 +36,10 @@ fn every_id_is_explained() {
         let (status, stdout, stderr) = explain(&[id.as_str()]);
         assert_eq!((status, stderr.as_str()), (0, ""));
         assert_eq!(stdout, id.explanation());
-        assert!(stdout.starts_with(&format!("{id} - ")), "{stdout}");
+        let title: Vec<&str> = stdout.lines().next().unwrap().split(" - ").collect();
+        assert_eq!((title[0], title[2]), (id.as_str(), id.summary()));
+        let headings: Vec<&str> = stdout.lines().filter(|line| is_heading(line)).collect();
+        assert_eq!(headings, HEADINGS, "{id}");
         assert!(
             stdout.lines().all(|line| line.chars().count() <= 80),
             "{id}"

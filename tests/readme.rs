@@ -1,6 +1,6 @@
-//! README.md is held true: every console block in it is run, but for the two that set
-//! up and test (`.ci/run` runs these), and what it shows is what is printed. So is the
-//! picture. `UPDATE_EXPECTED=1` writes what is printed now; whoever does that reads it.
+//! Runs every console block of README.md and of the guides in docs/, except the two that
+//! set up and test (`.ci/run` runs these), and compares the output with what is shown
+//! there; likewise the picture. `UPDATE_EXPECTED=1` rewrites the files: read the difference.
 
 #![expect(
     clippy::unwrap_used,
@@ -16,8 +16,11 @@ use std::path::{Path, PathBuf};
 
 use proglog_testkit::{Sandbox, proglog};
 
-/// Where the reader is told to work; here it is a directory of the test's own.
-const TOUR: &str = "/tmp/tour";
+/// The texts whose commands are run, each in a shell of its own.
+const TEXTS: &[&str] = &["README.md", "docs/guide.md", "docs/copies.md"];
+
+/// A directory of `mktemp -d`, as the texts show it.
+const TEMPORARY: &str = "/tmp/tmp.kI0SEtUoe4";
 
 /// What stands between the outputs of two commands, and before the status.
 const MARK: char = '\u{1e}';
@@ -63,6 +66,7 @@ fn shell(sandbox: &Sandbox, commands: &[String]) -> Vec<String> {
         .env("PATH", path)
         .env("KCAT_CONFIG", &kcat)
         .env("LC_ALL", "C")
+        .env("TMPDIR", sandbox.path().canonicalize().unwrap())
         .env("TZ", "UTC")
         .env_remove("OLDPWD")
         .output()
@@ -106,6 +110,19 @@ fn is_like(text: &str, pattern: &str) -> bool {
     })
 }
 
+/// The text with the names of temporary directories below `parent` turned into `TEMPORARY`.
+fn placeless(text: &str, parent: &Path) -> String {
+    let prefix = format!("{}/tmp.", parent.display());
+    let mut parts = text.split(&prefix);
+    let mut result = parts.next().unwrap().to_owned();
+    for part in parts {
+        let name = part.bytes().take_while(u8::is_ascii_alphanumeric).count();
+        result.push_str(TEMPORARY);
+        result.push_str(&part[name..]);
+    }
+    result
+}
+
 /// Writes a file if that was asked for, else compares it.
 #[expect(
     clippy::disallowed_methods,
@@ -125,7 +142,7 @@ fn holds(name: &str, expected: &str) {
     );
 }
 
-/// A piece of README.md.
+/// A piece of a text.
 enum Piece {
     /// Lines that are copied.
     Text(String),
@@ -133,13 +150,14 @@ enum Piece {
     Console(Vec<String>),
 }
 
-/// README.md in pieces; the fences of a block belong to the text around it. A block
-/// with one of the missing tools in it is text.
-fn pieces(readme: &str, missing: &[&str]) -> Vec<Piece> {
+/// A text in pieces; the fences of a block belong to the text around it. A block with one
+/// of the missing tools in it is text, and so are the two blocks that `.ci/run` takes from
+/// README.md.
+fn pieces(text: &str, is_readme: bool, missing: &[&str]) -> Vec<Piece> {
     let mut pieces = vec![Piece::Text(String::new())];
-    let (mut console, mut heading, mut first) = (false, "", true);
-    let mut behind = readme;
-    for line in readme.lines() {
+    let (mut console, mut heading, mut first) = (false, "", is_readme);
+    let mut behind = text;
+    for line in text.lines() {
         behind = behind.split_once('\n').map_or("", |(_, behind)| behind);
         if line == "```" && console {
             console = false;
@@ -161,7 +179,6 @@ fn pieces(readme: &str, missing: &[&str]) -> Vec<Piece> {
             heading = line;
         }
         if line == "```console" {
-            // The two that `.ci/run` takes.
             let set_up = first || heading == "## Test";
             first = false;
             let block = behind.split("\n```").next().unwrap();
@@ -177,30 +194,36 @@ fn pieces(readme: &str, missing: &[&str]) -> Vec<Piece> {
 }
 
 #[test]
-fn what_the_readme_shows_is_what_is_printed() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let sandbox = Sandbox::bare();
-    symlink(root().join("fixtures"), sandbox.path().join("fixtures")).unwrap();
-    let tour = sandbox.path().canonicalize().unwrap().join("tour");
-    let tour = tour.to_str().unwrap();
+fn what_the_texts_show_is_what_is_printed() {
     let is_missing = |tool: &&str| {
         let missing = std::process::Command::new(tool).arg("-V").output().is_err();
         if missing {
-            eprintln!("SKIPPED: no {tool} here: blocks of README.md with it are not run");
+            eprintln!("SKIPPED: no {tool} here: examples with it are not run");
         }
         missing
     };
     let missing: Vec<&str> = TOOLS.iter().copied().filter(is_missing).collect();
-    let pieces = pieces(&readme, &missing);
+    for name in TEXTS {
+        holds(name, &shown(name, &missing));
+    }
+}
+
+/// A text with what its commands print now.
+fn shown(name: &str, missing: &[&str]) -> String {
+    let text = fs::read_to_string(root().join(name)).unwrap();
+    let sandbox = Sandbox::bare();
+    symlink(root().join("fixtures"), sandbox.path().join("fixtures")).unwrap();
+    let place = sandbox.path().canonicalize().unwrap();
+    let pieces = pieces(&text, name == "README.md", missing);
     let commands: Vec<String> = pieces
         .iter()
         .flat_map(|piece| match piece {
             Piece::Text(_) => &[],
             Piece::Console(commands) => commands.as_slice(),
         })
-        .map(|command| command.replace(TOUR, tour))
+        .cloned()
         .collect();
-    assert!(commands.len() > 10, "{commands:?}");
+    assert!(commands.len() > 10, "{name}: {commands:?}");
     let mut printed = shell(&sandbox, &commands).into_iter();
     let mut shown = String::new();
     for piece in pieces {
@@ -208,14 +231,16 @@ fn what_the_readme_shows_is_what_is_printed() {
             Piece::Text(text) => shown.push_str(&text),
             Piece::Console(commands) => {
                 for command in commands {
-                    let printed = printed.next().unwrap().replace(tour, TOUR);
+                    let printed = placeless(&printed.next().unwrap(), &place);
                     let _ = write!(shown, "$ {command}\n{printed}");
                 }
             }
         }
     }
-    assert!(!Path::new(tour).exists(), "it cleans up behind itself");
-    holds("README.md", &shown);
+    let left = fs::read_dir(&place).unwrap().flatten();
+    let left = left.filter(|entry| entry.file_name().to_string_lossy().starts_with("tmp."));
+    assert_eq!(left.count(), 0, "{name}: directories are left behind");
+    shown
 }
 
 /// What `.ci/run` looks for is where it looks.
@@ -233,7 +258,11 @@ fn the_two_blocks_that_set_up_are_there() {
 
 #[test]
 fn every_link_leads_somewhere() {
-    for name in ["README.md", "CHANGELOG.md", "docs/json.md"] {
+    let docs = fs::read_dir(root().join("docs")).unwrap().flatten();
+    let docs = docs.map(|entry| format!("docs/{}", entry.file_name().display()));
+    let docs = docs.filter(|name| Path::new(name).extension() == Some("md".as_ref()));
+    for name in docs.chain(["README.md".into(), "CHANGELOG.md".into()]) {
+        let name = name.as_str();
         let text = fs::read_to_string(root().join(name)).unwrap();
         assert!(text.is_ascii(), "{name}");
         for (_, link) in text
@@ -245,6 +274,11 @@ fn every_link_leads_somewhere() {
                 let path = root().join(name).parent().unwrap().join(target);
                 assert!(path.exists(), "{name}: {target}");
             }
+        }
+        let places = text.split('`').skip(1).step_by(2);
+        for place in places.filter(|it| it.starts_with("src/") && !it.contains(' ')) {
+            let place = place.trim_end_matches("/*");
+            assert!(root().join(place).exists(), "{name}: {place}");
         }
     }
 }

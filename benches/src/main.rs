@@ -18,22 +18,22 @@ use data::Lines;
 use rows::{Input, text};
 use run::{Pair, Run, alone, mebibytes, median, remove};
 
-/// Time proglog against cat, dd and its peers on the same bytes, and print the ratios
+/// Compare the run times of proglog, cat, dd and other logs on the same bytes
 #[derive(Parser)]
 struct Options {
-    /// A smoke run: a hundredth of the data, one round
+    /// Run one round with a hundredth of the data
     #[arg(long)]
     quick: bool,
-    /// Rounds of each pair; up to four times as many where the times scatter
+    /// Number of rounds per pair; up to four times as many if the times scatter
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
-    /// Only rows whose work contains this; "growth" and "peers" name those tables
+    /// Run only rows whose work contains TEXT, or the tables "growth" and "peers"
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
-    /// Where the rows on a disk work
+    /// Directory for the rows on a disk
     #[arg(long, value_name = "DIR", default_value = ".")]
     disk: PathBuf,
-    /// A tmpfs, where all other rows work; needs 8 GiB
+    /// Directory on a tmpfs for all other rows; needs 8 GiB
     #[arg(long, value_name = "DIR", default_value = "/dev/shm")]
     tmpfs: PathBuf,
     #[arg(long, hide = true)]
@@ -48,7 +48,13 @@ fn main() -> Result<ExitCode> {
     let proglog = text(&options.proglog);
     println!("{}", machine());
     table::head(&[
-        "work", "against", "proglog", "other", "ratio", "limit", "MiB",
+        "work",
+        "compared with",
+        "proglog",
+        "other",
+        "ratio",
+        "limit",
+        "MiB",
     ]);
     let mut missed = 0;
     for input in inputs(&options) {
@@ -83,7 +89,7 @@ fn main() -> Result<ExitCode> {
     if "peers".contains(&options.only) {
         peers(&options, place.path(), rounds)?;
     }
-    println!("\n{missed} rows above their limit");
+    println!("\nrows above their limit: {missed}");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -147,7 +153,7 @@ fn peers(options: &Options, place: &Path, rounds: usize) -> Result<()> {
     .file(&lines)?;
     let log = place.join("log");
     let (proglog, peers, at) = (text(&options.proglog), text(&options.peers), text(&log));
-    table::head(&["the same lines through", "append", "read back", "MiB"]);
+    table::head(&["engine (same lines)", "append", "read back", "MiB"]);
     let engines: [(&str, Vec<&str>, Vec<&str>); 5] = [
         (
             "proglog, raw",

@@ -72,7 +72,7 @@ pub fn lookups(proglog: &str, place: &Path, quick: bool) -> Result<Vec<Row>> {
         .into();
     rows.push(Row {
         work: format!("read --offset {} in {segments} segments", segments * 5),
-        against: "ls -U of it",
+        against: "ls -U of the log",
         ours: read(&rolled, segments * 5),
         other: Run::new(&["ls", "-U", text(&rolled.join("log"))]),
         limit: Limit::Plus(5.0),
@@ -97,7 +97,7 @@ pub fn growth(proglog: &str, place: &Path, quick: bool, rounds: usize) -> Result
         "info",
         "verify --quick",
         "verify",
-        "MiB at most",
+        "max MiB",
     ]);
     for (records, segments) in logs {
         let at = place.join("growth");
@@ -111,7 +111,7 @@ pub fn growth(proglog: &str, place: &Path, quick: bool, rounds: usize) -> Result
             (format!("{segments} segments"), segments / 2 * 10)
         };
         let log = at.join("log");
-        let log = log.to_str().context("a path of ours")?;
+        let log = log.to_str().context("a path that is not UTF-8")?;
         let middle = middle.to_string();
         let looks: [&[&str]; 5] = [
             &["read", log, "--offset", &middle],

@@ -2,7 +2,7 @@
 //!
 //! ```console
 //! $ proglog explain segment-gap
-//! segment-gap - error - offsets that stand in no segment
+//! segment-gap - error - offsets that no segment contains
 //! ...
 //! ```
 //!

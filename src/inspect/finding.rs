@@ -64,14 +64,14 @@ macro_rules! finding_ids {
                 )
             }
 
-            /// One line that says what it is.
+            /// A description in one line, the title of the text of `explain`.
             #[must_use]
             pub fn summary(self) -> &'static str {
                 match self { $(Self::$variant => $summary,)* }
             }
 
-            /// The long text: what it looks like in a hex dump, how it comes about,
-            /// what the Go service does with it, and what to do.
+            /// The text of `explain`: an example as a hex dump, cause, impact, what the
+            /// Go service does, remedy.
             #[must_use]
             pub fn explanation(self) -> &'static str {
                 match self {
@@ -83,34 +83,34 @@ macro_rules! finding_ids {
 }
 
 finding_ids! {
-    IndexPadded "index-padded" "padding after the index's last real entry";
-    IndexPartialEntry "index-partial-entry" "1 to 11 bytes after the index's last whole entry";
-    IndexDangling "index-dangling" "entries that name frames the store does not hold whole";
-    IndexEntryDamaged "index-entry-damaged" "an entry that is wrong though the store knows the right one";
+    IndexPadded "index-padded" "padding after the last entry of an index";
+    IndexPartialEntry "index-partial-entry" "1 to 11 bytes after the last complete entry";
+    IndexDangling "index-dangling" "entries whose frames are missing or incomplete";
+    IndexEntryDamaged "index-entry-damaged" "a wrong entry; the store shows the correct value";
     IndexMissing "index-missing" "a store without an index";
-    IndexMisaligned "index-misaligned" "entries at a place that no 12-byte boundary falls on";
-    IndexFull "index-full" "the last index is full: the service refuses every append";
+    IndexMisaligned "index-misaligned" "entries that are not at a multiple of 12 bytes";
+    IndexFull "index-full" "the last index is full; the service refuses appends";
     StoreMissing "store-missing" "an index without a store";
-    StoreTornTail "store-torn-tail" "the store ends inside a frame that no entry names";
-    StoreUnindexedTail "store-unindexed-tail" "whole frames after the last committed one";
+    StoreTornTail "store-torn-tail" "the store ends inside a frame without an entry";
+    StoreUnindexedTail "store-unindexed-tail" "intact frames after the last entry";
     StoreZeroTail "store-zero-tail" "zeros after the last committed frame";
-    StoreDeadBytes "store-dead-bytes" "bytes between committed frames that no entry names";
-    StoreUnreadable "store-unreadable" "the disk gives an error for a byte range";
-    FrameLengthDamaged "frame-length-damaged" "a frame's length that disagrees with the index or the store";
-    RecordUndecodable "record-undecodable" "a payload that is no Record in a protobuf log";
-    RecordOffsetMismatch "record-offset-mismatch" "a record that carries another offset than its place";
-    RecordChanged "record-changed" "a run of records whose digest is not the manifest's";
-    SegmentGap "segment-gap" "offsets that stand in no segment";
+    StoreDeadBytes "store-dead-bytes" "unreferenced bytes between committed frames";
+    StoreUnreadable "store-unreadable" "the disk reports an error for a range of bytes";
+    FrameLengthDamaged "frame-length-damaged" "a length that contradicts the index or the store";
+    RecordUndecodable "record-undecodable" "a payload that is not a Record in a protobuf log";
+    RecordOffsetMismatch "record-offset-mismatch" "a record whose offset does not match its entry";
+    RecordChanged "record-changed" "records whose digest differs from the manifest";
+    SegmentGap "segment-gap" "offsets that no segment contains";
     SegmentOverlap "segment-overlap" "two segments claim the same offsets";
-    StrayName "stray-name" "a name the Go service would take for a base offset";
+    StrayName "stray-name" "a name that the Go service takes for a base offset";
     PaddedName "padded-name" "a base offset with leading zeros";
     DuplicateBase "duplicate-base" "two names for one base offset";
-    NotAFile "not-a-file" "a directory, FIFO or device under a segment's name";
-    OffsetOverflow "offset-overflow" "offsets past 2^64-1, or an index past 2^32 entries";
+    NotAFile "not-a-file" "a directory, FIFO or device with a segment's name";
+    OffsetOverflow "offset-overflow" "offsets above 2^64-1, or more than 2^32 entries";
     OwnerDiffers "owner-differs" "files that the log's owner cannot write";
     IndexOverLimit "index-over-limit" "an index larger than the service's limit";
-    NeedsDecision "needs-decision" "bytes that only a person can decide about";
-    ForeignDialect "foreign-dialect" "frames or entries in another program's layout";
+    NeedsDecision "needs-decision" "damage that needs a decision by a person";
+    ForeignDialect "foreign-dialect" "frames or entries in the layout of another program";
 }
 
 /// Under which id what a walk came by is reported.
