@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::world::{BOB, EVE, ROOT, World, fifo, give, is_root, link, owned, set_mode, tree};
+use crate::world::{
+    BOB, EVE, ROOT, World, fifo, give, is_root, link, owned, set_mode, tree, write,
+};
 
 /// A log of three records, and a directory as /tmp is one.
 fn world() -> (World, PathBuf) {
@@ -38,8 +40,8 @@ fn temporary_names_that_are_taken_stop_nobody() {
             match kind {
                 "fifo" => fifo(name, EVE),
                 "link" => link(&secret, name, EVE),
-                "file" => world.write(name, b"eve's", EVE),
-                _ => world.write(name, b"left by a killed process", BOB),
+                "file" => write(name, b"eve's", EVE),
+                _ => write(name, b"left by a killed process", BOB),
             }
         }
         let taken = names.each_ref().map(|name| owned(name));
@@ -52,10 +54,10 @@ fn temporary_names_that_are_taken_stop_nobody() {
         }
         assert_eq!(fs::read(&secret).unwrap(), b"only root may read this");
         assert_eq!(owned(&secret), (ROOT, ROOT, 0o600));
-        if kind != "own" {
-            assert_eq!(names.each_ref().map(|name| owned(name)), taken, "{kind}");
-        } else {
+        if kind == "own" {
             assert!(!names[0].exists());
+        } else {
+            assert_eq!(names.each_ref().map(|name| owned(name)), taken, "{kind}");
         }
     }
 }
@@ -94,7 +96,7 @@ fn a_lock_of_another_user_is_told_of() {
     }
     let (world, shared) = world();
     let lock = shared.join(".cursor.proglog-lock");
-    world.write(&lock, b"", EVE);
+    write(&lock, b"", EVE);
     let held = fs::File::open(&lock).unwrap();
     flock(&held, FlockOperation::LockExclusive).unwrap();
     let run = read(&world, BOB, &shared.join("cursor"));
@@ -111,7 +113,7 @@ fn a_cursor_of_another_user_says_nothing() {
     }
     let (world, shared) = world();
     let cursor = shared.join("cursor");
-    world.write(&cursor, b"2\n", EVE);
+    write(&cursor, b"2\n", EVE);
     for user in [BOB, ROOT] {
         let run = read(&world, user, &cursor);
         run.ended(
@@ -126,13 +128,13 @@ fn a_cursor_of_another_user_says_nothing() {
     read(&world, EVE, &cursor).ended(0, "three");
     // In a directory of the owner's own it is his.
     let own = world.home().join("cursor");
-    world.write(&own, b"1\n", BOB);
+    write(&own, b"1\n", BOB);
     set_mode(&own, 0o4755);
     read(&world, ROOT, &own).ended(0, "two");
     assert_eq!(owned(&own), (BOB, BOB, 0o755));
     // A link of another user's leads to a file of the victim's.
     let victim = world.home().join("victim");
-    world.write(&victim, b"0\n", BOB);
+    write(&victim, b"0\n", BOB);
     fs::remove_file(&cursor).unwrap();
     for target in [victim.clone(), world.home().join("missing")] {
         link(&target, &cursor, EVE);

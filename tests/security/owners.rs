@@ -9,7 +9,7 @@ use proglog_testkit::LogBuilder;
 use rustix::fs::{XattrFlags, getxattr, setxattr};
 
 use crate::world::{
-    BOB, EVE, ROOT, World, binary, entries, give, is_root, link, owned, set_mode, tree,
+    BOB, EVE, ROOT, World, binary, entries, give, is_root, link, owned, set_mode, tree, write,
 };
 
 const ACCESS: &str = "system.posix_acl_access";
@@ -78,7 +78,7 @@ fn root_repairs_and_the_owner_goes_on() {
         let store = world.log().join("0.store");
         let mut bytes = fs::read(&store).unwrap();
         bytes.extend([0, 0, 0, 0, 0, 0, 0, 9, b'x']);
-        world.write(&store, &bytes, BOB);
+        write(&store, &bytes, BOB);
     };
     crash(&world);
     world
@@ -210,7 +210,7 @@ fn a_file_that_is_made_again_is_nobodys_program() {
     }
     world.run(BOB, &["repair", "log", "--no-save"]).ended(0, "");
     let program = world.path().join("program");
-    world.write(&program, b"#!/bin/sh\n", ROOT);
+    write(&program, b"#!/bin/sh\n", ROOT);
     set_mode(&program, 0o4755);
     let store = world.log().join("0.store");
     let bytes = fs::metadata(&store).unwrap().len();
@@ -222,8 +222,8 @@ fn a_file_that_is_made_again_is_nobodys_program() {
     let change =
         format!("{{\"kind\":\"replace\",\"file\":\"0.store\",\"bytes\":4,\"size_after\":{bytes}}}");
     let text = format!("{head}\n{change}\n{{\"kind\":\"end\"}}\n");
-    world.write(&saved.join("manifest.json"), text.as_bytes(), BOB);
-    world.write(&saved.join("0.moved"), b"evil", BOB);
+    write(&saved.join("manifest.json"), text.as_bytes(), BOB);
+    write(&saved.join("0.moved"), b"evil", BOB);
     fs::remove_file(&store).unwrap();
     fs::remove_file(world.log().join("0.index")).unwrap();
     link(&program, &world.log().join("0.index"), BOB);
@@ -276,9 +276,7 @@ fn a_copy_is_no_wider_than_the_log() {
     for mode in [0o700, 0o750, 0o2770, 0o755] {
         let world = World::damaged();
         set_mode(&world.log(), mode);
-        for name in ["0.store"] {
-            set_mode(&world.log().join(name), 0o600);
-        }
+        set_mode(&world.log().join("0.store"), 0o600);
         let mut shell = Command::new("sh");
         shell.arg("-c").arg(format!(
             "umask 0; exec {} salvage log new",
@@ -300,7 +298,7 @@ fn a_copy_is_no_wider_than_the_log() {
         let note = world.home().join("new.salvage.ndjson");
         assert_eq!(owned(&note), (BOB, BOB, 0o600));
         // Its owner may put it in place.
-        world.write(&world.home().join("input"), b"more\n", BOB);
+        write(&world.home().join("input"), b"more\n", BOB);
         world.run(BOB, &["append", "new", "input"]).ended(0, "");
     }
 }
@@ -382,7 +380,7 @@ fn a_file_that_cannot_be_given_away_is_narrower() {
         let world = World::new();
         for (name, bytes) in LogBuilder::raw().segment(0, ["one"]).files() {
             let path = world.log().join(name);
-            world.write(&path, &bytes, BOB);
+            write(&path, &bytes, BOB);
             chown(&path, Some(EVE), Some(BOB)).unwrap();
             set_mode(&path, mode);
         }

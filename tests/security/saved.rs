@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::world::{BOB, EVE, ROOT, World, entries, fifo, give, is_root, link, set_mode, tree};
+use crate::world::{
+    BOB, EVE, ROOT, Tree, World, entries, fifo, give, is_root, link, set_mode, tree, write,
+};
 
 /// Bytes that nobody wants in a file of theirs.
 const EVIL: &[u8] = b"evil bytes\n";
@@ -26,7 +28,8 @@ fn manifest(log: &Path, lines: &[serde_json::Value]) -> String {
         }
     }
     let lines = [&[head], files.as_slice(), lines, &[end]].concat();
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    let lines: Vec<String> = lines.iter().map(serde_json::Value::to_string).collect();
+    lines.join("\n") + "\n"
 }
 
 /// A change that adds EVIL at the end of the store, if it is undone.
@@ -41,8 +44,8 @@ fn longer_store(world: &World) -> serde_json::Value {
 /// Puts a saved directory beside BOB's log: what it holds is this user's.
 fn forge(world: &World, manifest: &str, owner: u32) -> PathBuf {
     let saved = world.parent().join("000007-2026-01-02T030405Z");
-    world.write(&saved.join("manifest.json"), manifest.as_bytes(), owner);
-    world.write(&saved.join("0.before"), EVIL, owner);
+    write(&saved.join("manifest.json"), manifest.as_bytes(), owner);
+    write(&saved.join("0.before"), EVIL, owner);
     give(&world.parent(), BOB);
     saved
 }
@@ -81,14 +84,14 @@ fn a_manifest_in_the_directory_of_the_log_is_a_stray_file() {
     }
     let world = whole();
     let victim = world.path().join("root/profile");
-    world.write(&victim, b"mine", ROOT);
+    write(&victim, b"mine", ROOT);
     let lines = [json!({
         "kind": "cut", "file": "profile", "size_before": 15, "size_after": 4,
         "stored_bytes": 11,
     })];
     let text = manifest(victim.parent().unwrap(), &lines);
-    world.write(&world.log().join("manifest.json"), text.as_bytes(), BOB);
-    world.write(&world.log().join("0.before"), EVIL, BOB);
+    write(&world.log().join("manifest.json"), text.as_bytes(), BOB);
+    write(&world.log().join("0.before"), EVIL, BOB);
     let before = tree(world.path());
     for user in [ROOT, BOB] {
         for arguments in [&["undo", "log"][..], &["undo", "log", "--dry-run"]] {
@@ -115,8 +118,8 @@ fn only_files_of_segments_are_named() {
     }
     let world = whole();
     let victim = world.home().join("profile");
-    world.write(&victim, b"mine", BOB);
-    world.write(&world.log().join("profile"), b"mine", BOB);
+    write(&victim, b"mine", BOB);
+    write(&world.log().join("profile"), b"mine", BOB);
     for name in [
         "profile",
         "../profile",
@@ -159,7 +162,7 @@ fn the_log_is_the_one_that_was_named() {
     fs::create_dir(&other).unwrap();
     for name in ["0.store", "0.index"] {
         let bytes = fs::read(world.log().join(name)).unwrap();
-        world.write(&other.join(name), &bytes, ROOT);
+        write(&other.join(name), &bytes, ROOT);
     }
     let saved = forge(&world, &manifest(&other, &[longer_store(&world)]), BOB);
     let before = tree(world.path());
@@ -206,6 +209,15 @@ fn what_another_user_has_made_is_refused() {
         }
         fs::remove_dir_all(&saved).unwrap();
     }
+    // Whoever may replace the files of the log anyway gains nothing.
+    let saved = forge(&world, &text, BOB);
+    set_mode(&saved, 0o777);
+    for (mode, status) in [(0o777, 0), (0o1777, 2), (0o755, 2)] {
+        set_mode(&world.log(), mode);
+        let run = world.run(ROOT, &["undo", "log", "--dry-run"]);
+        assert_eq!(run.status, status, "{mode:o} {run:?}");
+    }
+    set_mode(&saved, 0o755);
     // To a user who is not root the owner of the log is another user, too.
     let saved = forge(&world, &text, BOB);
     world
@@ -274,13 +286,13 @@ fn nothing_is_read_for_whoever_may_not_read_it() {
         }
         if kind == "directory" {
             fs::remove_dir(&before).unwrap();
-            world.write(&before, b"", BOB);
+            write(&before, b"", BOB);
         }
     }
     // A hard link of his own file is none that we made.
     fs::remove_file(&before).unwrap();
     let own = world.home().join("own");
-    world.write(&own, &vec![7; usize::try_from(bytes).unwrap()], BOB);
+    write(&own, &vec![7; usize::try_from(bytes).unwrap()], BOB);
     fs::hard_link(&own, &before).unwrap();
     world
         .run(ROOT, &["undo", "log"])
@@ -288,8 +300,6 @@ fn nothing_is_read_for_whoever_may_not_read_it() {
     fs::remove_file(&own).unwrap();
     world.run(ROOT, &["undo", "log"]).ended(0, "undone");
 }
-
-type Tree = Vec<(PathBuf, (u32, u32, u32), Vec<u8>)>;
 
 fn then_of(all: &Tree, below: &Path) -> Tree {
     let within = all.iter().filter(|(path, ..)| path.starts_with(below));
@@ -378,7 +388,7 @@ fn what_was_saved_of_another_log_is_not_given_to_the_owner_of_this_one() {
     fs::create_dir(&other).unwrap();
     for name in ["0.store", "0.index"] {
         let bytes = fs::read(world.log().join(name)).unwrap();
-        world.write(&other.join(name), &bytes, ROOT);
+        write(&other.join(name), &bytes, ROOT);
         set_mode(&other.join(name), 0o600);
     }
     set_mode(&other, 0o700);

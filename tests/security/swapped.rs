@@ -15,10 +15,10 @@ use proglog::log::lock::{DirectoryLock, Wait};
 use proglog::mend::apply::{ApplyOptions, Save, apply};
 use proglog::mend::exclusive::Others;
 use proglog::mend::plan;
-use proglog::mend::salvage::write::{Targets, write};
+use proglog::mend::salvage::write::{self, Targets};
 use proglog::mend::{salvage, undo};
 
-use crate::world::{BOB, ROOT, World, entries, give, is_root, owned, set_mode, tree};
+use crate::world::{BOB, ROOT, Tree, World, entries, give, is_root, owned, set_mode, tree, write};
 
 /// What is done after a directory was created.
 type Moment = Box<dyn FnMut(&FilePath) + Send>;
@@ -88,7 +88,7 @@ fn of_root(world: &World, is_empty: bool) -> PathBuf {
     let path = world.home().join("of-root");
     fs::create_dir(&path).unwrap();
     if !is_empty {
-        world.write(&path.join("key"), b"secret", ROOT);
+        write(&path.join("key"), b"secret", ROOT);
     }
     give(&path, ROOT);
     set_mode(&path, 0o700);
@@ -124,7 +124,7 @@ fn the_target_of_a_salvage_is_swapped() {
         let salvaged = salvage::plan(&world.log(), None, &Options::default()).unwrap();
         let new = world.home().join("new");
         let targets = Targets::beside(&new);
-        let ended = write(&salvaged, &targets, &*disk, std::iter::empty(), "{}");
+        let ended = write::write(&salvaged, &targets, &*disk, std::iter::empty(), "{}");
         assert!(ended.is_err());
         let root = if by_link { root } else { new };
         assert_eq!(owned(&root), (ROOT, ROOT, 0o700));
@@ -132,8 +132,6 @@ fn the_target_of_a_salvage_is_swapped() {
         assert_eq!(fs::read(root.join("key")).unwrap(), b"secret");
     }
 }
-
-type Tree = Vec<(PathBuf, (u32, u32, u32), Vec<u8>)>;
 
 fn names(tree: &Tree) -> Vec<Option<std::ffi::OsString>> {
     let skipped = tree.iter().skip(1);

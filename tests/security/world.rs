@@ -75,9 +75,9 @@ impl World {
         let world = Self::new();
         let log = LogBuilder::raw().segment(0, ["one", "two", "three"]);
         for (name, mut bytes) in log.files() {
-            if name.ends_with(".store") {
+            if name == "0.store" {
                 bytes.extend([0, 0, 0, 0, 0, 0, 0, 9, b'x']);
-                world.write(&world.log().join(name), &bytes, BOB);
+                write(&world.log().join(name), &bytes, BOB);
             }
         }
         world
@@ -100,23 +100,10 @@ impl World {
         self.home().join("log.proglog-saved")
     }
 
-    /// Writes a file of this user's, in directories of his.
-    pub fn write(&self, path: &Path, bytes: &[u8], owner: u32) {
-        let parent = path.parent().unwrap();
-        if !parent.exists() {
-            fs::create_dir_all(parent).unwrap();
-            give(parent, owner);
-            set_mode(parent, 0o755);
-        }
-        fs::write(path, bytes).unwrap();
-        give(path, owner);
-        set_mode(path, 0o644);
-    }
-
     /// A file of root's that nobody else may read.
     pub fn secret(&self) -> PathBuf {
         let path = self.path().join("secret");
-        self.write(&path, b"only root may read this", ROOT);
+        write(&path, b"only root may read this", ROOT);
         set_mode(&path, 0o600);
         path
     }
@@ -128,7 +115,7 @@ impl World {
 
     /// Appends a line as this user.
     pub fn append(&self, user: u32, line: &str, options: &[&str]) -> Run {
-        self.write(&self.home().join("input"), line.as_bytes(), BOB);
+        write(&self.home().join("input"), line.as_bytes(), BOB);
         self.run(user, &[&["append", "log", "input"], options].concat())
     }
 
@@ -184,6 +171,19 @@ fn finish(mut command: Command) -> Run {
     }
 }
 
+/// Writes a file of this user's, in directories of his.
+pub fn write(path: &Path, bytes: &[u8], owner: u32) {
+    let parent = path.parent().unwrap();
+    if !parent.exists() {
+        fs::create_dir_all(parent).unwrap();
+        give(parent, owner);
+        set_mode(parent, 0o755);
+    }
+    fs::write(path, bytes).unwrap();
+    give(path, owner);
+    set_mode(path, 0o644);
+}
+
 pub fn give(path: &Path, owner: u32) {
     lchown(path, Some(owner), Some(owner)).unwrap();
 }
@@ -215,8 +215,11 @@ pub fn entries(directory: &Path) -> Vec<PathBuf> {
     read.map(|entry| entry.unwrap().path()).collect()
 }
 
+/// What is below a directory: paths, what [`owned`] says, bytes.
+pub type Tree = Vec<(PathBuf, (u32, u32, u32), Vec<u8>)>;
+
 /// Names, bytes, owners and modes of all that is below a directory.
-pub fn tree(directory: &Path) -> Vec<(PathBuf, (u32, u32, u32), Vec<u8>)> {
+pub fn tree(directory: &Path) -> Tree {
     let mut all = Vec::new();
     let mut paths = vec![directory.to_path_buf()];
     while let Some(path) = paths.pop() {

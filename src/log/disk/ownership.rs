@@ -107,7 +107,7 @@ fn read_acl(file: impl AsFd, name: &str) -> rustix::io::Result<Option<Vec<u8>>> 
             bytes.shrink_to_fit();
             Ok(Some(bytes))
         }
-        Err(Errno::NODATA | Errno::NOTSUP) => Ok(None),
+        Err(Errno::NODATA | Errno::NOTSUP | Errno::NOSYS) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -118,7 +118,7 @@ fn set_acl(file: &File, name: &str, acl: Option<&[u8]>) -> bool {
         Some(acl) => fsetxattr(file, name, acl, XattrFlags::empty()).is_ok(),
         None => matches!(
             fremovexattr(file, name),
-            Ok(()) | Err(Errno::NODATA | Errno::NOTSUP)
+            Ok(()) | Err(Errno::NODATA | Errno::NOTSUP | Errno::NOSYS)
         ),
     }
 }

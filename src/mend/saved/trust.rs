@@ -14,6 +14,9 @@ use crate::log::window::ReadFile;
 /// The permission bits by which others than the owner write.
 const OTHERS_WRITE: u32 = 0o022;
 
+/// The bit of a directory in which each user renames only his own files.
+const STICKY: u32 = 0o1000;
+
 /// The permission bits of a directory by which others than the owner reach its files.
 const OTHERS_REACH: u32 = 0o011;
 
@@ -28,8 +31,9 @@ pub struct SavedDirectory {
     gid: u32,
     /// Whether it belongs to this user or root, so that nobody else put anything there.
     is_ours: bool,
-    /// Whether others can reach its files.
-    is_open: bool,
+    /// The permission bits by which others would change its files who may not change those
+    /// of the log.
+    refused: u32,
 }
 
 impl SavedDirectory {
@@ -43,7 +47,8 @@ impl SavedDirectory {
         let status = dir.metadata().map_err(Error::io("look at", path))?;
         let of_log = log.metadata().map_err(Error::io("look at", log.path()))?;
         check_owner(&status, &of_log, path)?;
-        if status.mode() & OTHERS_WRITE != 0 {
+        let refused = OTHERS_WRITE & !writers(&of_log);
+        if status.mode() & refused != 0 {
             return Err(untrusted(path, "other users may write to it"));
         }
         let uid = status.uid();
@@ -52,7 +57,10 @@ impl SavedDirectory {
             uid,
             gid: status.gid(),
             is_ours: is_own(uid),
-            is_open: status.mode() & OTHERS_REACH != 0,
+            refused: match status.mode() & OTHERS_REACH {
+                0 => 0,
+                _ => refused,
+            },
         };
         // Root's of another log, moved to here by the owner of this one, would give him
         // that log's bytes.
@@ -88,7 +96,7 @@ impl SavedDirectory {
         if owner != self.uid && !(self.is_ours && is_own(owner)) {
             return Err(untrusted(&path, &format!("belongs to user {owner}")));
         }
-        if self.is_open && status.mode() & OTHERS_WRITE != 0 {
+        if status.mode() & self.refused != 0 {
             return Err(untrusted(&path, "other users may write to it"));
         }
         let links = rustix::fs::fstat(file.file())
@@ -155,6 +163,15 @@ impl SavedDirectory {
         let like = Ownership::new(self.uid, self.gid, PRIVATE);
         disk.create(&path, Some(like))
             .map_err(Error::io("create", &path))
+    }
+}
+
+/// The permission bits by which others may replace the files of a log anyway: where a file
+/// system has no modes, all of them.
+fn writers(of_log: &FileStatus) -> u32 {
+    match of_log.mode() & STICKY {
+        0 => of_log.mode() & OTHERS_WRITE,
+        _ => 0,
     }
 }
 
