@@ -56,24 +56,33 @@ impl View<'_> {
         if !self.dry_run {
             return Ok(());
         }
-        if self.into.is_some() {
-            for file in &self.change.manifest.files {
-                let line = JsonLine::of("file").text("file", &file.name);
-                let line = line.text("action", "restore").number("bytes", file.bytes);
-                writeln!(out, "{line}")?;
-            }
-            return Ok(());
-        }
-        for change in self.change.manifest.changes.iter().rev() {
-            let step = Step::of(change);
-            let line = JsonLine::of("file").text("file", &change.file);
+        let mut files = 0_usize;
+        let mut file = |name: &str, action: &str, bytes: u64| {
+            files += 1;
+            let line = JsonLine::of("file").text("file", name);
             writeln!(
                 out,
                 "{}",
-                line.text("action", step.action).number("bytes", step.bytes)
-            )?;
+                line.text("action", action).number("bytes", bytes)
+            )
+        };
+        let manifest = &self.change.manifest;
+        if self.into.is_some() {
+            for it in &manifest.files {
+                file(&it.name, "restore", it.bytes)?;
+            }
+        } else {
+            for change in manifest.changes.iter().rev() {
+                let step = Step::of(change);
+                file(&change.file, step.action, step.bytes)?;
+            }
         }
-        Ok(())
+        let target = self.into.unwrap_or(self.log);
+        let summary = JsonLine::of("summary")
+            .flag("dry_run", true)
+            .text("target", target.display().to_string())
+            .count("files", files);
+        writeln!(out, "{summary}")
     }
 }
 
