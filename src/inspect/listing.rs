@@ -71,7 +71,7 @@ pub struct FileFacts {
 impl FileFacts {
     /// Looks at `name` in `directory`; `None` if it is gone.
     fn of(path: &FilePath) -> Option<Self> {
-        let link = path.symlink_metadata().ok()?;
+        let link = path.link_metadata().ok()?;
         let is_link = link.is_symlink();
         let metadata = if is_link {
             path.metadata().ok()

@@ -135,7 +135,13 @@ fn has_changed(report: &Report, base: Offset) -> bool {
 /// Whether a half that was missing is there now: somebody was making the pair.
 fn appeared(report: &Report, segment: &SegmentListing) -> bool {
     use crate::log::format::FileKind::{Index, Store};
-    let there = |kind| report.listing.directory.file(&segment.names, kind).exists();
+    let there = |kind| {
+        report
+            .listing
+            .directory
+            .file(&segment.names, kind)
+            .is_there()
+    };
     !segment.names.is_pair() && there(Store) && there(Index)
 }
 

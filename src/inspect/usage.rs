@@ -55,7 +55,7 @@ pub fn awaited(directory: &Directory, segment: Offset) -> Awaited {
         Err(_) => Awaited::Lost,
     };
     // A writer wrote its buffer before it removed the segment.
-    let removed = !directory.file(names, FileKind::Store).exists();
+    let removed = !directory.file(names, FileKind::Store).is_there();
     if removed { Awaited::There } else { awaited }
 }
 

@@ -2,7 +2,6 @@
 //! name durable before anything is written behind it.
 
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::dir::{Dir, FilePath, is_taken};
@@ -78,17 +77,15 @@ pub fn create_pair(
 ///
 /// [`Error::Io`].
 pub fn create_directories(disk: &dyn Disk, path: &Path, mode: u32) -> Result<Dir> {
+    if path.as_os_str().is_empty() {
+        return Dir::in_front(path).map_err(Error::io("open", Path::new(".")));
+    }
     let failed = match Dir::open(path) {
         Ok(dir) => {
             let named = dir.in_parent().map_err(Error::io("look at", path))?;
             let above = named.as_ref().map_or(&dir, FilePath::dir);
-            return match disk.sync_dir(above) {
-                // Whoever may not read it has not made anything there just now.
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(dir),
-                synced => synced
-                    .map(|()| dir.clone())
-                    .map_err(Error::io("sync", above.path())),
-            };
+            sync_above(disk, above, false)?;
+            return Ok(dir);
         }
         Err(error) => error,
     };
@@ -98,11 +95,7 @@ pub fn create_directories(disk: &dyn Disk, path: &Path, mode: u32) -> Result<Dir
     if failed.kind() != io::ErrorKind::NotFound {
         return Err(Error::io("create", path)(failed));
     }
-    let above = if above.as_os_str().is_empty() {
-        Dir::open(above).map_err(Error::io("open", Path::new(".")))?
-    } else {
-        create_directories(disk, above, mode)?
-    };
+    let above = create_directories(disk, above, mode)?;
     create_directory(disk, &above.at(name), mode)
 }
 
@@ -113,17 +106,24 @@ pub fn create_directories(disk: &dyn Disk, path: &Path, mode: u32) -> Result<Dir
 ///
 /// [`Error::Io`].
 pub fn create_directory(disk: &dyn Disk, path: &FilePath, mode: u32) -> Result<Dir> {
-    match disk.create_dir(path, mode) {
-        Ok(()) => {}
-        // Another process was faster, and syncs it too.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+    let is_new = match disk.create_dir(path, mode) {
+        Ok(()) => true,
+        // It was there, or another process was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
         Err(error) => return Err(Error::io("create", path)(error)),
+    };
+    let dir = path.open_dir().map_err(Error::io("open", path))?;
+    sync_above(disk, path.dir(), is_new)?;
+    Ok(dir)
+}
+
+/// Makes the name of a directory durable.
+fn sync_above(disk: &dyn Disk, above: &Dir, is_new: bool) -> Result<()> {
+    match disk.sync_dir(above) {
+        // Whoever may not read it has not made anything there just now.
+        Err(error) if !is_new && error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        synced => synced.map_err(Error::io("sync", above.path())),
     }
-    let made = path.open_dir().map_err(Error::io("open", path))?;
-    let above = path.dir();
-    disk.sync_dir(above)
-        .map_err(Error::io("sync", above.path()))?;
-    Ok(made)
 }
 
 /// Creates a directory for a copy of a log: with the owner, group and mode of another, as
@@ -158,9 +158,8 @@ pub fn create_directory_like(disk: &dyn Disk, path: &Path, like: Ownership) -> R
 /// Refuses a symbolic link that another user has made: it would lead us to where he may
 /// write nothing.
 fn refuse_foreign_link(path: &Path) -> Result<()> {
-    let link = path
-        .symlink_metadata()
-        .map_err(Error::io("look at", path))?;
+    let link = FilePath::of(path).and_then(|at| at.link_metadata());
+    let link = link.map_err(Error::io("look at", path))?;
     if link.is_symlink() && !is_own(link.uid()) {
         return Err(Error::Untrusted {
             path: path.to_path_buf(),

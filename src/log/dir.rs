@@ -3,6 +3,9 @@
 //! replaces the directory meanwhile changes nothing about which one is meant. Only this
 //! file and `disk` open, list or look at anything in a log's directory.
 
+mod paths;
+mod status;
+
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::File;
@@ -12,135 +15,20 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat};
+use rustix::fs::{AtFlags, Mode, OFlags, RawDir};
 use rustix::io::Errno;
+
+use paths::or_here;
+pub use paths::{is_taken, nearest, real_place};
+pub use status::{FileStatus, Identity, time_at};
 
 /// Bytes of names that the system is asked for at once.
 const LISTED_BYTES: usize = 64 * 1024;
 
 /// How often a file whose lease is not let go is tried again.
 const RETRY: Duration = Duration::from_millis(2);
-
-/// Device and inode: what makes two names the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Identity {
-    /// The device.
-    pub device: u64,
-    /// The inode.
-    pub inode: u64,
-}
-
-/// What the system tells of a file without opening it.
-#[derive(Debug, Clone, Copy)]
-pub struct FileStatus(Stat);
-
-impl FileStatus {
-    /// Of a file that is open.
-    ///
-    /// # Errors
-    ///
-    /// The operating system's.
-    pub fn of(file: impl AsFd) -> io::Result<Self> {
-        Ok(Self(rustix::fs::fstat(file)?))
-    }
-
-    /// Which kind of file it is.
-    #[must_use]
-    pub fn kind(&self) -> FileType {
-        FileType::from_raw_mode(self.0.st_mode)
-    }
-
-    /// Whether it is a regular file.
-    #[must_use]
-    pub fn is_file(&self) -> bool {
-        self.kind().is_file()
-    }
-
-    /// Whether it is a directory.
-    #[must_use]
-    pub fn is_dir(&self) -> bool {
-        self.kind().is_dir()
-    }
-
-    /// Whether it is a symbolic link.
-    #[must_use]
-    pub fn is_symlink(&self) -> bool {
-        self.kind().is_symlink()
-    }
-
-    /// Its size. Units: bytes.
-    #[expect(clippy::len_without_is_empty, reason = "named as std's metadata")]
-    #[must_use]
-    pub fn len(&self) -> u64 {
-        u64::try_from(self.0.st_size).unwrap_or(0)
-    }
-
-    /// How much room it takes. Units: bytes.
-    #[must_use]
-    #[allow(clippy::useless_conversion, reason = "the types differ by platform")]
-    pub fn data_bytes(&self) -> u64 {
-        u64::try_from(self.0.st_blocks)
-            .unwrap_or(0)
-            .saturating_mul(512)
-    }
-
-    /// Its owner.
-    #[must_use]
-    pub fn uid(&self) -> u32 {
-        self.0.st_uid
-    }
-
-    /// Its group.
-    #[must_use]
-    pub fn gid(&self) -> u32 {
-        self.0.st_gid
-    }
-
-    /// Its kind and its permission bits.
-    #[must_use]
-    pub fn mode(&self) -> u32 {
-        self.0.st_mode
-    }
-
-    /// Device and inode.
-    #[must_use]
-    #[allow(clippy::useless_conversion, reason = "the types differ by platform")]
-    pub fn identity(&self) -> Identity {
-        Identity {
-            device: u64::try_from(self.0.st_dev).unwrap_or(0),
-            inode: u64::from(self.0.st_ino),
-        }
-    }
-
-    /// When it was last written: seconds since the epoch, and nanoseconds since then.
-    #[must_use]
-    #[allow(clippy::useless_conversion, reason = "the types differ by platform")]
-    pub fn modified_at(&self) -> (i64, u32) {
-        let rest = u32::try_from(self.0.st_mtime_nsec).unwrap_or(0);
-        (i64::from(self.0.st_mtime), rest)
-    }
-
-    /// When it was last written; `None` for what no clock can show.
-    #[must_use]
-    pub fn modified(&self) -> Option<SystemTime> {
-        let (second, rest) = self.modified_at();
-        time_at(second, rest)
-    }
-}
-
-/// A time by its seconds since the epoch, and nanoseconds since then.
-#[must_use]
-pub fn time_at(second: i64, rest: u32) -> Option<SystemTime> {
-    let whole = Duration::from_secs(second.unsigned_abs());
-    let second = if second < 0 {
-        UNIX_EPOCH.checked_sub(whole)
-    } else {
-        UNIX_EPOCH.checked_add(whole)
-    };
-    second?.checked_add(Duration::from_nanos(rest.into()))
-}
 
 /// A directory that is held open. Clones share the descriptor.
 #[derive(Debug, Clone)]
@@ -166,12 +54,19 @@ impl Dir {
     ///
     /// The operating system's; `NotADirectory` for what is none.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let path = if path.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            path
-        };
-        let open = |flags| rustix::fs::open(path, flags, Mode::empty());
+        if path.as_os_str().is_empty() {
+            return Err(ErrorKind::NotFound.into());
+        }
+        Self::in_front(path)
+    }
+
+    /// Opens the directory in front of a name: this one, where nothing is in front of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dir::open`].
+    pub fn in_front(path: &Path) -> io::Result<Self> {
+        let open = |flags| rustix::fs::open(or_here(path), flags, Mode::empty());
         Self::held(open, path)
     }
 
@@ -197,7 +92,7 @@ impl Dir {
     /// The path by which it was opened, for messages: it may name another one now.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.0.path
+        or_here(&self.0.path)
     }
 
     /// Device and inode.
@@ -221,12 +116,21 @@ impl Dir {
         rustix::fs::stat(self.path()).is_ok_and(|it| FileStatus(it).identity() == self.identity())
     }
 
+    /// Where it is now, if it was moved and the system tells.
+    #[must_use]
+    pub fn moved_to(&self) -> Option<PathBuf> {
+        let descriptor = format!("/proc/self/fd/{}", self.as_fd().as_raw_fd());
+        let now = std::fs::read_link(descriptor).ok()?;
+        let there = FileStatus(rustix::fs::stat(&now).ok()?);
+        (there.identity() == self.identity()).then_some(now)
+    }
+
     /// A name in it.
     #[must_use]
     pub fn at(&self, name: impl AsRef<OsStr>) -> FilePath {
         let name = name.as_ref().to_owned();
         FilePath {
-            path: self.path().join(&name),
+            path: self.0.path.join(&name),
             dir: self.clone(),
             name,
         }
@@ -374,7 +278,7 @@ impl FilePath {
         let name = path.file_name().ok_or(ErrorKind::InvalidInput)?;
         let parent = path.parent().unwrap_or(Path::new(""));
         Ok(Self {
-            dir: Dir::open(parent)?,
+            dir: Dir::in_front(parent)?,
             name: name.to_owned(),
             path: path.to_path_buf(),
         })
@@ -425,7 +329,7 @@ impl FilePath {
     /// # Errors
     ///
     /// The operating system's.
-    pub fn symlink_metadata(&self) -> io::Result<FileStatus> {
+    pub fn link_metadata(&self) -> io::Result<FileStatus> {
         self.status(AtFlags::SYMLINK_NOFOLLOW)
     }
 
@@ -439,14 +343,14 @@ impl FilePath {
 
     /// Whether something is there, and is no link to nothing.
     #[must_use]
-    pub fn exists(&self) -> bool {
+    pub fn is_there(&self) -> bool {
         self.metadata().is_ok()
     }
 
     /// Whether something has this name, be it a link to nothing.
     #[must_use]
     pub fn is_taken(&self) -> bool {
-        self.symlink_metadata().is_ok()
+        self.link_metadata().is_ok()
     }
 
     /// Whether a regular file is there, links followed.
@@ -466,7 +370,7 @@ impl FilePath {
     /// # Errors
     ///
     /// The operating system's; `InvalidInput` for what is no link.
-    pub fn read_link(&self) -> io::Result<PathBuf> {
+    pub fn link_target(&self) -> io::Result<PathBuf> {
         let target = rustix::fs::readlinkat(&self.dir, self.name()?, Vec::new())?;
         Ok(OsString::from_vec(target.into_bytes()).into())
     }
@@ -554,46 +458,4 @@ impl FilePath {
         self.open(Links::Refused)?.0.read_to_string(&mut text)?;
         Ok(text)
     }
-}
-
-/// Opens the directory at `path`, or the nearest one above it that is there.
-///
-/// # Errors
-///
-/// The operating system's.
-pub fn nearest(path: &Path) -> io::Result<Dir> {
-    match Dir::open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => match path.parent() {
-            Some(above) => nearest(above),
-            None => Err(error),
-        },
-        opened => opened,
-    }
-}
-
-/// Where a path leads, though its end may not be there yet.
-///
-/// # Errors
-///
-/// The operating system's.
-pub fn real_place(path: &Path) -> io::Result<PathBuf> {
-    let absolute = std::path::absolute(path)?;
-    let mut existing = absolute.as_path();
-    let mut missing = Vec::new();
-    while existing.symlink_metadata().is_err() {
-        let Some(above) = existing.parent() else {
-            break;
-        };
-        missing.push(existing.file_name().unwrap_or_default().to_owned());
-        existing = above;
-    }
-    let mut real = existing.canonicalize()?;
-    real.extend(missing.into_iter().rev());
-    Ok(real)
-}
-
-/// Whether something has the name at the end of a path, be it a link to nothing.
-#[must_use]
-pub fn is_taken(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
 }

@@ -163,7 +163,7 @@ fn create_beside(path: &FilePath) -> io::Result<(DiskFile, FilePath)> {
     let name = path.name()?;
     let mut temporary = path.dir().at(hidden(name, "new"));
     for _ in 0..TRIES {
-        match temporary.symlink_metadata() {
+        match temporary.link_metadata() {
             Ok(there) if there.is_file() && there.uid() == own => RealDisk.remove(&temporary)?,
             Ok(_) => {
                 temporary = path

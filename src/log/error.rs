@@ -106,10 +106,12 @@ pub enum Error {
         path: PathBuf,
     },
     /// The log's path leads to another directory now, or to none: somebody moved the log.
-    #[error("{}: is not the directory any more that was opened here: it was moved or replaced", path.display())]
+    #[error("{}: was moved or replaced while it was open{}", path.display(), is_now(now.as_deref()))]
     Moved {
         /// Where the directory was.
         path: PathBuf,
+        /// Where it is now, as far as the system tells.
+        now: Option<PathBuf>,
     },
     /// Another process has the log.
     #[error("{}: in use by another process{}", path.display(), list_processes(processes))]
@@ -189,6 +191,12 @@ pub enum Error {
     },
 }
 
+fn is_now(now: Option<&Path>) -> String {
+    now.map_or_else(String::new, |now| {
+        format!(": the log is {} now", now.display())
+    })
+}
+
 fn list_processes(processes: &[u32]) -> String {
     match processes {
         [] => String::new(),
@@ -210,6 +218,19 @@ impl Error {
             action,
             path: path.to_path_buf(),
             source,
+        }
+    }
+
+    /// The same, but `Missing` for what is not there.
+    pub fn missing_or<'a>(
+        action: &'static str,
+        path: &'a Path,
+    ) -> impl FnOnce(io::Error) -> Self + 'a {
+        move |source| match source.kind() {
+            io::ErrorKind::NotFound => Self::Missing {
+                path: path.to_path_buf(),
+            },
+            _ => Self::io(action, path)(source),
         }
     }
 

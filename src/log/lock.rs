@@ -32,6 +32,21 @@ impl Wait {
     }
 }
 
+/// Whether a directory's path still leads to it.
+///
+/// # Errors
+///
+/// [`Error::Moved`] if it does not.
+pub fn check_path(dir: &Dir) -> Result<()> {
+    if dir.is_at_its_path() {
+        return Ok(());
+    }
+    Err(Error::Moved {
+        path: dir.path().to_path_buf(),
+        now: dir.moved_to(),
+    })
+}
+
 /// An exclusive lock on a log's directory, held until it is dropped.
 #[derive(Debug)]
 pub struct DirectoryLock {
@@ -49,6 +64,17 @@ impl DirectoryLock {
     /// file system has no such locks, [`Error::Io`] for the rest.
     pub fn take(path: &Path, wait: Wait, interrupted: &dyn Fn() -> bool) -> Result<Self> {
         let dir = Dir::open(path).map_err(Error::io("open", path))?;
+        Self::take_in(dir, wait, interrupted)
+    }
+
+    /// The same of a directory that is open.
+    ///
+    /// # Errors
+    ///
+    /// As [`DirectoryLock::take`].
+    pub fn take_in(dir: Dir, wait: Wait, interrupted: &dyn Fn() -> bool) -> Result<Self> {
+        let path = dir.path().to_path_buf();
+        let path = path.as_path();
         // The lock ends with this descriptor, whoever else holds the directory.
         let directory = dir.reopen().map_err(Error::io("open", path))?;
         let deadline = wait.deadline();
@@ -124,11 +150,6 @@ impl DirectoryLock {
     ///
     /// [`Error::Moved`] if it does not.
     pub fn check_path(&self) -> Result<()> {
-        if self.dir.is_at_its_path() {
-            return Ok(());
-        }
-        Err(Error::Moved {
-            path: self.path().to_path_buf(),
-        })
+        check_path(&self.dir)
     }
 }

@@ -192,7 +192,7 @@ pub fn shown_limits(directory: &Directory) -> Result<ShownLimits> {
 /// Whether one half of the active segment is a file that may be written.
 fn check_file(directory: &Directory, names: &SegmentNames, kind: FileKind) -> Result<()> {
     let path = directory.file(names, kind);
-    let metadata = match path.symlink_metadata() {
+    let metadata = match path.link_metadata() {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(Error::NeedsRecovery {

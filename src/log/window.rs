@@ -49,7 +49,9 @@ impl ReadFile {
     ///
     /// [`Error::Missing`], [`Error::NotAFile`], [`Error::Io`].
     pub fn open(path: &FilePath) -> Result<Self> {
-        let metadata = path.metadata().map_err(missing_or("look at", path))?;
+        let metadata = path
+            .metadata()
+            .map_err(Error::missing_or("look at", path))?;
         if !metadata.is_file() {
             return Err(Error::not_a_file(path, metadata.is_dir()));
         }
@@ -83,7 +85,7 @@ impl ReadFile {
                     path: path.to_path_buf(),
                 }
             }
-            _ => missing_or("open", path)(error),
+            _ => Error::missing_or("open", path)(error),
         })?;
         Ok(Self::with(file, path, status))
     }
@@ -259,15 +261,6 @@ impl ReadFile {
             expected: self.file_bytes,
             file_bytes: self.file.metadata().map_or(0, |metadata| metadata.len()),
         }
-    }
-}
-
-fn missing_or<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Error + 'a {
-    move |source| match source.kind() {
-        io::ErrorKind::NotFound => Error::Missing {
-            path: path.to_path_buf(),
-        },
-        _ => Error::io(action, path)(source),
     }
 }
 
@@ -491,16 +484,13 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::dir::Dir;
 
     #[test]
     fn what_is_no_file_any_more_is_neither_read_nor_waited_for() {
-        let directory = tempfile::tempdir().unwrap();
-        std::fs::create_dir(directory.path().join("below")).unwrap();
-        let directory = Dir::open(directory.path()).unwrap();
-        let opened = ReadFile::open_listed(&directory.at("below"));
+        let directory = FilePath::of(&std::env::temp_dir()).unwrap();
+        let opened = ReadFile::open_listed(&directory);
         assert!(matches!(opened, Err(Error::NotAFile { .. })), "{opened:?}");
-        let gone = ReadFile::open_listed(&directory.at("none"));
+        let gone = ReadFile::open_listed(&directory.dir().at("proglog-has-no-such-file"));
         assert!(matches!(gone, Err(Error::Missing { .. })), "{gone:?}");
     }
 }

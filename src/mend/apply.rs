@@ -167,9 +167,7 @@ pub fn rehearse(plan: &Plan, log: &Dir, save: &Save, others: &Others<'_>) -> Res
     others.wait_for_writers(&directory)?;
     let paths = changed_files(plan, &directory);
     for path in &paths {
-        let link = path
-            .symlink_metadata()
-            .map_err(Error::io("look at", path))?;
+        let link = path.link_metadata().map_err(Error::io("look at", path))?;
         if link.is_symlink() {
             return Err(Error::SymbolicLink {
                 path: path.to_path_buf(),
@@ -207,7 +205,7 @@ fn check_seen(plan: &Plan, directory: &Directory) -> Result<()> {
 fn changed_files(plan: &Plan, directory: &Directory) -> Vec<FilePath> {
     let metadata = |base: Offset, kind: FileKind| {
         let names = directory.segment(base)?;
-        directory.file(names, kind).symlink_metadata().ok()
+        directory.file(names, kind).link_metadata().ok()
     };
     let mut paths = Vec::new();
     let mut added = HashSet::new();

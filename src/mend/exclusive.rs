@@ -264,9 +264,7 @@ impl Exclusive {
 
 /// Opens a file for changing.
 fn open(disk: &dyn Disk, path: &FilePath) -> Result<DiskFile> {
-    let link = path
-        .symlink_metadata()
-        .map_err(Error::io("look at", path))?;
+    let link = path.link_metadata().map_err(Error::io("look at", path))?;
     if link.is_symlink() {
         return Err(Error::SymbolicLink {
             path: path.to_path_buf(),

@@ -268,7 +268,7 @@ pub(super) fn in_one_mount(one: &Dir, other: &Dir) -> bool {
 /// Takes away what a mending that was killed left beside the log, whose lock is held.
 pub(super) fn clear(disk: &dyn Disk, log: &Dir) {
     let Ok(Some(left)) = beside(log) else { return };
-    if left.symlink_metadata().is_ok_and(|it| it.is_file()) {
+    if left.link_metadata().is_ok_and(|it| it.is_file()) {
         let _ = disk.remove(&left);
     }
 }

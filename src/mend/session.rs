@@ -101,6 +101,7 @@ impl Session {
         disk: &Arc<dyn Disk>,
         interrupted: &dyn Fn() -> bool,
     ) -> Result<Self> {
+        lock.check_path()?;
         let others = || Others {
             wait: options.wait_for_others,
             assume_unused: options.assume_unused,
@@ -205,9 +206,10 @@ impl Session {
     /// # Errors
     ///
     /// As [`Writer::append`]; [`Error::InUse`] when another writer is coming, after
-    /// the commit.
+    /// the commit; [`Error::Moved`] before anything is written.
     #[inline]
     pub fn append(&mut self, record: NewRecord<'_>) -> Result<Offset> {
+        self.lock.check_path()?;
         let offset = self.writer.append(record)?;
         if self.writer.committed().records != self.checked_records {
             self.after_commit()?;
@@ -227,6 +229,7 @@ impl Session {
     ///
     /// As [`Session::append`].
     pub fn commit(&mut self) -> Result<()> {
+        self.check_path()?;
         self.writer.commit()?;
         self.after_commit()
     }
@@ -241,7 +244,16 @@ impl Session {
         if self.is_awaited() {
             return self.commit();
         }
+        self.check_path()?;
         self.writer.commit_behind()
+    }
+
+    /// Before anything is committed: whether the path still leads to the log.
+    fn check_path(&self) -> Result<()> {
+        if self.writer.has_uncommitted() {
+            self.lock.check_path()?;
+        }
+        Ok(())
     }
 
     /// Whether somebody waits to open the files: they are let in after a commit.
@@ -258,6 +270,7 @@ impl Session {
     ///
     /// As [`Writer::commit`].
     pub fn commit_last(&mut self) -> Result<()> {
+        self.check_path()?;
         self.writer.commit()?;
         match self.after_commit() {
             Err(Error::InUse { .. }) if self.let_in => Ok(()),

@@ -13,6 +13,7 @@ mod commit;
 mod framing;
 mod goes_on;
 mod log;
+mod moved;
 mod process;
 mod refusal;
 mod saving;

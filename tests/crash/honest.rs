@@ -139,14 +139,20 @@ fn whole_lines(trace: &str) -> Vec<String> {
     whole
 }
 
-/// What is quoted in the arguments, or stands behind a descriptor.
+/// What is quoted in the arguments, in the directory before it, and what stands behind the
+/// first descriptor.
 fn paths(arguments: &str) -> (Vec<PathBuf>, Option<PathBuf>) {
-    let quoted = arguments.split('"').skip(1).step_by(2);
-    let descriptor = arguments
-        .split_once('<')
-        .and_then(|(_, rest)| rest.split_once('>'))
-        .map(|(path, _)| PathBuf::from(path));
-    (quoted.map(PathBuf::from).collect(), descriptor)
+    let (mut quoted, mut first) = (Vec::new(), None);
+    let mut directory = PathBuf::new();
+    for argument in arguments.split(", ") {
+        if let Some(name) = argument.strip_prefix('"') {
+            quoted.push(directory.join(name.split('"').next().unwrap_or_default()));
+        } else if let Some((_, path)) = argument.split_once('<') {
+            directory = PathBuf::from(path.split('>').next().unwrap_or_default());
+            first.get_or_insert_with(|| directory.clone());
+        }
+    }
+    (quoted, first)
 }
 
 /// All files below `root`, but for what a manifest says.
@@ -412,27 +418,39 @@ fn a_recording_that_leaves_something_out_is_noticed() {
     let base = root.display();
     for (line, wanted) in [
         (
-            format!("mkdir(\"{base}/log\", 0755) = 0"),
+            format!("mkdirat(3<{base}>, \"log\", 0755) = 0"),
             Some("mkdir log"),
         ),
         (
-            format!("mkdir(\"{base}/log\", 0755) = -1 EEXIST (File exists)"),
+            format!("mkdirat(3<{base}>, \"log\", 0755) = -1 EEXIST (File exists)"),
             None,
         ),
         (format!("fsync(3<{base}>) = 0"), Some("fsync ")),
+        (
+            format!(
+                "linkat(AT_FDCWD</>, \"/proc/self/fd/5\", 3<{base}/log>, \"0.index\", AT_SYMLINK_FOLLOW) = 0"
+            ),
+            Some("link log/0.index"),
+        ),
+        (
+            format!(
+                "renameat2(3<{base}/log>, \"0.index\", 4<{base}/saved>, \"0.moved\", RENAME_NOREPLACE) = 0"
+            ),
+            Some("rename log/0.index saved/0.moved"),
+        ),
         (
             format!("pwrite64(5<{base}/log/0.store>, \"\"..., 38, 12) = 7"),
             Some("write log/0.store 12+7"),
         ),
         (
             format!(
-                "openat(AT_FDCWD</>, \"{base}/log/0.store\", O_RDWR|O_NOFOLLOW|O_CLOEXEC) = 3<{base}/log/0.store>"
+                "openat(3<{base}/log>, \"0.store\", O_RDWR|O_NOFOLLOW|O_CLOEXEC) = 4<{base}/log/0.store>"
             ),
             None,
         ),
         (
             format!(
-                "openat(AT_FDCWD</>, \"{base}/log\", O_RDWR|O_CLOEXEC|O_TMPFILE, 0644) = 3<{base}/log/#12 (deleted)>"
+                "openat(3<{base}/log>, \".\", O_RDWR|O_CLOEXEC|O_TMPFILE, 0644) = 4<{base}/log/#12 (deleted)>"
             ),
             Some("create unnamed"),
         ),

@@ -40,9 +40,9 @@ const PARTS: &[(&str, &[&str])] = &[
 /// other; `judge` is the other half of `walk`.
 const LOG_FLOORS: &[&[&str]] = &[
     &[
-        "units", "codec", "wire", "disk", "lease", "progress", "watch",
+        "units", "codec", "wire", "dir", "lease", "progress", "watch",
     ],
-    &["format", "layout", "procfs"],
+    &["format", "layout", "procfs", "disk"],
     &["record", "damage", "processes"],
     &["error"],
     &["window", "lock", "config", "directory", "commit", "create"],
@@ -116,6 +116,53 @@ const FS_FUNCTIONS: &[&str] = &[
     "unlink",
     "unlinkat",
     "write",
+];
+
+/// The parts that reach the files of a log through the descriptor of its directory.
+const BY_DESCRIPTOR: &[&str] = &["log/", "scan/", "inspect/", "mend/"];
+
+/// Where paths are resolved: the module for it, and what looks through /proc.
+const RESOLVERS: &[&str] = &[
+    "log/dir.rs",
+    "log/dir/",
+    "log/disk.rs",
+    "log/processes.rs",
+    "log/procfs.rs",
+];
+
+/// What elsewhere reads a file of /proc.
+const PROC_READERS: &[(&str, &str)] = &[
+    ("log/lock.rs", "read_to_string"),
+    ("mend/exclusive.rs", "read_to_string"),
+];
+
+/// Functions of `std::fs` or `rustix::fs` that take a path.
+const PATH_FUNCTIONS: &[&str] = &[
+    "canonicalize",
+    "exists",
+    "lstat",
+    "metadata",
+    "open",
+    "openat",
+    "read",
+    "read_dir",
+    "read_link",
+    "read_to_string",
+    "readlink",
+    "readlinkat",
+    "stat",
+    "statat",
+    "symlink_metadata",
+];
+
+/// Methods of `Path` that ask the system.
+const PATH_METHODS: &[&str] = &[
+    "canonicalize",
+    "exists",
+    "read_dir",
+    "read_link",
+    "symlink_metadata",
+    "try_exists",
 ];
 
 /// Methods that change a file. Those whose names `disk` may have too (`set_len`,
@@ -222,6 +269,45 @@ fn the_disk_is_changed_in_one_file() {
         }
     }
     none(&wrong);
+}
+
+/// Whoever opens by path twice may open two directories: see `log::dir`.
+#[test]
+fn a_path_is_resolved_in_one_place() {
+    let mut wrong = Vec::new();
+    for source in sources("src") {
+        let below = source.path.trim_start_matches("src/");
+        if RESOLVERS.iter().any(|it| below.starts_with(it))
+            || !BY_DESCRIPTOR.iter().any(|it| below.starts_with(it))
+        {
+            continue;
+        }
+        let tokens = without_tests(&source.tokens);
+        for path in paths(&tokens) {
+            if let Some(what) = resolves(&path.names)
+                && !PROC_READERS.contains(&(below, what))
+            {
+                wrong.push(format!("{}:{}: {what}", source.path, path.line));
+            }
+        }
+        for call in calls(&tokens) {
+            if PATH_METHODS.contains(&call.name.as_str()) {
+                wrong.push(format!("{}:{}: .{}()", source.path, call.line, call.name));
+            }
+        }
+    }
+    none(&wrong);
+}
+
+/// What of the system a path in the code names that takes a path of the file system.
+fn resolves(names: &[String]) -> Option<&str> {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    match names.as_slice() {
+        [.., "fs", function] if PATH_FUNCTIONS.contains(function) => Some(function),
+        [.., "File", "open" | "options"] => Some("File::open"),
+        [.., "fs", "OpenOptions" | "DirBuilder"] => Some("OpenOptions"),
+        _ => None,
+    }
 }
 
 #[test]
@@ -363,6 +449,13 @@ fn the_reader_sees_what_it_should() {
             .iter()
             .any(|path| path.names == ["crate", "commands"])
     );
+
+    let tokens = parse("use std::fs; fn f(p: &Path) { fs::metadata(p); std::fs::File::open(p); }");
+    let found: Vec<_> = paths(&tokens)
+        .iter()
+        .map(|it| resolves(&it.names).is_some())
+        .collect();
+    assert_eq!(found.iter().filter(|it| **it).count(), 2);
 
     let tokens = parse("#[allow(unused)] fn f() { loop { todo !() } }");
     assert!(attributes(&tokens)[0].1.contains("allow"));

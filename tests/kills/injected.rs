@@ -10,7 +10,8 @@ use proglog_testkit::{memory_directory, report};
 use crate::cases::{self, Case, Reference};
 
 /// The calls that change the disk, or make it last.
-const CALLS: &str = "openat,pwrite64,ftruncate,fdatasync,fsync,linkat,renameat2,unlink,rmdir,mkdir";
+const CALLS: &str =
+    "openat,pwrite64,ftruncate,fdatasync,fsync,linkat,renameat,renameat2,unlinkat,mkdirat";
 
 /// One call of a run.
 struct Call {
@@ -94,7 +95,7 @@ fn calls(case: &Case, root: &Path) -> Vec<Call> {
         if changes && !arguments.contains(root.to_str().unwrap()) {
             elsewhere.push((name.to_owned(), *number));
         } else if changes {
-            let files = files_of(arguments, root);
+            let files = files_of(name, arguments, root);
             // strace counts in each thread for itself: the call of this number fails in all.
             match calls
                 .iter_mut()
@@ -117,12 +118,23 @@ fn calls(case: &Case, root: &Path) -> Vec<Call> {
     calls
 }
 
-/// The last parts of all paths below `root` in a line of strace.
-fn files_of(arguments: &str, root: &Path) -> Vec<String> {
-    let parts = arguments.split(['"', '<', '>']);
-    let paths = parts.filter(|part| Path::new(part).starts_with(root));
-    let names = paths.filter_map(|path| Path::new(path).file_name()?.to_str());
-    let mut names: Vec<String> = names.map(str::to_owned).collect();
+/// The names of all files below `root` in a line of strace.
+fn files_of(call: &str, arguments: &str, root: &Path) -> Vec<String> {
+    let name = |part: &str| Some(Path::new(part).file_name()?.to_str()?.to_owned());
+    let quoted = arguments.split('"').skip(1).step_by(2);
+    let quoted = quoted.filter(|it| !it.starts_with('/') || Path::new(it).starts_with(root));
+    // What is quoted for pwrite are bytes.
+    let quoted = quoted.filter(|_| call != "pwrite64");
+    let mut names: Vec<String> = quoted.filter_map(name).collect();
+    if names.is_empty() {
+        // Of a call without a name, what stands behind its descriptor.
+        let parts = arguments.split(['<', '>']);
+        names.extend(
+            parts
+                .filter(|part| Path::new(part).starts_with(root))
+                .filter_map(name),
+        );
+    }
     // A file without a name is named by its directory, or by the name that it gets.
     if arguments.contains("(deleted)") || arguments.contains("O_TMPFILE") {
         names.push("log".to_owned());

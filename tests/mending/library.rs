@@ -116,9 +116,14 @@ pub fn undo(log: &Path) {
 
 /// The same on a disk that does less.
 pub fn undo_on(log: &Path, disk: &Arc<dyn Disk>) {
+    try_undo_on(log, disk).unwrap();
+}
+
+/// The same as far as the disk lets it.
+pub fn try_undo_on(log: &Path, disk: &Arc<dyn Disk>) -> Result<(), Error> {
     let parent = saved::parent_for(&log.canonicalize().unwrap(), None).unwrap();
     let mut changes = undo::list(&parent).unwrap();
     changes.retain(|change| !change.undone);
     let change = changes.pop().unwrap();
-    undo::undo(&change, &lock(log), disk, &others()).unwrap();
+    undo::undo(&change, &lock(log), disk, &others())
 }

@@ -24,6 +24,7 @@ mod plain_disk;
 mod random;
 mod replica;
 mod salvage;
+mod swapped;
 
 use std::path::Path;
 use std::process::Output;

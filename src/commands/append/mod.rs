@@ -251,8 +251,9 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let Err(stop) = ended else {
         return Ok(Status::Done);
     };
+    let log = log_after(&stop, &arguments.dir).to_path_buf();
     let resume = Resume {
-        log: &arguments.dir,
+        log: &log,
         format: &format,
         inputs: &inputs,
         begun: &begun,
@@ -262,6 +263,14 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         mend_first: matches!(stop, Stop::Input(_)),
     };
     conclude(stop, &resume)
+}
+
+/// Where the log is now: somebody may have moved it.
+fn log_after<'a>(stop: &'a Stop, log: &'a Path) -> &'a Path {
+    match stop {
+        Stop::Log(Trouble::Log(Error::Moved { now: Some(now), .. })) => now,
+        _ => log,
+    }
 }
 
 /// How far an append has come, for the progress bar.

@@ -13,7 +13,7 @@ use proglog::log::directory::Directory;
 use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::error::Error;
 use proglog::log::format::ENTRY_BYTES;
-use proglog::log::lock::{DirectoryLock, Wait};
+use proglog::log::lock::{self, DirectoryLock, Wait};
 use proglog::log::open::ShownLimits;
 use proglog::log::reader::LogReader;
 use proglog::log::record::Codec;
@@ -88,6 +88,8 @@ pub struct Target<'a> {
     options: OpenOptions,
     expected: Option<Offset>,
     must_exist: bool,
+    /// The log's directory, once it was taken: after a pause it must still be there.
+    dir: Option<Dir>,
     /// Whether the log is ours: it was made when the first record came.
     is_new: bool,
     /// Device and inode of the inputs.
@@ -131,6 +133,7 @@ impl<'a> Target<'a> {
             options,
             expected,
             must_exist,
+            dir: None,
             is_new: false,
             inputs: Vec::new(),
             signals,
@@ -287,14 +290,16 @@ impl<'a> Target<'a> {
 
     /// After an error of the engine: takes back what is not committed.
     pub fn abandon(&mut self, error: &Error) {
-        self.count_committed();
-        if let Some(mut open) = self.open.take()
+        if let Some(open) = &mut self.open
             // What somebody else wrote is not ours to cut.
             && !matches!(error, Error::InUse { .. })
             && let Err(error) = open.session.roll_back()
         {
             say(&error.to_string());
         }
+        // A batch that was on its way is through by now.
+        self.count_committed();
+        self.open = None;
         self.talk.flush();
     }
 
@@ -319,19 +324,30 @@ impl<'a> Target<'a> {
 
     /// Takes the log, for the first time or again.
     fn take(&mut self) -> Result<(), Trouble> {
+        if let Some(dir) = &self.dir {
+            lock::check_path(dir)?;
+        }
         let found = self.look()?;
         let is_new = found.as_ref().is_none_or(Directory::is_empty);
         if is_new {
             // Nothing is made where the answer is no.
             self.check_expected(found.as_ref())?;
-            create_directories(&*self.disk, self.path, DIRECTORY_MODE)?;
         }
+        let dir = match (self.dir.take(), found) {
+            (Some(dir), _) => dir,
+            (None, Some(found)) if !is_new => found.dir,
+            _ => create_directories(&*self.disk, self.path, DIRECTORY_MODE)?,
+        };
+        let held = dir.clone();
+        self.dir = Some(dir.clone());
         let interrupted = || self.signals.raised().is_some();
         let session = match self.lock.take() {
             Some(lock) => Session::open_locked(lock, &self.options, &self.disk, &interrupted),
-            None => Session::open(self.path, &self.options, &self.disk, &interrupted),
+            None => DirectoryLock::take_in(dir, self.options.wait, &interrupted).and_then(|lock| {
+                Session::open_locked(lock, &self.options, &self.disk, &interrupted)
+            }),
         };
-        let session = session.map_err(|error| name_holder(error, self.path))?;
+        let session = session.map_err(|error| name_holder(error, &held))?;
         let first = session.writer().next_offset();
         let limits = session.writer().limits();
         let codec = session.writer().codec();
@@ -466,15 +482,11 @@ fn unexpected(expected: Offset, next: Option<Offset>) -> Failure {
 }
 
 /// Says who has the log, where the kernel does.
-fn name_holder(error: Error, log: &Path) -> Error {
+fn name_holder(error: Error, log: &Dir) -> Error {
     match error {
         Error::InUse { path, processes } if processes.is_empty() => Error::InUse {
             path,
-            processes: Dir::open(log)
-                .ok()
-                .and_then(|log| DirectoryLock::holder(&log))
-                .into_iter()
-                .collect(),
+            processes: DirectoryLock::holder(log).into_iter().collect(),
         },
         other => other,
     }

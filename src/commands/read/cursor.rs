@@ -308,7 +308,7 @@ fn lock(path: &Path, given: &Path) -> anyhow::Result<Option<(File, FilePath)>> {
             Err(TryLockError::Error(_)) => return Ok(None),
         }
         // It may have been removed by the one who held it before.
-        let there = beside.symlink_metadata();
+        let there = beside.link_metadata();
         if there.is_ok_and(|there| there.identity() == held.identity()) {
             return Ok(Some((file, beside)));
         }

@@ -72,7 +72,7 @@ impl Job<'_> {
             let path = self.path(base, kind);
             let status = match self.exclusive.file(&path) {
                 Ok(file) => FileStatus::of(file.file()),
-                Err(_) => path.symlink_metadata(),
+                Err(_) => path.link_metadata(),
             };
             // One that is not there yet gives no bytes.
             status.map_or(true, |it| it.uid() == log.uid())

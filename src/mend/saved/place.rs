@@ -129,7 +129,7 @@ impl Parent {
     pub fn open(&self, log: &Dir) -> Result<Option<Dir>> {
         match self {
             Self::Beside(path) if path.is_taken() => open_parent(path, log).map(Some),
-            Self::Named(path) if self.exists() => {
+            Self::Named(path) if self.is_there() => {
                 Dir::open(path).map(Some).map_err(Error::io("open", path))
             }
             _ => Ok(None),
@@ -162,7 +162,7 @@ impl Parent {
         }
     }
 
-    fn exists(&self) -> bool {
+    fn is_there(&self) -> bool {
         match self {
             Self::Beside(path) => path.is_taken(),
             Self::Named(path) => Dir::open(path).is_ok(),
@@ -202,7 +202,7 @@ impl Place {
         log: &Dir,
         owner: Option<&Ownership>,
     ) -> Result<Self> {
-        let is_new = !parent.exists();
+        let is_new = !parent.is_there();
         Self::make_in(disk, &parent.make(disk, log, owner)?, is_new, owner)
     }
 

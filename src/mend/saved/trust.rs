@@ -99,9 +99,7 @@ impl SavedDirectory {
         if status.mode() & self.refused != 0 {
             return Err(untrusted(&path, "other users may write to it"));
         }
-        let links = rustix::fs::fstat(file.file())
-            .map_err(|error| Error::io("look at", &path)(error.into()))?;
-        if links.st_nlink > 1 {
+        if status.links() > 1 {
             return Err(untrusted(&path, "has a second name (a hard link)"));
         }
         Ok(file)
@@ -127,7 +125,7 @@ impl SavedDirectory {
     /// [`Error::Untrusted`].
     pub fn check_moved(&self, name: &str, may_be_link: bool) -> Result<()> {
         let path = self.dir.at(name);
-        match path.symlink_metadata() {
+        match path.link_metadata() {
             Ok(it) if it.is_symlink() && !may_be_link => Err(untrusted(&path, LINK)),
             Ok(it) => self.check_moved_owner(&it, &path),
             Err(_) => Ok(()),
@@ -237,7 +235,7 @@ pub(super) fn check_owner(status: &FileStatus, of_log: &FileStatus, path: &Path)
 ///
 /// [`Error::Untrusted`], [`Error::Io`].
 pub(super) fn open_parent(at: &FilePath, log: &Dir) -> Result<Dir> {
-    let link = at.symlink_metadata().map_err(Error::io("open", at))?;
+    let link = at.link_metadata().map_err(Error::io("open", at))?;
     let opened = if !link.is_symlink() {
         at.open_dir()
     } else if is_own(link.uid()) {

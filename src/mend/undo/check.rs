@@ -73,7 +73,7 @@ impl Undo<'_> {
             }
         }
         for file in &manifest.files {
-            if !changed(&file.name) && !directory.dir.at(&file.name).exists() {
+            if !changed(&file.name) && !directory.dir.at(&file.name).is_there() {
                 return Err(self.changed(&file.name, "went away"));
             }
         }
@@ -96,7 +96,7 @@ impl Undo<'_> {
         }
         let size = |path: &FilePath| path.metadata().ok().map(|m| m.len());
         let written = |path: &FilePath| {
-            if path.exists() {
+            if path.is_there() {
                 done::is_written_since(self.saved, &self.readable(path)?)
             } else {
                 Ok(false)
@@ -113,7 +113,7 @@ impl Undo<'_> {
                 }
             }
             // Its size alone would not tell of a record in the place of another.
-            ChangeKind::Replace { .. } if place.exists() && written(&path)? => {
+            ChangeKind::Replace { .. } if place.is_there() && written(&path)? => {
                 Err(self.changed(name, "was written to"))
             }
             ChangeKind::Create { .. } if written(&path)? => {

@@ -72,13 +72,13 @@ pub fn list(parent: &Path) -> Result<Vec<SavedChange>> {
 /// [`Error::Untrusted`] if somebody else can have made it, [`Error::Config`] for what we
 /// do not write, [`Error::Io`].
 pub fn load_of(at: &FilePath, log: &Dir) -> Result<Option<SavedChange>> {
-    if !at.symlink_metadata().is_ok_and(|it| it.is_dir()) {
+    if !at.link_metadata().is_ok_and(|it| it.is_dir()) {
         return Ok(None);
     }
     let dir = at.open_dir().map_err(Error::io("open", at))?;
     // Ended before it changed anything.
-    if matches!(dir.at(MANIFEST).symlink_metadata(), Err(error) if error.kind() == ErrorKind::NotFound)
-    {
+    let manifest = dir.at(MANIFEST).link_metadata();
+    if manifest.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         return Ok(None);
     }
     let change = load_in(dir)?;
@@ -137,7 +137,7 @@ impl SavedChange {
 /// Where to look for a file that was moved to `place`: a symbolic link is followed as if
 /// it stood in the log still.
 fn followed(log: &Dir, place: FilePath) -> FilePath {
-    let target = place.read_link().ok();
+    let target = place.link_target().ok();
     let target = target.and_then(|target| FilePath::of(&log.path().join(target)).ok());
     target.unwrap_or(place)
 }
@@ -227,7 +227,7 @@ fn changed_files(change: &SavedChange, directory: &Directory) -> Vec<FilePath> {
     for change in &change.manifest.changes {
         let path = directory.dir.at(&change.file);
         let written = !matches!(change.kind, ChangeKind::Move { .. });
-        if written && path.exists() && !paths.contains(&path) {
+        if written && path.is_there() && !paths.contains(&path) {
             paths.push(path);
         }
     }
@@ -307,7 +307,7 @@ impl Undo<'_> {
                 self.sync_directories()
             }
             ChangeKind::Create { .. } => {
-                if path.exists() {
+                if path.is_there() {
                     self.disk
                         .remove(&path)
                         .map_err(Error::io("remove", &path))?;

@@ -59,7 +59,7 @@ pub fn into(change: &SavedChange, log: &Path, target: &Path, disk: &dyn Disk) ->
 fn open_moved(saved: &SavedDirectory, moved: FilePath, log: &Dir) -> Result<ReadFile> {
     let name = moved.name().map_err(Error::io("open", &moved))?;
     let name = name.display().to_string();
-    if moved.read_link().is_err() {
+    if moved.link_target().is_err() {
         return saved.moved(&name);
     }
     saved.check_moved(&name, true)?;
