@@ -1,16 +1,15 @@
-//! The command line: global options, the table of commands, help, and what is said
-//! to a word that is none of them. What a command's own options mean stands with it.
+//! The command line: global options, the table of commands, help. The options of a
+//! command are defined in its own file.
 
 mod help;
+mod typed;
+mod usage;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
 
-use clap::error::ErrorKind;
 use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{self, Globals, Status};
-use crate::render::prose::drives_a_terminal;
 
 /// The short help: all commands on one screen.
 const HELP: &str = "\
@@ -33,7 +32,7 @@ copies  diff        compare two copies         salvage   copy what can be read
 road    push        publish every record to a NATS JetStream stream
         pull        append what such a stream holds
 
-  seq 100 | proglog append log               proglog read log --offset 42
+  seq 100 | proglog append log               proglog read log 42
   proglog read log -n 10 -f                  proglog verify -q log || echo bad
 
 Any --json prints JSON lines. Offset ranges A..B include both ends.
@@ -43,19 +42,9 @@ status: 0 done  1 the answer is no  2 could not  3 damage  4 in use
 /// For the man page; the short help has its own.
 const EXAMPLES: &str = "\
 seq 100 | proglog append log            one record per line
-proglog read log --offset 42            one record
+proglog read log 42                     one record
 proglog verify log                      is it whole?
 proglog repair log --dry-run            what would be mended";
-
-/// Words from elsewhere, and what they are called here.
-const ELSEWHERE: &[(&str, &[&str])] = &[
-    ("verify", &["fsck", "check", "doctor"]),
-    ("repair", &["recover", "fix"]),
-    ("info", &["ls", "stat"]),
-    ("append", &["produce"]),
-    ("read", &["consume", "cat", "tail"]),
-    ("trim", &["vacuum", "gc", "purge", "compact", "truncate"]),
-];
 
 #[derive(Debug, Parser)]
 #[command(
@@ -154,7 +143,8 @@ fn command() -> clap::Command {
 
 /// Reads the command line. What clap has to say (help, version, usage) is printed.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Command, Globals), Status> {
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let arguments = typed::joined(arguments.into_iter().collect());
+    commands::choose_color(usage::color_choice(&arguments));
     let parsed = command()
         .try_get_matches_from(&arguments)
         .and_then(|matches| Cli::from_arg_matches(&matches));
@@ -166,46 +156,8 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Command, 
             };
             Ok((cli.command, globals))
         }
-        Err(error) => {
-            let printed = print(&error, &arguments);
-            if error.kind() == ErrorKind::InvalidSubcommand
-                && let Some(word) = error.get(clap::error::ContextKind::InvalidSubcommand)
-            {
-                let word = word.to_string();
-                if let Some(hint) = elsewhere(&word) {
-                    commands::say(&format!("hint: proglog {hint}"));
-                }
-            }
-            Err(match error.kind() {
-                // What was asked for; what is said of a mistake has its status anyway.
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-                    commands::conclude(printed.map(|()| Status::Done).map_err(Into::into))
-                }
-                _ => Status::Failed,
-            })
-        }
+        Err(error) => Err(usage::report(error, &arguments)),
     }
-}
-
-/// Prints what clap has to say. It repeats words of the command line, which are file
-/// names where a shell expanded them.
-fn print(error: &clap::Error, arguments: &[OsString]) -> io::Result<()> {
-    let drives = |word: &OsString| word.to_string_lossy().contains(drives_a_terminal);
-    if error.use_stderr() && arguments.iter().any(drives) {
-        commands::say(&error.render().to_string());
-        return Ok(());
-    }
-    error.print()?;
-    // What has no newline at its end still waits in std's buffer.
-    io::stdout().flush()
-}
-
-/// What a word from another tool is called here.
-fn elsewhere(word: &str) -> Option<&'static str> {
-    ELSEWHERE
-        .iter()
-        .find(|(_, words)| words.contains(&word))
-        .map(|(command, _)| *command)
 }
 
 #[cfg(test)]

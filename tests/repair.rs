@@ -33,7 +33,7 @@ fn of_kind<'a>(lines: &'a [Value], kind: &str) -> Vec<&'a Value> {
 
 /// The steps without what says that they were not carried out.
 fn steps(lines: &[Value]) -> Vec<Value> {
-    let mut steps: Vec<Value> = of_kind(lines, "step").into_iter().cloned().collect();
+    let mut steps: Vec<Value> = of_kind(lines, "change").into_iter().cloned().collect();
     for step in &mut steps {
         step.as_object_mut().unwrap().remove("dry_run");
     }

@@ -167,7 +167,7 @@ fn only_what_is_needed_is_taken_and_the_rest_is_named() {
         (&taken[0]["first_offset"], &taken[0]["records"]),
         (&6.into(), &1.into())
     );
-    assert_eq!(kinds(&lines, "step").len(), 1, "{stdout}");
+    assert_eq!(kinds(&lines, "change").len(), 1, "{stdout}");
     assert_eq!(kinds(&lines, "not-taken")[0]["first_offset"], 10);
     assert!(stderr.contains("not taken: 10..11"), "{stderr}");
     assert_eq!(

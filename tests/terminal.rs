@@ -144,7 +144,10 @@ fn a_record_that_memory_does_not_hold_is_an_error() {
         said.contains("no memory for a record of more than"),
         "{said}"
     );
-    assert!(said.contains("1 record is in log, next offset 1"), "{said}");
+    assert!(
+        said.contains("1 record was appended to log, next offset 1"),
+        "{said}"
+    );
     let output = shell(dir.path(), "$proglog read log", &[]);
     assert_eq!(output.stdout, b"a\n");
 }

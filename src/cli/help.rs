@@ -14,8 +14,12 @@ use crate::commands::options::STATUSES;
 const TEMPLATE: &str =
     "{about-with-newline}\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
 
-/// Arguments that are directories, for the completions.
-const DIRECTORIES: &[&str] = &["dir", "into", "out", "save_to"];
+/// Arguments that are directories, files or a command, for the completions.
+const DIRECTORIES: &[&str] = &[
+    "dir", "dirs", "a", "b", "src", "dst", "into", "out", "save_to", "replica",
+];
+const FILES: &[&str] = &["files", "cursor_file", "manifest", "creds"];
+const COMMANDS: &[&str] = &["command"];
 
 /// Puts a command's help in order.
 pub fn in_order(command: Command) -> Command {
@@ -27,8 +31,19 @@ pub fn in_order(command: Command) -> Command {
         .before_help(section("Examples", &examples))
         .after_help(format!("{notes}{}", section("Exit status", STATUSES)))
         .mut_args(|argument| {
-            if DIRECTORIES.contains(&argument.get_id().as_str()) {
-                argument.value_hint(ValueHint::DirPath)
+            let is_in = |ids: &[&str]| ids.contains(&argument.get_id().as_str());
+            let takes_value = argument.get_action().takes_values();
+            let hint = if is_in(DIRECTORIES) {
+                ValueHint::DirPath
+            } else if is_in(FILES) {
+                ValueHint::FilePath
+            } else if is_in(COMMANDS) {
+                ValueHint::CommandName
+            } else {
+                ValueHint::Other
+            };
+            if takes_value {
+                argument.value_hint(hint)
             } else {
                 argument
             }

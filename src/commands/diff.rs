@@ -19,24 +19,27 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use proglog::inspect::compare::{self, EVERYTHING, Side, Tally, Verdict, files};
+use proglog::inspect::compare::{self, Side, Tally, Verdict, files};
 use proglog::inspect::coverage::{State, stretches};
 use proglog::inspect::finding::OffsetRange;
 use proglog::inspect::listing::Listing;
 use proglog::inspect::report::{Options, Report};
 use proglog::log::error::Error;
+use proglog::log::progress::WALKED;
 use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 
-use super::dump::{TypedOffset, is_a_file};
+use super::dump::{beyond, is_a_file};
+use super::offsets::Selected;
+use super::progress::{Bar, Signals};
 use super::verify::bytes_at;
-use super::{Failure, Globals, Status, quote, say, stdout};
+use super::{Globals, Status, options, quote, say, stdout};
 use crate::render::diff::Printer;
 
 const EXAMPLES: &str = "\
 proglog diff log copy                 which offsets differ, and where
 proglog diff log copy -q || echo no   says only whether
-proglog diff log copy --from -1000    the last thousand records of both
+proglog diff log copy -1000..         the last thousand records of both
 proglog diff log copy --files         the files: names, sizes, bytes
 proglog diff log copy --json | jq 'select(.kind == \"differs\")'";
 
@@ -51,20 +54,15 @@ pub struct Arguments {
     a: PathBuf,
     /// The other's
     b: PathBuf,
+    #[command(flatten)]
+    selected: Selected,
     /// Compare the files, byte by byte, instead of the records
-    #[arg(long, conflicts_with_all = ["from", "to", "codec"])]
+    #[arg(long, conflicts_with_all = ["range", "negative_range", "from", "to", "codec"])]
     files: bool,
-    /// Begin at this offset; -1 is the last of the longer log
-    #[arg(long, value_name = "OFFSET", allow_hyphen_values = true)]
-    from: Option<TypedOffset>,
-    /// End with this offset, included
-    #[arg(long, value_name = "OFFSET", allow_hyphen_values = true)]
-    to: Option<TypedOffset>,
     /// Print JSON lines
     #[arg(long)]
     json: bool,
-    /// What the records of both are: raw or protobuf; else it is detected
-    #[arg(long)]
+    #[arg(long, value_name = "CODEC", help = options::CODEC)]
     codec: Option<Codec>,
 }
 
@@ -78,15 +76,21 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         ask_usage: true,
         ..Options::default()
     };
+    let bar = Bar::new("diff", &WALKED, || None, Signals::Default, globals);
     let look = |dir: &Path| Report::of(dir, &options).map_err(|error| explained(dir, error));
     let (a, b) = (look(&arguments.a)?, look(&arguments.b)?);
     a.require_ours()?;
     b.require_ours()?;
-    let within = arguments.within(a.next_offset().max(b.next_offset()))?;
-    for (report, dir) in [(&a, &arguments.a), (&b, &arguments.b)] {
-        pending(report, dir);
+    let end = a.next_offset().max(b.next_offset());
+    let within = arguments.within(end)?;
+    // Nothing would be compared, and nothing differ.
+    if within.first > end {
+        return Err(beyond(within.first, end));
     }
-    if globals.quiet {
+    if !globals.quiet {
+        pending(&a, &arguments.a);
+        pending(&b, &arguments.b);
+    } else {
         return quietly(arguments, &a, &b, within);
     }
     let bytes_of = |side: Side, file: &str, position, count| {
@@ -111,6 +115,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         }
         Ok::<_, anyhow::Error>(ControlFlow::Continue(()))
     })?;
+    drop(bar);
     printer
         .end_of_ranges(tally.first.as_ref())
         .context(STDOUT)?;
@@ -254,17 +259,7 @@ fn compare_files(arguments: &Arguments, globals: Globals) -> anyhow::Result<Stat
 impl Arguments {
     /// The offsets that are asked for; `end` is behind the last one of both.
     fn within(&self, end: Offset) -> anyhow::Result<OffsetRange> {
-        let resolve = |typed| match typed {
-            TypedOffset::At(offset) => Offset(offset),
-            TypedOffset::FromEnd(back) => Offset(end.0.saturating_sub(back)),
-        };
-        let first = self.from.map_or(EVERYTHING.first, resolve);
-        let last = self.to.map_or(EVERYTHING.last, resolve);
-        if first > last {
-            let message = format!("--from {first} is above --to {last}: there is nothing between");
-            return Err(Failure::new(Status::Failed, message).into());
-        }
-        Ok(OffsetRange { first, last })
+        Ok(self.selected.span().resolve(end)?.offsets()?)
     }
 }
 

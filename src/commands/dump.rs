@@ -13,33 +13,8 @@ use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 use proglog::scan::layouts;
 
-use super::{Failure, Status, quote, say};
-
-/// An offset as it is typed: from the beginning, or, negative, from the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TypedOffset {
-    /// Counted from the beginning.
-    At(u64),
-    /// Counted from the end: 1 is the last.
-    FromEnd(u64),
-}
-
-impl std::str::FromStr for TypedOffset {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let number = |digits: &str| {
-            digits
-                .parse()
-                .map_err(|_| "an offset is a number, negative if counted from the end".to_owned())
-        };
-        match text.strip_prefix('-') {
-            Some("0") => Err("-1 is the last record: there is no -0".to_owned()),
-            Some(digits) => Ok(Self::FromEnd(number(digits)?)),
-            None => Ok(Self::At(number(text)?)),
-        }
-    }
-}
+use super::offsets::Selected;
+use super::{Failure, Status, options, quote, say};
 
 /// The options of both commands.
 #[derive(Debug, Args)]
@@ -47,19 +22,16 @@ pub struct DumpArguments {
     /// The log's directory
     pub dir: PathBuf,
     /// Only the segment that begins at BASE
-    #[arg(long, value_name = "BASE")]
+    #[arg(long, value_name = "BASE", value_parser = options::number)]
     pub segment: Option<u64>,
-    /// Begin at this offset; -1 is the last
-    #[arg(long, value_name = "OFFSET", allow_hyphen_values = true)]
-    pub from: Option<TypedOffset>,
-    /// End with this offset, included
-    #[arg(long, value_name = "OFFSET", allow_hyphen_values = true)]
-    pub to: Option<TypedOffset>,
+    #[command(flatten)]
+    pub selected: Selected,
     /// Only the first K of them
-    #[arg(short, long, value_name = "K")]
+    #[arg(short, long, value_name = "K", value_parser = options::number)]
     pub count: Option<u64>,
     /// Only what covers byte P of the file
-    #[arg(long, value_name = "P", conflicts_with_all = ["from", "to", "count"])]
+    #[arg(long, value_name = "P", value_parser = options::number)]
+    #[arg(conflicts_with_all = ["range", "negative_range", "from", "to", "count"])]
     pub position: Option<u64>,
     /// Add the bytes
     #[arg(long)]
@@ -67,8 +39,7 @@ pub struct DumpArguments {
     /// Print JSON lines
     #[arg(long)]
     pub json: bool,
-    /// Take the log for raw or protobuf instead of looking
-    #[arg(long, value_name = "CODEC")]
+    #[arg(long, value_name = "CODEC", help = options::CODEC)]
     pub codec: Option<Codec>,
 }
 
@@ -88,6 +59,12 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// Whether no part of the log is left out.
+    pub fn covers_all(&self, segment: Option<u64>) -> bool {
+        let all = !self.has_from && self.to == Offset::MAX && self.left == u64::MAX;
+        all && self.position.is_none() && segment.is_none()
+    }
+
     /// Whether an offset is among the wanted ones. What has no offset is.
     #[inline]
     pub fn holds(&self, offset: Option<Offset>) -> bool {
@@ -154,33 +131,20 @@ impl DumpArguments {
         &self,
         end: impl FnOnce() -> anyhow::Result<Offset>,
     ) -> anyhow::Result<Selection> {
-        let is_negative =
-            |typed: Option<TypedOffset>| matches!(typed, Some(TypedOffset::FromEnd(_)));
-        let end = if is_negative(self.from) || is_negative(self.to) {
+        let span = self.selected.span();
+        let end = if span.is_relative() {
             end()?
         } else {
             Offset(0)
         };
-        let resolve = |typed| match typed {
-            TypedOffset::At(offset) => Offset(offset),
-            TypedOffset::FromEnd(back) => Offset(end.0.saturating_sub(back)),
-        };
-        let selection = Selection {
-            from: self.from.map_or(Offset(0), resolve),
-            to: self.to.map_or(Offset::MAX, resolve),
-            has_from: self.from.is_some(),
+        let offsets = span.resolve(end)?.offsets()?;
+        Ok(Selection {
+            from: offsets.first,
+            to: offsets.last,
+            has_from: span.from.is_some(),
             position: self.position,
             left: self.count.unwrap_or(u64::MAX),
-        };
-        if selection.from > selection.to {
-            let (from, to) = (selection.from, selection.to);
-            return Err(Failure::new(
-                Status::Failed,
-                format!("--from {from} is above --to {to}: there is nothing between"),
-            )
-            .into());
-        }
-        Ok(selection)
+        })
     }
 }
 
@@ -228,22 +192,4 @@ pub fn beyond(from: Offset, end: Offset) -> anyhow::Error {
 pub fn past_the_end(file: &str, position: u64, bytes: u64) -> anyhow::Error {
     let message = format!("{file}: byte {position} is past the end ({bytes} bytes)");
     Failure::new(Status::No, message).into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn offsets_as_they_are_typed() {
-        assert_eq!("0".parse(), Ok(TypedOffset::At(0)));
-        assert_eq!("-1".parse(), Ok(TypedOffset::FromEnd(1)));
-        assert_eq!(
-            "18446744073709551615".parse(),
-            Ok(TypedOffset::At(u64::MAX))
-        );
-        for wrong in ["", "-", "-0", "--1", "1.5", "x", "18446744073709551616"] {
-            assert!(wrong.parse::<TypedOffset>().is_err(), "{wrong}");
-        }
-    }
 }

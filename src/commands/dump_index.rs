@@ -23,6 +23,7 @@ use proglog::log::reader::LogReader;
 use proglog::log::record::Codec;
 
 use super::dump::{DumpArguments, Selection, beyond, past_the_end, say_layout};
+use super::progress::Bar;
 use super::{Globals, Status, stdout};
 use crate::render::dump::absence;
 use crate::render::dump_index::{Heading, Printer};
@@ -46,14 +47,16 @@ pub struct Arguments {
 }
 
 /// Prints the entries that are asked for.
-pub fn run(arguments: &Arguments, _: Globals) -> anyhow::Result<Status> {
+pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let arguments = &arguments.dump;
     let directory = arguments.directory("dump-index")?;
     let segments = arguments.segments(&directory)?;
     let codec = arguments.codec(&directory)?;
     let claimed_end = || Ok(LogReader::open(&arguments.dir)?.claimed_end()?);
     let mut selection = arguments.selection(claimed_end)?;
-    let mut printer = Printer::new(stdout()?, arguments.json, arguments.hex);
+    let mut printer = Printer::new(stdout()?, arguments.json, arguments.hex, globals.quiet);
+    let whole = selection.covers_all(arguments.segment);
+    let bar = Bar::for_output("dump-index", &arguments.dir, whole.then_some(0), globals);
     for names in segments {
         if selection.left == 0 || names.base > selection.to {
             break;
@@ -63,6 +66,7 @@ pub fn run(arguments: &Arguments, _: Globals) -> anyhow::Result<Status> {
         }
         dump(&directory, names, codec, &mut selection, &mut printer)?;
     }
+    drop(bar);
     if arguments.position.is_none() {
         printer.summary()?;
     }

@@ -3,7 +3,7 @@
 //! ```text
 //! $ proglog dump-store log -c 2
 //! 0.store: 2280 bytes
-//! POSITION  FRAME  OFFSET  CARRIES  LENGTH  VALUE
+//! POSITION  FRAME  OFFSET  EMBEDDED  LENGTH  VALUE
 //!        0     27       0        0      17  record-0000000000
 //!       27     29       1        1      17  record-0000000001
 //! ```
@@ -19,12 +19,14 @@ use proglog::log::directory::{Directory, SegmentNames};
 use proglog::log::error::Result;
 use proglog::log::format::FileKind;
 use proglog::log::live;
+use proglog::log::progress::WALKED;
 use proglog::log::reader::Content;
 use proglog::log::record::Codec;
 use proglog::log::segment::{Segment, is_absent};
 use proglog::log::units::Offset;
 
 use super::dump::{DumpArguments, Selection, beyond, past_the_end, say_layout};
+use super::progress::Bar;
 use super::{Globals, Status, stdout};
 use crate::render::dump::{Failed, absence};
 use crate::render::dump_store::{Heading, Printer};
@@ -36,10 +38,13 @@ proglog dump-store log --json | jq 'select(.kind == \"no-frame\")'";
 
 const NOTES: &str = "\
 The index is not looked at: OFFSET is what a frame would have by its place,
-CARRIES what its record says (protobuf). FRAME counts the length field too.
+EMBEDDED the offset in its record (protobuf). FRAME counts the length field too.
 Damage that is shown does not change the exit status. With --from, segments
 that end before the next one's base are left out; --segment shows the older
 side of a fork.";
+
+/// Frames that are counted for the progress bar together.
+const FRAMES_COUNTED: u64 = 1024;
 
 /// The options of `dump-store`.
 #[derive(Debug, Args)]
@@ -50,14 +55,17 @@ pub struct Arguments {
 }
 
 /// Prints the frames that are asked for.
-pub fn run(arguments: &Arguments, _: Globals) -> anyhow::Result<Status> {
+pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let arguments = &arguments.dump;
     let directory = arguments.directory("dump-store")?;
     let segments = arguments.segments(&directory)?;
     let codec = arguments.codec(&directory)?;
     let end = || end_of_stores(&directory, &segments, codec);
     let mut selection = arguments.selection(end)?;
-    let mut printer = Printer::new(stdout()?, arguments.json, arguments.hex, codec);
+    let shown = (arguments.json, arguments.hex, globals.quiet);
+    let mut printer = Printer::new(stdout()?, shown, codec);
+    let whole = selection.covers_all(arguments.segment);
+    let bar = Bar::for_output("dump-store", &arguments.dir, whole.then_some(0), globals);
     for (at, names) in segments.iter().enumerate() {
         if selection.left == 0 || names.base > selection.to {
             break;
@@ -68,6 +76,7 @@ pub fn run(arguments: &Arguments, _: Globals) -> anyhow::Result<Status> {
         }
         dump(&directory, names, codec, &mut selection, &mut printer)?;
     }
+    drop(bar);
     if arguments.position.is_none() {
         printer.summary()?;
     }
@@ -141,6 +150,7 @@ fn dump<W: Write>(
     }
     printer.heading(heading(Some(store_bytes)))?;
     let (source, hex) = (dump.source().clone(), printer.wants_bytes());
+    let mut frames = 0;
     dump.each(|item, offset| {
         let is_frame = matches!(item, FrameItem::Frame(_));
         let wanted = match selection.position {
@@ -170,6 +180,10 @@ fn dump<W: Write>(
         printer.item(item, content.as_ref()).map_err(plain)?;
         if is_frame {
             selection.take();
+            frames += 1;
+            if frames % FRAMES_COUNTED == 0 {
+                WALKED.add_records(FRAMES_COUNTED);
+            }
         }
         if selection.left == 0 || selection.position.is_some() {
             return Ok(ControlFlow::Break(()));

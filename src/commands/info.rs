@@ -11,7 +11,8 @@
 //! It looks at names, sizes and the ends of segments only, so that its cost depends
 //! on the number of segments and not on that of records; `--sizes` reads everything.
 
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use proglog::inspect::overview::Overview;
@@ -20,15 +21,18 @@ use proglog::inspect::sizes::Sizes;
 use proglog::log::error::Error;
 use proglog::log::record::Codec;
 
-use super::{Globals, Status, quote, stdout};
+use super::progress::Bar;
+use super::{Globals, Status, options, quote, stdout};
 use crate::render::info::{self, View};
 
 const EXAMPLES: &str = "\
 proglog info log
 proglog info log --all --sizes
+proglog info logs/*                     a block for each log
 proglog info log --json | jq 'select(.kind == \"summary\").next_offset'";
 
 const NOTES: &str = "\
+In the table, * marks the active segment, to which records are appended.
 It looks at the ends of the segments; `proglog verify` looks at everything.
 Damage that is shown does not change the exit status.";
 
@@ -36,8 +40,9 @@ Damage that is shown does not change the exit status.";
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES, after_help = NOTES)]
 pub struct Arguments {
-    /// The log's directory
-    dir: PathBuf,
+    /// The logs' directories
+    #[arg(value_name = "DIR", required = true)]
+    dirs: Vec<PathBuf>,
     /// Show each segment, clean ones too
     #[arg(long)]
     all: bool,
@@ -47,42 +52,53 @@ pub struct Arguments {
     /// Print JSON lines
     #[arg(long)]
     json: bool,
-    /// Take the log for raw or protobuf instead of looking
-    #[arg(long, value_name = "CODEC")]
+    #[arg(long, value_name = "CODEC", help = options::CODEC)]
     codec: Option<Codec>,
 }
 
-/// Prints what is known of the log.
-pub fn run(arguments: &Arguments, _: Globals) -> anyhow::Result<Status> {
+/// Prints what is known of each log.
+pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
+    super::for_each_log(&arguments.dirs, |dir| one(arguments, dir, globals))
+}
+
+/// Prints what is known of one log.
+fn one(arguments: &Arguments, dir: &Path, globals: Globals) -> anyhow::Result<Status> {
     let options = Options {
         quick: true,
         codec: arguments.codec,
         ask_usage: true,
         ..Options::default()
     };
-    let report = match Report::of(&arguments.dir, &options) {
+    let report = match Report::of(dir, &options) {
         Err(Error::NotADirectory { path }) => {
             return Err(super::dump::is_a_file(&path, "info", false).into());
         }
         other => other?,
     };
+    let bar = Bar::for_look("info", dir, None, globals);
     let sizes = if arguments.sizes && report.require_ours().is_ok() {
         let codec = report.codec.unwrap_or(Codec::Raw);
         Some(Sizes::of(&report.listing, codec)?)
     } else {
         None
     };
+    drop(bar);
+    let several = arguments.dirs.len() > 1;
     let view = View {
+        heading: several.then(|| format!("{}:", quote(dir))),
         overview: Overview::of(&report),
         report: &report,
         sizes,
-        verify: format!("proglog verify {}", quote(&arguments.dir)),
+        verify: format!("proglog verify {}", quote(dir)),
         all: arguments.all,
     };
     let mut out = stdout()?;
     if arguments.json {
         info::json(&mut out, &view)?;
     } else {
+        if several && arguments.dirs.first().is_some_and(|first| first != dir) {
+            writeln!(out)?;
+        }
         info::text(&mut out, &view)?;
     }
     Ok(Status::Done)

@@ -27,7 +27,8 @@ use proglog::log::record::Codec;
 
 use super::diff::pending;
 use super::dump::is_a_file;
-use super::{Failure, Globals, Status, quote, say, stdout};
+use super::progress::Bar;
+use super::{Failure, Globals, Status, options, quote, say, stdout};
 
 const EXAMPLES: &str = "\
 proglog manifest log > log.manifest       not inside the log's directory
@@ -46,8 +47,7 @@ have grown since. Damaged records get no digest: status 3.";
 pub struct Arguments {
     /// The log's directory
     dir: PathBuf,
-    /// What the records are: raw or protobuf; else it is detected
-    #[arg(long)]
+    #[arg(long, value_name = "CODEC", help = options::CODEC)]
     codec: Option<Codec>,
     /// Print JSON lines, as it always does
     #[arg(long)]
@@ -55,12 +55,13 @@ pub struct Arguments {
 }
 
 /// Takes the digests and prints them.
-pub fn run(arguments: &Arguments, _: Globals) -> anyhow::Result<Status> {
+pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let options = Options {
         codec: arguments.codec,
         ask_usage: true,
         ..Options::default()
     };
+    let bar = Bar::for_output("manifest", &arguments.dir, Some(1), globals);
     let report = Report::of(&arguments.dir, &options).map_err(|error| match error {
         Error::NotADirectory { .. } => is_a_file(&arguments.dir, "manifest", false).into(),
         error => anyhow::Error::from(error),
@@ -72,7 +73,9 @@ pub fn run(arguments: &Arguments, _: Globals) -> anyhow::Result<Status> {
         codec: report.codec,
     };
     writeln!(out, "{}", line::header(header)).context("cannot write to stdout")?;
-    pending(&report, &arguments.dir);
+    if !globals.quiet {
+        pending(&report, &arguments.dir);
+    }
     let summary = make(&report, |part| {
         if let Part::Unreadable(offsets) = part {
             say(&format!(
@@ -84,6 +87,7 @@ pub fn run(arguments: &Arguments, _: Globals) -> anyhow::Result<Status> {
         }
         Ok::<_, anyhow::Error>(())
     })?;
+    drop(bar);
     writeln!(out, "{}", line::summary(&summary)).context("cannot write to stdout")?;
     out.flush().context("cannot write to stdout")?;
     if !summary.damaged {

@@ -12,6 +12,7 @@ use proglog::log::directory::Directory;
 use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::error::{Error, is_out_of_descriptors};
 use proglog::log::lock::DirectoryLock;
+use proglog::log::record::Codec;
 use proglog::mend::apply::{ApplyOptions, Save, apply, rehearse};
 use proglog::mend::draft::Drafts;
 use proglog::mend::plan::{Plan, Step};
@@ -19,8 +20,8 @@ use proglog::mend::saved;
 
 use super::progress::Bar;
 use super::waiting::Waiting;
-use super::{Failure, Globals, quote, say, status_of, stdout};
-use crate::render::plan as words;
+use super::{Failure, Globals, options, quote, say, status_of, stdout};
+use crate::render::plan::{self as words, Purpose};
 
 /// The options that every mending command has.
 #[derive(Debug, Clone, clap::Args)]
@@ -34,6 +35,8 @@ pub struct Mending {
     /// Do not save the bytes that go: there is no undo then
     #[arg(long)]
     pub no_save: bool,
+    #[arg(long, value_name = "CODEC", help = options::CODEC)]
+    pub codec: Option<Codec>,
     #[command(flatten)]
     pub waiting: Waiting,
     /// Print JSON lines
@@ -73,7 +76,11 @@ impl Mending {
             None => Directory::list(dir)?,
         };
         let held = directory.dir.clone();
-        self.waiting.others().wait_for_writers(&directory)?;
+        match self.waiting.others().wait_for_writers(&directory) {
+            // The plan is shown first, and then that nobody can tell.
+            Err(Error::UseUnknown { .. }) if self.dry_run => {}
+            nobody => nobody?,
+        }
         // A log may have very many segments, and the report lists them again.
         drop(directory);
         if let Some(save_to) = &self.save_to {
@@ -109,7 +116,11 @@ impl Mending {
             Some(lock) => self.apply(plan, lock, drafts, command)?,
             None => None,
         };
-        self.tell(plan, lock, (report, saved.as_deref()), globals)?;
+        let purpose = match command {
+            "trim" => Purpose::RemoveRecords,
+            _ => Purpose::Repair,
+        };
+        self.tell(plan, lock, (report, saved.as_deref()), purpose, globals)?;
         Ok(saved)
     }
 
@@ -120,13 +131,14 @@ impl Mending {
         plan: &Plan,
         lock: Option<&DirectoryLock>,
         (report, saved): (&Report, Option<&Path>),
+        purpose: Purpose,
         globals: Globals,
     ) -> anyhow::Result<()> {
         let mut out = stdout()?;
         if self.json {
             words::steps_json(&mut out, plan, report, self.dry_run)?;
         } else if !globals.quiet {
-            words::steps_text(&mut out, plan, report, self.dry_run)?;
+            words::steps_text(&mut out, plan, report, (purpose, self.dry_run))?;
         }
         out.flush()?;
         for link in &plan.links {

@@ -13,6 +13,7 @@ pub mod man;
 pub mod manifest;
 mod mending;
 pub mod nats;
+pub mod offsets;
 pub mod options;
 mod progress;
 pub mod read;
@@ -28,15 +29,16 @@ mod waiting;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use clap::ColorChoice;
 use proglog::log::disk::owner_not_kept;
 use proglog::log::error::{Error, is_out_of_descriptors};
+use proglog::log::processes::Unseen;
 use rustix::process::{Resource, Rlimit};
 
-use crate::render::prose::escaped;
+use crate::render::prose::{Paint, escaped};
 pub use crate::render::quote::quote;
 
 /// Bytes gathered before they go to stdout.
@@ -62,6 +64,24 @@ pub enum Status {
     InUse = 4,
 }
 
+impl Status {
+    /// The status of two parts of a command: 2 outweighs 4, 3, 1 and 0, in this order.
+    pub fn worst(self, other: Self) -> Self {
+        let rank = |status| match status {
+            Self::Done => 0,
+            Self::No => 1,
+            Self::Damage => 2,
+            Self::InUse => 3,
+            Self::Failed => 4,
+        };
+        if rank(other) > rank(self) {
+            other
+        } else {
+            self
+        }
+    }
+}
+
 /// What every command may be told.
 #[derive(Debug, Clone, Copy)]
 pub struct Globals {
@@ -74,14 +94,33 @@ pub struct Globals {
 impl Globals {
     /// Whether stdout gets color.
     pub fn color_on_stdout(self) -> bool {
-        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let dumb = || std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        match self.color {
-            ColorChoice::Always => true,
-            ColorChoice::Never => false,
-            ColorChoice::Auto => stdout_is_terminal() && !set("NO_COLOR") && !dumb(),
-        }
+        has_color(self.color, stdout_is_terminal())
     }
+}
+
+/// Whether output gets color: the rule of clig.dev, for results, help and errors alike.
+pub fn has_color(choice: ColorChoice, is_terminal: bool) -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let dumb = || std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => is_terminal && !set("NO_COLOR") && !dumb(),
+    }
+}
+
+/// What `--color` says, for messages that are printed where no options are known.
+static COLOR: OnceLock<ColorChoice> = OnceLock::new();
+
+/// Sets the color of messages.
+pub fn choose_color(choice: ColorChoice) {
+    let _ = COLOR.set(choice);
+}
+
+/// Whether stderr gets color.
+pub fn color_on_stderr() -> bool {
+    let choice = COLOR.get().copied().unwrap_or(ColorChoice::Auto);
+    has_color(choice, io::stderr().is_terminal())
 }
 
 /// An error with a status and, perhaps, a way out.
@@ -106,6 +145,23 @@ impl Failure {
         self.hint = Some(hint.into());
         self
     }
+}
+
+/// Runs a command for each of some logs; its status is the worst. An error about one of
+/// several logs is printed, and the others follow.
+pub fn for_each_log(
+    dirs: &[PathBuf],
+    mut run: impl FnMut(&Path) -> anyhow::Result<Status>,
+) -> anyhow::Result<Status> {
+    let mut worst = Status::Done;
+    for dir in dirs {
+        let ended = run(dir);
+        if dirs.len() == 1 || ended.as_ref().is_err_and(is_closed_pipe) {
+            return ended;
+        }
+        worst = worst.worst(conclude(ended));
+    }
+    Ok(worst)
 }
 
 /// Ends a command: says on stderr what went wrong.
@@ -245,13 +301,22 @@ fn hint_for(error: &Error) -> Option<String> {
             quote(path)
         )),
         Error::ForeignLayout { .. } => Some("proglog explain foreign-dialect".to_owned()),
+        Error::InUse { .. } => {
+            Some("--wait waits until it is free, --wait SECONDS for so long".to_owned())
+        }
         Error::CodecUnknown { .. } => Some("say it: --codec raw or --codec protobuf".to_owned()),
         Error::Untrusted { .. } => Some(
             "proglog uses only what this user, root or, for root, the log's owner has saved"
                 .to_owned(),
         ),
-        Error::UseUnknown { .. } => {
-            Some("if nobody writes there: --assume-unused; or run as the log's owner".to_owned())
+        Error::UseUnknown { why, .. } => {
+            let other_user = match why {
+                Unseen::NotTheOwner => "; or run as the log's owner or root",
+                Unseen::Elsewhere(_) | Unseen::NotTold(_) => "",
+            };
+            Some(format!(
+                "if nobody writes there: --assume-unused{other_user}"
+            ))
         }
         Error::Io { source, .. } | Error::Unreadable { source, .. } => more_descriptors(source),
         _ => None,
@@ -303,9 +368,13 @@ pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
 
 /// Says a line on stderr, whatever stands in a name. A closed stderr stops nobody.
 pub fn say(text: &str) {
+    let paint = Paint {
+        color: color_on_stderr(),
+    };
     progress::suspended(|| {
         for line in text.lines() {
-            let _ = writeln!(io::stderr().lock(), "{}", escaped(line));
+            let line = paint.label(&escaped(line));
+            let _ = writeln!(io::stderr().lock(), "{line}");
         }
     });
 }

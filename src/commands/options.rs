@@ -1,5 +1,8 @@
 //! What several commands' options and help have in common.
 
+use std::num::NonZeroU64;
+use std::time::Duration;
+
 /// What every command's help ends with, below a heading.
 pub const STATUSES: &str = "\
 0  done; nothing wrong found
@@ -8,13 +11,58 @@ pub const STATUSES: &str = "\
 3  damage: verify found some, or it stands in what was asked for
 4  in use by another process";
 
+/// The help of `--codec`, the same in every command that reads a log.
+pub const CODEC: &str = "Take the payloads for raw or protobuf [default: detected]";
+
+/// A whole number.
+pub fn number(text: &str) -> Result<u64, String> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse() {
+        Ok(number) if is_number => Ok(number),
+        _ if is_number => Err("larger than 2^64 - 1".to_owned()),
+        _ => Err("not a whole number, such as 100".to_owned()),
+    }
+}
+
+/// A whole number from 1 on.
+pub fn positive(text: &str) -> Result<NonZeroU64, String> {
+    NonZeroU64::new(number(text)?).ok_or_else(|| "the least is 1".to_owned())
+}
+
+/// A whole number within a range.
+#[cfg(feature = "nats")]
+pub fn within<T: TryFrom<u64>>(
+    least: u64,
+    most: u64,
+) -> impl Fn(&str) -> Result<T, String> + Clone {
+    move |text| {
+        let number = number(text)?;
+        T::try_from(number)
+            .ok()
+            .filter(|_| (least..=most).contains(&number))
+            .ok_or_else(|| format!("not a number from {least} to {most}"))
+    }
+}
+
+/// A time in seconds, with a fraction if need be.
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "not a number of seconds, such as 30 or 0.5".to_owned())?;
+    if seconds.is_nan() || seconds < 0.0 {
+        return Err("a time is not below 0".to_owned());
+    }
+    // Past a century there is no difference, and clocks cannot add it up.
+    Ok(Duration::from_secs_f64(seconds.min(3e9)))
+}
+
 /// A size: `4096`, `64KiB`, `64K`, `1GiB`, `1G` (1024 each).
 pub fn size(text: &str) -> Result<u64, String> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
     let number: u64 = number
         .parse()
-        .map_err(|_| "a size is a number and a unit, as 4096, 64KiB or 1G".to_owned())?;
+        .map_err(|_| "a size is a number and a unit, such as 4096, 64KiB or 1G".to_owned())?;
     let shift = match unit.to_ascii_lowercase().as_str() {
         "" | "b" => 0,
         "k" | "kib" => 10,
@@ -35,6 +83,21 @@ pub fn size(text: &str) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers() {
+        assert_eq!(number("0"), Ok(0));
+        assert_eq!(number("18446744073709551615"), Ok(u64::MAX));
+        for wrong in ["", "1k", "-1", "+1", "1.5", "18446744073709551616"] {
+            assert!(number(wrong).is_err(), "{wrong}");
+        }
+        assert!(positive("0").is_err());
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        assert!(seconds("1e300").is_ok());
+        for wrong in ["", "-1", "NaN", "5s"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn sizes() {

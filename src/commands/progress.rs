@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use proglog::inspect::listing::Listing;
 use proglog::log::progress::{Progress, WALKED};
+use proglog::log::threads;
 use proglog::log::units::Offset;
 use rustix::fs::FileType;
 use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM};
@@ -30,6 +31,9 @@ const INTERVAL: Duration = Duration::from_millis(100);
 
 /// Where the end is known; the words are [`words`].
 const BAR: &str = "{prefix} [{bar:12}] {wide_msg}";
+
+/// The columns of the bar in it, with what is around it.
+const BAR_COLUMNS: usize = 15;
 
 /// Where it is not.
 const COUNT: &str = "{prefix} {wide_msg}";
@@ -60,22 +64,42 @@ impl Bar {
         segment: Option<u64>,
         globals: Globals,
     ) -> Self {
+        Self::for_passes(verb, dir, (segment, 0), globals)
+    }
+
+    /// For a scan of a log, or one segment, and further passes over its stores.
+    pub fn for_passes(
+        verb: &'static str,
+        dir: &Path,
+        (segment, passes): (Option<u64>, u64),
+        globals: Globals,
+    ) -> Self {
         let dir = dir.to_path_buf();
-        let total = move || log_bytes(&dir, segment);
+        let total = move || {
+            let [stores, indexes] = log_bytes(&dir, segment)?;
+            Some(indexes + stores * (1 + passes))
+        };
         Self::new(verb, &WALKED, total, Signals::Default, globals)
     }
 
-    /// For records that are written to a file. `whole` is whether all of the log is.
-    pub fn for_read(dir: &Path, whole: bool, globals: Globals) -> Self {
+    /// For output that is written to a file; `passes` over the stores beside the one
+    /// scan. Where only a part is printed (`None`) the end is not known.
+    pub fn for_output(
+        verb: &'static str,
+        dir: &Path,
+        passes: Option<u64>,
+        globals: Globals,
+    ) -> Self {
         // A pager behind a pipe has the terminal to itself.
         let stdout = rustix::fs::fstat(io::stdout());
         let is_file = |stat: rustix::fs::Stat| FileType::from_raw_mode(stat.st_mode).is_file();
         if !stdout.is_ok_and(is_file) {
             return Self::none();
         }
-        let dir = dir.to_path_buf();
-        let total = move || whole.then(|| log_bytes(&dir, None)).flatten();
-        Self::new("read", &WALKED, total, Signals::Default, globals)
+        match passes {
+            Some(passes) => Self::for_passes(verb, dir, (None, passes), globals),
+            None => Self::new(verb, &WALKED, || None, Signals::Default, globals),
+        }
     }
 
     /// For any work that counts. `total` is asked once, when the bar is first drawn.
@@ -113,7 +137,7 @@ impl Bar {
         };
         Self {
             end: Some(end),
-            thread: std::thread::Builder::new().spawn(run).ok(),
+            thread: threads::start(run).ok(),
         }
     }
 
@@ -166,33 +190,44 @@ fn draw(counter: &Progress, before: (u64, u64), elapsed: Duration) {
         let bytes = bytes
             .saturating_sub(before.1)
             .min(total.unwrap_or(u64::MAX));
-        bar.set_message(words(records, bytes, total, elapsed));
+        let bar_width = if total.is_some() { BAR_COLUMNS } else { 0 };
+        let taken = bar.prefix().len() + 1 + bar_width;
+        let room = usize::from(Stderr.width()).saturating_sub(taken);
+        bar.set_message(words(records, bytes, total, elapsed, room));
         bar.set_position(bytes);
     }
 }
 
 /// Records and bytes done, the rate since the beginning and, where the end is known,
-/// the time left.
-fn words(records: u64, bytes: u64, total: Option<u64>, elapsed: Duration) -> String {
+/// the time left; on a narrow terminal without the rate, then without the records.
+fn words(records: u64, bytes: u64, total: Option<u64>, elapsed: Duration, room: usize) -> String {
     let records = count(records, "record");
     let milliseconds = elapsed.as_millis().max(1);
     let rate = u64::try_from(u128::from(bytes) * 1000 / milliseconds).unwrap_or(u64::MAX);
-    match total {
+    let rate_text = format!("{}/s", size(rate));
+    let (done, left) = match total {
         Some(total) => {
             let seconds = (total - bytes).checked_div(rate).unwrap_or(0);
             let unit = Unit::of(total);
-            format!(
-                "{records}, {} of {} {}, {}/s, {}:{:02} left",
-                unit.count(bytes),
-                unit.count(total),
-                unit.name,
-                size(rate),
-                seconds / 60,
-                seconds % 60,
+            let (bytes, total) = (unit.count(bytes), unit.count(total));
+            (
+                format!("{bytes} of {total} {}", unit.name),
+                Some(format!("{}:{:02} left", seconds / 60, seconds % 60)),
             )
         }
-        None => format!("{records}, {}, {}/s", size(bytes), size(rate)),
-    }
+        None => (size(bytes), None),
+    };
+    let all = [Some(records), Some(done), Some(rate_text), left];
+    let shown = |which: &[usize]| {
+        let parts: Vec<&str> = which
+            .iter()
+            .filter_map(|&at| all.get(at)?.as_deref())
+            .collect();
+        parts.join(", ")
+    };
+    let choices: [&[usize]; 4] = [&[0, 1, 2, 3], &[0, 1, 3], &[1, 3], &[3]];
+    let mut texts = choices.into_iter().map(shown);
+    texts.find(|text| text.len() <= room).unwrap_or_default()
 }
 
 /// What bytes are counted in, so that a line of 80 columns holds it all.
@@ -287,15 +322,20 @@ impl TermLike for Stderr {
     }
 }
 
-/// Bytes of a log's files.
-fn log_bytes(dir: &Path, segment: Option<u64>) -> Option<u64> {
+/// Bytes of a log's stores, and of its indexes.
+fn log_bytes(dir: &Path, segment: Option<u64>) -> Option<[u64; 2]> {
     let listing = Listing::of(dir).ok()?;
     let wanted = listing
         .segments
         .iter()
         .filter(|listed| segment.is_none_or(|base| listed.base() == Offset(base)));
-    let files = wanted.flat_map(|listed| [&listed.store, &listed.index]);
-    Some(files.flatten().map(|file| file.bytes).sum())
+    let mut bytes = [0; 2];
+    for listed in wanted {
+        for (sum, file) in bytes.iter_mut().zip([&listed.store, &listed.index]) {
+            *sum += file.as_ref().map_or(0, |file| file.bytes);
+        }
+    }
+    Some(bytes)
 }
 
 /// Signals that would leave half a line behind: noted while a bar is there, and what
@@ -344,16 +384,26 @@ mod tests {
     fn rate_and_time_left() {
         let two_seconds = Duration::from_secs(2);
         assert_eq!(
-            words(7, 4 << 20, Some(100 << 20), two_seconds),
+            words(7, 4 << 20, Some(100 << 20), two_seconds, 60),
             "7 records, 4 of 100 MiB, 2048 KiB/s, 0:48 left"
         );
         assert_eq!(
-            words(0, 0, Some(10), Duration::ZERO),
+            words(0, 0, Some(10), Duration::ZERO, 60),
             "0 records, 0 of 0 KiB, 0 KiB/s, 0:00 left"
         );
         assert_eq!(
-            words(1, 2048, None, two_seconds),
+            words(1, 2048, None, two_seconds, 60),
             "1 record, 2 KiB, 1 KiB/s"
         );
+    }
+
+    #[test]
+    fn a_line_fits_and_ends_with_the_time_left() {
+        let hour = Duration::from_secs(3600);
+        for room in 10..90 {
+            let line = words(u64::MAX, 9_999 << 30, Some(9_999 << 31), hour, room);
+            assert!(line.len() <= room, "{line}");
+            assert!(line.ends_with(" left"), "{room}: {line}");
+        }
     }
 }

@@ -1,10 +1,10 @@
 //! `proglog read`: prints records, all of them or those that were asked for.
 //!
 //! ```console
-//! $ proglog read log --offset 42
+//! $ proglog read log 42
 //! $ proglog read log -n 10
-//! $ proglog read log --from 100 --to 199 --json
-//! $ proglog read log --from -5 -r --format '%o %s\n'
+//! $ proglog read log 100..199 --json
+//! $ proglog read log -5.. -r --format '%o %s\n'
 //! ```
 //!
 //! Everything before damage in what was asked for is printed, then the finding is
@@ -45,17 +45,18 @@ use self::deliver::{Delivery, OnError};
 use self::doubt::Doubt;
 use self::going_on::GoingOn;
 use self::output::Output as Out;
-use self::select::{Place, Range};
+use self::select::Range;
+use super::offsets::{Place, Selected, Span};
 use super::progress::Bar;
-use super::{Failure, Globals, OUTPUT_BYTES, Status, quote, raw_stdout, say};
+use super::{Failure, Globals, OUTPUT_BYTES, Status, options, quote, raw_stdout, say};
 use crate::render::record::{Printer, Shape, WriteError};
 use crate::render::template::Template;
 
 const EXAMPLES: &str = "\
-proglog read log --offset 42             one record
+proglog read log 42                      one record
 proglog read log -n 10                   the last ten
-proglog read log --from 100 --to 199     a hundred, both ends included
-proglog read log --from -5 --json        the last five offsets, as JSON lines
+proglog read log 100..199                a hundred, both ends included
+proglog read log -5.. --json             the last five offsets, as JSON lines
 proglog read log --frames | proglog append copy --input frames
 proglog read log -n 10 -f                the last ten, and those that come
 proglog read log --cursor-file c -c 100 -- ./work
@@ -68,20 +69,17 @@ pub struct Arguments {
     /// The log's directory
     dir: PathBuf,
 
+    #[command(flatten)]
+    selected: Selected,
     /// Print this one record; -1 is the last
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    #[arg(conflicts_with_all = ["range", "negative_range"])]
     offset: Option<Place>,
-    /// Begin at this offset; -10 is the tenth from the end
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    from: Option<Place>,
-    /// End with this offset, included
-    #[arg(long, value_name = "M", allow_negative_numbers = true)]
-    to: Option<Place>,
     /// Print the first K records of these
-    #[arg(short, long, value_name = "K")]
+    #[arg(short, long, value_name = "K", value_parser = options::number)]
     count: Option<u64>,
     /// Print the last K records of these
-    #[arg(short = 'n', long, value_name = "K")]
+    #[arg(short = 'n', long, value_name = "K", value_parser = options::number)]
     tail: Option<u64>,
     /// Print what was selected in reverse order
     #[arg(short, long)]
@@ -96,8 +94,7 @@ pub struct Arguments {
     /// At damage: stop there, or go on behind it
     #[arg(long, value_name = "stop|skip", default_value = "stop")]
     on_error: OnError,
-    /// What the payloads are, instead of looking: raw or protobuf
-    #[arg(long, value_name = "CODEC")]
+    #[arg(long, value_name = "CODEC", help = options::CODEC)]
     codec: Option<Codec>,
     #[command(flatten)]
     going_on: GoingOn,
@@ -112,9 +109,15 @@ impl Arguments {
         }
     }
 
+    /// The one record that is asked for.
+    fn one(&self) -> Option<Place> {
+        self.offset.or_else(|| self.selected.typed()?.single())
+    }
+
     /// Whether no part of the log is left out.
     fn selects_all(&self) -> bool {
-        self.from.is_none() && self.to.is_none() && self.count.is_none() && self.tail.is_none()
+        let whole = self.offset.is_none() && self.selected.span() == Span::default();
+        whole && self.count.is_none() && self.tail.is_none()
     }
 }
 
@@ -180,11 +183,11 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let directory = log.directory().clone();
     let doubt = Doubt::new(arguments.codec);
     let mut delivery = Delivery::new(directory, printer, out, arguments.on_error, Some(doubt));
-    let whole = arguments.offset.is_none() && arguments.selects_all();
-    let bar = Bar::for_read(&arguments.dir, whole, globals);
+    let passes = arguments.selects_all().then_some(0);
+    let bar = Bar::for_output("read", &arguments.dir, passes, globals);
     let mut pauses = PAUSES.iter();
     let read = loop {
-        let read = match arguments.offset {
+        let read = match arguments.one() {
             Some(place) => one(&mut log, place, &mut delivery),
             None => range(&mut log, arguments, globals, &mut delivery),
         };
@@ -233,21 +236,28 @@ impl Outcome {
 
 /// Refuses options that contradict each other.
 fn check(arguments: &Arguments) -> Result<(), Failure> {
-    let Some(offset) = arguments.offset else {
+    let Some(offset) = arguments.one() else {
         return Ok(());
     };
+    let span = arguments.selected.span();
+    let is_typed = arguments.offset.is_none();
+    let asks = if is_typed {
+        format!("{offset} asks")
+    } else {
+        "--offset asks".to_owned()
+    };
     let others = [
-        ("--from", arguments.from.is_some()),
-        ("--to", arguments.to.is_some()),
+        ("--from", !is_typed && span.from.is_some()),
+        ("--to", !is_typed && span.to.is_some()),
         ("--count", arguments.count.is_some()),
         ("--tail", arguments.tail.is_some()),
     ];
     let Some((other, _)) = others.iter().find(|(_, given)| *given) else {
         return Ok(());
     };
-    let message = format!("--offset asks for one record, {other} for a range");
+    let message = format!("{asks} for one record, {other} for a range");
     Err(Failure::new(Status::Failed, message).hint(format!(
-        "a range: proglog read {} --from {offset} --to N, or -c K, or -n K",
+        "a range: proglog read {} {offset}..N, or -c K, or -n K",
         quote(&arguments.dir)
     )))
 }
@@ -309,11 +319,11 @@ fn range(
 ) -> anyhow::Result<Outcome> {
     let next = log.next_offset()?;
     let lowest = log.lowest_offset();
-    let asked = select::resolve(arguments.from, arguments.to, next)?;
-    if let Some(outcome) = begin::before_the_log(&asked, arguments, lowest) {
+    let asked = arguments.selected.span().resolve(next)?;
+    if let Some(outcome) = begin::before_the_log(asked, arguments, lowest) {
         return Ok(outcome);
     }
-    let range = asked.within(lowest);
+    let range = Range::within(asked, lowest);
     if asked.from.is_some_and(|from| from < i128::from(lowest.0)) && !globals.quiet {
         say(&format!("note: the log begins at offset {lowest}"));
     }

@@ -37,7 +37,9 @@ use super::options;
 use super::progress::Bar;
 use super::verify::held_against;
 use super::{Failure, Globals, Status, quote, stdout};
+use crate::render::finding_json::line;
 use crate::render::json_line::JsonLine;
+use crate::render::plan::Purpose;
 use crate::render::prose::{self, count, either};
 
 const EXAMPLES: &str = "\
@@ -95,6 +97,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let mut options = Options {
         max_index_bytes: arguments.max_index_bytes,
         tail: arguments.tail(),
+        codec: mending.codec,
         ..Options::default()
     };
     let drafts = Drafts::new(Arc::new(RealDisk));
@@ -119,17 +122,17 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         None => None,
     };
     if mending.dry_run {
-        mending.tell(plan, None, (&before, None), globals)?;
+        mending.tell(plan, None, (&before, None), Purpose::Repair, globals)?;
     }
     let lost = lost(&before, plan);
     let cuts = plan.cuts_entries(&before) && (arguments.replica.is_none() || !lost.is_empty());
     let remark = (cuts && is_raft_log(&before)?).then_some(RAFT);
     if mending.dry_run {
         if let Some(copy) = &arguments.replica {
-            tell_of_copy(&helped, (&arguments.dir, copy), mending, globals)?;
+            tell_of_copy(&helped, &before, copy, mending, globals)?;
         }
         let unshown = shows_no_codec(plan, &before).then_some(UNSHOWN);
-        return foretell(plan, &lost, [remark, unshown], mending, globals);
+        return foretell(plan, &before, &lost, [remark, unshown], mending, globals);
     }
     let bar = Bar::for_look("verify", &arguments.dir, None, globals);
     let told = Before {
@@ -155,24 +158,25 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         return Err(take_back(lock, saved, lost, mending));
     }
     // Said only once it is sure that it stays.
-    mending.tell(plan, lock.as_ref(), (&before, saved.as_deref()), globals)?;
+    let told = (&before, saved.as_deref());
+    mending.tell(plan, lock.as_ref(), told, Purpose::Repair, globals)?;
     if let Some(copy) = &arguments.replica {
-        tell_of_copy(&helped, (&arguments.dir, copy), mending, globals)?;
+        tell_of_copy(&helped, &before, copy, mending, globals)?;
     }
     drop(lock);
     let unshown = shows_no_codec(plan, &before).then_some(UNSHOWN);
     let mut out = stdout()?;
     if mending.json {
-        facts_json(&mut out, &lost, remark)?;
-        facts_json(&mut out, &[], unshown)?;
+        facts_json(&mut out, &before, &lost, remark)?;
+        facts_json(&mut out, &before, &[], unshown)?;
         // What no file shows any more stays, as the dry run said.
         let unseen = plan.left.iter().filter(|it| it.id == FindingId::IndexFull);
         for finding in after.findings.iter().chain(unseen) {
-            crate::render::finding_json::finding(&mut out, finding, None, false)?;
+            crate::render::finding_json::finding(&mut out, &after, finding, None, false)?;
         }
-        let summary = JsonLine::of("summary")
+        let summary = line("summary", &before)
             .flag("dry_run", false)
-            .count("steps", plan.steps.len())
+            .count("changes", plan.steps.len())
             .number("records", after.records())
             .number("next_offset", after.next_offset().0)
             .count("errors", after.count(Severity::Error))
@@ -196,16 +200,17 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
 /// What was taken from the other copy.
 fn tell_of_copy(
     helped: &ReplicaPlan,
-    (log, copy): (&Path, &Path),
+    before: &Report,
+    copy: &Path,
     mending: &Mending,
     globals: Globals,
 ) -> anyhow::Result<()> {
     if mending.json || !globals.quiet {
         let mut out = stdout()?;
-        with_replica::tell(&mut out, helped, mending.json)?;
+        with_replica::tell(&mut out, helped, before, mending.json)?;
         out.flush()?;
     }
-    with_replica::say_not_taken(helped, log, copy, globals);
+    with_replica::say_not_taken(helped, before.listing.path(), copy, globals);
     Ok(())
 }
 
@@ -244,6 +249,7 @@ fn has_full_index(report: &Report) -> bool {
 /// What a dry run says beside the plan; ends as the real run would.
 fn foretell(
     plan: &Plan,
+    before: &Report,
     lost: &[Lost],
     remarks: [Option<&str>; 2],
     mending: &Mending,
@@ -251,16 +257,16 @@ fn foretell(
 ) -> anyhow::Result<Status> {
     let mut out = stdout()?;
     if mending.json {
-        facts_json(&mut out, lost, None)?;
+        facts_json(&mut out, before, lost, None)?;
         for remark in remarks {
-            facts_json(&mut out, &[], remark)?;
+            facts_json(&mut out, before, &[], remark)?;
         }
         for finding in &plan.left {
-            crate::render::finding_json::finding(&mut out, finding, None, false)?;
+            crate::render::finding_json::finding(&mut out, before, finding, None, false)?;
         }
-        let summary = JsonLine::of("summary")
+        let summary = line("summary", before)
             .flag("dry_run", true)
-            .count("steps", plan.steps.len())
+            .count("changes", plan.steps.len())
             .count("left", plan.left.len());
         writeln!(out, "{summary}")?;
     } else {
@@ -398,18 +404,23 @@ fn remark_line(out: &mut impl Write, remark: Option<&str>) -> std::io::Result<()
 }
 
 /// The lines beside the steps: what is lost, and what is to be thought of.
-fn facts_json(out: &mut impl Write, lost: &[Lost], remark: Option<&str>) -> std::io::Result<()> {
+fn facts_json(
+    out: &mut impl Write,
+    report: &Report,
+    lost: &[Lost],
+    remark: Option<&str>,
+) -> std::io::Result<()> {
     for range in lost {
-        writeln!(out, "{}", lost_json(*range))?;
+        writeln!(out, "{}", lost_json(report, *range))?;
     }
     if let Some(remark) = remark {
-        writeln!(out, "{}", JsonLine::of("remark").text("message", remark))?;
+        writeln!(out, "{}", line("remark", report).text("message", remark))?;
     }
     Ok(())
 }
 
-fn lost_json(lost: Lost) -> JsonLine {
-    JsonLine::of("lost")
+fn lost_json(report: &Report, lost: Lost) -> JsonLine {
+    line("lost", report)
         .number("first_offset", lost.range.first.0)
         .number("last_offset", lost.range.last.0)
         .number("records", lost.range.records())
@@ -427,7 +438,7 @@ fn lost_line(out: &mut impl Write, lost: Lost) -> std::io::Result<()> {
         "a gap stays"
     };
     let records = count(lost.range.records(), "record");
-    writeln!(out, "lost     {}: {records}; {what}", lost.range)
+    prose::labelled(out, "lost", &format!("{}: {records}; {what}", lost.range))
 }
 
 fn lost_text(out: &mut impl Write, lost: &[Lost], report: &Report) -> std::io::Result<()> {

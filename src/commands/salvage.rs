@@ -22,11 +22,13 @@ use proglog::log::disk::RealDisk;
 use proglog::log::error::Error;
 use proglog::log::record::Codec;
 use proglog::mend::salvage::write::{self, Targets};
-use proglog::mend::salvage::{self, Prefer, Salvage};
+use proglog::mend::salvage::{self, NewSegment, Prefer, Salvage};
 
 use super::mending::is_full;
-use super::{Failure, Globals, Status, quote, say, stdout};
+use super::progress::Bar;
+use super::{Failure, Globals, Status, options, quote, say, stdout};
 use crate::render::salvage as words;
+use crate::render::words::unseen;
 
 const EXAMPLES: &str = "\
 proglog salvage log new --dry-run       what would be there, and what is lost
@@ -44,8 +46,7 @@ pub struct Arguments {
     /// Of two histories, which one keeps its offsets: old or new
     #[arg(long, value_name = "SIDE")]
     prefer: Option<Side>,
-    /// What the records are: raw or protobuf; else it is detected
-    #[arg(long)]
+    #[arg(long, value_name = "CODEC", help = options::CODEC)]
     codec: Option<Codec>,
     /// Write nothing; say what would be written
     #[arg(long)]
@@ -89,9 +90,17 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         ask_usage: true,
         ..Options::default()
     };
+    let passes = (None, u64::from(!arguments.dry_run));
+    let bar = Bar::for_passes("salvage", &source, passes, globals);
     let salvage = salvage::plan(&source, prefer, &options)?;
-    if salvage.usage.is_written() && !globals.quiet {
-        say("in use: what is written there from now on is not in the new log");
+    if salvage.usage.in_use != Some(false) && !globals.quiet {
+        let in_use = match salvage.usage.in_use {
+            Some(_) => "in use".to_owned(),
+            None => format!("cannot tell if in use ({})", unseen(&salvage.usage)),
+        };
+        say(&format!(
+            "{in_use}: what is written there from now on is not in the new log"
+        ));
     }
     for (path, why) in &salvage.unopened {
         say(&format!("cannot open {}: {why}", quote(path)));
@@ -109,6 +118,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     if !arguments.dry_run {
         write(&view)?;
     }
+    drop(bar);
     let mut out = stdout()?;
     if arguments.json {
         for line in view.lines() {
@@ -125,14 +135,18 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     Ok(status(&salvage))
 }
 
-/// Done only where nothing is missing and nothing is beside.
+/// The status of `verify` for the new log, which is clean but for gaps; 2 if a file of the
+/// source cannot be opened.
 fn status(salvage: &Salvage) -> Status {
+    let mut segments = salvage.segments.iter().zip(salvage.segments.iter().skip(1));
+    let is_gap =
+        |(one, next): (&NewSegment, &NewSegment)| one.base.saturating_add(one.records) != next.base;
     if !salvage.unopened.is_empty() {
         Status::Failed
-    } else if salvage.lost.is_empty() && salvage.side.is_empty() {
-        Status::Done
-    } else {
+    } else if segments.any(is_gap) {
         Status::Damage
+    } else {
+        Status::Done
     }
 }
 

@@ -17,9 +17,10 @@ use proglog::mend::plan::{Plan, Step};
 use proglog::mend::trim::{self, Keep};
 
 use super::mending::Mending;
+use super::offsets::Place;
 use super::options;
 use super::{Failure, Globals, Status, quote, say, stdout};
-use crate::render::json_line::JsonLine;
+use crate::render::finding_json::line;
 
 const EXAMPLES: &str = "\
 proglog trim log --before 100000    drop segments whose records are all below
@@ -40,28 +41,44 @@ pub struct Arguments {
     /// The log's directory
     dir: PathBuf,
     /// Drop whole segments whose records are all below N; never the last
-    #[arg(long, value_name = "N", group = "what")]
-    before: Option<u64>,
-    /// Drop the records above N; N itself stays
-    #[arg(long, value_name = "N", group = "what")]
-    after: Option<u64>,
+    #[arg(long, value_name = "N", group = "what", allow_hyphen_values = true)]
+    before: Option<Place>,
+    /// Drop the records above N; N itself stays; -1 is the last record
+    #[arg(long, value_name = "N", group = "what", allow_hyphen_values = true)]
+    after: Option<Place>,
     /// Drop the oldest segments until the log has at most so many bytes
     #[arg(long, value_name = "SIZE", group = "what", value_parser = options::size)]
     keep_bytes: Option<u64>,
     /// Drop the oldest segments but so many
-    #[arg(long, value_name = "K", group = "what")]
+    #[arg(long, value_name = "K", group = "what", value_parser = options::number)]
     keep_segments: Option<u64>,
     #[command(flatten)]
     mending: Mending,
 }
 
 impl Arguments {
-    fn keep(&self) -> Option<Keep> {
-        self.before
-            .map(|offset| Keep::From(Offset(offset)))
-            .or(self.after.map(|offset| Keep::UpTo(Offset(offset))))
-            .or(self.keep_bytes.map(Keep::Bytes))
-            .or(self.keep_segments.map(Keep::Segments))
+    /// What stays.
+    ///
+    /// # Errors
+    ///
+    /// An offset from the end is before offset 0: status 1.
+    fn keep(&self, report: &Report) -> Result<Option<Keep>, Failure> {
+        let offset = |place: Place| {
+            let offset = place.resolve(report.next_offset());
+            u64::try_from(offset).map(Offset).map_err(|_| {
+                let dir = quote(report.listing.path());
+                let why = format!("{dir}: offset {place} from the end is before the log");
+                Failure::new(Status::No, why)
+            })
+        };
+        if let Some(place) = self.before {
+            return offset(place).map(|offset| Some(Keep::From(offset)));
+        }
+        if let Some(place) = self.after {
+            return offset(place).map(|offset| Some(Keep::UpTo(offset)));
+        }
+        let bytes = self.keep_bytes.map(Keep::Bytes);
+        Ok(bytes.or(self.keep_segments.map(Keep::Segments)))
     }
 }
 
@@ -70,20 +87,14 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let mending = &arguments.mending;
     let options = Options {
         quick: true,
+        codec: arguments.mending.codec,
         ..Options::default()
     };
     let (lock, report) = mending.look(&arguments.dir, &options, None, globals)?;
-    let Some(keep) = arguments.keep() else {
+    let Some(keep) = arguments.keep(&report)? else {
         return Ok(Status::Failed);
     };
-    let lowest = report.lowest_offset();
-    if let Keep::UpTo(last) = keep
-        && last < lowest
-    {
-        let dir = arguments.dir.display();
-        let why = format!("{dir}: offset {last} is not in the log, which begins at {lowest}");
-        return Err(Failure::new(Status::No, why).into());
-    }
+    refuse_outside(keep, &report)?;
     let plan = trim::plan(&report, keep)?;
     let saved = mending.carry_out(&plan, lock.as_ref(), (&report, None), "trim", globals)?;
     let dir = quote(&arguments.dir);
@@ -112,9 +123,9 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         }
     }
     if mending.json {
-        let summary = JsonLine::of("summary")
+        let summary = line("summary", &report)
             .flag("dry_run", mending.dry_run)
-            .count("steps", plan.steps.len())
+            .count("changes", plan.steps.len())
             .number("lowest_offset", lowest.0)
             .number("next_offset", next.0)
             .text_if("saved", saved.map(|path| path.display().to_string()));
@@ -123,6 +134,23 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         out.flush()?;
     }
     Ok(Status::Done)
+}
+
+/// Refuses an offset that the log does not reach: every record below it, or all records
+/// above it, would be dropped.
+fn refuse_outside(keep: Keep, report: &Report) -> Result<(), Failure> {
+    let (lowest, next) = (report.lowest_offset(), report.next_offset());
+    let dir = quote(report.listing.path());
+    let why = match keep {
+        Keep::UpTo(last) if last < lowest => {
+            format!("{dir}: offset {last} is not in the log, which begins at {lowest}")
+        }
+        Keep::From(offset) if offset > next => {
+            format!("{dir}: offset {offset} is not in the log: the next offset is {next}")
+        }
+        _ => return Ok(()),
+    };
+    Err(Failure::new(Status::No, why))
 }
 
 /// The lowest and the next offset of the log that the plan leaves.

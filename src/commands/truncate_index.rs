@@ -15,8 +15,8 @@ use proglog::log::units::Offset;
 use proglog::mend::truncate;
 
 use super::mending::Mending;
-use super::{Failure, Globals, Status, quote, stdout};
-use crate::render::json_line::JsonLine;
+use super::{Failure, Globals, Status, options, quote, stdout};
+use crate::render::finding_json::line;
 
 const EXAMPLES: &str = "\
 proglog truncate-index log --dry-run       what would be cut
@@ -30,9 +30,9 @@ pub struct Arguments {
     /// The log's directory
     dir: PathBuf,
     /// Only the segment with this base offset
-    #[arg(long, value_name = "BASE")]
+    #[arg(long, value_name = "BASE", value_parser = options::number)]
     segment: Option<u64>,
-    /// Go on although a store keeps bytes that no entry names
+    /// Proceed even if a store keeps bytes that no entry names
     #[arg(long)]
     leave_tail: bool,
     #[command(flatten)]
@@ -43,6 +43,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let options = Options {
         segment: arguments.segment.map(Offset),
+        codec: arguments.mending.codec,
         ..Options::default()
     };
     let mending = &arguments.mending;
@@ -73,9 +74,9 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         globals,
     )?;
     if mending.json {
-        let summary = JsonLine::of("summary")
+        let summary = line("summary", &report)
             .flag("dry_run", mending.dry_run)
-            .count("steps", plan.steps.len())
+            .count("changes", plan.steps.len())
             .text_if("saved", saved.map(|path| path.display().to_string()));
         let mut out = stdout()?;
         std::io::Write::write_all(&mut out, format!("{summary}\n").as_bytes())?;

@@ -13,6 +13,7 @@ pub mod held_against;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use anyhow::Context;
 use clap::{ArgAction, Args};
@@ -30,6 +31,7 @@ use proglog::log::window::ReadFile;
 use proglog::mend::foresee;
 use proglog::mend::plan::{self, Plan};
 
+use super::offsets::Span;
 use super::options;
 use super::progress::Bar;
 use super::{Failure, Globals, Status, explain, is_closed_pipe, quote, say, stdout};
@@ -41,6 +43,7 @@ use crate::render::verify::{Counts, View};
 const EXAMPLES: &str = "\
 proglog verify log                     everything, for a person to read
 proglog verify -q log || mail ...      says something on trouble alone
+proglog verify -q logs/*               one line for each finding: LOG: ...
 proglog verify log --json              findings, the service, then a summary
 proglog verify log --allow segment-gap=20..40
 proglog verify log --manifest FILE     values too, by what `manifest` printed
@@ -54,13 +57,14 @@ proglog verify log --service --max-index-bytes 1024";
     reason = "each is an option of its own"
 )]
 pub struct Arguments {
-    /// The log's directory
-    dir: PathBuf,
+    /// The logs' directories
+    #[arg(value_name = "DIR", required = true)]
+    dirs: Vec<PathBuf>,
     /// Only names, sizes, pairing and last entries
     #[arg(long)]
     quick: bool,
     /// Only the segment with this base offset
-    #[arg(long, value_name = "BASE", conflicts_with = "service")]
+    #[arg(long, value_name = "BASE", conflicts_with = "service", value_parser = options::number)]
     segment: Option<u64>,
     /// The service's MaxIndexBytes
     #[arg(long, value_name = "SIZE", value_parser = options::size)]
@@ -69,7 +73,7 @@ pub struct Arguments {
     #[arg(long, value_name = "SIZE", value_parser = options::size)]
     max_store_bytes: Option<u64>,
     /// The service's InitialOffset (for --service)
-    #[arg(long, value_name = "OFFSET")]
+    #[arg(long, value_name = "OFFSET", value_parser = options::number)]
     initial_offset: Option<u64>,
     /// Do not count these findings in the exit status
     #[arg(long, value_name = "ID[=A..B]", value_parser = Allowed::parse)]
@@ -83,19 +87,18 @@ pub struct Arguments {
     /// Print JSON lines
     #[arg(long)]
     json: bool,
-    /// What the records are: raw or protobuf; else it is detected
-    #[arg(long)]
+    #[arg(long, value_name = "CODEC", help = options::CODEC)]
     codec: Option<Codec>,
     /// Print what the Go service would do, in full, for both printings of the book
     #[arg(long)]
     service: bool,
 }
 
-/// Findings that somebody knows of: all of one id, or those within a range.
+/// Known findings: all of one id, or those within a range.
 #[derive(Debug, Clone)]
 struct Allowed {
     id: FindingId,
-    within: Option<OffsetRange>,
+    within: Option<Span>,
 }
 
 impl Allowed {
@@ -105,55 +108,57 @@ impl Allowed {
             None => (text, None),
         };
         let id = explain::find(id)?;
-        let within = range.map(parse_range).transpose()?;
+        let within = range.map(Span::from_str).transpose()?;
         Ok(Self { id, within })
     }
-
-    fn covers(&self, finding: &Finding) -> bool {
-        let within = self.within.is_none_or(|within| {
-            finding
-                .offsets
-                .is_some_and(|offsets| within.first <= offsets.first && offsets.last <= within.last)
-        });
-        finding.id == self.id && within
-    }
 }
 
-/// `A..B`, both included, or a single offset.
-fn parse_range(text: &str) -> Result<OffsetRange, String> {
-    let number = |text: &str| -> Result<Offset, String> {
-        let number = text.parse().map(Offset);
-        number.map_err(|_| format!("{text:?} is no offset: write A..B, both included"))
-    };
-    let (first, last) = match text.split_once("..") {
-        Some((first, last)) => (number(first)?, number(last)?),
-        None => (number(text)?, number(text)?),
-    };
-    if first > last {
-        return Err(format!("{first} is above {last}"));
+/// Whether each finding is allowed.
+fn allowed(arguments: &Arguments, report: &Report) -> Result<Vec<bool>, Failure> {
+    let next = report.next_offset();
+    let mut allowed = Vec::new();
+    for allow in &arguments.allow {
+        let within = allow.within.map(|span| span.resolve(next)?.offsets());
+        allowed.push((allow.id, within.transpose()?));
     }
-    Ok(OffsetRange { first, last })
+    let is_allowed = |finding: &Finding| {
+        allowed.iter().any(|(id, within)| {
+            let covers = |within: &OffsetRange| {
+                let offsets = finding.offsets;
+                offsets.is_some_and(|it| within.first <= it.first && it.last <= within.last)
+            };
+            finding.id == *id && within.as_ref().is_none_or(covers)
+        })
+    };
+    Ok(report.findings.iter().map(is_allowed).collect())
 }
 
-/// Looks, prints, says by the status what was found.
+/// Checks each log and prints what was found; the status is the worst.
 pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
+    if arguments.manifest.is_some() && arguments.dirs.len() > 1 {
+        let message = "--manifest is about one log, and several are named";
+        return Err(Failure::new(Status::Failed, message).into());
+    }
+    super::for_each_log(&arguments.dirs, |dir| one(arguments, dir, globals))
+}
+
+/// Checks one log and prints what was found.
+fn one(arguments: &Arguments, dir: &Path, globals: Globals) -> anyhow::Result<Status> {
     let mut manifest = match &arguments.manifest {
         Some(path) => Some(held_against::open(path)?),
         None => None,
     };
-    let bar = Bar::for_look("verify", &arguments.dir, arguments.segment, globals);
-    let mut report = look(arguments)?;
+    // The digests of a manifest need the stores a second time.
+    let passes = (arguments.segment, u64::from(manifest.is_some()));
+    let bar = Bar::for_passes("verify", dir, passes, globals);
+    let mut report = look(arguments, dir)?;
     let held = match &mut manifest {
         Some(manifest) => Some(manifest.check(&mut report)?),
         None => None,
     };
     let outlooks = outlooks(arguments, &report)?;
     drop(bar);
-    let allowed: Vec<bool> = report
-        .findings
-        .iter()
-        .map(|finding| arguments.allow.iter().any(|allow| allow.covers(finding)))
-        .collect();
+    let allowed = allowed(arguments, &report)?;
     let counts = Counts::of(report.findings.iter().zip(allowed.iter().copied()));
     let service_sound = outlooks.iter().all(|outlook| outlook.now.is_sound());
     let status = if counts.is_clean() && (service_sound || !arguments.service) {
@@ -163,6 +168,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     };
     let printing = Output {
         arguments,
+        dir,
         globals,
         report: &report,
         outlooks: &outlooks,
@@ -224,7 +230,7 @@ pub fn tell(
     Ok(view.print(out)?)
 }
 
-fn look(arguments: &Arguments) -> anyhow::Result<Report> {
+fn look(arguments: &Arguments, dir: &Path) -> anyhow::Result<Report> {
     let options = Options {
         quick: arguments.quick,
         segment: arguments.segment.map(Offset),
@@ -233,7 +239,7 @@ fn look(arguments: &Arguments) -> anyhow::Result<Report> {
         ask_usage: true,
         ..Options::default()
     };
-    Report::of(&arguments.dir, &options).map_err(|error| match &error {
+    Report::of(dir, &options).map_err(|error| match &error {
         Error::NotADirectory { path } => match with_segment(path) {
             Some(hint) => Failure::new(Status::Failed, error.to_string())
                 .hint(hint)
@@ -325,6 +331,7 @@ fn untold(report: &Report, error: &anyhow::Error) {
 /// Everything that is printed from.
 struct Output<'a> {
     arguments: &'a Arguments,
+    dir: &'a Path,
     globals: Globals,
     report: &'a Report,
     outlooks: &'a [Outlook],
@@ -336,7 +343,7 @@ struct Output<'a> {
 impl Output<'_> {
     fn print(&self) -> io::Result<()> {
         let mut out = stdout()?;
-        let dir = quote(&self.arguments.dir);
+        let dir = quote(self.dir);
         let remedies = Remedies {
             report: self.report,
             dir: &dir,
@@ -367,6 +374,10 @@ impl Output<'_> {
                 },
                 checked: self.checked,
             };
+            let first = self.arguments.dirs.first();
+            if !self.globals.quiet && first.is_some_and(|first| first != self.dir) {
+                writeln!(out)?;
+            }
             view.print(&mut out)?;
         }
         out.flush()
@@ -376,16 +387,16 @@ impl Output<'_> {
         let quiet = self.globals.quiet;
         for (finding, &allowed) in self.report.findings.iter().zip(self.allowed) {
             if !quiet || !(allowed || finding.severity == Severity::Note) {
-                json::finding(out, finding, remedies.of(finding), allowed)?;
+                json::finding(out, self.report, finding, remedies.of(finding), allowed)?;
             }
         }
         for outlook in self.outlooks {
             if !self.arguments.service {
-                json::service(out, outlook, &outlook.now, None)?;
+                json::service(out, self.report, outlook, &outlook.now, None)?;
             } else if !quiet || !outlook.now.is_sound() {
-                json::service(out, outlook, &outlook.now, Some(false))?;
+                json::service(out, self.report, outlook, &outlook.now, Some(false))?;
                 let repaired = outlook.repaired.as_ref().unwrap_or(&outlook.now);
-                json::service(out, outlook, repaired, Some(true))?;
+                json::service(out, self.report, outlook, repaired, Some(true))?;
             }
         }
         if quiet && self.counts.is_clean() {

@@ -6,18 +6,20 @@ use std::time::Duration;
 use proglog::log::lock::Wait;
 use proglog::mend::exclusive::Others;
 
+use super::options;
+
 /// How long another proglog is waited for, if nothing is said.
 const OTHER_PROGLOG: Duration = Duration::from_secs(10);
 
 /// What is done about other processes.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct Waiting {
-    /// Wait for other processes; without SECONDS as long as it takes
-    /// [default: 10 s for another proglog, 0 for any other program]
+    /// Wait for other processes, without SECONDS as long as it takes (a number behind
+    /// --wait is SECONDS) [default: 10 s for another proglog, 0 for any other program]
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true,
-          default_missing_value = "forever", value_parser = seconds)]
+          default_missing_value = "forever", value_parser = time)]
     pub wait: Option<Wait>,
-    /// Go on where it cannot be known whether another process writes
+    /// Proceed even if it cannot be known whether another process writes
     #[arg(long)]
     pub assume_unused: bool,
 }
@@ -44,20 +46,9 @@ impl Waiting {
 }
 
 /// A time to wait.
-fn seconds(text: &str) -> Result<Wait, String> {
+fn time(text: &str) -> Result<Wait, String> {
     if text == "forever" {
         return Ok(Wait::Forever);
     }
-    let seconds: f64 = text
-        .parse()
-        .map_err(|_| "a time to wait is a number of seconds".to_owned())?;
-    if seconds.is_nan() || seconds < 0.0 {
-        return Err("a time to wait is not below 0".to_owned());
-    }
-    // Past a century there is no difference, and clocks cannot add it up.
-    Ok(if seconds > 3e9 {
-        Wait::Forever
-    } else {
-        Wait::AtMost(Duration::from_secs_f64(seconds))
-    })
+    options::seconds(text).map(Wait::AtMost)
 }

@@ -100,6 +100,7 @@ finding_ids! {
     RecordUndecodable "record-undecodable" "a payload that is not a Record in a protobuf log";
     RecordOffsetMismatch "record-offset-mismatch" "a record whose offset does not match its entry";
     RecordChanged "record-changed" "records whose digest differs from the manifest";
+    RecordsMissing "records-missing" "records of the manifest after the end of the log";
     SegmentGap "segment-gap" "offsets that no segment contains";
     SegmentOverlap "segment-overlap" "two segments claim the same offsets";
     StrayName "stray-name" "a name that the Go service takes for a base offset";
@@ -301,7 +302,7 @@ pub enum Detail {
         /// `MaxIndexBytes`. Bytes.
         limit: Option<u64>,
     },
-    /// `record-changed`: the manifest has records that the log does not reach to.
+    /// `records-missing`: where the log ends.
     NotThere {
         /// The offset behind the log's last one.
         end: Offset,

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::log::dir::{Dir, FilePath, FileStatus, time_at};
+use crate::log::dir::{Dir, FilePath, FileStatus, Identity, time_at};
 use crate::log::directory::{Directory, SegmentNames};
 use crate::log::error::Result;
 use crate::log::format::FileKind;
@@ -25,6 +25,8 @@ pub enum NoFile {
     Socket,
     /// Anything else.
     Device,
+    /// An index that is a second name of its store.
+    Twin,
 }
 
 impl NoFile {
@@ -37,6 +39,7 @@ impl NoFile {
             Self::Fifo => "a FIFO",
             Self::Socket => "a socket",
             Self::Device => "a device",
+            Self::Twin => "the store under a second name",
         }
     }
 }
@@ -70,7 +73,7 @@ pub struct FileFacts {
 
 impl FileFacts {
     /// Looks at `name` in `directory`; `None` if it is gone.
-    fn of(path: &FilePath) -> Option<Self> {
+    fn of(path: &FilePath) -> Option<(Identity, Self)> {
         let link = path.link_metadata().ok()?;
         let is_link = link.is_symlink();
         let metadata = if is_link {
@@ -79,7 +82,7 @@ impl FileFacts {
             Some(link)
         };
         let Some(metadata) = metadata else {
-            return Some(Self {
+            let facts = Self {
                 bytes: 0,
                 modified_second: 0,
                 modified_rest: 0,
@@ -88,7 +91,8 @@ impl FileFacts {
                 mode: permissions(&link),
                 no_file: Some(NoFile::DeadLink),
                 is_link: true,
-            });
+            };
+            return Some((link.identity(), facts));
         };
         let kind = metadata.kind();
         let (modified_second, modified_rest) = metadata.modified_at();
@@ -103,7 +107,7 @@ impl FileFacts {
         } else {
             Some(NoFile::Device)
         };
-        Some(Self {
+        let facts = Self {
             bytes: metadata.len(),
             modified_second,
             modified_rest,
@@ -112,7 +116,8 @@ impl FileFacts {
             mode: permissions(&metadata),
             no_file,
             is_link,
-        })
+        };
+        Some((metadata.identity(), facts))
     }
 
     /// When it was last written; of what cannot be reached nobody knows.
@@ -237,12 +242,18 @@ impl Listing {
     #[must_use]
     pub fn segment(dir: &Dir, names: &SegmentNames) -> SegmentListing {
         let look = |kind| FileFacts::of(&dir.at(names.name(kind)?));
-        let index = look(FileKind::Index);
+        let mut index = look(FileKind::Index);
         let store = look(FileKind::Store);
+        if let (Some((this, index)), Some((other, _))) = (&mut index, &store)
+            && this == other
+            && index.no_file.is_none()
+        {
+            index.no_file = Some(NoFile::Twin);
+        }
         SegmentListing {
             names: names.clone(),
-            store,
-            index,
+            store: store.map(|(_, facts)| facts),
+            index: index.map(|(_, facts)| facts),
         }
     }
 
@@ -291,13 +302,13 @@ mod tests {
         for time in [UNIX_EPOCH + hour + rest, UNIX_EPOCH - hour + rest] {
             file.set_modified(time).expect("a time");
             let metadata = path.metadata().expect("the file");
-            let facts = FileFacts::of(&held.at(name)).expect("facts");
+            let (_, facts) = FileFacts::of(&held.at(name)).expect("facts");
             assert_eq!(facts.modified(), metadata.modified().ok());
             assert_eq!(facts.modified(), Some(time));
         }
         let link = dir.path().join("0.index");
         std::os::unix::fs::symlink("nowhere", link).expect("a link");
-        let facts = FileFacts::of(&held.at("0.index")).expect("facts");
+        let (_, facts) = FileFacts::of(&held.at("0.index")).expect("facts");
         assert_eq!(facts.modified(), None);
     }
 }

@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 
 use super::accounts;
 use super::listing::{FileFacts, Listing, SegmentListing};
@@ -17,6 +16,7 @@ use crate::log::index::Index;
 use crate::log::live::Count;
 use crate::log::record::Codec;
 use crate::log::segment::{Segment, is_absent};
+use crate::log::threads;
 use crate::log::units::{Offset, Position};
 use crate::log::window::{LOOKUP_BYTES, ReadFile};
 use crate::scan::layouts;
@@ -116,22 +116,13 @@ impl Look<'_> {
         // Dealt out one by one, so that large and small ones even out.
         let next = Mutex::new(reports.iter_mut());
         let take = || next.lock().unwrap_or_else(PoisonError::into_inner).next();
-        let results: Vec<Result<()>> = thread::scope(|scope| {
-            let work = || {
-                while let Some(report) = take() {
-                    self.at_segment(report, 1)?;
-                }
-                Ok(())
-            };
-            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-            workers
-                .into_iter()
-                .map(|worker| match worker.join() {
-                    Ok(result) => result,
-                    Err(panic) => std::panic::resume_unwind(panic),
-                })
-                .collect()
-        });
+        let work = || {
+            while let Some(report) = take() {
+                self.at_segment(report, 1)?;
+            }
+            Ok(())
+        };
+        let results = threads::together(threads, work);
         results.into_iter().collect::<Result<()>>()?;
         Ok(reports)
     }

@@ -313,6 +313,7 @@ fn state(finding: &Finding) -> Option<State> {
         | FindingId::RecordUndecodable
         | FindingId::RecordOffsetMismatch
         | FindingId::RecordChanged
+        | FindingId::RecordsMissing
         | FindingId::NeedsDecision
         | FindingId::StoreUnreadable => State::Damaged,
         FindingId::StoreDeadBytes | FindingId::OwnerDiffers | FindingId::IndexOverLimit => {

@@ -3,7 +3,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
 
 use super::accounts::{self, Judged};
 use super::check;
@@ -20,6 +19,7 @@ use crate::log::error::{Error, Result};
 use crate::log::format::FileKind;
 use crate::log::record::Codec;
 use crate::log::segment::Segment;
+use crate::log::threads;
 use crate::log::units::Offset;
 use crate::scan::account::Account;
 use crate::scan::layouts::{self, Layout};
@@ -70,10 +70,7 @@ impl Options {
 
     /// Threads to use, at least one.
     pub(crate) fn threads(&self) -> usize {
-        match self.threads {
-            0 => thread::available_parallelism().map_or(1, usize::from),
-            threads => threads,
-        }
+        threads::number(self.threads)
     }
 }
 

@@ -2,22 +2,12 @@
 //! in rounds, so that the memory depends on neither the list nor the answers' number.
 
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
+use crate::log::threads;
 use crate::log::walk::Flow;
 
 /// Pieces of work for each thread in one round.
 const PIECES: usize = 8;
-
-/// As many threads as are asked for; 0: as there are processors.
-#[must_use]
-pub fn threads(wanted: usize) -> usize {
-    match wanted {
-        0 => thread::available_parallelism().map_or(1, usize::from),
-        threads => threads,
-    }
-}
 
 /// Does `work` on each item and hands the answers to `each`, in the order of the items,
 /// until it breaks.
@@ -42,47 +32,12 @@ where
         if round.is_empty() {
             return Ok(ControlFlow::Continue(()));
         }
-        for answer in do_round(&round, threads, &work) {
+        for answer in threads::on_each(&round, threads, &work) {
             if each(answer?)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
     }
-}
-
-fn do_round<T: Sync, R: Send, F: Send>(
-    round: &[T],
-    threads: usize,
-    work: &(impl Fn(&T) -> Result<R, F> + Sync),
-) -> Vec<Result<R, F>> {
-    if threads < 2 || round.len() < 2 {
-        return round.iter().map(work).collect();
-    }
-    let next = AtomicUsize::new(0);
-    let take = || {
-        let mut done = Vec::new();
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(item) = round.get(at) else {
-                return done;
-            };
-            done.push((at, work(item)));
-        }
-    };
-    let mut answers: Vec<(usize, Result<R, F>)> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads.min(round.len()))
-            .map(|_| scope.spawn(take))
-            .collect();
-        workers
-            .into_iter()
-            .flat_map(|worker| match worker.join() {
-                Ok(done) => done,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
-            .collect()
-    });
-    answers.sort_by_key(|(at, _)| *at);
-    answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
 #[cfg(test)]

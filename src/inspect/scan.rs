@@ -2,7 +2,6 @@
 //! lies behind the last committed frame. Goes on behind damage; judges nothing.
 
 use std::ops::ControlFlow;
-use std::thread;
 
 use super::facts::Unclean;
 pub use super::facts::{DeadBytes, IndexRest, SegmentFacts};
@@ -14,6 +13,7 @@ use crate::log::format::ENTRY_BYTES;
 use crate::log::index::Index;
 use crate::log::record::Codec;
 use crate::log::segment::Segment;
+use crate::log::threads;
 use crate::log::units::Position;
 use crate::log::walk::{Committed, Flow, Visitor, Walk};
 use crate::log::window::{LOOKUP_BYTES, STREAM_BYTES, Window};
@@ -275,28 +275,14 @@ fn scan_parts(
             (_, Err(Error::Unreadable { .. })) => return Ok(None),
             (_, Err(error)) => return Err(error),
         };
-        starts.push((slot, position));
+        starts.push((slot, position, bound(part + 1)));
     }
-    let results: Vec<Result<(Found, Position, bool)>> = thread::scope(|scope| {
-        let walkers: Vec<_> = starts
-            .iter()
-            .enumerate()
-            .map(|(part, &(slot, position))| {
-                let to = bound(part as u64 + 1);
-                scope.spawn(move || walk_part(segment, codec, entries, slot, position, to))
-            })
-            .collect();
-        walkers
-            .into_iter()
-            .map(|walker| match walker.join() {
-                Ok(result) => result,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
-            .collect()
+    let results = threads::on_each(&starts, threads, |&(slot, position, to)| {
+        walk_part(segment, codec, entries, slot, position, to)
     });
     let mut whole = Found::default();
     let mut end = Position(0);
-    for (result, (_, start)) in results.into_iter().zip(starts) {
+    for (result, (_, start, _)) in results.into_iter().zip(starts) {
         let (found, part_end, sound) = result?;
         if !sound || start != end {
             return Ok(None);

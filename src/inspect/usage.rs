@@ -10,7 +10,7 @@ use crate::log::directory::{Directory, SegmentNames};
 use crate::log::format::FileKind;
 use crate::log::live;
 use crate::log::lock::DirectoryLock;
-use crate::log::processes::{self, Process, Use};
+use crate::log::processes::{self, Process, Unseen, Use};
 use crate::log::units::Offset;
 
 /// In whose buffer frames wait that entries name already.
@@ -82,6 +82,8 @@ fn only(directory: &Directory, names: &SegmentNames) -> Directory {
 pub struct Usage {
     /// Whether somebody writes; `None` where that cannot be known.
     pub in_use: Option<bool>,
+    /// Why it cannot be known, where it was asked.
+    pub unseen: Option<Unseen>,
     /// Those who do, as far as the system names them.
     pub writers: Vec<Process>,
     /// The proglog that holds the directory's lock.
@@ -94,13 +96,17 @@ impl Usage {
     pub fn of(directory: &Directory) -> Self {
         let lock_holder =
             DirectoryLock::holder(&directory.dir).filter(|pid| *pid != std::process::id());
-        let (in_use, writers) = match processes::in_use(&directory.telling_files()) {
-            Use::NoWriter => (Some(lock_holder.is_some()), Vec::new()),
-            Use::Writers(writers) => (Some(true), writers),
-            Use::Unknown { .. } => (None, Vec::new()),
+        let locked = lock_holder.is_some();
+        let told = |in_use, writers| (in_use, None, writers);
+        let (in_use, unseen, writers) = match processes::in_use(&directory.telling_files()) {
+            Use::NoWriter => told(Some(locked), Vec::new()),
+            Use::Writers(writers) => told(Some(true), writers),
+            Use::Unknown { .. } if locked => told(Some(true), Vec::new()),
+            Use::Unknown { why, .. } => (None, Some(why), Vec::new()),
         };
         Self {
             in_use,
+            unseen,
             writers,
             lock_holder,
         }

@@ -6,12 +6,13 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use super::dir::Dir;
 use super::disk::{Disk, DiskFile, write_all_at};
 use super::error::{Error, Result};
 use super::format::{LENGTH_BYTES, LENGTH_MARK, SECTOR_BYTES};
+use super::threads;
 
 /// Whether entries of the segment are on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,19 +118,8 @@ impl Batch {
             sync_dir(disk, directory)?;
             sync(disk, &self.index)
         };
-        thread::scope(|scope| {
-            let found = thread::Builder::new().spawn_scoped(scope, sync_found);
-            let frames = sync(disk, &self.store);
-            match found {
-                Ok(found) => match found.join() {
-                    Ok(found) => found?,
-                    Err(panic) => std::panic::resume_unwind(panic),
-                },
-                // The system has no thread to give.
-                Err(_) => sync_found()?,
-            }
-            frames
-        })
+        let (frames, found) = threads::beside(|| sync(disk, &self.store), sync_found);
+        found.and(frames)
     }
 }
 
@@ -156,23 +146,24 @@ pub(super) struct Committer {
 }
 
 impl Committer {
-    /// Starts the thread that waits for batches.
+    /// Starts the thread that waits for batches. Where there is none, all are given back.
     pub fn start(disk: &Arc<dyn Disk>) -> Self {
         let (batches, waiting) = sync_channel::<Batch>(1);
         let (ended, done) = sync_channel(1);
         let disk = Arc::clone(disk);
-        let thread = std::thread::spawn(move || {
+        let thread = threads::start(move || {
             for batch in waiting {
                 let result = batch.commit(&*disk);
                 if ended.send((batch, result)).is_err() {
                     return;
                 }
             }
-        });
+        })
+        .ok();
         Self {
-            batches: Some(batches),
+            batches: thread.is_some().then_some(batches),
             done,
-            thread: Some(thread),
+            thread,
             pending: false,
         }
     }

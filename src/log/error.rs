@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::codec::Codec;
 use super::damage::Damage;
+use super::processes::{Process, Unseen};
 use super::units::Offset;
 
 /// What stopped the engine.
@@ -99,6 +100,14 @@ pub enum Error {
         /// Why, as the end of a sentence about it.
         why: String,
     },
+    /// Two of the log's names are one file: what is written to the one is in the other.
+    #[error("{}: is the same file as {}", path.display(), other.display())]
+    SharedFile {
+        /// One of them.
+        path: PathBuf,
+        /// The other.
+        other: PathBuf,
+    },
     /// The file that should be there is not.
     #[error("{}: is missing", path.display())]
     Missing {
@@ -114,20 +123,20 @@ pub enum Error {
         now: Option<PathBuf>,
     },
     /// Another process has the log.
-    #[error("{}: in use by another process{}", path.display(), list_processes(processes))]
+    #[error("{}: in use by {}", path.display(), named(processes))]
     InUse {
         /// The directory.
         path: PathBuf,
         /// Who, where that can be known.
         processes: Vec<u32>,
     },
-    /// It cannot be known whether another process writes, and the log looks open.
+    /// It cannot be known whether another process writes.
     #[error("{}: cannot tell whether another process writes here: {why}", path.display())]
     UseUnknown {
         /// The directory.
         path: PathBuf,
-        /// Why not, and which sign speaks for it.
-        why: String,
+        /// Why not.
+        why: Unseen,
     },
     /// The log ends as a crash leaves it; recovering comes before appending.
     #[error("{}: needs recovery: {why}", path.display())]
@@ -197,14 +206,13 @@ fn is_now(now: Option<&Path>) -> String {
     })
 }
 
-fn list_processes(processes: &[u32]) -> String {
-    match processes {
-        [] => String::new(),
-        [one] => format!(" (process {one})"),
-        several => {
-            let ids: Vec<String> = several.iter().map(u32::to_string).collect();
-            format!(" (processes {})", ids.join(", "))
-        }
+/// The processes by name and number: `tail (PID 812)`.
+fn named(processes: &[u32]) -> String {
+    let processes = processes.iter().map(|&pid| Process::describe(pid, None));
+    let named: Vec<String> = processes.collect();
+    match named.as_slice() {
+        [] => "another process".to_owned(),
+        named => named.join(", "),
     }
 }
 

@@ -13,7 +13,11 @@
 //! is by name, `processes` knows.
 //!
 //! On overlayfs (a container's own root, say) whoever closed the descriptor and kept
-//! the mapping is not seen: there the mapping is of the file below.
+//! the mapping is not seen: there the mapping is of the file below. Nor is anybody who
+//! writes to the layers below the mount, which overlayfs forbids.
+//!
+//! The kernel tells the file's owner, and whoever has `CAP_LEASE`. Root in a container
+//! has not, but may ask as the owner: by its file system user id (setfsuid(2)).
 //!
 //! Source: fcntl(2), "Leases"; `check_conflicting_open` in Linux's `fs/locks.c`.
 
@@ -36,8 +40,11 @@ pub enum Probe {
     FreeButForMappings,
     /// Somebody has it open for writing.
     Writer,
+    /// As `Free`, as far as this kernel knows; but its files can be written on other
+    /// machines, or below the mount (FUSE). The file system's name.
+    FreeHere(String),
     /// The kernel cannot say: not the owner's process (and no `CAP_LEASE`), a file
-    /// system without leases or on a network, not Linux.
+    /// system without leases, not Linux.
     Unknown(io::Error),
 }
 
@@ -85,15 +92,29 @@ pub fn probe_writer(file: &File) -> Probe {
     match set(file.as_fd(), Lease::Read) {
         Ok(()) => {
             let_go(file);
-            if misses_mappings(file) {
-                Probe::FreeButForMappings
-            } else {
-                Probe::Free
+            match reach(file) {
+                Reach::All => Probe::Free,
+                Reach::AllButMappings => Probe::FreeButForMappings,
+                Reach::Here(name) => Probe::FreeHere(name),
             }
         }
         Err(error) if means_in_use(file, &error) => Probe::Writer,
-        Err(error) => Probe::Unknown(error),
+        Err(error) => match reach(file) {
+            Reach::Here(name) => Probe::FreeHere(name),
+            Reach::All | Reach::AllButMappings => Probe::Unknown(error),
+        },
     }
+}
+
+/// Of whom this kernel knows who opens a file.
+#[derive(Debug, PartialEq, Eq)]
+enum Reach {
+    /// Of everybody.
+    All,
+    /// Not of mappings without a descriptor: on overlayfs.
+    AllButMappings,
+    /// Of those who come through this mount on this machine. The file system's name.
+    Here(String),
 }
 
 /// The promise that nobody else has a file open, until dropped.
@@ -214,7 +235,7 @@ enum Lease {
 }
 
 #[cfg(target_os = "linux")]
-use linux::{get, misses_mappings, promised_by_a_server, set};
+use linux::{get, promised_by_a_server, reach, set};
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -222,36 +243,71 @@ mod linux {
     use std::io;
     use std::os::fd::{AsRawFd, BorrowedFd};
 
-    use super::Lease;
-
-    /// `f_type` of overlayfs, see statfs(2).
-    const OVERLAY: u32 = 0x794c_7630;
-
-    /// `f_type` of NFS, SMB, CIFS and SMB2.
-    const SERVED: [u32; 4] = [0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42];
+    use super::super::filesystem::{self, OVERLAY, SERVED};
+    use super::{Lease, Reach};
 
     /// Whether a server decides about the leases on `file`.
     pub(super) fn promised_by_a_server(file: &File) -> bool {
-        file_system(file).is_some_and(|kind| SERVED.contains(&kind))
+        filesystem::kind(file).is_some_and(|kind| SERVED.contains(&kind))
     }
 
-    /// Whether a mapping of `file` without a descriptor leaves no trace on it.
-    pub(super) fn misses_mappings(file: &File) -> bool {
-        file_system(file) == Some(OVERLAY)
+    /// Of whom the kernel knows who opens `file`.
+    pub(super) fn reach(file: &File) -> Reach {
+        match filesystem::kind(file) {
+            Some(OVERLAY) => Reach::AllButMappings,
+            Some(kind) if filesystem::is_local(kind) => Reach::All,
+            kind => Reach::Here(filesystem::name(kind)),
+        }
     }
 
-    fn file_system(file: &File) -> Option<u32> {
-        u32::try_from(rustix::fs::fstatfs(file).ok()?.f_type).ok()
-    }
-
-    /// Takes, changes or ends the lease on the description behind `fd`.
+    /// Takes, changes or ends the lease on the description behind `fd`: as the file's
+    /// owner where that is what it takes and this process may.
     pub(super) fn set(fd: BorrowedFd<'_>, lease: Lease) -> io::Result<()> {
         let kind = match lease {
             Lease::None => libc::F_UNLCK,
             Lease::Read => libc::F_RDLCK,
             Lease::Write => libc::F_WRLCK,
         };
-        fcntl(fd, libc::F_SETLEASE, kind).map(|_| ())
+        let ask = || fcntl(fd, libc::F_SETLEASE, kind).map(|_| ());
+        match ask() {
+            Err(refused) if refused.raw_os_error() == Some(libc::EACCES) => {
+                let owner = rustix::fs::fstat(fd)?.st_uid;
+                let as_owner = FsUser::take(owner).map(|_owner| ask());
+                as_owner.unwrap_or(Err(refused))
+            }
+            answer => answer,
+        }
+    }
+
+    /// This thread's file system user id is another's, until dropped.
+    struct FsUser {
+        before: u32,
+    }
+
+    impl FsUser {
+        /// `None` where this process may not take it.
+        fn take(user: u32) -> Option<Self> {
+            // Each call gives the id that was, whether it changed or not.
+            let taken = Self {
+                before: set_fs_user(user),
+            };
+            (set_fs_user(u32::MAX) == user).then_some(taken)
+        }
+    }
+
+    impl Drop for FsUser {
+        fn drop(&mut self) {
+            // It was the effective one, which a process may always go back to.
+            set_fs_user(self.before);
+        }
+    }
+
+    /// Gives the one that was; what is no user's id changes nothing.
+    #[expect(unsafe_code, reason = "rustix does not have it")]
+    fn set_fs_user(user: u32) -> u32 {
+        // SAFETY: the call takes and gives plain integers, and changes this thread alone.
+        let before = unsafe { libc::setfsuid(user) };
+        before.cast_unsigned()
     }
 
     /// The lease on the description behind `fd`, or the one that is asked of it.
@@ -276,7 +332,7 @@ mod linux {
 }
 
 #[cfg(not(target_os = "linux"))]
-use elsewhere::{get, misses_mappings, promised_by_a_server, set};
+use elsewhere::{get, promised_by_a_server, reach, set};
 
 /// Leases are Linux's alone.
 #[cfg(not(target_os = "linux"))]
@@ -285,14 +341,14 @@ mod elsewhere {
     use std::io;
     use std::os::fd::BorrowedFd;
 
-    use super::Lease;
+    use super::{Lease, Reach};
 
     pub(super) fn promised_by_a_server(_: &File) -> bool {
         false
     }
 
-    pub(super) fn misses_mappings(_: &File) -> bool {
-        true
+    pub(super) fn reach(_: &File) -> Reach {
+        Reach::AllButMappings
     }
 
     pub(super) fn set(_: BorrowedFd<'_>, _: Lease) -> io::Result<()> {

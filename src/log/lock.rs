@@ -60,8 +60,8 @@ impl DirectoryLock {
     ///
     /// # Errors
     ///
-    /// [`Error::InUse`] if another process keeps it, [`Error::UseUnknown`] if the
-    /// file system has no such locks, [`Error::Io`] for the rest.
+    /// [`Error::InUse`] if another process keeps it, [`Error::Io`] for the rest: some
+    /// file systems have no such locks.
     pub fn take(path: &Path, wait: Wait, interrupted: &dyn Fn() -> bool) -> Result<Self> {
         let dir = Dir::open(path).map_err(Error::io("open", path))?;
         Self::take_in(dir, wait, interrupted)
@@ -96,7 +96,7 @@ impl DirectoryLock {
                     if interrupted() || deadline.is_some_and(|end| Instant::now() >= end) {
                         return Err(Error::InUse {
                             path: path.to_path_buf(),
-                            processes: Vec::new(),
+                            processes: Self::holder(&dir).into_iter().collect(),
                         });
                     }
                     std::thread::sleep(RETRY);
@@ -116,7 +116,12 @@ impl DirectoryLock {
     /// takes nothing, so nobody is held up.
     #[must_use]
     pub fn holder(dir: &Dir) -> Option<u32> {
-        let Identity { device, inode } = dir.identity();
+        Self::holder_of(dir.identity())
+    }
+
+    /// The process that holds a lock on this file or directory now.
+    #[must_use]
+    pub fn holder_of(Identity { device, inode }: Identity) -> Option<u32> {
         let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
         let wanted = format!("{major:02x}:{minor:02x}:{inode}");
         let locks = std::fs::read_to_string("/proc/locks").ok()?;
@@ -128,6 +133,8 @@ impl DirectoryLock {
             (kind == "FLOCK" && access == "WRITE" && inode == wanted)
                 .then(|| pid.parse().ok())
                 .flatten()
+                // A lock may outlive the process that took it, in one that it started.
+                .filter(|pid: &u32| Path::new(&format!("/proc/{pid}")).exists())
         })
     }
 

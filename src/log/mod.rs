@@ -18,6 +18,8 @@ pub mod directory;
 pub mod disk;
 pub mod error;
 mod evidence;
+#[cfg(target_os = "linux")]
+mod filesystem;
 pub mod follow;
 mod footing;
 pub mod format;
@@ -39,6 +41,8 @@ pub mod reader;
 pub mod record;
 mod reverse;
 pub mod segment;
+#[doc(hidden)] // for the commands and the layers above, which work in parallel
+pub mod threads;
 mod trailing;
 pub mod units;
 pub mod walk;

@@ -53,6 +53,7 @@ pub fn open(lock: &DirectoryLock, config: &Config, disk: &Arc<dyn Disk>) -> Resu
         disk.open(&path).map_err(Error::io("open", &path))
     };
     let (store, index) = (open(FileKind::Store)?, open(FileKind::Index)?);
+    require_two_files(&store, &index)?;
     check_earlier_segments(&directory)?;
     let segment = Segment {
         base: last.base,
@@ -209,6 +210,21 @@ fn check_file(directory: &Directory, names: &SegmentNames, kind: FileKind) -> Re
     }
     if !metadata.is_file() {
         return Err(Error::not_a_file(&path, metadata.is_dir()));
+    }
+    Ok(())
+}
+
+/// A hard link would make one file of the two.
+fn require_two_files(store: &DiskFile, index: &DiskFile) -> Result<()> {
+    let identity = |file: &DiskFile| {
+        let status = FileStatus::of(file.file()).map_err(Error::io("look at", file.path()));
+        status.map(|status| status.identity())
+    };
+    if identity(store)? == identity(index)? {
+        return Err(Error::SharedFile {
+            path: index.path().to_path_buf(),
+            other: store.path().to_path_buf(),
+        });
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! Not seen: descriptors on their way through a socket, and what other machines have
 //! open.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -33,6 +34,20 @@ pub struct Process {
     pub writes: bool,
     /// When it started, to about 20 ms, by today's idea of the time.
     pub started: Option<SystemTime>,
+}
+
+impl Process {
+    /// The name and number that every message has: `tail (PID 812)`. Without a name that of
+    /// the running process is asked for.
+    #[must_use]
+    pub fn describe(pid: u32, name: Option<&str>) -> String {
+        let asked = || std::fs::read_to_string(format!("/proc/{pid}/comm")).ok();
+        let name = name.map(str::to_owned).or_else(asked).unwrap_or_default();
+        match name.trim_end() {
+            "" => format!("PID {pid}"),
+            name => format!("{name} (PID {pid})"),
+        }
+    }
 }
 
 /// The other processes that have any of some files open.
@@ -66,7 +81,42 @@ pub enum Use {
     Unknown {
         /// The readers that were seen.
         readers: Vec<Process>,
+        /// Why a writer may be there all the same.
+        why: Unseen,
     },
+}
+
+/// Why a writer may go unseen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unseen {
+    /// Files of this file system can be written on other machines, or below the mount.
+    Elsewhere(String),
+    /// The kernel tells only the owner, and some processes cannot be looked at.
+    NotTheOwner,
+    /// The kernel does not tell, for the reason given, and some processes cannot be
+    /// looked at.
+    NotTold(String),
+}
+
+impl fmt::Display for Unseen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Elsewhere(name) => {
+                write!(f, "the log is on {name}, where others may write unseen")
+            }
+            Self::NotTheOwner => f.write_str("only the log's owner and root are told"),
+            Self::NotTold(why) => write!(f, "the kernel does not say ({why})"),
+        }
+    }
+}
+
+impl From<io::Error> for Unseen {
+    fn from(error: io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(libc::EACCES) => Self::NotTheOwner,
+            _ => Self::NotTold(error.to_string()),
+        }
+    }
 }
 
 /// Whether other processes write to any of `files`: the first and the active
@@ -98,36 +148,38 @@ pub fn look_again<T>(mut look: impl FnMut() -> T, nameless: impl Fn(&T) -> bool)
 }
 
 fn look(files: &[PathBuf]) -> Use {
-    let mut kernel_knows = true;
+    let mut left_open = None;
     let mut mapped = false;
     for file in files {
         match probe(file) {
             Probe::Free => {}
             Probe::FreeButForMappings => mapped = true,
+            Probe::FreeHere(name) => left_open = Some(Unseen::Elsewhere(name)),
             Probe::Writer => return Use::Writers(users_of(files).into_writers()),
-            Probe::Unknown(_) => kernel_knows = false,
+            Probe::Unknown(error) => left_open = left_open.or(Some(error.into())),
         }
     }
-    if kernel_knows && !mapped {
+    if left_open.is_none() && !mapped {
         return Use::NoWriter;
     }
-    let mut users = users_of(files);
-    // All that the kernel left open is a mapping without a descriptor, which a service
-    // has not: where some process is hidden, the kernel's word is taken for it.
-    users.complete |= kernel_knows;
-    judge(users)
+    judge(users_of(files), left_open)
 }
 
-/// What `/proc` alone says.
-fn judge(users: Users) -> Use {
+/// What `/proc` says of what the kernel left open. Where that is no more than a mapping
+/// without a descriptor, which a service has not, the kernel's word is taken for the
+/// processes that are hidden.
+fn judge(users: Users, left_open: Option<Unseen>) -> Use {
     if users.processes.iter().any(|process| process.writes) {
-        Use::Writers(users.into_writers())
-    } else if users.complete {
-        Use::NoWriter
-    } else {
-        Use::Unknown {
+        return Use::Writers(users.into_writers());
+    }
+    match left_open {
+        // No process of this machine writes, and others there are none.
+        Some(Unseen::NotTheOwner | Unseen::NotTold(_)) if users.complete => Use::NoWriter,
+        Some(why) => Use::Unknown {
             readers: users.processes,
-        }
+            why,
+        },
+        None => Use::NoWriter,
     }
 }
 
@@ -219,20 +271,30 @@ mod tests {
                 .collect(),
             complete,
         };
-        assert_eq!(judge(users(&[], true)), Use::NoWriter);
-        assert_eq!(judge(users(&[false], true)), Use::NoWriter);
-        assert_eq!(judge(users(&[], false)), Use::Unknown { readers: vec![] });
-        assert_eq!(
-            judge(users(&[false], false)),
-            Use::Unknown {
-                readers: vec![process(1, false)]
-            }
-        );
+        let unknown = |readers: &[Process], why: &Unseen| Use::Unknown {
+            readers: readers.to_vec(),
+            why: why.clone(),
+        };
+        let (owner, told) = (Unseen::NotTheOwner, Unseen::NotTold("EINVAL".to_owned()));
+        for why in [&owner, &told] {
+            let judge = |writers, complete| judge(users(writers, complete), Some(why.clone()));
+            assert_eq!(judge(&[], true), Use::NoWriter);
+            assert_eq!(judge(&[false], true), Use::NoWriter);
+            assert_eq!(judge(&[], false), unknown(&[], why));
+            assert_eq!(judge(&[false], false), unknown(&[process(1, false)], why));
+        }
+        let elsewhere = Unseen::Elsewhere("NFS".to_owned());
         for complete in [true, false] {
-            assert_eq!(
-                judge(users(&[false, true], complete)),
-                Use::Writers(vec![process(2, true)])
-            );
+            // Another machine's processes are in no /proc of ours.
+            let judged = judge(users(&[], complete), Some(elsewhere.clone()));
+            assert_eq!(judged, unknown(&[], &elsewhere));
+            assert_eq!(judge(users(&[false], complete), None), Use::NoWriter);
+            for left_open in [None, Some(owner.clone()), Some(elsewhere.clone())] {
+                assert_eq!(
+                    judge(users(&[false, true], complete), left_open),
+                    Use::Writers(vec![process(2, true)])
+                );
+            }
         }
     }
 

@@ -14,6 +14,7 @@ use super::draft::Drafts;
 use super::entries;
 use super::exclusive::{Exclusive, Others};
 use super::gather::Gather;
+use super::guarded::Guarded;
 use super::kept;
 use super::named;
 use super::plan::{NewEntries, Plan, Step};
@@ -83,10 +84,14 @@ pub fn apply(
     let batch_only = kept::cuts_only_a_batch(plan, &directory)?;
     let exclusive = take_exclusive(&paths, options)?;
     check_seen(plan, &directory)?;
+    let guarded = Guarded {
+        disk,
+        exclusive: &exclusive,
+    };
     let job = Job {
         plan,
         directory: &directory,
-        disk,
+        disk: &guarded,
         exclusive: &exclusive,
         saves: options.save != Save::Nowhere,
         drafts: options.drafts,
@@ -119,9 +124,9 @@ pub fn apply(
         return Err(error);
     }
     for (number, step) in plan.steps.iter().enumerate() {
-        exclusive.check(&directory.path)?;
         let place = moved.iter().find(|(at, _)| *at == number);
-        job.carry_out(step, place.map(|(_, place)| place))?;
+        job.carry_out(step, place.map(|(_, place)| place))
+            .map_err(|error| exclusive.explain(&directory.path, error))?;
     }
     let Some(saved) = saved else { return Ok(None) };
     let made = job.made();
@@ -159,10 +164,10 @@ fn take_exclusive(paths: &[FilePath], options: &ApplyOptions<'_>) -> Result<Excl
 ///
 /// As [`apply`] before its first change.
 pub fn rehearse(plan: &Plan, log: &Dir, save: &Save, others: &Others<'_>) -> Result<()> {
-    if plan.steps.is_empty() {
-        return Ok(());
-    }
     let directory = Directory::list_in(log)?;
+    if plan.steps.is_empty() {
+        return others.wait_for_writers(&directory);
+    }
     save::place(plan, log, save)?;
     others.wait_for_writers(&directory)?;
     let paths = changed_files(plan, &directory);

@@ -15,6 +15,7 @@ use crate::log::dir::Dir;
 use crate::log::disk::{Disk, DiskFile, Ownership, write_all_at};
 use crate::log::error::{Error, Result};
 use crate::log::format::{ENTRY_BYTES, Entry};
+use crate::log::threads;
 use crate::log::units::{Offset, Position, RelativeOffset};
 use crate::log::window::ReadFile;
 
@@ -234,7 +235,7 @@ impl Draft {
         });
         let mut sum = Some(0_u64);
         let work = |&(first, end): &(u64, u64)| sum_between(&index, first, end);
-        let _ = rounds::in_rounds(parts, rounds::threads(0), work, |part| {
+        let _ = rounds::in_rounds(parts, threads::number(0), work, |part| {
             sum = sum.zip(part).map(|(sum, part)| sum.wrapping_add(part));
             Ok::<_, Error>(ControlFlow::Continue(()))
         })?;

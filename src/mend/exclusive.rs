@@ -3,20 +3,19 @@
 //! that waits before the first change is let in, and the leases are taken again when it
 //! has closed the files, as long as there is time to wait.
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::log::dir::FilePath;
+use crate::log::dir::{FilePath, FileStatus, Identity};
 use crate::log::directory::Directory;
 use crate::log::disk::{Disk, DiskFile};
 use crate::log::error::{Error, Result};
-use crate::log::format::ENTRY_BYTES;
 use crate::log::lease::{Grant, Pending, WriteLease};
 use crate::log::lock::Wait;
 use crate::log::processes::{self, Use};
-use crate::log::segment::Segment;
 
 /// How often somebody who is in the way is looked after again.
 const RETRY: Duration = Duration::from_millis(20);
@@ -50,10 +49,10 @@ impl Others<'_> {
                 path: directory.path.clone(),
                 processes: writers.iter().map(|writer| writer.pid).collect(),
             }),
-            Use::Unknown { .. } if self.assume_unused || !looks_open(directory) => Ok(()),
-            Use::Unknown { .. } => Err(Error::UseUnknown {
+            Use::Unknown { .. } if self.assume_unused => Ok(()),
+            Use::Unknown { why, .. } => Err(Error::UseUnknown {
                 path: directory.path.clone(),
-                why: "an index is padded, as a running service leaves it".to_owned(),
+                why,
             }),
         })
     }
@@ -65,23 +64,7 @@ impl Others<'_> {
     ///
     /// [`Error::InUse`] with the processes.
     pub fn wait_for_anybody(&self, files: &[FilePath]) -> Result<()> {
-        self.retry(|| {
-            let users = |some: &[FilePath]| {
-                let some: Vec<PathBuf> = some.iter().map(|it| it.to_path_buf()).collect();
-                processes::users_of(&some).processes
-            };
-            let users = files.chunks(FILES_AT_ONCE).flat_map(users);
-            let mut processes: Vec<u32> = users.map(|user| user.pid).collect();
-            processes.sort_unstable();
-            processes.dedup();
-            match files.first() {
-                Some(path) if !processes.is_empty() => Err(Error::InUse {
-                    path: path.to_path_buf(),
-                    processes,
-                }),
-                _ => Ok(()),
-            }
-        })
+        self.retry(|| nobody_has(files))
     }
 
     /// Tries again while the answer is "in use" and there is time to wait.
@@ -101,33 +84,47 @@ impl Others<'_> {
     }
 }
 
-/// Whether an index is padded, the one sign of a log that a service has open.
-fn looks_open(directory: &Directory) -> bool {
-    directory.segments.iter().rev().take(8).any(|names| {
-        Segment::open(directory, names).is_ok_and(|segment| {
-            let entries = segment.bisect_entries(None).unwrap_or(0);
-            entries * ENTRY_BYTES + ENTRY_BYTES <= segment.index.file_bytes
-        })
-    })
+/// Whether no other process has one of `files` open, as far as /proc tells.
+fn nobody_has(files: &[impl AsRef<Path>]) -> Result<()> {
+    let mut processes = Vec::new();
+    for some in files.chunks(FILES_AT_ONCE) {
+        let some: Vec<PathBuf> = some.iter().map(|it| it.as_ref().to_path_buf()).collect();
+        let users = processes::users_of(&some).processes;
+        processes.extend(users.iter().map(|user| user.pid));
+    }
+    processes.sort_unstable();
+    processes.dedup();
+    match files.first() {
+        Some(path) if !processes.is_empty() => Err(Error::InUse {
+            path: path.as_ref().to_path_buf(),
+            processes,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Files that are open for changing, each with its lease.
+#[derive(Default)]
 pub struct Exclusive {
     files: BTreeMap<PathBuf, DiskFile>,
-    leases: RefCell<Vec<WriteLease>>,
-    /// Whether a step may have been done already.
-    begun: Cell<bool>,
-    /// When it was last known that nobody waits.
-    nobody_waits: Cell<Instant>,
+    held: Mutex<Held>,
 }
 
-impl Default for Exclusive {
+/// What keeps others off.
+struct Held {
+    leases: Vec<WriteLease>,
+    /// Whether a step may have been done already.
+    begun: bool,
+    /// When it was last known that nobody waits.
+    nobody_waits: Instant,
+}
+
+impl Default for Held {
     fn default() -> Self {
         Self {
-            files: BTreeMap::new(),
-            leases: RefCell::default(),
-            begun: Cell::new(false),
-            nobody_waits: Cell::new(Instant::now()),
+            leases: Vec::new(),
+            begun: false,
+            nobody_waits: Instant::now(),
         }
     }
 }
@@ -139,12 +136,14 @@ impl Exclusive {
     /// # Errors
     ///
     /// [`Error::InUse`] if somebody else has one open, a reader too;
-    /// [`Error::SymbolicLink`], [`Error::Io`].
+    /// [`Error::SymbolicLink`], [`Error::SharedFile`], [`Error::Io`].
     pub fn take(disk: &dyn Disk, paths: &[FilePath], others: &Others<'_>) -> Result<Self> {
         others.retry(|| {
             let mut exclusive = Self::default();
+            let mut taken = HashMap::new();
             for path in paths {
-                let file = open(disk, path)?;
+                let (identity, file) = open(disk, path, &taken)?;
+                taken.insert(identity, path);
                 exclusive.lease(path, &file, others)?;
                 exclusive.files.insert(path.to_path_buf(), file);
             }
@@ -167,7 +166,7 @@ impl Exclusive {
             |(grant, users)| matches!(grant, Grant::Refused) && (waits || users.is_empty()),
         );
         match grant {
-            Grant::Held(lease) => self.leases.borrow_mut().push(lease),
+            Grant::Held(lease) => self.held().leases.push(lease),
             Grant::Refused => {
                 return Err(Error::InUse {
                     path: path.to_path_buf(),
@@ -213,23 +212,38 @@ impl Exclusive {
             if std::mem::replace(&mut let_in, true) {
                 ready = self.lease_again(others).and_then(|()| unchanged());
             }
-            let ready = ready.and_then(|()| self.check(directory));
+            let ready = ready
+                .and_then(|()| self.look_at_unleased())
+                .and_then(|()| self.check(directory));
             if ready.is_err() {
-                self.leases.borrow_mut().clear();
+                self.held().leases.clear();
             }
             ready
         })
+    }
+
+    /// Where the kernel gave no lease, /proc tells who came since it was asked.
+    fn look_at_unleased(&self) -> Result<()> {
+        if self.held().leases.len() >= self.files.len() {
+            return Ok(());
+        }
+        let files: Vec<&PathBuf> = self.files.keys().collect();
+        nobody_has(&files)
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lease_again(&self, others: &Others<'_>) -> Result<()> {
         for (path, file) in &self.files {
             self.lease(path, file, others)?;
         }
-        self.nobody_waits.set(Instant::now());
+        self.held().nobody_waits = Instant::now();
         Ok(())
     }
 
-    /// Asked before each step: whether whoever waits is still held back. To let them in
+    /// Asked before the first step: whether whoever waits is still held back. To let them in
     /// half way would show them a log that is half mended, to which a service appends.
     /// Before the first step a writer is not held back: it may know the log's files by
     /// name already, and would make those anew that go.
@@ -239,31 +253,63 @@ impl Exclusive {
     /// [`Error::InUse`] if a writer waits before the first step, or somebody has waited
     /// for so long that the kernel may have let them in.
     pub fn check(&self, directory: &Path) -> Result<()> {
-        let leases = self.leases.borrow();
-        let pending = leases.iter().map(WriteLease::pending).max();
-        let held_back = match pending.unwrap_or(Pending::None) {
-            Pending::None => {
-                self.nobody_waits.set(Instant::now());
-                true
-            }
-            Pending::Writer if !self.begun.get() => false,
-            Pending::Reader | Pending::Writer => {
-                self.nobody_waits.get().elapsed() < held_back_for()
-            }
-        };
-        if !held_back {
+        let mut held = self.held();
+        if !held.hold_back() {
             return Err(Error::InUse {
                 path: directory.to_path_buf(),
                 processes: Vec::new(),
             });
         }
-        self.begun.set(true);
+        held.begun = true;
         Ok(())
+    }
+
+    /// The same directly before each change to the disk, once the steps have begun.
+    ///
+    /// # Errors
+    ///
+    /// `ResourceBusy`; [`Exclusive::explain`] makes an error of ours of it.
+    pub(super) fn check_again(&self) -> io::Result<()> {
+        let mut held = self.held();
+        if held.begun && !held.hold_back() {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
+        Ok(())
+    }
+
+    /// An error of a step, or that it ended because somebody may have been let in.
+    pub(super) fn explain(&self, directory: &Path, error: Error) -> Error {
+        match &error {
+            Error::Io { source, .. } if source.kind() == io::ErrorKind::ResourceBusy => {
+                self.check(directory).err().unwrap_or(error)
+            }
+            _ => error,
+        }
     }
 }
 
-/// Opens a file for changing.
-fn open(disk: &dyn Disk, path: &FilePath) -> Result<DiskFile> {
+impl Held {
+    /// Whether nobody waits who may have been let in.
+    fn hold_back(&mut self) -> bool {
+        let pending = self.leases.iter().map(WriteLease::pending).max();
+        match pending.unwrap_or(Pending::None) {
+            Pending::None => {
+                self.nobody_waits = Instant::now();
+                true
+            }
+            Pending::Writer if !self.begun => false,
+            Pending::Reader | Pending::Writer => self.nobody_waits.elapsed() < held_back_for(),
+        }
+    }
+}
+
+/// Opens a file for changing, unless it is one of those that are taken: it would wait for
+/// our own lease.
+fn open(
+    disk: &dyn Disk,
+    path: &FilePath,
+    taken: &HashMap<Identity, &FilePath>,
+) -> Result<(Identity, DiskFile)> {
     let link = path.link_metadata().map_err(Error::io("look at", path))?;
     if link.is_symlink() {
         return Err(Error::SymbolicLink {
@@ -273,11 +319,60 @@ fn open(disk: &dyn Disk, path: &FilePath) -> Result<DiskFile> {
     if !link.is_file() {
         return Err(Error::not_a_file(path, link.is_dir()));
     }
-    disk.open(path).map_err(Error::io("open", path))
+    if let Some(other) = taken.get(&link.identity()) {
+        return Err(Error::SharedFile {
+            path: path.to_path_buf(),
+            other: other.to_path_buf(),
+        });
+    }
+    let file = disk.open(path).map_err(Error::io("open", path))?;
+    let opened = FileStatus::of(file.file()).map_err(Error::io("look at", path))?;
+    Ok((opened.identity(), file))
 }
 
 /// How long others are surely kept waiting: half of what the kernel gives us.
-fn held_back_for() -> Duration {
+pub(super) fn held_back_for() -> Duration {
     let text = std::fs::read_to_string("/proc/sys/fs/lease-break-time").unwrap_or_default();
     Duration::from_secs(text.trim().parse().unwrap_or(0) / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::disk::RealDisk;
+    use rustix::fs::{Mode, OFlags};
+
+    /// A log's file, taken for changing, whose steps have begun.
+    fn taken(directory: &Path) -> (PathBuf, Exclusive) {
+        let path = directory.join("0.store");
+        let others = Others {
+            wait: Wait::AtMost(Duration::from_secs(10)),
+            assume_unused: false,
+            interrupted: &|| false,
+        };
+        let file = FilePath::of(&path).unwrap();
+        drop(RealDisk.create(&file, None).unwrap());
+        let exclusive = Exclusive::take(&RealDisk, &[file], &others).unwrap();
+        exclusive.begin(directory, &others, || Ok(())).unwrap();
+        (path, exclusive)
+    }
+
+    #[test]
+    fn who_has_waited_for_long_ends_the_steps() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, exclusive) = taken(directory.path());
+        if exclusive.held().leases.is_empty() {
+            return; // there are none here
+        }
+        exclusive.check_again().unwrap();
+        // It does not wait, but the kernel notes that it came.
+        let comes = rustix::fs::open(&path, OFlags::RDWR | OFlags::NONBLOCK, Mode::empty());
+        assert!(comes.is_err());
+        exclusive.check_again().unwrap();
+        let long_ago = Instant::now().checked_sub(held_back_for());
+        exclusive.held().nobody_waits = long_ago.unwrap();
+        let busy = exclusive.check_again().unwrap_err();
+        let error = exclusive.explain(directory.path(), Error::io("write", &path)(busy));
+        assert!(matches!(error, Error::InUse { .. }), "{error}");
+    }
 }

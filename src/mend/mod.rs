@@ -13,6 +13,7 @@ pub mod exclusive;
 #[doc(hidden)] // for the commands, which tell of a repair beforehand
 pub mod foresee;
 mod gather;
+mod guarded;
 mod kept;
 mod left;
 mod named;

@@ -21,10 +21,11 @@ const NEW: &str = "proglog-new";
 
 /// Whether this is how a file system says that it has no such operation.
 fn is_unsupported(error: &io::Error) -> bool {
+    // A filter of system calls may say EPERM; who really may not is told so again.
     matches!(
         error.kind(),
         ErrorKind::Unsupported | ErrorKind::InvalidInput
-    )
+    ) || error.raw_os_error() == Some(libc::EPERM)
 }
 
 /// Moves a file to a name that must be free.
@@ -177,9 +178,7 @@ impl Drop for Unnamed<'_> {
 /// Whether a file without a name cannot be given one: the file system has no links, or
 /// /proc, by which it is found, is not there.
 fn is_linkless(error: &io::Error) -> bool {
-    is_unsupported(error)
-        || error.raw_os_error() == Some(libc::EPERM)
-        || error.kind() == ErrorKind::NotFound
+    is_unsupported(error) || error.kind() == ErrorKind::NotFound
 }
 
 /// Gives a file without a name that of `path`, which must be free. It must be durable.

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::log::config::Config;
 use crate::log::directory::Directory;
@@ -12,12 +13,13 @@ use crate::log::error::{Error, Result};
 use crate::log::lease::{Grant, Pending, WriteLease};
 use crate::log::lock::{DirectoryLock, Wait};
 use crate::log::open::{self, ShownLimits};
+use crate::log::processes;
 use crate::log::units::Offset;
 use crate::log::writer::{Committed, NewRecord, Writer};
 use crate::scan::layouts;
 
 use super::apply::{ApplyOptions, Save};
-use super::exclusive::Others;
+use super::exclusive::{Others, held_back_for};
 use super::recover::{self, Recovered};
 
 /// How a log is opened for appending.
@@ -44,7 +46,7 @@ impl Default for OpenOptions {
     /// The log's own limits and codec; nobody is waited for; recovery, with what it
     /// cuts saved beside the log.
     fn default() -> Self {
-        let no_wait = Wait::AtMost(std::time::Duration::ZERO);
+        let no_wait = Wait::AtMost(Duration::ZERO);
         Self {
             config: Config::default(),
             wait: no_wait,
@@ -57,12 +59,29 @@ impl Default for OpenOptions {
     }
 }
 
+/// How often /proc is asked for writers where there are no leases. It takes milliseconds.
+const LOOKS: Duration = Duration::from_millis(250);
+
+/// What became of the wish for leases on both files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    All,
+    /// Somebody else has them open.
+    Refused,
+    /// The kernel cannot say.
+    Unknown,
+}
+
 /// A log that is open for appending, and locked.
 pub struct Session {
     writer: Writer,
     recovered: Option<Recovered>,
     shown: ShownLimits,
     leases: Vec<WriteLease>,
+    /// When it was last known that nobody waits for them.
+    nobody_waits: Instant,
+    /// When /proc was last asked for writers.
+    looked: Instant,
     /// Records committed when the leases were last asked after.
     checked_records: u64,
     /// Whether a writer was let in.
@@ -146,11 +165,24 @@ impl Session {
             recovered,
             shown,
             leases: Vec::new(),
+            nobody_waits: Instant::now(),
+            looked: Instant::now(),
             checked_records: 0,
             let_in: false,
             lock,
         };
-        session.take_leases();
+        if session.take_leases() == Taken::Refused {
+            // A reader, or a writer who came since it was asked: our own descriptors are
+            // in the way of the answer.
+            config.codec = Some(session.writer.codec());
+            let lock = session.lock;
+            drop((session.writer, session.leases));
+            others().wait_for_writers(&Directory::list_in(lock.dir())?)?;
+            session.writer = open::open(&lock, &config, disk)?;
+            session.lock = lock;
+            session.leases = Vec::new();
+            session.take_leases();
+        }
         Ok(session)
     }
 
@@ -162,16 +194,63 @@ impl Session {
     }
 
     /// Leases on the active pair, where nobody else has it open.
-    fn take_leases(&mut self) {
+    fn take_leases(&mut self) -> Taken {
         self.leases.clear();
         for file in self.writer.active_files() {
-            match WriteLease::take(file.file()) {
-                Grant::Held(lease) => self.leases.push(lease),
-                Grant::Refused | Grant::Unknown(_) => {
-                    self.leases.clear();
-                    return;
+            let taken = match WriteLease::take(file.file()) {
+                Grant::Held(lease) => {
+                    self.leases.push(lease);
+                    continue;
                 }
+                Grant::Refused => Taken::Refused,
+                Grant::Unknown(_) => Taken::Unknown,
+            };
+            self.leases.clear();
+            return taken;
+        }
+        self.nobody_waits = Instant::now();
+        Taken::All
+    }
+
+    /// Who waits to open the files.
+    fn pending(&self) -> Pending {
+        let pending = self.leases.iter().map(WriteLease::pending).max();
+        pending.unwrap_or(Pending::None)
+    }
+
+    /// Asked directly before each write: whether a writer has waited for so long that the
+    /// kernel may have let him in. What is not written by then is not ours to write.
+    fn still_held(&mut self) -> Result<()> {
+        match self.pending() {
+            Pending::None => self.nobody_waits = Instant::now(),
+            Pending::Writer if self.nobody_waits.elapsed() >= held_back_for() => {
+                return Err(self.in_use(Vec::new()));
             }
+            Pending::Reader | Pending::Writer => {}
+        }
+        Ok(())
+    }
+
+    /// Beside a reader the kernel gives no lease. It is asked for again, and /proc is asked
+    /// for writers now and then.
+    fn writers_beside_readers(&mut self) -> Vec<u32> {
+        if !self.leases.is_empty()
+            || self.take_leases() == Taken::All
+            || self.looked.elapsed() < LOOKS
+        {
+            return Vec::new();
+        }
+        let files = self.writer.active_files();
+        let paths = files.map(|file| file.path().to_path_buf());
+        let writers = processes::users_of(&paths).into_writers();
+        self.looked = Instant::now();
+        writers.iter().map(|writer| writer.pid).collect()
+    }
+
+    fn in_use(&self, processes: Vec<u32>) -> Error {
+        Error::InUse {
+            path: self.lock.path().to_path_buf(),
+            processes,
         }
     }
 
@@ -210,6 +289,7 @@ impl Session {
     #[inline]
     pub fn append(&mut self, record: NewRecord<'_>) -> Result<Offset> {
         self.lock.check_path()?;
+        self.still_held()?;
         let offset = self.writer.append(record)?;
         if self.writer.committed().records != self.checked_records {
             self.after_commit()?;
@@ -230,6 +310,7 @@ impl Session {
     /// As [`Session::append`].
     pub fn commit(&mut self) -> Result<()> {
         self.check_path()?;
+        self.still_held()?;
         self.writer.commit()?;
         self.after_commit()
     }
@@ -245,6 +326,7 @@ impl Session {
             return self.commit();
         }
         self.check_path()?;
+        self.nobody_waits = Instant::now();
         self.writer.commit_behind()
     }
 
@@ -259,8 +341,7 @@ impl Session {
     /// Whether somebody waits to open the files: they are let in after a commit.
     #[must_use]
     pub fn is_awaited(&self) -> bool {
-        let awaited = |lease: &WriteLease| lease.pending() != Pending::None;
-        self.leases.iter().any(awaited)
+        self.pending() != Pending::None
     }
 
     /// Commits everything appended so far, before the log is let go: a writer that waits
@@ -271,6 +352,7 @@ impl Session {
     /// As [`Writer::commit`].
     pub fn commit_last(&mut self) -> Result<()> {
         self.check_path()?;
+        self.still_held()?;
         self.writer.commit()?;
         match self.after_commit() {
             Err(Error::InUse { .. }) if self.let_in => Ok(()),
@@ -288,21 +370,18 @@ impl Session {
     /// Lets in whoever waits, and begins the next segment when this one is full.
     fn after_commit(&mut self) -> Result<()> {
         self.checked_records = self.writer.committed().records;
-        let pending = self.leases.iter().map(WriteLease::pending).max();
-        match pending.unwrap_or(Pending::None) {
-            Pending::None => {}
-            // Readers read beside us; go on without.
-            Pending::Reader => self.leases.clear(),
+        let writers = self.writers_beside_readers();
+        match self.pending() {
             // A service is starting: never roll under it, nor write behind what it writes.
-            Pending::Writer => {
+            pending if pending == Pending::Writer || !writers.is_empty() => {
                 self.writer.commit()?;
                 self.leases.clear();
                 self.let_in = true;
-                return Err(Error::InUse {
-                    path: self.lock.path().to_path_buf(),
-                    processes: Vec::new(),
-                });
+                return Err(self.in_use(writers));
             }
+            // Readers read beside us; go on without.
+            Pending::Reader => self.leases.clear(),
+            Pending::None | Pending::Writer => {}
         }
         if self.writer.roll_if_full()? {
             self.take_leases();
@@ -317,5 +396,45 @@ impl Session {
     /// As [`Writer::roll_back`].
     pub fn roll_back(&mut self) -> Result<()> {
         self.writer.roll_back()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::disk::RealDisk;
+    use rustix::fs::{Mode, OFlags};
+
+    #[test]
+    fn nothing_is_written_behind_a_writer_who_has_waited_for_long() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let options = OpenOptions::default();
+        let opened = Session::open(directory.path(), &options, &disk, &|| false);
+        let mut session = opened.unwrap();
+        let record = NewRecord {
+            value: b"one",
+            ..NewRecord::default()
+        };
+        session.append(record).unwrap();
+        if session.leases.is_empty() {
+            return; // there are none here
+        }
+        let [store, _] = session.writer.active_files();
+        let store = store.path().to_path_buf();
+        let bytes = || std::fs::metadata(&store).unwrap().len();
+        let marked = bytes();
+        let comes = rustix::fs::open(&store, OFlags::RDWR | OFlags::NONBLOCK, Mode::empty());
+        assert!(comes.is_err());
+        let long_ago = Instant::now().checked_sub(held_back_for());
+        session.nobody_waits = long_ago.unwrap();
+        let refused = [session.append(record).map(|_| ()), session.commit()];
+        assert!(
+            refused
+                .iter()
+                .all(|it| matches!(it, Err(Error::InUse { .. })))
+        );
+        drop(session);
+        assert_eq!(bytes(), marked);
     }
 }

@@ -60,7 +60,12 @@ pub fn cost(group: &[&Finding]) -> String {
             count(records, "record"),
             either(records, "carries", "carry")
         )),
-        FindingId::RecordChanged => at(changed(group, records)),
+        FindingId::RecordChanged => at(changed(records)),
+        FindingId::RecordsMissing => at(format!(
+            "{} {} missing",
+            count(records, "record"),
+            either(records, "is", "are")
+        )),
         FindingId::SegmentGap => at(format!(
             "{} {} in no segment",
             count(records, "record"),
@@ -95,26 +100,14 @@ fn total<'a>(findings: impl Iterator<Item = &'a Finding>) -> u64 {
         .fold(0, u64::saturating_add)
 }
 
-/// What `record-changed` costs: of a run nobody knows which record it is.
-fn changed(group: &[&Finding], records: u64) -> String {
-    let is_gone = |finding: &&&Finding| matches!(finding.detail, Detail::NotThere { .. });
-    let gone = total(group.iter().filter(is_gone).copied());
-    let within = records.saturating_sub(gone);
-    let of_runs = match within {
-        0 => None,
-        1 => Some("1 record is not what the manifest says".to_owned()),
-        within => Some(format!(
+/// What `record-changed` costs: which record of a run changed is not known.
+fn changed(records: u64) -> String {
+    match records {
+        1 => "1 record is not what the manifest says".to_owned(),
+        records => format!(
             "at least one of {} is not what the manifest says",
-            count(within, "record")
-        )),
-    };
-    let missing = (gone > 0).then(|| {
-        let verb = either(gone, "is", "are");
-        format!("{} {verb} not there any more", count(gone, "record"))
-    });
-    match (of_runs, missing) {
-        (Some(of_runs), Some(missing)) => format!("{of_runs}; {missing}"),
-        (one, other) => one.or(other).unwrap_or_default(),
+            count(records, "record")
+        ),
     }
 }
 

@@ -12,7 +12,7 @@ use proglog::log::units::Offset;
 
 use super::hexlines;
 use super::json_line::JsonLine;
-use super::prose::{COLUMNS, count, either, escaped, offsets, wrapped};
+use super::prose::{columns, count, either, escaped, offsets, wrapped};
 
 /// Ranges and files that are told one by one in text; the others are counted.
 const TOLD_MAX: u64 = 24;
@@ -77,7 +77,7 @@ impl<'a, W: Write> Printer<'a, W> {
             count(segments as u64, "segment"),
             report.codec.map_or("codec unknown", Codec::as_str)
         );
-        for line in wrapped(&facts, COLUMNS) {
+        for line in wrapped(&facts, columns()) {
             writeln!(self.out, "{line}")?;
         }
         Ok(())
@@ -133,7 +133,7 @@ impl<'a, W: Write> Printer<'a, W> {
             return Ok(());
         }
         let mut label = label;
-        for line in wrapped(text, COLUMNS - INDENT) {
+        for line in wrapped(text, columns().saturating_sub(INDENT)) {
             writeln!(self.out, "{label:INDENT$}{line}")?;
             label = "";
         }
@@ -331,7 +331,7 @@ impl<'a, W: Write> Printer<'a, W> {
                 .number("differing", tally.differing)
                 .number("only_a", tally.only_a)
                 .number("only_b", tally.only_b)
-                .number("damaged", tally.damaged);
+                .number("damaged_records", tally.damaged);
             return writeln!(self.out, "{line}");
         }
         if tally.is_equal() {
@@ -352,7 +352,7 @@ impl<'a, W: Write> Printer<'a, W> {
             .collect();
         writeln!(self.out)?;
         let text = format!("not equal: {}; {} equal", told.join(", "), tally.equal);
-        for line in wrapped(&text, COLUMNS) {
+        for line in wrapped(&text, columns()) {
             writeln!(self.out, "{line}")?;
         }
         Ok(())

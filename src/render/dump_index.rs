@@ -9,6 +9,7 @@ use proglog::log::format::{ENTRY_BYTES, LENGTH_BYTES};
 use proglog::log::units::Offset;
 
 use super::dump::{Lines, digits};
+use super::prose::count;
 
 /// What is said of a segment before its entries.
 pub struct Heading {
@@ -64,6 +65,8 @@ pub struct Printer<W> {
     lines: Lines<W>,
     json: bool,
     hex: bool,
+    /// No headings and no summary.
+    quiet: bool,
     heading: Option<Heading>,
     widths: Widths,
     /// How each line of a sound entry begins, in JSON.
@@ -72,11 +75,12 @@ pub struct Printer<W> {
 }
 
 impl<W: Write> Printer<W> {
-    pub fn new(out: W, json: bool, hex: bool) -> Self {
+    pub fn new(out: W, json: bool, hex: bool, quiet: bool) -> Self {
         Self {
             lines: Lines::new(out),
             json,
             hex,
+            quiet,
             heading: None,
             widths: Widths::default(),
             json_start: String::new(),
@@ -107,18 +111,22 @@ impl<W: Write> Printer<W> {
     }
 
     fn text_heading(&mut self, heading: &Heading) -> io::Result<()> {
-        if self.counts.segments > 0 {
+        if self.counts.segments > 0 && !self.quiet {
             self.lines.end_line()?;
         }
-        self.lines.escaped(heading.index.as_bytes());
         let Some(index_bytes) = heading.index_bytes else {
+            self.lines.escaped(heading.index.as_bytes());
             return self.lines.text(&heading.no_index).end_line();
         };
-        self.lines.text(": ").number(index_bytes);
-        self.lines.text(" bytes; ");
+        if self.quiet {
+            return Ok(());
+        }
+        self.lines.escaped(heading.index.as_bytes());
+        self.lines.text(": ").text(&count(index_bytes, "byte"));
+        self.lines.text("; ");
         self.lines.escaped(heading.store.as_bytes());
         match heading.store_bytes {
-            Some(bytes) => self.lines.text(": ").number(bytes).text(" bytes"),
+            Some(bytes) => self.lines.text(": ").text(&count(bytes, "byte")),
             None => self.lines.text(&heading.no_store),
         };
         self.lines.end_line()?;
@@ -296,10 +304,10 @@ impl<W: Write> Printer<W> {
             EntryItem::Unreadable { slot, .. } => self.lines.text("entry ").number(*slot),
             EntryItem::Partial { bytes, .. } => self.lines.hex(bytes),
             _ => {
-                self.lines.number(bytes / ENTRY_BYTES).text(" zero entries");
+                self.lines.text(&count(bytes / ENTRY_BYTES, "zero entry"));
                 match bytes % ENTRY_BYTES {
                     0 => &mut self.lines,
-                    over => self.lines.text(" and ").number(over).text(" bytes"),
+                    over => self.lines.text(" and ").text(&count(over, "byte")),
                 }
             }
         };
@@ -332,15 +340,18 @@ impl<W: Write> Printer<W> {
             self.lines
                 .field("segments", Some(counts.segments))
                 .field("entries", Some(counts.entries))
-                .field("damaged", Some(counts.damaged))
+                .field("damaged_entries", Some(counts.damaged))
                 .field("padding_bytes", Some(counts.padding_bytes));
             return self.lines.text("}").end_line();
+        }
+        if self.quiet {
+            return Ok(());
         }
         if counts.segments > 0 {
             self.lines.end_line()?;
         }
-        self.lines.number(counts.entries).text(" entries shown, ");
-        self.lines.number(counts.damaged);
+        self.lines.text(&count(counts.entries, "entry"));
+        self.lines.text(" shown, ").number(counts.damaged);
         self.lines.text(" of them not as expected").end_line()
     }
 

@@ -9,7 +9,7 @@ use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 
 use super::dump::{Failed, Lines, digits};
-use super::prose::COLUMNS;
+use super::prose::{COLUMNS, count, either};
 
 /// Columns that a value gets in any case.
 const VALUE_LEAST: usize = 12;
@@ -50,6 +50,8 @@ pub struct Printer<W> {
     lines: Lines<W>,
     json: bool,
     hex: bool,
+    /// No headings and no summary.
+    quiet: bool,
     codec: Codec,
     base: Offset,
     store: String,
@@ -59,11 +61,12 @@ pub struct Printer<W> {
 }
 
 impl<W: Write> Printer<W> {
-    pub fn new(out: W, json: bool, hex: bool, codec: Codec) -> Self {
+    pub fn new(out: W, (json, hex, quiet): (bool, bool, bool), codec: Codec) -> Self {
         Self {
             lines: Lines::new(out),
             json,
             hex,
+            quiet,
             codec,
             base: Offset(0),
             store: String::new(),
@@ -92,7 +95,11 @@ impl<W: Write> Printer<W> {
         self.store_bytes = heading.store_bytes.unwrap_or(0);
         let position = digits(self.store_bytes).max(8);
         let frame = position.min(8);
-        let offset = digits(self.base.saturating_add(self.store_bytes / LENGTH_BYTES).0).max(7);
+        let offset = digits(self.base.saturating_add(self.store_bytes / LENGTH_BYTES).0);
+        let offset = offset.max(match self.codec {
+            Codec::Raw => 7,
+            Codec::Protobuf => 8,
+        });
         let offsets = match self.codec {
             Codec::Raw => offset + 2,
             Codec::Protobuf => (offset + 2) * 2,
@@ -113,22 +120,26 @@ impl<W: Write> Printer<W> {
             }
             return Ok(());
         }
-        if !first {
+        if !first && !self.quiet {
             self.lines.end_line()?;
         }
-        self.lines.escaped(self.store.as_bytes());
         if heading.store_bytes.is_none() {
+            self.lines.escaped(self.store.as_bytes());
             return self.lines.text(&heading.no_store).end_line();
         }
-        self.lines.text(": ").number(self.store_bytes);
-        self.lines.text(" bytes").end_line()?;
+        if self.quiet {
+            return Ok(());
+        }
+        self.lines.escaped(self.store.as_bytes());
+        self.lines.text(": ").text(&count(self.store_bytes, "byte"));
+        self.lines.end_line()?;
         let widths = &self.widths;
         self.lines
             .right("POSITION", widths.position)
             .next("FRAME", widths.frame)
             .next("OFFSET", widths.offset);
         if self.codec == Codec::Protobuf {
-            self.lines.next("CARRIES", widths.offset);
+            self.lines.next("EMBEDDED", widths.offset);
         }
         self.lines.text("    LENGTH  VALUE").end_line()
     }
@@ -309,15 +320,21 @@ impl<W: Write> Printer<W> {
                 .field("zero_bytes", Some(counts.zero_bytes));
             return self.lines.text("}").end_line();
         }
+        if self.quiet {
+            return Ok(());
+        }
         if counts.segments > 0 {
             self.lines.end_line()?;
         }
-        self.lines.number(counts.frames).text(" frames shown, ");
-        self.lines.number(counts.unexpected);
+        self.lines.text(&count(counts.frames, "frame"));
+        self.lines.text(" shown, ").number(counts.unexpected);
         self.lines.text(" of them not as expected");
         if counts.no_frame_bytes > 0 {
-            self.lines.text("; ").number(counts.no_frame_bytes);
-            self.lines.text(" bytes are no frame");
+            let verb = either(counts.no_frame_bytes, "is", "are");
+            self.lines
+                .text("; ")
+                .text(&count(counts.no_frame_bytes, "byte"));
+            self.lines.text(" ").text(verb).text(" not a frame");
         }
         self.lines.end_line()
     }

@@ -11,6 +11,7 @@ use proglog::inspect::service::{Outcome, Printing, ReadBack};
 use proglog::log::record::Codec;
 use serde_json::{Map, Value};
 
+use super::json_line::JsonLine;
 use super::prose::{drives_a_terminal, escaped};
 use super::verify::Counts;
 use super::words;
@@ -19,9 +20,10 @@ use super::words;
 struct Line(Map<String, Value>);
 
 impl Line {
-    fn of(kind: &str) -> Self {
+    fn new(kind: &str, report: &Report) -> Self {
         let mut line = Self(Map::new());
         line.put("kind", kind);
+        line.put("log", log(report));
         line
     }
 
@@ -51,6 +53,16 @@ impl Line {
     }
 }
 
+/// The `log` of every line: the path as it was typed.
+pub fn log(report: &Report) -> String {
+    report.listing.path().display().to_string()
+}
+
+/// A line of a command that changes a log.
+pub fn line(kind: &str, report: &Report) -> JsonLine {
+    JsonLine::of(kind).text("log", log(report))
+}
+
 /// One finding.
 ///
 /// # Errors
@@ -58,11 +70,12 @@ impl Line {
 /// Writing's.
 pub fn finding(
     out: &mut impl Write,
+    report: &Report,
     finding: &Finding,
     remedy: Option<String>,
     allowed: bool,
 ) -> io::Result<()> {
-    let mut line = Line::of("finding");
+    let mut line = Line::new("finding", report);
     line.put("id", finding.id.as_str());
     line.put("severity", finding.severity.as_str());
     line.put_some("segment", finding.segment.map(|base| base.0));
@@ -144,12 +157,13 @@ fn detail(line: &mut Line, detail: &Detail) {
 /// Writing's.
 pub fn service(
     out: &mut impl Write,
+    report: &Report,
     outlook: &Outlook,
     prospect: &Prospect,
     in_full: Option<bool>,
 ) -> io::Result<()> {
     let view = &prospect.view;
-    let mut line = Line::of("service");
+    let mut line = Line::new("service", report);
     line.put(
         "printing",
         match outlook.config.printing {
@@ -225,7 +239,7 @@ pub fn summary(
     counts: Counts,
     checked: Option<&Checked>,
 ) -> io::Result<()> {
-    let mut line = Line::of("summary");
+    let mut line = Line::new("summary", report);
     line.put("segments", report.segments.len());
     line.put("records", report.records());
     line.put("lowest_offset", report.lowest_offset().0);

@@ -40,3 +40,25 @@ pub fn manifest(checked: &Checked) -> String {
     }
     line
 }
+
+/// What the last line says of what was not looked at, the longest first.
+pub fn remarks(report: &Report, checked: Option<&Checked>, allowed: u64) -> Vec<String> {
+    let unchecked = match checked.map(|checked| values(report, checked)) {
+        Some(values) => vec![values],
+        None if report.options.quick => {
+            vec![
+                "names, sizes and ends only".to_owned(),
+                "ends only".to_owned(),
+            ]
+        }
+        None => vec![
+            "values unchecked: no manifest".to_owned(),
+            "values unchecked".to_owned(),
+        ],
+    };
+    let remark = |unchecked: &String| match allowed {
+        0 => format!(" ({unchecked})"),
+        allowed => format!(" ({unchecked}; {} allowed)", count(allowed, "finding")),
+    };
+    unchecked.iter().map(remark).collect()
+}

@@ -13,13 +13,12 @@ use proglog::inspect::sizes::Sizes;
 
 use self::lines::{Line, lines, words};
 use super::dump::{Lines, digits};
-use super::prose::{COLUMNS, labelled, wrapped};
+use super::finding_json::log;
+use super::in_use;
+use super::prose::{columns, count, labelled, wrapped};
 
 /// Rows that a table holds; more are streamed.
 const TABLE_ROWS_MAX: usize = 200;
-
-/// How wide the output is, where the figures let it.
-const WIDTH: u16 = 80;
 
 /// How wide the last column of the table must be able to be.
 const STATE_LEAST: usize = 12;
@@ -33,6 +32,8 @@ const HEADER: [&str; 7] = [
 
 /// What is shown.
 pub struct View<'a> {
+    /// The line before everything, where several logs are shown.
+    pub heading: Option<String>,
     pub overview: Overview<'a>,
     pub report: &'a Report,
     pub sizes: Option<Sizes>,
@@ -44,6 +45,9 @@ pub struct View<'a> {
 
 /// Prints everything as text.
 pub fn text(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
+    if let Some(heading) = &view.heading {
+        writeln!(out, "{heading}")?;
+    }
     let widths = widths(lines(view));
     if is_too_wide(widths) {
         stacked(out, lines(view), widths)?;
@@ -71,7 +75,7 @@ fn table(out: &mut impl Write, lines: impl Iterator<Item = Line>) -> io::Result<
     table
         .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(WIDTH)
+        .set_width(u16::try_from(columns()).unwrap_or(u16::MAX))
         .set_header(HEADER)
         .add_rows(lines.map(|line| line.cells()));
     for (number, column) in table.column_iter_mut().enumerate() {
@@ -97,7 +101,7 @@ fn table(out: &mut impl Write, lines: impl Iterator<Item = Line>) -> io::Result<
 /// digits, and a segment has three of them.
 fn is_too_wide(widths: [usize; 7]) -> bool {
     let figures: usize = widths.into_iter().take(6).map(|it| it + 2).sum();
-    figures + STATE_LEAST > usize::from(WIDTH)
+    figures + STATE_LEAST > columns()
 }
 
 /// How wide the columns are.
@@ -125,7 +129,7 @@ fn stacked(
             "{segment:>first$}  {records:>second$}  {store:>fourth$}  {index:>fifth$}  \
              {padding:>sixth$}"
         )?;
-        for line in wrapped(&format!("{offsets}  {state}"), COLUMNS - 2) {
+        for line in wrapped(&format!("{offsets}  {state}"), columns().saturating_sub(2)) {
             writeln!(out, "  {line}")?;
         }
         Ok::<_, io::Error>(())
@@ -172,29 +176,24 @@ fn totals(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
     let mut records = format!(
         "{} in {}",
         overview.records,
-        counted(view.report.segments.len() as u64, "segment")
+        count(view.report.segments.len() as u64, "segment")
     );
     if let Some(offsets) = overview.offsets {
         let _ = write!(records, ", offsets {offsets}");
     }
     if overview.gaps > 0 {
-        let _ = write!(records, " with {}", counted(overview.gaps, "gap"));
+        let _ = write!(records, " with {}", count(overview.gaps, "gap"));
     }
     let _ = write!(records, "; next offset {}", overview.next_offset);
     labelled(out, "records", &records)?;
     if overview.lost > 0 {
-        writeln!(
-            out,
-            "lost     {} that the indexes name and the stores do not hold whole",
-            overview.lost
-        )?;
+        let lost = overview.lost;
+        let lost = format!("{lost} that the indexes name and the stores do not hold whole");
+        labelled(out, "lost", &lost)?;
     }
     if overview.buffered > 0 {
-        writeln!(
-            out,
-            "pending  {} that may be in the writer's buffer",
-            overview.buffered
-        )?;
+        let pending = format!("{} that may be in the writer's buffer", overview.buffered);
+        labelled(out, "pending", &pending)?;
     }
     let mut bytes = format!(
         "{} in stores, {} in indexes",
@@ -210,47 +209,11 @@ fn totals(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
         (None, _) => "unknown (no record shows it)".to_owned(),
     };
     writeln!(out, "codec    {codec}")?;
-    labelled(out, "in use", &usage(view.report))?;
+    labelled(out, "in use", &in_use::answer(&view.report.usage))?;
     if !view.report.is_clean() {
         writeln!(out, "unclean  {}", view.verify)?;
     }
     Ok(())
-}
-
-fn counted(number: u64, thing: &str) -> String {
-    let ending = if number == 1 { "" } else { "s" };
-    format!("{number} {thing}{ending}")
-}
-
-/// Who has the log open.
-fn usage(report: &Report) -> String {
-    let usage = &report.usage;
-    let mut by: Vec<String> = usage
-        .writers
-        .iter()
-        .map(|writer| format!("{} ({})", escaped(&writer.name), writer.pid))
-        .collect();
-    if let Some(pid) = usage.lock_holder
-        && usage.writers.iter().all(|writer| writer.pid != pid)
-    {
-        by.push(format!("proglog ({pid})"));
-    }
-    match (usage.in_use, by.as_slice()) {
-        (Some(false), _) => "no".to_owned(),
-        (Some(true), []) => "yes".to_owned(),
-        (Some(true), _) => format!("yes, by {}", by.join(", ")),
-        (None, []) => "unknown (the log's owner or root can tell)".to_owned(),
-        (None, _) => format!("perhaps, by {}", by.join(", ")),
-    }
-}
-
-/// A name that a process chose, as it may be shown.
-fn escaped(name: &str) -> String {
-    let escape = |c: char| match c {
-        ' '..='~' => c.to_string(),
-        _ => c.escape_default().to_string(),
-    };
-    name.chars().map(escape).collect()
 }
 
 /// The sizes of records as bars.
@@ -258,9 +221,14 @@ fn bars(out: &mut impl Write, sizes: &Sizes) -> io::Result<()> {
     let Some((smallest, largest)) = sizes.range else {
         return writeln!(out, "sizes    none: no record is whole");
     };
+    let range = if smallest == largest {
+        count(smallest, "byte")
+    } else {
+        format!("{smallest} to {}", count(largest, "byte"))
+    };
     writeln!(
         out,
-        "sizes    {smallest} to {largest} bytes, {} on average",
+        "sizes    {range}, {} on average",
         sizes.total / sizes.records.max(1)
     )?;
     let classes = sizes.classes();
@@ -292,30 +260,38 @@ fn scaled(records: u64, highest: u64) -> usize {
 /// Prints everything as JSON lines.
 pub fn json(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
     let mut lines = Lines::new(&mut *out);
+    let log = log(view.report);
     for row in view.overview.rows() {
+        json_start(&mut lines, "segment", &log)?;
         json_row(&mut lines, &row)?;
     }
     for writer in &view.report.usage.writers {
-        lines.text("{\"kind\":\"process\"");
+        json_start(&mut lines, "process", &log)?;
         lines.field("pid", Some(u64::from(writer.pid)));
         lines.text_field("name", &writer.name)?;
         lines.text("}").end_line()?;
     }
     for class in view.sizes.iter().flat_map(Sizes::classes) {
-        lines.text("{\"kind\":\"sizes\"");
+        json_start(&mut lines, "sizes", &log)?;
         lines
             .field("first_length", Some(class.first))
             .field("last_length", Some(class.last))
             .field("records", Some(class.records));
         lines.text("}").end_line()?;
     }
+    json_start(&mut lines, "summary", &log)?;
     json_summary(&mut lines, view)?;
     lines.finish()
 }
 
+/// The kind of a line, and the log it is about.
+fn json_start(lines: &mut Lines<impl Write>, kind: &str, log: &str) -> io::Result<()> {
+    lines.text("{\"kind\":\"").text(kind).text("\"");
+    lines.text_field("log", log).map(|_| ())
+}
+
 fn json_row(lines: &mut Lines<impl Write>, row: &Row) -> io::Result<()> {
     let offsets = row.offsets();
-    lines.text("{\"kind\":\"segment\"");
     lines
         .field("segment", Some(row.base.0))
         .field("records", Some(row.records))
@@ -340,7 +316,6 @@ fn json_row(lines: &mut Lines<impl Write>, row: &Row) -> io::Result<()> {
 
 fn json_summary(lines: &mut Lines<impl Write>, view: &View<'_>) -> io::Result<()> {
     let overview = &view.overview.totals;
-    lines.text("{\"kind\":\"summary\"");
     lines
         .field("segments", Some(view.report.segments.len() as u64))
         .field("records", Some(overview.records))

@@ -10,6 +10,7 @@ pub mod finding_json;
 pub mod held;
 pub mod hex;
 pub mod hexlines;
+pub mod in_use;
 pub mod info;
 pub mod json;
 pub mod json_line;

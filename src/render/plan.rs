@@ -4,13 +4,15 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use proglog::inspect::report::Report;
+use proglog::log::damage::DamageKind;
 use proglog::log::format::{ENTRY_BYTES, FileKind};
 use proglog::mend::plan::{Plan, Step};
 use proglog::mend::recover::Recovered;
 use proglog::mend::saved::is_beside;
 use serde_json::json;
 
-use super::prose::{COLUMNS, count, either, escaped, wrapped};
+use super::finding_json::log;
+use super::prose::{columns, count, escaped, wrapped};
 use super::quote::quote;
 
 /// Steps that are printed one by one in text; the rest is counted.
@@ -30,7 +32,7 @@ pub fn steps_text(
     out: &mut impl Write,
     plan: &Plan,
     report: &Report,
-    dry_run: bool,
+    (purpose, dry_run): (Purpose, bool),
 ) -> io::Result<()> {
     if plan.steps.is_empty() {
         return writeln!(out, "nothing to change");
@@ -43,9 +45,9 @@ pub fn steps_text(
     writeln!(out, "{tense}, in this order:")?;
     for step in plan.steps.iter().take(STEPS_MAX) {
         let file = escaped(&file_of(step, report));
-        let text = step_text(step, &file, CutOff::by(step, report));
+        let text = step_text(step, &file, CutOff::by(step, purpose, report));
         let mut indent = 2;
-        for line in wrapped(&text, COLUMNS - 4) {
+        for line in wrapped(&text, columns().saturating_sub(4)) {
             writeln!(out, "{:indent$}{line}", "")?;
             indent = 4;
         }
@@ -88,10 +90,21 @@ pub fn recovery(recovered: &Recovered, path: &Path) -> Vec<String> {
     lines
 }
 
+/// What a plan is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To keep every record.
+    Repair,
+    /// To remove intact records.
+    RemoveRecords,
+}
+
 /// What of an index a cut takes away.
 #[derive(Debug, Clone, Copy, Default)]
 struct CutOff {
-    /// Whole entries.
+    /// Whole entries of intact records.
+    records: u64,
+    /// Whole entries of which the records are lost.
     entries: u64,
     /// Zeros behind the last entry. Bytes.
     padding: u64,
@@ -100,7 +113,7 @@ struct CutOff {
 }
 
 impl CutOff {
-    fn by(step: &Step, report: &Report) -> Self {
+    fn by(step: &Step, purpose: Purpose, report: &Report) -> Self {
         let Step::Cut {
             base,
             kind: FileKind::Index,
@@ -119,8 +132,16 @@ impl CutOff {
             None => (facts.index_bytes, 0, true),
         };
         let rest = bytes.min(facts.index_bytes.saturating_sub(position));
+        let slots = (to / ENTRY_BYTES)..(position.max(to) / ENTRY_BYTES);
+        let lost = facts.first_damage(DamageKind::Dangling);
+        let lost_from = lost.map_or(slots.end, |damage| damage.first_slot);
+        let intact = match purpose {
+            Purpose::RemoveRecords => lost_from.clamp(slots.start, slots.end) - slots.start,
+            Purpose::Repair => 0,
+        };
         Self {
-            entries: position.saturating_sub(to) / ENTRY_BYTES,
+            records: intact,
+            entries: slots.end - slots.start - intact,
             padding: if is_padding { rest } else { 0 },
             partial: if is_padding { 0 } else { rest },
         }
@@ -129,9 +150,11 @@ impl CutOff {
     /// `; 57 entries without records, 8688 bytes of padding`, or nothing.
     fn text(self) -> String {
         let mut parts = Vec::new();
+        if self.records > 0 {
+            parts.push(format!("{} removed", count(self.records, "record")));
+        }
         if self.entries > 0 {
-            let entries = either(self.entries, "entry", "entries");
-            parts.push(format!("{} {entries} without records", self.entries));
+            parts.push(format!("{} without records", count(self.entries, "entry")));
         }
         if self.padding > 0 {
             parts.push(format!("{} of padding", count(self.padding, "byte")));
@@ -146,19 +169,15 @@ impl CutOff {
     }
 }
 
-fn entries_text(entries: u64) -> String {
-    format!("{entries} {}", either(entries, "entry", "entries"))
-}
-
 fn step_text(step: &Step, file: &str, off: CutOff) -> String {
     match step.clone() {
         Step::CreateEmpty { .. } => format!("{file}: created empty, beside its twin"),
         Step::BuildIndex { entries, .. } => {
-            format!("{file}: made anew with {}", entries_text(entries.count))
+            format!("{file}: made anew with {}", count(entries.count, "entry"))
         }
         Step::WriteEntries { entries, .. } => format!(
             "{file}: {} written at {}+{}",
-            entries_text(entries.count),
+            count(entries.count, "entry"),
             entries.first_slot * ENTRY_BYTES,
             entries.count * ENTRY_BYTES
         ),
@@ -169,7 +188,7 @@ fn step_text(step: &Step, file: &str, off: CutOff) -> String {
             ..
         } => format!(
             "{file}: {from} -> {to} bytes ({} kept{})",
-            entries_text(to / ENTRY_BYTES),
+            count(to / ENTRY_BYTES, "entry"),
             off.text()
         ),
         Step::Cut { from, to, .. } => {
@@ -185,7 +204,7 @@ fn step_text(step: &Step, file: &str, off: CutOff) -> String {
             ..
         } => format!(
             "{file}: {} written at {position}+{bytes}",
-            entries_text(bytes / ENTRY_BYTES)
+            count(bytes / ENTRY_BYTES, "entry")
         ),
         Step::Fill {
             position, bytes, ..
@@ -214,7 +233,7 @@ pub fn steps_json(
     for step in &plan.steps {
         let (base, _) = step.file();
         let mut line = json!({
-            "kind": "step", "action": action(step), "segment": base.0,
+            "kind": "change", "log": log(report), "action": action(step), "segment": base.0,
             "file": file_of(step, report), "dry_run": dry_run,
         });
         let figures = match step.clone() {
@@ -237,8 +256,11 @@ pub fn steps_json(
                 ("size_before", from),
                 ("size_after", to),
                 ("entries_kept", to / ENTRY_BYTES),
-                ("entries_cut", CutOff::by(step, report).entries),
-                ("padding", CutOff::by(step, report).padding),
+                (
+                    "entries_cut",
+                    CutOff::by(step, Purpose::Repair, report).entries,
+                ),
+                ("padding", CutOff::by(step, Purpose::Repair, report).padding),
             ],
             Step::Cut { from, to, .. }
             | Step::Assemble {

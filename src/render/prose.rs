@@ -1,12 +1,29 @@
 //! Plain text for people: lines of at most 80 columns, singular and plural, ranges of
 //! offsets, names that cannot drive a terminal, and color where it is wanted.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 
 use proglog::inspect::finding::{OffsetRange, Severity};
 
-/// The columns that a line may have.
+/// The columns of a line that is made to fit, whatever it is printed to.
 pub const COLUMNS: usize = 80;
+
+/// The columns at which text is wrapped: the terminal's. A pipe or a file gets each line
+/// whole, so that `grep` sees all of it.
+pub fn columns() -> usize {
+    static FOUND: OnceLock<usize> = OnceLock::new();
+    *FOUND.get_or_init(|| {
+        let stdout = io::stdout();
+        if !stdout.is_terminal() {
+            return usize::MAX;
+        }
+        match rustix::termios::tcgetwinsize(&stdout) {
+            Ok(size) if size.ws_col > 0 => usize::from(size.ws_col),
+            _ => COLUMNS,
+        }
+    })
+}
 
 /// Ranges that are named one by one; the others are counted.
 const RANGES_MAX: usize = 4;
@@ -26,6 +43,22 @@ impl Paint {
             Severity::Note => "1;36",
         };
         self.sgr(code, text)
+    }
+
+    /// A message with the word before its colon, such as `error`, in color.
+    pub fn label(self, line: &str) -> String {
+        let labels = [
+            ("error:", Severity::Error),
+            ("warning:", Severity::Warning),
+            ("note:", Severity::Note),
+            ("hint:", Severity::Note),
+        ];
+        for (label, severity) in labels {
+            if let Some(rest) = line.strip_prefix(label) {
+                return format!("{}{rest}", self.severity(severity, label));
+            }
+        }
+        line.to_owned()
     }
 
     /// The text in the color of what is well.
@@ -145,7 +178,7 @@ pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
 pub fn labelled(out: &mut impl Write, label: &str, text: &str) -> io::Result<()> {
     const INDENT: usize = 9;
     let mut label = label;
-    for line in wrapped(text, COLUMNS - INDENT) {
+    for line in wrapped(text, columns().saturating_sub(INDENT)) {
         writeln!(out, "{label:<INDENT$}{line}")?;
         label = "";
     }

@@ -77,7 +77,7 @@ impl Remedies<'_> {
             | FindingId::RecordOffsetMismatch
             | FindingId::SegmentGap => replica(),
             // Without the manifest nothing says which copy is right.
-            FindingId::RecordChanged => Some(format!(
+            FindingId::RecordChanged | FindingId::RecordsMissing => Some(format!(
                 "proglog repair {dir} --replica COPY --manifest FILE"
             )),
             FindingId::SegmentOverlap => Some(format!("proglog salvage {dir} NEW --prefer old")),

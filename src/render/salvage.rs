@@ -10,7 +10,7 @@ use proglog::mend::salvage::write::Targets;
 use proglog::mend::salvage::{NewSegment, Salvage, Stray, Why};
 
 use super::json_line::JsonLine;
-use super::prose::{count, escaped, labelled};
+use super::prose::{columns, count, escaped, labelled, wrapped};
 
 /// Ranges that are printed one by one in text; the rest is counted.
 const RANGES_MAX: usize = 40;
@@ -68,7 +68,7 @@ impl View<'_> {
             .number("records", salvage.records())
             .number("next_offset", next_offset(salvage))
             .number("lost", lost)
-            .number("side", side)
+            .number("side_records", side)
             .text_if("next", self.moves.as_ref().map(|moves| moves.join(" && ")))
     }
 
@@ -84,12 +84,14 @@ impl View<'_> {
         };
         let codec = salvage.found_codec;
         let codec = codec.map_or(String::new(), |codec| format!(", {codec}"));
-        writeln!(
-            out,
+        let facts = format!(
             "{target}: {would}{}, {}{offsets}{codec}",
             count(salvage.segments.len() as u64, "segment"),
             count(salvage.records(), "record")
-        )?;
+        );
+        for line in wrapped(&facts, columns()) {
+            writeln!(out, "{line}")?;
+        }
         self.lost(out)?;
         if !salvage.side.is_empty() {
             let side = escaped(&self.targets.side.display().to_string());
@@ -126,13 +128,14 @@ impl View<'_> {
         let lost = &self.salvage.lost;
         for range in lost.iter().take(RANGES_MAX) {
             let records = count(range.records(), "record");
-            writeln!(out, "lost     {range}: {records}")?;
+            labelled(out, "lost", &format!("{range}: {records}"))?;
         }
         if lost.len() > RANGES_MAX {
             let more = lost.len() - RANGES_MAX;
             writeln!(
                 out,
-                "lost     ... and {more} more ranges (--json has them all)"
+                "lost     ... and {} (--json has them all)",
+                count(more as u64, "more range")
             )?;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! The strip of a damaged file: its bytes from left to right in 48 cells, each sound,
+//! The strip of a damaged file: its bytes from left to right in cells, 48 where there is room, each sound,
 //! damaged or padding. Damage shows in at least one cell, however small it is.
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use proglog::inspect::report::{Report, SegmentReport};
 use proglog::log::damage::DamageKind;
 use proglog::log::format::{ENTRY_BYTES, FileKind};
 
-/// Cells of a strip.
+/// Cells of a strip, where the terminal has room for them.
 pub const CELLS: usize = 48;
 
 /// What the cells mean.
@@ -21,7 +21,7 @@ pub struct Strip {
     pub file: String,
     /// Its size.
     pub bytes: u64,
-    /// `#`, `!` and `.`, as many as [`CELLS`].
+    /// `#`, `!` and `.`, as many as were asked for.
     pub cells: String,
 }
 
@@ -35,7 +35,7 @@ struct Run {
 
 /// A strip of each file in which bytes are damaged or padding, in the order of the
 /// segments.
-pub fn strips(report: &Report, findings: &[&Finding]) -> Vec<Strip> {
+pub fn strips(report: &Report, findings: &[&Finding], width: usize) -> Vec<Strip> {
     let mut runs: BTreeMap<&str, Vec<Run>> = BTreeMap::new();
     for finding in findings.iter().filter(|f| f.severity != Severity::Note) {
         if let Some(place) = &finding.place
@@ -67,7 +67,7 @@ pub fn strips(report: &Report, findings: &[&Finding]) -> Vec<Strip> {
                 strips.push(Strip {
                     file: name,
                     bytes: file.bytes,
-                    cells: cells(file.bytes, &runs),
+                    cells: cells(file.bytes, &runs, width),
                 });
             }
         }
@@ -106,10 +106,11 @@ fn zeros_between(segment: &SegmentReport) -> Option<Run> {
 
 /// Each cell shows what most of its bytes are; a damaged run that comes out nowhere
 /// takes the cell in which it begins.
-fn cells(bytes: u64, runs: &[Run]) -> String {
-    let mut cells = ['#'; CELLS];
-    let mut damaged = [0_u64; CELLS];
-    let mut padding = [0_u64; CELLS];
+fn cells(bytes: u64, runs: &[Run], width: usize) -> String {
+    let mut cells = vec!['#'; width];
+    let mut damaged = vec![0_u64; width];
+    let mut padding = vec![0_u64; width];
+    let bounds = |at| bounds(at, bytes, width);
     for run in runs {
         let sums = if run.padding {
             &mut padding
@@ -117,11 +118,11 @@ fn cells(bytes: u64, runs: &[Run]) -> String {
             &mut damaged
         };
         for (at, sum) in sums.iter_mut().enumerate() {
-            *sum = sum.saturating_add(shared(*run, bounds(at, bytes)));
+            *sum = sum.saturating_add(shared(*run, bounds(at)));
         }
     }
     for (at, cell) in cells.iter_mut().enumerate() {
-        let (begin, end) = bounds(at, bytes);
+        let (begin, end) = bounds(at);
         let of = |sums: &[u64]| sums.get(at).copied().unwrap_or(0);
         let sound = (end - begin).saturating_sub(of(&damaged).saturating_add(of(&padding)));
         if of(&damaged) > 0 && of(&damaged) >= sound.max(of(&padding)) {
@@ -134,7 +135,7 @@ fn cells(bytes: u64, runs: &[Run]) -> String {
         let mut first = None;
         let mut shown = false;
         for (at, cell) in cells.iter().enumerate() {
-            if shared(*run, bounds(at, bytes)) > 0 {
+            if shared(*run, bounds(at)) > 0 {
                 first = first.or(Some(at));
                 shown |= *cell == '!';
             }
@@ -148,9 +149,9 @@ fn cells(bytes: u64, runs: &[Run]) -> String {
 
 /// The bytes that a cell stands for. In a file of fewer bytes than cells several
 /// stand for the same byte.
-fn bounds(cell: usize, bytes: u64) -> (u64, u64) {
+fn bounds(cell: usize, bytes: u64, width: usize) -> (u64, u64) {
     let edge = |cell: usize| {
-        let wide = u128::from(bytes) * cell as u128 / CELLS as u128;
+        let wide = u128::from(bytes) * cell as u128 / width.max(1) as u128;
         u64::try_from(wide).unwrap_or(bytes)
     };
     let begin = edge(cell);
@@ -179,23 +180,23 @@ mod tests {
     fn a_cell_shows_what_most_of_it_is() {
         let runs = [run(2916, 684, false), run(3600, 8688, true)];
         let expected = format!("{}{}{}", "#".repeat(11), "!".repeat(3), ".".repeat(34));
-        assert_eq!(cells(12288, &runs), expected);
+        assert_eq!(cells(12288, &runs, CELLS), expected);
     }
 
     #[test]
     fn the_smallest_damage_shows() {
         let expected = format!("{}!", "#".repeat(47));
-        assert_eq!(cells(12288, &[run(12272, 16, false)]), expected);
-        let one = cells(1 << 40, &[run(1 << 39, 1, false)]);
+        assert_eq!(cells(12288, &[run(12272, 16, false)], CELLS), expected);
+        let one = cells(1 << 40, &[run(1 << 39, 1, false)], CELLS);
         assert_eq!(one.matches('!').count(), 1);
         assert_eq!(one.find('!'), Some(24));
     }
 
     #[test]
     fn files_smaller_than_a_strip() {
-        assert_eq!(cells(1, &[run(0, 1, true)]), ".".repeat(48));
-        let half = cells(2, &[run(1, 1, false)]);
+        assert_eq!(cells(1, &[run(0, 1, true)], CELLS), ".".repeat(48));
+        let half = cells(2, &[run(1, 1, false)], CELLS);
         assert_eq!(half, format!("{}{}", "#".repeat(24), "!".repeat(24)));
-        assert_eq!(cells(0, &[]), "#".repeat(48));
+        assert_eq!(cells(0, &[], CELLS), "#".repeat(48));
     }
 }

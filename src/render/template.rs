@@ -34,6 +34,9 @@ impl FromStr for Template {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if !text.contains('%') {
+            return Err(without_field(text));
+        }
         let mut parts = Vec::new();
         let mut literal = Vec::new();
         let mut rest = text.chars();
@@ -57,6 +60,17 @@ impl FromStr for Template {
         }
         Ok(Self { parts })
     }
+}
+
+/// Explains that a format would print the same text for every record, and names the
+/// option that may have been meant.
+fn without_field(text: &str) -> String {
+    let hint = match text.to_ascii_lowercase().as_str() {
+        name @ ("json" | "hex" | "raw" | "frames" | "null") => format!("did you mean --{name}?"),
+        "jsonl" | "ndjson" => "did you mean --json?".to_owned(),
+        _ => format!("the fields are {LETTERS}; JSON lines are --json"),
+    };
+    format!("the format has no field; {hint}")
 }
 
 /// The field that a letter means; `None` for `%%`.
@@ -142,8 +156,8 @@ mod tests {
     fn letters_and_escapes() {
         assert_eq!(made("%o %s\\n"), "7 hi\n");
         assert_eq!(made("%b:%p+%S=%x%%"), "0:412+2=6869%");
-        assert_eq!(made("\\t\\0\\x41\\\\\\r\u{fc}"), "\t\0A\\\r\u{fc}");
-        assert_eq!(made(""), "");
+        assert_eq!(made("%o\\t\\0\\x41\\\\\\r\u{fc}"), "7\t\0A\\\r\u{fc}");
+        assert_eq!(made("%%"), "%");
     }
 
     #[test]

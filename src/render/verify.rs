@@ -8,14 +8,13 @@ use proglog::inspect::finding::{Finding, FindingId, Place, Severity};
 use proglog::inspect::manifest::check::Checked;
 use proglog::inspect::outlook::Outlook;
 use proglog::inspect::report::Report;
-use proglog::inspect::usage::Usage;
 
 use super::cost::cost;
 use super::hexlines;
-use super::prose::{COLUMNS, Paint, count, escaped, width, wrapped, wrapped_command};
+use super::prose::{Paint, columns, count, escaped, width, wrapped, wrapped_command};
 use super::remedy::Remedies;
-use super::strip::{LEGEND, Strip, strips};
-use super::{held, service, words};
+use super::strip::{CELLS, LEGEND, Strip, strips};
+use super::{held, in_use, service, words};
 
 /// The columns before what is told.
 const INDENT: usize = 9;
@@ -103,7 +102,7 @@ impl View<'_> {
         let groups = self.groups();
         if self.quiet {
             for group in &groups {
-                self.group(out, group)?;
+                self.quiet_group(out, group)?;
             }
             return self.service(out, &counts);
         }
@@ -151,7 +150,7 @@ impl View<'_> {
 
     fn facts(&self, out: &mut impl Write) -> io::Result<()> {
         let report = self.report;
-        let path = escaped(&report.listing.path().display().to_string());
+        let path = self.log();
         let all = report.listing.segments.len() as u64;
         let segments = match report.options.segment {
             Some(base) => format!("segment {base} of {all} only"),
@@ -164,9 +163,9 @@ impl View<'_> {
         let facts = format!(
             "{path}: {segments}, {}, {codec}, {}",
             records(report, "whole record"),
-            usage(&report.usage)
+            in_use::facts(&report.usage)
         );
-        for line in wrapped(&facts, COLUMNS) {
+        for line in wrapped(&facts, columns()) {
             writeln!(out, "{line}")?;
         }
         match self.checked {
@@ -183,7 +182,11 @@ impl View<'_> {
         let cost = cost(&group.findings);
         let heading = format!("{}{allowed}{unknown}  {cost}", group.id);
         // The id's two spaces are to stay.
-        let mut lines = wrapped(&heading.replace("  ", " \u{0} "), COLUMNS - INDENT).into_iter();
+        let mut lines = wrapped(
+            &heading.replace("  ", " \u{0} "),
+            columns().saturating_sub(INDENT),
+        )
+        .into_iter();
         let first = lines.next().unwrap_or_default().replace(" \u{0}", " ");
         let severity = format!("{:<INDENT$}", group.severity);
         let severity = self.paint.severity(group.severity, severity.trim_end());
@@ -209,6 +212,32 @@ impl View<'_> {
         Ok(())
     }
 
+    /// The findings of a group, each a whole line that names the log.
+    fn quiet_group(&self, out: &mut impl Write, group: &Group<'_>) -> io::Result<()> {
+        let log = self.log();
+        let severity = self.paint.severity(group.severity, group.severity.as_str());
+        for finding in group.findings.iter().take(PLACES_MAX) {
+            let place = words::place(finding).map_or(String::new(), |place| format!(" {place}:"));
+            let message = words::message(finding);
+            writeln!(out, "{log}: {severity} {}:{place} {message}", group.id)?;
+            self.hex(out, finding)?;
+        }
+        let more = group.findings.len().saturating_sub(PLACES_MAX);
+        if more > 0 {
+            let id = group.id;
+            writeln!(
+                out,
+                "{log}: {severity} {id}: {more} more (--json has them all)"
+            )?;
+        }
+        Ok(())
+    }
+
+    /// The log's path as it was typed.
+    fn log(&self) -> String {
+        escaped(&self.report.listing.path().display().to_string())
+    }
+
     fn hex(&self, out: &mut impl Write, finding: &Finding) -> io::Result<()> {
         let (Some(bytes_of), Some(place)) = (self.bytes_of, &finding.place) else {
             return Ok(());
@@ -223,7 +252,8 @@ impl View<'_> {
 
     fn strips(&self, out: &mut impl Write) -> io::Result<()> {
         let findings: Vec<&Finding> = self.report.findings.iter().collect();
-        let strips = strips(self.report, &findings);
+        let room = columns().saturating_sub(INDENT);
+        let strips = strips(self.report, &findings, CELLS.min(room));
         if strips.is_empty() {
             return Ok(());
         }
@@ -231,7 +261,7 @@ impl View<'_> {
         let shown = strips.get(..STRIPS_MAX).unwrap_or(&strips);
         let longest = shown.iter().map(|strip| width(&strip.file)).max();
         let column = longest.unwrap_or(0).max(INDENT - 2) + 2;
-        let fits = |strip: &Strip| column + width(&after_name(strip)) <= COLUMNS;
+        let fits = |strip: &Strip| column + width(&after_name(strip)) <= columns();
         let beside = shown.iter().all(fits);
         for strip in shown {
             let after = after_name(strip);
@@ -306,13 +336,21 @@ impl View<'_> {
             if !self.quiet && self.report.findings.is_empty() {
                 writeln!(out)?;
             }
+            if self.quiet {
+                for (label, text) in service::in_full(outlook) {
+                    writeln!(
+                        out,
+                        "{}: service of the {printing}: {label}: {text}",
+                        self.log()
+                    )?;
+                }
+                continue;
+            }
             writeln!(out, "service of the book's {printing}")?;
             for (label, text) in service::in_full(outlook) {
                 labelled(out, label, &text)?;
             }
-            if !self.quiet {
-                writeln!(out)?;
-            }
+            writeln!(out)?;
         }
         Ok(())
     }
@@ -338,7 +376,7 @@ impl View<'_> {
             "next"
         };
         for command in commands {
-            for line in wrapped_command(&command, COLUMNS - INDENT) {
+            for line in wrapped_command(&command, columns().saturating_sub(INDENT)) {
                 writeln!(out, "{label:INDENT$}{line}")?;
                 label = "";
             }
@@ -383,37 +421,25 @@ impl View<'_> {
         };
         let facts = format!("{segments}, {}", records(report, "record"));
         // One line, whatever has to go.
-        let room = COLUMNS.saturating_sub(width(ok) + 2 + width(&facts));
-        let remarks = remarks(report, self.checked, counts.allowed);
+        let room = columns().saturating_sub(width(ok) + 2 + width(&facts));
+        let remarks = held::remarks(report, self.checked, counts.allowed);
         let remark = remarks
             .iter()
             .find(|remark| width(remark) <= room)
             .or(remarks.last());
         let remark = remark.map_or("", String::as_str);
-        writeln!(out, "{}: {facts}{remark}", self.paint.sound(ok))
-    }
-}
-
-/// What the last line says of what was not looked at, the longest first.
-fn remarks(report: &Report, checked: Option<&Checked>, allowed: u64) -> Vec<String> {
-    let unchecked = match checked.map(|checked| held::values(report, checked)) {
-        Some(values) => vec![values],
-        None if report.options.quick => {
-            vec![
-                "names, sizes and ends only".to_owned(),
-                "ends only".to_owned(),
-            ]
+        let mut painted = self.paint.sound(ok);
+        for line in wrapped(&format!("{ok}: {facts}{remark}"), columns()) {
+            let plain = if painted.is_empty() {
+                line.as_str()
+            } else {
+                line.strip_prefix(ok).unwrap_or(&line)
+            };
+            writeln!(out, "{painted}{plain}")?;
+            painted.clear();
         }
-        None => vec![
-            "values unchecked: no manifest".to_owned(),
-            "values unchecked".to_owned(),
-        ],
-    };
-    let remark = |unchecked: &String| match allowed {
-        0 => format!(" ({unchecked})"),
-        allowed => format!(" ({unchecked}; {} allowed)", count(allowed, "finding")),
-    };
-    unchecked.iter().map(remark).collect()
+        Ok(())
+    }
 }
 
 /// Findings of one id that are told together.
@@ -448,31 +474,6 @@ fn records(report: &Report, what: &str) -> String {
     format!("{}{joint}{word} {range}", count(records, what))
 }
 
-/// Who has the log open. A process chooses its name itself.
-fn usage(usage: &Usage) -> String {
-    let unknown = "cannot tell if in use (run as the log's owner or root)";
-    let named: Vec<String> = usage
-        .writers
-        .iter()
-        .take(4)
-        .map(|process| format!("{} ({})", process.pid, escaped(&process.name)))
-        .collect();
-    match (usage.in_use, usage.lock_holder) {
-        (_, Some(pid)) => format!("in use by proglog, process {pid}"),
-        (Some(true), None) if named.is_empty() => "in use".to_owned(),
-        (Some(true), None) => {
-            let word = if usage.writers.len() == 1 {
-                "process"
-            } else {
-                "processes"
-            };
-            format!("in use by {word} {}", named.join(", "))
-        }
-        (Some(false), None) => "not in use".to_owned(),
-        (None, None) => unknown.to_owned(),
-    }
-}
-
 fn after_name(strip: &Strip) -> String {
     format!("{}  {}", strip.cells, count(strip.bytes, "byte"))
 }
@@ -483,7 +484,7 @@ fn indented(out: &mut impl Write, text: &str) -> io::Result<()> {
 
 fn labelled(out: &mut impl Write, label: &str, text: &str) -> io::Result<()> {
     let mut label = label;
-    for line in wrapped(text, COLUMNS - INDENT) {
+    for line in wrapped(text, columns().saturating_sub(INDENT)) {
         writeln!(out, "{label:INDENT$}{line}")?;
         label = "";
     }

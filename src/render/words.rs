@@ -3,7 +3,10 @@
 //! not bear out. What a group of findings costs stands in `cost`.
 
 use proglog::inspect::finding::{Detail, Figure, Finding, FindingId, OffsetRange};
+use proglog::inspect::listing::NoFile;
+use proglog::inspect::usage::Usage;
 use proglog::log::format::ENTRY_BYTES;
+use proglog::log::processes::Unseen;
 use proglog::scan::account::Doubt;
 
 use super::cost::cost;
@@ -11,6 +14,14 @@ use super::prose::{count, either, escaped};
 
 /// What is said of a finding that a writer would explain, if there is one.
 pub const USE_UNKNOWN: &str = "cannot tell if a writer has the log open";
+
+/// Why nobody can tell whether a log is in use, or who can.
+pub fn unseen(usage: &Usage) -> String {
+    match &usage.unseen {
+        Some(Unseen::NotTheOwner) | None => "run as the log's owner or root".to_owned(),
+        Some(why) => why.to_string(),
+    }
+}
 
 /// A finding in one line.
 pub fn message(finding: &Finding) -> String {
@@ -107,6 +118,12 @@ pub fn what(finding: &Finding) -> String {
             _ => "the record carries the offset of another place".to_owned(),
         },
         FindingId::RecordChanged => changed(finding),
+        FindingId::RecordsMissing => match finding.detail {
+            Detail::NotThere { end } => {
+                format!("the manifest has them; the log ends before, its next offset is {end}")
+            }
+            _ => String::new(),
+        },
         FindingId::SegmentGap => gap(finding),
         FindingId::SegmentOverlap => overlap(finding),
         FindingId::StrayName => match finding.detail {
@@ -123,6 +140,7 @@ pub fn what(finding: &Finding) -> String {
         },
         FindingId::DuplicateBase => "a second name for the same base offset; not read".to_owned(),
         FindingId::NotAFile => match finding.detail {
+            Detail::NotAFile { what } if what == NoFile::Twin.as_str() => what.to_owned(),
             Detail::NotAFile { what } => format!("{what}, no regular file"),
             _ => String::new(),
         },
@@ -152,11 +170,8 @@ fn changed(finding: &Finding) -> String {
         text.get(..DIGITS)
             .map_or_else(|| text.clone(), |short| format!("{short}..."))
     };
-    match (&finding.detail, &finding.got, &finding.expected) {
-        (Detail::NotThere { end }, ..) => {
-            format!("the manifest has them, and the log ends before: its next offset is {end}")
-        }
-        (_, Some(got), Some(expected)) => format!(
+    match (&finding.got, &finding.expected) {
+        (Some(got), Some(expected)) => format!(
             "the digest is {}, the manifest says {}",
             short(got),
             short(expected)

@@ -87,7 +87,7 @@ fn an_incomplete_frame_commits_what_is_before_it() {
             let assert = sandbox.append(&options).write_stdin(input.clone()).assert();
             let assert = assert.code(2).stdout("");
             assert!(stderr(&assert).contains(missing), "{}", stderr(&assert));
-            assert!(stderr(&assert).contains("2 records are in log, next offset 2"));
+            assert!(stderr(&assert).contains("2 records were appended to log, next offset 2"));
             assert_eq!(sandbox.values(), raw(&["a", "bc"]));
         }
     }

@@ -263,7 +263,7 @@ fn the_last_offset_there_is() {
         .code(3);
     let said = stderr(&assert);
     assert!(said.contains("18446744073709551614"), "{said}");
-    assert!(said.contains("2 records are in log"), "{said}");
+    assert!(said.contains("2 records were appended to log"), "{said}");
     let summary: serde_json::Value = serde_json::from_slice(&assert.get_output().stdout).unwrap();
     assert_eq!(summary["last_offset"], u64::MAX - 1);
     assert_eq!(summary["next_offset"], u64::MAX);

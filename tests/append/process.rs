@@ -17,7 +17,7 @@ use crate::{Sandbox, bases, lines, placed, raw, segment, stderr};
 const APPEND_RECOVERS: bool = true;
 
 fn spawn(log: &Path, options: &[&str]) -> Child {
-    Command::new(assert_cmd::cargo::cargo_bin("proglog"))
+    Command::new(proglog_testkit::proglog().get_program())
         .arg("append")
         .arg(log)
         .args(options)
@@ -230,7 +230,7 @@ fn an_expectation_keeps_the_log_in_a_pause() {
         .code(4);
     let said = stderr(&assert);
     assert!(
-        said.contains(&format!("(process {})", first.id())),
+        said.contains(&format!("proglog (PID {})", first.id())),
         "{said}"
     );
     sandbox
@@ -312,7 +312,7 @@ fn a_signal_commits_whole_records_and_ends_by_that_signal() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(said.contains("ended by SIG"), "{said}");
         assert!(
-            said.contains("2 records are in") && said.contains("next offset 2"),
+            said.contains("2 records were appended") && said.contains("next offset 2"),
             "{said}"
         );
         assert_eq!(output.stdout, b"0\n1\n");
@@ -332,7 +332,7 @@ fn a_signal_that_was_ignored_stays_so() {
     let sandbox = Sandbox::new();
     let mut child = Command::new("bash")
         .args(["-c", "trap '' INT; exec \"$0\" append \"$1\""])
-        .arg(assert_cmd::cargo::cargo_bin("proglog"))
+        .arg(proglog_testkit::proglog().get_program())
         .arg(sandbox.log())
         .stdin(Stdio::piped())
         .stderr(Stdio::null())

@@ -264,7 +264,7 @@ fn a_file_size_limit_is_an_error_and_no_death() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("File too large"), "{said}");
     assert!(
-        said.contains("0 records are in log, next offset 0"),
+        said.contains("no record was appended to log, next offset 0"),
         "{said}"
     );
     assert!(sandbox.values().is_empty());

@@ -231,7 +231,7 @@ fn records_that_are_gone_at_the_end_are_told_of() {
     let (status, stdout, _) = held(&sandbox, manifest.as_bytes(), &[]);
     assert_eq!(status, 3);
     assert!(
-        stdout.contains("record-changed  offsets 5..6: 2 records are not there"),
+        stdout.contains("records-missing  offsets 5..6: 2 records are missing"),
         "{stdout}"
     );
     let lines = lines(&held(&sandbox, manifest.as_bytes(), &["--json"]).1);

@@ -130,7 +130,7 @@ fn a_follower_writes_it_while_it_waits_and_keeps_it_to_itself() {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
     }
-    read(&sandbox, &[]).told(4, &["in use by another process"]);
+    read(&sandbox, &[]).told(4, &["in use by proglog (PID "]);
     reading.signal(Signal::TERM);
     assert_eq!(reading.end().out, lines(0..8));
     assert_eq!(held(&sandbox).as_deref(), Some("8\n"));

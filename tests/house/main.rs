@@ -40,9 +40,16 @@ const PARTS: &[(&str, &[&str])] = &[
 /// other; `judge` is the other half of `walk`.
 const LOG_FLOORS: &[&[&str]] = &[
     &[
-        "units", "codec", "wire", "dir", "lease", "progress", "watch",
+        "units",
+        "codec",
+        "wire",
+        "dir",
+        "filesystem",
+        "progress",
+        "threads",
+        "watch",
     ],
-    &["format", "layout", "procfs", "disk"],
+    &["format", "layout", "lease", "procfs", "disk"],
     &["record", "damage", "processes"],
     &["error"],
     &["window", "lock", "config", "directory", "commit", "create"],
@@ -93,6 +100,9 @@ const CRATES: &[(&str, &[&str])] = &[
 
 /// Where the disk is changed.
 const WRITER: &str = "log/disk.rs";
+
+/// Where threads are started: elsewhere a system that refuses one would end the program.
+const STARTER: &str = "log/threads.rs";
 
 /// Functions of `std::fs` (or of `rustix::fs`) that change the disk.
 const FS_FUNCTIONS: &[&str] = &[
@@ -308,6 +318,24 @@ fn resolves(names: &[String]) -> Option<&str> {
         [.., "fs", "OpenOptions" | "DirBuilder"] => Some("OpenOptions"),
         _ => None,
     }
+}
+
+#[test]
+fn threads_are_started_in_one_file() {
+    let mut wrong = Vec::new();
+    for source in sources("src") {
+        if source.path.trim_start_matches("src/") == STARTER {
+            continue;
+        }
+        for path in paths(&without_tests(&source.tokens)) {
+            let names: Vec<_> = path.names.iter().map(String::as_str).collect();
+            if let [.., "thread", "spawn" | "scope" | "Builder"] = names.as_slice() {
+                let what = names.join("::");
+                wrong.push(format!("{}:{}: {what}", source.path, path.line));
+            }
+        }
+    }
+    none(&wrong);
 }
 
 #[test]

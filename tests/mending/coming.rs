@@ -2,10 +2,10 @@
 //! all the time: readers are held back, writers are let in and waited for.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -267,4 +267,65 @@ fn those_who_come_and_go_are_waited_for() {
             assert_ne!(sandbox.snapshot().contents(), before.contents());
         }
     }
+}
+
+/// A disk on which a writer comes when the active index is opened, after it was asked who
+/// is there, and stays.
+#[derive(Default)]
+struct Latecomer(Mutex<Option<fs::File>>);
+
+impl Disk for Latecomer {
+    real! { create create_unnamed link create_dir write_at set_len sync_data sync_dir remove remove_dir rename }
+    fn open(&self, path: &FilePath) -> io::Result<DiskFile> {
+        let came = fs::File::options().read(true).write(true).open(path)?;
+        *self.0.lock().unwrap() = Some(came);
+        RealDisk.open(path)
+    }
+}
+
+#[test]
+fn a_writer_that_comes_while_the_log_is_opened() {
+    let sandbox = Sandbox::built(&LogBuilder::raw().segment(0, ["zero"]));
+    let before = sandbox.snapshot();
+    let disk: Arc<dyn Disk> = Arc::new(Latecomer::default());
+    let options = OpenOptions::default();
+    let opened = Session::open(&sandbox.log(), &options, &disk, &|| false);
+    let said = opened.err().map(|error| error.to_string());
+    assert!(said.is_some_and(|it| it.contains("in use")));
+    assert_eq!(sandbox.snapshot(), before);
+}
+
+/// The kernel gives no lease then, so that nothing holds the writer back.
+#[test]
+fn a_writer_that_comes_beside_a_reader_during_an_append() {
+    let sandbox = Sandbox::built(&LogBuilder::raw().segment(0, ["zero"]));
+    let _reader = fs::File::open(sandbox.file("0.store")).unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let options = OpenOptions::default();
+    let mut session = Session::open(&sandbox.log(), &options, &disk, &|| false).unwrap();
+    let pause = || std::thread::sleep(Duration::from_millis(300));
+    pause();
+    session.append(record(b"one")).unwrap();
+    session.commit().unwrap();
+    let holds = "exec 3<>0.store; echo; read end";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", holds]).current_dir(sandbox.log());
+    shell.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut writer = shell.spawn().unwrap();
+    let mut ready = [0];
+    writer
+        .stdout
+        .take()
+        .unwrap()
+        .read_exact(&mut ready)
+        .unwrap();
+    pause();
+    session.append(record(b"two")).unwrap();
+    let said = session.commit().map_err(|error| error.to_string());
+    let process = format!("process {}", writer.id());
+    assert!(said.is_err_and(|it| it.contains(&process)));
+    drop(writer.stdin.take());
+    writer.wait().unwrap();
+    drop(session);
+    assert_eq!(whole_records(&sandbox.log(), Codec::Raw).len(), 3);
 }

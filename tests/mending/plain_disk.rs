@@ -26,7 +26,7 @@ struct Lacks {
     rename: Option<i32>,
 }
 
-const LACKS: [Lacks; 5] = [
+const LACKS: [Lacks; 6] = [
     // FUSE and NFS.
     Lacks {
         unnamed: Some(libc::EOPNOTSUPP),
@@ -49,6 +49,12 @@ const LACKS: [Lacks; 5] = [
         unnamed: Some(libc::ENOTSUP),
         link: Some(libc::EOPNOTSUPP),
         rename: Some(libc::ENOTSUP),
+    },
+    // A filter of system calls.
+    Lacks {
+        unnamed: Some(libc::EPERM),
+        link: Some(libc::EPERM),
+        rename: Some(libc::EPERM),
     },
     // A file without a name can be made, and gets none: no links, or no /proc.
     Lacks {
@@ -339,6 +345,9 @@ impl Drop for Fuse {
     }
 }
 
+/// Nobody can tell on FUSE whether somebody else writes.
+const UNUSED: &str = "--assume-unused";
+
 /// Below a mount, and as one: there no place beside the log is in its file system.
 #[test]
 fn a_real_one() {
@@ -355,13 +364,13 @@ fn a_real_one() {
         let place = tempfile::tempdir().unwrap();
         let log_name = log.to_str().unwrap().trim_end_matches('/');
         let save_to = ["--save-to", place.path().to_str().unwrap()];
-        let repair = [&["repair", log_name][..], &save_to].concat();
+        let repair = [&["repair", log_name, UNUSED][..], &save_to].concat();
         let (status, _, stderr) = run(sandbox.path(), &repair);
         assert_eq!(status, 0, "{stderr}");
         let made = std::fs::read(log.join("4.index")).unwrap();
         assert_eq!(made, sandbox.read("4.index"));
         assert_eq!(std::fs::read_dir(&log).unwrap().count(), 6);
-        let trim = ["trim", log_name, "--keep-segments", "1"];
+        let trim = ["trim", log_name, "--keep-segments", "1", UNUSED];
         if !below {
             let (status, _, stderr) = run(sandbox.path(), &[&trim[..], &save_to].concat());
             assert!(status == 2 && stderr.contains("--no-save"), "{stderr}");
@@ -369,7 +378,7 @@ fn a_real_one() {
         }
         let (status, _, stderr) = run(sandbox.path(), &trim);
         assert_eq!(status, 0, "{stderr}");
-        let (status, _, stderr) = run(sandbox.path(), &["undo", log_name]);
+        let (status, _, stderr) = run(sandbox.path(), &["undo", log_name, UNUSED]);
         assert_eq!(status, 0, "{stderr}");
         assert_eq!(std::fs::read_dir(&log).unwrap().count(), 6);
     }

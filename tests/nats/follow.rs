@@ -92,7 +92,7 @@ fn progress_is_for_terminals() {
     let run = |line: &str| {
         let mut command = Command::new("sh");
         command.args(["-c", line]).current_dir(sandbox.path());
-        command.env("proglog", assert_cmd::cargo::cargo_bin("proglog"));
+        command.env("proglog", proglog_testkit::proglog().get_program());
         let output = command.env("TERM", "xterm").output().unwrap();
         (output.status.code(), output.stdout, output.stderr)
     };

@@ -57,7 +57,7 @@ fn refused(sandbox: &Sandbox, arguments: &[&str], status: i32, words: &[&str]) {
 
 /// Starts proglog in a sandbox.
 fn spawn(sandbox: &Sandbox, arguments: &[&str]) -> Child {
-    Command::new(assert_cmd::cargo::cargo_bin("proglog"))
+    Command::new(proglog_testkit::proglog().get_program())
         .current_dir(sandbox.path())
         .args(arguments)
         .stdin(Stdio::null())

@@ -68,6 +68,10 @@ impl Place {
                 eprintln!("NOT TESTED at {}: {error}", self.path.display());
                 false
             }
+            Probe::FreeHere(name) => {
+                eprintln!("NOT TESTED at {}: {name}", self.path.display());
+                false
+            }
             Probe::Free | Probe::FreeButForMappings | Probe::Writer => true,
         }
     }

@@ -163,7 +163,11 @@ fn to_a_stranger_the_kernel_says_nothing() {
             return;
         }
     };
-    for kind in ["Unknown", "Unknown", "Unknown { readers: [] }"] {
+    for kind in [
+        "Unknown",
+        "Unknown",
+        "Unknown { readers: [], why: NotTheOwner }",
+    ] {
         let answer = stranger.answer();
         assert!(answer.starts_with(kind), "{answer}");
     }

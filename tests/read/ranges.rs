@@ -134,10 +134,14 @@ fn a_log_without_a_record() {
 #[test]
 fn contradictions_end_with_2() {
     let log = thirty(Kind::Raw);
-    log.read(&["--from", "5", "--to", "4"])
-        .told(2, &["--from 5 is above --to 4"]);
-    log.read(&["--from", "-1", "--to", "-2"])
-        .told(2, &["--from 29 is above --to 28"]);
+    log.read(&["--from", "5", "--to", "4"]).told(
+        2,
+        &["range 5..4: its first offset, 5, is above its last, 4"],
+    );
+    log.read(&["--from", "-1", "--to", "-2"]).told(
+        2,
+        &["its first offset, 29, is above its last, 28; the next offset is 30"],
+    );
     for range in [["--from", "1"], ["--to", "1"], ["-c", "1"], ["-n", "1"]] {
         let arguments = ["--offset", "3", range[0], range[1]];
         log.read(&arguments)

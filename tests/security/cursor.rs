@@ -100,7 +100,7 @@ fn a_lock_of_another_user_is_told_of() {
     let held = fs::File::open(&lock).unwrap();
     flock(&held, FlockOperation::LockExclusive).unwrap();
     let run = read(&world, BOB, &shared.join("cursor"));
-    run.ended(4, "in use by another process");
+    run.ended(4, ": in use by ");
     run.ended(4, "belongs to user 54402");
     drop(held);
     read(&world, BOB, &shared.join("cursor")).ended(0, "one");

@@ -265,17 +265,17 @@ impl<'f> Splitter<'f> {
     }
 }
 
+/// A number and what it counts. (The fuzz target has this file without `render`.)
+fn count(number: u64, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}
+
 fn value(value: &[u8]) -> NewRecord<'_> {
     NewRecord {
         value,
         ..NewRecord::default()
     }
-}
-
-/// A number and what it counts.
-pub fn count(number: u64, what: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {what}{plural}")
 }
 
 #[cfg(test)]

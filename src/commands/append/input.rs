@@ -8,6 +8,8 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use memchr::memmem;
+use proglog::log::format::decode_length;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
@@ -204,4 +206,22 @@ impl Buffer {
         let read = rustix::io::read(file, rustix::buffer::spare_capacity(&mut self.bytes));
         Ok(read?)
     }
+}
+
+/// The value of `--input` for an input whose first bytes are not text but what `read`
+/// prints with the option of that name.
+pub fn other_format(bytes: &[u8]) -> Option<&'static str> {
+    let line = bytes
+        .split(|&byte| byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    let place: &[u8] = b",\"segment\":";
+    if line.starts_with(b"{\"offset\":") && memmem::find(line, place).is_some() {
+        return Some("json");
+    }
+    let length = bytes.first_chunk().map(|length| decode_length(*length));
+    // No text begins with four zero bytes.
+    length
+        .filter(|length| *length <= u64::from(u32::MAX))
+        .map(|_| "frames")
 }

@@ -5,6 +5,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use proglog::log::writer::NewRecord;
+use serde_json::error::Category;
 use serde_json::{Map, Value};
 
 /// Makes records of lines; keeps the last one's value.
@@ -26,7 +27,7 @@ impl Parser {
             (Some(Value::String(text)), None) => self.value.extend_from_slice(text.as_bytes()),
             (None, Some(Value::String(text))) => STANDARD
                 .decode_vec(text, &mut self.value)
-                .map_err(|error| format!("value_base64: {error}"))?,
+                .map_err(|_| "value_base64 is not base64".to_owned())?,
             (Some(_), Some(_)) => return Err("both value and value_base64".to_owned()),
             (None, None) => return Err("neither value nor value_base64".to_owned()),
             (Some(_), None) => return Err("value is no string".to_owned()),
@@ -53,12 +54,12 @@ fn number(object: &Map<String, Value>, field: &str, largest: u64) -> Result<u64,
         .ok_or_else(|| format!("{field} is {value}, which is no number from 0 to {largest}"))
 }
 
-/// The parser's words, without the line number that is always 1.
+/// What is wrong with a line that is not a JSON object.
 fn what_is_wrong(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" at line ") {
-        Some((what, _)) => format!("byte {}: {what}", error.column()),
-        None => text,
+    match error.classify() {
+        Category::Eof => "the JSON object ends too early".to_owned(),
+        Category::Data => "not a JSON object".to_owned(),
+        _ => format!("not a JSON object: wrong at byte {}", error.column()),
     }
 }
 
@@ -84,17 +85,17 @@ mod tests {
         let mut parser = Parser::default();
         for (line, what) in [
             ("", "empty"),
-            ("{", "EOF"),
-            ("[]", "invalid type"),
+            ("{", "ends too early"),
+            ("[]", "not a JSON object"),
             (r#"{"value":1}"#, "value is no string"),
             (r#"{"value_base64":null}"#, "value_base64 is no string"),
-            (r#"{"value_base64":"?"}"#, "value_base64: "),
-            (r#"{"value_base64":"/w"}"#, "value_base64: "),
+            (r#"{"value_base64":"?"}"#, "not base64"),
+            (r#"{"value_base64":"/w"}"#, "not base64"),
             (r#"{"value":"","value_base64":""}"#, "both"),
             (r#"{"kind":"summary","records":3}"#, "neither"),
             (r#"{"value":"a","term":-1}"#, "term is -1"),
             (r#"{"value":"a","type":4294967296}"#, "type is 4294967296"),
-            (r#"{"value":"a"} {"value":"b"}"#, "trailing"),
+            (r#"{"value":"a"} {"value":"b"}"#, "byte 15"),
             (r#"{"value":"\ud800"}"#, "byte"),
         ] {
             let error = parser.parse(line.as_bytes()).unwrap_err();

@@ -36,7 +36,7 @@ use super::progress::{self, Bar};
 use super::signals::{self, Signals};
 use super::waiting::Waiting;
 use super::{Failure, Globals, Status, quote};
-use framing::{Format, Splitter, Stopped, count};
+use framing::{Format, Splitter, Stopped};
 use input::{Buffer, Filled, Input};
 use report::{Resume, Talk};
 use target::{Target, Trouble};
@@ -83,8 +83,9 @@ pub struct Arguments {
     /// lines, null, whole, frames or json: see below [default: lines]
     #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true)]
     input: Option<InputFormat>,
-    /// raw or protobuf, for a new log; an existing one has its own [default: raw]
-    #[arg(long, value_parser = |name: &str| name.parse::<Codec>())]
+    /// The codec of a new log, raw or protobuf; refuse a log that has the other one
+    /// [default: the log's, raw for a new one]
+    #[arg(long, value_name = "CODEC")]
     codec: Option<Codec>,
     /// A store of this size is full [default: as the log shows, or 1GiB]
     #[arg(long, value_name = "SIZE", value_parser = super::options::size)]
@@ -93,10 +94,10 @@ pub struct Arguments {
     #[arg(long, value_name = "SIZE", value_parser = super::options::size)]
     max_index_bytes: Option<u64>,
     /// The first record's offset in a new log [default: 0]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::options::number)]
     initial_offset: Option<u64>,
     /// Append only if the next offset is N (else status 1); keeps the log to the end
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::options::number)]
     expect_offset: Option<u64>,
     /// Print each record's offset once it is on disk
     #[arg(long)]
@@ -243,7 +244,10 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     target.set_inputs(inputs.iter().map(|input| input.identity).collect());
     let mut begun = Vec::with_capacity(inputs.len());
     let bar = bar(arguments, &inputs, globals);
-    let copied = copy_all(&inputs, &format, &mut target, &signals, &mut begun);
+    let format_is_chosen =
+        arguments.null || arguments.delimiter.is_some() || arguments.input.is_some();
+    let divided = (&format, format_is_chosen);
+    let copied = copy_all(&inputs, divided, &mut target, &signals, &mut begun);
     let ended = settle(copied, &mut target, &signals);
     drop(bar);
     let totals = target.totals();
@@ -299,7 +303,7 @@ fn bar(arguments: &Arguments, inputs: &[Input], globals: Globals) -> Option<Bar>
 /// Appends the records of all inputs. `begun` gets how many came before each.
 fn copy_all(
     inputs: &[Input],
-    format: &Format,
+    (format, chosen): (&Format, bool),
     target: &mut Target<'_>,
     signals: &Signals,
     begun: &mut Vec<u64>,
@@ -309,20 +313,39 @@ fn copy_all(
     for input in inputs {
         begun.push(records);
         buffer.clear();
+        if input.is_terminal() {
+            let each = match format {
+                Format::Byte(b'\n') | Format::Json => ", one per line",
+                _ => "",
+            };
+            let note = format!("reading records from the terminal{each}; Ctrl-D ends");
+            target.talk().say(&note);
+        }
         let mut splitter = Splitter::new(format);
-        copy(input, &mut splitter, &mut buffer, target, signals)?;
+        copy(input, &mut splitter, &mut buffer, (target, signals), chosen)?;
         records += splitter.records;
     }
     Ok(target.check_without_records()?)
 }
 
-/// Appends the records of one input.
+/// Says if an input that is divided into lines, because nothing else was asked for, begins
+/// like the output of `read --json` or `read --frames`.
+fn note_other_format(bytes: &[u8], target: &mut Target<'_>) {
+    if let Some(format) = input::other_format(bytes) {
+        target.talk().say(&format!(
+            "note: the input begins like the output of `read --{format}`; its lines are appended \
+             as they are: to append the records in it, use --input {format}"
+        ));
+    }
+}
+
+/// Appends the records of one input; `chosen` is whether the format was asked for.
 fn copy(
     input: &Input,
     splitter: &mut Splitter<'_>,
     buffer: &mut Buffer,
-    target: &mut Target<'_>,
-    signals: &Signals,
+    (target, signals): (&mut Target<'_>, &Signals),
+    chosen: bool,
 ) -> Result<(), Stop> {
     let mut counted = 0;
     loop {
@@ -331,6 +354,9 @@ fn copy(
             .map_err(|error| Stop::Input(format!("{}: cannot read: {error}", input.name())))?
         {
             Filled::Bytes => {
+                if !chosen && splitter.records == 0 && counted == 0 {
+                    note_other_format(buffer.waiting(), target);
+                }
                 let taken = splitter
                     .split(buffer.waiting(), |record| target.append(record))
                     .map_err(|stopped| stop(stopped, input, splitter.records))?;
@@ -459,14 +485,17 @@ fn unsaved(error: &Error, save_to: Option<&Path>) -> Option<&'static str> {
     (ends_it && (saving || path.components().any(is_ours))).then_some(mending::ELSEWHERE)
 }
 
-/// How many records are in, and what comes next.
+/// How many records this run appended, and what comes next.
 fn standing(resume: &Resume<'_>) -> String {
     let totals = &resume.totals;
-    let records = count(totals.records, "record");
-    let are = if totals.records == 1 { "is" } else { "are" };
+    let records = match totals.records {
+        0 => "no record was".to_owned(),
+        1 => "1 record was".to_owned(),
+        records => format!("{records} records were"),
+    };
     let log = quote(resume.log);
     match totals.next_offset {
-        Some(next) => format!("; {records} {are} in {log}, next offset {next}"),
-        None => format!("; {records} {are} in {log}"),
+        Some(next) => format!("; {records} appended to {log}, next offset {next}"),
+        None => format!("; {records} appended to {log}"),
     }
 }

@@ -9,10 +9,11 @@ use std::path::Path;
 use proglog::log::units::Offset;
 use serde_json::{Map, Value, json};
 
-use super::framing::{Format, count};
+use super::framing::Format;
 use super::input::Input;
 use super::target::Totals;
 use crate::commands::{quote, say};
+use crate::render::prose::count;
 
 /// Stdout and stderr.
 pub struct Talk {

@@ -338,7 +338,6 @@ impl<'a> Target<'a> {
             (None, Some(found)) if !is_new => found.dir,
             _ => create_directories(&*self.disk, self.path, DIRECTORY_MODE)?,
         };
-        let held = dir.clone();
         self.dir = Some(dir.clone());
         let interrupted = || self.signals.raised().is_some();
         let session = match self.lock.take() {
@@ -347,7 +346,7 @@ impl<'a> Target<'a> {
                 Session::open_locked(lock, &self.options, &self.disk, &interrupted)
             }),
         };
-        let session = session.map_err(|error| name_holder(error, &held))?;
+        let session = session?;
         let first = session.writer().next_offset();
         let limits = session.writer().limits();
         let codec = session.writer().codec();
@@ -479,17 +478,6 @@ fn unexpected(expected: Offset, next: Option<Offset>) -> Failure {
         Status::No,
         format!("{next}, not {expected}: nothing appended"),
     )
-}
-
-/// Says who has the log, where the kernel does.
-fn name_holder(error: Error, log: &Dir) -> Error {
-    match error {
-        Error::InUse { path, processes } if processes.is_empty() => Error::InUse {
-            path,
-            processes: DirectoryLock::holder(log).into_iter().collect(),
-        },
-        other => other,
-    }
 }
 
 fn identity(metadata: &std::fs::Metadata) -> (u64, u64) {

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use proglog::log::error::Error;
 use proglog::log::reader::{Item, Obstacle};
+use proglog::log::threads;
 use proglog::log::units::Offset;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
@@ -46,7 +47,7 @@ impl Feed {
         let mut log = source.reader()?;
         let directory = source.path().to_path_buf();
         let (sender, batches) = channel(WAITING);
-        std::thread::spawn(move || {
+        let reads_ahead = move || {
             let mut batch = Batch::default();
             let read = log.read::<Trouble>(from, end, |item| match item {
                 Item::Record(record) => {
@@ -78,7 +79,8 @@ impl Feed {
                 // Nobody may be there any more.
                 let _ = sender.blocking_send(Err(trouble));
             }
-        });
+        };
+        threads::start(reads_ahead).map_err(Error::io("start a thread to read", source.path()))?;
         Ok(Self { batches })
     }
 

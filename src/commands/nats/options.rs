@@ -7,6 +7,7 @@ use proglog::log::units::Offset;
 
 use super::Trouble;
 use super::talk::Totals;
+use crate::commands::options::seconds;
 use crate::commands::{Failure, Status, say, signals, status_of};
 
 /// The options of both.
@@ -24,15 +25,6 @@ pub struct Both {
     /// Print the summary as a JSON line
     #[arg(long)]
     pub json: bool,
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text
-        .parse()
-        .map_err(|_| "a time is a number of seconds".to_owned())?;
-    // Past a century there is no difference.
-    Duration::try_from_secs_f64(seconds.min(3e9))
-        .map_err(|_| "a time is a number of seconds, not below 0".to_owned())
 }
 
 /// Makes the end of a run. `standing` says what holds records up to which offset.

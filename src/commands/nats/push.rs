@@ -26,6 +26,7 @@ use super::stream::{NewStream, Stream};
 use super::talk::{Talk, Totals, Way};
 use super::url::StreamUrl;
 use super::{Trouble, cannot, no};
+use crate::commands::options::{number, within};
 use crate::commands::signals::Signals;
 use crate::commands::{Failure, Globals, Status, quote};
 
@@ -56,20 +57,19 @@ pub struct Arguments {
     create: bool,
     /// On how many servers a new stream is kept [default: 1]
     #[arg(long, value_name = "N", requires = "create",
-          value_parser = clap::value_parser!(u8).range(1..=5))]
+          value_parser = within::<u8>(1, 5))]
     replicas: Option<u8>,
     /// The subject [default: the stream's only one; of a new stream its name]
     #[arg(long)]
     subject: Option<String>,
     /// Begin a new stream with this offset [default: the log's first]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number)]
     from: Option<u64>,
     /// Records that are sent before the first of them is acknowledged, at most
     #[arg(long, value_name = "N", default_value_t = 512,
-          value_parser = clap::value_parser!(u16).range(1..=4096))]
+          value_parser = within::<u16>(1, 4096))]
     in_flight: u16,
-    /// What the payloads are, instead of looking: raw or protobuf
-    #[arg(long, value_name = "CODEC")]
+    #[arg(long, value_name = "CODEC", help = crate::commands::options::CODEC)]
     codec: Option<Codec>,
     #[command(flatten)]
     both: Both,

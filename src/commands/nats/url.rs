@@ -48,7 +48,12 @@ impl FromStr for StreamUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = |what: &str| format!("{what}; an address is {SHAPE}");
+        // What stands before an `@` may be a password, however the address is cut.
+        let is_secret = text.contains('@');
+        let wrong = |what: &str| {
+            let what = if is_secret { "it is malformed" } else { what };
+            format!("{what}; an address is {SHAPE}")
+        };
         let (scheme, rest) = text
             .split_once("://")
             .ok_or_else(|| wrong("no nats:// or tls:// in front"))?;

@@ -4,8 +4,9 @@
 use proglog::log::reader::LogReader;
 use proglog::log::units::Offset;
 
-use super::select::{self, Asked};
+use super::select::{self, Range};
 use super::{Arguments, Outcome};
+use crate::commands::offsets::{Place, Resolved};
 use crate::commands::{Globals, say};
 
 /// Where to begin.
@@ -30,17 +31,17 @@ pub fn begin(
 ) -> anyhow::Result<Begin> {
     let follows = arguments.going_on.follows();
     let (next, lowest) = (log.next_offset()?, log.lowest_offset());
-    let mut asked = select::resolve(arguments.from, arguments.to, next)?;
+    let mut asked = arguments.selected.span().resolve(next)?;
     if let Some(at) = cursor {
         asked.from = Some(i128::from(at.0));
         if asked.to.is_some_and(|to| to < i128::from(at.0)) {
             return Ok(Begin::Nothing(Outcome::Done));
         }
     }
-    if let Some(outcome) = before_the_log(&asked, arguments, lowest) {
+    if let Some(outcome) = before_the_log(asked, arguments, lowest) {
         return Ok(Begin::Nothing(outcome));
     }
-    let range = asked.within(lowest);
+    let range = Range::within(asked, lowest);
     if asked.from.is_some_and(|from| from < i128::from(lowest.0)) && !globals.quiet {
         say(&format!("note: the log begins at offset {lowest}"));
     }
@@ -72,10 +73,10 @@ pub fn begin(
 }
 
 /// The answer where all that was asked for is before the log.
-pub fn before_the_log(asked: &Asked, arguments: &Arguments, lowest: Offset) -> Option<Outcome> {
+pub fn before_the_log(asked: Resolved, arguments: &Arguments, lowest: Offset) -> Option<Outcome> {
     let to = asked.to.filter(|to| *to < i128::from(lowest.0))?;
-    Some(Outcome::No(match arguments.to {
-        Some(select::Place::FromEnd(back)) => {
+    Some(Outcome::No(match arguments.selected.span().to {
+        Some(Place::FromEnd(back)) => {
             format!("offset -{back} from the end is before the log, which begins at {lowest}")
         }
         _ => format!("offset {to} is no longer in the log, which begins at {lowest}"),

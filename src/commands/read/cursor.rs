@@ -14,6 +14,8 @@ use proglog::log::dir::{FilePath, FileStatus, Links};
 use proglog::log::disk::{self, Disk, RealDisk};
 use proglog::log::error::Error;
 use proglog::log::follow::sync_read;
+use proglog::log::lock::DirectoryLock;
+use proglog::log::processes::Process;
 use proglog::log::units::Offset;
 
 use super::fingerprint::Fingerprint;
@@ -319,7 +321,11 @@ fn lock(path: &Path, given: &Path) -> anyhow::Result<Option<(File, FilePath)>> {
 }
 
 fn in_use(lock: FileStatus, beside: &Path, given: &Path) -> Failure {
-    let message = format!("cursor file {}: in use by another process", given.display());
+    let holder = DirectoryLock::holder_of(lock.identity());
+    let holder = holder.map_or("another process".to_owned(), |pid| {
+        Process::describe(pid, None)
+    });
+    let message = format!("cursor file {}: in use by {holder}", given.display());
     let owner = lock.uid();
     Failure::new(Status::InUse, message).hint(if disk::is_own(owner) {
         "each reader needs a cursor file of its own".to_owned()

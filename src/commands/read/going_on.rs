@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Arguments;
+use crate::commands::offsets::Span;
+use crate::commands::options::{positive, seconds};
 use crate::commands::{Failure, Status, quote};
 
 /// How a read goes on.
@@ -30,7 +32,7 @@ pub struct GoingOn {
     pub cursor_file: Option<PathBuf>,
     /// With COMMAND: run it for at most K records at a time
     /// [default: all; with -f what is there, at most 1000]
-    #[arg(long, value_name = "K", requires = "command")]
+    #[arg(long, value_name = "K", requires = "command", value_parser = positive)]
     pub batch: Option<NonZeroU64>,
     /// Gets the records on its stdin; the cursor moves when it ends with 0, else its
     /// status is read's (128 + n for signal n). It must read its input to the end, else
@@ -68,16 +70,16 @@ pub fn check(arguments: &Arguments) -> Result<(), Failure> {
     if !going_on.is_asked() {
         return Ok(());
     }
-    if let Some(offset) = arguments.offset {
+    if let Some(offset) = arguments.one() {
         let (message, hint) = if going_on.follows() {
             (
-                "--offset asks for one record, -f for all that come",
-                format!("to wait for that record: proglog read {log} --from {offset} -c 1 -f"),
+                "one offset asks for one record, -f for all that come",
+                format!("to wait for that record: proglog read {log} {offset}.. -c 1 -f"),
             )
         } else {
             (
-                "--offset asks for one record, a cursor and a command for all behind it",
-                format!("that record alone: proglog read {log} --offset {offset}"),
+                "one offset asks for one record, a cursor and a command for all behind it",
+                format!("that record alone: proglog read {log} {offset}"),
             )
         };
         return refuse(message, hint);
@@ -103,10 +105,9 @@ pub fn check(arguments: &Arguments) -> Result<(), Failure> {
 /// The options that select records, to be typed again.
 fn selection(arguments: &Arguments) -> String {
     let mut options = String::new();
-    for (name, place) in [("--from", &arguments.from), ("--to", &arguments.to)] {
-        if let Some(place) = place {
-            let _ = write!(options, " {name} {place}");
-        }
+    let span = arguments.selected.span();
+    if span != Span::default() {
+        let _ = write!(options, " {span}");
     }
     for (name, number) in [("-c", arguments.count), ("-n", arguments.tail)] {
         if let Some(number) = number {
@@ -114,16 +115,4 @@ fn selection(arguments: &Arguments) -> String {
         }
     }
     options
-}
-
-/// A time without anything new.
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text
-        .parse()
-        .map_err(|_| "a time is a number of seconds, as 30 or 0.5".to_owned())?;
-    if seconds.is_nan() || seconds < 0.0 {
-        return Err("a time is not below 0".to_owned());
-    }
-    // Past a century there is no difference, and clocks cannot add it up.
-    Ok(Duration::from_secs_f64(seconds.min(3e9)))
 }

@@ -24,6 +24,7 @@ use proglog::mend::runs::agree::{Difference, Side};
 use super::super::mending::Mending;
 use super::super::verify::held_against;
 use super::super::{Failure, Globals, Status, quote, stdout};
+use crate::render::finding_json::line;
 use crate::render::json_line::JsonLine;
 use crate::render::prose::{count, escaped};
 use crate::render::quote::quote as quoted;
@@ -68,7 +69,7 @@ pub fn plan(
         Verdict::Differ(difference) => {
             if mending.json {
                 let mut out = stdout()?;
-                writeln!(out, "{}", difference_json(&difference))?;
+                writeln!(out, "{}", difference_json(&before, &difference))?;
                 out.flush()?;
             }
             Err(refusal(&difference, &log, copy))
@@ -109,9 +110,9 @@ fn side(side: &Side) -> String {
     )
 }
 
-fn difference_json(difference: &Difference) -> JsonLine {
+fn difference_json(report: &Report, difference: &Difference) -> JsonLine {
     let [here, there] = &difference.sides;
-    JsonLine::of("difference")
+    line("difference", report)
         .number("offset", difference.offset.0)
         .text("file", here.store.display().to_string())
         .number("position", here.position)
@@ -124,13 +125,18 @@ fn difference_json(difference: &Difference) -> JsonLine {
 }
 
 /// What is taken and what is not, behind the steps.
-pub fn tell(out: &mut impl Write, plan: &ReplicaPlan, json: bool) -> std::io::Result<()> {
+pub fn tell(
+    out: &mut impl Write,
+    plan: &ReplicaPlan,
+    report: &Report,
+    json: bool,
+) -> std::io::Result<()> {
     if json {
         for taken in &plan.taken {
-            writeln!(out, "{}", taken_json(taken))?;
+            writeln!(out, "{}", taken_json(report, taken))?;
         }
         for range in &plan.not_taken {
-            let line = JsonLine::of("not-taken")
+            let line = line("not-taken", report)
                 .number("first_offset", range.first.0)
                 .number("last_offset", range.last.0)
                 .number("records", range.records());
@@ -155,14 +161,15 @@ pub fn tell(out: &mut impl Write, plan: &ReplicaPlan, json: bool) -> std::io::Re
         let more = plan.taken.len() - RANGES_MAX;
         writeln!(
             out,
-            "taken    ... and {more} more ranges (--json has them all)"
+            "taken    ... and {} (--json has them all)",
+            count(more as u64, "more range")
         )?;
     }
     Ok(())
 }
 
-fn taken_json(taken: &Taken) -> JsonLine {
-    JsonLine::of("taken")
+fn taken_json(report: &Report, taken: &Taken) -> JsonLine {
+    line("taken", report)
         .number("first_offset", taken.offsets.first.0)
         .number("last_offset", taken.offsets.last.0)
         .number("records", taken.offsets.records())

@@ -2,7 +2,7 @@
 //! it cannot be used.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, IsTerminal, Read};
 use std::path::Path;
 
 use anyhow::Context;
@@ -11,6 +11,7 @@ use proglog::inspect::manifest::line::{ManifestError, Reader};
 use proglog::inspect::report::Report;
 
 use crate::commands::{Failure, Status, say};
+use crate::render::prose::count;
 
 /// A manifest of which the first line was read.
 pub struct Manifest {
@@ -31,6 +32,9 @@ pub fn open(path: &Path) -> anyhow::Result<Manifest> {
 
 fn input(path: &Path) -> anyhow::Result<Box<dyn Read>> {
     Ok(if path == Path::new("-") {
+        if io::stdin().is_terminal() {
+            say("reading the manifest from the terminal; Ctrl-D ends");
+        }
         Box::new(io::stdin())
     } else {
         Box::new(File::open(path).with_context(|| path.display().to_string())?)
@@ -63,8 +67,8 @@ impl Manifest {
         report.add_findings(std::mem::take(&mut checked.findings));
         if let Some(summary) = self.reader.summary().filter(|summary| summary.damaged) {
             say(&format!(
-                "the manifest was made of a damaged log: it holds {} records that were sound",
-                summary.records
+                "the manifest was made of a damaged log: it holds {} that were valid",
+                count(summary.records, "record")
             ));
         }
         if checked.runs > 1 && checked.same == 0 {

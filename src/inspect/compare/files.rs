@@ -11,6 +11,7 @@ use crate::inspect::rounds;
 use crate::log::error::{Error, Result};
 use crate::log::format::FileKind;
 use crate::log::segment::is_absent;
+use crate::log::threads;
 use crate::log::units::Offset;
 use crate::log::walk::Flow;
 use crate::log::window::ReadFile;
@@ -64,7 +65,7 @@ pub fn compare<E: From<Error>>(
     let mut equal = 0;
     let mut done: Option<Arc<str>> = None;
     let pieces = names(a, b).flat_map(|(file, both)| pieces(a, b, &file, both));
-    let threads = rounds::threads(0);
+    let threads = threads::number(0);
     let _ = rounds::in_rounds(pieces, threads, Piece::look, |answer: Answer| {
         // Behind the first difference of a file nothing more is said of it.
         if done.as_ref() == Some(&answer.file) {

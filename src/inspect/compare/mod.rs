@@ -19,6 +19,7 @@ use super::rounds;
 use crate::log::error::{Error, Result};
 use crate::log::record::Codec;
 use crate::log::segment::{Segment, is_absent};
+use crate::log::threads;
 use crate::log::units::Offset;
 use crate::log::walk::Flow;
 pub use records::{Difference, Spot, What};
@@ -136,7 +137,7 @@ pub fn compare<E: From<Error>>(
     within: OffsetRange,
     mut each: impl FnMut(Compared) -> std::result::Result<Flow, E>,
 ) -> std::result::Result<Tally, E> {
-    let threads = rounds::threads(a.options.threads);
+    let threads = threads::number(a.options.threads);
     let mut tally = Tally::default();
     let mut pending: Option<Compared> = None;
     let pieces = Pieces::new(a, b, within);

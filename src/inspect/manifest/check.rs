@@ -13,6 +13,7 @@ use crate::inspect::report::Report;
 use crate::inspect::rounds;
 use crate::log::error::{Error, Result};
 use crate::log::segment::is_absent;
+use crate::log::threads;
 use crate::log::units::Offset;
 
 /// Runs that are read from the manifest at once.
@@ -72,7 +73,7 @@ pub fn check<R: BufRead>(
         }
         (!runs.is_empty()).then_some(runs)
     });
-    let threads = rounds::threads(report.options.threads);
+    let threads = threads::number(report.options.threads);
     let _ = rounds::in_rounds(
         pieces,
         threads,
@@ -327,7 +328,7 @@ fn unreadable(log: &Log<'_>, run: &Run, segment: usize, position: u64, bytes: u6
 
 /// Offsets behind the log's end.
 fn gone(first: Offset, last: Offset, end: Offset) -> Finding {
-    Finding::new(FindingId::RecordChanged, Severity::Error)
+    Finding::new(FindingId::RecordsMissing, Severity::Error)
         .offsets(first, last)
         .detail(Detail::NotThere { end })
 }

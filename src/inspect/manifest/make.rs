@@ -10,6 +10,7 @@ use crate::inspect::report::{Report, SegmentReport};
 use crate::inspect::rounds;
 use crate::log::error::{Error, Result};
 use crate::log::segment::{Segment, is_absent};
+use crate::log::threads;
 use crate::log::units::Offset;
 
 /// Blocks of [`RUN_RECORDS`] offsets that are one piece of work.
@@ -51,7 +52,7 @@ pub fn make<E: From<Error>>(
     let mut segments = 0;
     let mut open: Option<(Offset, Gathered)> = None;
     let pieces = Pieces::new(report);
-    let threads = rounds::threads(report.options.threads);
+    let threads = threads::number(report.options.threads);
     let mut damaged = is_damaged(report);
     let _ = rounds::in_rounds(pieces, threads, Piece::runs, |runs: Vec<Taken>| {
         for run in runs {

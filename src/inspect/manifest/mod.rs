@@ -16,6 +16,7 @@ use super::finding::OffsetRange;
 use super::report::{Report, SegmentReport};
 use crate::log::error::{Error, Result};
 use crate::log::format::LENGTH_BYTES;
+use crate::log::progress::WALKED;
 use crate::log::record::Codec;
 use crate::log::segment::Segment;
 use crate::log::units::Offset;
@@ -161,6 +162,7 @@ fn add_bytes(hasher: &mut blake3::Hasher, segment: &Segment, start: u64, end: u6
         };
         segment.store.read_at(part, at)?;
         hasher.update(part);
+        WALKED.add_bytes(count as u64);
         at += count as u64;
     }
     Ok(bytes)

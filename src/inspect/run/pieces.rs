@@ -11,6 +11,7 @@ use crate::inspect::tail::TailStart;
 use crate::log::error::{Error, Result};
 use crate::log::format::{LENGTH_BYTES, frame_end};
 use crate::log::record::{Codec, layout_of};
+use crate::log::threads;
 use crate::log::units::Position;
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
 
@@ -108,11 +109,8 @@ pub fn in_pieces(
         }),
         went_on: Condvar::new(),
     };
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| work.follow_pieces());
-        }
-    });
+    let threads = usize::try_from(threads).unwrap_or(1);
+    threads::together(threads, || work.follow_pieces());
     let followed = work.followed.into_inner();
     let followed = followed.unwrap_or_else(PoisonError::into_inner);
     followed.ended.unwrap_or(Ok(()))?;

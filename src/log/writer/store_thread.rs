@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use super::ahead::Stretch;
 use super::flush::gather_buffer;
 use crate::log::disk::{Disk, DiskFile, write_all_at};
+use crate::log::threads;
 
 /// Buffers of frames: one is gathered, one waits, one is written.
 const BUFFERS: usize = 3;
@@ -65,7 +66,7 @@ impl StoreThread {
                 }
             }
         };
-        let thread = std::thread::Builder::new().spawn(write).ok()?;
+        let thread = threads::start(write).ok()?;
         Some(Self {
             pieces: Some(pieces),
             written,

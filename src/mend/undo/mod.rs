@@ -18,6 +18,7 @@ use crate::log::format::FileKind;
 use crate::log::lock::DirectoryLock;
 use crate::log::window::ReadFile;
 use crate::mend::exclusive::{Exclusive, Others};
+use crate::mend::guarded::Guarded;
 use crate::mend::named::{self, Unnamed};
 use crate::mend::saved::{self, ChangeKind, MANIFEST, Manifest, SavedDirectory, UNDONE};
 pub use restore::into;
@@ -171,19 +172,23 @@ pub fn undo(
     }
     let paths = changed_files(change, &directory);
     let exclusive = Exclusive::take(&**disk, &paths, others)?;
+    let guarded = Guarded {
+        disk: &**disk,
+        exclusive: &exclusive,
+    };
     let job = Undo {
         change,
         saved: &saved,
         log: lock.dir(),
-        disk: &**disk,
+        disk: &guarded,
         exclusive: &exclusive,
     };
     job.check(&directory)?;
     exclusive.begin(lock.path(), others, || job.check(&directory))?;
     lock.check_path()?;
     for number in (0..change.manifest.changes.len()).rev() {
-        exclusive.check(lock.path())?;
-        job.put_back(number)?;
+        job.put_back(number)
+            .map_err(|error| exclusive.explain(lock.path(), error))?;
     }
     if !change.dir.at(UNDONE).is_taken() {
         saved.create(&**disk, UNDONE)?;

@@ -1,6 +1,9 @@
 //! How tests start the binary: the one built from this tree, in an environment that
 //! says the same on every machine.
 
+use std::fs;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use assert_cmd::Command;
@@ -15,6 +18,7 @@ const RUN_SECONDS_MAX: u64 = 60;
 /// itself can switch it off. A run of over a minute is killed.
 #[must_use]
 pub fn proglog() -> Command {
+    heed_signals();
     let mut command = Command::new(assert_cmd::cargo::cargo_bin("proglog"));
     for name in [
         "CLICOLOR",
@@ -38,4 +42,22 @@ pub fn proglog() -> Command {
         .env("TZ", "UTC")
         .timeout(Duration::from_secs(RUN_SECONDS_MAX));
     command
+}
+
+/// SIGINT and the like as a shell in the foreground has them: what this process was started
+/// with as ignored (by nohup, by some CI) its children would ignore too. A handler here is
+/// the default for them.
+pub fn heed_signals() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        for signal in [1, 2, 15] {
+            if ignored.is_some_and(|mask| mask & (1 << (signal - 1)) != 0) {
+                let noted = Arc::new(AtomicBool::new(false));
+                signal_hook::flag::register(signal, noted).expect("a handler");
+            }
+        }
+    });
 }
