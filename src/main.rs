@@ -12,7 +12,11 @@ fn main() -> ExitCode {
     let _ = commands::survive_limits_of_files();
     commands::raise_limit_of_descriptors();
     let status = match cli::parse(std::env::args_os()) {
-        Ok((command, globals)) => commands::conclude(command.run(globals)),
+        Ok((command, globals)) => {
+            let result = command.run(globals);
+            commands::tell_of_owners(globals);
+            commands::conclude(result)
+        }
         Err(status) => status,
     };
     ExitCode::from(status as u8)

@@ -151,14 +151,10 @@ impl Mending {
         if let Some(saved) = saved
             && !globals.quiet
         {
-            // Only beside the log it is found by the log's name.
-            let real = lock.dir().real_path();
-            let beside = real.is_ok_and(|real| saved::is_beside(&real, saved));
-            let what = if beside { lock.path() } else { saved };
             say(&format!(
-                "saved in {}\ntake it back with: proglog undo {}",
+                "saved in {}\ntake it back with: {}",
                 quote(saved),
-                quote(what)
+                crate::render::undo::command(lock.path(), saved)
             ));
         }
         Ok(())

@@ -32,6 +32,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use clap::ColorChoice;
+use proglog::log::disk::owner_not_kept;
 use proglog::log::error::{Error, is_out_of_descriptors};
 use proglog::log::processes::Unseen;
 use rustix::process::{Resource, Rlimit};
@@ -167,6 +168,18 @@ pub fn conclude(result: anyhow::Result<Status>) -> Status {
     }
 }
 
+/// Says where a new file could not be given to the owner that it was to have.
+pub fn tell_of_owners(globals: Globals) {
+    if let Some((path, uid)) = owner_not_kept()
+        && !globals.quiet
+    {
+        say(&format!(
+            "note: cannot make user {uid} the owner of {}; other new files may be affected too",
+            quote(path)
+        ));
+    }
+}
+
 /// Prints an error and its hint; gives the status it means.
 fn say_error(error: &anyhow::Error) -> Status {
     if is_closed_pipe(error) {
@@ -288,6 +301,10 @@ fn hint_for(error: &Error) -> Option<String> {
             Some("--wait waits until it is free, --wait SECONDS for so long".to_owned())
         }
         Error::CodecUnknown { .. } => Some("say it: --codec raw or --codec protobuf".to_owned()),
+        Error::Untrusted { .. } => Some(
+            "proglog uses only what this user, root or, for root, the log's owner has saved"
+                .to_owned(),
+        ),
         Error::UseUnknown { why, .. } => {
             let other_user = match why {
                 Unseen::NotTheOwner => "; or run as the log's owner or root",

@@ -226,7 +226,7 @@ fn take_back(lock: &DirectoryLock, saved: &Path, lost: u64, mending: &Mending) -
             Status::Failed,
             format!("this repair cost {lost}, and taking it back failed: {error}"),
         )
-        .hint(format!("proglog undo {}", quote(saved)))
+        .hint(crate::render::undo::command(lock.path(), saved))
         .into(),
     }
 }

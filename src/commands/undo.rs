@@ -1,5 +1,6 @@
 //! `proglog undo DIR`: takes the newest change back, byte for byte, from what was
-//! saved of it; refuses if the files have changed since.
+//! saved of it; refuses if the files have changed since, or if somebody else can have made
+//! what was saved.
 //!
 //! ```console
 //! $ proglog undo log
@@ -10,16 +11,17 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use proglog::log::dir::{Dir, FilePath};
 use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::error::Error;
 use proglog::log::lock::DirectoryLock;
-use proglog::mend::saved;
+use proglog::mend::saved::{self, MANIFEST, Parent};
 use proglog::mend::undo::{self, SavedChange};
 
 use super::mending::is_full;
 use super::waiting::Waiting;
-use super::{Failure, Globals, Status, quote, stdout};
-use crate::render::json_line::JsonLine;
+use super::{Failure, Globals, Status, quote, say, stdout};
+use crate::render::undo as words;
 
 const EXAMPLES: &str = "\
 proglog undo log                  take the newest change back
@@ -30,7 +32,7 @@ proglog undo log --into old-log   the log as it was, in a new directory";
 #[derive(Debug, clap::Args)]
 #[command(before_help = EXAMPLES)]
 pub struct Arguments {
-    /// The log's directory, or a saved directory
+    /// The log's directory, or a saved directory beside it
     #[arg(value_name = "DIR|SAVED")]
     pub dir: PathBuf,
     /// List the saved changes
@@ -42,7 +44,7 @@ pub struct Arguments {
     /// Where changes were saved, if not beside the log
     #[arg(long, value_name = "DIR")]
     save_to: Option<PathBuf>,
-    /// Say what would be put back; open nothing for writing
+    /// Print the log and the files that would be changed; open nothing for writing
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -57,7 +59,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     if arguments.list {
         return list(arguments);
     }
-    let (change, log) = choose(arguments)?;
+    let (change, log) = choose(arguments, globals)?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     if let Some(target) = &arguments.into {
         if !arguments.dry_run {
@@ -74,8 +76,9 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         };
         done.map_err(|error| {
             let hint = format!(
-                "proglog undo {} --into NEWDIR writes the log as it was elsewhere",
-                quote(&change.path)
+                "proglog undo {}{} --into NEWDIR writes the log as it was elsewhere",
+                quote(&arguments.dir),
+                save_to(arguments)
             );
             match &error {
                 Error::CannotAppend { why, .. } => {
@@ -92,18 +95,25 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         })?;
     }
     let mut out = stdout()?;
+    let shown = words::View {
+        change: &change,
+        log: &log,
+        into: arguments.into.as_deref(),
+        dry_run: arguments.dry_run,
+    };
     if arguments.json {
-        writeln!(out, "{}", as_json(&change, arguments.dry_run))?;
+        shown.json(&mut out)?;
     } else if !globals.quiet {
-        let verb = if arguments.dry_run {
-            "would undo"
-        } else {
-            "undone"
-        };
-        writeln!(out, "{verb}: {}", in_words(&change))?;
+        shown.text(&mut out)?;
     }
     out.flush()?;
     Ok(Status::Done)
+}
+
+/// The option that finds the change again.
+fn save_to(arguments: &Arguments) -> String {
+    let place = arguments.save_to.as_deref();
+    place.map_or_else(String::new, |it| format!(" --save-to {}", quote(it)))
 }
 
 /// Output of ours has no place in a log.
@@ -112,70 +122,111 @@ fn refuse_inside(target: &Path, log: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn parent(arguments: &Arguments) -> anyhow::Result<PathBuf> {
-    let real = arguments
-        .dir
-        .canonicalize()
-        .map_err(|_| Error::NoDirectory {
-            path: arguments.dir.clone(),
-        })?;
-    Ok(saved::parent_for(&real, arguments.save_to.as_deref())?)
+/// The log, and where changes of it are saved, as far as there are any.
+fn places(dir: &Path, save_to: Option<&Path>) -> anyhow::Result<(Dir, Vec<FilePath>)> {
+    let log = Dir::open(dir).map_err(|_| Error::NoDirectory {
+        path: dir.to_path_buf(),
+    })?;
+    let places = match Parent::of(&log, save_to)?.open(&log)? {
+        Some(parent) => undo::places(&parent)?,
+        None => Vec::new(),
+    };
+    Ok((log, places))
 }
 
-/// The change that is meant, and the log it belongs to.
-fn choose(arguments: &Arguments) -> anyhow::Result<(SavedChange, PathBuf)> {
+/// The change that is meant, and the log it belongs to. That is the one on the command
+/// line, or the one beside which the saved directory is: never one that only a manifest
+/// names.
+fn choose(arguments: &Arguments, globals: Globals) -> anyhow::Result<(SavedChange, PathBuf)> {
     if undo::is_saved(&arguments.dir) {
-        let change = undo::load(&arguments.dir)?;
-        if change.undone && arguments.into.is_none() {
-            return Err(Failure::new(Status::No, "this change was taken back already").into());
-        }
-        let log = change.manifest.log.clone();
-        return Ok((change, log));
+        return choose_saved(arguments, globals);
     }
-    let changes = undo::list_of(&parent(arguments)?, &arguments.dir)?;
-    let open = |change: &SavedChange| !change.undone;
-    match changes.into_iter().rev().find(open) {
-        Some(change) => Ok((change, arguments.dir.clone())),
-        None => Err(Failure::new(
-            Status::No,
-            format!("{}: nothing to undo", arguments.dir.display()),
-        )
-        .hint("--save-to DIR, if the change was saved elsewhere")
-        .into()),
+    let (log, places) = places(&arguments.dir, arguments.save_to.as_deref())?;
+    let mut refused = Vec::new();
+    for place in places.iter().rev() {
+        match undo::load_of(place, &log) {
+            Ok(Some(change)) if !change.undone => {
+                tell_of_refused(&refused);
+                return Ok((change, arguments.dir.clone()));
+            }
+            Ok(_) => {}
+            Err(error) => refused.push(error),
+        }
+    }
+    // In a directory of the log that is no saved change, whatever it says.
+    if log.at(MANIFEST).is_taken() {
+        refused.push(Error::Untrusted {
+            path: arguments.dir.join(MANIFEST),
+            why: "is in the log's directory, where nothing is saved".to_owned(),
+        });
+    }
+    tell_of_refused(&refused);
+    let nothing = format!("{}: nothing to undo", arguments.dir.display());
+    Err(match refused.len() {
+        0 => Failure::new(Status::No, nothing)
+            .hint("--save-to DIR, if the change was saved elsewhere"),
+        _ => Failure::new(Status::Failed, format!("{nothing} that is to be trusted")),
+    }
+    .into())
+}
+
+/// The change in the saved directory that was named.
+fn choose_saved(arguments: &Arguments, globals: Globals) -> anyhow::Result<(SavedChange, PathBuf)> {
+    let given = &arguments.dir;
+    let saved = given.canonicalize().map_err(Error::io("look at", given))?;
+    let refused = |why: &str| {
+        let message = format!("{}: not trusted: {why}", given.display());
+        Failure::new(Status::Failed, message)
+    };
+    let Some(path) = saved::log_of(&saved).filter(|_| arguments.save_to.is_none()) else {
+        let parent = saved.parent().unwrap_or(Path::new("/"));
+        let hint = format!("name the log: proglog undo LOG --save-to {}", quote(parent));
+        let refused = refused("it is not beside the log that it belongs to");
+        return Err(refused.hint(hint).into());
+    };
+    let (log, places) = places(&path, None)?;
+    let change = match places.iter().find(|place| place.path() == saved) {
+        Some(place) => undo::load_of(place, &log)?,
+        None => None,
+    };
+    let Some(change) = change else {
+        let why = format!("it is not a saved change of {}", path.display());
+        return Err(refused(&why).into());
+    };
+    if change.undone && arguments.into.is_none() {
+        return Err(Failure::new(Status::No, "this change was taken back already").into());
+    }
+    if !globals.quiet {
+        say(&format!("the log is {}", quote(&path)));
+    }
+    Ok((change, path))
+}
+
+fn tell_of_refused(refused: &[Error]) {
+    for error in refused {
+        say(&format!("note: left out: {error}"));
     }
 }
 
 fn list(arguments: &Arguments) -> anyhow::Result<Status> {
     let mut out = stdout()?;
-    for change in undo::list_of(&parent(arguments)?, &arguments.dir)? {
-        if arguments.json {
-            writeln!(out, "{}", as_json(&change, false))?;
-        } else {
-            let undone = if change.undone { ", undone" } else { "" };
-            let words = in_words(&change);
-            writeln!(out, "{words}{undone}: {}", quote(&change.path))?;
+    let (log, places) = places(&arguments.dir, arguments.save_to.as_deref())?;
+    let mut refused = Vec::new();
+    for place in &places {
+        match undo::load_of(place, &log) {
+            Ok(Some(change)) if arguments.json => {
+                writeln!(out, "{}", words::saved(&change, &arguments.dir, false))?;
+            }
+            Ok(Some(change)) => {
+                let undone = if change.undone { ", undone" } else { "" };
+                let words = words::in_words(&change);
+                writeln!(out, "{words}{undone}: {}", quote(&change.path))?;
+            }
+            Ok(None) => {}
+            Err(error) => refused.push(error),
         }
     }
     out.flush()?;
+    tell_of_refused(&refused);
     Ok(Status::Done)
-}
-
-fn in_words(change: &SavedChange) -> String {
-    let manifest = &change.manifest;
-    let changes = crate::render::prose::count(manifest.changes.len() as u64, "change");
-    format!(
-        "{} of {} ({changes})",
-        crate::render::prose::escaped(&manifest.command),
-        crate::render::prose::escaped(&manifest.time)
-    )
-}
-
-fn as_json(change: &SavedChange, dry_run: bool) -> JsonLine {
-    JsonLine::of("saved")
-        .text("path", change.path.display().to_string())
-        .text("command", &change.manifest.command)
-        .text("time", &change.manifest.time)
-        .count("changes", change.manifest.changes.len())
-        .flag("undone", change.undone)
-        .flag("dry_run", dry_run)
 }

@@ -4,8 +4,8 @@
 use std::io;
 use std::path::Path;
 
-use super::dir::{Dir, FilePath};
-use super::disk::{Disk, DiskFile, Ownership};
+use super::dir::{Dir, FilePath, is_taken};
+use super::disk::{Disk, DiskFile, Ownership, is_own};
 use super::error::{Error, Result};
 use super::format::{FileKind, NameStyle};
 use super::units::Offset;
@@ -127,13 +127,44 @@ fn sync_above(disk: &dyn Disk, above: &Dir, is_new: bool) -> Result<()> {
 }
 
 /// Creates a directory for a copy of a log: with the owner, group and mode of another, as
-/// far as this process may. Gives it.
+/// far as this process may. One that is there already keeps its own. Gives it.
 ///
 /// # Errors
 ///
-/// [`Error::Io`].
+/// [`Error::Untrusted`] for a symbolic link of another user, [`Error::Io`].
 pub fn create_directory_like(disk: &dyn Disk, path: &Path, like: Ownership) -> Result<Dir> {
-    let dir = create_directories(disk, path, like.mode & 0o777)?;
+    let (parent, name) = match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) if !is_taken(path) => (parent, name),
+        _ => {
+            refuse_foreign_link(path)?;
+            return create_directories(disk, path, like.mode);
+        }
+    };
+    let parent = if parent.as_os_str().is_empty() {
+        Dir::open(parent).map_err(Error::io("open", Path::new(".")))?
+    } else {
+        create_directories(disk, parent, 0o777)?
+    };
+    let at = parent.at(name);
+    disk.create_dir(&at, like.mode & 0o700)
+        .map_err(Error::io("create", path))?;
+    let dir = at.open_dir().map_err(Error::io("open", path))?;
     disk.own_dir(&dir, like).map_err(Error::io("own", path))?;
+    disk.sync_dir(&parent)
+        .map_err(Error::io("sync", parent.path()))?;
     Ok(dir)
+}
+
+/// Refuses a symbolic link that another user has made: it would lead us to where he may
+/// write nothing.
+fn refuse_foreign_link(path: &Path) -> Result<()> {
+    let link = FilePath::of(path).and_then(|at| at.link_metadata());
+    let link = link.map_err(Error::io("look at", path))?;
+    if link.is_symlink() && !is_own(link.uid()) {
+        return Err(Error::Untrusted {
+            path: path.to_path_buf(),
+            why: format!("is a symbolic link of user {}", link.uid()),
+        });
+    }
+    Ok(())
 }

@@ -7,15 +7,24 @@
     reason = "this is the one place that changes the disk"
 )]
 
-use std::fs::{File, Metadata};
+mod ownership;
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 
-use super::dir::{Dir, FilePath, FileStatus};
+use super::dir::{Dir, FilePath, Links};
+use ownership::{OWNERS, take_ownership};
+pub use ownership::{Ownership, is_own, owner_not_kept};
+
+/// How often another temporary name is tried.
+const TRIES: usize = 8;
 
 /// A file that was opened for writing, and the name under which it was.
 #[derive(Debug)]
@@ -35,39 +44,6 @@ impl DiskFile {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
-    }
-}
-
-/// Owner, group and mode that a new file gets: those of its twin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ownership {
-    /// User id.
-    pub uid: u32,
-    /// Group id.
-    pub gid: u32,
-    /// Permission bits.
-    pub mode: u32,
-}
-
-impl Ownership {
-    /// The ownership of the file that `metadata` tells of.
-    #[must_use]
-    pub fn of(metadata: &Metadata) -> Self {
-        Self {
-            uid: metadata.uid(),
-            gid: metadata.gid(),
-            mode: metadata.mode() & 0o7777,
-        }
-    }
-}
-
-impl From<FileStatus> for Ownership {
-    fn from(status: FileStatus) -> Self {
-        Self {
-            uid: status.uid(),
-            gid: status.gid(),
-            mode: status.mode() & 0o7777,
-        }
     }
 }
 
@@ -107,7 +83,8 @@ pub trait Disk: Send + Sync {
     fn remove_dir(&self, path: &FilePath) -> io::Result<()>;
     /// Moves a file to another name, which must be free.
     fn rename(&self, from: &FilePath, to: &FilePath) -> io::Result<()>;
-    /// Gives a directory owner, group and mode, as far as this process may.
+    /// Gives a directory that was just created owner, group and mode, as far as this
+    /// process may. One that is not empty is another, and refused.
     fn own_dir(&self, _dir: &Dir, _like: Ownership) -> io::Result<()> {
         Ok(())
     }
@@ -144,29 +121,80 @@ pub fn write_all_at(
 }
 
 /// Gives the file at `path` other bytes, or makes it: wholly or not at all, also in a
-/// power cut. `temporary` is a name beside it, which is made anew: a file that somebody
-/// else put there is not written to.
+/// power cut. A file of another user that has the temporary name is left alone.
 ///
 /// # Errors
 ///
 /// The operating system's; the file is as it was then, or as it was to be.
-pub fn replace(path: &FilePath, temporary: &FilePath, bytes: &[u8]) -> io::Result<()> {
-    match RealDisk.remove(temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut made = RealDisk.create(temporary, None)?;
+pub fn replace(path: &FilePath, bytes: &[u8]) -> io::Result<()> {
+    let (mut made, temporary) = create_beside(path)?;
     let mut replaced = || {
-        take_ownership(&made.file, path.metadata().ok().map(Ownership::from))?;
+        let like = match path.open(Links::Refused) {
+            Ok((before, _)) => Some(Ownership::of(&before)?),
+            // What cannot be opened or is no file is replaced by a file of our own.
+            Err(_) => None,
+        };
+        give(&made.file, like.as_ref(), path)?;
         made.file.write_all(bytes)?;
         made.file.sync_all()?;
-        RealDisk.replace(temporary, path)
+        RealDisk.replace(&temporary, path)
     };
     if let Err(error) = replaced() {
-        let _ = RealDisk.remove(temporary);
+        let _ = RealDisk.remove(&temporary);
         return Err(error);
     }
     RealDisk.sync_dir(path.dir())
+}
+
+/// Whether [`replace`] could make a file there that does not exist yet.
+///
+/// # Errors
+///
+/// The operating system's.
+pub fn try_beside(path: &FilePath) -> io::Result<()> {
+    let (_, temporary) = create_beside(path)?;
+    RealDisk.remove(&temporary)
+}
+
+/// Creates a file of a temporary name beside another. The name is the same each time, so
+/// that what a killed process left is removed; where that is not our own file, another.
+fn create_beside(path: &FilePath) -> io::Result<(DiskFile, FilePath)> {
+    let own = rustix::process::geteuid().as_raw();
+    let name = path.name()?;
+    let mut temporary = path.dir().at(hidden(name, "new"));
+    for _ in 0..TRIES {
+        match temporary.link_metadata() {
+            Ok(there) if there.is_file() && there.uid() == own => RealDisk.remove(&temporary)?,
+            Ok(_) => {
+                temporary = path
+                    .dir()
+                    .at(hidden(name, &format!("new-{}", random_name())));
+            }
+            Err(_) => {}
+        }
+        match RealDisk.create(&temporary, None) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            created => return Ok((created?, temporary)),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// The name of a hidden file beside another.
+#[must_use]
+pub fn hidden(name: &OsStr, what: &str) -> OsString {
+    let mut hidden = OsString::from(".");
+    hidden.push(name);
+    hidden.push(".proglog-");
+    hidden.push(what);
+    hidden
+}
+
+/// A name that nobody could foresee: std seeds its hashers from the system.
+#[must_use]
+pub fn random_name() -> String {
+    let half = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", half(), half())
 }
 
 /// Opens a regular file that is only there to be locked; makes it where it is missing.
@@ -175,13 +203,20 @@ pub fn replace(path: &FilePath, temporary: &FilePath, bytes: &[u8]) -> io::Resul
 ///
 /// The operating system's; `InvalidInput` for what is no regular file.
 pub fn open_lock(path: &FilePath) -> io::Result<File> {
-    // A FIFO would wait for a reader.
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NONBLOCK;
-    let file = open(path, flags, 0o666)?;
-    if !FileStatus::of(&file)?.is_file() {
-        return Err(io::ErrorKind::InvalidInput.into());
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+    match open(path, flags, 0o666) {
+        // Locked, it need not be writable; and to create what is there is refused where the
+        // kernel protects shared directories.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            match path.open(Links::Refused) {
+                Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {
+                    Err(io::ErrorKind::InvalidInput.into())
+                }
+                opened => opened.map(|(file, _)| file),
+            }
+        }
+        created => created,
     }
-    Ok(file)
 }
 
 /// Opens what has this name, if it is no link.
@@ -195,34 +230,27 @@ fn open(path: &FilePath, flags: OFlags, mode: u32) -> io::Result<File> {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealDisk;
 
-/// Sets owner and mode as the twin has them. A process that may not give files away
-/// leaves them its own, in the twin's group where it may: `verify` tells of that as
-/// `owner-differs`.
-fn take_ownership(file: &File, like: Option<Ownership>) -> io::Result<()> {
-    let Some(like) = like else { return Ok(()) };
-    let now = Ownership::of(&file.metadata()?);
-    if (now.uid, now.gid) != (like.uid, like.gid) {
-        let own = |uid| as_allowed(std::os::unix::fs::fchown(file, uid, Some(like.gid)));
-        let _ = own(Some(like.uid))? || own(None)?;
+/// Whoever may rename a directory that was just created may put another one in its place:
+/// one with anything in it is not given away.
+fn check_new(directory: &Dir) -> io::Result<()> {
+    let mut is_empty = true;
+    directory.each_name(|_| is_empty = false)?;
+    if is_empty {
+        return Ok(());
     }
-    if now.mode != like.mode {
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(like.mode);
-        as_allowed(file.set_permissions(mode))?;
-    }
-    Ok(())
+    Err(io::Error::other(
+        "another directory is in the place of the one that was just created",
+    ))
 }
 
-/// Whether a file was given what it was to have: a process may not, or the file system has
-/// no such thing.
-fn as_allowed(done: io::Result<()>) -> io::Result<bool> {
-    use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
-    match done {
-        Ok(()) => Ok(true),
-        Err(error) if [PermissionDenied, Unsupported, InvalidInput].contains(&error.kind()) => {
-            Ok(false)
-        }
-        Err(error) => Err(error),
-    }
+/// The permission bits with which a file is created: until it has the ownership that it is
+/// to have, nobody else gets in.
+fn first_mode(like: Option<&Ownership>) -> u32 {
+    like.map_or(0o666, |like| like.mode & OWNERS)
+}
+
+fn give(file: &File, like: Option<&Ownership>, path: &Path) -> io::Result<()> {
+    like.map_or(Ok(()), |like| take_ownership(file, like, path))
 }
 
 impl Disk for RealDisk {
@@ -235,8 +263,8 @@ impl Disk for RealDisk {
 
     fn create(&self, path: &FilePath, like: Option<Ownership>) -> io::Result<DiskFile> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
-        let file = open(path, flags, like.map_or(0o666, |like| like.mode))?;
-        take_ownership(&file, like)?;
+        let file = open(path, flags, first_mode(like.as_ref()))?;
+        give(&file, like.as_ref(), path)?;
         Ok(DiskFile {
             file,
             path: path.to_path_buf(),
@@ -245,9 +273,9 @@ impl Disk for RealDisk {
 
     fn create_unnamed(&self, dir: &Dir, like: Option<Ownership>) -> io::Result<DiskFile> {
         let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
-        let mode = Mode::from_raw_mode(like.map_or(0o666, |like| like.mode));
+        let mode = Mode::from_raw_mode(first_mode(like.as_ref()));
         let file = File::from(rustix::fs::openat(dir, ".", flags, mode)?);
-        take_ownership(&file, like)?;
+        give(&file, like.as_ref(), dir.path())?;
         Ok(DiskFile {
             file,
             path: dir.path().to_path_buf(),
@@ -314,7 +342,8 @@ impl Disk for RealDisk {
     }
 
     fn own_dir(&self, dir: &Dir, like: Ownership) -> io::Result<()> {
-        take_ownership(&dir.reopen()?, Some(like))
+        check_new(dir)?;
+        take_ownership(&dir.reopen()?, &like, dir.path())
     }
 
     fn replace(&self, from: &FilePath, to: &FilePath) -> io::Result<()> {

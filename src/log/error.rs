@@ -92,6 +92,14 @@ pub enum Error {
         /// The path.
         path: PathBuf,
     },
+    /// Somebody else can have put it there.
+    #[error("{}: not trusted: {why}", path.display())]
+    Untrusted {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why, as the end of a sentence about it.
+        why: String,
+    },
     /// Two of the log's names are one file: what is written to the one is in the other.
     #[error("{}: is the same file as {}", path.display(), other.display())]
     SharedFile {

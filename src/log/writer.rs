@@ -434,7 +434,7 @@ impl Writer {
             // Full to the last offset there is: no segment comes behind this one.
             return Ok(());
         };
-        let like = |file: &DiskFile| file.file().metadata().ok().map(|m| Ownership::of(&m));
+        let like = |file: &DiskFile| Ownership::of(file.file()).ok();
         let ownership = [like(&self.active.store), like(&self.active.index)];
         let style = self.active.store.path().file_name().map(NameStyle::of);
         let name = (style.unwrap_or_default(), base);

@@ -123,7 +123,7 @@ pub fn apply(
     }
     let Some(saved) = saved else { return Ok(None) };
     let made = job.made();
-    done::mark(disk, saved.dir(), made.iter())?;
+    done::mark(disk, &saved, made.iter())?;
     Ok(Some(saved.path().to_path_buf()))
 }
 
@@ -363,9 +363,12 @@ impl Job<'_> {
             first.map(|names| self.directory.file(names, FileKind::Store)),
             first.map(|names| self.directory.file(names, FileKind::Index)),
         ];
-        let mut models = models.into_iter().flatten();
-        let metadata = models.find_map(|path| path.metadata().ok())?;
-        Some(metadata.into())
+        let ownership = |path: FilePath| match self.exclusive.file(&path) {
+            // Opened by name it would wait for our own lease.
+            Ok(file) => Ownership::of(file.file()).ok(),
+            Err(_) => Ownership::at(&path),
+        };
+        models.into_iter().flatten().find_map(ownership)
     }
 
     fn write_entries(

@@ -3,15 +3,20 @@
 //! somebody has written to them since.
 
 use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use crate::log::dir::{Dir, FilePath};
+use super::saved::{Saved, SavedDirectory};
+use crate::log::dir::FilePath;
 use crate::log::disk::{Disk, write_all_at};
 use crate::log::error::{Error, Result};
 use crate::log::window::{ReadFile, STREAM_BYTES, Window};
 
 /// The name that marks a change as complete.
 const DONE: &str = "done";
+
+/// More bytes than a line of it has: a sum, and the name of a file.
+const LINE_BYTES_MAX: u64 = 1024;
 
 /// Marks the change that is saved in a directory as complete. `made` are the files that
 /// it made or replaced.
@@ -21,7 +26,7 @@ const DONE: &str = "done";
 /// [`Error::Io`], and reading's.
 pub fn mark<'a>(
     disk: &dyn Disk,
-    saved: &Dir,
+    saved: &Saved,
     made: impl Iterator<Item = &'a FilePath>,
 ) -> Result<()> {
     let mut lines = String::new();
@@ -30,13 +35,11 @@ pub fn mark<'a>(
         // Writing to memory does not fail.
         let _ = writeln!(lines, "{sum:016x} {}", name_of(file));
     }
-    let path = saved.at(DONE);
-    let mark = disk
-        .create(&path, None)
-        .map_err(Error::io("create", &path))?;
-    write_all_at(disk, &mark, lines.as_bytes(), 0).map_err(Error::io("write", &path))?;
-    disk.sync_data(&mark).map_err(Error::io("sync", &path))?;
-    disk.sync_dir(saved)
+    let mark = saved.create(disk, DONE)?;
+    let path = mark.path();
+    write_all_at(disk, &mark, lines.as_bytes(), 0).map_err(Error::io("write", path))?;
+    disk.sync_data(&mark).map_err(Error::io("sync", path))?;
+    disk.sync_dir(saved.dir())
         .map_err(Error::io("sync", saved.path()))
 }
 
@@ -46,18 +49,31 @@ pub fn mark<'a>(
 /// # Errors
 ///
 /// Reading's.
-pub fn is_written_since(saved: &Dir, file: &ReadFile) -> Result<bool> {
-    let done = saved.at(DONE);
-    let Ok(lines) = done.read_to_string() else {
-        return Ok(false);
+pub fn is_written_since(saved: &SavedDirectory, file: &ReadFile) -> Result<bool> {
+    let done = match saved.file(DONE) {
+        Err(Error::Missing { .. }) => return Ok(false),
+        done => done?,
     };
     // No time tells it: a copy of the log has others, and a clock may be set back. Where the
     // mark was cut short, nobody was told of a change that is complete.
     let name = name_of(file.path());
-    let mut lines = lines.lines().filter_map(|line| line.split_once(' '));
-    match lines.find(|(_, file)| *file == name) {
-        Some((sum, _)) => Ok(format!("{:016x}", sum_of(file)?) != sum),
-        None => Ok(false),
+    let mut lines = BufReader::new(done.file());
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = lines
+            .by_ref()
+            .take(LINE_BYTES_MAX)
+            .read_until(b'\n', &mut line);
+        if read.map_err(Error::io("read", done.path()))? == 0 {
+            return Ok(false);
+        }
+        let text = String::from_utf8_lossy(&line);
+        if let Some((sum, of)) = text.trim_end().split_once(' ')
+            && of == name
+        {
+            return Ok(format!("{:016x}", sum_of(file)?) != sum);
+        }
     }
 }
 

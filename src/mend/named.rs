@@ -62,9 +62,9 @@ impl<'a> Unnamed<'a> {
         disk: &'a dyn Disk,
         log: &'a Dir,
         path: &FilePath,
-        like: Option<Ownership>,
+        like: Option<&Ownership>,
     ) -> Result<Self> {
-        let made = disk.create_unnamed(log, like);
+        let made = disk.create_unnamed(log, like.cloned());
         let of_no_use = |error: &io::Error| {
             // Old kernels open the directory, and refuse that.
             is_unsupported(error) || error.kind() == ErrorKind::IsADirectory
@@ -85,13 +85,13 @@ impl<'a> Unnamed<'a> {
         disk: &'a dyn Disk,
         log: &'a Dir,
         path: &FilePath,
-        like: Option<Ownership>,
+        like: Option<&Ownership>,
     ) -> Result<Self> {
         let mut failed = None;
         for place in places(log, path)? {
             // Left by a mending that was killed.
             let _ = disk.remove(&place);
-            match disk.create(&place, like) {
+            match disk.create(&place, like.cloned()) {
                 Ok(file) => {
                     return Ok(Self {
                         disk,
@@ -201,9 +201,9 @@ fn copy_of<'a>(
     path: &FilePath,
 ) -> Result<Unnamed<'a>> {
     let source = file.file().try_clone().map_err(Error::io("read", path))?;
-    let metadata = source.metadata().map_err(Error::io("look at", path))?;
+    let like = Ownership::of(&source).map_err(Error::io("look at", path))?;
     let source = ReadFile::of(source, path)?;
-    let copied = Unnamed::temporary(disk, log, path, Some(Ownership::of(&metadata)))?;
+    let copied = Unnamed::temporary(disk, log, path, Some(&like))?;
     copy(disk, &source, 0, source.file_bytes, &copied.file, 0)?;
     disk.sync_data(&copied.file)
         .map_err(Error::io("sync", copied.file.path()))?;

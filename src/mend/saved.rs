@@ -16,21 +16,29 @@
 //! The number tells which change is the newest: a clock may be set back. Older versions
 //! wrote `<UTC time>-<n>`, and no number into the manifest.
 
+mod manifest;
 mod place;
+mod trust;
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::copying::{copy, keep};
 use crate::log::dir::{Dir, FilePath};
-use crate::log::disk::{Disk, DiskFile, write_all_at};
+use crate::log::disk::{Disk, DiskFile, Ownership, write_all_at};
 use crate::log::error::{Error, Result};
 use crate::log::window::{ReadFile, STREAM_BYTES};
 use place::Place;
 
-pub use place::{Parent, discard, is_beside, parent_for};
+pub use manifest::{FileBefore, Manifest, read_manifest};
+pub(super) use place::order_of;
+pub use place::{Parent, discard, is_beside, log_of, parent_for};
+pub use trust::SavedDirectory;
+
+/// The permission bits of what holds saved bytes: they may be secret.
+const PRIVATE: u32 = 0o600;
 
 /// The name of the manifest in a saved directory.
 pub const MANIFEST: &str = "manifest.json";
@@ -89,32 +97,6 @@ pub enum ChangeKind {
     },
 }
 
-/// A file of the log as it was before the change.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileBefore {
-    /// Its name.
-    pub name: String,
-    /// Its size. Bytes.
-    pub bytes: u64,
-}
-
-/// What a manifest says.
-#[derive(Debug, Clone)]
-pub struct Manifest {
-    /// The log's directory.
-    pub log: PathBuf,
-    /// Which command made the change.
-    pub command: String,
-    /// Its number among those saved in one place; 0 if an older version made it.
-    pub number: u64,
-    /// When, in UTC.
-    pub time: String,
-    /// All of the log's files before.
-    pub files: Vec<FileBefore>,
-    /// The changes, in the order in which they were made.
-    pub changes: Vec<Change>,
-}
-
 /// A saved directory that is being filled.
 pub struct Saver<'d> {
     disk: &'d dyn Disk,
@@ -125,7 +107,7 @@ pub struct Saver<'d> {
 
 impl<'d> Saver<'d> {
     /// Makes a new saved directory in `parent`, or elsewhere if that is allowed and
-    /// nothing may be made in `parent`.
+    /// nothing may be made in `parent`. It belongs to `owner`, or to this user.
     ///
     /// # Errors
     ///
@@ -136,11 +118,12 @@ impl<'d> Saver<'d> {
         log: &Dir,
         command: &str,
         files: &[FileBefore],
+        owner: Option<&Ownership>,
     ) -> Result<Self> {
         let real = log.real_path().map_err(Error::io("look at", log.path()))?;
-        let place = match Place::make(disk, parent) {
+        let place = match Place::make(disk, parent, log, owner) {
             Err(error) if or_elsewhere && place::is_forbidden(&error) => {
-                Place::elsewhere(disk, &real).map_err(|_| error)?
+                Place::elsewhere(disk, &real, owner).map_err(|_| error)?
             }
             made => made?,
         };
@@ -153,6 +136,7 @@ impl<'d> Saver<'d> {
         };
         saver.line(&json!({
             "kind": "log", "version": 1, "path": real.display().to_string(),
+            "inode": log.identity().inode,
             "command": command, "number": number, "time": time,
         }));
         for file in files {
@@ -178,10 +162,8 @@ impl<'d> Saver<'d> {
     }
 
     fn create(&self, extension: &str) -> Result<DiskFile> {
-        let path = self.place.dir.at(format!("{}.{extension}", self.changes));
-        self.disk
-            .create(&path, None)
-            .map_err(Error::io("create", &path))
+        let name = format!("{}.{extension}", self.changes);
+        self.place.create(self.disk, &name)
     }
 
     fn finish(&self, file: &DiskFile) -> Result<()> {
@@ -313,12 +295,9 @@ impl<'d> Saver<'d> {
         };
         // A manifest must not outlive the names of what it tells of.
         sync(directory)?;
-        let path = directory.at(MANIFEST);
-        let file = self
-            .disk
-            .create(&path, None)
-            .map_err(Error::io("create", &path))?;
-        write_all_at(self.disk, &file, &self.manifest, 0).map_err(Error::io("write", &path))?;
+        let file = self.place.create(self.disk, MANIFEST)?;
+        write_all_at(self.disk, &file, &self.manifest, 0)
+            .map_err(Error::io("write", file.path()))?;
         self.finish(&file)?;
         sync(directory)?;
         sync(self.place.at.dir())
@@ -343,97 +322,17 @@ impl Saved {
         &self.place.dir
     }
 
+    /// Creates a file in it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn create(&self, disk: &dyn Disk, name: &str) -> Result<DiskFile> {
+        self.place.create(disk, name)
+    }
+
     /// Takes it away again: nothing was changed.
     pub fn discard(self, disk: &dyn Disk) {
         self.place.discard(disk);
     }
-}
-
-/// Reads the manifest of a saved directory.
-///
-/// # Errors
-///
-/// [`Error::Io`]; [`Error::Config`] for one that is no manifest or was cut short, in
-/// which case nothing was changed.
-pub fn read_manifest(saved: &Dir) -> Result<Manifest> {
-    let path = saved.at(MANIFEST);
-    let text = path.read_to_string().map_err(Error::io("read", &path))?;
-    let wrong = |line: usize, what: &str| {
-        Error::Config(format!("{}: line {}: {what}", path.display(), line + 1))
-    };
-    let mut manifest = Manifest {
-        log: PathBuf::new(),
-        command: String::new(),
-        number: 0,
-        time: String::new(),
-        files: Vec::new(),
-        changes: Vec::new(),
-    };
-    let mut ended = false;
-    for (number, line) in text.lines().enumerate() {
-        let value: Value =
-            serde_json::from_str(line).map_err(|error| wrong(number, &error.to_string()))?;
-        let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
-        let figure = |key: &str| {
-            let figure = value.get(key).and_then(Value::as_u64);
-            figure.ok_or_else(|| wrong(number, &format!("no number {key}")))
-        };
-        let name = |key: &str| plain_name(text(key)).ok_or_else(|| wrong(number, "no file name"));
-        let kind = match text("kind").as_deref() {
-            Some("log") => {
-                manifest.log = text("path").unwrap_or_default().into();
-                manifest.command = text("command").unwrap_or_default();
-                manifest.number = value.get("number").and_then(Value::as_u64).unwrap_or(0);
-                manifest.time = text("time").unwrap_or_default();
-                continue;
-            }
-            Some("file") => {
-                manifest.files.push(FileBefore {
-                    name: name("name")?,
-                    bytes: figure("bytes")?,
-                });
-                continue;
-            }
-            Some("end") => {
-                ended = true;
-                continue;
-            }
-            Some("write") => ChangeKind::Write {
-                position: figure("position")?,
-                bytes: figure("bytes")?,
-                before_bytes: figure("before_bytes")?,
-                size_before: figure("size_before")?,
-            },
-            Some("cut") => ChangeKind::Cut {
-                size_before: figure("size_before")?,
-                size_after: figure("size_after")?,
-                stored_bytes: figure("stored_bytes")?,
-            },
-            Some("create") => ChangeKind::Create {
-                bytes: figure("bytes")?,
-            },
-            Some("move") => ChangeKind::Move {
-                bytes: figure("bytes")?,
-            },
-            Some("replace") => ChangeKind::Replace {
-                bytes: figure("bytes")?,
-                size_after: figure("size_after")?,
-            },
-            _ => return Err(wrong(number, "an unknown kind")),
-        };
-        let file = name("file")?;
-        manifest.changes.push(Change { file, kind });
-    }
-    if !ended {
-        return Err(wrong(
-            text.lines().count(),
-            "it was cut short before anything was changed",
-        ));
-    }
-    Ok(manifest)
-}
-
-/// A name that stays in its directory.
-fn plain_name(name: Option<String>) -> Option<String> {
-    name.filter(|name| !name.is_empty() && !name.contains('/') && name != "." && name != "..")
 }

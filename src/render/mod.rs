@@ -24,5 +24,6 @@ pub mod service;
 pub mod strip;
 pub mod template;
 pub mod text;
+pub mod undo;
 pub mod verify;
 pub mod words;

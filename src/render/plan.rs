@@ -86,9 +86,10 @@ pub fn recovery(recovered: &Recovered, path: &Path) -> Vec<String> {
         lines.push(format!("recovered {log}: what was cut is saved in {place}"));
         let beside = path.canonicalize().is_ok_and(|it| is_beside(&it, saved));
         if !beside {
-            // By the log's name nobody finds it there.
+            // By the log's name alone nobody finds it there.
             lines.push(format!(
-                "recovered {log}: the log as it was: proglog undo {place} --into NEWDIR"
+                "recovered {log}: the log as it was: {} --into NEWDIR",
+                super::undo::command(path, saved)
             ));
         }
     }

@@ -151,18 +151,15 @@ fn goes_on(sandbox: &Sandbox, state: Option<&Path>) -> (PathBuf, String) {
 
 /// Follows what was said: the log as it was is written elsewhere.
 fn assert_saved(sandbox: &Sandbox, place: &Path, said: &str) {
-    let command = format!("proglog undo {} --into NEWDIR", place.display());
+    let parent = place.parent().unwrap().to_str().unwrap();
+    let command = format!("proglog undo log --save-to {parent} --into NEWDIR");
     assert!(said.contains(&command), "{said}");
     let new = tempfile::tempdir().unwrap();
     let into = new.path().join("old");
-    let undo = [
-        "undo",
-        place.to_str().unwrap(),
-        "--into",
-        into.to_str().unwrap(),
-    ];
     let mut binary = Command::new(assert_cmd::cargo::cargo_bin("proglog"));
-    let output = binary.args(undo).output().unwrap();
+    binary.current_dir(sandbox.path(""));
+    binary.args(["undo", "log", "--save-to", parent, "--into"]);
+    let output = binary.arg(&into).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     assert!(fs::read(into.join("0.store")).unwrap().ends_with(TORN));
     for directory in [place, place.parent().unwrap()] {

@@ -83,7 +83,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "render",
             "commands/append",
             "commands/nats/sending.rs",
-            "mend/saved.rs",
+            "mend/saved",
             "inspect/manifest/line.rs",
         ],
     ),

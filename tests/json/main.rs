@@ -340,6 +340,7 @@ fn changes(seen: &mut Seen, case: &str) {
     let sandbox = Sandbox::of(case);
     seen.run(&sandbox, &["repair", "log"]);
     seen.run(&sandbox, &["undo", "log", "--dry-run"]);
+    seen.run(&sandbox, &["undo", "log", "--dry-run", "--into", "before"]);
     seen.run(&sandbox, &["undo", "log", "--into", "before"]);
     let sandbox = Sandbox::of(case);
     seen.run_with(&sandbox, &["append", "log"], "one\ntwo\n");

@@ -1,19 +1,27 @@
-//! Hostile surroundings: what a system withholds, whom it hides, what others put there;
-//! pipes that nobody reads, names that drive a terminal, figures without bounds, signals.
+//! What other users can make this program do: nothing that they could not do themselves.
+//! Each attack is tried as root with a second user, and ends with status 2, a message, and
+//! the victim's files as they were. And hostile surroundings: what a system withholds, whom
+//! it hides, what others put there; pipes that nobody reads, names that drive a terminal,
+//! figures without bounds, signals.
 #![expect(
     clippy::disallowed_methods,
     clippy::indexing_slicing,
+    clippy::little_endian_bytes,
     clippy::print_stderr,
     clippy::unwrap_used,
-    reason = "all of it is test: it changes its own sandbox and fails by panicking"
+    reason = "all of it is test: it changes its own sandbox, says what it skips, and fails by panicking"
 )]
 
+mod cursor;
 #[cfg(target_os = "linux")]
 mod lacking;
 #[cfg(target_os = "linux")]
 mod limits;
 #[cfg(target_os = "linux")]
 mod mounts;
+mod owners;
+mod saved;
+mod swapped;
 #[cfg(target_os = "linux")]
 mod pipes;
 #[cfg(target_os = "linux")]
@@ -28,3 +36,4 @@ mod strays;
 mod terminals;
 #[cfg(target_os = "linux")]
 mod unseen;
+mod world;

@@ -3,7 +3,6 @@
 //! last record read. It is replaced as a whole, and only after what it passes is on
 //! disk, so that it never points behind what a power cut leaves.
 
-use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::{File, TryLockError};
 use std::io::{self, ErrorKind, Read};
@@ -11,8 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use proglog::log::dir::FilePath;
-use proglog::log::dir::Identity;
+use proglog::log::dir::{FilePath, FileStatus, Links};
 use proglog::log::disk::{self, Disk, RealDisk};
 use proglog::log::error::Error;
 use proglog::log::follow::sync_read;
@@ -32,6 +30,9 @@ const LAG: Duration = Duration::from_millis(250);
 /// How long a cursor file that is in use is waited for: what a killed reader was just
 /// starting may hold it for an instant longer.
 const LOCK_WAIT: Duration = Duration::from_millis(500);
+
+/// The bit of a directory in which every user may make files.
+const WRITABLE_BY_ALL: u32 = 0o002;
 
 /// How often it is tried.
 const LOCK_RETRY: Duration = Duration::from_millis(10);
@@ -54,7 +55,7 @@ pub struct Cursor {
     /// Up to where what was read is on disk already.
     synced: Option<Offset>,
     saved_at: Option<Instant>,
-    lock: Option<(File, PathBuf)>,
+    lock: Option<(File, FilePath)>,
 }
 
 impl Cursor {
@@ -97,14 +98,12 @@ impl Cursor {
     /// a record is handed out, not after it was handled. Where there is no file yet, a
     /// name beside it is used.
     pub fn rehearse(&self) -> anyhow::Result<()> {
-        if let Some(held) = &self.held {
-            return self.replace(&self.path, &held.text);
+        match &self.held {
+            Some(held) => self.replace(&held.text),
+            None => FilePath::of(&self.path)
+                .and_then(|path| disk::try_beside(&path))
+                .map_err(|error| unwritable(&self.given, &error).into()),
         }
-        let name = beside(&self.path, "try");
-        self.replace(&name, "")?;
-        FilePath::of(&name)
-            .and_then(|name| RealDisk.remove(&name))
-            .map_err(|error| unwritable(&self.given, &error).into())
     }
 
     /// Writes the offset down, after what lies before it: read from `from` on.
@@ -121,7 +120,7 @@ impl Cursor {
         if let Some(fingerprint) = &fingerprint {
             let _ = writeln!(text, "{fingerprint}");
         }
-        self.replace(&self.path, &text)?;
+        self.replace(&text)?;
         self.held = Some(Held {
             next,
             fingerprint,
@@ -131,12 +130,9 @@ impl Cursor {
         Ok(())
     }
 
-    fn replace(&self, path: &Path, text: &str) -> anyhow::Result<()> {
-        FilePath::of(path)
-            .and_then(|path| {
-                let temporary = path.dir().at(hidden(&self.path, "new"));
-                disk::replace(&path, &temporary, text.as_bytes())
-            })
+    fn replace(&self, text: &str) -> anyhow::Result<()> {
+        FilePath::of(&self.path)
+            .and_then(|path| disk::replace(&path, text.as_bytes()))
             .map_err(|error| unwritable(&self.given, &error).into())
     }
 }
@@ -162,22 +158,9 @@ impl Drop for Cursor {
     fn drop(&mut self) {
         // While it is held, so that nobody else has just taken it.
         if let Some((_held, path)) = self.lock.take() {
-            let _ = FilePath::of(&path).and_then(|path| RealDisk.remove(&path));
+            let _ = RealDisk.remove(&path);
         }
     }
-}
-
-/// A hidden name beside the cursor file.
-fn beside(path: &Path, what: &str) -> PathBuf {
-    path.with_file_name(hidden(path, what))
-}
-
-fn hidden(path: &Path, what: &str) -> OsString {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".proglog-");
-    name.push(what);
-    name
 }
 
 /// The file itself, if it is a link to one; never in the log's directory, nor below.
@@ -191,6 +174,12 @@ fn real_path(path: &Path, log: &Path) -> anyhow::Result<PathBuf> {
     let Some(name) = path.file_name() else {
         return Err(refused("this is no file's name").into());
     };
+    if let Ok(link) = path.symlink_metadata()
+        && link.is_symlink()
+        && !disk::is_own(link.uid())
+    {
+        return Err(refused("is a symbolic link of another user").into());
+    }
     let real = match path.canonicalize() {
         Ok(real) => real,
         // A link to what does not exist yet: the file is made there. A chain that has no
@@ -228,17 +217,20 @@ fn real_path(path: &Path, log: &Path) -> anyhow::Result<PathBuf> {
 
 /// What the file holds, if there is one.
 fn load(path: &Path, given: &Path) -> anyhow::Result<Option<Held>> {
-    match std::fs::metadata(path) {
-        Ok(metadata) if metadata.is_file() => {}
-        Ok(_) => {
+    let named = FilePath::of(path).map_err(Error::io("open", path))?;
+    let (file, status) = match named.open(Links::Refused) {
+        Ok(opened) => opened,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::InvalidInput => {
             return Err(Error::not_a_file(path, path.is_dir()).into());
         }
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io("look at", path)(error).into()),
-    }
+        Err(error) => return Err(Error::io("open", path)(error).into()),
+    };
+    let parent = named.dir().metadata().map_err(Error::io("look at", path))?;
+    check_owner([status, parent], given)?;
     let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(BYTES_MAX).read_to_end(&mut bytes))
+    file.take(BYTES_MAX)
+        .read_to_end(&mut bytes)
         .map_err(Error::io("read", path))?;
     let is_whole = (bytes.len() as u64) < BYTES_MAX;
     let text = String::from_utf8(bytes).ok().filter(|_| is_whole);
@@ -273,46 +265,88 @@ fn load(path: &Path, given: &Path) -> anyhow::Result<Option<Held>> {
     }))
 }
 
+/// Refuses a file that anybody may have put there: where others may make files, another
+/// user's cursor would say what is read next.
+fn check_owner([file, parent]: [FileStatus; 2], given: &Path) -> anyhow::Result<()> {
+    let owner = file.uid();
+    let is_shared = parent.mode() & WRITABLE_BY_ALL != 0;
+    if !is_shared || disk::is_own(owner) || owner == parent.uid() {
+        return Ok(());
+    }
+    let message = format!(
+        "cursor file {}: belongs to user {owner}, in a directory where everybody may make files",
+        given.display()
+    );
+    Err(Failure::new(Status::Failed, message).hint(ELSEWHERE).into())
+}
+
+/// What to do where a directory is shared.
+const ELSEWHERE: &str = "name a file in a directory of your own";
+
 /// Keeps others from using the same cursor file. The lock is on a file beside it,
 /// since the cursor file itself is replaced; a file that a killed process left there
 /// is not locked any more.
-fn lock(path: &Path, given: &Path) -> anyhow::Result<Option<(File, PathBuf)>> {
-    let beside = beside(path, "lock");
+fn lock(path: &Path, given: &Path) -> anyhow::Result<Option<(File, FilePath)>> {
+    let named = FilePath::of(path).map_err(Error::io("open", path))?;
+    let name = disk::hidden(path.file_name().unwrap_or_default(), "lock");
+    let beside = named.dir().at(name);
     let end = Instant::now() + LOCK_WAIT;
     loop {
-        let file = FilePath::of(&beside)
-            .and_then(|beside| disk::open_lock(&beside))
-            .map_err(|error| unwritable(given, &error))?;
+        let file = match disk::open_lock(&beside) {
+            Ok(file) => file,
+            // Removed by the one who held it, between two calls.
+            Err(error) if error.kind() == ErrorKind::NotFound && Instant::now() < end => continue,
+            Err(error) => return Err(in_the_way(&beside, &error, given).into()),
+        };
+        let held = FileStatus::of(&file).map_err(Error::io("look at", &beside))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) if Instant::now() < end => {
                 std::thread::sleep(LOCK_RETRY);
                 continue;
             }
-            Err(TryLockError::WouldBlock) => {
-                let locked = file.metadata().ok();
-                let holder = locked.and_then(|it| {
-                    DirectoryLock::holder_of(Identity {
-                        device: it.dev(),
-                        inode: it.ino(),
-                    })
-                });
-                let holder = holder.map_or("another process".to_owned(), |pid| {
-                    Process::describe(pid, None)
-                });
-                let message = format!("cursor file {}: in use by {holder}", given.display());
-                return Err(Failure::new(Status::InUse, message)
-                    .hint("each reader needs a cursor file of its own")
-                    .into());
-            }
+            Err(TryLockError::WouldBlock) => return Err(in_use(held, &beside, given).into()),
             // A file system without locks.
             Err(TryLockError::Error(_)) => return Ok(None),
         }
         // It may have been removed by the one who held it before.
-        let held = file.metadata().map_err(Error::io("look at", &beside))?;
-        let there = std::fs::metadata(&beside);
-        if there.is_ok_and(|there| there.ino() == held.ino()) {
+        let there = beside.link_metadata();
+        if there.is_ok_and(|there| there.identity() == held.identity()) {
             return Ok(Some((file, beside)));
         }
+        if Instant::now() >= end {
+            return Err(in_use(held, &beside, given).into());
+        }
     }
+}
+
+fn in_use(lock: FileStatus, beside: &Path, given: &Path) -> Failure {
+    let holder = DirectoryLock::holder_of(lock.identity());
+    let holder = holder.map_or("another process".to_owned(), |pid| {
+        Process::describe(pid, None)
+    });
+    let message = format!("cursor file {}: in use by {holder}", given.display());
+    let owner = lock.uid();
+    Failure::new(Status::InUse, message).hint(if disk::is_own(owner) {
+        "each reader needs a cursor file of its own".to_owned()
+    } else {
+        format!("{} belongs to user {owner}: {ELSEWHERE}", quote(beside))
+    })
+}
+
+/// What to say where the file that is locked cannot be made.
+fn in_the_way(beside: &FilePath, error: &io::Error, given: &Path) -> Failure {
+    if error.kind() != ErrorKind::InvalidInput && !beside.is_taken() {
+        return unwritable(given, error);
+    }
+    let what = match error.kind() {
+        ErrorKind::InvalidInput => "it is not a regular file".to_owned(),
+        _ => error.to_string(),
+    };
+    let message = format!(
+        "cursor file {}: {} is in the way: {what}",
+        given.display(),
+        beside.display()
+    );
+    Failure::new(Status::Failed, message).hint(format!("remove it, or {ELSEWHERE}"))
 }

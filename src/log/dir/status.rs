@@ -75,6 +75,13 @@ impl FileStatus {
         self.0.st_uid
     }
 
+    /// How many names it has.
+    #[must_use]
+    #[allow(clippy::useless_conversion, reason = "the types differ by platform")]
+    pub fn links(&self) -> u64 {
+        u64::from(self.0.st_nlink)
+    }
+
     /// Its group.
     #[must_use]
     pub fn gid(&self) -> u32 {

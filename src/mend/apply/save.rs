@@ -1,8 +1,9 @@
 //! Everything that a plan takes away or writes over, saved before the first change.
 
 use super::{Job, Save};
-use crate::log::dir::{Dir, FilePath};
-use crate::log::error::Result;
+use crate::log::dir::{Dir, FilePath, FileStatus};
+use crate::log::disk::Ownership;
+use crate::log::error::{Error, Result};
 use crate::log::format::ENTRY_BYTES;
 use crate::mend::plan::{Plan, Step};
 use crate::mend::saved::{FileBefore, Parent, Saved, Saver};
@@ -50,7 +51,9 @@ impl Job<'_> {
             .collect();
         // What was asked for is not done elsewhere, and a file moves within a disk only.
         let or_elsewhere = *save == Save::Beside && !moves_files(self.plan);
-        let mut saver = Saver::begin(self.disk, (&parent, or_elsewhere), log, command, &files)?;
+        let owner = self.owner(log)?;
+        let place = (&parent, or_elsewhere);
+        let mut saver = Saver::begin(self.disk, place, log, command, &files, owner.as_ref())?;
         match self.save_all(&mut saver) {
             Ok(moved) => Ok((Some(saver.seal()?), moved)),
             Err(error) => {
@@ -58,6 +61,25 @@ impl Job<'_> {
                 Err(error)
             }
         }
+    }
+
+    /// Whom the saved directory belongs to, if not to this user: to the owner of the log's
+    /// directory, where all files are his of which it will hold bytes.
+    fn owner(&self, log: &Dir) -> Result<Option<Ownership>> {
+        let log = log.metadata().map_err(Error::io("look at", log.path()))?;
+        let is_his = |step: &Step| {
+            let (base, kind) = step.file();
+            let path = self.path(base, kind);
+            let status = match self.exclusive.file(&path) {
+                Ok(file) => FileStatus::of(file.file()),
+                Err(_) => path.link_metadata(),
+            };
+            // One that is not there yet gives no bytes.
+            status.map_or(true, |it| it.uid() == log.uid())
+        };
+        let own = rustix::process::geteuid().as_raw();
+        let gives = log.uid() != own && self.plan.steps.iter().all(is_his);
+        Ok(gives.then(|| Ownership::new(log.uid(), log.gid(), 0)))
     }
 
     fn save_all(&self, saver: &mut Saver<'_>) -> Result<Moved> {

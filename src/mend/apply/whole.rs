@@ -21,7 +21,7 @@ impl Job<'_> {
     ) -> Result<()> {
         let path = self.path(base, kind);
         let directory = &self.directory.dir;
-        let made = Unnamed::create(self.disk, directory, &path, self.twin(base, kind))?;
+        let made = Unnamed::create(self.disk, directory, &path, self.twin(base, kind).as_ref())?;
         let mut at = 0;
         self.stream(assembly, kind, 0, bytes, &mut |piece| {
             copying::put(self.disk, made.file(), piece, at)?;
@@ -48,7 +48,7 @@ impl Job<'_> {
     ) -> Result<()> {
         let directory = &self.directory.dir;
         let like = self.twin(base, FileKind::Index);
-        let made = Unnamed::create(self.disk, directory, path, like)?;
+        let made = Unnamed::create(self.disk, directory, path, like.as_ref())?;
         if wanted.count > 0 {
             self.write_entries(base, made.file(), wanted.first_slot, wanted)?;
         }

@@ -25,6 +25,9 @@ use crate::mend::runs::holdings::{Cursor, Frames, Run};
 /// Bytes gathered before they are written.
 const GATHER_BYTES: usize = 256 * 1024;
 
+/// Permission bits of what only its owner may read.
+const PRIVATE: u32 = 0o600;
+
 /// Runs that are put together at once.
 const PARTS_MAX: usize = 4096;
 
@@ -108,15 +111,13 @@ pub fn write(
     end: &str,
 ) -> Result<()> {
     let source = &salvage.listing.directory.dir;
-    let like = source
-        .metadata()
-        .map_err(Error::io("look at", source.path()))?
-        .into();
+    let like = Ownership::of(source).map_err(Error::io("look at", source.path()))?;
+    let file_like = ownership(salvage);
     let parent = targets.log.parent().unwrap_or(Path::new(""));
     let parent = create_directories(disk, parent, 0o777)?;
     let note_path = FilePath::of(&targets.note).map_err(Error::io("create", &targets.note))?;
     let noted = disk
-        .create(&note_path, None)
+        .create(&note_path, file_like.clone())
         .map_err(Error::io("create", &targets.note))?;
     let mut note_bytes = 0;
     let mut gather = Gather::to(|piece: &[u8]| {
@@ -130,19 +131,19 @@ pub fn write(
     }
     gather.finish()?;
     sync(disk, &noted)?;
-    let file_like = ownership(salvage);
-    let log = create_directory_like(disk, &targets.log, like)?;
+    let log = create_directory_like(disk, &targets.log, like.clone())?;
     let mut runs = salvage.placed.iter();
     let style = salvage.listing.directory.name_style();
     for segment in &salvage.segments {
         let own = runs.clone().take(segment.runs);
-        write_segment(disk, (&log, style), segment, &own, file_like)?;
+        write_segment(disk, (&log, style), segment, &own, file_like.as_ref())?;
         runs.by_ref().take(segment.runs).for_each(drop);
     }
     sync_directory(disk, &log)?;
     if !salvage.side.is_empty() {
         let side = create_directory_like(disk, &targets.side, like)?;
-        Side::new(disk, &side, salvage.codec(), file_like)?.write(&salvage.side)?;
+        let log = Side::new(disk, &side, salvage.codec(), file_like.as_ref())?;
+        log.write(&salvage.side)?;
         sync_directory(disk, &side)?;
     }
     sync_directory(disk, &parent)?;
@@ -150,16 +151,31 @@ pub fn write(
     sync(disk, &noted)
 }
 
-/// Owner and mode of the source's files: of the first that tells.
+/// Owner and mode that every file of the source has. Where they have several owners, as
+/// where one is a link to another user's file, what is read of them is for us alone.
 fn ownership(salvage: &Salvage) -> Option<Ownership> {
-    let segments = salvage.listing.segments.iter();
-    let mut files = segments.flat_map(|it| [it.store.as_ref(), it.index.as_ref()]);
-    let file = files.find_map(|file| file.filter(|file| file.no_file.is_none()))?;
-    Some(Ownership {
-        uid: file.uid,
-        gid: file.gid,
-        mode: file.mode.into(),
-    })
+    let directory = &salvage.listing.directory;
+    let mut common = None;
+    for segment in &salvage.listing.segments {
+        for kind in [FileKind::Store, FileKind::Index] {
+            let facts = segment.file(kind);
+            let Some(facts) = facts.filter(|facts| facts.no_file.is_none()) else {
+                continue;
+            };
+            let this = Ownership::at(&directory.file(&segment.names, kind));
+            // That of what a link leads to, or of what cannot be opened.
+            let listed = || Ownership::new(facts.uid, facts.gid, facts.mode.into());
+            let this = this.unwrap_or_else(listed);
+            common = match common {
+                None => Some(this),
+                Some(before) => match this.common(&before) {
+                    None => return Some(Ownership::of_this_process(PRIVATE)),
+                    common => common,
+                },
+            };
+        }
+    }
+    common
 }
 
 fn sync(disk: &dyn Disk, file: &DiskFile) -> Result<()> {
@@ -175,12 +191,12 @@ fn write_segment<'a>(
     (directory, style): (&Dir, NameStyle),
     segment: &NewSegment,
     runs: &(impl Iterator<Item = &'a Run> + Clone),
-    like: Option<Ownership>,
+    like: Option<&Ownership>,
 ) -> Result<()> {
     for kind in [FileKind::Store, FileKind::Index] {
         let path = directory.at(style.file_name(segment.base, kind));
         let file = disk
-            .create(&path, like)
+            .create(&path, like.cloned())
             .map_err(Error::io("create", &path))?;
         let (mut at, mut store_bytes) = (0, 0);
         let mut parts = runs.clone().map(|run| {
@@ -228,10 +244,11 @@ struct Side<'d> {
 }
 
 impl<'d> Side<'d> {
-    fn new(disk: &'d dyn Disk, side: &Dir, codec: Codec, like: Option<Ownership>) -> Result<Self> {
+    fn new(disk: &'d dyn Disk, side: &Dir, codec: Codec, like: Option<&Ownership>) -> Result<Self> {
         let create = |kind| {
             let path = side.at(file_name(Offset(0), kind));
-            disk.create(&path, like).map_err(Error::io("create", &path))
+            disk.create(&path, like.cloned())
+                .map_err(Error::io("create", &path))
         };
         Ok(Self {
             disk,

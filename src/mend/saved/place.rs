@@ -1,15 +1,15 @@
 //! Where saved directories stand, and how they are named.
 
 use std::ffi::OsString;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::MANIFEST;
+use super::trust::open_parent;
+use super::{MANIFEST, PRIVATE};
 use crate::log::create::{create_directories, create_directory};
 use crate::log::dir::{Dir, FilePath, nearest, real_place};
-use crate::log::disk::Disk;
+use crate::log::disk::{Disk, DiskFile, Ownership, random_name};
 use crate::log::error::{Error, Result};
 use crate::mend::named::{in_one_mount, may_write};
 
@@ -42,11 +42,23 @@ pub fn parent_for(real: &Path, save_to: Option<&Path>) -> Result<PathBuf> {
     Ok(parent)
 }
 
-/// The name of the directory in which all changes of a log are saved.
+/// What the name of the directory ends with in which all changes of a log are saved.
+const SAVED: &str = ".proglog-saved";
+
+/// The name of that directory.
 fn name_for(real: &Path) -> OsString {
     let mut name = real.file_name().unwrap_or_default().to_owned();
-    name.push(".proglog-saved");
+    name.push(SAVED);
     name
+}
+
+/// The log of a saved directory by where that is: beside it. `None` where no log is there.
+#[must_use]
+pub fn log_of(saved: &Path) -> Option<PathBuf> {
+    let parent = saved.parent()?;
+    let name = parent.file_name()?.to_str()?.strip_suffix(SAVED)?;
+    let log = parent.with_file_name(name);
+    (!name.is_empty() && log.is_dir()).then_some(log)
 }
 
 /// Whether a change of the log in `real` is saved beside it, where the log's name leads
@@ -109,9 +121,43 @@ impl Parent {
         Ok(())
     }
 
-    fn make(&self, disk: &dyn Disk) -> Result<Dir> {
+    /// Opens it; `None` if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Untrusted`] for what somebody else has put beside the log, [`Error::Io`].
+    pub fn open(&self, log: &Dir) -> Result<Option<Dir>> {
         match self {
-            Self::Beside(path) => create_directory(disk, path, MODE),
+            Self::Beside(path) if path.is_taken() => open_parent(path, log).map(Some),
+            Self::Named(path) if self.is_there() => {
+                Dir::open(path).map(Some).map_err(Error::io("open", path))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Opens it, or makes it: beside the log it belongs to `owner`, who is to save there
+    /// later.
+    fn make(&self, disk: &dyn Disk, log: &Dir, owner: Option<&Ownership>) -> Result<Dir> {
+        match self {
+            Self::Beside(path) => {
+                let opened = match disk.create_dir(path, MODE) {
+                    Ok(()) => {
+                        let made = path.open_dir().map_err(Error::io("open", path))?;
+                        give(disk, &made, owner)?;
+                        made
+                    }
+                    Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                        open_parent(path, log)?
+                    }
+                    Err(error) => return Err(Error::io("create", path)(error)),
+                };
+                // Whoever made it may have been killed before its name was durable.
+                let above = path.dir();
+                disk.sync_dir(above)
+                    .map_err(Error::io("sync", above.path()))?;
+                Ok(opened)
+            }
             Self::Named(path) => create_directories(disk, path, MODE),
         }
     }
@@ -127,7 +173,12 @@ impl Parent {
 /// Whether nothing may be made in a place, as opposed to one that is full.
 pub(super) fn is_forbidden(error: &Error) -> bool {
     let kinds = [ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem];
-    matches!(error, Error::Io { source, .. } if kinds.contains(&source.kind()))
+    match error {
+        Error::Io { source, .. } => kinds.contains(&source.kind()),
+        // The place beside the log is somebody else's.
+        Error::Untrusted { .. } => true,
+        _ => false,
+    }
 }
 
 /// A saved directory.
@@ -137,42 +188,64 @@ pub(super) struct Place {
     pub at: FilePath,
     pub number: u64,
     pub time: String,
+    /// Whose its files are.
+    owner: Ownership,
     /// The directory around it, if that was made too.
     new_parent: Option<FilePath>,
 }
 
 impl Place {
-    /// Makes a new one in `parent`.
-    pub fn make(disk: &dyn Disk, parent: &Parent) -> Result<Self> {
+    /// Makes a new one in `parent`, of this user or of `owner`.
+    pub fn make(
+        disk: &dyn Disk,
+        parent: &Parent,
+        log: &Dir,
+        owner: Option<&Ownership>,
+    ) -> Result<Self> {
         let is_new = !parent.is_there();
-        Self::make_in(disk, &parent.make(disk)?, is_new)
+        Self::make_in(disk, &parent.make(disk, log, owner)?, is_new, owner)
     }
 
-    fn make_in(disk: &dyn Disk, parent: &Dir, is_new: bool) -> Result<Self> {
+    fn make_in(
+        disk: &dyn Disk,
+        parent: &Dir,
+        is_new: bool,
+        owner: Option<&Ownership>,
+    ) -> Result<Self> {
         let time = utc(SystemTime::now());
         let stem: String = time.chars().filter(|c| *c != ':').collect();
         let mut number = next_number(parent)?;
-        loop {
+        let at = loop {
             let at = parent.at(format!("{number:06}-{stem}"));
             match disk.create_dir(&at, MODE) {
-                Ok(()) => {
-                    return Ok(Self {
-                        dir: at.open_dir().map_err(Error::io("open", &at))?,
-                        at,
-                        number,
-                        time,
-                        new_parent: is_new.then(|| parent.in_parent().ok().flatten()).flatten(),
-                    });
-                }
+                Ok(()) => break at,
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
                 Err(error) => return Err(Error::io("create", &at)(error)),
             }
-        }
+        };
+        let dir = at.open_dir().map_err(Error::io("open", &at))?;
+        give(disk, &dir, owner)?;
+        let owner = owner.map(|owner| Ownership::new(owner.uid, owner.gid, PRIVATE));
+        Ok(Self {
+            dir,
+            at,
+            number,
+            time,
+            owner: owner.unwrap_or_else(|| Ownership::of_this_process(PRIVATE)),
+            new_parent: is_new.then(|| parent.in_parent().ok().flatten()).flatten(),
+        })
+    }
+
+    /// Creates a file in it.
+    pub fn create(&self, disk: &dyn Disk, name: &str) -> Result<DiskFile> {
+        let path = self.dir.at(name);
+        disk.create(&path, Some(self.owner.clone()))
+            .map_err(Error::io("create", &path))
     }
 
     /// Makes one where the log's directory stands among others': in the user's own
     /// directory for such things, or under a name that nobody could foresee.
-    pub fn elsewhere(disk: &dyn Disk, real: &Path) -> Result<Self> {
+    pub fn elsewhere(disk: &dyn Disk, real: &Path, owner: Option<&Ownership>) -> Result<Self> {
         if let Some(state) = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from)
             && state.is_absolute()
             && parent_for(real, Some(&state)).is_ok()
@@ -184,7 +257,7 @@ impl Place {
             && let is_new = !parent.is_taken()
             && let Ok(parent) = create_directory(disk, &parent, MODE)
             && is_own(&parent, 0o022)
-            && let Ok(place) = Self::make_in(disk, &parent, is_new)
+            && let Ok(place) = Self::make_in(disk, &parent, is_new, owner)
         {
             return Ok(place);
         }
@@ -192,11 +265,12 @@ impl Place {
         let temporary = Dir::open(temporary).map_err(Error::io("open", temporary))?;
         let mut tried = 0;
         loop {
-            let parent = temporary.at(format!("proglog-saved-{}", random()));
+            let parent = temporary.at(format!("proglog-saved-{}", random_name()));
             match disk.create_dir(&parent, MODE) {
                 Ok(()) => {
                     let dir = parent.open_dir().map_err(Error::io("open", &parent))?;
-                    return Self::make_in(disk, &dir, true);
+                    give(disk, &dir, owner)?;
+                    return Self::make_in(disk, &dir, true, owner);
                 }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists && tried < TRIES => {
                     tried += 1;
@@ -214,6 +288,14 @@ impl Place {
             let _ = disk.remove_dir(parent);
         }
     }
+}
+
+/// Gives a directory that was just created to the owner of what it is to hold.
+fn give(disk: &dyn Disk, dir: &Dir, owner: Option<&Ownership>) -> Result<()> {
+    let Some(owner) = owner else { return Ok(()) };
+    let like = Ownership::new(owner.uid, owner.gid, MODE);
+    disk.own_dir(dir, like)
+        .map_err(Error::io("own", dir.path()))
 }
 
 /// Removes what was saved of a change that is not there: nothing was changed, or it was
@@ -243,12 +325,6 @@ fn is_own(dir: &Dir, others: u32) -> bool {
         .is_ok_and(|it| it.uid() == own && it.mode() & others == 0)
 }
 
-/// A name that nobody could foresee: std seeds its hashers from the system.
-fn random() -> String {
-    let half = || RandomState::new().build_hasher().finish();
-    format!("{:016x}{:016x}", half(), half())
-}
-
 /// The number behind the highest one that a saved directory in `parent` has.
 fn next_number(parent: &Dir) -> Result<u64> {
     let mut next = 1;
@@ -258,6 +334,17 @@ fn next_number(parent: &Dir) -> Result<u64> {
     });
     listed.map_err(Error::io("list", parent.path()))?;
     Ok(next)
+}
+
+/// What puts the saved directories of one place into the order in which they were made: the
+/// number in the name; of an older version's, the time, and then the number behind it.
+pub(crate) fn order_of(name: &str) -> (u64, &str, usize, &str) {
+    let number = number_in(name);
+    let time = match number {
+        Some(_) => name.split_once('-').map(|(_, time)| time),
+        None => name.rsplit_once('-').map(|(time, _)| time),
+    };
+    (number.unwrap_or(0), time.unwrap_or(name), name.len(), name)
 }
 
 /// The number in the name of a saved directory, which an older version's lacks.

@@ -104,12 +104,18 @@ impl Undo<'_> {
     fn check_change(&self, number: usize, change: &Change) -> Result<()> {
         let path = self.log.at(&change.file);
         let name = &change.file;
-        let place = self.change.dir.at(format!("{number}.moved"));
-        let place = super::followed(self.log, place);
+        let moved = format!("{number}.moved");
+        // A link that was moved is moved back, and never opened.
+        let is_move = matches!(change.kind, ChangeKind::Move { .. });
+        self.saved.check_moved(&moved, is_move)?;
+        let mut place = self.change.dir.at(moved);
+        if is_move {
+            place = super::followed(self.log, place);
+        }
         let size = |path: &FilePath| path.metadata().ok().map(|m| m.len());
         let written = |path: &FilePath| {
             if path.is_there() {
-                done::is_written_since(&self.change.dir, &self.readable(path)?)
+                done::is_written_since(self.saved, &self.readable(path)?)
             } else {
                 Ok(false)
             }
@@ -199,10 +205,10 @@ impl Undo<'_> {
                 continue;
             }
             let mut add = |extension, position, bytes, zeros_to| -> Result<()> {
-                let file = self.stored(number, extension)?;
+                let file = self.stored(number, extension, bytes)?;
                 layers.push(Layer {
                     position,
-                    bytes: file.file_bytes.min(bytes),
+                    bytes,
                     zeros_to,
                     window: Window::new(file, STREAM_BYTES),
                 });

@@ -5,11 +5,12 @@
 mod check;
 mod restore;
 
+use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::log::dir::{Dir, FilePath};
+use crate::log::dir::{Dir, FilePath, is_taken};
 use crate::log::directory::Directory;
 use crate::log::disk::{Disk, DiskFile, Ownership};
 use crate::log::error::{Error, Result};
@@ -20,7 +21,7 @@ use crate::mend::copying::copy;
 use crate::mend::exclusive::{Exclusive, Others};
 use crate::mend::guarded::Guarded;
 use crate::mend::named::{self, Unnamed};
-use crate::mend::saved::{self, ChangeKind, MANIFEST, Manifest, UNDONE};
+use crate::mend::saved::{self, ChangeKind, MANIFEST, Manifest, SavedDirectory, UNDONE};
 pub use restore::into;
 
 /// A saved change of a log.
@@ -36,70 +37,103 @@ pub struct SavedChange {
     pub undone: bool,
 }
 
+/// The places of saved changes in a directory, in the order in which they were made. What
+/// is there may be none, and somebody else's.
+///
+/// # Errors
+///
+/// [`Error::Io`].
+pub fn places(parent: &Dir) -> Result<Vec<FilePath>> {
+    let names = parent.names().map_err(Error::io("list", parent.path()))?;
+    // We give no other names.
+    let mut names: Vec<String> = names.into_iter().flat_map(OsString::into_string).collect();
+    names.sort_by(|one, other| saved::order_of(one).cmp(&saved::order_of(other)));
+    Ok(names.into_iter().map(|name| parent.at(name)).collect())
+}
+
 /// The saved changes in a directory, the newest last. What has no whole manifest was
 /// cut short before it changed anything, and is left out.
 ///
 /// # Errors
 ///
-/// [`Error::Io`]; a directory that is not there holds none.
+/// As [`places`]; a directory that is not there holds none.
 pub fn list(parent: &Path) -> Result<Vec<SavedChange>> {
-    let listed = Dir::open(parent).and_then(|parent| Ok((parent.names()?, parent)));
-    let (names, parent) = match listed {
-        Ok(listed) => listed,
+    let parent = match Dir::open(parent) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::io("list", parent)(error)),
+        opened => opened.map_err(Error::io("list", parent))?,
     };
-    let mut found = Vec::new();
-    for name in names {
-        if let Ok(dir) = parent.at(name).open_dir()
-            && let Ok(change) = load_in(dir)
-        {
-            found.push(change);
-        }
-    }
-    // By number; an older version's by time, and where several fall into one second by
-    // the number in the name.
-    found.sort_by_key(|change: &SavedChange| {
-        let name = change.path.file_name().unwrap_or_default().to_owned();
-        let manifest = &change.manifest;
-        (manifest.number, manifest.time.clone(), name.len(), name)
-    });
-    Ok(found)
+    let loaded = |at: FilePath| load_in(at.open_dir().ok()?).ok().flatten();
+    Ok(places(&parent)?.into_iter().filter_map(loaded).collect())
 }
 
-/// The same, without the changes of other logs. A log that was moved is not another one:
-/// nothing is left where it was.
+/// The change that is saved in a directory, if it is one of the log in the directory `log`.
+/// A log that was moved is not another one: nothing is left where it was.
 ///
 /// # Errors
 ///
-/// As [`list`].
-pub fn list_of(parent: &Path, log: &Path) -> Result<Vec<SavedChange>> {
-    let identity = |path: &Path| Dir::open(path).map(|it| it.identity()).ok();
-    let this = identity(log);
-    let mut found = list(parent)?;
-    found.retain(|change| {
-        let of = identity(&change.manifest.log);
-        of.is_none() || of == this
-    });
-    Ok(found)
+/// [`Error::Untrusted`] if somebody else can have made it, [`Error::Config`] for what we
+/// do not write, [`Error::Io`].
+pub fn load_of(at: &FilePath, log: &Dir) -> Result<Option<SavedChange>> {
+    if !at.link_metadata().is_ok_and(|it| it.is_dir()) {
+        return Ok(None);
+    }
+    let dir = at.open_dir().map_err(Error::io("open", at))?;
+    // Ended before it changed anything.
+    let manifest = dir.at(MANIFEST).link_metadata();
+    if manifest.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        return Ok(None);
+    }
+    let change = load_in(dir)?;
+    let is_of_it = |change: &SavedChange| {
+        let of = Dir::open(&change.manifest.log).map(|it| it.identity());
+        of.is_ok_and(|of| of == log.identity()) || !is_taken(&change.manifest.log)
+    };
+    let Some(change) = change.filter(is_of_it) else {
+        return Ok(None);
+    };
+    SavedDirectory::of(&change.dir, log)?;
+    Ok(Some(change))
 }
 
 /// One saved change.
 ///
 /// # Errors
 ///
-/// As [`saved::read_manifest`].
+/// As [`saved::read_manifest`]; [`Error::Config`] for one that was cut short.
 pub fn load(path: &Path) -> Result<SavedChange> {
-    load_in(Dir::open(path).map_err(Error::io("open", path))?)
+    let dir = FilePath::of(path).and_then(|at| at.open_dir());
+    let change = load_in(dir.map_err(Error::io("open", path))?)?;
+    change.ok_or_else(|| {
+        let path = path.display();
+        Error::Config(format!(
+            "{path}: it was cut short before anything was changed"
+        ))
+    })
 }
 
-fn load_in(dir: Dir) -> Result<SavedChange> {
-    Ok(SavedChange {
+fn load_in(dir: Dir) -> Result<Option<SavedChange>> {
+    let manifest = saved::read_manifest(&dir)?;
+    Ok(manifest.map(|manifest| SavedChange {
         path: dir.path().to_path_buf(),
-        manifest: saved::read_manifest(&dir)?,
+        manifest,
         undone: dir.at(UNDONE).is_taken(),
         dir,
-    })
+    }))
+}
+
+impl SavedChange {
+    /// The directory that it is saved in, if it may be one of the log in the directory
+    /// `log`, and still says what was shown of it.
+    fn open(&self, log: &Dir) -> Result<SavedDirectory> {
+        let saved = SavedDirectory::of(&self.dir, log)?;
+        if saved.manifest()?.as_ref() == Some(&self.manifest) {
+            return Ok(saved);
+        }
+        Err(Error::Untrusted {
+            path: self.path.clone(),
+            why: "changed while it was read".to_owned(),
+        })
+    }
 }
 
 /// Where to look for a file that was moved to `place`: a symbolic link is followed as if
@@ -110,10 +144,14 @@ fn followed(log: &Dir, place: FilePath) -> FilePath {
     target.unwrap_or(place)
 }
 
-/// Whether a path is a saved directory rather than a log.
+/// Whether a path is a saved directory rather than a log. In a log's directory a manifest
+/// is a stray file.
 #[must_use]
 pub fn is_saved(path: &Path) -> bool {
-    Dir::open(path).is_ok_and(|it| it.at(MANIFEST).is_file())
+    Dir::open(path).is_ok_and(|it| {
+        let is_log = Directory::list_in(&it).is_ok_and(|names| !names.segments.is_empty());
+        it.at(MANIFEST).is_file() && !is_log
+    })
 }
 
 /// Puts back what `change` took away.
@@ -128,6 +166,7 @@ pub fn undo(
     disk: &Arc<dyn Disk>,
     others: &Others<'_>,
 ) -> Result<()> {
+    let saved = change.open(lock.dir())?;
     let directory = Directory::list_in(lock.dir())?;
     if !directory.segments.is_empty() {
         others.wait_for_writers(&directory)?;
@@ -140,6 +179,7 @@ pub fn undo(
     };
     let job = Undo {
         change,
+        saved: &saved,
         log: lock.dir(),
         disk: &guarded,
         exclusive: &exclusive,
@@ -151,10 +191,8 @@ pub fn undo(
         job.put_back(number)
             .map_err(|error| exclusive.explain(lock.path(), error))?;
     }
-    let mark = change.dir.at(UNDONE);
-    if !mark.is_there() {
-        disk.create(&mark, None)
-            .map_err(Error::io("create", &mark))?;
+    if !change.dir.at(UNDONE).is_taken() {
+        saved.create(&**disk, UNDONE)?;
         disk.sync_dir(&change.dir)
             .map_err(Error::io("sync", &change.path))?;
     }
@@ -174,12 +212,14 @@ pub fn rehearse(
 ) -> Result<()> {
     let directory = Directory::list(log)?;
     let log = &directory.dir;
+    let saved = change.open(log)?;
     if !directory.segments.is_empty() {
         others.wait_for_writers(&directory)?;
     }
     others.wait_for_anybody(&changed_files(change, &directory))?;
     let job = Undo {
         change,
+        saved: &saved,
         log,
         disk: &**disk,
         exclusive: &Exclusive::default(),
@@ -203,6 +243,7 @@ fn changed_files(change: &SavedChange, directory: &Directory) -> Vec<FilePath> {
 /// An undo on its way.
 struct Undo<'a> {
     change: &'a SavedChange,
+    saved: &'a SavedDirectory,
     log: &'a Dir,
     disk: &'a dyn Disk,
     exclusive: &'a Exclusive,
@@ -216,8 +257,16 @@ impl Undo<'_> {
         }
     }
 
-    fn stored(&self, number: usize, extension: &str) -> Result<ReadFile> {
-        ReadFile::open_own(&self.change.dir.at(format!("{number}.{extension}")))
+    /// Bytes that were saved: as many as the manifest says.
+    fn stored(&self, number: usize, extension: &str, bytes: u64) -> Result<ReadFile> {
+        let file = self.saved.file(&format!("{number}.{extension}"))?;
+        if file.file_bytes == bytes {
+            return Ok(file);
+        }
+        Err(Error::Untrusted {
+            path: file.path().to_path_buf(),
+            why: format!("has {} bytes, and {bytes} were saved", file.file_bytes),
+        })
     }
 
     /// A file that is open for changing, as a reader sees it. Opened by name it would
@@ -250,7 +299,7 @@ impl Undo<'_> {
                 let place = self.change.dir.at(format!("{number}.moved"));
                 match self.disk.replace(&place, &path) {
                     Err(error) if error.kind() == ErrorKind::CrossesDevices => {
-                        let before = self.stored(number, "moved")?;
+                        let before = self.saved.moved(&format!("{number}.moved"))?;
                         let Ok(file) = self.exclusive.file(&path) else {
                             return self.make_again(&path, &before);
                         };
@@ -278,7 +327,7 @@ impl Undo<'_> {
                 size_before,
                 ..
             } => {
-                let before = self.stored(number, "before")?;
+                let before = self.stored(number, "before", before_bytes)?;
                 let file = self.exclusive.file(&path)?;
                 copy(self.disk, &before, 0, before_bytes, file, position)?;
                 if self.cut_of(&change.file).is_none() {
@@ -291,7 +340,7 @@ impl Undo<'_> {
                 size_after,
                 stored_bytes,
             } => {
-                let before = self.stored(number, "before")?;
+                let before = self.stored(number, "before", stored_bytes)?;
                 let file = self.exclusive.file(&path)?;
                 copy(self.disk, &before, 0, stored_bytes, file, size_after)?;
                 self.resize(file, size_before)?;
@@ -304,9 +353,10 @@ impl Undo<'_> {
     fn make_again(&self, path: &FilePath, before: &ReadFile) -> Result<()> {
         let twins =
             [FileKind::Store, FileKind::Index].map(|kind| path.with_extension(kind.extension()));
-        let twin = twins.iter().find_map(|twin| twin.metadata().ok());
-        let like = twin.map(Ownership::from);
-        let made = Unnamed::create(self.disk, self.log, path, like)?;
+        let twin = twins.iter().find_map(Ownership::at);
+        // The copy that was saved has its owner at least.
+        let like = twin.or_else(|| Ownership::of(before.file()).ok());
+        let made = Unnamed::create(self.disk, self.log, path, like.as_ref())?;
         copy(self.disk, before, 0, before.file_bytes, made.file(), 0)?;
         self.sync(made.file())?;
         made.name(path)?;

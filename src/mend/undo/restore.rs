@@ -11,7 +11,7 @@ use crate::log::disk::{Disk, Ownership};
 use crate::log::error::{Error, Result};
 use crate::log::window::ReadFile;
 use crate::mend::copying::copy;
-use crate::mend::saved::ChangeKind;
+use crate::mend::saved::{ChangeKind, SavedDirectory};
 
 /// Writes the log as it was before `change` into a new directory; the log itself is
 /// only read, and may have grown since.
@@ -22,10 +22,8 @@ use crate::mend::saved::ChangeKind;
 /// lacks bytes that it had, [`Error::Io`].
 pub fn into(change: &SavedChange, log: &Path, target: &Path, disk: &dyn Disk) -> Result<()> {
     let log = &Dir::open(log).map_err(Error::io("open", log))?;
-    let like = log
-        .metadata()
-        .map_err(Error::io("look at", log.path()))?
-        .into();
+    let saved = change.open(log)?;
+    let like = Ownership::of(log).map_err(Error::io("look at", log.path()))?;
     let target = &create_directory_like(disk, target, like)?;
     let there = Directory::list_in(target)?;
     if let Some(name) = there.first_name() {
@@ -40,18 +38,33 @@ pub fn into(change: &SavedChange, log: &Path, target: &Path, disk: &dyn Disk) ->
             .changes
             .iter()
             .position(|c| c.file == file.name && is_kept_whole(c.kind));
-        let moved = number.map(|number| {
-            let place = change.dir.at(format!("{number}.moved"));
-            followed(log, place)
-        });
-        let source = match moved {
-            Some(moved) if moved.is_there() => moved,
-            _ => log.at(&file.name),
+        let moved = number.map(|number| change.dir.at(format!("{number}.moved")));
+        let source = match moved.filter(FilePath::is_taken) {
+            Some(moved) => open_moved(&saved, moved, log)?,
+            None => ReadFile::open(&log.at(&file.name))?,
         };
-        restore_into(change, &file.name, file.bytes, &source, target, disk)?;
+        restore_into(
+            (change, &saved),
+            &file.name,
+            file.bytes,
+            &source,
+            target,
+            disk,
+        )?;
     }
     disk.sync_dir(target)
         .map_err(Error::io("sync", target.path()))
+}
+
+/// A file that was moved away. A link that was is followed as when it was read in the log.
+fn open_moved(saved: &SavedDirectory, moved: FilePath, log: &Dir) -> Result<ReadFile> {
+    let name = moved.name().map_err(Error::io("open", &moved))?;
+    let name = name.display().to_string();
+    if moved.link_target().is_err() {
+        return saved.moved(&name);
+    }
+    saved.check_moved(&name, true)?;
+    ReadFile::open(&followed(log, moved))
 }
 
 /// Whether the file as it was stands in the saved directory.
@@ -60,21 +73,17 @@ fn is_kept_whole(kind: ChangeKind) -> bool {
 }
 
 fn restore_into(
-    change: &SavedChange,
+    (change, saved): (&SavedChange, &SavedDirectory),
     name: &str,
     size_before: u64,
-    source: &FilePath,
+    source: &ReadFile,
     target: &Dir,
     disk: &dyn Disk,
 ) -> Result<()> {
-    let source = ReadFile::open(source)?;
-    let metadata = source
-        .file()
-        .metadata()
-        .map_err(Error::io("look at", source.path()))?;
+    let like = Ownership::of(source.file()).map_err(Error::io("look at", source.path()))?;
     let path = target.at(name);
     let file = disk
-        .create(&path, Some(Ownership::of(&metadata)))
+        .create(&path, Some(like))
         .map_err(Error::io("create", &path))?;
     let mut kept = size_before;
     for change in change.manifest.changes.iter().filter(|c| c.file == name) {
@@ -88,12 +97,12 @@ fn restore_into(
             why: format!("has {} bytes and had {kept}", source.file_bytes),
         });
     }
-    copy(disk, &source, 0, kept, &file, 0)?;
+    copy(disk, source, 0, kept, &file, 0)?;
     for (number, one) in change.manifest.changes.iter().enumerate() {
         if one.file != name {
             continue;
         }
-        let stored = || ReadFile::open_own(&change.dir.at(format!("{number}.before")));
+        let stored = || saved.file(&format!("{number}.before"));
         match one.kind {
             ChangeKind::Write {
                 position,

@@ -1,0 +1,187 @@
+//! Owner, group, permission bits and access control lists of new files: those of another
+//! file, or fewer rights where they cannot be kept. Only files and directories that were
+//! just created are changed, and only by their descriptors.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use rustix::fs::{XattrFlags, fgetxattr, fremovexattr, fsetxattr};
+use rustix::io::Errno;
+
+use crate::log::dir::{FilePath, Links};
+
+/// The permission bits that are copied: a set-user-ID bit never is.
+const PERMISSIONS: u32 = 0o777;
+
+/// The permission bits of the owner.
+pub(super) const OWNERS: u32 = 0o700;
+
+/// Where Linux keeps the access control lists of a file, and those that a directory hands
+/// on to new files.
+const ACLS: [&str; 2] = ["system.posix_acl_access", "system.posix_acl_default"];
+
+/// More bytes than a list of access rights has. The system takes no longer ones.
+const ACL_BYTES_MAX: usize = 64 * 1024;
+
+/// Owner, group, permissions and access control lists that a new file gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ownership {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// Permission bits; none of those beyond 0777.
+    pub mode: u32,
+    /// The lists named by [`ACLS`], as the system has them.
+    acls: [Option<Vec<u8>>; 2],
+}
+
+impl Ownership {
+    /// The ownership of an open file or directory. Where its access control lists cannot
+    /// be read, only the owner keeps a right.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub fn of(file: impl AsFd) -> io::Result<Self> {
+        let status = rustix::fs::fstat(&file)?;
+        let mut found = Self::new(status.st_uid, status.st_gid, status.st_mode);
+        for (name, acl) in ACLS.into_iter().zip(&mut found.acls) {
+            match read_acl(&file, name) {
+                Ok(read) => *acl = read,
+                Err(_) => found.mode &= OWNERS,
+            }
+        }
+        Ok(found)
+    }
+
+    /// The ownership of a regular file, if it can be opened. A link has none.
+    #[must_use]
+    pub fn at(path: &FilePath) -> Option<Self> {
+        let (file, _) = path.open(Links::Refused).ok()?;
+        Self::of(file).ok()
+    }
+
+    /// The ownership with these permission bits, without access control lists.
+    #[must_use]
+    pub fn new(uid: u32, gid: u32, mode: u32) -> Self {
+        Self {
+            uid,
+            gid,
+            mode: mode & PERMISSIONS,
+            acls: [None, None],
+        }
+    }
+
+    /// That of this process, with these permission bits.
+    #[must_use]
+    pub fn of_this_process(mode: u32) -> Self {
+        let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+        Self::new(uid.as_raw(), gid.as_raw(), mode)
+    }
+
+    /// The rights that both give; `None` where they have different owners.
+    #[must_use]
+    pub fn common(self, other: &Self) -> Option<Self> {
+        if self.uid != other.uid {
+            return None;
+        }
+        let mode = self.mode & other.mode;
+        Some(if self.gid == other.gid && self.acls == other.acls {
+            Self { mode, ..self }
+        } else {
+            Self::new(self.uid, self.gid, mode & OWNERS)
+        })
+    }
+}
+
+/// An access control list of a file; `None` where it has none.
+fn read_acl(file: impl AsFd, name: &str) -> rustix::io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::with_capacity(ACL_BYTES_MAX);
+    match fgetxattr(file, name, rustix::buffer::spare_capacity(&mut bytes)) {
+        Ok(_) => {
+            bytes.shrink_to_fit();
+            Ok(Some(bytes))
+        }
+        Err(Errno::NODATA | Errno::NOTSUP | Errno::NOSYS) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Gives a file that access control list, or none. Returns whether it has it now.
+fn set_acl(file: &File, name: &str, acl: Option<&[u8]>) -> bool {
+    match acl {
+        Some(acl) => fsetxattr(file, name, acl, XattrFlags::empty()).is_ok(),
+        None => matches!(
+            fremovexattr(file, name),
+            Ok(()) | Err(Errno::NODATA | Errno::NOTSUP | Errno::NOSYS)
+        ),
+    }
+}
+
+/// Whether a user is this one or root, who may do everything anyway.
+#[must_use]
+pub fn is_own(uid: u32) -> bool {
+    uid == 0 || uid == rustix::process::geteuid().as_raw()
+}
+
+/// The first file whose owner could not be kept.
+static NOT_KEPT: OnceLock<(PathBuf, u32)> = OnceLock::new();
+
+/// The first file that this process created and could not give to the owner that it was to
+/// have, and that owner's user id.
+#[must_use]
+pub fn owner_not_kept() -> Option<(&'static Path, u32)> {
+    NOT_KEPT.get().map(|(path, uid)| (path.as_path(), *uid))
+}
+
+/// Gives a file or directory that was just created the ownership that it is to have. A
+/// process that may not give files away leaves it its own, with no right for anybody who
+/// would not have it: `verify` reports that as `owner-differs`.
+pub(super) fn take_ownership(file: &File, like: &Ownership, path: &Path) -> io::Result<()> {
+    let now = file.metadata()?;
+    let mut mode = like.mode;
+    if (now.uid(), now.gid()) != (like.uid, like.gid) {
+        let own = |uid| as_allowed(fchown(file, uid, Some(like.gid)));
+        if !own(Some(like.uid))? {
+            if now.uid() != like.uid {
+                NOT_KEPT.get_or_init(|| (path.to_path_buf(), like.uid));
+            }
+            if now.gid() != like.gid && !own(None)? {
+                // Those whom its group lets in now are others to the file that is the model.
+                let both = (mode >> 3) & mode & 0o7;
+                mode = (mode & OWNERS) | (both << 3) | both;
+            }
+        }
+    }
+    let is_dir = now.is_dir();
+    for (name, acl) in ACLS.into_iter().zip(&like.acls) {
+        let is_access = name == ACLS[0];
+        if (is_access || is_dir) && !set_acl(file, name, acl.as_deref()) {
+            mode &= OWNERS;
+        }
+    }
+    // A directory keeps that it hands on its group.
+    let mode = mode | (now.mode() & !PERMISSIONS & 0o7777);
+    if file.metadata()?.mode() & 0o7777 != mode {
+        as_allowed(file.set_permissions(PermissionsExt::from_mode(mode)))?;
+    }
+    Ok(())
+}
+
+/// Whether a file was given what it was to have: a process may not, the file system has no
+/// such thing, or the user has no number in this container.
+fn as_allowed(done: io::Result<()>) -> io::Result<bool> {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+    match done {
+        Ok(()) => Ok(true),
+        Err(error) if [PermissionDenied, Unsupported, InvalidInput].contains(&error.kind()) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}

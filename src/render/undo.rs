@@ -1,0 +1,154 @@
+//! What `undo` says of a saved change: which it is, in which log, and of a dry run each
+//! file that would be changed.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use proglog::mend::saved::{Change, ChangeKind, is_beside};
+use proglog::mend::undo::SavedChange;
+
+use super::json_line::JsonLine;
+use super::prose::{count, escaped};
+use super::quote::quote;
+
+/// An undo that was carried out, or would be.
+pub struct View<'a> {
+    /// The change.
+    pub change: &'a SavedChange,
+    /// The log's directory.
+    pub log: &'a Path,
+    /// The new directory that gets the log as it was.
+    pub into: Option<&'a Path>,
+    /// Whether nothing was done.
+    pub dry_run: bool,
+}
+
+impl View<'_> {
+    /// The command, its time and, of a dry run, the log and its files.
+    pub fn text(&self, out: &mut impl Write) -> io::Result<()> {
+        let words = in_words(self.change);
+        if !self.dry_run {
+            return writeln!(out, "undone: {words}");
+        }
+        writeln!(out, "would undo: {words}")?;
+        if let Some(into) = self.into {
+            writeln!(
+                out,
+                "{} as it was would be in {}:",
+                quote(self.log),
+                quote(into)
+            )?;
+            for file in &self.change.manifest.files {
+                writeln!(out, "  {}: {}", file.name, count(file.bytes, "byte"))?;
+            }
+            return Ok(());
+        }
+        writeln!(out, "would be changed in {}:", quote(self.log))?;
+        for change in self.change.manifest.changes.iter().rev() {
+            writeln!(out, "  {}: {}", change.file, Step::of(change).in_words())?;
+        }
+        Ok(())
+    }
+
+    /// The same, an object a line.
+    pub fn json(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(out, "{}", saved(self.change, self.log, self.dry_run))?;
+        if !self.dry_run {
+            return Ok(());
+        }
+        let mut files = 0_usize;
+        let mut file = |name: &str, action: &str, bytes: u64| {
+            files += 1;
+            let line = JsonLine::of("file").text("file", name);
+            writeln!(
+                out,
+                "{}",
+                line.text("action", action).number("bytes", bytes)
+            )
+        };
+        let manifest = &self.change.manifest;
+        if self.into.is_some() {
+            for it in &manifest.files {
+                file(&it.name, "restore", it.bytes)?;
+            }
+        } else {
+            for change in manifest.changes.iter().rev() {
+                let step = Step::of(change);
+                file(&change.file, step.action, step.bytes)?;
+            }
+        }
+        let target = self.into.unwrap_or(self.log);
+        let summary = JsonLine::of("summary")
+            .flag("dry_run", true)
+            .text("target", target.display().to_string())
+            .count("files", files);
+        writeln!(out, "{summary}")
+    }
+}
+
+/// What is done to a file to take a change of it back.
+struct Step {
+    action: &'static str,
+    /// How many bytes are put back; of a file that is removed, how many it has.
+    bytes: u64,
+}
+
+impl Step {
+    fn of(change: &Change) -> Self {
+        let (action, bytes) = match change.kind {
+            ChangeKind::Write { before_bytes, .. } => ("write", before_bytes),
+            ChangeKind::Cut {
+                size_before,
+                size_after,
+                ..
+            } => ("extend", size_before.saturating_sub(size_after)),
+            ChangeKind::Create { bytes } => ("remove", bytes),
+            ChangeKind::Move { bytes } => ("move", bytes),
+            ChangeKind::Replace { bytes, .. } => ("replace", bytes),
+        };
+        Self { action, bytes }
+    }
+
+    fn in_words(&self) -> String {
+        let bytes = count(self.bytes, "byte");
+        match self.action {
+            "write" => format!("{bytes} written back"),
+            "extend" => format!("{bytes} put back at the end"),
+            "remove" => "removed".to_owned(),
+            "move" => format!("moved back ({bytes})"),
+            _ => format!("replaced by the file that was there before ({bytes})"),
+        }
+    }
+}
+
+/// The command that takes back the change that was just saved: only beside the log it is
+/// found by the log's name.
+pub fn command(log: &Path, saved: &Path) -> String {
+    let beside = log.canonicalize().is_ok_and(|real| is_beside(&real, saved));
+    let parent = saved.parent().filter(|_| !beside);
+    let place = parent.map(|parent| format!(" --save-to {}", quote(parent)));
+    format!("proglog undo {}{}", quote(log), place.unwrap_or_default())
+}
+
+/// Which change it is.
+pub fn in_words(change: &SavedChange) -> String {
+    let manifest = &change.manifest;
+    format!(
+        "{} of {} ({})",
+        escaped(&manifest.command),
+        escaped(&manifest.time),
+        count(manifest.changes.len() as u64, "change")
+    )
+}
+
+/// Which change it is, as an object.
+pub fn saved(change: &SavedChange, log: &Path, dry_run: bool) -> JsonLine {
+    JsonLine::of("saved")
+        .text("path", change.path.display().to_string())
+        .text("log", log.display().to_string())
+        .text("command", &change.manifest.command)
+        .text("time", &change.manifest.time)
+        .count("changes", change.manifest.changes.len())
+        .flag("undone", change.undone)
+        .flag("dry_run", dry_run)
+}
