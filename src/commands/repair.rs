@@ -328,7 +328,7 @@ const UNSHOWN: &str = "no record is left that would show the codec: the next app
                        it, --codec raw or --codec protobuf";
 
 const HIDDEN: &str = "no step is taken: what would go is all that shows the codec, and the rest \
-                      would be read in another one";
+                      would be read in another one; --codec says which it is";
 
 /// What is to be thought of where the codec is in question.
 fn about_codec(plan: &Plan, before: &Report) -> Option<&'static str> {
