@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use proglog::log::config::Limits;
 use proglog::log::create::create_directories;
+use proglog::log::dir::Dir;
 use proglog::log::directory::Directory;
 use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::error::Error;
@@ -337,7 +338,6 @@ impl<'a> Target<'a> {
             (None, Some(found)) if !is_new => found.dir,
             _ => create_directories(&*self.disk, self.path, DIRECTORY_MODE)?,
         };
-        let held = dir.clone();
         self.dir = Some(dir.clone());
         let interrupted = || self.signals.raised().is_some();
         let session = match self.lock.take() {
