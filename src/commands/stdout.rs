@@ -95,7 +95,7 @@ pub fn refuse_stdout_in(logs: &[&Path]) -> Result<(), Failure> {
         });
         let Some(name) = same else { continue };
         let path = dir.at(name);
-        let message = format!("stdout is {}, a file in the log's directory", quote(&path));
+        let message = format!("stdout: {} is in the log's directory", quote(&path));
         let is_segments = proglog::log::format::parse_name(path.name().unwrap_or_default());
         let failure = Failure::new(Status::Failed, message);
         return Err(match is_segments {
