@@ -144,6 +144,7 @@ const RESOLVERS: &[&str] = &[
 const PROC_READERS: &[(&str, &str)] = &[
     ("log/lock.rs", "read_to_string"),
     ("mend/exclusive.rs", "read_to_string"),
+    ("mend/saved/trust.rs", "read_to_string"),
 ];
 
 /// Functions of `std::fs` or `rustix::fs` that take a path.
