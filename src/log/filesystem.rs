@@ -1,7 +1,7 @@
 //! File systems by the number that statfs(2) gives them: on which of them this machine's
 //! kernel alone decides who opens a file.
 
-use std::fs::File;
+use std::os::fd::AsFd;
 
 /// A container's layers, one above the other.
 pub(super) const OVERLAY: u32 = 0x794c_7630;
@@ -53,7 +53,7 @@ const OTHERS: &[(u32, &str)] = &[
 
 /// The number of the file system that a file is on.
 #[cfg(target_os = "linux")]
-pub(super) fn kind(file: &File) -> Option<u32> {
+pub(super) fn kind(file: impl AsFd) -> Option<u32> {
     u32::try_from(rustix::fs::fstatfs(file).ok()?.f_type).ok()
 }
 

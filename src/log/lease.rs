@@ -117,6 +117,16 @@ enum Reach {
     Here(String),
 }
 
+/// Of a file or directory on a file system to which others can write without this kernel's
+/// knowledge, the name of that file system.
+#[must_use]
+pub fn elsewhere(file: impl AsFd) -> Option<String> {
+    match reach(file) {
+        Reach::Here(name) => Some(name),
+        Reach::All | Reach::AllButMappings => None,
+    }
+}
+
 /// The promise that nobody else has a file open, until dropped.
 ///
 /// Every other open of the file waits meanwhile, one by this process too, which
@@ -241,7 +251,7 @@ use linux::{get, promised_by_a_server, reach, set};
 mod linux {
     use std::fs::File;
     use std::io;
-    use std::os::fd::{AsRawFd, BorrowedFd};
+    use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
     use super::super::filesystem::{self, OVERLAY, SERVED};
     use super::{Lease, Reach};
@@ -252,7 +262,7 @@ mod linux {
     }
 
     /// Of whom the kernel knows who opens `file`.
-    pub(super) fn reach(file: &File) -> Reach {
+    pub(super) fn reach(file: impl AsFd) -> Reach {
         match filesystem::kind(file) {
             Some(OVERLAY) => Reach::AllButMappings,
             Some(kind) if filesystem::is_local(kind) => Reach::All,
@@ -339,7 +349,7 @@ use elsewhere::{get, promised_by_a_server, reach, set};
 mod elsewhere {
     use std::fs::File;
     use std::io;
-    use std::os::fd::BorrowedFd;
+    use std::os::fd::{AsFd, BorrowedFd};
 
     use super::{Lease, Reach};
 
@@ -347,7 +357,7 @@ mod elsewhere {
         false
     }
 
-    pub(super) fn reach(_: &File) -> Reach {
+    pub(super) fn reach(_: impl AsFd) -> Reach {
         Reach::AllButMappings
     }
 

@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::log::dir::{FilePath, FileStatus, Identity};
+use crate::log::dir::{Dir, FilePath, FileStatus, Identity};
 use crate::log::directory::Directory;
 use crate::log::disk::{Disk, DiskFile};
 use crate::log::error::{Error, Result};
-use crate::log::lease::{Grant, Pending, WriteLease};
+use crate::log::lease::{self, Grant, Pending, WriteLease};
 use crate::log::lock::Wait;
-use crate::log::processes::{self, Use};
+use crate::log::processes::{self, Unseen, Use};
 
 /// How often somebody who is in the way is looked after again.
 const RETRY: Duration = Duration::from_millis(20);
@@ -55,6 +55,22 @@ impl Others<'_> {
                 why,
             }),
         })
+    }
+
+    /// The same before a log is made in a directory, or below it: where nobody could tell
+    /// afterwards, it is said before anything is made.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UseUnknown`].
+    pub fn check_new(&self, dir: &Dir) -> Result<()> {
+        match lease::elsewhere(dir) {
+            Some(name) if !self.assume_unused => Err(Error::UseUnknown {
+                path: dir.path().to_path_buf(),
+                why: Unseen::Elsewhere(name),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Waits until no other process has one of `files` open, be it for reading, as far

@@ -129,7 +129,9 @@ impl Session {
         let directory = Directory::list_in(lock.dir())?;
         let mut config = options.config;
         let shown = open::shown_limits(&directory)?;
-        if !directory.segments.is_empty() {
+        if directory.segments.is_empty() {
+            others().check_new(lock.dir())?;
+        } else {
             others().wait_for_writers(&directory)?;
             layouts::require_ours(&directory)?;
             // Recovery cuts the padding that shows the service's limit.

@@ -15,7 +15,7 @@ struct FileSystem {
     is_unseen: bool,
 }
 
-const FILE_SYSTEMS: [FileSystem; 8] = [
+const FILE_SYSTEMS: [FileSystem; 7] = [
     FileSystem {
         name: "ext4",
         mount: "truncate -s 256M $scratch/image; mkfs.ext4 -q $scratch/image; \
@@ -54,12 +54,6 @@ const FILE_SYSTEMS: [FileSystem; 8] = [
         name: "ntfs-3g",
         mount: "truncate -s 256M $scratch/image; mkntfs -q -Q -F $scratch/image >&2; \
                 ntfs-3g $scratch/image $mount",
-        is_unseen: true,
-    },
-    FileSystem {
-        name: "vfat (fusefat)",
-        mount: "truncate -s 64M $scratch/image; mkfs.vfat $scratch/image >&2; \
-                fusefat -o rw+ $scratch/image $mount >&2",
         is_unseen: true,
     },
 ];

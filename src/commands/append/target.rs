@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use proglog::log::config::Limits;
 use proglog::log::create::create_directories;
-use proglog::log::dir::Dir;
+use proglog::log::dir::{Dir, nearest};
 use proglog::log::directory::Directory;
 use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::error::Error;
@@ -19,6 +19,7 @@ use proglog::log::reader::LogReader;
 use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 use proglog::log::writer::NewRecord;
+use proglog::mend::exclusive::Others;
 use proglog::mend::session::{OpenOptions, Session};
 
 use super::report::{Talk, in_words};
@@ -333,6 +334,13 @@ impl<'a> Target<'a> {
         if is_new {
             // Nothing is made where the answer is no.
             self.check_expected(found.as_ref())?;
+            let dir = nearest(self.path).map_err(Error::io("look at", self.path))?;
+            let others = Others {
+                wait: self.options.wait_for_others,
+                assume_unused: self.options.assume_unused,
+                interrupted: &|| false,
+            };
+            others.check_new(&dir)?;
         }
         let dir = match (self.dir.take(), found) {
             (Some(dir), _) => dir,
