@@ -350,7 +350,6 @@ impl<'a> Target<'a> {
         self.dir = Some(dir.clone());
         let interrupted = || self.signals.raised().is_some();
         let lock = self.lock.take();
-        // A recovery may be cut anywhere.
         let session = interruptible(|| match lock {
             Some(lock) => Session::open_locked(lock, &self.options, &self.disk, &interrupted),
             None => DirectoryLock::take_in(dir, self.options.wait, &interrupted).and_then(|lock| {
