@@ -6,6 +6,7 @@ mod typed;
 mod usage;
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -111,8 +112,35 @@ pub enum Command {
 }
 
 impl Command {
+    /// The directories that it takes for logs.
+    fn logs(&self) -> Vec<&Path> {
+        match self {
+            Self::Append(arguments) => vec![&arguments.dir],
+            Self::Read(arguments) => vec![&arguments.dir],
+            Self::Verify(arguments) => arguments.dirs.iter().map(PathBuf::as_path).collect(),
+            Self::Info(arguments) => arguments.dirs.iter().map(PathBuf::as_path).collect(),
+            Self::DumpIndex(arguments) => vec![&arguments.dump.dir],
+            Self::DumpStore(arguments) => vec![&arguments.dump.dir],
+            Self::Repair(arguments) => vec![&arguments.dir],
+            Self::Undo(arguments) => vec![&arguments.dir],
+            Self::Trim(arguments) => vec![&arguments.dir],
+            Self::TruncateIndex(arguments) => vec![&arguments.dir],
+            Self::Salvage(arguments) => vec![&arguments.src],
+            Self::Diff(arguments) => vec![&arguments.a, &arguments.b],
+            Self::Manifest(arguments) => vec![&arguments.dir],
+            #[cfg(feature = "nats")]
+            Self::Push(arguments) => vec![&arguments.dir],
+            #[cfg(feature = "nats")]
+            Self::Pull(arguments) => vec![&arguments.dir],
+            #[cfg(not(feature = "nats"))]
+            Self::Push(_) | Self::Pull(_) => Vec::new(),
+            Self::Explain(_) | Self::Completions(_) | Self::Man(_) => Vec::new(),
+        }
+    }
+
     /// Runs the command.
     pub fn run(&self, globals: Globals) -> anyhow::Result<Status> {
+        commands::refuse_stdout_in(&self.logs())?;
         match self {
             Self::Append(arguments) => commands::append::run(arguments, globals),
             Self::Read(arguments) => commands::read::run(arguments, globals),

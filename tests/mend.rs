@@ -60,7 +60,6 @@ fn repair(log: &Path) -> Plan {
         save: Save::Beside,
         others: others(),
         command: "repair",
-        drafts: None,
     };
     apply(&plan, &lock, &options).unwrap();
     plan
@@ -196,7 +195,6 @@ fn a_plan_is_not_carried_out_on_other_files_than_it_saw() {
         save: Save::Beside,
         others: others(),
         command: "repair",
-        drafts: None,
     };
     assert!(apply(&plan, &lock(&log), &options).is_err());
     assert_eq!(sandbox.snapshot(), changed);

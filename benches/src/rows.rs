@@ -182,7 +182,7 @@ impl Input {
             against: "proglog verify",
             ours: repair.and(missing).removing(&index),
             other: Run::new(&[proglog, "verify", text(&log)]),
-            limit: Limit::Times(1.5),
+            limit: Limit::Times(3.0),
         });
         rows
     }

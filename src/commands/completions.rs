@@ -53,7 +53,10 @@ pub fn run(arguments: &Arguments, command: Command) -> anyhow::Result<Status> {
     let script = match arguments.shell {
         Shell::Bash => bash(&script, &command),
         Shell::Fish => fish(&script, &command),
-        Shell::Zsh => without(&script, &format!("--{HIDDEN}=[]")),
+        // Behind `*::` zsh completes no options.
+        Shell::Zsh => without(&script, &format!("--{HIDDEN}=[]"))
+            .replace("\n'*::dirs ", "\n'*:dirs ")
+            .replace("\n'*::files ", "\n'*:files "),
         _ => script,
     };
     let mut out = stdout()?;

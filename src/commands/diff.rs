@@ -51,9 +51,9 @@ const STDOUT: &str = "cannot write to stdout";
 #[command(before_help = EXAMPLES)]
 pub struct Arguments {
     /// The one log's directory
-    a: PathBuf,
+    pub a: PathBuf,
     /// The other's
-    b: PathBuf,
+    pub b: PathBuf,
     #[command(flatten)]
     selected: Selected,
     /// Compare the files, byte by byte, instead of the records

@@ -24,7 +24,7 @@ use proglog::log::record::Codec;
 
 use super::dump::{DumpArguments, Selection, beyond, past_the_end, say_layout};
 use super::progress::Bar;
-use super::{Globals, Status, stdout};
+use super::{Globals, Status, streamed_stdout, unless_closed};
 use crate::render::dump::absence;
 use crate::render::dump_index::{Heading, Printer};
 
@@ -43,7 +43,7 @@ the next begins. Damage that is shown does not change the exit status.";
 #[command(before_help = EXAMPLES, after_help = NOTES)]
 pub struct Arguments {
     #[command(flatten)]
-    dump: DumpArguments,
+    pub dump: DumpArguments,
 }
 
 /// Prints the entries that are asked for.
@@ -54,7 +54,12 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let codec = arguments.codec(&directory)?;
     let claimed_end = || Ok(LogReader::open(&arguments.dir)?.claimed_end()?);
     let mut selection = arguments.selection(claimed_end)?;
-    let mut printer = Printer::new(stdout()?, arguments.json, arguments.hex, globals.quiet);
+    let mut printer = Printer::new(
+        streamed_stdout()?,
+        arguments.json,
+        arguments.hex,
+        globals.quiet,
+    );
     let whole = selection.covers_all(arguments.segment);
     let bar = Bar::for_output("dump-index", &arguments.dir, whole.then_some(0), globals);
     for names in segments {
@@ -70,7 +75,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     if arguments.position.is_none() {
         printer.summary()?;
     }
-    printer.finish()?;
+    unless_closed(printer.finish())?;
     if selection.has_from && printer.shown() == 0 && selection.left > 0 {
         let end = claimed_end()?;
         if selection.from > end {

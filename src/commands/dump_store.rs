@@ -27,7 +27,7 @@ use proglog::log::units::Offset;
 
 use super::dump::{DumpArguments, Selection, beyond, past_the_end, say_layout};
 use super::progress::Bar;
-use super::{Globals, Status, stdout};
+use super::{Globals, Status, streamed_stdout, unless_closed};
 use crate::render::dump::{Failed, absence};
 use crate::render::dump_store::{Heading, Printer};
 
@@ -51,7 +51,7 @@ const FRAMES_COUNTED: u64 = 1024;
 #[command(before_help = EXAMPLES, after_help = NOTES)]
 pub struct Arguments {
     #[command(flatten)]
-    dump: DumpArguments,
+    pub dump: DumpArguments,
 }
 
 /// Prints the frames that are asked for.
@@ -63,7 +63,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let end = || end_of_stores(&directory, &segments, codec);
     let mut selection = arguments.selection(end)?;
     let shown = (arguments.json, arguments.hex, globals.quiet);
-    let mut printer = Printer::new(stdout()?, shown, codec);
+    let mut printer = Printer::new(streamed_stdout()?, shown, codec);
     let whole = selection.covers_all(arguments.segment);
     let bar = Bar::for_output("dump-store", &arguments.dir, whole.then_some(0), globals);
     for (at, names) in segments.iter().enumerate() {
@@ -80,7 +80,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     if arguments.position.is_none() {
         printer.summary()?;
     }
-    printer.finish()?;
+    unless_closed(printer.finish())?;
     if selection.has_from && printer.shown() == 0 && selection.left > 0 {
         let end = end_of_stores(&directory, &segments, codec)?;
         if selection.from > end {

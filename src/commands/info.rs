@@ -42,7 +42,7 @@ Damage that is shown does not change the exit status.";
 pub struct Arguments {
     /// The logs' directories
     #[arg(value_name = "DIR", required = true)]
-    dirs: Vec<PathBuf>,
+    pub dirs: Vec<PathBuf>,
     /// Show each segment, clean ones too
     #[arg(long)]
     all: bool,

@@ -11,9 +11,7 @@
 //!
 //! Damaged records get no digest: a manifest must not call them right.
 
-use std::io::{self, Write};
-use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
+use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -46,7 +44,7 @@ have grown since. Damaged records get no digest: status 3.";
 #[command(before_help = EXAMPLES, after_help = NOTES)]
 pub struct Arguments {
     /// The log's directory
-    dir: PathBuf,
+    pub dir: PathBuf,
     #[arg(long, value_name = "CODEC", help = options::CODEC)]
     codec: Option<Codec>,
     /// Print JSON lines, as it always does
@@ -66,7 +64,6 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         Error::NotADirectory { .. } => is_a_file(&arguments.dir, "manifest", false).into(),
         error => anyhow::Error::from(error),
     })?;
-    refuse_the_log_itself(&report)?;
     report.require_ours()?;
     let mut out = stdout()?;
     let header = Header {
@@ -107,28 +104,4 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let message = format!("{dir} is damaged{why}: the manifest holds what is sound only");
     let hint = format!("proglog verify {dir}; mend it, then make the manifest again");
     Err(Failure::new(Status::Damage, message).hint(hint).into())
-}
-
-/// The service takes every name in the directory for a base offset: nothing may be
-/// made there, also not by a shell's `>`.
-fn refuse_the_log_itself(report: &Report) -> anyhow::Result<()> {
-    let stdout = io::stdout().as_fd().try_clone_to_owned();
-    let Ok(stdout) = stdout.and_then(|stdout| std::fs::File::from(stdout).metadata()) else {
-        return Ok(());
-    };
-    let directory = &report.listing.directory;
-    for name in &directory.strays {
-        let path = directory.path.join(name);
-        let same = std::fs::metadata(&path)
-            .is_ok_and(|it| (it.dev(), it.ino()) == (stdout.dev(), stdout.ino()));
-        if same && stdout.is_file() {
-            let message = format!(
-                "{} is in the log's directory, where the service would trip on it",
-                quote(&path)
-            );
-            let hint = format!("rm {}, and write it elsewhere", quote(&path));
-            return Err(Failure::new(Status::Failed, message).hint(hint).into());
-        }
-    }
-    Ok(())
 }

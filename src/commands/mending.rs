@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use proglog::inspect::listing::Listing;
-use proglog::inspect::look::Aids;
 use proglog::inspect::report::{Options, Report};
 use proglog::log::directory::Directory;
 use proglog::log::disk::{Disk, RealDisk};
@@ -14,7 +13,6 @@ use proglog::log::error::{Error, is_out_of_descriptors};
 use proglog::log::lock::DirectoryLock;
 use proglog::log::record::Codec;
 use proglog::mend::apply::{ApplyOptions, Save, apply, rehearse};
-use proglog::mend::draft::Drafts;
 use proglog::mend::plan::{Plan, Step};
 use proglog::mend::saved;
 
@@ -60,7 +58,6 @@ impl Mending {
         &self,
         dir: &Path,
         options: &Options,
-        drafts: Option<&Drafts>,
         globals: Globals,
     ) -> anyhow::Result<(Option<DirectoryLock>, Report)> {
         // What is no log is said before anything is waited for.
@@ -89,15 +86,11 @@ impl Mending {
         }
         let segment = options.segment.map(|base| base.0);
         let _bar = Bar::for_look("look", dir, segment, globals);
-        let aids = Aids {
-            // A dry run writes nothing at all.
-            drafting: drafts.filter(|_| lock.is_some()).map(|it| it as _),
-            before: None,
+        let listing = Listing::of_dir(&held)?;
+        let report = match &lock {
+            Some(_) => Report::once(listing, options, None)?,
+            None => Report::over(listing, options)?,
         };
-        if let (Some(drafts), Some(lock)) = (drafts, &lock) {
-            drafts.begin_in(lock.dir());
-        }
-        let report = Report::with(Listing::of_dir(&held)?, options, aids)?;
         report.require_ours()?;
         Ok((lock, report))
     }
@@ -108,12 +101,12 @@ impl Mending {
         &self,
         plan: &Plan,
         lock: Option<&DirectoryLock>,
-        (report, drafts): (&Report, Option<&Drafts>),
+        report: &Report,
         command: &str,
         globals: Globals,
     ) -> anyhow::Result<Option<PathBuf>> {
         let saved = match lock {
-            Some(lock) => self.apply(plan, lock, drafts, command)?,
+            Some(lock) => self.apply(plan, lock, command)?,
             None => None,
         };
         let purpose = match command {
@@ -172,7 +165,6 @@ impl Mending {
         &self,
         plan: &Plan,
         lock: &DirectoryLock,
-        drafts: Option<&Drafts>,
         command: &str,
     ) -> anyhow::Result<Option<PathBuf>> {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
@@ -181,7 +173,6 @@ impl Mending {
             save: self.save(),
             others: self.waiting.others(),
             command,
-            drafts,
         };
         apply(plan, lock, &options).map_err(|error| with_hint(error, plan, lock.path()))
     }

@@ -20,15 +20,14 @@ pub mod read;
 pub mod repair;
 pub mod salvage;
 mod signals;
+mod stdout;
 pub mod trim;
 pub mod truncate_index;
 pub mod undo;
 pub mod verify;
 mod waiting;
 
-use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Write};
-use std::os::fd::AsFd;
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -40,12 +39,9 @@ use rustix::process::{Resource, Rlimit};
 
 use crate::render::prose::{Paint, escaped};
 pub use crate::render::quote::quote;
-
-/// Bytes gathered before they go to stdout.
-pub const OUTPUT_BYTES: usize = 256 * 1024;
-
-/// What a pipe behind stdout is made to hold; Linux allows 1 MiB.
-const PIPE_BYTES: usize = 1024 * 1024;
+pub use stdout::{
+    OUTPUT_BYTES, raw_stdout, refuse_stdout_in, stdout, stdout_is_terminal, streamed_stdout,
+};
 
 /// How a command ended, as the shell sees it. The larger of 1, 3 and 2, in this
 /// order, is what counts where several apply.
@@ -366,34 +362,26 @@ pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
     })
 }
 
+/// A result of writing, unless it is that nobody reads: then the status is what else it
+/// is.
+pub fn unless_closed<E: Into<anyhow::Error>>(written: Result<(), E>) -> anyhow::Result<()> {
+    match written.map_err(Into::into) {
+        Err(error) if is_closed_pipe(&error) => Ok(()),
+        written => written,
+    }
+}
+
 /// Says a line on stderr, whatever stands in a name. A closed stderr stops nobody.
 pub fn say(text: &str) {
     let paint = Paint {
         color: color_on_stderr(),
     };
-    progress::suspended(|| {
+    let lines = || {
         for line in text.lines() {
             let line = paint.label(&escaped(line));
             let _ = writeln!(io::stderr().lock(), "{line}");
         }
-    });
-}
-
-/// Whether a person looks at stdout.
-pub fn stdout_is_terminal() -> bool {
-    io::stdout().is_terminal()
-}
-
-/// Stdout without std's line buffering, which costs a call per line. A pipe is made
-/// to hold what is written at once, so that neither side waits for the other so often.
-pub fn stdout() -> io::Result<BufWriter<File>> {
-    Ok(BufWriter::with_capacity(OUTPUT_BYTES, raw_stdout()?))
-}
-
-/// The same without a buffer.
-pub fn raw_stdout() -> io::Result<File> {
-    let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-    // No pipe, or one that must not grow: nothing is lost.
-    let _ = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE_BYTES);
-    Ok(stdout)
+    };
+    // Nobody may be reading.
+    signals::interruptible(|| progress::suspended(lines));
 }

@@ -4,6 +4,7 @@
 //! on stderr ([`suspended`]), a signal.
 
 use std::io::{self, IsTerminal, Write};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -122,15 +123,23 @@ impl Bar {
                 return;
             }
             let raised = (signals == Signals::Default).then(Watch::install).flatten();
-            show(verb, total());
-            while ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                draw(counter, before, begun.elapsed());
-                if let Some(signal) = raised.as_ref().and_then(Watch::raised) {
-                    clear();
-                    let _ = signals::end_by(signal);
+            let shown = || {
+                show(verb, total());
+                while ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                    draw(counter, before, begun.elapsed());
+                    if let Some(signal) = raised.as_ref().and_then(Watch::raised) {
+                        clear();
+                        let _ = signals::end_by(signal);
+                    }
                 }
+                clear();
+            };
+            if raised.is_some() {
+                // The terminal may be held (Ctrl-S).
+                signals::interruptible(shown);
+            } else {
+                shown();
             }
-            clear();
             if let Some(watch) = raised {
                 watch.leave();
             }
@@ -352,12 +361,16 @@ impl Watch {
             raised: Arc::new(AtomicUsize::new(0)),
             at_once: Arc::new(AtomicBool::new(false)),
         };
+        let (wake, waker) = UnixStream::pair().ok()?;
+        signals::watch(wake, Arc::clone(&watch.raised));
         for signal in signals::not_ignored(&[SIGINT, SIGTERM, SIGHUP]) {
             let number = usize::try_from(signal).ok()?;
             let at_once = Arc::clone(&watch.at_once);
             signal_hook::flag::register_conditional_default(signal, at_once).ok()?;
             let raised = Arc::clone(&watch.raised);
             signal_hook::flag::register_usize(signal, raised, number).ok()?;
+            let waker = waker.try_clone().ok()?;
+            signal_hook::low_level::pipe::register(signal, waker).ok()?;
         }
         Some(watch)
     }

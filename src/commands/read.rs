@@ -48,7 +48,9 @@ use self::output::Output as Out;
 use self::select::Range;
 use super::offsets::{Place, Selected, Span};
 use super::progress::Bar;
-use super::{Failure, Globals, OUTPUT_BYTES, Status, options, quote, raw_stdout, say};
+use super::{
+    Failure, Globals, OUTPUT_BYTES, Status, is_closed_pipe, options, quote, raw_stdout, say,
+};
 use crate::render::record::{Printer, Shape, WriteError};
 use crate::render::template::Template;
 
@@ -67,7 +69,7 @@ proglog read log --cursor-file c -c 100 -- ./work
 #[command(before_help = EXAMPLES)]
 pub struct Arguments {
     /// The log's directory
-    dir: PathBuf,
+    pub dir: PathBuf,
 
     #[command(flatten)]
     selected: Selected,
@@ -202,11 +204,10 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         log = open()?;
     };
     // What was read before an error is printed all the same.
-    let flushed = delivery.finish();
+    let flushed = delivery.flush().map_err(anyhow::Error::from);
     drop(bar);
-    let outcome = read?;
-    let damaged = flushed?;
-    outcome.into_status(damaged)
+    let ended = read.and_then(|outcome| flushed.map(|()| outcome));
+    Outcome::status(ended, delivery.damaged())
 }
 
 /// Whether a file shrank or vanished while it was read.
@@ -224,6 +225,14 @@ enum Outcome {
 }
 
 impl Outcome {
+    /// What an end means for the exit status; that nobody reads stdout hides no damage.
+    fn status(ended: anyhow::Result<Self>, damaged: bool) -> anyhow::Result<Status> {
+        match ended {
+            Err(error) if damaged && is_closed_pipe(&error) => Ok(Status::Damage),
+            ended => ended?.into_status(damaged),
+        }
+    }
+
     /// What it means for the exit status; damage outweighs an answer of no.
     fn into_status(self, damaged: bool) -> anyhow::Result<Status> {
         match self {

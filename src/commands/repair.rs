@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use proglog::inspect::finding::{FindingId, OffsetRange, Severity};
 use proglog::inspect::listing::Listing;
-use proglog::inspect::look::{Aids, Before};
+use proglog::inspect::look::Before;
 use proglog::inspect::report::{Options, Report, TailDecision};
 use proglog::log::damage::{Damage, DamageKind};
 use proglog::log::disk::{Disk, RealDisk};
@@ -27,8 +27,7 @@ use proglog::log::record::{Codec, Layout};
 use proglog::log::units::Position;
 use proglog::log::walk::{Committed, Flow, Visitor};
 use proglog::log::window::LOOKUP_BYTES;
-use proglog::mend::draft::Drafts;
-use proglog::mend::plan::{self, Plan, Step};
+use proglog::mend::plan::{self, BySegment, Plan, Step};
 use proglog::mend::replica::ReplicaPlan;
 use proglog::mend::{saved as saved_changes, undo};
 
@@ -55,7 +54,7 @@ proglog undo log                 take it back";
 #[command(before_help = EXAMPLES)]
 pub struct Arguments {
     /// The log's directory
-    dir: PathBuf,
+    pub dir: PathBuf,
     /// Adopt frames at the end that may not have arrived whole
     #[arg(long)]
     adopt_tail: bool,
@@ -100,10 +99,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         codec: mending.codec,
         ..Options::default()
     };
-    let drafts = Drafts::new(Arc::new(RealDisk));
-    // What another copy has may be put in between.
-    let drafts = Some(&drafts).filter(|_| arguments.replica.is_none());
-    let (lock, before) = mending.look(&arguments.dir, &options, drafts, globals)?;
+    let (lock, before) = mending.look(&arguments.dir, &options, globals)?;
     let (before, helped) = if let Some(copy) = &arguments.replica {
         let manifest = manifest.as_deref();
         let (before, helped) = with_replica::plan(before, (copy, manifest), &options, mending)?;
@@ -118,7 +114,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     };
     let plan = &helped.plan;
     let saved = match &lock {
-        Some(lock) => mending.apply(plan, lock, drafts, "repair")?,
+        Some(lock) => mending.apply(plan, lock, "repair")?,
         None => None,
     };
     if mending.dry_run {
@@ -131,21 +127,16 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         if let Some(copy) = &arguments.replica {
             tell_of_copy(&helped, &before, copy, mending, globals)?;
         }
-        let unshown = shows_no_codec(plan, &before).then_some(UNSHOWN);
+        let unshown = about_codec(plan, &before);
         return foretell(plan, &before, &lost, [remark, unshown], mending, globals);
     }
     let bar = Bar::for_look("verify", &arguments.dir, None, globals);
     let told = Before {
         report: &before,
         changed: plan.changed(),
-        drafted: drafts.map(Drafts::made).unwrap_or_default(),
-    };
-    let aids = Aids {
-        before: Some(&told),
-        drafting: None,
     };
     let listing = Listing::of_dir(&before.listing.directory.dir)?;
-    let mut after = Report::with(listing, &options, aids)?;
+    let mut after = Report::once(listing, &options, Some(&told))?;
     if let Some(manifest) = manifest {
         let mut manifest = held_against::of_bytes(manifest)?;
         let held = manifest.check(&mut after)?;
@@ -164,7 +155,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         tell_of_copy(&helped, &before, copy, mending, globals)?;
     }
     drop(lock);
-    let unshown = shows_no_codec(plan, &before).then_some(UNSHOWN);
+    let unshown = about_codec(plan, &before);
     let mut out = stdout()?;
     if mending.json {
         facts_json(&mut out, &before, &lost, remark)?;
@@ -276,10 +267,7 @@ fn foretell(
         for remark in remarks.into_iter().filter(|_| !globals.quiet) {
             remark_line(&mut out, remark)?;
         }
-        for finding in &plan.left {
-            let words = crate::render::words::message(finding);
-            prose::labelled(&mut out, "left", &format!("{}: {words}", finding.id))?;
-        }
+        crate::render::plan::left(&mut out, &plan.left)?;
     }
     out.flush()?;
     Ok(if plan.left.is_empty() {
@@ -299,6 +287,7 @@ struct Lost {
 
 fn lost(report: &Report, plan: &Plan) -> Vec<Lost> {
     let mut lost = Vec::new();
+    let steps = BySegment::of(plan);
     for segment in &report.segments {
         let Some(facts) = &segment.facts else {
             continue;
@@ -309,7 +298,7 @@ fn lost(report: &Report, plan: &Plan) -> Vec<Lost> {
         // Frames that carry these very offsets may be adopted; where entries stay as they
         // are, the finding that is left says what they lost.
         let first = if plan.assemblies.is_empty() {
-            plan.records_after(segment, report.codec)
+            steps.records_after(segment, report.codec)
         } else {
             damage.first_slot + facts.tail().continuing
         };
@@ -337,6 +326,17 @@ const RAFT: &str = "a Raft log: a node of a cluster that forgets entries is safe
 /// What is said where nothing shows what the next record must be.
 const UNSHOWN: &str = "no record is left that would show the codec: the next append must say \
                        it, --codec raw or --codec protobuf";
+
+const HIDDEN: &str = "no step is taken: what would go is all that shows the codec, and the rest \
+                      would be read in another one; --codec says which it is";
+
+/// What is to be thought of where the codec is in question.
+fn about_codec(plan: &Plan, before: &Report) -> Option<&'static str> {
+    if plan.hides_codec {
+        return Some(HIDDEN);
+    }
+    shows_no_codec(plan, before).then_some(UNSHOWN)
+}
 
 /// Whether a sound log without records will be left.
 fn shows_no_codec(plan: &Plan, before: &Report) -> bool {

@@ -40,7 +40,7 @@ proglog salvage log new --prefer old    of a fork, the older history";
 #[command(before_help = EXAMPLES)]
 pub struct Arguments {
     /// The damaged log's directory, which is only read
-    src: PathBuf,
+    pub src: PathBuf,
     /// The new log's directory, missing or empty
     dst: PathBuf,
     /// Of two histories, which one keeps its offsets: old or new

@@ -1,14 +1,84 @@
 //! Signals that must not end an append or a follower halfway: SIGINT, SIGTERM and
-//! SIGHUP are noted and wake whoever waits. (SIGXFSZ is an error of the write in every
+//! SIGHUP are noted and wake whoever waits. Work that looks for no signal and may be cut
+//! anywhere is [`interruptible`]: it does not hold up the end. (SIGXFSZ is an error of the write in every
 //! command; SIGPIPE is ignored by every Rust program, so that the write fails instead.)
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM};
+
+/// How long interruptible work may still take after a signal: it may be about to end by
+/// itself, and what comes behind it says more than a signal does.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// How often is looked after that.
+const INTERVAL: Duration = Duration::from_millis(10);
+
+/// How many pieces of interruptible work are under way, one within the other.
+static INTERRUPTIBLE: AtomicUsize = AtomicUsize::new(0);
+
+/// Work that a signal may end at any place, with the process: it reads, or it changes a log
+/// as a crash may cut it. It may take long: terabytes of holes, a pipe that nobody reads.
+pub fn interruptible<T>(work: impl FnOnce() -> T) -> T {
+    INTERRUPTIBLE.fetch_add(1, Ordering::SeqCst);
+    let done = work();
+    INTERRUPTIBLE.fetch_sub(1, Ordering::SeqCst);
+    done
+}
+
+/// A part of interruptible work that must come to its own end.
+pub fn uninterruptible<T>(work: impl FnOnce() -> T) -> T {
+    let around = INTERRUPTIBLE.swap(0, Ordering::SeqCst);
+    let done = work();
+    INTERRUPTIBLE.store(around, Ordering::SeqCst);
+    done
+}
+
+/// What is said on stderr where a signal ends the process in interruptible work.
+static LAST_WORDS: Mutex<String> = Mutex::new(String::new());
+
+/// Sets what is said where a signal ends the process in interruptible work.
+pub fn last_words(words: String) {
+    *LAST_WORDS.lock().unwrap_or_else(PoisonError::into_inner) = words;
+}
+
+/// Ends the process by a signal, in the middle of interruptible work.
+fn end_at_once(signal: i32) {
+    let words = LAST_WORDS.lock().unwrap_or_else(PoisonError::into_inner);
+    // Not where stderr would be waited for.
+    let stderr = io::stderr();
+    let mut taken = [PollFd::new(&stderr, PollFlags::OUT)];
+    if !words.is_empty() && poll(&mut taken, Some(&Timespec::default())) == Ok(1) {
+        let line = format!("ended by {}: {words}\n", name(signal));
+        let _ = rustix::io::write(&stderr, line.as_bytes());
+    }
+    let _ = end_by(signal);
+}
+
+/// Ends the process by the signal that makes `wake` readable, if it is in interruptible
+/// work then. Without a thread, that work is waited for.
+pub fn watch(wake: UnixStream, raised: Arc<AtomicUsize>) {
+    let run = move || {
+        while poll(&mut [PollFd::new(&wake, PollFlags::IN)], None).is_err() {}
+        let end = Instant::now() + GRACE;
+        loop {
+            let signal = i32::try_from(raised.load(Ordering::SeqCst)).unwrap_or(0);
+            if Instant::now() >= end && signal != 0 && INTERRUPTIBLE.load(Ordering::SeqCst) > 0 {
+                end_at_once(signal);
+            }
+            thread::sleep(INTERVAL);
+        }
+    };
+    let _ = thread::Builder::new().spawn(run);
+}
 
 /// What has been signalled, for as long as the process lives.
 pub struct Signals {
@@ -32,6 +102,7 @@ impl Signals {
             signal_hook::flag::register_usize(signal, Arc::clone(&raised), number)?;
             signal_hook::low_level::pipe::register(signal, waker.try_clone()?)?;
         }
+        watch(wake.try_clone()?, Arc::clone(&raised));
         Ok(Self { raised, wake })
     }
 

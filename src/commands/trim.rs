@@ -39,7 +39,7 @@ proglog trim [OPTIONS] --before <N> <DIR>
 #[command(group = clap::ArgGroup::new("what").required(true))]
 pub struct Arguments {
     /// The log's directory
-    dir: PathBuf,
+    pub dir: PathBuf,
     /// Drop whole segments whose records are all below N; never the last
     #[arg(long, value_name = "N", group = "what", allow_hyphen_values = true)]
     before: Option<Place>,
@@ -90,13 +90,13 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         codec: arguments.mending.codec,
         ..Options::default()
     };
-    let (lock, report) = mending.look(&arguments.dir, &options, None, globals)?;
+    let (lock, report) = mending.look(&arguments.dir, &options, globals)?;
     let Some(keep) = arguments.keep(&report)? else {
         return Ok(Status::Failed);
     };
     refuse_outside(keep, &report)?;
     let plan = trim::plan(&report, keep)?;
-    let saved = mending.carry_out(&plan, lock.as_ref(), (&report, None), "trim", globals)?;
+    let saved = mending.carry_out(&plan, lock.as_ref(), &report, "trim", globals)?;
     let dir = quote(&arguments.dir);
     drop(lock);
     let (lowest, next) = ends(&plan, keep, &report);

@@ -28,7 +28,7 @@ proglog undo log                           take it back";
 #[command(before_help = EXAMPLES)]
 pub struct Arguments {
     /// The log's directory
-    dir: PathBuf,
+    pub dir: PathBuf,
     /// Only the segment with this base offset
     #[arg(long, value_name = "BASE", value_parser = options::number)]
     segment: Option<u64>,
@@ -47,7 +47,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         ..Options::default()
     };
     let mending = &arguments.mending;
-    let (lock, report) = mending.look(&arguments.dir, &options, None, globals)?;
+    let (lock, report) = mending.look(&arguments.dir, &options, globals)?;
     let (plan, buried) = truncate::plan(&report);
     if let Some(first) = buried.first()
         && !arguments.leave_tail
@@ -66,13 +66,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         ))
         .into());
     }
-    let saved = mending.carry_out(
-        &plan,
-        lock.as_ref(),
-        (&report, None),
-        "truncate-index",
-        globals,
-    )?;
+    let saved = mending.carry_out(&plan, lock.as_ref(), &report, "truncate-index", globals)?;
     if mending.json {
         let summary = line("summary", &report)
             .flag("dry_run", mending.dry_run)

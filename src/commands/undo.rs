@@ -34,7 +34,7 @@ proglog undo log --into old-log   the log as it was, in a new directory";
 pub struct Arguments {
     /// The log's directory, or a saved directory beside it
     #[arg(value_name = "DIR|SAVED")]
-    dir: PathBuf,
+    pub dir: PathBuf,
     /// List the saved changes
     #[arg(long)]
     list: bool,

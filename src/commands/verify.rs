@@ -34,7 +34,7 @@ use proglog::mend::plan::{self, Plan};
 use super::offsets::Span;
 use super::options;
 use super::progress::Bar;
-use super::{Failure, Globals, Status, explain, is_closed_pipe, quote, say, stdout};
+use super::{Failure, Globals, Status, explain, quote, say, stdout};
 use crate::render::finding_json as json;
 use crate::render::prose::Paint;
 use crate::render::remedy::Remedies;
@@ -59,7 +59,7 @@ proglog verify log --service --max-index-bytes 1024";
 pub struct Arguments {
     /// The logs' directories
     #[arg(value_name = "DIR", required = true)]
-    dirs: Vec<PathBuf>,
+    pub dirs: Vec<PathBuf>,
     /// Only names, sizes, pairing and last entries
     #[arg(long)]
     quick: bool,
@@ -178,18 +178,8 @@ fn one(arguments: &Arguments, dir: &Path, globals: Globals) -> anyhow::Result<St
     };
     let printed = printing.print();
     let status = held.as_ref().map_or(Ok(status), |held| held.status(status));
-    match printed {
-        Ok(()) => status,
-        Err(error) => {
-            let error = anyhow::Error::from(error).context("cannot write to stdout");
-            // The status is about the log, whoever listens.
-            if is_closed_pipe(&error) {
-                status
-            } else {
-                Err(error)
-            }
-        }
-    }
+    printed.context("cannot write to stdout")?;
+    status
 }
 
 /// What a mending command ends with: the same look, and what the service will do.

@@ -34,7 +34,7 @@ pub(crate) fn of_pair(
     facts: &SegmentFacts,
     judged: &Judged,
 ) -> Result<Option<Account>> {
-    if facts.unclean.is_none() {
+    if facts.is_clean() {
         return Ok(None);
     }
     if facts.damages.is_empty() && facts.tail().bytes == 0 && facts.dead_uncounted == 0 {

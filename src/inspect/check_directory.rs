@@ -217,19 +217,11 @@ pub fn claimed_records(segment: &SegmentReport, codec: Option<Codec>) -> u64 {
 
 fn overflow(segment: &SegmentReport, findings: &mut Vec<Finding>) {
     let Some(facts) = &segment.facts else { return };
-    let Some(last_slot) = facts.entries.checked_sub(1) else {
-        return;
-    };
-    let past_end = facts.base.checked_add(last_slot).is_none();
-    if !past_end && facts.entries <= SEGMENT_ENTRIES_MAX {
+    let expected = facts.base.room().min(SEGMENT_ENTRIES_MAX);
+    if facts.entries <= expected {
         return;
     }
     let name = segment.listing.file_name(FileKind::Index);
-    let expected = if past_end {
-        u64::MAX - facts.base.0 + 1
-    } else {
-        SEGMENT_ENTRIES_MAX
-    };
     findings.push(
         Finding::new(FindingId::OffsetOverflow, Severity::Error)
             .in_segment(facts.base)

@@ -5,6 +5,7 @@ use std::ops::Deref;
 
 use super::tail::Tail;
 use crate::log::damage::{Damage, DamageKind};
+use crate::log::format::ENTRY_BYTES;
 use crate::log::units::{Offset, Position};
 
 /// Bytes between two committed frames that no entry names.
@@ -92,6 +93,26 @@ impl Deref for SegmentFacts {
 }
 
 impl SegmentFacts {
+    /// Of a segment with an entry for each of its `records` and nothing else.
+    #[must_use]
+    pub(crate) fn sound(base: Offset, records: u64, store_bytes: u64) -> Self {
+        Self {
+            base,
+            store_bytes,
+            index_bytes: records * ENTRY_BYTES,
+            entries: records,
+            records,
+            end: Position(store_bytes),
+            unclean: None,
+        }
+    }
+
+    /// Whether all of it is as a clean commit leaves it.
+    #[must_use]
+    pub(crate) fn is_clean(&self) -> bool {
+        self.unclean.is_none()
+    }
+
     /// What lies behind the last sound frame.
     #[must_use]
     pub fn tail(&self) -> Tail {

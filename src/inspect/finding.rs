@@ -107,7 +107,7 @@ finding_ids! {
     PaddedName "padded-name" "a base offset with leading zeros";
     DuplicateBase "duplicate-base" "two names for one base offset";
     NotAFile "not-a-file" "a directory, FIFO or device with a segment's name";
-    OffsetOverflow "offset-overflow" "offsets above 2^64-1, or more than 2^32 entries";
+    OffsetOverflow "offset-overflow" "offsets above 2^64-2, or more than 2^32 entries";
     OwnerDiffers "owner-differs" "files that the log's owner cannot write";
     IndexOverLimit "index-over-limit" "an index larger than the service's limit";
     NeedsDecision "needs-decision" "damage that needs a decision by a person";

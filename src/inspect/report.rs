@@ -8,7 +8,7 @@ use super::accounts::{self, Judged};
 use super::check;
 use super::finding::{Finding, Severity};
 use super::listing::{Listing, SegmentListing};
-use super::look::{Aids, Look};
+use super::look::{Before, Look};
 use super::scan::{self, SegmentFacts};
 use super::settle;
 use super::tail::Tail;
@@ -148,14 +148,11 @@ impl SegmentReport {
         next_base: Option<Offset>,
         options: &Options,
         threads: usize,
-        made: u64,
     ) -> Result<()> {
         let facts = if options.quick {
             scan::scan_end(pair, codec)?
         } else if options.tail_only {
             scan::scan_last_commit(pair, codec)?
-        } else if made > 0 {
-            scan::scan_behind(pair, codec, made)?
         } else {
             scan::scan(pair, codec, threads)?
         };
@@ -276,20 +273,16 @@ impl Report {
     ///
     /// As [`Report::of`].
     pub fn over(listing: Listing, options: &Options) -> Result<Self> {
-        Self::with(listing, options, Aids::default())
+        settle::settled(listing, options)
     }
 
-    /// The same with what there is beside the files.
+    /// One look, whatever somebody does to the log meanwhile: for whoever has locked it. What
+    /// was seen `before` is taken over where nothing changed.
     ///
     /// # Errors
     ///
     /// As [`Report::of`].
-    pub fn with(listing: Listing, options: &Options, aids: Aids<'_>) -> Result<Self> {
-        settle::settled(listing, options, aids)
-    }
-
-    /// One look, whatever somebody does to the log meanwhile.
-    pub(super) fn once(listing: Listing, options: &Options, aids: Aids<'_>) -> Result<Self> {
+    pub fn once(listing: Listing, options: &Options, before: Option<&Before<'_>>) -> Result<Self> {
         let path = listing.path().to_path_buf();
         let usage = if options.ask_usage {
             Usage::of(&listing.directory)
@@ -315,12 +308,11 @@ impl Report {
             )));
         }
         let look = |codec| {
-            let (listing, aids) = (&listing, aids);
             let look = Look {
-                listing,
+                listing: &listing,
                 codec,
                 options,
-                aids,
+                before,
             };
             look.at_segments()
         };

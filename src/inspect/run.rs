@@ -1,10 +1,7 @@
 //! Runs of frames in which there is nothing to judge: one behind the other, none of
 //! them in a hole, in a protobuf log each with the offset behind the one before. What ends
-//! a run is for `tail`. How several threads follow a long one, `pieces` knows.
+//! a run is for `tail`.
 
-mod pieces;
-
-pub use self::pieces::{FrameSink, Pieces, in_pieces};
 use crate::log::error::Error;
 use crate::log::format::{LENGTH_BYTES, SECTOR_BYTES, frame_end};
 use crate::log::record::{Codec, LayoutError};
@@ -35,49 +32,6 @@ impl Run {
             field_bytes: 0,
         }
     }
-
-    /// How many of the frames surely continue the sequence, and where the last of these
-    /// ends: in a protobuf log each frame confirms the one before.
-    #[must_use]
-    pub fn confirmed(&self, codec: Codec) -> (u64, Position) {
-        match codec {
-            Codec::Raw => (self.frames, self.end),
-            Codec::Protobuf => (self.frames.saturating_sub(1), self.last),
-        }
-    }
-
-    /// The place behind the frames that surely continue the sequence, of which the first
-    /// has the slot `first_slot`.
-    #[must_use]
-    pub fn confirmed_behind(&self, codec: Codec, first_slot: u64) -> Mark {
-        let (confirmed, position) = self.confirmed(codec);
-        Mark {
-            slot: first_slot.saturating_add(confirmed),
-            position,
-        }
-    }
-
-    /// With the frames of a run that begins where this one ends.
-    fn and(self, behind: Self) -> Self {
-        if behind.frames == 0 {
-            return self;
-        }
-        Self {
-            frames: self.frames + behind.frames,
-            last: behind.last,
-            end: behind.end,
-            field_bytes: self.field_bytes + behind.field_bytes,
-        }
-    }
-}
-
-/// A place in a run: a slot, and where its frame begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark {
-    /// The slot.
-    pub slot: u64,
-    /// Where its frame begins.
-    pub position: Position,
 }
 
 /// How far a run is followed.

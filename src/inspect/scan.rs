@@ -5,7 +5,6 @@ use std::ops::ControlFlow;
 
 use super::facts::Unclean;
 pub use super::facts::{DeadBytes, IndexRest, SegmentFacts};
-use super::run::Pieces;
 use super::tail::{self, Tail, TailStart};
 use crate::log::damage::{Damage, DamageKind, Damages, PLACES_MAX};
 use crate::log::error::{Error, Result};
@@ -46,14 +45,15 @@ pub fn scan_in_parts(
     let mut index = segment.entries(STREAM_BYTES);
     let entries = count_entries(segment, &mut index, codec)?;
     if threads > 1
+        && entries <= segment.base.room()
         && entries >= part_entries.saturating_mul(2)
         && let Some((found, end)) = scan_parts(segment, codec, entries, threads, part_entries)?
     {
-        return facts(segment, codec, (entries, found, end), false, threads);
+        return facts(segment, codec, (entries, found, end), false);
     }
     let store = Window::new(segment.store.clone(), STREAM_BYTES);
     let walk = Walk::new(segment.base, codec, index, store, entries);
-    scan_slots(segment, codec, walk, 0, (false, threads))
+    scan_slots(segment, codec, walk, 0, false)
 }
 
 /// The same for the entries that one commit can have written, which is all of them in
@@ -63,37 +63,18 @@ pub fn scan_in_parts(
 ///
 /// As [`scan`].
 pub fn scan_last_commit(segment: &Segment, codec: Codec) -> Result<SegmentFacts> {
-    scan_from(segment, codec, |entries| {
-        let padded = (entries + 1) * ENTRY_BYTES <= segment.index.file_bytes;
-        let in_one_commit = COMMIT_INDEX_BYTES as u64 / ENTRY_BYTES;
-        if padded {
-            0
-        } else {
-            entries.saturating_sub(in_one_commit)
-        }
-    })
-}
-
-/// The same for what lies behind the first `slots` entries, which are sound.
-///
-/// # Errors
-///
-/// As [`scan`].
-pub fn scan_behind(segment: &Segment, codec: Codec, slots: u64) -> Result<SegmentFacts> {
-    scan_from(segment, codec, |_| slots)
-}
-
-/// Scans from a slot on that is chosen by how many entries there are.
-fn scan_from(
-    segment: &Segment,
-    codec: Codec,
-    first_slot: impl FnOnce(u64) -> u64,
-) -> Result<SegmentFacts> {
     let mut index = segment.entries(STREAM_BYTES);
     let entries = count_entries(segment, &mut index, codec)?;
+    let padded = (entries + 1) * ENTRY_BYTES <= segment.index.file_bytes;
+    let in_one_commit = COMMIT_INDEX_BYTES as u64 / ENTRY_BYTES;
+    let first_slot = if padded {
+        0
+    } else {
+        entries.saturating_sub(in_one_commit)
+    };
     let store = Window::new(segment.store.clone(), STREAM_BYTES);
     let walk = Walk::new(segment.base, codec, index, store, entries);
-    scan_slots(segment, codec, walk, first_slot(entries), (false, 1))
+    scan_slots(segment, codec, walk, first_slot, false)
 }
 
 /// Scans the slots from `first_slot` on, along a walk that did not begin.
@@ -102,16 +83,21 @@ fn scan_slots(
     codec: Codec,
     mut walk: Walk,
     first_slot: u64,
-    (quick, threads): (bool, usize),
+    quick: bool,
 ) -> Result<SegmentFacts> {
     let entries = walk.entries();
     walk.seek(first_slot.min(entries))?;
     let skipped = walk.slot();
     let mut found = Found::default();
-    let _ = walk.run(entries, &mut found)?;
-    found.records += skipped;
+    // A frame that has no offset is no record.
+    let flow = walk.run(entries.min(segment.base.room()), &mut found)?;
+    let records = found.records + skipped;
+    if flow.is_continue() {
+        let _ = walk.run(entries, &mut found)?;
+    }
+    found.records = records;
     let walked = (walk.entries(), found, walk.end());
-    facts(segment, codec, walked, quick, threads)
+    facts(segment, codec, walked, quick)
 }
 
 /// What a walk along `entries` entries found, and what lies behind its end. A `quick`
@@ -121,7 +107,6 @@ fn facts(
     codec: Codec,
     (entries, found, end): (u64, Found, Position),
     quick: bool,
-    threads: usize,
 ) -> Result<SegmentFacts> {
     let padding = segment
         .index
@@ -157,7 +142,7 @@ fn facts(
     {
         store.file_bytes = store.file_bytes.min(appended.0);
     }
-    let tail = tail::look_in_pieces(&store, codec, start, Pieces::of(threads, None))?;
+    let tail = tail::look(&store, codec, start, |_| Ok::<_, Error>(()))?;
     let mut unclean = Unclean {
         damages: found.damages.list,
         damages_uncounted: found.damages.uncounted,
@@ -357,5 +342,5 @@ pub fn scan_end(segment: &Segment, codec: Codec) -> Result<SegmentFacts> {
     let whole = segment.whole_entries_in(&mut index, &mut store, entries)?;
     let first_slot = whole.saturating_sub(ENTRIES);
     let walk = Walk::new(segment.base, codec, index, store, entries);
-    scan_slots(segment, codec, walk, first_slot, (true, 1))
+    scan_slots(segment, codec, walk, first_slot, true)
 }

@@ -2,13 +2,13 @@
 //! itself: a finding is one if a second look tells it too. What the first look told of
 //! segments that nobody changed is not looked for again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::thread;
 use std::time::Duration;
 
 use super::finding::{Finding, FindingId, Severity};
 use super::listing::{FileFacts, Listing, SegmentListing};
-use super::look::{Aids, Before};
+use super::look::Before;
 use super::report::{Options, Report};
 use super::usage::Usage;
 use crate::log::error::Result;
@@ -26,10 +26,10 @@ const LONG_PATIENCE: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 ///
-/// As [`Report::with`].
-pub(super) fn settled(listing: Listing, options: &Options, aids: Aids<'_>) -> Result<Report> {
-    if !options.ask_usage || aids.before.is_some() || aids.drafting.is_some() {
-        return Report::once(listing, options, aids);
+/// As [`Report::of`].
+pub(super) fn settled(listing: Listing, options: &Options) -> Result<Report> {
+    if !options.ask_usage {
+        return Report::once(listing, options, None);
     }
     let dir = listing.directory.dir.clone();
     let mut listing = Some(listing);
@@ -84,19 +84,14 @@ fn takes_two_steps(id: FindingId) -> bool {
 /// A look that takes over what an earlier one told of segments without trouble.
 fn look(listing: Listing, options: &Options, before: Option<&Report>) -> Result<Report> {
     let Some(report) = before else {
-        return Report::once(listing, options, Aids::default());
+        return Report::once(listing, options, None);
     };
     let troubled = report.findings.iter().filter(|finding| is_trouble(finding));
     let before = Before {
         report,
         changed: troubled.filter_map(|finding| finding.segment).collect(),
-        drafted: BTreeMap::new(),
     };
-    let aids = Aids {
-        before: Some(&before),
-        ..Aids::default()
-    };
-    Report::once(listing, options, aids)
+    Report::once(listing, options, Some(&before))
 }
 
 /// What a live writer explains is none, be it that nobody knows of one.

@@ -4,8 +4,6 @@
 
 mod runs;
 
-pub use self::runs::look_in_pieces;
-use super::run::{self, Pieces};
 use crate::log::error::{Error, Result};
 use crate::log::format::{LENGTH_BYTES, frame_end};
 use crate::log::record::{self, Codec, LayoutError};
@@ -127,18 +125,6 @@ pub fn look<E: From<Error>>(
     store: &ReadFile,
     codec: Codec,
     start: TailStart,
-    continuing: impl FnMut(TailFrame) -> std::result::Result<(), E>,
-) -> std::result::Result<Tail, E> {
-    look_behind(store, codec, start, None, continuing)
-}
-
-/// Looks through the tail, of which the run at its beginning is followed in `pieces`
-/// where that pays; `continuing` gets none of the frames of that run.
-fn look_behind<E: From<Error>>(
-    store: &ReadFile,
-    codec: Codec,
-    start: TailStart,
-    pieces: Option<Pieces<'_>>,
     mut continuing: impl FnMut(TailFrame) -> std::result::Result<(), E>,
 ) -> std::result::Result<Tail, E> {
     let file_bytes = store.file_bytes;
@@ -160,26 +146,12 @@ fn look_behind<E: From<Error>>(
         fuel: file_bytes.saturating_add(RESYNC_BYTES).min(FUEL_MAX),
     };
     let mut position = start.position.0;
-    let mut run = match pieces {
-        Some(pieces) => run::in_pieces(store, codec, start, zeros_from, pieces)?,
-        None => None,
-    };
     let behind = start.behind(store);
-    let window = &mut scan.window;
-    tail.unfinished = match &run {
-        Some(run) => unfinished::find_at(window, codec, behind, (run.end.0, run.frames))?,
+    if codec == Codec::Raw {
         // Zeros of a lost sector would be taken for empty frames.
-        None if codec == Codec::Raw => unfinished::find(window, codec, behind)?,
-        None => None,
-    };
-    let stop = tail.unfinished.map_or(zeros_from, |it| it.position);
-    if let Some(run) = run.take_if(|run| run.end.0 <= stop) {
-        scan.pass(&run, &mut tail);
-        position = run.end.0;
-        if let Some(sink) = pieces.and_then(|pieces| pieces.sink) {
-            sink.end(run.confirmed_behind(codec, start.slot));
-        }
+        tail.unfinished = unfinished::find(&mut scan.window, codec, behind)?;
     }
+    let stop = tail.unfinished.map_or(zeros_from, |it| it.position);
     while position < file_bytes && position < stop {
         position = scan.run(position, stop, &mut tail, &mut continuing)?;
         if position >= file_bytes || position >= stop {

@@ -86,10 +86,65 @@ pub fn detect(directory: &Directory) -> Result<Option<Codec>> {
 ///
 /// As [`detect`].
 pub fn judge(directory: &Directory) -> Result<Option<Detected>> {
-    live::undisturbed(|| judge_once(directory))
+    let files = Files {
+        directory,
+        instead: &|_| Ok(None),
+    };
+    live::undisturbed(|| judge_once(&files))
 }
 
-fn judge_once(directory: &Directory) -> Result<Option<Detected>> {
+/// The files of a segment as they would be.
+#[derive(Clone)]
+pub(crate) struct Mended {
+    /// The pair; its index is empty where there is none.
+    pub pair: Segment,
+    /// Whether there is an index.
+    pub has_index: bool,
+}
+
+/// What gives the segments that would be other ones than on the disk.
+type Instead<'a> = &'a dyn Fn(Offset) -> Result<Option<Mended>>;
+
+/// The codec that the log will show once some of its segments are other ones: `instead`
+/// gives these.
+///
+/// # Errors
+///
+/// As [`detect`], and those of `instead`.
+pub(crate) fn detect_with(directory: &Directory, instead: Instead<'_>) -> Result<Option<Codec>> {
+    Ok(judge_once(&Files { directory, instead })?.map(|detected| detected.codec))
+}
+
+/// The files of a log, some of which may be other ones than on the disk.
+struct Files<'a> {
+    directory: &'a Directory,
+    instead: Instead<'a>,
+}
+
+impl Files<'_> {
+    fn pair(&self, names: &SegmentNames) -> Result<Option<Segment>> {
+        Ok(match (self.instead)(names.base)? {
+            Some(mended) => Some(mended.pair).filter(|_| mended.has_index),
+            None => Segment::open(self.directory, names).ok(),
+        })
+    }
+
+    fn store(&self, names: &SegmentNames) -> Result<ReadFile> {
+        match (self.instead)(names.base)? {
+            Some(mended) => Ok(mended.pair.store),
+            None => ReadFile::open(&self.directory.file(names, FileKind::Store)),
+        }
+    }
+
+    fn index(&self, names: &SegmentNames) -> Result<Option<ReadFile>> {
+        Ok(match (self.instead)(names.base)? {
+            Some(mended) => Some(mended.pair.index).filter(|_| mended.has_index),
+            None => ReadFile::open(&self.directory.file(names, FileKind::Index)).ok(),
+        })
+    }
+}
+
+fn judge_once(files: &Files<'_>) -> Result<Option<Detected>> {
     let detected = |votes: Votes, committed| {
         votes.codec().map(|codec| Detected {
             codec,
@@ -97,23 +152,23 @@ fn judge_once(directory: &Directory) -> Result<Option<Detected>> {
         })
     };
     // Where anything is committed, bytes that nobody was promised have no say.
-    let committed = sample(directory, true)?;
+    let committed = sample(files, true)?;
     let (votes, is_committed) = if committed.codec().is_some() {
         (committed, true)
     } else {
-        (sample(directory, false)?, false)
+        (sample(files, false)?, false)
     };
     if votes.is_unanimous() && votes.above >= FEW && is_committed {
         return Ok(detected(votes, is_committed));
     }
-    let evidence = evidence(directory)?;
+    let evidence = evidence(files)?;
     let by_evidence = evidence.codec().map(|codec| Detected {
         codec,
         certain: is_committed || evidence.numbered > 0,
     });
     if !votes.is_unanimous() || votes.above < FEW {
-        // A damaged length may hide all frames but one.
-        if let Some(found) = by_evidence.filter(|found| found.codec == Codec::Protobuf) {
+        // A damaged length may hide all frames but one, and values may look like records.
+        if let Some(found) = by_evidence {
             return Ok(Some(found));
         }
     }
@@ -122,49 +177,65 @@ fn judge_once(directory: &Directory) -> Result<Option<Detected>> {
     Ok(detected(votes, is_committed || raw).or(by_evidence))
 }
 
-/// The evidence of the first and of the last segment that has a store.
-fn evidence(directory: &Directory) -> Result<Evidence> {
+/// The evidence of the first and of the last segment that holds anything.
+fn evidence(files: &Files<'_>) -> Result<Evidence> {
     let mut found = Evidence::default();
-    let with_store = |names: &&SegmentNames| names.has(FileKind::Store);
-    let first = directory.segments.iter().find(with_store);
-    let last = directory.segments.iter().rev().find(with_store);
-    let last = last.filter(|last| Some(last.base) != first.map(|first| first.base));
-    for names in [first, last].into_iter().flatten() {
-        let open = |kind| ReadFile::open(&directory.file(names, kind));
-        let store = match open(FileKind::Store) {
-            Ok(store) => store,
-            Err(error) if is_absent(&error) => continue,
-            Err(error) => return Err(error),
-        };
-        let index = open(FileKind::Index).ok();
-        found = found.and(codec::evidence(&store, index.as_ref(), names.base)?);
+    let segments = &files.directory.segments;
+    if let Some(first) = evidence_next(files, segments.iter(), &mut found)? {
+        let rest = segments.get(first + 1..).unwrap_or_default();
+        evidence_next(files, rest.iter().rev(), &mut found)?;
     }
     Ok(found)
 }
 
+/// Adds the evidence of the first of `segments` whose store is not empty; says which one it
+/// was.
+fn evidence_next<'a>(
+    files: &Files<'_>,
+    segments: impl Iterator<Item = &'a SegmentNames>,
+    found: &mut Evidence,
+) -> Result<Option<usize>> {
+    for (number, names) in segments.enumerate() {
+        if !names.has(FileKind::Store) {
+            continue;
+        }
+        let store = match files.store(names) {
+            Ok(store) => store,
+            Err(error) if is_absent(&error) => continue,
+            Err(error) => return Err(error),
+        };
+        if store.file_bytes > 0 {
+            let index = files.index(names)?;
+            *found = found.and(codec::evidence(&store, index.as_ref(), names.base)?);
+            return Ok(Some(number));
+        }
+    }
+    Ok(None)
+}
+
 /// Samples the first and the last segment that has a frame; `committed` leaves out those
 /// whose index has no entry.
-fn sample(directory: &Directory, committed: bool) -> Result<Votes> {
+fn sample(files: &Files<'_>, committed: bool) -> Result<Votes> {
     let mut votes = Votes::default();
-    let all = directory.segments.iter();
-    let first = sample_next(directory, all, committed, &mut votes)?;
-    let rest = directory.segments.get(first.unwrap_or(0) + 1..);
+    let segments = &files.directory.segments;
+    let first = sample_next(files, segments.iter(), committed, &mut votes)?;
+    let rest = segments.get(first.unwrap_or(0) + 1..);
     if first.is_some() {
         let rest = rest.unwrap_or_default().iter().rev();
-        sample_next(directory, rest, committed, &mut votes)?;
+        sample_next(files, rest, committed, &mut votes)?;
     }
     Ok(votes)
 }
 
 /// Samples the first of `segments` that has a whole frame; says which one it was.
 fn sample_next<'a>(
-    directory: &Directory,
+    files: &Files<'_>,
     segments: impl Iterator<Item = &'a SegmentNames>,
     committed: bool,
     votes: &mut Votes,
 ) -> Result<Option<usize>> {
     for (number, names) in segments.enumerate() {
-        let sampled = Sampler::open(directory, names).and_then(|mut sampler| {
+        let sampled = Sampler::open(files, names).and_then(|mut sampler| {
             if committed && sampler.is_uncommitted {
                 return Ok(false);
             }
@@ -223,8 +294,8 @@ impl Sample {
 }
 
 impl Sampler {
-    fn open(directory: &Directory, names: &SegmentNames) -> Result<Self> {
-        let store = ReadFile::open(&directory.file(names, FileKind::Store))?;
+    fn open(files: &Files<'_>, names: &SegmentNames) -> Result<Self> {
+        let store = files.store(names)?;
         let mut sampler = Self {
             base: names.base,
             store: Window::new(store, LOOKUP_BYTES),
@@ -235,7 +306,7 @@ impl Sampler {
             fuel: DECODED_BYTES_MAX,
         };
         // Without an index the frames follow each other, as far as anyone knows.
-        if let Ok(segment) = Segment::open(directory, names)
+        if let Some(segment) = files.pair(names)?
             && let Ok(entries) = segment.bisect_entries(None)
         {
             if entries == 0 {

@@ -134,7 +134,7 @@ impl DirectoryLock {
                 .then(|| pid.parse().ok())
                 .flatten()
                 // A lock may outlive the process that took it, in one that it started.
-                .filter(|pid: &u32| Path::new(&format!("/proc/{pid}")).exists())
+                .filter(|pid: &u32| std::fs::read(format!("/proc/{pid}/comm")).is_ok())
         })
     }
 

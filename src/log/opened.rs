@@ -17,9 +17,18 @@ pub(super) struct Opened {
     pub segment: Segment,
     /// How many entries of it are real.
     pub entries: u64,
-    /// The slots whose entries are not in the index that is there, the last one included.
-    pub unindexed: Option<(u64, u64)>,
-    /// Whether they are slots that two histories claim instead.
+    /// Slots of which something is to be told before their records, in ascending order.
+    pub told: Vec<Told>,
+}
+
+/// Slots whose records are not those that the index that is there names. Both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Told {
+    /// The first one.
+    pub first: u64,
+    /// The last one.
+    pub last: u64,
+    /// Whether two histories claim them; else their entries are not in the index.
     pub is_contested: bool,
 }
 
@@ -45,8 +54,7 @@ impl Opened {
         Ok(Self {
             segment,
             entries,
-            unindexed: None,
-            is_contested: false,
+            told: Vec::new(),
         })
     }
 
@@ -83,9 +91,20 @@ impl Opened {
         let contested = account.contested.iter().map(|it| it.offset.since(base));
         let contested = contested.clone().min().zip(contested.max());
         let first = account.writes.first().map(|it| it.first_slot);
-        let unindexed = first.and_then(|first| {
-            let last = account.end_slot.checked_sub(1)?;
-            (first <= last).then_some((first, last))
+        let first = first.unwrap_or(account.end_slot);
+        // What is contested lies between two stretches that are not in the index.
+        let (from, to) =
+            contested.map_or((account.end_slot, account.end_slot), |it| (it.0, it.1 + 1));
+        let stretches = [
+            (first, from.min(account.end_slot), false),
+            (from, to, true),
+            (first.max(to), account.end_slot, false),
+        ];
+        let told = stretches.into_iter().filter(|it| it.0 < it.1);
+        let told = told.map(|(first, end, is_contested)| Told {
+            first,
+            last: end - 1,
+            is_contested,
         });
         Self {
             entries: index.file_bytes / ENTRY_BYTES,
@@ -94,8 +113,7 @@ impl Opened {
                 entries: None,
                 ..segment.clone()
             },
-            is_contested: contested.is_some(),
-            unindexed: contested.or(unindexed),
+            told: told.collect(),
         }
     }
 }

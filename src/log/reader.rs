@@ -225,12 +225,12 @@ impl LogReader {
             let Opened {
                 segment,
                 entries,
-                unindexed,
-                is_contested,
+                told,
             } = opened;
+            let told = told.iter().find(|it| (it.first..=it.last).contains(&slot));
             if slot < entries
-                && unindexed.is_some_and(|it| (it.0..=it.1).contains(&slot))
-                && each(unindexed_item(names, is_contested, (offset, offset)))?.is_break()
+                && let Some(told) = told
+                && each(told_item(names, told.is_contested, (offset, offset)))?.is_break()
             {
                 return Ok(ControlFlow::Break(()));
             }
@@ -264,8 +264,16 @@ impl LogReader {
         match Segment::open(&self.directory, names) {
             Ok(segment) => {
                 let entries = segment.entries_for(slot, codec)?;
-                Ok(slot < entries
-                    && first_sound(&segment, codec, entries, slot..entries)?.is_some())
+                let holds = |segment: &Segment, entries| -> Result<bool> {
+                    Ok(slot < entries
+                        && first_sound(segment, codec, entries, slot..entries)?.is_some())
+                };
+                if holds(&segment, entries)? {
+                    return Ok(true);
+                }
+                // By the index that it is read by, which may be another one.
+                let opened = Opened::open(&self.directory, names, codec)?;
+                holds(&opened.segment, opened.entries)
             }
             Err(error) if is_absent(&error) => Ok(false),
             Err(error) => Err(error),
@@ -339,8 +347,7 @@ impl LogReader {
             let Opened {
                 segment,
                 entries,
-                unindexed,
-                is_contested,
+                told,
             } = opened;
             let mut segment_end = names.base.saturating_add(entries).min(end);
             if let Some(newer) = next_base.filter(|next| *next < segment_end) {
@@ -354,10 +361,6 @@ impl LogReader {
             let forked = self.claimed_twice(later, codec, wanted, segment_end)?;
             let sole_end = forked.as_ref().map_or(segment_end, |(_, it)| it.start);
             // What the index does not name is told of before it is handed over.
-            let unindexed = unindexed.map(|(first, last)| {
-                let offset = |slot| names.base.saturating_add(slot);
-                (offset(first), offset(last))
-            });
             let walk_known = |from: Offset, to: Offset, taker: &mut _| {
                 if from >= to {
                     return Ok(ControlFlow::Continue(()));
@@ -366,19 +369,24 @@ impl LogReader {
                 walk_segment(&segment, codec, entries, range, STREAM_BYTES, taker)
             };
             let walk = |from: Offset, to: Offset, taker: &mut _| {
-                let Some((first, last)) = unindexed.filter(|it| it.0 < to && it.1 >= from) else {
-                    return walk_known(from, to, taker);
-                };
-                let first = first.max(from);
-                if walk_known(from, first, taker)?.is_break() {
-                    return Ok(ControlFlow::Break(()));
+                let mut at = from;
+                for it in &told {
+                    let offset = |slot| names.base.saturating_add(slot);
+                    let (first, last) = (offset(it.first).max(from), offset(it.last));
+                    if first >= to || last < from {
+                        continue;
+                    }
+                    if walk_known(at, first, taker)?.is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                    let range = (first, last.min(Offset(to.0 - 1)));
+                    let item = told_item(names, it.is_contested, range);
+                    if Taker::<E>::item(taker, item)?.is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                    at = first;
                 }
-                let range = (first, last.min(Offset(to.0 - 1)));
-                let told = unindexed_item(names, is_contested, range);
-                if Taker::<E>::item(taker, told)?.is_break() {
-                    return Ok(ControlFlow::Break(()));
-                }
-                walk_known(first, to, taker)
+                walk_known(at, to, taker)
             };
             if walk(wanted, sole_end, taker)?.is_break() {
                 return Ok(ControlFlow::Break(()));
@@ -443,7 +451,7 @@ impl LogReader {
 }
 
 /// What is told before records that the index does not name, or that two histories have.
-fn unindexed_item<'a>(
+fn told_item<'a>(
     names: &SegmentNames,
     is_contested: bool,
     (first, last): (Offset, Offset),

@@ -178,11 +178,17 @@ impl Segment {
         if entries > 0 || slots == 0 || store_bytes < LENGTH_BYTES {
             return Ok(entries);
         }
-        let payload_bytes = Window::new(self.store.clone(), LOOKUP_BYTES).length_at(0)?;
+        let mut store = Window::new(self.store.clone(), LOOKUP_BYTES);
+        let payload_bytes = store.length_at(0)?;
         let whole = frame_end(Position(0), payload_bytes, store_bytes).is_some();
         let record = match codec {
-            _ if payload_bytes > 0 || self.base.0 == 0 => true,
-            Some(codec) => codec == Codec::Raw,
+            _ if payload_bytes > 0 => true,
+            Some(Codec::Raw) => true,
+            // A length behind it, or the one at 0 was lost.
+            _ if self.base.0 == 0 => {
+                store_bytes < 2 * LENGTH_BYTES || store.length_at(LENGTH_BYTES)? >> 32 == 0
+            }
+            Some(Codec::Protobuf) => false,
             None => store_bytes == LENGTH_BYTES,
         };
         Ok(u64::from(whole && record))

@@ -38,6 +38,13 @@ impl Offset {
         self.0.saturating_sub(base.0)
     }
 
+    /// How many records can have offsets from this one on: the last of them is 2^64 - 2, for
+    /// the offset behind it must be a number too.
+    #[must_use]
+    pub fn room(self) -> u64 {
+        Self::MAX.0 - self.0
+    }
+
     /// The same record counted from `base`, or `None` where 32 bits cannot say it.
     #[must_use]
     pub fn relative_to(self, base: Self) -> Option<RelativeOffset> {

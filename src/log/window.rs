@@ -418,8 +418,10 @@ impl Window {
     /// [`Error::Shrunk`], [`Error::Io`].
     pub fn is_readable(&mut self, from: u64, to: u64) -> Result<bool> {
         let mut at = from;
-        while at < to {
-            let count = (to - at).min(TRIED_BYTES);
+        // A hole can be read.
+        while let Some(data) = self.data_from(at).filter(|data| data.start < to) {
+            at = data.start;
+            let count = (to.min(data.end) - at).min(TRIED_BYTES);
             match self.bytes(at, usize::try_from(count).unwrap_or(0)) {
                 Ok(_) => at += count,
                 Err(Error::Unreadable { .. }) => return Ok(false),

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::done;
-use super::draft::Drafts;
 use super::entries;
 use super::exclusive::{Exclusive, Others};
 use super::gather::Gather;
@@ -22,7 +21,7 @@ use super::runs::assembly::Assembly;
 use crate::log::dir::{Dir, FilePath};
 use crate::log::directory::{Directory, SegmentNames};
 use crate::log::disk::{Disk, DiskFile, Ownership, write_all_at};
-use crate::log::error::{Error, Result, is_out_of_descriptors};
+use crate::log::error::{Error, Result};
 use crate::log::format::{ENTRY_BYTES, Entry, FileKind};
 use crate::log::lock::DirectoryLock;
 use crate::log::units::Offset;
@@ -51,8 +50,6 @@ pub struct ApplyOptions<'a> {
     pub others: Others<'a>,
     /// The command's name, for the manifest.
     pub command: &'a str,
-    /// Indexes that were made during the look from which the plan comes.
-    pub drafts: Option<&'a Drafts>,
 }
 
 /// Carries out `plan` on the log whose directory is locked. Gives the directory in
@@ -72,9 +69,6 @@ pub fn apply(
     if plan.steps.is_empty() {
         return Ok(None);
     }
-    if let Some(drafts) = options.drafts {
-        drafts.keep_for(plan);
-    }
     let directory = Directory::list_in(lock.dir())?;
     options.others.wait_for_writers(&directory)?;
     check_seen(plan, &directory)?;
@@ -82,7 +76,7 @@ pub fn apply(
     let disk = &**options.disk;
     // Asked before our own leases are in the way.
     let batch_only = kept::cuts_only_a_batch(plan, &directory)?;
-    let exclusive = take_exclusive(&paths, options)?;
+    let exclusive = Exclusive::take(disk, &paths, &options.others)?;
     check_seen(plan, &directory)?;
     let guarded = Guarded {
         disk,
@@ -94,7 +88,6 @@ pub fn apply(
         disk: &guarded,
         exclusive: &exclusive,
         saves: options.save != Save::Nowhere,
-        drafts: options.drafts,
     };
     for step in &plan.steps {
         if let Step::Assemble { from: Some(_), .. } = step {
@@ -132,29 +125,6 @@ pub fn apply(
     let made = job.made();
     done::mark(disk, &saved, made.iter())?;
     Ok(Some(saved.path().to_path_buf()))
-}
-
-/// Takes the files that change. Drafts are open files: they give way where there can be
-/// too few.
-fn take_exclusive(paths: &[FilePath], options: &ApplyOptions<'_>) -> Result<Exclusive> {
-    let take = || Exclusive::take(&**options.disk, paths, &options.others);
-    let Some(drafts) = options.drafts else {
-        return take();
-    };
-    let taken = take();
-    let short = match &taken {
-        Ok(_) => !drafts.leave_descriptors(),
-        Err(Error::Io { source, .. }) => is_out_of_descriptors(source),
-        Err(_) => false,
-    };
-    if !short {
-        return taken;
-    }
-    drafts.give_up();
-    match taken {
-        Ok(taken) => Ok(taken),
-        Err(_) => take(),
-    }
 }
 
 /// Whether `apply` would begin: nobody has the files open, and what goes can be saved
@@ -259,7 +229,6 @@ struct Job<'a> {
     exclusive: &'a Exclusive,
     /// Whether the bytes that go are kept elsewhere.
     saves: bool,
-    drafts: Option<&'a Drafts>,
 }
 
 impl Job<'_> {

@@ -26,7 +26,11 @@ impl<P: FnMut(&[u8]) -> Result<()>> Gather<P> {
     ///
     /// `put`'s.
     pub(super) fn add(&mut self, piece: &[u8]) -> Result<()> {
-        if self.gathered.is_empty() && piece.len() >= GATHER_BYTES {
+        if piece.len() >= GATHER_BYTES {
+            if !self.gathered.is_empty() {
+                (self.put)(&self.gathered)?;
+                self.gathered.clear();
+            }
             return (self.put)(piece);
         }
         self.gathered.extend_from_slice(piece);

@@ -29,7 +29,7 @@ pub(super) fn foreseen(
         .findings
         .iter()
         .filter(|finding| !is_between_segments(finding) && !told_anew(finding))
-        .filter(|finding| !is_mended(finding, plan, &steps, report))
+        .filter(|finding| !is_mended(finding, &steps, report))
         .cloned()
         .collect();
     for after in afterwards.values() {
@@ -49,7 +49,7 @@ pub(super) fn foreseen(
         if let Some(after) = afterwards.get(&base) {
             return claimed_records(after, report.codec);
         }
-        plan.records_by(&steps.steps(base), segment, report.codec)
+        steps.records_after(segment, report.codec)
     };
     between(then, records_after, &mut left);
     left
@@ -78,7 +78,7 @@ fn is_found_in_files(id: FindingId) -> bool {
 }
 
 /// Whether a plan takes care of a finding.
-fn is_mended(finding: &Finding, plan: &Plan, by: &BySegment<'_>, report: &Report) -> bool {
+fn is_mended(finding: &Finding, by: &BySegment<'_>, report: &Report) -> bool {
     let steps = finding.segment.map_or(Vec::new(), |base| by.steps(base));
     let touches = |wanted: FileKind| steps.iter().any(|step| step.file().1 == wanted);
     let cuts = |wanted: FileKind, end: u64| {
@@ -104,17 +104,7 @@ fn is_mended(finding: &Finding, plan: &Plan, by: &BySegment<'_>, report: &Report
         }
         // Not where the padding behind them alone is cut.
         FindingId::IndexDangling => adopts() || cuts(FileKind::Index, end),
-        FindingId::IndexMisaligned => touches(FileKind::Index),
-        // Not where the frames end before the next segment begins.
-        FindingId::IndexMissing => {
-            let mut bases = report.segments.iter().map(|s| s.listing.base());
-            let next = bases.find(|base| Some(*base) > finding.segment);
-            let filled = segment.is_some_and(|segment| {
-                let end = plan.records_by(&steps, segment, report.codec);
-                next.is_none_or(|next| segment.listing.base().0.saturating_add(end) >= next.0)
-            });
-            touches(FileKind::Index) && filled
-        }
+        FindingId::IndexMisaligned | FindingId::IndexMissing => touches(FileKind::Index),
         // Not in a segment that is left to a human as it is.
         FindingId::IndexEntryDamaged => {
             let whole = matches!(

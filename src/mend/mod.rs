@@ -6,8 +6,8 @@
 //! an append is the same plan, held to what a crash can leave.
 
 pub mod apply;
+mod copying;
 mod done;
-pub mod draft;
 mod entries;
 pub mod exclusive;
 #[doc(hidden)] // for the commands, which tell of a repair beforehand

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use rustix::fs::{Access, AtFlags, StatxFlags, accessat, statx};
 
-use super::saved::copy;
+use super::copying::copy;
 use crate::log::dir::{Dir, FilePath};
 use crate::log::disk::{Disk, DiskFile, Ownership};
 use crate::log::error::{Error, Result};
@@ -186,7 +186,7 @@ fn is_linkless(error: &io::Error) -> bool {
 /// # Errors
 ///
 /// [`Error::Io`].
-pub(super) fn name(disk: &dyn Disk, log: &Dir, file: &DiskFile, path: &FilePath) -> Result<()> {
+fn name(disk: &dyn Disk, log: &Dir, file: &DiskFile, path: &FilePath) -> Result<()> {
     match disk.link(file, path) {
         Err(error) if is_linkless(&error) => copy_of(disk, log, file, path)?.name(path),
         named => named.map_err(Error::io("name", path)),

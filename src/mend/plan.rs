@@ -1,6 +1,7 @@
 //! What mending would change, as a value: findings in, steps out, no file touched.
 //! What is decided is `policy`'s, and that it is all there is to do `rehearsal`'s.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -13,7 +14,9 @@ use crate::inspect::check_directory::claimed_records;
 use crate::inspect::finding::Finding;
 use crate::inspect::listing::SegmentListing;
 use crate::inspect::report::{Report, SegmentReport};
+use crate::inspect::scan::SegmentFacts;
 use crate::log::damage::DamageKind;
+use crate::log::detect::{Mended, detect_with};
 use crate::log::format::{ENTRY_BYTES, FileKind, file_name};
 use crate::log::record::Codec;
 use crate::log::units::{Offset, Position};
@@ -40,18 +43,6 @@ impl NewEntries {
             count: runs.iter().map(|run| run.count).sum(),
             runs: runs.into(),
         }
-    }
-
-    /// Those from `slot` on, which is of the first run; its frame is at `position`.
-    #[must_use]
-    pub(super) fn behind(&self, slot: u64, position: Position) -> Self {
-        let mut runs = self.runs.to_vec();
-        if let Some(first) = runs.first_mut() {
-            first.count = (first.first_slot + first.count).saturating_sub(slot);
-            (first.first_slot, first.position) = (slot, position);
-        }
-        runs.retain(|run| run.count > 0);
-        Self::new(runs)
     }
 
     /// Entries that name frames from `from` on, one behind the other.
@@ -177,6 +168,8 @@ pub struct Plan {
     pub assemblies: Vec<Assembly>,
     /// Errors and warnings that stay, for a human to decide.
     pub left: Vec<Finding>,
+    /// Whether no step is taken because none of what is left would show the codec.
+    pub hides_codec: bool,
     /// Files that would be changed, or their twins, if they were no symbolic links.
     pub links: Vec<String>,
     /// Every segment of the log as the plan saw it.
@@ -192,6 +185,7 @@ impl Plan {
             steps: Vec::new(),
             assemblies: Vec::new(),
             left: Vec::new(),
+            hides_codec: false,
             links: Vec::new(),
             seen: report.listing.segments.clone(),
         }
@@ -231,17 +225,8 @@ impl Plan {
         self.steps.iter().map(|step| step.file().0).collect()
     }
 
-    /// How many records a segment holds afterwards, damaged ones included: up to where
-    /// its entries go.
-    #[must_use]
-    pub fn records_after(&self, segment: &SegmentReport, codec: Option<Codec>) -> u64 {
-        let base = segment.listing.base();
-        let of_segment = |step: &&Step| step.file().0 == base;
-        let steps: Vec<&Step> = self.steps.iter().filter(of_segment).collect();
-        self.records_by(&steps, segment, codec)
-    }
-
-    /// The same by the steps that are the segment's.
+    /// How many records a segment holds after these steps, which are all of its own:
+    /// damaged ones included, up to where its entries go.
     pub(super) fn records_by(
         &self,
         steps: &[&Step],
@@ -303,19 +288,32 @@ impl Plan {
 }
 
 /// A plan's steps by the segment that they change, there in their order.
-pub(super) struct BySegment<'a>(Vec<(Offset, &'a Step)>);
+pub struct BySegment<'a> {
+    plan: &'a Plan,
+    steps: Vec<(Offset, &'a Step)>,
+}
 
 impl<'a> BySegment<'a> {
-    pub(super) fn of(plan: &'a Plan) -> Self {
+    /// The steps of `plan`.
+    #[must_use]
+    pub fn of(plan: &'a Plan) -> Self {
         let mut steps: Vec<_> = plan.steps.iter().map(|it| (it.file().0, it)).collect();
         steps.sort_by_key(|(base, _)| *base);
-        Self(steps)
+        Self { plan, steps }
+    }
+
+    /// How many records a segment holds afterwards, damaged ones included: up to where
+    /// its entries go.
+    #[must_use]
+    pub fn records_after(&self, segment: &SegmentReport, codec: Option<Codec>) -> u64 {
+        let steps = self.steps(segment.listing.base());
+        self.plan.records_by(&steps, segment, codec)
     }
 
     /// The steps of one segment.
     pub(super) fn steps(&self, base: Offset) -> Vec<&'a Step> {
-        let first = self.0.partition_point(|(other, _)| *other < base);
-        let rest = self.0.iter().skip(first);
+        let first = self.steps.partition_point(|(other, _)| *other < base);
+        let rest = self.steps.iter().skip(first);
         rest.take_while(|(other, _)| *other == base)
             .map(|(_, step)| *step)
             .collect()
@@ -348,8 +346,61 @@ pub(super) fn repair_foreseen(report: &Report) -> (Plan, BTreeMap<Offset, Segmen
         plan.steps.extend(settled.steps);
         afterwards.extend(settled.after.map(|after| (after.listing.base(), after)));
     }
+    if changes_codec(&plan, report, &afterwards) {
+        // What would go, or come, is what tells one codec from the other.
+        plan.hides_codec = true;
+        plan.steps.clear();
+        afterwards.clear();
+    }
     plan.left = left::foreseen(&plan, report, &afterwards);
     (plan, afterwards)
+}
+
+/// Whether the log would show another codec afterwards, or none while its stores still hold
+/// something: then nobody could tell its records any more.
+fn changes_codec(
+    plan: &Plan,
+    report: &Report,
+    afterwards: &BTreeMap<Offset, SegmentReport>,
+) -> bool {
+    let steps = BySegment::of(plan);
+    // An index that is made for all frames of a store shows what the store alone does.
+    let is_made = |base: Offset| {
+        let after = afterwards.get(&base).and_then(|after| after.facts.as_ref());
+        let steps = steps.steps(base);
+        after.is_some_and(SegmentFacts::is_clean) && matches!(steps[..], [Step::BuildIndex { .. }])
+    };
+    if report.options.codec.is_some() || afterwards.keys().all(|base| is_made(*base)) {
+        return false;
+    }
+    // The one that was asked for last is asked for again.
+    let last: RefCell<Option<Mended>> = RefCell::default();
+    let instead = |base| {
+        let steps = steps.steps(base);
+        let Some(segment) = report.segment(base).filter(|_| !steps.is_empty()) else {
+            return Ok(None);
+        };
+        let mut last = last.borrow_mut();
+        if is_made(base) {
+            return Ok(None);
+        }
+        if last.as_ref().is_none_or(|last| last.pair.base != base) {
+            *last = rehearsal::mended(report, segment, &steps)?;
+        }
+        Ok(last.clone())
+    };
+    // What cannot be read now will tell when the plan is carried out.
+    let Ok(then) = detect_with(&report.listing.directory, &instead) else {
+        return false;
+    };
+    let is_empty = |segment: &SegmentReport| {
+        let after = afterwards.get(&segment.listing.base()).unwrap_or(segment);
+        let store = after.listing.store.as_ref();
+        store.is_none_or(|store| store.bytes == 0)
+    };
+    // A log that shows no codec is read as a raw one.
+    let codec = report.codec.unwrap_or(Codec::Raw);
+    then.unwrap_or(Codec::Raw) != codec && !(then.is_none() && report.segments.iter().all(is_empty))
 }
 
 /// The step that cuts a file, if it is longer.

@@ -14,6 +14,7 @@ use crate::inspect::report::{Report, SegmentReport};
 use crate::inspect::scan::SegmentFacts;
 use crate::inspect::tail::Tail;
 use crate::log::damage::DamageKind;
+use crate::log::detect::Mended;
 use crate::log::error::{Error, Result};
 use crate::log::format::{ENTRY_BYTES, FileKind, SEGMENT_ENTRIES_MAX};
 use crate::log::record::Codec;
@@ -30,7 +31,7 @@ const ROUNDS: usize = 8;
 pub(super) struct Settled {
     /// None where they would not end.
     pub(super) steps: Vec<Step>,
-    /// The segment afterwards, where it was tried out.
+    /// The segment afterwards, where that is known.
     pub(super) after: Option<SegmentReport>,
 }
 
@@ -38,7 +39,8 @@ pub(super) struct Settled {
 pub(super) fn settle(report: &Report, segment: &SegmentReport, policy: &Policy) -> Settled {
     let mut steps = policy.segment(segment);
     if is_plain(segment, &steps) && fits_offsets(segment.listing.base(), &steps) {
-        return Settled { steps, after: None };
+        let after = made_anew(segment, &steps);
+        return Settled { steps, after };
     }
     for _ in 0..ROUNDS {
         if !fits_offsets(segment.listing.base(), &steps) {
@@ -72,6 +74,10 @@ pub(super) fn settle(report: &Report, segment: &SegmentReport, policy: &Policy) 
 /// there is behind such a run.
 fn is_plain(segment: &SegmentReport, steps: &[Step]) -> bool {
     if segment.by_account && !steps.is_empty() {
+        return false;
+    }
+    // Where no record is left, what goes may be all that shows the codec.
+    if segment.facts.as_ref().is_some_and(|it| it.records == 0) && !steps.is_empty() {
         return false;
     }
     let only_dangling = |facts: &SegmentFacts| match facts.damages.as_slice() {
@@ -112,12 +118,44 @@ fn is_plain(segment: &SegmentReport, steps: &[Step]) -> bool {
     })
 }
 
+/// The segment as plain steps leave it, if all they do is to make its index.
+fn made_anew(segment: &SegmentReport, steps: &[Step]) -> Option<SegmentReport> {
+    let [Step::BuildIndex { base, entries }] = steps else {
+        return None;
+    };
+    let store = segment.listing.store.as_ref()?;
+    let facts = SegmentFacts::sound(*base, entries.count, store.bytes);
+    let mut after = with_sizes(segment, Some(facts.index_bytes), facts.store_bytes);
+    after.facts = Some(facts);
+    Some(after)
+}
+
+/// The segment with files of these sizes, not looked at yet.
+fn with_sizes(
+    segment: &SegmentReport,
+    index_bytes: Option<u64>,
+    store_bytes: u64,
+) -> SegmentReport {
+    let mut after = SegmentReport::of(Arc::clone(&segment.listing));
+    // A new file has its twin's owner.
+    let file = |kind, twin, bytes| {
+        let old = segment.listing.file(kind);
+        let model = old.or_else(|| segment.listing.file(twin))?;
+        let mut file: FileFacts = model.clone();
+        file.bytes = bytes;
+        Some(file)
+    };
+    let listing = Arc::make_mut(&mut after.listing);
+    listing.index = index_bytes.and_then(|bytes| file(FileKind::Index, FileKind::Store, bytes));
+    listing.store = file(FileKind::Store, FileKind::Index, store_bytes);
+    after
+}
+
 /// Whether there are offsets for all new entries.
 fn fits_offsets(base: Offset, steps: &[Step]) -> bool {
     steps.iter().all(|step| match step {
         Step::BuildIndex { entries, .. } | Step::WriteEntries { entries, .. } => {
-            let last = (entries.first_slot + entries.count).checked_sub(1);
-            last.is_none_or(|last| last < SEGMENT_ENTRIES_MAX && base.checked_add(last).is_some())
+            entries.first_slot + entries.count <= base.room().min(SEGMENT_ENTRIES_MAX)
         }
         _ => true,
     })
@@ -151,15 +189,50 @@ fn sound_end(facts: &SegmentFacts) -> u64 {
 ///
 /// # Errors
 ///
-/// Reading's; [`Error::CannotAppend`] if the store does not hold what the steps count.
+/// As [`mended`].
 fn foresee(
     report: &Report,
     segment: &SegmentReport,
     policy: &Policy,
     steps: &[Step],
 ) -> Result<Option<SegmentReport>> {
-    let base = segment.listing.base();
+    let steps: Vec<&Step> = steps.iter().collect();
+    let Some(Mended { pair, has_index }) = mended(report, segment, &steps)? else {
+        return Ok(None);
+    };
     let codec = report.codec.unwrap_or(Codec::Raw);
+    let index_bytes = Some(pair.index.file_bytes).filter(|_| has_index);
+    let mut after = with_sizes(segment, index_bytes, pair.store.file_bytes);
+    let next_base = policy.room.and_then(|room| pair.base.checked_add(room));
+    let threads = report.options.threads();
+    let take = if has_index {
+        SegmentReport::take_pair
+    } else {
+        SegmentReport::take_store
+    };
+    take(
+        &mut after,
+        &pair,
+        codec,
+        next_base,
+        &report.options,
+        threads,
+    )?;
+    Ok(Some(after))
+}
+
+/// The files of a segment as the steps would leave them; `None` where its index is too
+/// large for that.
+///
+/// # Errors
+///
+/// Reading's; [`Error::CannotAppend`] if the store does not hold what the steps count.
+pub(super) fn mended(
+    report: &Report,
+    segment: &SegmentReport,
+    steps: &[&Step],
+) -> Result<Option<Mended>> {
+    let base = segment.listing.base();
     let path = |kind| {
         let name = segment.listing.file_name(kind);
         report.listing.directory.dir.at(name)
@@ -177,7 +250,7 @@ fn foresee(
         Step::BuildIndex { entries, .. } | Step::WriteEntries { entries, .. } => entries.count,
         _ => 0,
     };
-    let new_bytes = steps.iter().map(written).sum::<u64>() * ENTRY_BYTES;
+    let new_bytes = steps.iter().map(|step| written(step)).sum::<u64>() * ENTRY_BYTES;
     if index_bytes.saturating_add(new_bytes) > INDEX_BYTES_MAX {
         return Ok(None);
     }
@@ -189,7 +262,7 @@ fn foresee(
     }
     let mut store_end = store.file_bytes;
     for step in steps {
-        match step.clone() {
+        match (*step).clone() {
             Step::BuildIndex { entries, .. } | Step::WriteEntries { entries, .. } => {
                 write_entries(&mut image, &store, &entries)?;
             }
@@ -205,30 +278,19 @@ fn foresee(
     }
     // An entry's frame is looked for in the whole store, as it is when it is made.
     store.file_bytes = store_end;
-    let index = image.read()?;
-    let mut after = SegmentReport::of(Arc::clone(&segment.listing));
-    // A new file has its twin's owner.
-    let file = |kind, twin, bytes| {
-        let old = segment.listing.file(kind);
-        let model = old.or_else(|| segment.listing.file(twin))?;
-        let mut file: FileFacts = model.clone();
-        file.bytes = bytes;
-        Some(file)
+    let makes_index = |step: &&Step| {
+        let makes = matches!(step, Step::BuildIndex { .. } | Step::CreateEmpty { .. });
+        makes && step.file().1 == FileKind::Index
     };
-    let listing = Arc::make_mut(&mut after.listing);
-    listing.index = file(FileKind::Index, FileKind::Store, index.file_bytes);
-    listing.store = file(FileKind::Store, FileKind::Index, store.file_bytes);
     let pair = Segment {
         base,
         store,
-        index,
+        index: image.read()?,
         is_last: report.is_last(segment),
         entries: None,
     };
-    let next_base = policy.room.and_then(|room| base.checked_add(room));
-    let threads = report.options.threads();
-    after.take_pair(&pair, codec, next_base, &report.options, threads, 0)?;
-    Ok(Some(after))
+    let has_index = segment.listing.index.is_some() || steps.iter().any(makes_index);
+    Ok(Some(Mended { pair, has_index }))
 }
 
 /// Writes the entries that a step makes into an index in memory.

@@ -25,19 +25,17 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::copying::{copy, keep};
 use crate::log::dir::{Dir, FilePath};
 use crate::log::disk::{Disk, DiskFile, Ownership, write_all_at};
 use crate::log::error::{Error, Result};
-use crate::log::window::{ReadFile, STREAM_BYTES, Window};
+use crate::log::window::{ReadFile, STREAM_BYTES};
 use place::Place;
 
 pub use manifest::{FileBefore, Manifest, read_manifest};
 pub(super) use place::order_of;
 pub use place::{Parent, discard, is_beside, log_of, parent_for};
 pub use trust::SavedDirectory;
-
-/// Bytes that are kept or lost together where a disk fails.
-const KEPT_BYTES: u64 = 4096;
 
 /// The permission bits of what holds saved bytes: they may be secret.
 const PRIVATE: u32 = 0o600;
@@ -174,28 +172,6 @@ impl<'d> Saver<'d> {
             .map_err(Error::io("sync", file.path()))
     }
 
-    /// Copies what will go. Bytes that the disk does not give cannot be kept: zeros
-    /// stand for them.
-    fn keep(&self, source: &ReadFile, from: u64, bytes: u64, to: &DiskFile) -> Result<()> {
-        match copy(self.disk, source, from, bytes, to, 0) {
-            Err(Error::Unreadable { .. }) => {}
-            copied => return copied,
-        }
-        let mut done = 0;
-        while done < bytes {
-            // One page of the disk after the other.
-            let page = KEPT_BYTES - (from + done) % KEPT_BYTES;
-            let count = page.min(bytes - done);
-            match copy(self.disk, source, from + done, count, to, done) {
-                Err(Error::Unreadable { .. }) => {}
-                copied => copied?,
-            }
-            done += count;
-        }
-        let set = self.disk.set_len(to, bytes);
-        set.map_err(Error::io("stretch", to.path()))
-    }
-
     /// Saves what `after` will be written over, and `after` itself.
     ///
     /// # Errors
@@ -211,7 +187,7 @@ impl<'d> Saver<'d> {
     ) -> Result<()> {
         let before_bytes = bytes.min(source.file_bytes.saturating_sub(position));
         let before = self.create("before")?;
-        self.keep(source, position, before_bytes, &before)?;
+        keep(self.disk, source, position, before_bytes, &before)?;
         self.finish(&before)?;
         let after = self.create("after")?;
         let mut at = 0;
@@ -243,7 +219,7 @@ impl<'d> Saver<'d> {
         };
         let stored_bytes = nonzero.saturating_sub(to);
         let before = self.create("before")?;
-        self.keep(source, to, stored_bytes, &before)?;
+        keep(self.disk, source, to, stored_bytes, &before)?;
         self.finish(&before)?;
         self.line(&json!({
             "kind": "cut", "file": name, "size_before": source.file_bytes,
@@ -359,29 +335,4 @@ impl Saved {
     pub fn discard(self, disk: &dyn Disk) {
         self.place.discard(disk);
     }
-}
-
-/// Copies bytes from one file to another, in pieces.
-///
-/// # Errors
-///
-/// [`Error::Io`], [`Error::Shrunk`], [`Error::Unreadable`].
-pub fn copy(
-    disk: &dyn Disk,
-    source: &ReadFile,
-    from: u64,
-    bytes: u64,
-    target: &DiskFile,
-    to: u64,
-) -> Result<()> {
-    let mut window = Window::new(source.clone(), STREAM_BYTES);
-    let mut done = 0;
-    while done < bytes {
-        let count = (bytes - done).min(STREAM_BYTES as u64);
-        let here = usize::try_from(count).unwrap_or(STREAM_BYTES);
-        let piece = window.bytes(from + done, here)?;
-        write_all_at(disk, target, piece, to + done).map_err(Error::io("write", target.path()))?;
-        done += count;
-    }
-    Ok(())
 }

@@ -151,7 +151,6 @@ impl Session {
                     },
                     others: others(),
                     command: "append",
-                    drafts: None,
                 };
                 recovered = Some(recover::recover(&lock, Some(codec), apply)?);
                 // What is left may not show it any more.

@@ -7,6 +7,8 @@ use proglog::inspect::listing::FileFacts;
 use proglog::log::error::Error;
 use proglog::log::reader::Content;
 
+use super::prose::escaped_json;
+
 /// Bytes that are gathered before they are written.
 const BUFFER_BYTES: usize = 64 * 1024;
 
@@ -108,8 +110,7 @@ impl<W: Write> Lines<W> {
     /// A field of a JSON object that is text, whatever stands in it.
     pub fn text_field(&mut self, name: &str, text: &str) -> io::Result<&mut Self> {
         self.text(",\"").text(name).text("\":");
-        serde_json::to_writer(&mut self.buffer, text)?;
-        Ok(self)
+        Ok(self.text(&escaped_json(&serde_json::to_string(text)?)))
     }
 
     /// Bytes as two digits each.

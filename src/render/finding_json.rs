@@ -12,7 +12,7 @@ use proglog::log::record::Codec;
 use serde_json::{Map, Value};
 
 use super::json_line::JsonLine;
-use super::prose::{drives_a_terminal, escaped};
+use super::prose::{escaped, escaped_json};
 use super::verify::Counts;
 use super::words;
 
@@ -38,18 +38,7 @@ impl Line {
     }
 
     fn write(self, out: &mut impl Write) -> io::Result<()> {
-        let line = Value::Object(self.0).to_string();
-        // serde_json leaves DEL, C1 and bidirectional controls as they are.
-        let mut safe = String::with_capacity(line.len());
-        for c in line.chars() {
-            if drives_a_terminal(c) {
-                use std::fmt::Write as _;
-                let _ = write!(safe, "\\u{:04x}", u32::from(c));
-            } else {
-                safe.push(c);
-            }
-        }
-        writeln!(out, "{safe}")
+        writeln!(out, "{}", escaped_json(&Value::Object(self.0).to_string()))
     }
 }
 

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use base64::write::EncoderWriter;
 use proglog::log::reader::{Content, RecordView};
 
+use super::prose::drives_a_terminal;
 use super::record::{WriteError, copy, frame_bytes, number};
 use super::text;
 
@@ -16,8 +17,8 @@ const HEAD_BYTES: usize = 224;
 /// Bytes that are looked at together; none of them needs an escape as a rule.
 const BLOCK_BYTES: usize = 16;
 
-/// One record as an object on a line. For a terminal, the control characters that
-/// JSON allows are escaped too.
+/// One record as an object on a line. For a terminal, the characters are escaped too that
+/// JSON allows and that drive it.
 ///
 /// # Errors
 ///
@@ -143,10 +144,10 @@ fn escape_byte(byte: u8, out: &mut impl Write) -> io::Result<()> {
     out.write_all(short)
 }
 
-/// The same, with DEL and the C1 controls escaped as well.
+/// The same, with the other characters that drive a terminal escaped as well.
 fn escape_controls(text: &str, out: &mut impl Write) -> io::Result<()> {
     let mut rest = text;
-    while let Some(at) = rest.find(|c: char| ('\u{7f}'..='\u{9f}').contains(&c)) {
+    while let Some(at) = rest.find(|c| c >= '\u{7f}' && drives_a_terminal(c)) {
         let (plain, after) = rest.split_at(at);
         escape(plain, out)?;
         let mut characters = after.chars();
@@ -207,9 +208,9 @@ mod tests {
 
     #[test]
     fn no_control_character_reaches_a_terminal() {
-        let all: String = (0..0x300).filter_map(char::from_u32).collect();
+        let all: String = (0..=0xffff).filter_map(char::from_u32).collect();
         let printed = line(&sample(all.as_bytes()), true);
-        assert!(!printed.trim_end().chars().any(char::is_control));
+        assert!(!printed.trim_end().chars().any(drives_a_terminal));
         let parsed: Value = serde_json::from_str(&printed).unwrap();
         assert_eq!(parsed["value"], all.as_str());
     }

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use super::prose::escaped_json;
+
 /// A line that is being put together.
 #[derive(Debug, Clone)]
 pub struct JsonLine(Map<String, Value>);
@@ -53,7 +55,7 @@ impl fmt::Display for JsonLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A map of plain values always serialises.
         let text = serde_json::to_string(&self.0).map_err(|_| fmt::Error)?;
-        f.write_str(&text)
+        f.write_str(&escaped_json(&text))
     }
 }
 

@@ -1,8 +1,10 @@
 //! A plan in words and as JSON lines: what a dry run prints is what is carried out.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 
+use proglog::inspect::finding::{Finding, FindingId};
 use proglog::inspect::report::Report;
 use proglog::log::damage::DamageKind;
 use proglog::log::format::{ENTRY_BYTES, FileKind};
@@ -12,11 +14,15 @@ use proglog::mend::saved::is_beside;
 use serde_json::json;
 
 use super::finding_json::log;
-use super::prose::{columns, count, escaped, wrapped};
+use super::prose::{columns, count, escaped, escaped_json, labelled, wrapped};
 use super::quote::quote;
+use super::words;
 
 /// Steps that are printed one by one in text; the rest is counted.
 const STEPS_MAX: usize = 40;
+
+/// Findings of one id that a plan leaves and that are told; the others are counted.
+const LEFT_MAX: usize = 24;
 
 /// The name of the file that a step changes.
 fn file_of(step: &Step, report: &Report) -> String {
@@ -289,7 +295,35 @@ pub fn steps_json(
                 object.insert(name.to_owned(), json!(figure));
             }
         }
-        writeln!(out, "{line}")?;
+        writeln!(out, "{}", escaped_json(&line.to_string()))?;
+    }
+    Ok(())
+}
+
+/// What a plan leaves, a finding a line; of many with one id the others are counted.
+///
+/// # Errors
+///
+/// Writing's.
+pub fn left(out: &mut impl Write, left: &[Finding]) -> io::Result<()> {
+    let mut told: BTreeMap<FindingId, usize> = BTreeMap::new();
+    for finding in left {
+        let told = told.entry(finding.id).or_default();
+        *told += 1;
+        if *told <= LEFT_MAX {
+            let words = words::message(finding);
+            labelled(out, "left", &format!("{}: {words}", finding.id))?;
+        }
+    }
+    for (id, told) in told {
+        let more = told.saturating_sub(LEFT_MAX);
+        if more > 0 {
+            labelled(
+                out,
+                "left",
+                &format!("{id}: ... and {more} more (--json has them all)"),
+            )?;
+        }
     }
     Ok(())
 }

@@ -75,8 +75,8 @@ impl Paint {
     }
 }
 
-/// A name that somebody else chose, with what could drive a terminal escaped: control
-/// characters, and those that turn the direction of writing round.
+/// A name that somebody else chose, with the characters escaped that [drive a
+/// terminal](drives_a_terminal).
 pub fn escaped(name: &str) -> String {
     let mut safe = String::with_capacity(name.len());
     for c in name.chars() {
@@ -89,10 +89,31 @@ pub fn escaped(name: &str) -> String {
     safe
 }
 
-/// Whether a character does more than stand there.
+/// Whether a character changes how a terminal shows what is beside it: control
+/// characters, line separators, and format characters, which are invisible or change the
+/// direction of the text.
 pub fn drives_a_terminal(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(
+            c,
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
+        )
+}
+
+/// A line of JSON in which no character drives a terminal. `serde_json` writes DEL, C1 and
+/// format characters as they are; their escapes mean the same.
+pub fn escaped_json(line: &str) -> String {
+    use std::fmt::Write as _;
+    let mut safe = String::with_capacity(line.len());
+    for c in line.chars() {
+        if drives_a_terminal(c) {
+            // All of them have four hex digits at most.
+            let _ = write!(safe, "\\u{:04x}", u32::from(c));
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
 }
 
 /// `1 record`, `2 records`.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use proglog::inspect::finding::{Detail, Finding, FindingId, Severity};
 use proglog::inspect::report::Report;
-use proglog::log::format::{file_name, parse_name};
+use proglog::log::format::{FileKind, file_name};
 use proglog::log::units::Offset;
 
 /// How commands are written for one log.
@@ -23,8 +23,16 @@ pub struct Remedies<'a> {
 impl Remedies<'_> {
     /// Whether offsets of a segment are claimed twice.
     fn has_overlap_in(&self, segment: Option<Offset>) -> bool {
-        let mut findings = self.report.findings.iter();
-        findings.any(|f| f.id == FindingId::SegmentOverlap && f.segment == segment)
+        let findings = &self.report.findings;
+        let key = |finding: &Finding| (finding.severity, finding.segment);
+        let wanted = (Severity::Error, segment);
+        // In this order; there may be very many of them.
+        let first = findings.partition_point(|finding| key(finding) < wanted);
+        let mut of_segment = findings
+            .iter()
+            .skip(first)
+            .take_while(|finding| key(finding) == wanted);
+        of_segment.any(|finding| finding.id == FindingId::SegmentOverlap)
     }
 
     /// The command that mends a finding, or `None` where there is nothing to type:
@@ -90,8 +98,12 @@ impl Remedies<'_> {
         }
     }
 
-    /// The commands to type next, each once, in the order of the findings.
-    pub fn next<'f>(&self, findings: impl IntoIterator<Item = &'f Finding>) -> Vec<String> {
+    /// The commands to type next, each once, in the order of the findings; at most `max`.
+    pub fn next<'f>(
+        &self,
+        findings: impl IntoIterator<Item = &'f Finding>,
+        max: usize,
+    ) -> Vec<String> {
         let findings: Vec<&Finding> = findings.into_iter().collect();
         let gaps = findings
             .iter()
@@ -102,21 +114,25 @@ impl Remedies<'_> {
             if !commands.contains(&command) {
                 commands.push(command);
             }
+            commands.len() < max
         };
         for finding in findings {
             let Some(command) = self.of(finding) else {
                 continue;
             };
             // What changes the log is first looked at.
-            if command.starts_with("proglog repair") {
-                add(format!("{command} --dry-run"));
+            let command = if command.starts_with("proglog repair") {
+                format!("{command} --dry-run")
             } else {
-                add(command);
+                command
+            };
+            if !add(command) {
+                break;
             }
             // A gap that nothing fills is allowed; many are somebody's decision.
             if let (FindingId::SegmentGap, Some(gap), 1) = (finding.id, finding.offsets, gaps) {
                 let dir = self.dir;
-                add(format!("proglog verify {dir} --allow segment-gap={gap}"));
+                let _ = add(format!("proglog verify {dir} --allow segment-gap={gap}"));
             }
         }
         commands
@@ -137,14 +153,14 @@ impl Remedies<'_> {
 
     fn renamed(&self, finding: &Finding) -> Option<String> {
         let base = finding.segment?;
+        let names = self.report.listing.directory.segment(base)?;
         let mut command = String::new();
-        for (of, name) in &self.report.listing.directory.zero_padded {
-            if *of == base
-                && let Some(parsed) = parse_name(name)
-            {
+        for kind in [FileKind::Index, FileKind::Store] {
+            let name = names.name(kind);
+            if let Some(name) = name.filter(|name| *name != *file_name(base, kind)) {
                 let and = if command.is_empty() { "" } else { " && " };
                 let from = self.path(&name.display().to_string());
-                let to = self.path(&file_name(base, parsed.kind));
+                let to = self.path(&file_name(base, kind));
                 let _ = write!(command, "{and}mv -n {from} {to}");
             }
         }

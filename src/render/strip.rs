@@ -1,12 +1,13 @@
 //! The strip of a damaged file: its bytes from left to right in cells, 48 where there is room, each sound,
 //! damaged or padding. Damage shows in at least one cell, however small it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proglog::inspect::finding::{Finding, FindingId, Severity};
 use proglog::inspect::report::{Report, SegmentReport};
 use proglog::log::damage::DamageKind;
 use proglog::log::format::{ENTRY_BYTES, FileKind};
+use proglog::log::units::Offset;
 
 /// Cells of a strip, where the terminal has room for them.
 pub const CELLS: usize = 48;
@@ -51,6 +52,11 @@ pub fn strips(report: &Report, findings: &[&Finding], width: usize) -> Vec<Strip
             });
         }
     }
+    let dangling: BTreeSet<Option<Offset>> = findings
+        .iter()
+        .filter(|it| it.id == FindingId::IndexDangling && it.severity == Severity::Error)
+        .map(|it| it.segment)
+        .collect();
     let mut strips = Vec::new();
     for segment in &report.segments {
         for kind in [FileKind::Index, FileKind::Store] {
@@ -60,7 +66,10 @@ pub fn strips(report: &Report, findings: &[&Finding], width: usize) -> Vec<Strip
             let name = segment.listing.file_name(kind);
             let mut runs = runs.remove(name.as_str()).unwrap_or_default();
             runs.extend(match kind {
-                FileKind::Store => cut_frame(segment, findings),
+                FileKind::Store => {
+                    let dangles = dangling.contains(&Some(segment.listing.base()));
+                    cut_frame(segment).filter(|_| dangles)
+                }
                 FileKind::Index => zeros_between(segment),
             });
             if !runs.is_empty() && file.bytes > 0 {
@@ -75,16 +84,11 @@ pub fn strips(report: &Report, findings: &[&Finding], width: usize) -> Vec<Strip
     strips
 }
 
-/// The beginning of the frame that the first dangling entry names: the finding's place
-/// is in the index, the bytes are in the store.
-fn cut_frame(segment: &SegmentReport, findings: &[&Finding]) -> Option<Run> {
-    let dangles = findings.iter().any(|finding| {
-        finding.id == FindingId::IndexDangling
-            && finding.severity == Severity::Error
-            && finding.segment == Some(segment.listing.base())
-    });
+/// The beginning of the frame that the first dangling entry names, if there is one: the
+/// finding's place is in the index, the bytes are in the store.
+fn cut_frame(segment: &SegmentReport) -> Option<Run> {
     let tail = segment.facts.as_ref()?.tail();
-    (dangles && tail.bytes > 0).then_some(Run {
+    (tail.bytes > 0).then_some(Run {
         position: tail.position,
         bytes: tail.bytes,
         padding: false,

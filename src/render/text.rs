@@ -1,11 +1,12 @@
-//! What a person gets to see of a value: whether it is text, and how control
-//! characters, which would drive a terminal, are written.
+//! What a person gets to see of a value: whether it is text, and how characters are
+//! written that would drive a terminal.
 
 use std::io::{self, Write};
 
 use proglog::log;
 use proglog::log::reader::Content;
 
+use super::prose::drives_a_terminal;
 use super::record::WriteError;
 
 /// Bytes that are shown of a value that is no text.
@@ -104,7 +105,7 @@ impl Decoder {
     }
 }
 
-/// The content for a terminal: text with control characters escaped, or the first
+/// The content for a terminal: text with what would drive it escaped, or the first
 /// bytes of what is no text, and how many there are.
 ///
 /// # Errors
@@ -148,10 +149,10 @@ fn head(content: &Content<'_>) -> Result<Vec<u8>, WriteError> {
     }
 }
 
-/// Text with its control characters, C1 among them, written as escapes.
+/// Text with the characters that drive a terminal written as escapes.
 fn escape(text: &str, out: &mut impl Write) -> io::Result<()> {
     let mut rest = text;
-    while let Some(at) = rest.find(char::is_control) {
+    while let Some(at) = rest.find(drives_a_terminal) {
         let (plain, after) = rest.split_at(at);
         out.write_all(plain.as_bytes())?;
         let mut characters = after.chars();
@@ -190,6 +191,10 @@ mod tests {
         assert_eq!(shown("gr\u{fc}n \\ \"".as_bytes()), "gr\u{fc}n \\ \"");
         assert_eq!(shown(b"a\tb\r\nc\x1b[1m\x7f"), "a\\tb\\r\\nc\\x1b[1m\\x7f");
         assert_eq!(shown("\u{9b}31m".as_bytes()), "\\u{9b}31m");
+        assert_eq!(
+            shown("1\u{202e}2\u{200b}\u{feff}".as_bytes()),
+            r"1\u{202e}2\u{200b}\u{feff}"
+        );
         assert_eq!(shown(b""), "");
     }
 

@@ -11,7 +11,7 @@ use proglog::inspect::report::Report;
 
 use super::cost::cost;
 use super::hexlines;
-use super::prose::{Paint, columns, count, escaped, width, wrapped, wrapped_command};
+use super::prose::{Paint, columns, count, escaped, labelled, width, wrapped, wrapped_command};
 use super::remedy::Remedies;
 use super::strip::{CELLS, LEGEND, Strip, strips};
 use super::{held, in_use, service, words};
@@ -364,8 +364,7 @@ impl View<'_> {
         let Some(first) = wrong().next() else {
             return Ok(());
         };
-        let mut commands = self.remedies.next(wrong());
-        commands.truncate(NEXT_MAX);
+        let mut commands = self.remedies.next(wrong(), NEXT_MAX);
         commands.push(format!("proglog explain {}", first.id));
         if self.report.usage.is_written() {
             labelled(out, "next", "stop the writer, then")?;
@@ -480,13 +479,4 @@ fn after_name(strip: &Strip) -> String {
 
 fn indented(out: &mut impl Write, text: &str) -> io::Result<()> {
     labelled(out, "", text)
-}
-
-fn labelled(out: &mut impl Write, label: &str, text: &str) -> io::Result<()> {
-    let mut label = label;
-    for line in wrapped(text, columns().saturating_sub(INDENT)) {
-        writeln!(out, "{label:INDENT$}{line}")?;
-        label = "";
-    }
-    Ok(())
 }

@@ -71,10 +71,17 @@ impl Bytes {
     /// The offset in the canonical record that fills `start..end`: its fields in
     /// ascending order, none of them zero or empty, each number as short as it can be.
     pub fn canonical(&mut self, start: u64, end: u64) -> Result<Option<u64>> {
+        let record = self.record(start, end)?;
+        Ok(record.and_then(|(to, offset)| (to == end).then_some(offset)))
+    }
+
+    /// Where the canonical record at `start` ends by its own fields, within `limit`, and the
+    /// offset in it.
+    pub fn record(&mut self, start: u64, limit: u64) -> Result<Option<(u64, u64)>> {
         let (mut at, mut last, mut offset) = (start, 0, 0);
-        while at < end {
+        while at < limit {
             // A key and a number of 64 bits.
-            let count = usize::try_from((end - at).min(11)).unwrap_or(0);
+            let count = usize::try_from((limit - at).min(11)).unwrap_or(0);
             let window = if at - start < LOOKUP_BYTES as u64 {
                 &mut self.near
             } else {
@@ -86,12 +93,12 @@ impl Bytes {
             let Some((&key, rest)) = bytes.split_first() else {
                 return Ok(None);
             };
-            let Some((number, taken)) = varint(rest) else {
+            if !matches!(key, 0x0a | 0x10 | 0x18 | 0x20) || key <= last {
+                break;
+            }
+            let Some((number, taken)) = varint(rest).filter(|it| it.0 > 0) else {
                 return Ok(None);
             };
-            if !matches!(key, 0x0a | 0x10 | 0x18 | 0x20) || key <= last || number == 0 {
-                return Ok(None);
-            }
             last = key;
             at += 1 + taken;
             match key {
@@ -101,7 +108,7 @@ impl Bytes {
                 _ => {}
             }
         }
-        Ok((at == end).then_some(offset))
+        Ok((at <= limit).then_some((at, offset)))
     }
 
     /// Whether more would have to be decoded than is for one account.

@@ -4,7 +4,7 @@
 use super::account::Input;
 use super::bytes::Bytes;
 use super::evidence::explore;
-use super::path::Kind;
+use super::path::{Kind, Piece};
 use crate::log::error::Result;
 use crate::log::format::LENGTH_BYTES;
 use crate::log::index::Index;
@@ -24,6 +24,8 @@ pub struct Evidence {
     pub numbered: u64,
     /// Frames that hold a value, if the log is raw.
     pub frames: u64,
+    /// Stretches that hold no frame, if the log is raw.
+    pub gaps: u64,
 }
 
 impl Evidence {
@@ -34,14 +36,18 @@ impl Evidence {
             confirmed: self.confirmed + other.confirmed,
             numbered: self.numbered + other.numbered,
             frames: self.frames + other.frames,
+            gaps: self.gaps + other.gaps,
         }
     }
 
-    /// The codec that it speaks for: protobuf where at least half of the frames carry a
-    /// confirmed offset, of which each counts double, for damage hides them.
+    /// The codec that it speaks for: protobuf where most frames carry a confirmed offset.
+    /// Behind damage, which hides them, a quarter is enough.
     #[must_use]
     pub fn codec(self) -> Option<Codec> {
-        if self.confirmed > 0 && self.confirmed * 4 >= self.frames {
+        let weight = if self.gaps > 0 { 4 } else { 2 };
+        // A record without an offset is little evidence.
+        let frames = self.frames + u64::from(self.numbered == 0);
+        if self.confirmed > 0 && self.confirmed * weight >= frames {
             return Some(Codec::Protobuf);
         }
         (self.frames > 0).then_some(Codec::Raw)
@@ -61,6 +67,7 @@ pub fn evidence(store: &ReadFile, index: Option<&ReadFile>, base: Offset) -> Res
     };
     let (store, index) = (beginning(store), index.map(beginning));
     let mut found = Evidence::default();
+    let mut raw: Vec<Piece> = Vec::new();
     for codec in [Codec::Raw, Codec::Protobuf] {
         let input = Input {
             store: &store,
@@ -78,22 +85,29 @@ pub fn evidence(store: &ReadFile, index: Option<&ReadFile>, base: Offset) -> Res
         };
         // Nobody knows what the bytes of an unfinished batch are.
         let end = explored.unfinished_batch(&mut bytes)?.unwrap_or(bytes.size);
-        let frames = explored
-            .path
-            .iter()
-            .filter(|piece| piece.kind == Kind::Frame && piece.start < end);
-        let filled = frames.filter(|piece| piece.end > piece.start + LENGTH_BYTES);
+        let path = explored.path.iter().filter(|piece| piece.start < end);
         if codec == Codec::Raw {
-            found.frames = filled.count() as u64;
+            found.frames = path.clone().filter(|piece| is_filled(piece)).count() as u64;
+            found.gaps = path.filter(|piece| is_gap(piece)).count() as u64;
+            raw = explored.path;
             continue;
         }
+        let mut gaps = false;
         let mut carried = Vec::new();
-        for piece in filled {
-            let offset = bytes.canonical(piece.start + LENGTH_BYTES, piece.end)?;
-            carried.push((piece.start, offset));
+        for piece in path {
+            gaps |= is_gap(piece);
+            // A record may have a wrong length; a value may hold a log of its own.
+            let start = piece.start + LENGTH_BYTES;
+            let holds = matches!(piece.kind, Kind::Frame | Kind::Gap) && piece.end > start;
+            if holds && !is_inside(piece, &raw) {
+                let offset = bytes.canonical(start, piece.end)?;
+                if offset.is_some() || piece.kind == Kind::Frame {
+                    carried.push((piece.start, offset, gaps));
+                }
+            }
         }
-        for (at, (start, offset)) in carried.iter().enumerate() {
-            let Some(offset) = *offset else { continue };
+        for (at, &(start, offset, behind_gap)) in carried.iter().enumerate() {
+            let Some(offset) = offset else { continue };
             let neighbour = |at: Option<usize>| {
                 let neighbour = at.and_then(|at| carried.get(at));
                 neighbour.and_then(|it| it.1)
@@ -105,10 +119,12 @@ pub fn evidence(store: &ReadFile, index: Option<&ReadFile>, base: Offset) -> Res
                 _ => false,
             };
             let in_place = base.checked_add(at as u64) == Some(Offset(offset)) || offset == base.0;
-            if in_place
-                || follows(before, Some(offset))
-                || follows(Some(offset), after)
-                || explored.segment.names(&mut bytes, *start)?
+            // Numbers of an application may ascend too: where an entry says which offset a
+            // frame has, it must carry that one.
+            let by_neighbours = behind_gap || !explored.segment.is_named(start);
+            if explored.segment.names(&mut bytes, start)?
+                || (by_neighbours
+                    && (in_place || follows(before, Some(offset)) || follows(Some(offset), after)))
             {
                 found.confirmed += 1;
                 found.numbered += u64::from(offset > 0);
@@ -116,4 +132,22 @@ pub fn evidence(store: &ReadFile, index: Option<&ReadFile>, base: Offset) -> Res
         }
     }
     Ok(found)
+}
+
+fn is_filled(piece: &Piece) -> bool {
+    piece.kind == Kind::Frame && piece.end > piece.start + LENGTH_BYTES
+}
+
+fn is_gap(piece: &Piece) -> bool {
+    matches!(piece.kind, Kind::Gap | Kind::Torn)
+}
+
+/// Whether a frame is a part of the payload of one of the raw frames of `path`, whole or cut
+/// short.
+fn is_inside(frame: &Piece, path: &[Piece]) -> bool {
+    let at = path.partition_point(|piece| piece.end <= frame.start);
+    path.get(at).is_some_and(|raw| {
+        let holds = matches!(raw.kind, Kind::Frame | Kind::Torn);
+        holds && raw.start + LENGTH_BYTES <= frame.start && frame.end <= raw.end
+    })
 }

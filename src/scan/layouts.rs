@@ -199,7 +199,9 @@ fn layout_of(base: Offset, store: &ReadFile, index: Option<&ReadFile>) -> Result
     let index = &mut index;
     // A few entries decide for nearly every log of ours.
     let first = store.walk(OUR_FRAMES, PROOF)?;
-    if entries::named(index, OUR_ENTRIES, 0, &first.starts)? >= PROOF {
+    // Empty frames are zeros, which are empty frames in most layouts.
+    let filled = first.filled == first.starts.len();
+    if filled && entries::named(index, OUR_ENTRIES, 0, &first.starts)? >= PROOF {
         return Ok(None);
     }
     store.find_zeros()?;

@@ -1,7 +1,7 @@
 //! The cheapest way through a store, from frame to frame and over gaps. What a way costs
 //! is said in `cost`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::bytes::Bytes;
 use super::candidates::{Candidate, Candidates, may_be_torn};
@@ -100,8 +100,9 @@ struct Search<'a> {
     cheapest: Option<Open>,
     /// A frame that holds and leads on: no gap from before it ends inside it.
     cover: Option<(u64, u64)>,
-    /// The last candidate whose chain reaches the end, and the last named whole frame.
-    last: u64,
+    /// The last candidate whose chain reaches the end, or the last named whole frame, and
+    /// where that frame ends.
+    last: (u64, u64),
     /// Where zeros were looked for last, and where they end.
     zeros: std::ops::Range<u64>,
 }
@@ -132,6 +133,7 @@ pub(super) fn find(
             last = last.max(candidate.position());
         }
     }
+    let last = (last, store.end(last)?.unwrap_or(last));
     let search = Search {
         segment,
         store,
@@ -229,8 +231,10 @@ impl Search<'_> {
         if place >= self.store.zeros {
             self.offer(size, cost + cost::ZEROS, number, Kind::Zeros);
         } else if segment.may_be_torn(self.store, place)? {
-            certain = segment.surely_torn(place);
-            let ignores = self.last > place && !certain;
+            certain = segment.surely_torn(place) || self.is_named_torn(place)?;
+            // Frames behind it, or one that a length before it cuts into.
+            let (last, last_end) = self.last;
+            let ignores = !certain && last_end > place && last != place;
             let fault = if ignores { cost::FAULT } else { 0.0 };
             self.offer(size, cost + cost::TORN + fault, number, Kind::Torn);
         }
@@ -246,9 +250,12 @@ impl Search<'_> {
             };
             let gain = self.gain(place, end, linked, carried)?;
             let gain = if inside { gain - cost::INSIDE } else { gain };
-            // A frame that holds and leads on is never doubted: values may hold logs.
-            certain = linked && !inside && (raw || carried.is_some());
+            // Values may hold logs. So a frame that holds and leads on is never doubted, nor is
+            // a record, whose own length agrees with that of its frame.
             let filled = end > place + LENGTH_BYTES;
+            let is_mine = |offset| filled && segment.offsets.contains(&offset);
+            let is_record = carried.is_some_and(|offset| linked || is_mine(offset));
+            certain = !inside && if raw { linked } else { is_record };
             if certain && filled && self.cover.is_none_or(|(_, other)| other < end) {
                 self.cover = Some((place, end));
             }
@@ -256,6 +263,12 @@ impl Search<'_> {
                 Some(row_end) => self.offer(row_end, cost, number, Kind::Row),
                 None => self.offer(end, cost - gain, number, Kind::Frame),
             }
+        }
+        if !certain && let Some(end) = self.record_end(place)? {
+            let gain = cost::CARRIED - cost::FAULT - cost::ONE_BIT;
+            self.offer(end, cost - gain, number, Kind::Gap);
+            self.cover = Some((place, end));
+            certain = true;
         }
         if !certain {
             // The entry may name the damaged frame.
@@ -280,6 +293,56 @@ impl Search<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the frame that the newest entry names is cut short at `place`, whatever its
+    /// value holds: no frame behind it goes on with the next offset.
+    fn is_named_torn(&mut self, place: u64) -> Result<bool> {
+        let segment = self.segment;
+        if !segment.is_newest(place) || !may_be_torn(self.store, place)? {
+            return Ok(false);
+        }
+        if segment.codec == Codec::Raw {
+            return Ok(true);
+        }
+        let next = segment.slots_at(place).max().unwrap_or(0) + 1;
+        let next = segment.base.checked_add(next);
+        let behind = self.table.ascending().filter(|it| it.position() > place);
+        let mut ends = BTreeSet::new();
+        for candidate in behind.filter(|it| it.mine()) {
+            let position = candidate.position();
+            // In a log that the value holds, a record comes before that one.
+            if segment.carried(self.store, position)? == next && !ends.contains(&position) {
+                return Ok(false);
+            }
+            ends.extend(self.store.end(position)?);
+        }
+        Ok(true)
+    }
+
+    /// Where the record of the frame at `place` ends by its own fields, if its length says
+    /// something else and a frame follows there, or a record whose length is wrong too.
+    fn record_end(&mut self, place: u64) -> Result<Option<u64>> {
+        if self.segment.codec == Codec::Raw {
+            return Ok(None);
+        }
+        let Some(end) = self.own_end(place)? else {
+            return Ok(None);
+        };
+        let followed = end == self.store.size
+            || self.segment.is_named(end)
+            || self.table.find(end).is_some_and(Candidate::mine)
+            || self.own_end(end)?.is_some();
+        Ok(followed.then_some(end))
+    }
+
+    /// Where the record of this segment in the frame at `place` ends by its own fields.
+    fn own_end(&mut self, place: u64) -> Result<Option<u64>> {
+        let (start, size) = (place + LENGTH_BYTES, self.store.size);
+        let record = self.store.record(start, size)?;
+        let first = |offset| offset > 0 || (self.segment.base == 0 && place == 0);
+        let mine = record.filter(|it| self.segment.offsets.contains(&it.1) && first(it.1));
+        Ok(mine.map(|it| it.0).filter(|end| *end > start))
     }
 
     /// Where the empty records end of which the first is at `place`, if they are very many

@@ -20,7 +20,6 @@ use proglog_testkit::Codec;
 /// What verify says of a log.
 pub struct Verified {
     pub codec: Option<Codec>,
-    pub clean: bool,
     /// Ids of findings that are no notes, sorted.
     pub ids: Vec<String>,
 }
@@ -34,7 +33,8 @@ pub struct Repaired {
     pub steps: String,
     /// Its exit status.
     pub status: i32,
-    /// What is found afterwards.
+    /// What is found before and afterwards.
+    pub before: Verified,
     pub after: Verified,
     /// Readable records that it cost, which the command takes back.
     pub cost: u64,
@@ -95,7 +95,6 @@ fn verified(report: &Report) -> Verified {
             ItsCodec::Raw => Codec::Raw,
             ItsCodec::Protobuf => Codec::Protobuf,
         }),
-        clean: report.is_clean(),
         ids: ids(&report.findings),
     }
 }
@@ -117,7 +116,6 @@ pub fn repair(log: &Path) -> Result<Repaired, Error> {
         save: Save::Beside,
         others: others(),
         command: "repair",
-        drafts: None,
     };
     apply(&plan, &lock(log)?, &options)?;
     let after = report(log)?;
@@ -131,6 +129,7 @@ pub fn repair(log: &Path) -> Result<Repaired, Error> {
         steps: format!("{:?}", plan.steps),
         status: if after.is_clean() && !full { 0 } else { 3 },
         cost: before.records_lost_in(&after),
+        before: verified(&before),
         after: verified(&after),
     })
 }

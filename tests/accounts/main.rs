@@ -9,7 +9,8 @@
 //!
 //! To run one random case alone and keep its directories:
 //! `PROGLOG_ACCOUNT_SEED=17 cargo test --test accounts random -- --nocapture`;
-//! `PROGLOG_ACCOUNT_CASES` says how many cases are run.
+//! `PROGLOG_ACCOUNT_CASES` says how many cases are run, `PROGLOG_ACCOUNT_FIRST` from which
+//! seed on.
 
 #![expect(
     clippy::cast_possible_truncation,

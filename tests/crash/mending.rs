@@ -72,7 +72,6 @@ pub fn carry_out(log: &Path, mender: Mender, disk: &Arc<dyn Disk>) -> Result<Pla
         save: Save::Beside,
         others: others(),
         command: "test",
-        drafts: None,
     };
     apply(&plan, &lock, &options)?;
     Ok(plan)

@@ -17,7 +17,6 @@
 mod flips;
 mod hostile;
 mod logs;
-mod lone_stores;
 mod memory;
 mod parts;
 mod several;

@@ -86,7 +86,6 @@ fn repair(log: &Path, disk: &Arc<dyn Disk>, others: &Others<'_>) -> Result<(), E
             ..*others
         },
         command: "repair",
-        drafts: None,
     };
     apply(&plan, &lock(log), &options).map(|_| ())
 }

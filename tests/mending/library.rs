@@ -5,15 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proglog::inspect::listing::Listing;
-use proglog::inspect::look::Aids;
 use proglog::inspect::report::{Options, Report};
 use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::error::Error;
 use proglog::log::lock::{DirectoryLock, Wait};
 use proglog::log::record::Codec;
 use proglog::mend::apply::{ApplyOptions, Save, apply};
-use proglog::mend::draft::Drafts;
 use proglog::mend::exclusive::Others;
 use proglog::mend::plan::{self, Plan};
 use proglog::mend::{saved, undo};
@@ -32,15 +29,6 @@ fn lock(log: &Path) -> DirectoryLock {
 
 pub fn report(log: &Path) -> Report {
     Report::of(log, &Options::default()).unwrap()
-}
-
-/// The same, with indexes that are made meanwhile.
-pub fn report_with(log: &Path, drafts: &Drafts) -> Report {
-    let aids = Aids {
-        drafting: Some(drafts),
-        before: None,
-    };
-    Report::with(Listing::of(log).unwrap(), &Options::default(), aids).unwrap()
 }
 
 /// The same where the codec is known.
@@ -77,7 +65,7 @@ fn carry_out_on(log: &Path, plan: &Plan, disk: &Arc<dyn Disk>) {
 
 /// Carries a plan out as far as the disk lets it.
 pub fn try_on(log: &Path, plan: &Plan, disk: &Arc<dyn Disk>) -> Result<(), Error> {
-    try_with(log, plan, disk, None)
+    try_saving(log, plan, disk, Save::Beside)
 }
 
 /// The same, with the bytes that go saved here or there.
@@ -87,24 +75,6 @@ pub fn try_saving(log: &Path, plan: &Plan, disk: &Arc<dyn Disk>, save: Save) -> 
         save,
         others: others(),
         command: "repair",
-        drafts: None,
-    };
-    apply(plan, &lock(log), &options).map(|_| ())
-}
-
-/// The same, with the indexes that were made while the log was looked at.
-pub fn try_with(
-    log: &Path,
-    plan: &Plan,
-    disk: &Arc<dyn Disk>,
-    drafts: Option<&Drafts>,
-) -> Result<(), Error> {
-    let options = ApplyOptions {
-        disk,
-        save: Save::Beside,
-        others: others(),
-        command: "repair",
-        drafts,
     };
     apply(plan, &lock(log), &options).map(|_| ())
 }

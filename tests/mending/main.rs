@@ -15,7 +15,6 @@ mod coming;
 mod crashed;
 mod cut_short;
 mod disk;
-mod drafts;
 mod library;
 mod mounted;
 mod others;
@@ -24,6 +23,7 @@ mod plain_disk;
 mod random;
 mod replica;
 mod salvage;
+mod second_look;
 mod swapped;
 
 use std::path::Path;

@@ -10,7 +10,6 @@ use proglog::log::dir::{Dir, FilePath};
 use proglog::log::disk::{Disk, DiskFile, Ownership, RealDisk};
 use proglog::log::units::Offset;
 use proglog::mend::apply::Save;
-use proglog::mend::draft::Drafts;
 use proglog::mend::plan::{self, Plan};
 use proglog::mend::trim::{self, Keep};
 use proglog_testkit::{Codec, LogBuilder, Sandbox, whole_records};
@@ -209,29 +208,6 @@ fn a_missing_index_is_made_there() {
         };
         let made = |log: &Path| plan::repair(&library::report(log));
         ends_anywhere(lacks, name, &build, &made);
-    }
-}
-
-#[test]
-fn a_draft_that_gets_no_name_is_copied() {
-    for lacks in [LACKS[0], LACKS[4]] {
-        let values: Vec<String> = (0..30_000).map(|n| format!("{n:200}")).collect();
-        let sandbox = Sandbox::built(&LogBuilder::raw().segment(0, &values));
-        let index = sandbox.read("0.index");
-        sandbox.remove("0.index");
-        let disk = plain(lacks, u64::MAX);
-        let drafts = Drafts::new(Arc::clone(&disk));
-        drafts.begin_in(&Dir::open(&sandbox.log()).unwrap());
-        let report = library::report_with(&sandbox.log(), &drafts);
-        let plan = plan::repair(&report);
-        library::try_with(&sandbox.log(), &plan, &disk, Some(&drafts)).unwrap();
-        assert_eq!(sandbox.read("0.index"), index);
-        let made = drafts
-            .made()
-            .get(&Offset(0))
-            .is_some_and(|slots| *slots > 0);
-        assert_eq!(made, lacks.unnamed.is_none());
-        assert!(!beside(&sandbox));
     }
 }
 

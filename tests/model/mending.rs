@@ -115,7 +115,6 @@ impl System {
             save: Save::Beside,
             others: others(),
             command,
-            drafts: None,
         };
         let mut changed = false;
         self.disk.set(fuse);

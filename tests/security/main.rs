@@ -1,7 +1,8 @@
 //! What other users can make this program do: nothing that they could not do themselves.
 //! Each attack is tried as root with a second user, and ends with status 2, a message, and
 //! the victim's files as they were. And hostile surroundings: what a system withholds, whom
-//! it hides.
+//! it hides, what others put there; pipes that nobody reads, names that drive a terminal,
+//! figures without bounds, signals.
 #![expect(
     clippy::disallowed_methods,
     clippy::indexing_slicing,
@@ -15,10 +16,24 @@ mod cursor;
 #[cfg(target_os = "linux")]
 mod lacking;
 #[cfg(target_os = "linux")]
+mod limits;
+#[cfg(target_os = "linux")]
 mod mounts;
 mod owners;
 mod saved;
 mod swapped;
+#[cfg(target_os = "linux")]
+mod pipes;
+#[cfg(target_os = "linux")]
+mod shell;
+#[cfg(target_os = "linux")]
+mod signals;
+#[cfg(target_os = "linux")]
+mod sparse;
+#[cfg(target_os = "linux")]
+mod strays;
+#[cfg(target_os = "linux")]
+mod terminals;
 #[cfg(target_os = "linux")]
 mod unseen;
 mod world;

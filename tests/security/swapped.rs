@@ -172,7 +172,6 @@ fn the_place_for_what_is_saved_is_swapped() {
                 save: Save::Beside,
                 others,
                 command: "repair",
-                drafts: None,
             };
             assert!(apply(&plan, &lock, &options).is_err(), "{by_link} {below}");
             assert_eq!(tree(&world.log()), damaged);

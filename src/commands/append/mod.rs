@@ -4,10 +4,6 @@
 //! $ seq 1000 | proglog append log
 //! created log (raw)
 //! appended 1000 records at offsets 0..999
-//! $ printf 'a\0b\nc\0' | proglog append log -0 --print-offsets
-//! 1000
-//! 1001
-//! appended 2 records at offsets 1000..1001
 //! ```
 //!
 //! Records are committed at the end of input, when input pauses, and by the writer
@@ -64,7 +60,7 @@ Formats of --input:
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Arguments {
     /// The log's directory
-    dir: PathBuf,
+    pub dir: PathBuf,
     /// Files to read, in this order; - is stdin, and so is none
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use super::framing::Format;
 use super::input::Input;
 use super::target::Totals;
+use crate::commands::signals::interruptible;
 use crate::commands::{quote, say};
 use crate::render::prose::count;
 
@@ -27,7 +28,7 @@ pub struct Talk {
 impl Talk {
     /// Talk as the options say.
     pub fn new(print_offsets: bool, json: bool, quiet: bool) -> Self {
-        let out = (print_offsets || json).then(crate::commands::stdout);
+        let out = (print_offsets || json).then(crate::commands::streamed_stdout);
         Self {
             out: out.and_then(Result::ok),
             print_offsets,
@@ -79,7 +80,8 @@ impl Talk {
         let Some(out) = &mut self.out else {
             return false;
         };
-        let Err(error) = print(out) else {
+        // Nobody may be reading.
+        let Err(error) = interruptible(|| print(out)) else {
             return true;
         };
         // No reader is no news; what is appended stays appended either way.
@@ -109,7 +111,7 @@ impl Talk {
 }
 
 /// `appended 1000 records at offsets 0..999`.
-fn in_words(totals: &Totals) -> String {
+pub fn in_words(totals: &Totals) -> String {
     let records = count(totals.records, "record");
     match (totals.first_offset, totals.last_offset) {
         (Some(first), Some(last)) if first == last => {

@@ -21,8 +21,8 @@ use proglog::log::units::Offset;
 use proglog::log::writer::NewRecord;
 use proglog::mend::session::{OpenOptions, Session};
 
-use super::report::Talk;
-use crate::commands::signals::Signals;
+use super::report::{Talk, in_words};
+use crate::commands::signals::{Signals, interruptible, last_words};
 use crate::commands::{Failure, Status, quote, say};
 
 /// Permission bits of a directory that is made, less the umask.
@@ -261,6 +261,7 @@ impl<'a> Target<'a> {
         };
         self.count_committed();
         result?;
+        last_words(in_words(&self.totals));
         if let Some(open) = self.open.take()
             && self.expected.is_some()
         {
@@ -340,12 +341,14 @@ impl<'a> Target<'a> {
         };
         self.dir = Some(dir.clone());
         let interrupted = || self.signals.raised().is_some();
-        let session = match self.lock.take() {
+        let lock = self.lock.take();
+        // A recovery may be cut anywhere.
+        let session = interruptible(|| match lock {
             Some(lock) => Session::open_locked(lock, &self.options, &self.disk, &interrupted),
             None => DirectoryLock::take_in(dir, self.options.wait, &interrupted).and_then(|lock| {
                 Session::open_locked(lock, &self.options, &self.disk, &interrupted)
             }),
-        };
+        });
         let session = session?;
         let first = session.writer().next_offset();
         let limits = session.writer().limits();
@@ -411,7 +414,7 @@ impl<'a> Target<'a> {
         };
         let next = match found {
             Some(directory) if !directory.segments.is_empty() => {
-                LogReader::open(self.path)?.next_offset()?
+                interruptible(|| LogReader::open(self.path)?.next_offset())?
             }
             _ => self.options.config.initial_offset.unwrap_or_default(),
         };

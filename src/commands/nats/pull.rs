@@ -53,7 +53,7 @@ pub struct Arguments {
     /// nats://[user:pass@]host[:port]/STREAM, or tls://; several hosts with commas
     url: StreamUrl,
     /// The log's directory
-    dir: PathBuf,
+    pub dir: PathBuf,
     /// A store of this size is full [default: as the log shows, or 1GiB]
     #[arg(long, value_name = "SIZE", value_parser = crate::commands::options::size)]
     max_store_bytes: Option<u64>,

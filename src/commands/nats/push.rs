@@ -49,7 +49,7 @@ A stream of another history is refused. docs/scale.md tells what a message is.";
 #[command(before_help = EXAMPLES, after_help = NOTES)]
 pub struct Arguments {
     /// The log's directory
-    dir: PathBuf,
+    pub dir: PathBuf,
     /// nats://[user:pass@]host[:port]/STREAM, or tls://; several hosts with commas
     url: StreamUrl,
     /// Make the stream if there is none: on disk, without limits

@@ -343,8 +343,10 @@ impl Delivery {
         let Some(trouble) = self.pending.take() else {
             return Ok(());
         };
-        self.out.flush()?;
+        // It is told also where nobody reads the records.
+        let flushed = self.out.flush();
         say(&trouble.line(goes_on));
+        flushed?;
         if trouble.buffered.is_some() {
             return Ok(());
         }
@@ -377,12 +379,6 @@ impl Delivery {
     /// Puts out what is held back.
     pub fn flush(&mut self) -> Result<(), WriteError> {
         Ok(self.out.flush()?)
-    }
-
-    /// Puts out what is still held back; gives whether damage was met.
-    pub fn finish(mut self) -> anyhow::Result<bool> {
-        self.out.flush().map_err(WriteError::from)?;
-        Ok(self.damaged)
     }
 }
 

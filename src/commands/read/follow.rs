@@ -72,7 +72,8 @@ enum Next {
 /// Runs such a read.
 pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let signals = Rc::new(Signals::install()?);
-    let result = follow(arguments, globals, &signals);
+    // A cursor is moved behind what is handled, whatever comes between.
+    let result = signals::interruptible(|| follow(arguments, globals, &signals));
     if let Some(signal) = signals.raised() {
         // Whatever came of it: the signal asked for an end.
         signals::end_by(signal)?;
@@ -148,9 +149,8 @@ fn follow(
     let outcome = session.run();
     // What was read before an error or a signal is printed and counts all the same.
     let settled = session.settle(true);
-    let outcome = outcome?;
-    settled?;
-    outcome.into_status(session.damaged)
+    let ended = outcome.and_then(|outcome| settled.map(|()| outcome));
+    Outcome::status(ended, session.damaged || session.delivery.damaged())
 }
 
 fn delivery(
@@ -241,6 +241,12 @@ impl Session<'_> {
         if pass != Pass::Stopped || self.signals.raised().is_some() || self.is_done() {
             return Ok(pass);
         }
+        // A signal lets the command finish.
+        signals::uninterruptible(|| self.run_command())
+    }
+
+    /// Runs the command once, with a batch of records.
+    fn run_command(&mut self) -> anyhow::Result<Pass> {
         let before = self.follower.next();
         let going_on = &self.arguments.going_on;
         let batch = match going_on.batch {

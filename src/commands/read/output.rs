@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use crate::commands::signals::Signals;
 
 /// How long a reader that takes nothing may take after a signal.
-const LAST_CHANCE: Duration = Duration::from_secs(1);
+const LAST_CHANCE: Duration = Duration::from_millis(400);
 
 /// An output that is open.
 pub struct Output {
@@ -39,13 +39,16 @@ impl Output {
     /// An output that does not wait on when a signal has come. A pipe and a terminal
     /// are opened once more for that: how stdout itself waits is not ours alone.
     pub fn that_ends(stdout: File, signals: &Rc<Signals>) -> Self {
+        // Opened once more, what is open for reading only would take what is printed.
+        let is_writable = rustix::fs::fcntl_getfl(&stdout)
+            .is_ok_and(|flags| flags & OFlags::ACCMODE != OFlags::RDONLY);
         let waits = stdout.metadata().is_ok_and(|metadata| {
             metadata.file_type().is_fifo() || metadata.file_type().is_char_device()
         });
         let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let path = format!("/proc/self/fd/{}", stdout.as_raw_fd());
         match rustix::fs::open(path, flags, Mode::empty()) {
-            Ok(file) if waits => Self {
+            Ok(file) if waits && is_writable => Self {
                 file: file.into(),
                 signals: Some(Rc::clone(signals)),
                 given_up: false,

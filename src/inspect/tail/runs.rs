@@ -1,27 +1,11 @@
 //! The usual tail: frame behind frame and nothing to judge. Followed here at the speed
-//! of a walk, and by several threads where it is long; what ends a run is for `tail`.
+//! of a walk; what ends a run is for `tail`.
 
-use super::{Frame, Scan, Tail, TailFrame, TailStart, look_behind};
-use crate::inspect::run::{self, Pieces, Run, Until};
-use crate::log::error::{Error, Result};
+use super::{Frame, Scan, Tail, TailFrame};
+use crate::inspect::run::{self, Run, Until};
+use crate::log::error::Error;
 use crate::log::record::Codec;
 use crate::log::units::Position;
-use crate::log::window::ReadFile;
-
-/// Looks as [`look`](super::look) does, with several threads where that pays, which
-/// changes nothing in what is found.
-///
-/// # Errors
-///
-/// Reading's; unreadable bytes count as torn.
-pub fn look_in_pieces(
-    store: &ReadFile,
-    codec: Codec,
-    start: TailStart,
-    pieces: Pieces<'_>,
-) -> Result<Tail> {
-    look_behind::<Error>(store, codec, start, Some(pieces), |_| Ok(()))
-}
 
 impl Scan {
     /// Follows the frames from `position` on of which nothing need be asked; the usual
@@ -72,27 +56,6 @@ impl Scan {
         })?;
         self.counted(&run, from, tail);
         Ok(run.end.0)
-    }
-
-    /// Takes a run that was followed elsewhere from where the look begins.
-    pub(super) fn pass(&mut self, run: &Run, tail: &mut Tail) {
-        let from = Position(tail.position);
-        let (confirmed, end) = run.confirmed(self.codec);
-        if confirmed > 0 {
-            tail.continuing = confirmed;
-            tail.continuing_position = from.0;
-            tail.continuing_end = end.0;
-        }
-        if self.codec == Codec::Protobuf && run.frames > 0 {
-            let last = Frame {
-                position: run.last,
-                end: run.end,
-                offset: None,
-            };
-            self.waiting = Some((last, 1));
-        }
-        self.next += confirmed;
-        self.counted(run, from, tail);
     }
 
     /// Counts the frames of a run.

@@ -84,7 +84,7 @@ impl Writer {
         let slot = active.entries_in_all();
         let last = (self.limits.max_index_bytes / ENTRY_BYTES)
             .min(SEGMENT_ENTRIES_MAX)
-            .min(Offset::MAX.0 - active.base.0)
+            .min(active.base.room())
             .saturating_sub(1);
         let batch = (COMMIT_INDEX_BYTES - active.entries.len().min(COMMIT_INDEX_BYTES)) as u64;
         let batch = (batch / ENTRY_BYTES).saturating_sub(1);

@@ -1,17 +1,13 @@
-//! Files that get their names once they are whole: a missing index, which may be made
-//! already, and a file put together from two copies.
-
-use std::sync::Arc;
+//! Files that get their names once they are whole: a missing index, and a file put together
+//! from two copies.
 
 use super::{Job, sync};
-use crate::inspect::run::Mark;
 use crate::log::dir::FilePath;
-use crate::log::disk::{DiskFile, write_all_at};
-use crate::log::error::{Error, Result};
+use crate::log::error::Result;
 use crate::log::format::FileKind;
 use crate::log::units::Offset;
-use crate::mend::draft::Draft;
-use crate::mend::named::{self, Unnamed};
+use crate::mend::copying;
+use crate::mend::named::Unnamed;
 use crate::mend::plan::NewEntries;
 
 impl Job<'_> {
@@ -28,10 +24,11 @@ impl Job<'_> {
         let made = Unnamed::create(self.disk, directory, &path, self.twin(base, kind).as_ref())?;
         let mut at = 0;
         self.stream(assembly, kind, 0, bytes, &mut |piece| {
-            write_all_at(self.disk, made.file(), piece, at).map_err(Error::io("write", &path))?;
+            copying::put(self.disk, made.file(), piece, at)?;
             at += piece.len() as u64;
             Ok(())
         })?;
+        copying::stretch(self.disk, made.file(), bytes)?;
         sync(self.disk, made.file())?;
         if self.exclusive.file(&path).is_ok() {
             made.replace(&path, self.saves)?;
@@ -50,37 +47,13 @@ impl Job<'_> {
         wanted: &NewEntries,
     ) -> Result<()> {
         let directory = &self.directory.dir;
-        let draft = self.draft(base, wanted);
-        if let Some((draft, next)) = &draft {
-            let rest = wanted.behind(next.slot, next.position);
-            self.fill_index(base, draft.file(), &rest)?;
-            named::name(self.disk, directory, draft.file(), path)?;
-        } else {
-            let like = self.twin(base, FileKind::Index);
-            let made = Unnamed::create(self.disk, directory, path, like.as_ref())?;
-            self.fill_index(base, made.file(), wanted)?;
-            made.name(path)?;
+        let like = self.twin(base, FileKind::Index);
+        let made = Unnamed::create(self.disk, directory, path, like.as_ref())?;
+        if wanted.count > 0 {
+            self.write_entries(base, made.file(), wanted.first_slot, wanted)?;
         }
-        if let (Some(drafts), Some((_, next))) = (self.drafts, &draft) {
-            drafts.note(base, next.slot);
-        }
+        sync(self.disk, made.file())?;
+        made.name(path)?;
         self.sync_directory()
-    }
-
-    /// Writes the entries that are missing, and makes all durable.
-    fn fill_index(&self, base: Offset, file: &DiskFile, rest: &NewEntries) -> Result<()> {
-        if rest.count > 0 {
-            self.write_entries(base, file, rest.first_slot, rest)?;
-        }
-        sync(self.disk, file)
-    }
-
-    /// What was drafted of an index while its store was looked at, and where the rest
-    /// begins.
-    fn draft(&self, base: Offset, wanted: &NewEntries) -> Option<(Arc<Draft>, Mark)> {
-        let draft = self.drafts?.take(base, wanted)?;
-        // One that cannot be read is made again as one that reads differently is.
-        let next = draft.read_back().ok().flatten()?;
-        Some((draft, next))
     }
 }

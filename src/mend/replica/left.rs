@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::inspect::finding::{Finding, FindingId, OffsetRange, Severity};
 use crate::inspect::report::Report;
 use crate::log::units::Offset;
-use crate::mend::plan::Plan;
+use crate::mend::plan::{BySegment, Plan};
 use crate::mend::ranges::Ranges;
 use crate::mend::runs::assembly::{Assembly, Source};
 use crate::mend::runs::holdings::Run;
@@ -68,14 +68,14 @@ pub(super) fn is_mended(finding: &Finding, whole: &BTreeSet<Offset>, held: &Rang
 /// The gaps between segments that stay beside the new ones.
 pub(super) fn gaps(left: &mut Vec<Finding>, plan: &Plan, here: &Report) {
     let old = |base: Offset| here.listing.segment_at(base).is_some();
-    let new: Vec<Offset> = plan.assemblies.iter().map(|it| it.base).collect();
-    let new: Vec<Offset> = new.into_iter().filter(|base| !old(*base)).collect();
-    let touched: Vec<Offset> = plan.assemblies.iter().map(|it| it.base).collect();
+    let touched: BTreeSet<Offset> = plan.assemblies.iter().map(|it| it.base).collect();
+    let new: BTreeSet<Offset> = touched.iter().copied().filter(|it| !old(*it)).collect();
     left.retain(|finding| {
         let behind = finding.segment.is_some_and(|base| touched.contains(&base));
-        let filled = |gap: OffsetRange| new.iter().any(|it| gap.first <= *it && *it <= gap.last);
+        let filled = |gap: OffsetRange| new.range(gap.first..=gap.last).next().is_some();
         finding.id != FindingId::SegmentGap || !(behind || finding.offsets.is_some_and(filled))
     });
+    let steps = BySegment::of(plan);
     let mut ends: Vec<(Offset, Offset)> = here
         .segments
         .iter()
@@ -83,7 +83,7 @@ pub(super) fn gaps(left: &mut Vec<Finding>, plan: &Plan, here: &Report) {
             let base = segment.listing.base();
             (
                 base,
-                base.saturating_add(plan.records_after(segment, here.codec)),
+                base.saturating_add(steps.records_after(segment, here.codec)),
             )
         })
         .collect();

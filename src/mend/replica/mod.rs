@@ -19,7 +19,7 @@ use crate::log::record::Codec;
 use crate::log::units::Offset;
 use crate::log::window::ReadFile;
 use crate::mend::left as left_alone;
-use crate::mend::plan::{Plan, Step, repair, repair_foreseen};
+use crate::mend::plan::{BySegment, Plan, Step, repair, repair_foreseen};
 use crate::mend::runs::agree::{self, Difference};
 use crate::mend::runs::assembly::{Assembly, Source};
 use crate::mend::runs::holdings::{self, Cursor, Run};
@@ -439,9 +439,10 @@ impl Work<'_> {
             .iter()
             .map(|it| it.base.saturating_add(it.entries()).0);
         // What is not put together is mended as it would be alone.
+        let steps = BySegment::of(&self.plan);
         let own_ends = self.here.segments.iter().map(|segment| {
             let base = segment.listing.base();
-            let records = self.plan.records_after(segment, self.here.codec);
+            let records = steps.records_after(segment, self.here.codec);
             base.saturating_add(records).0
         });
         let next = plan_end.chain(own_ends).max().unwrap_or(0);

@@ -9,6 +9,7 @@ use crate::log::error::{Error, Result};
 use crate::log::format::{ENTRY_BYTES, Entry, FileKind};
 use crate::log::units::{Offset, Position, RelativeOffset};
 use crate::log::window::{ReadFile, STREAM_BYTES, Window};
+use crate::mend::copying;
 use crate::mend::gather::Gather;
 
 /// Where a run of an assembly comes from.
@@ -133,7 +134,7 @@ impl Assembly {
             while at < end {
                 let count = (end - at).min(STREAM_BYTES as u64);
                 let size = usize::try_from(count).unwrap_or(STREAM_BYTES);
-                let piece = window.bytes(part.run.position + (at - part.at), size)?;
+                let piece = copying::bytes(window, part.run.position + (at - part.at), size)?;
                 at += count;
                 gather.add(piece)?;
             }

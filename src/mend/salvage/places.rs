@@ -11,6 +11,7 @@ use crate::log::record::Codec;
 use crate::log::units::Offset;
 use crate::mend::runs::agree::Comparison;
 use crate::mend::runs::holdings::{Cursor, Run};
+use crate::scan::account::Unreferenced;
 
 /// What goes where, while it is being decided.
 pub(super) struct Work<'a> {
@@ -196,6 +197,9 @@ impl Found {
             let Some((first, next)) = claimed(stray) else {
                 continue;
             };
+            if is_in_torn_frame(segment, stray.run.position) {
+                continue;
+            }
             let last = next - 1;
             last_before = Some(last);
             let (low, high) = neighbours.around(stray.run.position);
@@ -226,6 +230,14 @@ impl Found {
     pub(super) fn is_empty(&self) -> bool {
         self.strays.is_empty()
     }
+}
+
+/// Whether a place is in a frame that the store's end cuts short: what stands there is a
+/// part of its value.
+fn is_in_torn_frame(segment: &SegmentReport, position: u64) -> bool {
+    let account = segment.account.as_ref();
+    let mut stretches = account.into_iter().flat_map(|it| &it.unreferenced);
+    stretches.any(|it| it.kind == Unreferenced::Torn && (it.position..).contains(&position))
 }
 
 /// Between which offsets a place of a store lies, by the records around it.

@@ -10,13 +10,14 @@ use super::{NewSegment, Salvage, Stray};
 use crate::log::create::{create_directories, create_directory_like};
 use crate::log::dir::{Dir, FilePath, is_taken, real_place};
 use crate::log::directory::Directory;
-use crate::log::disk::{Disk, DiskFile, Ownership, write_all_at};
+use crate::log::disk::{Disk, DiskFile, Ownership};
 use crate::log::error::{Error, Result};
 use crate::log::format::{Entry, FileKind, LENGTH_BYTES, NameStyle, encode_length, file_name};
 use crate::log::record::{self, Codec};
 use crate::log::units::{Offset, Position, RelativeOffset};
 use crate::log::walk::{PAYLOAD_IN_MEMORY_MAX, layout_in};
 use crate::log::window::STREAM_BYTES;
+use crate::mend::copying::{self, put, stretch};
 use crate::mend::gather::Gather;
 use crate::mend::runs::assembly::{Assembly, Part, Source};
 use crate::mend::runs::holdings::{Cursor, Frames, Run};
@@ -177,10 +178,6 @@ fn ownership(salvage: &Salvage) -> Option<Ownership> {
     common
 }
 
-fn put(disk: &dyn Disk, file: &DiskFile, bytes: &[u8], at: u64) -> Result<()> {
-    write_all_at(disk, file, bytes, at).map_err(Error::io("write", file.path()))
-}
-
 fn sync(disk: &dyn Disk, file: &DiskFile) -> Result<()> {
     disk.sync_data(file).map_err(Error::io("sync", file.path()))
 }
@@ -227,6 +224,7 @@ fn write_segment<'a>(
                 Ok(())
             })?;
         }
+        stretch(disk, &file, at)?;
         sync(disk, &file)?;
     }
     Ok(())
@@ -275,6 +273,8 @@ impl<'d> Side<'d> {
             }
         }
         self.flush()?;
+        stretch(self.disk, &self.store, self.written)?;
+        stretch(self.disk, &self.index, self.entries_written)?;
         sync(self.disk, &self.store)?;
         sync(self.disk, &self.index)
     }
@@ -304,9 +304,8 @@ impl<'d> Side<'d> {
         let mut at = from;
         while at < to {
             let count = (to - at).min(STREAM_BYTES as u64);
-            let piece = frames
-                .window()
-                .bytes(at, usize::try_from(count).unwrap_or(0))?;
+            let here = usize::try_from(count).unwrap_or(0);
+            let piece = copying::bytes(frames.window(), at, here)?;
             self.frames.extend_from_slice(piece);
             at += count;
             if self.frames.len() >= GATHER_BYTES {

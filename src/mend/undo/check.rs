@@ -49,6 +49,24 @@ impl Layer {
     }
 }
 
+impl Layer {
+    /// Up to where zeros may stand from `at` on, as far as is known without reading.
+    fn zeros_until(&mut self, at: u64) -> u64 {
+        let Some(place) = at.checked_sub(self.position) else {
+            return at;
+        };
+        let hole = match self.window.data_from(place) {
+            Some(data) => data.start.min(self.bytes),
+            None => self.bytes,
+        };
+        let mut until = at.max(self.position.saturating_add(hole));
+        if until < self.zeros_to {
+            until = self.zeros_to;
+        }
+        until
+    }
+}
+
 impl Undo<'_> {
     /// Whether every file is as the change left it, or as it was before it.
     pub(super) fn check(&self, directory: &Directory) -> Result<()> {
@@ -242,6 +260,14 @@ impl Undo<'_> {
         let mut layers = self.layers(name)?;
         let mut at = from;
         while at < end {
+            // Terabytes of a hole where zeros may stand.
+            let hole = window.data_from(at).map_or(end, |data| data.start).min(end);
+            let zeros = layers.iter_mut().map(|layer| layer.zeros_until(at)).max();
+            let until = zeros.unwrap_or(at).min(hole);
+            if until > at {
+                at = until;
+                continue;
+            }
             let count = usize::try_from((end - at).min(COMPARED_BYTES)).unwrap_or(0);
             let here = window.bytes(at, count)?;
             let mut unexplained = vec![true; count];

@@ -17,6 +17,7 @@ use crate::log::error::{Error, Result};
 use crate::log::format::FileKind;
 use crate::log::lock::DirectoryLock;
 use crate::log::window::ReadFile;
+use crate::mend::copying::copy;
 use crate::mend::exclusive::{Exclusive, Others};
 use crate::mend::guarded::Guarded;
 use crate::mend::named::{self, Unnamed};
@@ -303,7 +304,7 @@ impl Undo<'_> {
                             return self.make_again(&path, &before);
                         };
                         self.resize(file, bytes)?;
-                        saved::copy(self.disk, &before, 0, bytes, file, 0)?;
+                        copy(self.disk, &before, 0, bytes, file, 0)?;
                         return self.sync(file);
                     }
                     Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -328,7 +329,7 @@ impl Undo<'_> {
             } => {
                 let before = self.stored(number, "before", before_bytes)?;
                 let file = self.exclusive.file(&path)?;
-                saved::copy(self.disk, &before, 0, before_bytes, file, position)?;
+                copy(self.disk, &before, 0, before_bytes, file, position)?;
                 if self.cut_of(&change.file).is_none() {
                     self.resize(file, size_before)?;
                 }
@@ -341,7 +342,7 @@ impl Undo<'_> {
             } => {
                 let before = self.stored(number, "before", stored_bytes)?;
                 let file = self.exclusive.file(&path)?;
-                saved::copy(self.disk, &before, 0, stored_bytes, file, size_after)?;
+                copy(self.disk, &before, 0, stored_bytes, file, size_after)?;
                 self.resize(file, size_before)?;
                 self.sync(file)
             }
@@ -356,7 +357,7 @@ impl Undo<'_> {
         // The copy that was saved has its owner at least.
         let like = twin.or_else(|| Ownership::of(before.file()).ok());
         let made = Unnamed::create(self.disk, self.log, path, like.as_ref())?;
-        saved::copy(self.disk, before, 0, before.file_bytes, made.file(), 0)?;
+        copy(self.disk, before, 0, before.file_bytes, made.file(), 0)?;
         self.sync(made.file())?;
         made.name(path)?;
         self.sync_directories()

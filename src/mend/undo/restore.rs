@@ -10,7 +10,8 @@ use crate::log::directory::Directory;
 use crate::log::disk::{Disk, Ownership};
 use crate::log::error::{Error, Result};
 use crate::log::window::ReadFile;
-use crate::mend::saved::{self, ChangeKind, SavedDirectory};
+use crate::mend::copying::copy;
+use crate::mend::saved::{ChangeKind, SavedDirectory};
 
 /// Writes the log as it was before `change` into a new directory; the log itself is
 /// only read, and may have grown since.
@@ -96,7 +97,7 @@ fn restore_into(
             why: format!("has {} bytes and had {kept}", source.file_bytes),
         });
     }
-    saved::copy(disk, source, 0, kept, &file, 0)?;
+    copy(disk, source, 0, kept, &file, 0)?;
     for (number, one) in change.manifest.changes.iter().enumerate() {
         if one.file != name {
             continue;
@@ -107,12 +108,12 @@ fn restore_into(
                 position,
                 before_bytes,
                 ..
-            } => saved::copy(disk, &stored()?, 0, before_bytes, &file, position)?,
+            } => copy(disk, &stored()?, 0, before_bytes, &file, position)?,
             ChangeKind::Cut {
                 size_after,
                 stored_bytes,
                 ..
-            } => saved::copy(disk, &stored()?, 0, stored_bytes, &file, size_after)?,
+            } => copy(disk, &stored()?, 0, stored_bytes, &file, size_after)?,
             ChangeKind::Create { .. } | ChangeKind::Move { .. } | ChangeKind::Replace { .. } => {}
         }
     }

@@ -111,8 +111,8 @@ pub(super) fn named(
     Ok(named)
 }
 
-/// Entries of ours, at their places, each of which names a frame of ours that ends where
-/// the next one begins, or the store ends.
+/// Entries of ours, at their places, each of which names a frame of ours with a payload that
+/// ends where the next one begins, or the store ends.
 pub(super) fn pairs(index: &mut Option<Window>, store: &mut Store) -> Result<usize> {
     let Some(index) = index else { return Ok(0) };
     let slots = (index.file_bytes() / ENTRY_BYTES).min(FRAMES_MAX as u64);
@@ -127,6 +127,7 @@ pub(super) fn pairs(index: &mut Option<Window>, store: &mut Store) -> Result<usi
         }
         if let Some(before) = before
             && let Some(end) = store.our_frame_end(before)?
+            && end > before + LENGTH_BYTES
             && (here == Some(end) || end == store.file_bytes())
         {
             pairs += 1;

@@ -42,34 +42,38 @@ pub fn run(data: &[u8]) {
         ..Options::default()
     };
     let report = Report::of(&scratch.log(), &options).unwrap();
+    if report.require_ours().is_err() {
+        // Another program's: no command reads it.
+        return;
+    }
     let mut reader = LogReader::open(&scratch.log()).unwrap();
     reader.set_codec(codec);
     let next = reader.next_offset().unwrap();
     let lowest = reader.lowest_offset();
     let mut read = Vec::new();
-    let mut unindexed = None;
+    let mut told = Vec::new();
+    let mut indexed = Vec::new();
     let done = reader.read(lowest, next, |item| {
         if let Item::Obstacle {
-            obstacle: Obstacle::Unindexed { .. },
+            obstacle: Obstacle::Unindexed { .. } | Obstacle::Contested { .. },
             first,
             last: Some(last),
         } = item
         {
-            unindexed = Some((first, last));
+            told.push(first..=last);
         } else if let Item::Record(record) = item {
             let mut value = Vec::new();
             record.value.pieces(|piece| {
                 value.extend_from_slice(piece);
                 Ok::<_, Error>(())
             })?;
-            let told =
-                unindexed.is_some_and(|(first, last)| (first..=last).contains(&record.offset));
-            if !told {
+            if !told.iter().any(|range| range.contains(&record.offset)) {
                 let slot = usize::try_from(record.offset.0 - base).unwrap();
                 let entry = &index[slot * 12..slot * 12 + 12];
                 let relative = u32::try_from(slot).unwrap().to_be_bytes();
                 assert_eq!(entry[..4], relative);
                 assert_eq!(entry[4..], record.position.0.to_be_bytes());
+                indexed.push((record.offset.0, value.clone()));
             }
             read.push((record.offset.0, value));
         }
@@ -91,9 +95,9 @@ pub fn run(data: &[u8]) {
         let without_gaps = codec == Codec::Protobuf || report.findings.is_empty();
         if without_gaps {
             assert!(
-                read == known,
+                indexed == known,
                 "{} read, {} are there",
-                read.len(),
+                indexed.len(),
                 known.len()
             );
         }
