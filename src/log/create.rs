@@ -140,11 +140,7 @@ pub fn create_directory_like(disk: &dyn Disk, path: &Path, like: Ownership) -> R
             return create_directories(disk, path, like.mode);
         }
     };
-    let parent = if parent.as_os_str().is_empty() {
-        Dir::open(parent).map_err(Error::io("open", Path::new(".")))?
-    } else {
-        create_directories(disk, parent, 0o777)?
-    };
+    let parent = create_directories(disk, parent, 0o777)?;
     let at = parent.at(name);
     disk.create_dir(&at, like.mode & 0o700)
         .map_err(Error::io("create", path))?;
