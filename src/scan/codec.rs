@@ -26,17 +26,30 @@ pub struct Evidence {
     pub frames: u64,
     /// Stretches that hold no frame, if the log is raw.
     pub gaps: u64,
+    /// Whether any entry names a place in the store.
+    pub is_promised: bool,
 }
 
 impl Evidence {
     /// The evidence of several segments.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
+        // Frames without entries, which anything may have left, say nothing against others.
+        let is_promised = self.is_promised || other.is_promised;
+        let frames = |it: Self| {
+            let counts = it.is_promised || !is_promised;
+            if counts {
+                it.frames
+            } else {
+                it.confirmed.min(it.frames)
+            }
+        };
         Self {
             confirmed: self.confirmed + other.confirmed,
             numbered: self.numbered + other.numbered,
-            frames: self.frames + other.frames,
+            frames: frames(self) + frames(other),
             gaps: self.gaps + other.gaps,
+            is_promised,
         }
     }
 
@@ -87,7 +100,11 @@ pub fn evidence(store: &ReadFile, index: Option<&ReadFile>, base: Offset) -> Res
         let end = explored.unfinished_batch(&mut bytes)?.unwrap_or(bytes.size);
         let path = explored.path.iter().filter(|piece| piece.start < end);
         if codec == Codec::Raw {
-            found.frames = path.clone().filter(|piece| is_filled(piece)).count() as u64;
+            found.is_promised = !explored.segment.named.is_empty();
+            // Nobody was promised what lies behind the last entry.
+            let last = explored.segment.named.last().map_or(u64::MAX, |it| it.0);
+            let filled = path.clone().filter(|piece| is_filled(piece));
+            found.frames = filled.filter(|piece| piece.start <= last).count() as u64;
             found.gaps = path.filter(|piece| is_gap(piece)).count() as u64;
             raw = explored.path;
             continue;
@@ -100,7 +117,10 @@ pub fn evidence(store: &ReadFile, index: Option<&ReadFile>, base: Offset) -> Res
             let start = piece.start + LENGTH_BYTES;
             let holds = matches!(piece.kind, Kind::Frame | Kind::Gap) && piece.end > start;
             if holds && !is_inside(piece, &raw) {
-                let offset = bytes.canonical(start, piece.end)?;
+                let offset = match piece.kind {
+                    Kind::Frame => explored.segment.carried(&mut bytes, piece.start)?,
+                    _ => bytes.canonical(start, piece.end)?,
+                };
                 if offset.is_some() || piece.kind == Kind::Frame {
                     carried.push((piece.start, offset, gaps));
                 }

@@ -109,7 +109,7 @@ fn bad_json_names_file_and_line_and_commits_what_is_before_it() {
             "both value and value_base64",
         ),
         ("{\"offset\":1}", "neither value nor value_base64"),
-        ("{\"value\":", "EOF"),
+        ("{\"value\":", "the JSON object ends too early"),
         ("", "empty"),
         (
             "{\"value\":\"b\",\"term\":1}",

@@ -20,10 +20,9 @@ mod limits;
 #[cfg(target_os = "linux")]
 mod mounts;
 mod owners;
-mod saved;
-mod swapped;
 #[cfg(target_os = "linux")]
 mod pipes;
+mod saved;
 #[cfg(target_os = "linux")]
 mod shell;
 #[cfg(target_os = "linux")]
@@ -32,6 +31,7 @@ mod signals;
 mod sparse;
 #[cfg(target_os = "linux")]
 mod strays;
+mod swapped;
 #[cfg(target_os = "linux")]
 mod terminals;
 #[cfg(target_os = "linux")]
