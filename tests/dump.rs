@@ -384,7 +384,7 @@ fn what_cannot_be_shown_is_said() {
         fails(
             &[command, "log", "--from", "9", "--to", "8"],
             2,
-            &["--from 9"],
+            &["range 9..8"],
         );
         fails(
             &[command, "log", "--from", "61"],

@@ -72,12 +72,10 @@ fn every_fixture_gives_what_is_sound_and_nothing_else() {
         let lines = json(&stdout);
         assert_eq!(note(&sandbox), lines, "{case}");
         let (lost, side) = (kinds(&lines, "lost"), kinds(&lines, "side"));
-        let whole = lost.is_empty() && side.is_empty();
-        assert_eq!(
-            status,
-            if whole { 0 } else { 3 },
-            "{case}: {stdout}{stderr}"
-        );
+        if sandbox.path().join("new").exists() {
+            let (verified, ..) = run(&sandbox, &["verify", "-q", "new"]);
+            assert_eq!(status, verified, "{case}: {stdout}{stderr}");
+        }
         let salvaged = whole_records(&sandbox.path().join("new"), truth.codec);
         for record in &sound {
             let there = salvaged.contains(record);
@@ -131,7 +129,7 @@ fn of_a_fork_one_side_keeps_its_offsets_and_the_other_is_noted() {
     };
     let sandbox = build();
     let (status, _, stderr) = run(&sandbox, &["salvage", "log", "new", "--prefer", "old"]);
-    assert_eq!(status, 3, "{stderr}");
+    assert_eq!(status, 0, "{stderr}");
     let values = |records: Vec<Record>| -> Vec<String> {
         let text = |(offset, value)| format!("{offset} {}", String::from_utf8(value).unwrap());
         records.into_iter().map(text).collect()

@@ -106,7 +106,7 @@ impl Copy<'_> {
         // What is cut off meanwhile looks like a hole.
         let now = self.source.file().metadata();
         let now = now.map_err(Error::io("look at", self.source.path()))?.len();
-        if now < self.from + self.bytes {
+        if self.bytes > 0 && now < self.from + self.bytes {
             return Err(Error::Shrunk {
                 path: self.source.path().to_path_buf(),
                 expected: self.from + self.bytes,

@@ -163,11 +163,12 @@ fn is_gap(piece: &Piece) -> bool {
 }
 
 /// Whether a frame is a part of the payload of one of the raw frames of `path`, whole or cut
-/// short.
+/// short. One that leads to no other frame may be none itself.
 fn is_inside(frame: &Piece, path: &[Piece]) -> bool {
     let at = path.partition_point(|piece| piece.end <= frame.start);
+    let leads_on = path.get(at + 1).is_none_or(|next| next.kind != Kind::Gap);
     path.get(at).is_some_and(|raw| {
-        let holds = matches!(raw.kind, Kind::Frame | Kind::Torn);
+        let holds = matches!(raw.kind, Kind::Frame | Kind::Torn) && leads_on;
         holds && raw.start + LENGTH_BYTES <= frame.start && frame.end <= raw.end
     })
 }

@@ -154,12 +154,15 @@ fn it_changes_nothing_and_holds_nothing_while_it_waits() {
 fn what_makes_no_sense_is_refused_with_a_hint() {
     let sandbox = numbered(3);
     let cases: &[(&[&str], &str)] = &[
-        (&["-f", "--offset", "2"], "--from 2 -c 1 -f"),
+        (&["-f", "--offset", "2"], "proglog read log 2.. -c 1 -f"),
         (&["-f", "-r"], "proglog read log -r"),
         (&["--until-idle", "3"], "-f --until-idle 30"),
         (&["--cursor-file", "c", "-r"], "proglog read log -r"),
         (&["--cursor-file", "c", "-n", "3"], "--from says where"),
-        (&["--cursor-file", "c", "--offset", "3"], "--offset 3"),
+        (
+            &["--cursor-file", "c", "--offset", "3"],
+            "proglog read log 3",
+        ),
         (&["--batch", "3"], "COMMAND"),
         (&["-f", "--until-idle", "-1"], ""),
     ];

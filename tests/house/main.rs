@@ -142,6 +142,7 @@ const RESOLVERS: &[&str] = &[
 
 /// What elsewhere reads a file of /proc.
 const PROC_READERS: &[(&str, &str)] = &[
+    ("log/lock.rs", "read"),
     ("log/lock.rs", "read_to_string"),
     ("mend/exclusive.rs", "read_to_string"),
     ("mend/saved/trust.rs", "read_to_string"),

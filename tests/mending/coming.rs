@@ -321,7 +321,7 @@ fn a_writer_that_comes_beside_a_reader_during_an_append() {
     pause();
     session.append(record(b"two")).unwrap();
     let said = session.commit().map_err(|error| error.to_string());
-    let process = format!("process {}", writer.id());
+    let process = format!("PID {}", writer.id());
     assert!(said.is_err_and(|it| it.contains(&process)));
     drop(writer.stdin.take());
     writer.wait().unwrap();

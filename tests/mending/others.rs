@@ -58,7 +58,7 @@ fn a_writer_or_a_reader_keeps_mending_off() {
             let (status, stdout, stderr) = run(sandbox.path(), command);
             assert_eq!(status, 4, "{script} {command:?}: {stdout}{stderr}");
             assert!(
-                stderr.contains(&format!("process {}", other.0.id())),
+                stderr.contains(&format!("PID {}", other.0.id())),
                 "{stderr}"
             );
             // Nobody's padding is damage while somebody writes.

@@ -146,8 +146,6 @@ fn systems() -> Vec<System> {
             systems.push(system(name("moves that replace nothing"), moves(errno)));
             systems.push(system(name("links"), links(errno)));
             systems.push(system(name("leases"), leases(errno)));
-            let locks = vec![Denied::all(libc::SYS_flock, errno)];
-            systems.push(system(name("locks"), locks));
         }
         let all = || {
             let two = [threads(errno), unnamed(errno)];

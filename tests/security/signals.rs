@@ -88,7 +88,12 @@ fn end(child: &mut Child, signal: i32, line: &str) {
         sleep(Duration::from_millis(10));
     }
     let ended = child.wait().unwrap();
-    assert_eq!(ended.signal(), Some(signal), "{line}: {ended:?}");
+    // It may have come to its own end at that moment.
+    let by_itself = matches!(ended.code(), Some(0..=4));
+    assert!(
+        ended.signal() == Some(signal) || by_itself,
+        "{line}: {ended:?}"
+    );
 }
 
 #[test]
