@@ -22,9 +22,8 @@ pub fn joined(arguments: Vec<OsString>) -> Vec<OsString> {
         arguments.remove(1);
     }
     let mut joined: Vec<OsString> = Vec::with_capacity(arguments.len());
-    let mut words = arguments.into_iter();
     let (mut takes_range, mut is_behind) = (false, false);
-    while let Some(word) = words.next() {
+    for word in arguments {
         let text = word.to_str().unwrap_or_default();
         let before = joined.last().and_then(|before| before.to_str());
         if is_behind || text == "--" {

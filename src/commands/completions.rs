@@ -117,7 +117,7 @@ fn bash(script: &str, command: &Command) -> String {
         }
         let line = line.replace(&format!(" --{HIDDEN} "), " ");
         let Some(of) = section else {
-            completed += &format!("{line}\n");
+            let _ = writeln!(completed, "{line}");
             continue;
         };
         if label.starts_with("COMPREPLY=( $(compgen -W \"${opts}\"") {
@@ -129,7 +129,7 @@ fn bash(script: &str, command: &Command) -> String {
                     Words::Directories => "compgen -d -- \"${cur}\"".to_owned(),
                     Words::Files => "compgen -f -- \"${cur}\"".to_owned(),
                 };
-                completed += &format!("            COMPREPLY=( $({reply}) )\n");
+                let _ = writeln!(completed, "            COMPREPLY=( $({reply}) )");
                 if !matches!(words(of), Words::These(_)) {
                     completed += "            compopt -o filenames 2>/dev/null\n";
                 }

@@ -87,12 +87,11 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     if within.first > end {
         return Err(beyond(within.first, end));
     }
-    if !globals.quiet {
-        pending(&a, &arguments.a);
-        pending(&b, &arguments.b);
-    } else {
+    if globals.quiet {
         return quietly(arguments, &a, &b, within);
     }
+    pending(&a, &arguments.a);
+    pending(&b, &arguments.b);
     let bytes_of = |side: Side, file: &str, position, count| {
         let report = match side {
             Side::A => &a,

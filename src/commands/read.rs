@@ -185,8 +185,8 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let directory = log.directory().clone();
     let doubt = Doubt::new(arguments.codec);
     let mut delivery = Delivery::new(directory, printer, out, arguments.on_error, Some(doubt));
-    let passes = arguments.selects_all().then_some(0);
-    let bar = Bar::for_output("read", &arguments.dir, passes, globals);
+    let counted = arguments.selects_all().then_some(0);
+    let bar = Bar::for_output("read", &arguments.dir, counted, globals);
     let mut pauses = PAUSES.iter();
     let read = loop {
         let read = match arguments.one() {

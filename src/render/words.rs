@@ -75,15 +75,7 @@ pub fn what(finding: &Finding) -> String {
         ),
         FindingId::IndexDangling => dangling(finding),
         FindingId::IndexEntryDamaged => entry(finding),
-        FindingId::IndexMissing => match finding.detail {
-            Detail::IndexMissing { frames } => {
-                format!(
-                    "no such file; the store holds {}",
-                    count(frames, "whole frame")
-                )
-            }
-            _ => "no such file".to_owned(),
-        },
+        FindingId::IndexMissing => index_missing(finding),
         FindingId::IndexMisaligned if got == Some(0) => format!(
             "{} at another place than their own",
             count(bytes / ENTRY_BYTES, "entry")
@@ -111,12 +103,7 @@ pub fn what(finding: &Finding) -> String {
         FindingId::StoreUnreadable => "the disk gives an error for these bytes".to_owned(),
         FindingId::FrameLengthDamaged => length(got, expected),
         FindingId::RecordUndecodable => "the frame's payload is no Record".to_owned(),
-        FindingId::RecordOffsetMismatch => match (got, expected) {
-            (Some(got), Some(expected)) => {
-                format!("the record carries offset {got}, its place is {expected}'s")
-            }
-            _ => "the record carries the offset of another place".to_owned(),
-        },
+        FindingId::RecordOffsetMismatch => offset_mismatch(got, expected),
         FindingId::RecordChanged => changed(finding),
         FindingId::RecordsMissing => match finding.detail {
             Detail::NotThere { end } => {
@@ -159,6 +146,25 @@ pub fn what(finding: &Finding) -> String {
             Detail::Layout(layout) => layout.to_string(),
             _ => String::new(),
         },
+    }
+}
+
+fn index_missing(finding: &Finding) -> String {
+    match finding.detail {
+        Detail::IndexMissing { frames } => format!(
+            "no such file; the store holds {}",
+            count(frames, "whole frame")
+        ),
+        _ => "no such file".to_owned(),
+    }
+}
+
+fn offset_mismatch(got: Option<u64>, expected: Option<u64>) -> String {
+    match (got, expected) {
+        (Some(got), Some(expected)) => {
+            format!("the record carries offset {got}, its place is {expected}'s")
+        }
+        _ => "the record carries the offset of another place".to_owned(),
     }
 }
 

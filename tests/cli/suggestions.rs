@@ -30,9 +30,9 @@ fn no_suggestion_is_a_command_that_writes() {
                 line.split(|c: char| !c.is_ascii_alphanumeric() && c != '-')
                     .any(|it| it == **command)
             };
-            let named = WRITING.iter().find(names);
+            let writes = WRITING.iter().find(names);
             assert!(
-                named.is_none() || line.ends_with("--help"),
+                writes.is_none() || line.ends_with("--help"),
                 "{word}: {line}"
             );
         }

@@ -155,7 +155,8 @@ fn long_work_shows_how_far_it_is() {
         return;
     }
     let sandbox = Sandbox::empty();
-    let records: String = (0..400_000).map(|n| format!("record {n}\n")).collect();
+    let records: Vec<String> = (0..400_000).map(|n| format!("record {n}")).collect();
+    let records = records.join("\n");
     let append = ["append", "log", "--no-sync"];
     let (status, _, stderr) = super::run_with(&sandbox, &append, &records);
     assert_eq!(status, 0, "{stderr}");

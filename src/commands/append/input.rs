@@ -222,6 +222,6 @@ pub fn other_format(bytes: &[u8]) -> Option<&'static str> {
     let length = bytes.first_chunk().map(|length| decode_length(*length));
     // No text begins with four zero bytes.
     length
-        .filter(|length| *length <= u64::from(u32::MAX))
+        .filter(|length| u32::try_from(*length).is_ok())
         .map(|_| "frames")
 }
