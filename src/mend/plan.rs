@@ -45,6 +45,20 @@ impl NewEntries {
         }
     }
 
+    /// Those of these entries whose slots come before `end`.
+    #[must_use]
+    pub fn before(&self, end: u64) -> Self {
+        let runs = self.runs.iter().filter(|run| run.first_slot < end);
+        let clipped = runs.map(|run| Entries {
+            count: run.count.min(end - run.first_slot),
+            ..*run
+        });
+        Self {
+            first_slot: self.first_slot,
+            ..Self::new(clipped.collect())
+        }
+    }
+
     /// Entries that name frames from `from` on, one behind the other.
     #[must_use]
     pub fn of_frames(first_slot: u64, count: u64, from: Position) -> Self {

@@ -347,7 +347,7 @@ fn joined(segment: &SegmentReport, steps: &[Step], more: &[Step]) -> Option<Vec<
                 ends[0] = Some(to);
                 let slots = to / ENTRY_BYTES;
                 for (_, entries) in &mut writes {
-                    entries.count = entries.count.min(slots.saturating_sub(entries.first_slot));
+                    *entries = entries.before(slots);
                 }
                 writes.retain(|(built, entries)| *built || entries.count > 0);
             }

@@ -11,6 +11,9 @@ use crate::log::record::Codec;
 /// Places that are kept; a store with more of them is not divided into frames.
 pub const CANDIDATES_MAX: usize = 16 * 1024 * 1024;
 
+/// Chains that are followed to the store's end.
+const CHAINS_MAX: usize = 16;
+
 /// Bytes that are searched at once.
 const BLOCK_BYTES: u64 = 64 * 1024;
 
@@ -88,6 +91,25 @@ impl Candidates {
         inside
             .take_while(|it| it.position() >= start)
             .any(|it| it.links() >= 2 || (it.links() == 1 && (it.ends() || it.mine())))
+    }
+}
+
+impl Candidates {
+    /// Whether two frames or more lead from a place behind `start` to the very end of the
+    /// store's bytes: those of a value that was cut short do not.
+    pub fn any_chain_to_the_end(&self, store: &mut Bytes, start: u64) -> Result<bool> {
+        let behind = self.ascending().filter(|it| it.position() >= start);
+        let chains = behind.filter(|it| it.links() >= 2 && it.ends());
+        for first in chains.take(CHAINS_MAX) {
+            let mut at = first.position();
+            while let Some(end) = store.end(at)?.filter(|_| at < store.zeros) {
+                at = end;
+            }
+            if at >= store.zeros {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 

@@ -109,7 +109,7 @@ pub fn evidence(store: &ReadFile, index: Option<&ReadFile>, base: Offset) -> Res
             raw = explored.path;
             continue;
         }
-        let mut gaps = false;
+        let (mut gaps, mut is_anchored) = (false, false);
         let mut carried = Vec::new();
         for piece in path {
             gaps |= is_gap(piece);
@@ -139,10 +139,13 @@ pub fn evidence(store: &ReadFile, index: Option<&ReadFile>, base: Offset) -> Res
                 _ => false,
             };
             let in_place = base.checked_add(at as u64) == Some(Offset(offset)) || offset == base.0;
-            // Numbers of an application may ascend too: where an entry says which offset a
-            // frame has, it must carry that one.
-            let by_neighbours = behind_gap || !explored.segment.is_named(start);
-            if explored.segment.names(&mut bytes, start)?
+            // Numbers of an application may ascend too: where entries say which offsets
+            // frames have, one of them must carry its own.
+            let is_named = explored.segment.is_named(start);
+            let named = explored.segment.names(&mut bytes, start)?;
+            is_anchored |= named && offset > 0;
+            let by_neighbours = behind_gap || !is_named || is_anchored;
+            if named
                 || (by_neighbours
                     && (in_place || follows(before, Some(offset)) || follows(Some(offset), after)))
             {

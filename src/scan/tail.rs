@@ -41,7 +41,11 @@ pub(super) fn cut(store: &mut Bytes, evidence: &Evidence, doubts: &mut Vec<Doubt
                 }
             }
             Kind::Torn => {
-                let surely = segment.surely_torn(piece.start);
+                // A service may have gone on behind it, and lost its entries since.
+                let surely = segment.surely_torn(piece.start)
+                    && !evidence
+                        .table
+                        .any_chain_to_the_end(store, piece.start + 1)?;
                 // An entry behind it shows that its frame was whole once.
                 let named = segment.named.last();
                 if named.is_some_and(|it| it.0 > piece.start) {

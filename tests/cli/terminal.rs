@@ -141,7 +141,7 @@ fn an_append_from_the_keyboard_says_what_it_waits_for() {
 
 /// Delays each positioned read. Units of the delay: microseconds.
 const SLOWED: &str =
-    "strace -f -qq -o /dev/null -e trace=pread64 -e inject=pread64:delay_enter=100000";
+    "strace -f -qq -o /dev/null -e trace=pread64 -e inject=pread64:delay_enter=50000";
 
 /// A bar needs a second of work: each read of the log takes longer than usual.
 #[test]
