@@ -117,9 +117,13 @@ pub fn evidence(store: &ReadFile, index: Option<&ReadFile>, base: Offset) -> Res
             let start = piece.start + LENGTH_BYTES;
             let holds = matches!(piece.kind, Kind::Frame | Kind::Gap) && piece.end > start;
             if holds && !is_inside(piece, &raw) {
-                let offset = match piece.kind {
-                    Kind::Frame => explored.segment.carried(&mut bytes, piece.start)?,
-                    _ => bytes.canonical(start, piece.end)?,
+                // Much is a record in some encoding; one that carries an offset is rare.
+                let offset = match bytes.canonical(start, piece.end)? {
+                    None if piece.kind == Kind::Frame => {
+                        let offset = explored.segment.carried(&mut bytes, piece.start)?;
+                        offset.filter(|offset| *offset > 0)
+                    }
+                    offset => offset,
                 };
                 if offset.is_some() || piece.kind == Kind::Frame {
                     carried.push((piece.start, offset, gaps));

@@ -192,8 +192,9 @@ pub fn recognise(
 
 fn layout_of(base: Offset, store: &ReadFile, index: Option<&ReadFile>) -> Result<Option<Layout>> {
     // The mark of a first batch is 255 in the other byte order.
-    let is_marked = index.is_none_or(|index| index.file_bytes == 0)
-        && unfinished::is_marked(&mut Window::new(store.clone(), LOOKUP_BYTES), 0)?;
+    let mut window = Window::new(store.clone(), LOOKUP_BYTES);
+    let is_marked =
+        index.is_none_or(|index| index.file_bytes == 0) && unfinished::is_marked(&mut window, 0)?;
     let mut store = Store::new(store);
     let mut index = index.map(|index| Window::new(index.clone(), LOOKUP_BYTES));
     let index = &mut index;
@@ -207,7 +208,9 @@ fn layout_of(base: Offset, store: &ReadFile, index: Option<&ReadFile>) -> Result
     store.find_zeros()?;
     let ours = store.walk(OUR_FRAMES, FRAMES_MAX)?;
     let pairs = entries::pairs(index, &mut store)?;
-    if pairs >= PROOF {
+    // Only we mark what we append.
+    let ends_in_mark = ours.filled > 0 && unfinished::is_marked(&mut window, ours.end())?;
+    if pairs >= PROOF || ends_in_mark {
         return Ok(None);
     }
     let is_whole = matches!(ours.stop, Stop::End | Stop::Zeros | Stop::Enough);

@@ -234,7 +234,8 @@ impl Search<'_> {
             certain = segment.surely_torn(place) || self.is_named_torn(place)?;
             // Frames behind it, or one that a length before it cuts into.
             let (last, last_end) = self.last;
-            let ignores = !certain && last_end > place && last != place;
+            let cut_into = segment.codec == Codec::Protobuf && last_end > place && last != place;
+            let ignores = !certain && (last > place || cut_into);
             let fault = if ignores { cost::FAULT } else { 0.0 };
             self.offer(size, cost + cost::TORN + fault, number, Kind::Torn);
         }

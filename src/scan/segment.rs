@@ -118,7 +118,8 @@ impl Segment {
     pub fn are_of_a_commit(&self, position: u64, size: u64) -> bool {
         let bytes = size.saturating_sub(position);
         let records = bytes / LENGTH_BYTES;
-        bytes % LENGTH_BYTES <= 1
+        // The beginning of a length is zeros too.
+        (bytes < LENGTH_BYTES || bytes % LENGTH_BYTES <= 1)
             && records <= cost::EMPTY_ROW
             && self.unused_slots.is_some_and(|unused| unused <= records)
     }

@@ -134,6 +134,11 @@ impl Walk {
         }
     }
 
+    /// The end of the last frame.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
     /// Whether the store ends within a frame.
     pub fn is_torn(&self) -> bool {
         self.stop == Stop::Torn
