@@ -34,17 +34,8 @@ impl Run {
     }
 }
 
-/// How far a run is followed.
-#[derive(Debug, Clone, Copy)]
-pub struct Until {
-    /// Frames that begin here or behind are not looked at.
-    pub stop: u64,
-    /// As many frames at most.
-    pub frames: u64,
-}
-
-/// Follows the frames from `from` on, of which a protobuf log's first must carry the
-/// offset `carried`, and hands over where each begins and ends.
+/// Follows the frames from `from` on that begin before `stop`, of which a protobuf log's
+/// first must carry the offset `carried`, and hands over where each begins and ends.
 ///
 /// # Errors
 ///
@@ -55,14 +46,14 @@ pub fn follow<E: From<Error>>(
     codec: Codec,
     from: Position,
     mut carried: Option<u64>,
-    until: Until,
+    stop: u64,
     mut each: impl FnMut(Position, Position) -> std::result::Result<(), E>,
 ) -> std::result::Result<Run, E> {
     let limit = window.file_bytes();
     let mut run = Run::none_at(from);
-    while run.frames < until.frames {
+    loop {
         let position = run.end;
-        if position.0 >= until.stop || position.0.saturating_add(LENGTH_BYTES) > limit {
+        if position.0 >= stop || position.0.saturating_add(LENGTH_BYTES) > limit {
             break;
         }
         let payload_bytes = match window.length_at(position.0) {

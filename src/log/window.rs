@@ -65,28 +65,12 @@ impl ReadFile {
     ///
     /// As [`ReadFile::open`].
     pub fn open_listed(path: &FilePath) -> Result<Self> {
-        Self::open_by(path, Links::Followed)
-    }
-
-    /// Opens a file of our own: a link is none.
-    ///
-    /// # Errors
-    ///
-    /// As [`ReadFile::open`], and [`Error::SymbolicLink`].
-    pub fn open_own(path: &FilePath) -> Result<Self> {
-        Self::open_by(path, Links::Refused)
-    }
-
-    fn open_by(path: &FilePath, links: Links) -> Result<Self> {
-        let (file, status) = path.open(links).map_err(|error| match error.kind() {
-            io::ErrorKind::InvalidInput => Error::not_a_file(path, path.is_dir()),
-            _ if links == Links::Refused && error.raw_os_error() == Some(libc::ELOOP) => {
-                Error::SymbolicLink {
-                    path: path.to_path_buf(),
-                }
-            }
-            _ => Error::missing_or("open", path)(error),
-        })?;
+        let (file, status) = path
+            .open(Links::Followed)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::InvalidInput => Error::not_a_file(path, path.is_dir()),
+                _ => Error::missing_or("open", path)(error),
+            })?;
         Ok(Self::with(file, path, status))
     }
 

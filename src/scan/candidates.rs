@@ -92,9 +92,7 @@ impl Candidates {
             .take_while(|it| it.position() >= start)
             .any(|it| it.links() >= 2 || (it.links() == 1 && (it.ends() || it.mine())))
     }
-}
 
-impl Candidates {
     /// Whether two frames or more lead from a place behind `start` to the very end of the
     /// store's bytes: those of a value that was cut short do not.
     pub fn any_chain_to_the_end(&self, store: &mut Bytes, start: u64) -> Result<bool> {

@@ -2,7 +2,7 @@
 //! of a walk; what ends a run is for `tail`.
 
 use super::{Frame, Scan, Tail, TailFrame};
-use crate::inspect::run::{self, Run, Until};
+use crate::inspect::run::{self, Run};
 use crate::log::error::Error;
 use crate::log::record::Codec;
 use crate::log::units::Position;
@@ -26,12 +26,8 @@ impl Scan {
         let codec = self.codec;
         let carried = self.base.0.checked_add(*next);
         let carried = carried.and_then(|next| next.checked_add(u64::from(waiting.is_some())));
-        let until = Until {
-            stop,
-            frames: u64::MAX,
-        };
         let from = Position(position);
-        let run = run::follow::<E>(window, codec, from, carried, until, |position, end| {
+        let run = run::follow::<E>(window, codec, from, carried, stop, |position, end| {
             let frame = Frame {
                 position,
                 end,

@@ -188,6 +188,7 @@ impl Found {
             .filter(|_| !is_another_store(segment))
             .unwrap_or(u64::MAX);
         let neighbours = Neighbours::of(runs);
+        let torn = torn_frame(segment);
         let mut places = Pieces::default();
         let mut last_before = None;
         let claimed = |stray: &Stray| stray.claims.then_some((stray.run.first, stray.run.next));
@@ -197,7 +198,8 @@ impl Found {
             let Some((first, next)) = claimed(stray) else {
                 continue;
             };
-            if is_in_torn_frame(segment, stray.run.position) {
+            // What stands in a frame that the store's end cuts short is a part of its value.
+            if torn.is_some_and(|torn| torn <= stray.run.position) {
                 continue;
             }
             let last = next - 1;
@@ -232,12 +234,12 @@ impl Found {
     }
 }
 
-/// Whether a place is in a frame that the store's end cuts short: what stands there is a
-/// part of its value.
-fn is_in_torn_frame(segment: &SegmentReport, position: u64) -> bool {
-    let account = segment.account.as_ref();
-    let mut stretches = account.into_iter().flat_map(|it| &it.unreferenced);
-    stretches.any(|it| it.kind == Unreferenced::Torn && (it.position..).contains(&position))
+/// Where the frame begins that the store's end cuts short.
+fn torn_frame(segment: &SegmentReport) -> Option<u64> {
+    let account = segment.account.as_ref()?;
+    let mut stretches = account.unreferenced.iter();
+    let torn = stretches.find(|it| it.kind == Unreferenced::Torn)?;
+    Some(torn.position)
 }
 
 /// Between which offsets a place of a store lies, by the records around it.
