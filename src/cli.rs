@@ -173,8 +173,11 @@ fn command() -> clap::Command {
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Command, Globals), Status> {
     let arguments = typed::joined(arguments.into_iter().collect());
     commands::choose_color(usage::color_choice(&arguments));
-    let parsed = command()
+    // To order the help of each command costs as much as everything else that happens
+    // before the command runs, so only whoever is shown it pays.
+    let parsed = Cli::command()
         .try_get_matches_from(&arguments)
+        .or_else(|_| command().try_get_matches_from(&arguments))
         .and_then(|matches| Cli::from_arg_matches(&matches));
     match parsed {
         Ok(cli) => {
