@@ -110,6 +110,15 @@ impl Dir {
         FileStatus::of(self)
     }
 
+    /// Whether names in it could be changed, as far as the system tells without doing it.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's, as changing one would give.
+    pub fn check_writable(&self) -> io::Result<()> {
+        check_writable(self, OsStr::new("."))
+    }
+
     /// Whether its path still leads to it.
     #[must_use]
     pub fn is_at_its_path(&self) -> bool {
@@ -341,6 +350,15 @@ impl FilePath {
         )?))
     }
 
+    /// Whether it could be opened for writing, as far as the system tells without doing it.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's, as opening it would give.
+    pub fn check_writable(&self) -> io::Result<()> {
+        check_writable(&self.dir, self.name()?)
+    }
+
     /// Whether something is there, and is no link to nothing.
     #[must_use]
     pub fn is_there(&self) -> bool {
@@ -458,4 +476,9 @@ impl FilePath {
         self.open(Links::Refused)?.0.read_to_string(&mut text)?;
         Ok(text)
     }
+}
+
+fn check_writable(dir: &Dir, name: &OsStr) -> io::Result<()> {
+    let access = rustix::fs::Access::WRITE_OK;
+    Ok(rustix::fs::accessat(dir, name, access, AtFlags::EACCESS)?)
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::done;
 use super::entries;
-use super::exclusive::{Exclusive, Others};
+use super::exclusive::{self, Exclusive, Others};
 use super::gather::Gather;
 use super::guarded::Guarded;
 use super::kept;
@@ -140,16 +140,17 @@ pub fn rehearse(plan: &Plan, log: &Dir, save: &Save, others: &Others<'_>) -> Res
     }
     save::place(plan, log, save)?;
     others.wait_for_writers(&directory)?;
-    let paths = changed_files(plan, &directory);
-    for path in &paths {
-        let link = path.link_metadata().map_err(Error::io("look at", path))?;
-        if link.is_symlink() {
-            return Err(Error::SymbolicLink {
-                path: path.to_path_buf(),
-            });
-        }
+    let changes_names = |step: &Step| {
+        !matches!(
+            step,
+            Step::WriteEntries { .. } | Step::Fill { .. } | Step::Cut { .. }
+        )
+    };
+    if plan.steps.iter().any(changes_names) {
+        log.check_writable()
+            .map_err(Error::io("change", log.path()))?;
     }
-    others.wait_for_anybody(&paths)
+    exclusive::rehearse(&changed_files(plan, &directory), others)
 }
 
 /// Whether every file is as the plan saw it.

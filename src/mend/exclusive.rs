@@ -73,16 +73,6 @@ impl Others<'_> {
         }
     }
 
-    /// Waits until no other process has one of `files` open, be it for reading, as far
-    /// as /proc tells. Opens nothing.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::InUse`] with the processes.
-    pub fn wait_for_anybody(&self, files: &[FilePath]) -> Result<()> {
-        self.retry(|| nobody_has(files))
-    }
-
     /// Tries again while the answer is "in use" and there is time to wait.
     fn retry<T>(&self, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
         let deadline = self.wait.deadline();
@@ -98,6 +88,21 @@ impl Others<'_> {
             }
         }
     }
+}
+
+/// Whether [`Exclusive::take`] would have all of `files`, as far as the system and /proc tell.
+/// Waits until no other process has one open, be it for reading. Opens nothing.
+///
+/// # Errors
+///
+/// As [`Exclusive::take`].
+pub fn rehearse(files: &[FilePath], others: &Others<'_>) -> Result<()> {
+    for path in files {
+        let link = path.link_metadata().map_err(Error::io("look at", path))?;
+        check_kind(path, &link)?;
+        path.check_writable().map_err(Error::io("open", path))?;
+    }
+    others.retry(|| nobody_has(files))
 }
 
 /// Whether no other process has one of `files` open, as far as /proc tells.
@@ -327,14 +332,7 @@ fn open(
     taken: &HashMap<Identity, &FilePath>,
 ) -> Result<(Identity, DiskFile)> {
     let link = path.link_metadata().map_err(Error::io("look at", path))?;
-    if link.is_symlink() {
-        return Err(Error::SymbolicLink {
-            path: path.to_path_buf(),
-        });
-    }
-    if !link.is_file() {
-        return Err(Error::not_a_file(path, link.is_dir()));
-    }
+    check_kind(path, &link)?;
     if let Some(other) = taken.get(&link.identity()) {
         return Err(Error::SharedFile {
             path: path.to_path_buf(),
@@ -344,6 +342,19 @@ fn open(
     let file = disk.open(path).map_err(Error::io("open", path))?;
     let opened = FileStatus::of(file.file()).map_err(Error::io("look at", path))?;
     Ok((opened.identity(), file))
+}
+
+/// Only a regular file is changed, under its own name.
+fn check_kind(path: &FilePath, link: &FileStatus) -> Result<()> {
+    if link.is_symlink() {
+        return Err(Error::SymbolicLink {
+            path: path.to_path_buf(),
+        });
+    }
+    if !link.is_file() {
+        return Err(Error::not_a_file(path, link.is_dir()));
+    }
+    Ok(())
 }
 
 /// How long others are surely kept waiting: half of what the kernel gives us.

@@ -294,3 +294,25 @@ fn a_file_that_cannot_be_changed_half_way() {
     assert_eq!((status, same), (2, true), "{stderr}");
     assert_eq!(run(sandbox.path(), &["repair", "log"]).0, 0);
 }
+
+#[test]
+fn what_cannot_be_written_is_said_by_the_dry_run_too() {
+    let Some(mount) = Mount::tmpfs("size=1m") else {
+        return;
+    };
+    let log = mount.path().join("log");
+    copy_log("killed-index-ahead", &log);
+    assert_ne!(run(mount.path(), &["truncate-index", "log"]).0, 2);
+    std::fs::write(log.join("500.store"), []).unwrap();
+    mount.remount("ro");
+    for command in [
+        &["repair", "log"][..],
+        &["trim", "log", "--after", "1"],
+        &["undo", "log"],
+    ] {
+        let (status, _, real) = run(mount.path(), command);
+        let (foretold, _, dry) = run(mount.path(), &[command, &["--dry-run"]].concat());
+        assert_eq!((status, foretold), (2, 2), "{command:?}: {real}{dry}");
+        assert!(dry.contains("Read-only file system"), "{command:?}: {dry}");
+    }
+}

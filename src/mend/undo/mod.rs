@@ -18,7 +18,7 @@ use crate::log::format::FileKind;
 use crate::log::lock::DirectoryLock;
 use crate::log::window::ReadFile;
 use crate::mend::copying::copy;
-use crate::mend::exclusive::{Exclusive, Others};
+use crate::mend::exclusive::{self, Exclusive, Others};
 use crate::mend::guarded::Guarded;
 use crate::mend::named::{self, Unnamed};
 use crate::mend::saved::{self, ChangeKind, MANIFEST, Manifest, SavedDirectory, UNDONE};
@@ -216,7 +216,7 @@ pub fn rehearse(
     if !directory.segments.is_empty() {
         others.wait_for_writers(&directory)?;
     }
-    others.wait_for_anybody(&changed_files(change, &directory))?;
+    exclusive::rehearse(&changed_files(change, &directory), others)?;
     let job = Undo {
         change,
         saved: &saved,
