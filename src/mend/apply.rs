@@ -138,8 +138,9 @@ pub fn rehearse(plan: &Plan, log: &Dir, save: &Save, others: &Others<'_>) -> Res
     if plan.steps.is_empty() {
         return others.wait_for_writers(&directory);
     }
-    save::place(plan, log, save)?;
     others.wait_for_writers(&directory)?;
+    exclusive::rehearse(&changed_files(plan, &directory), others)?;
+    save::place(plan, log, save)?;
     let changes_names = |step: &Step| {
         !matches!(
             step,
@@ -150,7 +151,7 @@ pub fn rehearse(plan: &Plan, log: &Dir, save: &Save, others: &Others<'_>) -> Res
         log.check_writable()
             .map_err(Error::io("change", log.path()))?;
     }
-    exclusive::rehearse(&changed_files(plan, &directory), others)
+    Ok(())
 }
 
 /// Whether every file is as the plan saw it.

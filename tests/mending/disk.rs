@@ -302,7 +302,7 @@ fn what_cannot_be_written_is_said_by_the_dry_run_too() {
     };
     let log = mount.path().join("log");
     copy_log("killed-index-ahead", &log);
-    assert_ne!(run(mount.path(), &["truncate-index", "log"]).0, 2);
+    assert_eq!(run(mount.path(), &["trim", "log", "--after", "100"]).0, 0);
     std::fs::write(log.join("500.store"), []).unwrap();
     mount.remount("ro");
     for command in [
@@ -313,6 +313,6 @@ fn what_cannot_be_written_is_said_by_the_dry_run_too() {
         let (status, _, real) = run(mount.path(), command);
         let (foretold, _, dry) = run(mount.path(), &[command, &["--dry-run"]].concat());
         assert_eq!((status, foretold), (2, 2), "{command:?}: {real}{dry}");
-        assert!(dry.contains("Read-only file system"), "{command:?}: {dry}");
+        assert_eq!(real.lines().next(), dry.lines().next(), "{command:?}");
     }
 }
