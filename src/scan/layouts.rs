@@ -7,11 +7,13 @@
 
 mod entries;
 mod frames;
+mod spans;
 
 use std::fmt;
 
 use self::entries::OURS as OUR_ENTRIES;
 use self::frames::{OURS as OUR_FRAMES, Stop, Store};
+pub use self::spans::SpanLayout;
 use super::unfinished;
 use crate::log::directory::{Directory, SegmentNames};
 use crate::log::error::{Error, Result};
@@ -54,10 +56,19 @@ impl Order {
     }
 }
 
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Big => "big-endian",
+            Self::Little => "little-endian",
+        })
+    }
+}
+
 /// An unsigned number of a layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Number {
-    /// Its width: 4 or 8. Units: bytes.
+    /// Its width: 2, 4 or 8. Units: bytes.
     pub bytes: u64,
     /// The order of its bytes.
     pub order: Order,
@@ -86,11 +97,13 @@ pub struct FrameLayout {
 /// The layout of an index's entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EntryLayout {
-    /// The offset, which comes first.
+    /// The offset.
     pub offset: Number,
-    /// The position, which follows it.
+    /// The position.
     pub position: Number,
-    /// What follows the position and is not understood. Units: bytes.
+    /// Whether the position comes before the offset.
+    pub position_first: bool,
+    /// What follows both and is not understood. Units: bytes.
     pub more_bytes: u64,
     /// Whether offsets are those of the log, not relative to the segment's base.
     pub absolute: bool,
@@ -109,6 +122,8 @@ impl EntryLayout {
 pub struct Layout {
     /// The frames, where they are not as ours.
     pub frames: Option<FrameLayout>,
+    /// The size of the frames, where it is another one than of any known layout.
+    pub spans: Option<SpanLayout>,
     /// The entries, where they are not as ours.
     pub entries: Option<EntryLayout>,
     /// Whether the evidence is too weak for a proof, and too strong to change anything.
@@ -117,11 +132,8 @@ pub struct Layout {
 
 impl fmt::Display for FrameLayout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let order = match self.length.order {
-            Order::Big => "big-endian",
-            Order::Little => "little-endian",
-        };
-        write!(f, "lengths of {} bytes, {order}", self.length.bytes)?;
+        let Number { bytes, order } = self.length;
+        write!(f, "lengths of {bytes} bytes, {order}")?;
         if let Some((bytes, place)) = self.checksum {
             let place = match place {
                 Place::Before => "before the length",
@@ -144,13 +156,14 @@ impl fmt::Display for EntryLayout {
             format!("u{}{order}", number.bytes * 8)
         };
         let absolute = if self.absolute { " absolute" } else { "" };
-        write!(
-            f,
-            "entries of {} bytes: {}{absolute} offset, {} position",
-            self.bytes(),
-            number(self.offset),
-            number(self.position)
-        )?;
+        let offset = format!("{}{absolute} offset", number(self.offset));
+        let position = format!("{} position", number(self.position));
+        let [first, second] = if self.position_first {
+            [position, offset]
+        } else {
+            [offset, position]
+        };
+        write!(f, "entries of {} bytes: {first}, {second}", self.bytes())?;
         if self.more_bytes > 0 {
             write!(f, ", {} more bytes", self.more_bytes)?;
         }
@@ -162,6 +175,9 @@ impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.perhaps {
             write!(f, "perhaps ")?;
+        }
+        if let Some(spans) = &self.spans {
+            return spans.fmt(f);
         }
         match (&self.frames, &self.entries) {
             (Some(frames), Some(entries)) => write!(f, "{frames}; {entries}"),
@@ -210,8 +226,11 @@ fn layout_of(base: Offset, store: &ReadFile, index: Option<&ReadFile>) -> Result
     let pairs = entries::pairs(index, &mut store)?;
     // Only we mark what we append.
     let ends_in_mark = ours.filled > 0 && unfinished::is_marked(&mut window, ours.end())?;
-    if pairs >= PROOF || ends_in_mark {
+    if ends_in_mark {
         return Ok(None);
+    }
+    if pairs >= PROOF {
+        return spans_alone(index, &mut store);
     }
     let is_whole = matches!(ours.stop, Stop::End | Stop::Zeros | Stop::Enough);
     if ours.filled > 0 && is_whole {
@@ -262,16 +281,31 @@ fn layout_of(base: Offset, store: &ReadFile, index: Option<&ReadFile>) -> Result
         if proven || is_all(named, &places) {
             let layout = Layout {
                 frames: Some(frames),
+                spans: None,
                 entries: other.map(|(layout, _)| layout),
                 perhaps: !proven,
             };
             best = Some((key, layout));
         }
     }
-    match best {
-        Some((_, layout)) => Ok(Some(layout)),
-        None => entries_alone(base, index, &ours),
+    let best = best.map(|(_, layout)| layout);
+    if best.is_some_and(|it| !it.perhaps) {
+        return Ok(best);
     }
+    match spans_alone(index, &mut store)?.or(best) {
+        None => entries_alone(base, index, &ours),
+        found => Ok(found),
+    }
+}
+
+/// The size of frames that entries of ours name.
+fn spans_alone(index: &mut Option<Window>, store: &mut Store) -> Result<Option<Layout>> {
+    Ok(spans::other(index, store)?.map(|spans| Layout {
+        frames: None,
+        spans: Some(spans),
+        entries: None,
+        perhaps: false,
+    }))
 }
 
 /// The layout of entries that name frames of ours.
@@ -287,6 +321,7 @@ fn entries_alone(
         .filter(|(_, named)| enough(*named))
         .map(|(layout, named)| Layout {
             frames: None,
+            spans: None,
             entries: Some(layout),
             perhaps: named < PROOF,
         }))

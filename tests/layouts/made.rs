@@ -66,8 +66,14 @@ pub fn files(
     let (mut store, mut index) = (Vec::new(), Vec::new());
     for (payload, slot) in payloads.iter().zip(0..) {
         let offset = if entries.absolute { base + slot } else { slot };
-        index.extend(number(offset, entries.offset));
-        index.extend(number(store.len() as u64, entries.position));
+        let offset = number(offset, entries.offset);
+        let position = number(store.len() as u64, entries.position);
+        let order = if entries.position_first {
+            [position, offset]
+        } else {
+            [offset, position]
+        };
+        index.extend(order.concat());
         let more = usize::try_from(entries.more_bytes).expect("a width");
         index.extend(
             &0x1234_5678_9abc_def0_u64
@@ -96,6 +102,7 @@ pub const OUR_ENTRIES: EntryLayout = EntryLayout {
         bytes: 8,
         order: Order::Big,
     },
+    position_first: false,
     more_bytes: 0,
     absolute: false,
 };
@@ -134,8 +141,10 @@ pub fn all_entries(base: u64) -> Vec<EntryLayout> {
     ] {
         for first in [Order::Big, Order::Little] {
             for second in [Order::Big, Order::Little] {
-                for absolute in [false, true] {
-                    if absolute && base == 0 {
+                for (absolute, position_first) in
+                    [(false, false), (false, true), (true, false), (true, true)]
+                {
+                    if absolute && base == 0 || position_first && more_bytes > 0 {
                         continue;
                     }
                     all.push(EntryLayout {
@@ -147,6 +156,7 @@ pub fn all_entries(base: u64) -> Vec<EntryLayout> {
                             bytes: b,
                             order: second,
                         },
+                        position_first,
                         more_bytes,
                         absolute,
                     });

@@ -17,6 +17,7 @@ pub(super) const OURS: EntryLayout = EntryLayout {
         bytes: 8,
         order: Order::Big,
     },
+    position_first: false,
     more_bytes: 0,
     absolute: false,
 };
@@ -40,7 +41,9 @@ fn others(base: Offset) -> impl Iterator<Item = EntryLayout> {
     let absolute = [false, true]
         .into_iter()
         .take(if base.0 > 0 { 2 } else { 1 });
-    let all = absolute.flat_map(move |absolute| {
+    let swapped = [false, true].into_iter();
+    let kinds = absolute.flat_map(move |it| swapped.clone().map(move |swapped| (it, swapped)));
+    let all = kinds.flat_map(move |(absolute, position_first)| {
         let orders = orders.clone();
         WIDTHS
             .into_iter()
@@ -49,12 +52,13 @@ fn others(base: Offset) -> impl Iterator<Item = EntryLayout> {
                 orders.clone().map(move |(a, b)| EntryLayout {
                     offset: number(offset, a),
                     position: number(position, b),
+                    position_first,
                     more_bytes,
                     absolute,
                 })
             })
     });
-    all.filter(|layout| *layout != OURS)
+    all.filter(|it| *it != OURS && !(it.position_first && it.more_bytes > 0))
 }
 
 /// The layout but ours in which most entries name `places`, and their number; `None`
@@ -100,8 +104,13 @@ pub(super) fn named(
         {
             break;
         }
-        let found = number(index, at, layout.offset)?;
-        let position = number(index, at + layout.offset.bytes, layout.position)?;
+        let (offset_at, position_at) = if layout.position_first {
+            (at + layout.position.bytes, at)
+        } else {
+            (at, at + layout.offset.bytes)
+        };
+        let found = number(index, offset_at, layout.offset)?;
+        let position = number(index, position_at, layout.position)?;
         if Some(found) != first.checked_add(slot) || position != *place {
             return Ok(0);
         }
@@ -135,6 +144,28 @@ pub(super) fn pairs(index: &mut Option<Window>, store: &mut Store) -> Result<usi
         before = here;
     }
     Ok(pairs)
+}
+
+/// Positions and sizes of what entries of ours name one behind the other, from the first
+/// slot on. Units: bytes.
+pub(super) fn spans(index: &mut Option<Window>, store_bytes: u64) -> Result<Vec<(u64, u64)>> {
+    let Some(index) = index else {
+        return Ok(Vec::new());
+    };
+    let slots = (index.file_bytes() / ENTRY_BYTES).min(FRAMES_MAX as u64);
+    let mut spans = Vec::new();
+    let mut before = None;
+    for slot in 0..slots {
+        let entry = entry(index, slot * ENTRY_BYTES)?;
+        let end = entry.position.0;
+        let follows = before.is_none_or(|start| start < end);
+        if u64::from(entry.relative.0) != slot || !follows || end >= store_bytes {
+            break;
+        }
+        spans.extend(before.map(|start| (start, end - start)));
+        before = Some(end);
+    }
+    Ok(spans)
 }
 
 /// Entries at the beginning that have the form of ours, whatever they name.

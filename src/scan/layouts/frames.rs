@@ -307,7 +307,7 @@ impl Store {
         Ok(walk)
     }
 
-    fn number(&mut self, position: u64, number: Number) -> Result<u64> {
+    pub fn number(&mut self, position: u64, number: Number) -> Result<u64> {
         let count = usize::try_from(number.bytes).unwrap_or(8);
         Ok(number.order.number(self.window.bytes(position, count)?))
     }
