@@ -173,8 +173,8 @@ fn command() -> clap::Command {
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Command, Globals), Status> {
     let arguments = typed::joined(arguments.into_iter().collect());
     commands::choose_color(usage::color_choice(&arguments));
-    // To order the help of each command costs as much as everything else that happens
-    // before the command runs, so only whoever is shown it pays.
+    // Ordering the help of each command costs as much as everything else before the
+    // command runs, so it is done only if help is printed.
     let parsed = Cli::command()
         .try_get_matches_from(&arguments)
         .or_else(|_| command().try_get_matches_from(&arguments))

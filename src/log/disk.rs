@@ -65,7 +65,7 @@ pub trait Disk: Send + Sync {
     fn create(&self, path: &FilePath, like: Option<Ownership>) -> io::Result<DiskFile>;
     /// Creates a file without a name in the file system of `dir`.
     fn create_unnamed(&self, dir: &Dir, like: Option<Ownership>) -> io::Result<DiskFile>;
-    /// Returns an unnamed file its name, which must be free.
+    /// Links an unnamed file at its name, which must be free.
     fn link(&self, file: &DiskFile, path: &FilePath) -> io::Result<()>;
     /// Creates a directory with these permission bits (less the umask).
     fn create_dir(&self, path: &FilePath, mode: u32) -> io::Result<()>;
@@ -83,7 +83,7 @@ pub trait Disk: Send + Sync {
     fn remove_dir(&self, path: &FilePath) -> io::Result<()>;
     /// Moves a file to another name, which must be free.
     fn rename(&self, from: &FilePath, to: &FilePath) -> io::Result<()>;
-    /// Returns a directory that was just created owner, group and mode, as far as this
+    /// Sets owner, group and mode of a directory that was just created, as far as this
     /// process may. One that is not empty is another, and refused.
     fn own_dir(&self, _dir: &Dir, _like: Ownership) -> io::Result<()> {
         Ok(())

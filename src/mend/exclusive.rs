@@ -98,7 +98,7 @@ impl Others<'_> {
 /// As [`Exclusive::take`].
 pub fn rehearse(files: &[FilePath], others: &Others<'_>) -> Result<()> {
     for path in files {
-        let link = path.link_metadata().map_err(Error::io("look at", path))?;
+        let link = path.link_metadata().map_err(Error::io("access", path))?;
         check_kind(path, &link)?;
         path.check_writable().map_err(Error::io("open", path))?;
     }
@@ -332,7 +332,7 @@ fn open(
     path: &FilePath,
     taken: &HashMap<Identity, &FilePath>,
 ) -> Result<(Identity, DiskFile)> {
-    let link = path.link_metadata().map_err(Error::io("look at", path))?;
+    let link = path.link_metadata().map_err(Error::io("access", path))?;
     check_kind(path, &link)?;
     if let Some(other) = taken.get(&link.identity()) {
         return Err(Error::SharedFile {

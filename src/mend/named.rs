@@ -112,7 +112,7 @@ impl<'a> Unnamed<'a> {
         &self.file
     }
 
-    /// Returns it its name, which must be free. It must be durable.
+    /// Links it at its name, which must be free. It must be durable.
     ///
     /// # Errors
     ///
@@ -130,10 +130,10 @@ impl<'a> Unnamed<'a> {
         }
     }
 
-    /// Returns it the name of another file, which is gone at that moment. It must be
-    /// durable. Where nothing can be beside the log's directory, which may be a mount of
-    /// its own, the other file must go first, and a kill in between leaves neither: so
-    /// that is done only where `is_saved`.
+    /// Renames it over another file, which is gone at that moment. It must be durable.
+    /// Where nothing can be beside the log's directory, which may be a mount of its own,
+    /// the other file must go first, and a kill in between leaves neither: so that is
+    /// done only where `is_saved`.
     ///
     /// # Errors
     ///
@@ -182,7 +182,7 @@ fn is_linkless(error: &io::Error) -> bool {
     is_unsupported(error) || error.kind() == ErrorKind::NotFound
 }
 
-/// Returns a file without a name that of `path`, which must be free. It must be durable.
+/// Links a file without a name at `path`, which must be free. It must be durable.
 ///
 /// # Errors
 ///

@@ -112,7 +112,7 @@ fn read_acl(file: impl AsFd, name: &str) -> rustix::io::Result<Option<Vec<u8>>> 
     }
 }
 
-/// Returns a file that access control list, or none. Returns whether it has it now.
+/// Sets the access control list of a file, or removes it. Returns whether that succeeded.
 fn set_acl(file: &File, name: &str, acl: Option<&[u8]>) -> bool {
     match acl {
         Some(acl) => fsetxattr(file, name, acl, XattrFlags::empty()).is_ok(),
