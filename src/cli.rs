@@ -14,44 +14,44 @@ use crate::commands::{self, Globals, Status};
 
 /// The short help: all commands on one screen.
 const HELP: &str = "\
-Look into, write and mend append-only logs (N.store/N.index pairs).
+Inspect, write and repair append-only logs (N.store/N.index pairs).
 
 usage: proglog COMMAND DIR [OPTIONS]         proglog COMMAND --help: examples
 
-use     append      add records from files or stdin; on disk when it returns
-        read        print records: one, a range, the last ones, or follow
-look    verify      is it whole? what is lost, what would the service do?
-        info        segments, sizes, next offset, who has the log open
-        explain     what a finding means and how it comes about
-        dump-index  entry by entry             dump-store  frame by frame
-mend    repair      mend what needs no guessing; saves what it cuts (--dry-run)
-        undo        take the last change back, byte for byte
-        trim        drop the oldest segments, or the newest records
-        truncate-index  cut the index to its real entries, nothing else
-copies  diff        compare two copies         salvage   copy what can be read
-        manifest    print digests, for `verify --manifest`
-road    push        publish every record to a NATS JetStream stream
-        pull        append what such a stream holds
+use     append      append records from files or stdin; durable when it returns
+        read        print records: one, a range, the last ones; follow a log
+inspect verify      check a log: damage, lost records, what the service would do
+        info        show segments, sizes, next offset, who has the log open
+        explain     describe a finding: cause, impact, remedy
+        dump-index  print every entry          dump-store  print every frame
+repair  repair      repair what needs no guess; save removed bytes (--dry-run)
+        undo        revert the last change, byte for byte
+        trim        remove the oldest segments or the newest records
+        truncate-index  cut the padding of indexes, nothing else
+copies  diff        compare two copies         salvage   copy readable records
+        manifest    print checksums for `verify --manifest`
+NATS    push        publish all records to a NATS JetStream stream
+        pull        append the messages of such a stream
 
   seq 100 | proglog append log               proglog read log 42
   proglog read log -n 10 -f                  proglog verify -q log || echo bad
 
-Any --json prints JSON lines. Offset ranges A..B include both ends.
-status: 0 done  1 the answer is no  2 could not  3 damage  4 in use
+With --json, the output is JSON lines. Offset ranges A..B include both ends.
+status: 0 success  1 negative result  2 failure  3 damage  4 in use
 ";
 
 /// For the man page; the short help has its own.
 const EXAMPLES: &str = "\
 seq 100 | proglog append log            one record per line
 proglog read log 42                     one record
-proglog verify log                      is it whole?
-proglog repair log --dry-run            what would be mended";
+proglog verify log                      check the log
+proglog repair log --dry-run            show the repair";
 
 #[derive(Debug, Parser)]
 #[command(
     name = "proglog",
     version,
-    about = "Look into, write and mend append-only logs",
+    about = "Inspect, write and repair append-only logs",
     before_help = EXAMPLES,
     override_help = HELP,
     subcommand_required = true,
@@ -59,7 +59,7 @@ proglog repair log --dry-run            what would be mended";
     max_term_width = 80
 )]
 struct Cli {
-    /// No talk and no progress: only what was asked for, findings and errors
+    /// Suppress messages and progress; print only results, findings and errors
     #[arg(short, long, global = true, display_order = 1000)]
     quiet: bool,
     /// When to use color: auto, always or never
@@ -73,46 +73,46 @@ struct Cli {
 /// The table of commands: a new command is one file and one row here.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Add records from files or stdin
+    /// Append records from files or standard input
     Append(commands::append::Arguments),
-    /// Print records
+    /// Print records: one, a range, the last ones; follow a log
     Read(commands::read::Arguments),
-    /// Check the whole log: what is lost, what would the service do?
+    /// Check a log: damage, lost records, what the service would do
     Verify(commands::verify::Arguments),
-    /// What is there, at a glance
+    /// Show segments, sizes, the next offset, and who has the log open
     Info(commands::info::Arguments),
-    /// Print the index entry by entry
+    /// Print every entry of the indexes
     DumpIndex(commands::dump_index::Arguments),
-    /// Print the store frame by frame
+    /// Print every frame of the stores
     DumpStore(commands::dump_store::Arguments),
-    /// Explain a finding of verify: what it means, how it comes about
+    /// Describe a finding: cause, impact, remedy
     Explain(commands::explain::Arguments),
-    /// Mend what needs no guessing
+    /// Repair what needs no guess
     Repair(commands::repair::Arguments),
-    /// Take the last change back
+    /// Undo the last change
     Undo(commands::undo::Arguments),
-    /// Drop the oldest segments, or the newest records
+    /// Remove the oldest segments or the newest records
     Trim(commands::trim::Arguments),
-    /// Cut the index to its real entries
+    /// Cut the padding of indexes
     TruncateIndex(commands::truncate_index::Arguments),
-    /// Copy what can be read of a damaged log to a new one
+    /// Copy all readable records of a damaged log to a new one
     Salvage(commands::salvage::Arguments),
-    /// Compare two copies of a log, by offset
+    /// Compare two copies of a log by offset
     Diff(commands::diff::Arguments),
-    /// Print digests, for `verify --manifest`
+    /// Print checksums for `verify --manifest`
     Manifest(commands::manifest::Arguments),
-    /// Print the completions for a shell
+    /// Print completions for a shell
     Completions(commands::completions::Arguments),
     /// Print a man page, or write all of them
     Man(commands::man::Arguments),
-    /// Publish every record to a NATS JetStream stream, in order, exactly once
+    /// Publish all records to a NATS JetStream stream, in order, exactly once
     Push(commands::nats::push::Arguments),
-    /// Append what a NATS JetStream stream holds, exactly once
+    /// Append the messages of a NATS JetStream stream, exactly once
     Pull(commands::nats::pull::Arguments),
 }
 
 impl Command {
-    /// The directories that it takes for logs.
+    /// The log directories among the arguments.
     fn logs(&self) -> Vec<&Path> {
         match self {
             Self::Append(arguments) => vec![&arguments.dir],
@@ -173,8 +173,8 @@ fn command() -> clap::Command {
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Command, Globals), Status> {
     let arguments = typed::joined(arguments.into_iter().collect());
     commands::choose_color(usage::color_choice(&arguments));
-    // To order the help of each command costs as much as everything else that happens
-    // before the command runs, so only whoever is shown it pays.
+    // Ordering the help of each command costs as much as everything else before the
+    // command runs, so it is done only if help is printed.
     let parsed = Cli::command()
         .try_get_matches_from(&arguments)
         .or_else(|_| command().try_get_matches_from(&arguments))

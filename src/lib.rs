@@ -1,5 +1,5 @@
-//! The log of *Distributed Services with Go* on disk: read, written, looked into and
-//! mended.
+//! The log of *Distributed Services with Go* on disk: read, written, inspected and
+//! repaired.
 //!
 //! A log is a directory of segments, each a pair of files: `N.store` holds the
 //! records in frames, `N.index` says where each frame begins; N is the offset of the
@@ -9,8 +9,9 @@
 //! # Append, reopen, read
 //!
 //! A [`Session`] is a log that is open for appending: under its lock, recovered if a
-//! crash left it unclean. What was appended is on disk when [`Session::commit`] returns.
-//! A [`LogReader`] needs neither lock nor permission to write.
+//! crash left it in need of recovery. What was appended is on disk when
+//! [`Session::commit`] returns. A [`LogReader`] needs neither lock nor permission to
+//! write.
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -31,7 +32,7 @@
 //! assert_eq!(first, Offset(0));
 //! drop(session); // lets the log go
 //!
-//! // It goes on where it ended.
+//! // It continues where it ended.
 //! let mut session = Session::open(path, &OpenOptions::default(), &disk, &not_interrupted)?;
 //! let second = session.append(NewRecord { value: b"world", ..NewRecord::default() })?;
 //! session.commit()?;
@@ -60,28 +61,27 @@
 //!
 //! They import each other in this order only, so that they can be read in it:
 //!
-//! 1. [`log`], the engine: the bytes ([`log::format`], [`log::record`]), what is sound
-//!    ([`log::walk`]), reading ([`log::reader`]), writing ([`log::writer`]), who else is
-//!    there ([`log::lock`], [`log::lease`], [`log::processes`]).
-//! 2. [`scan`], what the bytes of a segment are: the account that needs the fewest faults,
-//!    other programs' layouts, unfinished batches.
-//! 3. [`inspect`], facts about a directory, however broken, as a [`Report`]: segments,
-//!    findings, what the Go service would make of them. Strictly read-only. Two reports
-//!    are compared record by record by [`inspect::compare`]; [`inspect::manifest`] has
-//!    digests.
-//! 4. [`mend`], plans made from a report, carried out and taken back
-//!    ([`mend::plan`], [`mend::apply`], [`mend::undo`]), and the [`Session`], which
-//!    recovers before it appends.
+//! 1. [`log`], the engine: the bytes ([`log::format`], [`log::record`]), the definition
+//!    of valid ([`log::walk`]), reading ([`log::reader`]), writing ([`log::writer`]),
+//!    other processes ([`log::lock`], [`log::lease`], [`log::processes`]).
+//! 2. [`scan`], the interpretation of the bytes of a segment: the account that needs the
+//!    fewest faults, layouts of other programs, unfinished batches.
+//! 3. [`inspect`], facts about a directory, however damaged, as a [`Report`]: segments,
+//!    findings, a forecast of the Go service. Strictly read-only. [`inspect::compare`]
+//!    compares two reports record by record; [`inspect::manifest`] computes digests.
+//! 4. [`mend`], plans made from a report, carried out and undone ([`mend::plan`],
+//!    [`mend::apply`], [`mend::undo`]), and the [`Session`], which recovers before it
+//!    appends.
 //!
 //! Commands, words and JSON are the program's and not in here.
 //!
 //! # Errors and findings
 //!
-//! An [`Error`] is something that stopped the engine: the disk, the rights, another
-//! process. Something about the log itself is no error for whoever looks at it, but a
+//! An [`Error`] is something that stopped the engine: the disk, permissions, another
+//! process. A problem of the log itself is not an error but a
 //! [`Finding`](inspect::finding::Finding), and for a reader an
 //! [`Obstacle`](log::reader::Obstacle) among the records. No bytes on disk make a
-//! function panic, hang or allocate what they promise.
+//! function panic, hang or allocate the size that they claim.
 //!
 //! # What this is not
 //!

@@ -1,5 +1,5 @@
-//! The binary: parse, run, flush, exit status. What a command does stands in
-//! `commands`, what it may be told in `cli`.
+//! The binary: parse, run, flush, exit status. The commands are in `commands`, the
+//! options in `cli`.
 
 mod cli;
 mod commands;

@@ -420,7 +420,7 @@ fn what_is_no_log_is_said() {
     fails("nothing", &["error: nothing: no such directory"]);
     fails(
         "log/0.index",
-        &["is no directory", "hint: proglog info log\n"],
+        &["is not a directory", "hint: proglog info log\n"],
     );
     fails(".", &["is no log", "log is one"]);
     let help = proglog().args(["info", "--help"]).output().unwrap();

@@ -411,7 +411,7 @@ fn a_name_that_something_else_has_is_not_given_to_a_new_file() {
         let (status, _, stderr) = run(&sandbox, &["salvage", "log", "new"]);
         assert_eq!(status, 2, "{stderr}");
         assert!(
-            stderr.contains(&format!("{there}: is no regular file")),
+            stderr.contains(&format!("{there}: is not a regular file")),
             "{stderr}"
         );
     }

@@ -288,7 +288,7 @@ fn the_services_view_of_sound_logs() {
     ] {
         let (status, stdout, _) = verify(&Sandbox::of(case), &["log", "--service"]);
         assert_eq!(status, 0, "{case}: {stdout}");
-        assert!(stdout.contains("first printing") && stdout.contains("later printing"));
+        assert!(stdout.contains("first edition") && stdout.contains("later edition"));
     }
     let sandbox = Sandbox::of("clean-one-segment");
     let small = ["log", "--service", "--max-index-bytes", "1200"];
@@ -350,7 +350,7 @@ fn what_is_no_log() {
     let (status, _, stderr) = verify(&sandbox, &["."]);
     assert_eq!(status, 2);
     assert!(
-        stderr.contains("is no log: it has no .store or .index file"),
+        stderr.contains("is not a log: it has no .store or .index file"),
         "{stderr}"
     );
     let (status, _, stderr) = verify(&sandbox, &["none"]);
@@ -461,7 +461,7 @@ fn many_places_of_one_id_are_counted() {
     let (status, stdout, _) = verify(&sandbox, &["log"]);
     assert_eq!(status, 3);
     assert!(
-        stdout.contains("... and 76 more (--json has them all)"),
+        stdout.contains("... and 76 more (--json lists all)"),
         "{stdout}"
     );
     assert_eq!(json(&sandbox, &[]).len(), 102);

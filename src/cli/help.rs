@@ -1,6 +1,6 @@
-//! The help of a command, in one order for all: what it does, examples, usage and
-//! options, notes, the exit statuses. A command's file gives the examples as
-//! `before_help` and the notes, if any, as `after_help`; the rest is added here.
+//! The help of a command, in one order for all: summary, examples, usage and options,
+//! notes, exit statuses. The file of a command gives the examples as `before_help` and
+//! the notes, if any, as `after_help`; the rest is added here.
 
 use std::fmt::Write;
 
@@ -50,8 +50,7 @@ pub fn in_order(command: Command) -> Command {
         })
 }
 
-/// Lines below a heading that looks as those of clap do; without color where clap
-/// prints none.
+/// Lines below a heading in the style of clap; without color where clap prints none.
 fn section(title: &str, text: &str) -> String {
     let style = Styles::default();
     let header = style.get_header();

@@ -1,5 +1,5 @@
-//! Words of the command line that clap would take for options: a range that begins with
-//! a minus sign, and a time behind `--wait`.
+//! Arguments that clap would parse as options: a range that begins with a minus sign, and
+//! a time after `--wait`.
 
 use std::ffi::OsString;
 

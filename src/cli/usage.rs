@@ -1,5 +1,5 @@
 //! Prints what clap reports: help, the version, and errors of usage. A suggestion never
-//! is a command that writes, nor a `--` behind which an option would be a value.
+//! is a command that writes, nor a `--` after which an option would be a value.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -72,8 +72,8 @@ fn keep_reading_commands(error: &mut clap::Error) {
     }
 }
 
-/// The hint for a word that is no command: a command of another tool, or a command that
-/// writes, mistyped. For the latter only its help is suggested.
+/// The hint for a word that is not a command: a command of another tool, or a command
+/// that writes, mistyped. For the latter only its help is suggested.
 fn hint_for(word: &str) -> Option<String> {
     let elsewhere = ELSEWHERE.iter().find(|(_, words)| words.contains(&word));
     if let Some((hint, _)) = elsewhere {
@@ -107,7 +107,7 @@ fn print(error: &clap::Error, arguments: &[OsString]) -> io::Result<()> {
     out.flush()
 }
 
-/// What `--color` says, also on a command line that has errors.
+/// The value of `--color`, also on a command line with errors.
 pub fn color_choice(arguments: &[OsString]) -> ColorChoice {
     let mut words = arguments.iter().filter_map(|word| word.to_str());
     let mut choice = ColorChoice::Auto;

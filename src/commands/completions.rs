@@ -1,5 +1,5 @@
-//! `proglog completions SHELL`: what the shell needs to complete commands, options and
-//! their values.
+//! `proglog completions SHELL`: prints the completions for commands, options and their
+//! values.
 //!
 //! ```text
 //! $ proglog completions bash > ~/.local/share/bash-completion/completions/proglog
@@ -25,14 +25,14 @@ proglog completions bash > ~/.local/share/bash-completion/completions/proglog
 proglog completions zsh > ~/.zfunc/_proglog
 proglog completions fish > ~/.config/fish/completions/proglog.fish";
 
-/// The option that stands for a range with a minus sign, which nobody types.
+/// The hidden option for a range with a minus sign.
 const HIDDEN: &str = "range";
 
-/// Print the completions for a shell
+/// Print completions for a shell
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES)]
 pub struct Arguments {
-    /// The shell
+    /// The name of the shell
     shell: Shell,
 }
 
@@ -77,7 +77,7 @@ fn with_values(argument: Arg, commands: &[&'static str]) -> Arg {
     argument.value_parser(PossibleValuesParser::new(values))
 }
 
-/// What the positional arguments of a command are completed to.
+/// The completion of the positional arguments of a command.
 enum Words {
     /// One of some words.
     These(String),
@@ -85,7 +85,7 @@ enum Words {
     Files,
 }
 
-/// What is completed where no option stands.
+/// The completion of everything that is not an option.
 fn words(command: &Command) -> Words {
     let mut values = String::new();
     let mut files = false;
@@ -102,7 +102,7 @@ fn words(command: &Command) -> Words {
     }
 }
 
-/// The script for bash: options are completed behind a `-` only, else arguments.
+/// The script for bash: options are completed after a `-` only, else arguments.
 fn bash(script: &str, command: &Command) -> String {
     let mut completed = String::with_capacity(script.len());
     let mut section = None;

@@ -10,8 +10,8 @@
 //! not equal: 20 only in a; 40 equal
 //! ```
 //!
-//! What is compared are values (of two protobuf logs, terms and types too), whatever
-//! the files around them look like; `--files` compares the files.
+//! It compares values (and in two protobuf logs, terms and types), independent of the
+//! files; `--files` compares the files.
 
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -38,21 +38,21 @@ use crate::render::diff::Printer;
 
 const EXAMPLES: &str = "\
 proglog diff log copy                 which offsets differ, and where
-proglog diff log copy -q || echo no   says only whether
+proglog diff log copy -q || echo no   exit status only
 proglog diff log copy -1000..         the last thousand records of both
 proglog diff log copy --files         the files: names, sizes, bytes
 proglog diff log copy --json | jq 'select(.kind == \"differs\")'";
 
-/// What fails where nothing can be printed.
+/// The context of an error on stdout.
 const STDOUT: &str = "cannot write to stdout";
 
 /// Compare two copies of a log.
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES)]
 pub struct Arguments {
-    /// The one log's directory
+    /// The first log's directory
     pub a: PathBuf,
-    /// The other's
+    /// The second log's directory
     pub b: PathBuf,
     #[command(flatten)]
     selected: Selected,
@@ -128,7 +128,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     Ok(status(&tally))
 }
 
-/// Says which records are left out because a running writer may still hold them.
+/// Prints which records are not compared because a running writer may still hold them.
 pub fn pending(report: &Report, dir: &Path) {
     let mut told: Option<(OffsetRange, bool)> = None;
     let tell = |(offsets, unknown): (OffsetRange, bool)| {
@@ -139,7 +139,7 @@ pub fn pending(report: &Report, dir: &Path) {
         };
         let dir = quote(dir);
         say(&format!(
-            "note: {dir}: offsets {offsets} may still be in {writer}: left out"
+            "note: {dir}: offsets {offsets} may still be in {writer}: not compared"
         ));
     };
     let mut pending: Vec<_> = report
@@ -179,7 +179,7 @@ fn status(tally: &Tally) -> Status {
 }
 
 /// Only whether they differ: up to the first difference, unless there is damage, which
-/// the status is to tell of.
+/// the status must report.
 fn quietly(
     arguments: &Arguments,
     a: &Report,
@@ -211,7 +211,7 @@ fn quietly(
             let damaged = tally.damaged;
             writeln!(
                 out,
-                "{} and {}: {damaged} not compared for damage",
+                "{} and {}: {damaged} not compared because of damage",
                 both.0, both.1
             )?;
         }
@@ -256,7 +256,7 @@ fn compare_files(arguments: &Arguments, globals: Globals) -> anyhow::Result<Stat
 }
 
 impl Arguments {
-    /// The offsets that are asked for; `end` is behind the last one of both.
+    /// The selected offsets; `end` is after the last one of both.
     fn within(&self, end: Offset) -> anyhow::Result<OffsetRange> {
         Ok(self.selected.span().resolve(end)?.offsets()?)
     }

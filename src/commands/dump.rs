@@ -1,5 +1,5 @@
-//! What `dump-index` and `dump-store` share: which segments and offsets they show, in
-//! which form. Offsets are as in `read`: both ends included, negative ones counted
+//! The common part of `dump-index` and `dump-store`: the selected segments and offsets,
+//! and the format. Offsets are as in `read`: both ends included, negative ones counted
 //! from the end.
 
 use std::path::{Path, PathBuf};
@@ -21,19 +21,19 @@ use super::{Failure, Status, options, quote, say};
 pub struct DumpArguments {
     /// The log's directory
     pub dir: PathBuf,
-    /// Only the segment that begins at BASE
+    /// Print only the segment that begins at BASE
     #[arg(long, value_name = "BASE", value_parser = options::number)]
     pub segment: Option<u64>,
     #[command(flatten)]
     pub selected: Selected,
-    /// Only the first K of them
+    /// Print only the first K
     #[arg(short, long, value_name = "K", value_parser = options::number)]
     pub count: Option<u64>,
-    /// Only what covers byte P of the file
+    /// Print only what contains byte P of the file
     #[arg(long, value_name = "P", value_parser = options::number)]
     #[arg(conflicts_with_all = ["range", "negative_range", "from", "to", "count"])]
     pub position: Option<u64>,
-    /// Add the bytes
+    /// Print the bytes too
     #[arg(long)]
     pub hex: bool,
     /// Print JSON lines
@@ -52,9 +52,9 @@ pub struct Selection {
     pub to: Offset,
     /// Whether the beginning was named.
     pub has_from: bool,
-    /// The byte that is asked for.
+    /// The requested byte.
     pub position: Option<u64>,
-    /// How many are still to be shown.
+    /// Number of items that remain to be printed.
     pub left: u64,
 }
 
@@ -99,7 +99,7 @@ impl DumpArguments {
         })
     }
 
-    /// The segments that are asked for.
+    /// The selected segments.
     pub fn segments<'a>(&self, directory: &'a Directory) -> anyhow::Result<Vec<&'a SegmentNames>> {
         let wanted = |names: &&SegmentNames| self.segment.is_none_or(|base| base == names.base.0);
         let segments: Vec<&SegmentNames> = directory.segments.iter().filter(wanted).collect();
@@ -116,17 +116,17 @@ impl DumpArguments {
                 .map(|names| names.base.to_string())
                 .collect();
             let message = format!(
-                "--position is about one file, and {path} has {} segments",
+                "--position needs one file, but {path} has {} segments",
                 segments.len()
             );
-            let hint = format!("name it: --segment {}", bases.join(", or "));
+            let hint = format!("choose one: --segment {}", bases.join(", or "));
             return Err(Failure::new(Status::Failed, message).hint(hint).into());
         }
         Ok(segments)
     }
 
-    /// The range that is asked for; `end` is asked for the offset behind the last
-    /// where a number is counted from there.
+    /// The selected range; `end` returns the next offset where numbers are counted from
+    /// it.
     pub fn selection(
         &self,
         end: impl FnOnce() -> anyhow::Result<Offset>,
@@ -148,25 +148,25 @@ impl DumpArguments {
     }
 }
 
-/// Says on stderr if a segment has another program's layout: the bytes are shown in ours
-/// all the same.
+/// Notes on stderr that a segment has the layout of another program: the bytes are still
+/// printed in the standard layout.
 pub fn say_layout(directory: &Directory, names: &SegmentNames) -> anyhow::Result<()> {
     if let Some(layout) = layouts::of_segment(directory, names)? {
         let id = FindingId::ForeignDialect;
         say(&format!(
-            "segment {}: {id}: {layout}; shown in our layout",
+            "segment {}: {id}: {layout}; shown in the layout of the book",
             names.base
         ));
     }
     Ok(())
 }
 
-/// What to say to `log/0.index` where `log` is meant; whether the command knows
+/// The hint if `log/0.index` was given instead of `log`, and whether the command knows
 /// `--segment`.
 pub fn is_a_file(path: &Path, command: &str, segment: bool) -> Failure {
     let failure = Failure::new(
         Status::Failed,
-        format!("{}: is no directory", path.display()),
+        format!("{}: is not a directory", path.display()),
     );
     let Some(name) = path.file_name().and_then(proglog::log::format::parse_name) else {
         return failure;
@@ -182,13 +182,13 @@ pub fn is_a_file(path: &Path, command: &str, segment: bool) -> Failure {
     failure.hint(hint)
 }
 
-/// The answer to a beginning that lies behind the end.
+/// The answer to a beginning that lies after the end.
 pub fn beyond(from: Offset, end: Offset) -> anyhow::Error {
-    let message = format!("offset {from} is not in the log: the next one is {end}");
+    let message = format!("offset {from} is not in the log: the next offset is {end}");
     Failure::new(Status::No, message).into()
 }
 
-/// The answer to a byte that lies behind the end of a file.
+/// The answer to a byte that lies after the end of a file.
 pub fn past_the_end(file: &str, position: u64, bytes: u64) -> anyhow::Error {
     let message = format!("{file}: byte {position} is past the end ({bytes} bytes)");
     Failure::new(Status::No, message).into()

@@ -34,9 +34,9 @@ proglog dump-index log --segment 0 --position 2916 --hex
 proglog dump-index log --json | jq 'select(.damage)'";
 
 const NOTES: &str = "\
-A line that is not as verify expects it has a `!`, the finding's id and the
-expected figure. FRAME counts the length field too: position + frame is where
-the next begins. Damage that is shown does not change the exit status.";
+A damaged entry is marked with `!`, the id of the finding and the expected
+value. FRAME includes the length field: the next frame begins at position +
+frame. Damage does not change the exit status.";
 
 /// The options of `dump-index`.
 #[derive(Debug, Args)]
@@ -46,7 +46,7 @@ pub struct Arguments {
     pub dump: DumpArguments,
 }
 
-/// Prints the entries that are asked for.
+/// Prints the selected entries.
 pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let arguments = &arguments.dump;
     let directory = arguments.directory("dump-index")?;
@@ -139,7 +139,7 @@ fn dump<W: Write>(
             (EntryItem::Unreadable { slot, .. }, None) => {
                 selection.holds(names.base.checked_add(*slot))
             }
-            // What lies behind the entries belongs to those that were shown.
+            // The rest after the last entry belongs to the printed entries.
             _ => shown || !selection.has_from,
         };
         if !wanted {

@@ -37,11 +37,11 @@ proglog dump-store log --segment 0 --position 12272 --hex
 proglog dump-store log --json | jq 'select(.kind == \"no-frame\")'";
 
 const NOTES: &str = "\
-The index is not looked at: OFFSET is what a frame would have by its place,
-EMBEDDED the offset in its record (protobuf). FRAME counts the length field too.
-Damage that is shown does not change the exit status. With --from, segments
-that end before the next one's base are left out; --segment shows the older
-side of a fork.";
+The index is not read: OFFSET is the offset of a frame by its place in the
+store, EMBEDDED the offset in its record (protobuf). FRAME includes the length
+field. Damage does not change the exit status. With --from N, a segment is
+omitted if the next one begins at or before N; --segment prints the older side
+of a fork.";
 
 /// Frames that are counted for the progress bar together.
 const FRAMES_COUNTED: u64 = 1024;
@@ -54,7 +54,7 @@ pub struct Arguments {
     pub dump: DumpArguments,
 }
 
-/// Prints the frames that are asked for.
+/// Prints the selected frames.
 pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let arguments = &arguments.dump;
     let directory = arguments.directory("dump-store")?;
@@ -90,7 +90,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     Ok(Status::Done)
 }
 
-/// The offset behind the last frame, by the stores alone.
+/// The offset after the last frame, by the stores alone.
 fn end_of_stores(
     directory: &Directory,
     segments: &[&SegmentNames],
@@ -109,7 +109,7 @@ fn end_of_stores(
     Ok(Offset(0))
 }
 
-/// A store, with what its index tells of it.
+/// A store with the information from its index.
 fn open(directory: &Directory, names: &SegmentNames, codec: Codec) -> Result<StoreDump> {
     let path = directory.file(names, FileKind::Store);
     live::undisturbed(|| {
@@ -192,7 +192,7 @@ fn dump<W: Write>(
     })
 }
 
-/// What went wrong itself, so that a closed pipe is known for one.
+/// The error itself, so that a closed pipe is recognized.
 fn plain(failed: Failed) -> anyhow::Error {
     match failed {
         Failed::Read(error) => error.into(),

@@ -1,4 +1,4 @@
-//! `proglog explain [ID]`: what a finding means and how it comes about.
+//! `proglog explain [ID]`: describes a finding and its causes.
 //!
 //! ```console
 //! $ proglog explain segment-gap
@@ -6,7 +6,7 @@
 //! ...
 //! ```
 //!
-//! Without an id: all of them, a line each. No log is looked at.
+//! Without an id: all of them, a line each. No log is inspected.
 
 use std::io::{self, Write};
 
@@ -17,15 +17,15 @@ use super::{Globals, Status, stdout};
 use crate::render::{explain, finding_json as json};
 
 const EXAMPLES: &str = "\
-proglog explain                    all findings, a line each
-proglog explain index-dangling     one at length: bytes, causes, what to do
+proglog explain                    list all findings
+proglog explain index-dangling     describe one: bytes, causes, remedy
 proglog explain --json             the same for a script";
 
-/// Explain a finding of verify: what it means, how it comes about
+/// Describe a finding: cause, impact, remedy
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES)]
 pub struct Arguments {
-    /// The finding's id, as verify prints it
+    /// The id of a finding, as verify prints it
     #[arg(value_parser = find)]
     id: Option<FindingId>,
     /// Print JSON lines
@@ -67,7 +67,7 @@ pub fn find(word: &str) -> Result<FindingId, String> {
     })
 }
 
-/// The ids that a word may stand for: those written most alike, or that hold it.
+/// The ids that a word may represent: those written most alike, or that hold it.
 fn nearest(word: &str) -> Vec<FindingId> {
     let word = word.to_ascii_lowercase();
     let most = 1 + word.len() / 4;

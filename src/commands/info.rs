@@ -1,4 +1,4 @@
-//! `proglog info`: what is there, at a glance.
+//! `proglog info`: an overview of a log.
 //!
 //! ```text
 //! $ proglog info log
@@ -8,8 +8,8 @@
 //! ...
 //! ```
 //!
-//! It looks at names, sizes and the ends of segments only, so that its cost depends
-//! on the number of segments and not on that of records; `--sizes` reads everything.
+//! It inspects names, sizes and the ends of segments only, so that its cost depends on
+//! the number of segments and not on that of records; `--sizes` reads everything.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -28,13 +28,13 @@ use crate::render::info::{self, View};
 const EXAMPLES: &str = "\
 proglog info log
 proglog info log --all --sizes
-proglog info logs/*                     a block for each log
+proglog info logs/*                     one block for each log
 proglog info log --json | jq 'select(.kind == \"summary\").next_offset'";
 
 const NOTES: &str = "\
-In the table, * marks the active segment, to which records are appended.
-It looks at the ends of the segments; `proglog verify` looks at everything.
-Damage that is shown does not change the exit status.";
+In the table, * marks the active segment, to which records are appended. info
+reads only the ends of the segments; `proglog verify` reads everything. Damage
+does not change the exit status.";
 
 /// The options of `info`.
 #[derive(Debug, Args)]
@@ -43,10 +43,10 @@ pub struct Arguments {
     /// The logs' directories
     #[arg(value_name = "DIR", required = true)]
     pub dirs: Vec<PathBuf>,
-    /// Show each segment, clean ones too
+    /// Show every segment, clean ones too
     #[arg(long)]
     all: bool,
-    /// Read all records and show how their sizes are distributed
+    /// Read all records and show the distribution of their sizes
     #[arg(long)]
     sizes: bool,
     /// Print JSON lines
@@ -56,12 +56,12 @@ pub struct Arguments {
     codec: Option<Codec>,
 }
 
-/// Prints what is known of each log.
+/// Prints an overview of each log.
 pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     super::for_each_log(&arguments.dirs, |dir| one(arguments, dir, globals))
 }
 
-/// Prints what is known of one log.
+/// Prints an overview of one log.
 fn one(arguments: &Arguments, dir: &Path, globals: Globals) -> anyhow::Result<Status> {
     let options = Options {
         quick: true,

@@ -24,16 +24,16 @@ use super::{Failure, Status, stdout};
 const EXAMPLES: &str = "\
 proglog man | man -l -                 proglog(1)
 proglog man verify | man -l -          proglog-verify(1)
-proglog man --out man1                 all of them, a file each";
+proglog man --out man1                 write all pages";
 
 /// Print a man page, or write all of them
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES)]
 pub struct Arguments {
-    /// The page of this command [default: that of proglog]
+    /// Print the page of this command [default: proglog]
     #[arg(value_name = "COMMAND", conflicts_with = "out")]
     page: Option<String>,
-    /// Write all pages into this directory; it is made where it is missing
+    /// Write all pages to DIR, which is created if missing
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -56,7 +56,7 @@ pub fn run(arguments: &Arguments, command: Command) -> anyhow::Result<Status> {
     let page = match &arguments.page {
         None => &whole,
         Some(name) => whole.find_subcommand(name).ok_or_else(|| {
-            let failure = Failure::new(Status::Failed, format!("{name} is no command"));
+            let failure = Failure::new(Status::Failed, format!("{name} is not a command"));
             failure.hint("proglog --help lists them")
         })?,
     };
@@ -102,7 +102,7 @@ const FILES: &[(&str, &str)] = &[
     ),
     (
         "DIR.proglog-saved",
-        "What repair, trim, truncate-index and the recovery of append removed, for undo.",
+        "The bytes that repair, trim, truncate-index and the recovery of append removed, for undo.",
     ),
 ];
 
@@ -180,7 +180,7 @@ fn names(argument: &Arg) -> String {
     }
 }
 
-/// What the command does: its summary and its notes.
+/// The description of a command: its summary and its notes.
 fn description(command: &Command, notes: &str) -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", ["DESCRIPTION"]);
@@ -200,7 +200,7 @@ fn description(command: &Command, notes: &str) -> Roff {
     roff
 }
 
-/// Terms with an explanation each, below a heading; nothing where there are none.
+/// Terms with an explanation each, below a heading; nothing if the list is empty.
 fn definitions<'a>(heading: &str, terms: impl AsRef<[(&'a str, &'a str)]>) -> Roff {
     let mut roff = Roff::new();
     let terms = terms.as_ref();
@@ -216,7 +216,7 @@ fn definitions<'a>(heading: &str, terms: impl AsRef<[(&'a str, &'a str)]>) -> Ro
     roff
 }
 
-/// Lines as they stand, below a heading; nothing where there are none.
+/// Lines as they are, below a heading; nothing if the list is empty.
 fn verbatim(heading: &str, text: &str) -> Roff {
     let mut roff = Roff::new();
     if text.is_empty() {

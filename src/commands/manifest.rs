@@ -34,12 +34,12 @@ proglog verify log --manifest log.manifest
 ssh b proglog manifest /srv/log | proglog verify /srv/log --manifest -";
 
 const NOTES: &str = "\
-It prints JSON lines: a digest (BLAKE3) for each run of up to 1024 records or
-1 MiB, one for each segment, and a summary, which tells a whole manifest from
-one that was cut off. It holds what was committed when it was made; a log may
-have grown since. Damaged records get no digest: status 3.";
+Prints JSON lines: a BLAKE3 digest for each run of up to 1024 records or 1 MiB,
+one for each segment, and a summary at the end, without which a manifest is
+incomplete. A manifest covers the records that were committed when it was made;
+the log may have grown since. Damaged records get no digest (status 3).";
 
-/// Print digests, for `verify --manifest`.
+/// Print checksums for `verify --manifest`.
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES, after_help = NOTES)]
 pub struct Arguments {
@@ -47,7 +47,7 @@ pub struct Arguments {
     pub dir: PathBuf,
     #[arg(long, value_name = "CODEC", help = options::CODEC)]
     codec: Option<Codec>,
-    /// Print JSON lines, as it always does
+    /// Print JSON lines (always the case)
     #[arg(long)]
     json: bool,
 }
@@ -101,7 +101,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         ids => format!(" ({})", ids.join(", ")),
     };
     let dir = quote(&arguments.dir);
-    let message = format!("{dir} is damaged{why}: the manifest holds what is sound only");
-    let hint = format!("proglog verify {dir}; mend it, then make the manifest again");
+    let message = format!("{dir} is damaged{why}: the manifest covers the valid records only");
+    let hint = format!("proglog verify {dir}; repair the log, then make the manifest again");
     Err(Failure::new(Status::Damage, message).hint(hint).into())
 }

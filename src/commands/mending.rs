@@ -1,5 +1,5 @@
-//! What the commands that change a log share: their options, the lock, the plan shown
-//! or carried out, and what is said afterwards.
+//! The common part of the commands that change a log: options, lock, printing or carrying
+//! out the plan, and the messages afterwards.
 
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -21,16 +21,16 @@ use super::waiting::Waiting;
 use super::{Failure, Globals, options, quote, say, status_of, stdout};
 use crate::render::plan::{self as words, Purpose};
 
-/// The options that every mending command has.
+/// The options that every repairing command has.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Mending {
-    /// Print the plan; open nothing for writing
+    /// Print the changes; open nothing for writing
     #[arg(long)]
     pub dry_run: bool,
-    /// Save the bytes that go in a directory below this one
+    /// Save the removed bytes in a new directory below DIR
     #[arg(long, value_name = "DIR", conflicts_with = "no_save")]
     pub save_to: Option<PathBuf>,
-    /// Do not save the bytes that go: there is no undo then
+    /// Do not save the removed bytes; the change cannot be undone
     #[arg(long)]
     pub no_save: bool,
     #[arg(long, value_name = "CODEC", help = options::CODEC)]
@@ -43,7 +43,7 @@ pub struct Mending {
 }
 
 impl Mending {
-    /// Where the bytes go that are taken away.
+    /// The place for removed bytes.
     pub fn save(&self) -> Save {
         match (&self.save_to, self.no_save) {
             (_, true) => Save::Nowhere,
@@ -52,15 +52,15 @@ impl Mending {
         }
     }
 
-    /// Looks at the log, under its lock if it will be changed, and when nobody writes
-    /// to it any more: what a writer leaves open looks like what a killed one leaves.
+    /// Scans the log, under its lock if it will be changed, and when no process writes to
+    /// it any more: an open log of a writer looks like the log of a killed one.
     pub fn look(
         &self,
         dir: &Path,
         options: &Options,
         globals: Globals,
     ) -> anyhow::Result<(Option<DirectoryLock>, Report)> {
-        // What is no log is said before anything is waited for.
+        // A directory that is not a log is reported before any wait.
         Directory::list(dir)?.require_log()?;
         let lock = if self.dry_run {
             None
@@ -74,14 +74,14 @@ impl Mending {
         };
         let held = directory.dir.clone();
         match self.waiting.others().wait_for_writers(&directory) {
-            // The plan is shown first, and then that nobody can tell.
+            // The plan is printed first, then that the use is unknown.
             Err(Error::UseUnknown { .. }) if self.dry_run => {}
             nobody => nobody?,
         }
         // A log may have very many segments, and the report lists them again.
         drop(directory);
         if let Some(save_to) = &self.save_to {
-            let real = held.real_path().map_err(Error::io("look at", dir))?;
+            let real = held.real_path().map_err(Error::io("access", dir))?;
             saved::parent_for(&real, Some(save_to))?;
         }
         let segment = options.segment.map(|base| base.0);
@@ -95,8 +95,8 @@ impl Mending {
         Ok((lock, report))
     }
 
-    /// Carries a plan out, if that was asked for, and shows it. Gives where the bytes
-    /// were saved.
+    /// Carries a plan out, unless this is a dry run, and prints it. Returns the place
+    /// where the removed bytes are saved.
     pub fn carry_out(
         &self,
         plan: &Plan,
@@ -117,8 +117,8 @@ impl Mending {
         Ok(saved)
     }
 
-    /// Says what was changed and where it was saved, or, without a lock, what would be, and
-    /// whether that could begin.
+    /// Prints what was changed and where it was saved; without a lock, what would be
+    /// changed, and whether the change could begin.
     pub fn tell(
         &self,
         plan: &Plan,
@@ -136,12 +136,12 @@ impl Mending {
         out.flush()?;
         for link in &plan.links {
             say(&format!(
-                "note: {link} is a symbolic link, which is read and never changed: its segment \
-                 stays as it is"
+                "note: {link} is a symbolic link, which proglog reads but never changes: its \
+                 segment is left unchanged"
             ));
         }
         let Some(lock) = lock else {
-            // Shown first: it is of use also to whoever must wait with it.
+            // Printed first: it also helps a user who must wait with the change.
             let others = self.waiting.others();
             let log = report.listing.path();
             rehearse(plan, &report.listing.directory.dir, &self.save(), &others)
@@ -152,7 +152,7 @@ impl Mending {
             && !globals.quiet
         {
             say(&format!(
-                "saved in {}\ntake it back with: {}",
+                "saved in {}\nundo with: {}",
                 quote(saved),
                 crate::render::undo::command(lock.path(), saved)
             ));
@@ -200,16 +200,16 @@ fn hint(error: &Error, plan: &Plan, log: &Path) -> Option<String> {
         .steps
         .iter()
         .any(|step| matches!(step, Step::MoveAway { .. }));
-    let again = "run again, the same command completes what was begun";
+    let again = "the same command, run again, completes the change";
     let is_full = is_full(source);
     Some(match source.kind() {
         _ if is_full && moves_files => {
-            format!("--no-save frees the room at once, and there is no undo then; {again}")
+            format!("--no-save frees the space at once but cannot be undone; {again}")
         }
         ErrorKind::CrossesDevices | ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied
             if moves_files =>
         {
-            "whole files are moved: --save-to a directory on the log's own file system, or \
+            "whole files are moved: use --save-to with a directory on the log's file system, or \
              --no-save"
                 .to_owned()
         }
@@ -222,9 +222,9 @@ fn hint(error: &Error, plan: &Plan, log: &Path) -> Option<String> {
 
 /// The options where what goes cannot be saved.
 pub const ELSEWHERE: &str =
-    "--save-to DIR saves elsewhere what goes, --no-save saves nothing and leaves no undo";
+    "--save-to DIR saves the removed data elsewhere; --no-save saves nothing and cannot be undone";
 
-/// Whether there is no room left.
+/// Whether the disk is full.
 pub fn is_full(error: &std::io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,5 +1,5 @@
-//! What all commands share: the exit status, errors with a hint, stdout and stderr.
-//! Each command has a file of its own: arguments, then facts, then words.
+//! The common part of all commands: exit status, errors with a hint, stdout and stderr.
+//! Each command has its own file.
 
 pub mod append;
 pub mod completions;
@@ -50,9 +50,9 @@ pub use stdout::{
 pub enum Status {
     /// Done; nothing wrong found.
     Done = 0,
-    /// The answer is no.
+    /// A negative result.
     No = 1,
-    /// Could not do it.
+    /// Failure.
     Failed = 2,
     /// Damage.
     Damage = 3,
@@ -78,7 +78,7 @@ impl Status {
     }
 }
 
-/// What every command may be told.
+/// The global options.
 #[derive(Debug, Clone, Copy)]
 pub struct Globals {
     /// Nothing but errors and findings.
@@ -105,7 +105,7 @@ pub fn has_color(choice: ColorChoice, is_terminal: bool) -> bool {
     }
 }
 
-/// What `--color` says, for messages that are printed where no options are known.
+/// The value of `--color`, for messages printed where no options are known.
 static COLOR: OnceLock<ColorChoice> = OnceLock::new();
 
 /// Sets the color of messages.
@@ -180,7 +180,7 @@ pub fn tell_of_owners(globals: Globals) {
     }
 }
 
-/// Prints an error and its hint; gives the status it means.
+/// Prints an error and its hint; returns its status.
 fn say_error(error: &anyhow::Error) -> Status {
     if is_closed_pipe(error) {
         return Status::Done;
@@ -248,7 +248,8 @@ pub fn raise_limit_of_descriptors() {
         current: given.maximum,
         maximum: given.maximum,
     };
-    // Where that is refused the old limit stands, and says so when it is reached.
+    // If that is refused, the old limit remains in force and is reported when it is
+    // reached.
     let _ = rustix::process::setrlimit(Resource::Nofile, raised);
 }
 
@@ -276,7 +277,7 @@ pub fn status_of(error: &Error) -> Status {
     }
 }
 
-/// What to try after an error of the engine.
+/// The hint for an error of the engine.
 fn hint_for(error: &Error) -> Option<String> {
     match error {
         Error::NotALog { path } => logs_below(path),
@@ -287,7 +288,7 @@ fn hint_for(error: &Error) -> Option<String> {
             let parent = parent.unwrap_or(Path::new("."));
             let name = proglog::log::format::parse_name(path.file_name()?)?;
             Some(format!(
-                "a log is the directory: {}, and this file belongs to its segment {}",
+                "name the log's directory, {}; this file belongs to its segment {}",
                 quote(parent),
                 name.base
             ))
@@ -298,11 +299,13 @@ fn hint_for(error: &Error) -> Option<String> {
         )),
         Error::ForeignLayout { .. } => Some("proglog explain foreign-dialect".to_owned()),
         Error::InUse { .. } => {
-            Some("--wait waits until it is free, --wait SECONDS for so long".to_owned())
+            Some("--wait waits until the log is free, --wait SECONDS at most that long".to_owned())
         }
-        Error::CodecUnknown { .. } => Some("say it: --codec raw or --codec protobuf".to_owned()),
+        Error::CodecUnknown { .. } => {
+            Some("choose one: --codec raw or --codec protobuf".to_owned())
+        }
         Error::Untrusted { .. } => Some(
-            "proglog uses only what this user, root or, for root, the log's owner has saved"
+            "proglog uses only changes saved by this user, root or, for root, the log's owner"
                 .to_owned(),
         ),
         Error::UseUnknown { why, .. } => {
@@ -311,7 +314,7 @@ fn hint_for(error: &Error) -> Option<String> {
                 Unseen::Elsewhere(_) | Unseen::NotTold(_) => "",
             };
             Some(format!(
-                "if nobody writes there: --assume-unused{other_user}"
+                "if no process writes to it: --assume-unused{other_user}"
             ))
         }
         Error::Io { source, .. } | Error::Unreadable { source, .. } => more_descriptors(source),
@@ -319,20 +322,20 @@ fn hint_for(error: &Error) -> Option<String> {
     }
 }
 
-/// What to do where no descriptor is left.
+/// The hint if no descriptor is left.
 fn more_descriptors(error: &io::Error) -> Option<String> {
     is_out_of_descriptors(error).then(|| {
         match rustix::process::getrlimit(Resource::Nofile).current {
             Some(limit) => format!(
-                "each file that is changed needs two descriptors, and the limit is {limit}: a \
-                 higher `ulimit -Hn` and `ulimit -n`"
+                "each changed file needs two descriptors, and the limit is {limit}: raise \
+                 `ulimit -Hn` and `ulimit -n`"
             ),
-            None => "the system has no descriptor left".to_owned(),
+            None => "the system is out of file descriptors".to_owned(),
         }
     })
 }
 
-/// Which directories below one that is no log are logs.
+/// Which directories below one that is not a log are logs.
 fn logs_below(path: &Path) -> Option<String> {
     let mut logs: Vec<String> = std::fs::read_dir(path)
         .ok()?
@@ -348,12 +351,12 @@ fn logs_below(path: &Path) -> Option<String> {
     logs.sort();
     match logs.as_slice() {
         [] => None,
-        [one] => Some(format!("{one} is one")),
+        [one] => Some(format!("{one} is a log")),
         [several @ .., last] => Some(format!("{} and {last} are logs", several.join(", "))),
     }
 }
 
-/// Whether a reader went away, which is no error of ours.
+/// Whether the reader closed the pipe, which is not an error here.
 pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause
@@ -362,8 +365,7 @@ pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
     })
 }
 
-/// A result of writing, unless it is that nobody reads: then the status is what else it
-/// is.
+/// The result of writing, unless the pipe is closed: then the status is the other one.
 pub fn unless_closed<E: Into<anyhow::Error>>(written: Result<(), E>) -> anyhow::Result<()> {
     match written.map_err(Into::into) {
         Err(error) if is_closed_pipe(&error) => Ok(()),
@@ -371,7 +373,7 @@ pub fn unless_closed<E: Into<anyhow::Error>>(written: Result<(), E>) -> anyhow::
     }
 }
 
-/// Says a line on stderr, whatever stands in a name. A closed stderr stops nobody.
+/// Prints a line on stderr, with control characters escaped. A closed stderr is ignored.
 pub fn say(text: &str) {
     let paint = Paint {
         color: color_on_stderr(),
@@ -382,6 +384,6 @@ pub fn say(text: &str) {
             let _ = writeln!(io::stderr().lock(), "{line}");
         }
     };
-    // Nobody may be reading.
+    // The reader may be gone.
     signals::interruptible(|| progress::suspended(lines));
 }

@@ -166,7 +166,7 @@ impl Resolved {
 /// The options that select records by offset.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct Selected {
-    /// A..B, A.., ..B or N: offsets, both ends included; -1 is the last record
+    /// Offsets: A..B (both ends included), A.., ..B or N; -1 is the last record
     #[arg(value_name = "RANGE", conflicts_with_all = ["from", "to"])]
     range: Option<Span>,
     // A range that begins with a minus sign: see `cli::typed`.
@@ -178,10 +178,10 @@ pub struct Selected {
     )]
     #[arg(conflicts_with_all = ["range", "from", "to"])]
     negative_range: Option<Span>,
-    /// Begin at this offset; -10 is the tenth from the end
+    /// Start at offset N; -10 is the tenth record from the end
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     from: Option<Place>,
-    /// End with this offset, included
+    /// Stop after offset N
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     to: Option<Place>,
 }

@@ -1,18 +1,18 @@
-//! What several commands' options and help have in common.
+//! Options and help that several commands share.
 
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-/// What every command's help ends with, below a heading.
+/// The exit statuses, at the end of the help of every command.
 pub const STATUSES: &str = "\
-0  done; nothing wrong found
-1  the answer is no: the offset is not in the log, nothing to undo, ...
-2  could not do it: usage, no such directory, no permission, I/O error
-3  damage: verify found some, or it stands in what was asked for
+0  success; no problem found
+1  negative result: the offset is not in the log, nothing to undo, ...
+2  failure: usage, no such directory, no permission, I/O error
+3  damage, found by verify or in the requested records
 4  in use by another process";
 
 /// The help of `--codec`, the same in every command that reads a log.
-pub const CODEC: &str = "Take the payloads for raw or protobuf [default: detected]";
+pub const CODEC: &str = "Read the payloads as raw or protobuf [default: detected]";
 
 /// A whole number.
 pub fn number(text: &str) -> Result<u64, String> {
@@ -26,7 +26,7 @@ pub fn number(text: &str) -> Result<u64, String> {
 
 /// A whole number from 1 on.
 pub fn positive(text: &str) -> Result<NonZeroU64, String> {
-    NonZeroU64::new(number(text)?).ok_or_else(|| "the least is 1".to_owned())
+    NonZeroU64::new(number(text)?).ok_or_else(|| "must be at least 1".to_owned())
 }
 
 /// A whole number within a range.
@@ -50,9 +50,9 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
         .parse()
         .map_err(|_| "not a number of seconds, such as 30 or 0.5".to_owned())?;
     if seconds.is_nan() || seconds < 0.0 {
-        return Err("a time is not below 0".to_owned());
+        return Err("must not be negative".to_owned());
     }
-    // Past a century there is no difference, and clocks cannot add it up.
+    // Beyond a century the difference does not matter, and clocks cannot add it up.
     Ok(Duration::from_secs_f64(seconds.min(3e9)))
 }
 
@@ -62,7 +62,7 @@ pub fn size(text: &str) -> Result<u64, String> {
     let (number, unit) = text.split_at(digits);
     let number: u64 = number
         .parse()
-        .map_err(|_| "a size is a number and a unit, such as 4096, 64KiB or 1G".to_owned())?;
+        .map_err(|_| "not a size, such as 4096, 64KiB or 1G".to_owned())?;
     let shift = match unit.to_ascii_lowercase().as_str() {
         "" | "b" => 0,
         "k" | "kib" => 10,
@@ -71,7 +71,7 @@ pub fn size(text: &str) -> Result<u64, String> {
         "t" | "tib" => 40,
         _ => {
             return Err(format!(
-                "no unit is called {unit:?}: K, M, G, T or KiB, MiB, ..."
+                "unknown unit {unit:?}: use K, M, G, T or KiB, MiB, ..."
             ));
         }
     };

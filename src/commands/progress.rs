@@ -1,7 +1,7 @@
-//! The progress bar on stderr: only for a person who looks there, only for work over a
-//! second. A thread of its own looks at counters now and then, so that the work does
-//! not know of it. Whatever ends the work, the line is cleared: the guard's drop, talk
-//! on stderr ([`suspended`]), a signal.
+//! The progress bar on stderr: only on a terminal, only for work over a second. Its own
+//! thread reads counters from time to time, so the work does not know of it. However the
+//! work ends, the line is cleared: by the drop of the guard, messages on stderr
+//! ([`suspended`]), or a signal.
 
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::net::UnixStream;
@@ -30,13 +30,13 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How often the bar is drawn.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Where the end is known; the words are [`words`].
+/// The template if the total is known; [`words`] makes the text.
 const BAR: &str = "{prefix} [{bar:12}] {wide_msg}";
 
-/// The columns of the bar in it, with what is around it.
+/// Columns of the bar, with its surroundings.
 const BAR_COLUMNS: usize = 15;
 
-/// Where it is not.
+/// The template if the total is unknown.
 const COUNT: &str = "{prefix} {wide_msg}";
 
 /// The bar that is on the terminal now.
@@ -48,7 +48,7 @@ pub struct Bar {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Who ends the process at SIGINT and the like.
+/// The thread that ends the process at SIGINT and the like.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Signals {
     /// The signal does; the bar must see to its line.
@@ -58,7 +58,7 @@ pub enum Signals {
 }
 
 impl Bar {
-    /// For a look at a log: all of it, or one segment.
+    /// For a scan of a log: all of it, or one segment.
     pub fn for_look(
         verb: &'static str,
         dir: &Path,
@@ -195,7 +195,7 @@ fn draw(counter: &Progress, before: (u64, u64), elapsed: Duration) {
     if let Some(bar) = &*shown() {
         let records = records.saturating_sub(before.0);
         let total = bar.length();
-        // What is looked at twice is not more than there is.
+        // Bytes that are read twice do not exceed the total.
         let bytes = bytes
             .saturating_sub(before.1)
             .min(total.unwrap_or(u64::MAX));
@@ -239,7 +239,7 @@ fn words(records: u64, bytes: u64, total: Option<u64>, elapsed: Duration, room: 
     texts.find(|text| text.len() <= room).unwrap_or_default()
 }
 
-/// What bytes are counted in, so that a line of 80 columns holds it all.
+/// The unit for bytes, so that the text fits in 80 columns.
 struct Unit {
     name: &'static str,
     bytes: u64,
@@ -273,8 +273,8 @@ fn clear() {
     }
 }
 
-/// The terminal, a little narrower than it is: behind a line that fills it the `^C` of
-/// the terminal would stand on the next one, and the line could not be cleared.
+/// The terminal, a little narrower than it is: after a line that fills it the `^C` of the
+/// terminal would be on the next one, and the line could not be cleared.
 #[derive(Debug)]
 struct Stderr;
 
@@ -347,8 +347,8 @@ fn log_bytes(dir: &Path, segment: Option<u64>) -> Option<[u64; 2]> {
     Some(bytes)
 }
 
-/// Signals that would leave half a line behind: noted while a bar is there, and what
-/// they always were before and after.
+/// Signals that would leave half a line: handled while a bar is shown, with their
+/// previous action before and after.
 struct Watch {
     raised: Arc<AtomicUsize>,
     /// Whether a signal ends the process at once.

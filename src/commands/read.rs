@@ -1,4 +1,4 @@
-//! `proglog read`: prints records, all of them or those that were asked for.
+//! `proglog read`: prints all records, or the selected ones.
 //!
 //! ```console
 //! $ proglog read log 42
@@ -7,12 +7,12 @@
 //! $ proglog read log -5.. -r --format '%o %s\n'
 //! ```
 //!
-//! Everything before damage in what was asked for is printed, then the finding is
-//! told on stderr, with the offset where the log goes on; `--on-error skip` goes on
-//! there. Nothing is locked and nothing in the directory changes. Where the log ends
-//! is fixed when the command begins, so that a busy log ends too. What is selected
-//! stands in `select`, how records pass in `deliver`, the words in `obstacle`. A read
-//! that goes on (`-f`, a cursor file, a command) is `follow`'s.
+//! Everything before damage is printed, then the finding is reported on stderr, with the
+//! offset where the log continues; `--on-error skip` continues there. Nothing is locked
+//! and nothing in the directory changes. The end of the log is fixed when the command
+//! begins, so that a busy log ends too. The selection is in `select`, the output of
+//! records in `deliver`, the messages in `obstacle`. A read that continues (`-f`, a
+//! cursor file, a command) is in `follow`.
 
 mod begin;
 mod cursor;
@@ -60,7 +60,7 @@ proglog read log -n 10                   the last ten
 proglog read log 100..199                a hundred, both ends included
 proglog read log -5.. --json             the last five offsets, as JSON lines
 proglog read log --frames | proglog append copy --input frames
-proglog read log -n 10 -f                the last ten, and those that come
+proglog read log -n 10 -f                the last ten, then new ones
 proglog read log --cursor-file c -c 100 -- ./work
                                          a work queue: the next hundred";
 
@@ -73,27 +73,27 @@ pub struct Arguments {
 
     #[command(flatten)]
     selected: Selected,
-    /// Print this one record; -1 is the last
+    /// Print only the record at offset N; -1 is the last
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     #[arg(conflicts_with_all = ["range", "negative_range"])]
     offset: Option<Place>,
-    /// Print the first K records of these
+    /// Print only the first K of the selected records
     #[arg(short, long, value_name = "K", value_parser = options::number)]
     count: Option<u64>,
-    /// Print the last K records of these
+    /// Print only the last K of the selected records
     #[arg(short = 'n', long, value_name = "K", value_parser = options::number)]
     tail: Option<u64>,
-    /// Print what was selected in reverse order
+    /// Print the selected records in reverse order
     #[arg(short, long)]
     reverse: bool,
 
     #[command(flatten)]
     output: Output,
 
-    /// Print the message's bytes in a protobuf log, not the value in it
+    /// Print the protobuf message instead of the value in it
     #[arg(long)]
     no_decode: bool,
-    /// At damage: stop there, or go on behind it
+    /// Stop at damage, or skip it and continue
     #[arg(long, value_name = "stop|skip", default_value = "stop")]
     on_error: OnError,
     #[arg(long, value_name = "CODEC", help = options::CODEC)]
@@ -111,7 +111,7 @@ impl Arguments {
         }
     }
 
-    /// The one record that is asked for.
+    /// The single requested record.
     fn one(&self) -> Option<Place> {
         self.offset.or_else(|| self.selected.typed()?.single())
     }
@@ -128,23 +128,23 @@ impl Arguments {
 #[group(multiple = false)]
 #[expect(clippy::struct_excessive_bools, reason = "one of them at most")]
 struct Output {
-    /// A zero byte behind each record, not a newline
+    /// End each record with NUL instead of a newline
     #[arg(short = '0', long)]
     null: bool,
-    /// The bytes of the records and nothing else
+    /// Print the bytes of the records, nothing else
     #[arg(long)]
     raw: bool,
-    /// The length before each record, 8 bytes big-endian: lossless
+    /// Print an 8-byte big-endian length before each record (lossless)
     #[arg(long)]
     frames: bool,
-    /// A hex dump with offset and position
+    /// Print a hex dump with offset and position
     #[arg(long)]
     hex: bool,
-    /// JSON lines
+    /// Print JSON lines
     #[arg(long)]
     json: bool,
-    /// %o offset, %s value, %S its length, %p position, %b base, %x hex, %% percent;
-    /// \n \t \0 \xHH
+    /// Print each record as FMT: %o offset, %s value, %S length of the value, %p
+    /// position, %b base, %x hex, %% percent; \n \t \0 \xHH
     #[arg(long, value_name = "FMT")]
     format: Option<Template>,
 }
@@ -203,7 +203,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         }
         log = open()?;
     };
-    // What was read before an error is printed all the same.
+    // Records read before an error are printed all the same.
     let flushed = delivery.flush().map_err(anyhow::Error::from);
     drop(bar);
     let ended = read.and_then(|outcome| flushed.map(|()| outcome));
@@ -220,12 +220,12 @@ fn is_disturbed(error: &anyhow::Error) -> bool {
 /// How a read ended, damage aside.
 enum Outcome {
     Done,
-    /// Nothing of what was asked for is there, and why.
+    /// Why none of the requested records exists.
     No(String),
 }
 
 impl Outcome {
-    /// What an end means for the exit status; that nobody reads stdout hides no damage.
+    /// The exit status of an end; a closed stdout hides no damage.
     fn status(ended: anyhow::Result<Self>, damaged: bool) -> anyhow::Result<Status> {
         match ended {
             Err(error) if damaged && is_closed_pipe(&error) => Ok(Status::Damage),
@@ -233,7 +233,7 @@ impl Outcome {
         }
     }
 
-    /// What it means for the exit status; damage outweighs an answer of no.
+    /// The exit status; damage outweighs a negative result.
     fn into_status(self, damaged: bool) -> anyhow::Result<Status> {
         match self {
             _ if damaged => Ok(Status::Damage),
@@ -251,9 +251,9 @@ fn check(arguments: &Arguments) -> Result<(), Failure> {
     let span = arguments.selected.span();
     let is_typed = arguments.offset.is_none();
     let asks = if is_typed {
-        format!("{offset} asks")
+        format!("{offset} selects")
     } else {
-        "--offset asks".to_owned()
+        "--offset selects".to_owned()
     };
     let others = [
         ("--from", !is_typed && span.from.is_some()),
@@ -264,7 +264,7 @@ fn check(arguments: &Arguments) -> Result<(), Failure> {
     let Some((other, _)) = others.iter().find(|(_, given)| *given) else {
         return Ok(());
     };
-    let message = format!("{asks} for one record, {other} for a range");
+    let message = format!("{asks} one record, {other} a range");
     Err(Failure::new(Status::Failed, message).hint(format!(
         "a range: proglog read {} {offset}..N, or -c K, or -n K",
         quote(&arguments.dir)
@@ -281,7 +281,7 @@ fn one(log: &mut LogReader, place: Place, delivery: &mut Delivery) -> anyhow::Re
             match next.0.checked_sub(back).map(Offset) {
                 Some(offset) if offset >= lowest => offset,
                 _ if next == lowest => {
-                    return Ok(Outcome::No("the log holds no record".to_owned()));
+                    return Ok(Outcome::No("the log has no records".to_owned()));
                 }
                 _ => {
                     return Ok(Outcome::No(format!(
@@ -304,7 +304,7 @@ fn one(log: &mut LogReader, place: Place, delivery: &mut Delivery) -> anyhow::Re
     if delivery.came() {
         return Ok(Outcome::Done);
     }
-    // Not where the index alone leads to: look at what stands in the way.
+    // The index alone is not enough: find the obstacle.
     let range = Range {
         from: offset,
         last: Some(offset),

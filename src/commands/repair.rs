@@ -1,4 +1,4 @@
-//! `proglog repair DIR`: mends what needs no guessing, and says what it left.
+//! `proglog repair DIR`: repairs what needs no guess, and reports what remains.
 //!
 //! ```console
 //! $ proglog repair log --dry-run
@@ -42,33 +42,33 @@ use crate::render::plan::Purpose;
 use crate::render::prose::{self, count, either};
 
 const EXAMPLES: &str = "\
-proglog repair log --dry-run     what would be changed
-proglog repair log               do it; what goes is saved beside the log
-proglog repair log --replica b   take what is lost from another copy
+proglog repair log --dry-run     show the changes
+proglog repair log               make them; save removed bytes beside the log
+proglog repair log --replica b   restore lost records from another copy
 proglog repair log --replica b --manifest m
-                                 m says which of the two is right
-proglog undo log                 take it back";
+                                 m shows which copy is right
+proglog undo log                 undo the repair";
 
-/// Mend what needs no guessing
+/// Repair what needs no guess
 #[derive(Debug, clap::Args)]
 #[command(before_help = EXAMPLES)]
 pub struct Arguments {
     /// The log's directory
     pub dir: PathBuf,
-    /// Adopt frames at the end that may not have arrived whole
+    /// Add the frames at the end as records even if they may be incomplete
     #[arg(long)]
     adopt_tail: bool,
-    /// Cut what follows the last record, if nothing says what it is
+    /// Cut the bytes after the last record even if they cannot be identified
     #[arg(long, conflicts_with = "adopt_tail")]
     drop_tail: bool,
-    /// Take what is damaged or missing from another copy of the log
+    /// Restore damaged and missing records from another copy of the log
     #[arg(long, value_name = "COPY")]
     replica: Option<PathBuf>,
-    /// Where the copies differ, let what `proglog manifest` printed say which is
-    /// right; - is stdin
+    /// If the copies differ, use the records that match a manifest printed by `proglog
+    /// manifest`; - is standard input
     #[arg(long, value_name = "FILE", requires = "replica")]
     manifest: Option<PathBuf>,
-    /// The service's MaxIndexBytes
+    /// Assume this MaxIndexBytes of the service
     #[arg(long, value_name = "SIZE", value_parser = options::size)]
     max_index_bytes: Option<u64>,
     #[command(flatten)]
@@ -76,7 +76,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// What a person decided about the end of the log.
+    /// The decision of a person about the end of the log.
     fn tail(&self) -> TailDecision {
         match (self.adopt_tail, self.drop_tail) {
             (true, _) => TailDecision::Adopt,
@@ -160,7 +160,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     if mending.json {
         facts_json(&mut out, &before, &lost, remark)?;
         facts_json(&mut out, &before, &[], unshown)?;
-        // What no file shows any more stays, as the dry run said.
+        // Findings that no file shows any more remain, as the dry run said.
         let unseen = plan.left.iter().filter(|it| it.id == FindingId::IndexFull);
         for finding in after.findings.iter().chain(unseen) {
             crate::render::finding_json::finding(&mut out, &after, finding, None, false)?;
@@ -183,12 +183,13 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         super::verify::tell(&mut out, &arguments.dir, &after, globals)?;
     }
     out.flush()?;
-    // What the service's configuration must mend stays, though no file shows it now.
+    // A required change of the service's configuration remains, though no file shows it
+    // now.
     let clean = after.is_clean() && !has_full_index(&before);
     Ok(if clean { Status::Done } else { Status::Damage })
 }
 
-/// What was taken from the other copy.
+/// The records restored from the other copy.
 fn tell_of_copy(
     helped: &ReplicaPlan,
     before: &Report,
@@ -205,8 +206,8 @@ fn tell_of_copy(
     Ok(())
 }
 
-/// A repair after which fewer records can be read is none, whatever its plan promised:
-/// it is taken back. Says so.
+/// A repair after which fewer records can be read is a failure, whatever its plan
+/// promised: it is undone and reported.
 fn take_back(lock: &DirectoryLock, saved: &Path, lost: u64, mending: &Mending) -> anyhow::Error {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let back = undo::load(saved)
@@ -218,13 +219,13 @@ fn take_back(lock: &DirectoryLock, saved: &Path, lost: u64, mending: &Mending) -
     match back {
         Ok(()) => Failure::new(
             Status::Damage,
-            format!("this repair would have cost {lost}, so it was taken back: nothing is changed"),
+            format!("this repair would have lost {lost} and was reverted: nothing is changed"),
         )
         .hint(format!("proglog verify {}", quote(lock.path())))
         .into(),
         Err(error) => Failure::new(
             Status::Failed,
-            format!("this repair cost {lost}, and taking it back failed: {error}"),
+            format!("this repair lost {lost}, and reverting it failed: {error}"),
         )
         .hint(crate::render::undo::command(lock.path(), saved))
         .into(),
@@ -237,7 +238,7 @@ fn has_full_index(report: &Report) -> bool {
     findings.iter().any(|f| f.id == FindingId::IndexFull)
 }
 
-/// What a dry run says beside the plan; ends as the real run would.
+/// The messages of a dry run besides the plan; its status is that of the real run.
 fn foretell(
     plan: &Plan,
     before: &Report,
@@ -295,8 +296,8 @@ fn lost(report: &Report, plan: &Plan) -> Vec<Lost> {
         let Some(damage) = facts.first_damage(DamageKind::Dangling) else {
             continue;
         };
-        // Frames that carry these very offsets may be adopted; where entries stay as they
-        // are, the finding that is left says what they lost.
+        // Frames that carry these very offsets may be adopted; where entries remain, the
+        // remaining finding names their loss.
         let first = if plan.assemblies.is_empty() {
             steps.records_after(segment, report.codec)
         } else {
@@ -319,18 +320,18 @@ fn lost(report: &Report, plan: &Plan) -> Vec<Lost> {
     lost
 }
 
-/// What is said where a Raft log loses entries.
-const RAFT: &str = "a Raft log: a node of a cluster that forgets entries is safer emptied and \
-                    joined again";
+/// The message if a Raft log loses entries.
+const RAFT: &str = "a Raft log: if a cluster node has lost entries, it is safer to empty it and \
+                    let it rejoin";
 
-/// What is said where nothing shows what the next record must be.
-const UNSHOWN: &str = "no record is left that would show the codec: the next append must say \
-                       it, --codec raw or --codec protobuf";
+/// The message if nothing shows the codec of the next record.
+const UNSHOWN: &str = "no record remains that shows the codec: the next append needs --codec \
+                       raw or --codec protobuf";
 
-const HIDDEN: &str = "no step is taken: what would go is all that shows the codec, and the rest \
-                      would be read in another one; --codec says which it is";
+const HIDDEN: &str = "nothing is changed: only the bytes to be removed show the codec, and the \
+                      rest would be read in another one; choose it with --codec";
 
-/// What is to be thought of where the codec is in question.
+/// The remark if the codec is in question.
 fn about_codec(plan: &Plan, before: &Report) -> Option<&'static str> {
     if plan.hides_codec {
         return Some(HIDDEN);
@@ -338,14 +339,14 @@ fn about_codec(plan: &Plan, before: &Report) -> Option<&'static str> {
     shows_no_codec(plan, before).then_some(UNSHOWN)
 }
 
-/// Whether a sound log without records will be left.
+/// Whether a valid log without records will be left.
 fn shows_no_codec(plan: &Plan, before: &Report) -> bool {
     let adopts = |step: &Step| matches!(step, Step::BuildIndex { .. } | Step::WriteEntries { .. });
     before.records() == 0 && plan.left.is_empty() && !plan.steps.iter().any(adopts)
 }
 
-/// Whether the records carry a term and a type, as those of a Raft log do. A look at
-/// the first whole record of each segment: every entry has a term.
+/// Whether the records have a term and a type, as those of a Raft log do. Reads the first
+/// intact record of each segment: every entry has a term.
 fn is_raft_log(report: &Report) -> anyhow::Result<bool> {
     if report.codec != Some(Codec::Protobuf) {
         return Ok(false);
@@ -372,7 +373,7 @@ fn is_raft_log(report: &Report) -> anyhow::Result<bool> {
     Ok(false)
 }
 
-/// Stops at the first whole record.
+/// Stops at the first intact record.
 #[derive(Default)]
 struct First {
     raft: Option<bool>,
@@ -403,7 +404,7 @@ fn remark_line(out: &mut impl Write, remark: Option<&str>) -> std::io::Result<()
     }
 }
 
-/// The lines beside the steps: what is lost, and what is to be thought of.
+/// The lines besides the steps: lost records and remarks.
 fn facts_json(
     out: &mut impl Write,
     report: &Report,
@@ -431,11 +432,11 @@ fn lost_line(out: &mut impl Write, lost: Lost) -> std::io::Result<()> {
     let what = if lost.given_again {
         either(
             lost.range.records(),
-            "its offset will be given again",
-            "these offsets will be given again",
+            "its offset will be reused",
+            "these offsets will be reused",
         )
     } else {
-        "a gap stays"
+        "a gap remains"
     };
     let records = count(lost.range.records(), "record");
     prose::labelled(out, "lost", &format!("{}: {records}; {what}", lost.range))

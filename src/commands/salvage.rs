@@ -1,7 +1,7 @@
-//! `proglog salvage SRC DST`: a new, clean log from whatever can be read of a damaged
-//! one: the same offsets, codec, owner and mode, a new segment behind each hole. Frames
-//! that have no place go to a side log, `DST.side`; `DST.salvage.ndjson` says where each
-//! of them was. The source is only read.
+//! `proglog salvage SRC DST`: writes a new, clean log from all readable records of a
+//! damaged one: the same offsets, codec, owner and mode, a new segment after each gap.
+//! Frames without a place go to a side log, `DST.side`; `DST.salvage.ndjson` lists where
+//! each of them was. The source is only read.
 //!
 //! ```console
 //! $ proglog salvage log new
@@ -31,11 +31,11 @@ use crate::render::salvage as words;
 use crate::render::words::unseen;
 
 const EXAMPLES: &str = "\
-proglog salvage log new --dry-run       what would be there, and what is lost
+proglog salvage log new --dry-run       what would be written and lost
 proglog salvage log new
-proglog salvage log new --prefer old    of a fork, the older history";
+proglog salvage log new --prefer old    of a fork, the older side";
 
-/// Copy what can be read of a damaged log to a new one
+/// Copy all readable records of a damaged log to a new one
 #[derive(Debug, clap::Args)]
 #[command(before_help = EXAMPLES)]
 pub struct Arguments {
@@ -43,12 +43,12 @@ pub struct Arguments {
     pub src: PathBuf,
     /// The new log's directory, missing or empty
     dst: PathBuf,
-    /// Of two histories, which one keeps its offsets: old or new
+    /// Keep the offsets of this side of a fork: old or new
     #[arg(long, value_name = "SIDE")]
     prefer: Option<Side>,
     #[arg(long, value_name = "CODEC", help = options::CODEC)]
     codec: Option<Codec>,
-    /// Write nothing; say what would be written
+    /// Print what would be written; write nothing
     #[arg(long)]
     dry_run: bool,
     /// Print JSON lines
@@ -59,9 +59,9 @@ pub struct Arguments {
 /// A side of a fork, as it is typed.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 pub enum Side {
-    // What was there before the crash.
+    // The records from before the crash.
     Old,
-    // What came after the restart.
+    // The records from after the restart.
     New,
 }
 
@@ -79,7 +79,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let source = without_slash(&arguments.src);
     let target = without_slash(&arguments.dst);
     let targets = Targets::beside(&target);
-    // A source that is no log is said first.
+    // A source that is not a log is said first.
     Directory::list(&source)?.require_log()?;
     targets
         .check(&source)
@@ -99,7 +99,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
             None => format!("cannot tell if in use ({})", unseen(&salvage.usage)),
         };
         say(&format!(
-            "{in_use}: what is written there from now on is not in the new log"
+            "{in_use}: records written from now on are not in the new log"
         ));
     }
     for (path, why) in &salvage.unopened {
@@ -126,7 +126,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         }
         writeln!(out, "{}", view.summary())?;
     } else if globals.quiet {
-        // What is missing is what was found.
+        // The missing records are the findings.
         view.lost(&mut out)?;
     } else {
         view.text(&mut out)?;
@@ -156,25 +156,25 @@ fn write(view: &words::View<'_>) -> anyhow::Result<()> {
     write::write(view.salvage, view.targets, &RealDisk, note, &end).map_err(|error| {
         let message = error.to_string();
         let there = match &error {
-            Error::Io { source, .. } if is_full(source) => ", and name a place with more room",
+            Error::Io { source, .. } if is_full(source) => ", with a target that has more space",
             _ => "",
         };
         Failure::new(super::status_of(&error), message)
             .hint(format!(
-                "the new log is not whole; to begin again: {}{there}",
+                "the new log is incomplete; to start again: {}{there}",
                 removal(view.targets)
             ))
             .into()
     })
 }
 
-/// The command that takes away what a salvage wrote.
+/// The command that removes the output of a salvage.
 fn removal(targets: &Targets) -> String {
     let [log, side, note] = [&targets.log, &targets.side, &targets.note].map(|path| quote(path));
     format!("rm -rf {log} {side} {note}")
 }
 
-/// What is said where something is in the way.
+/// The hint if the target exists.
 fn refused(error: &Error, source: &Path, targets: &Targets) -> anyhow::Error {
     let status = super::status_of(error);
     let note = earlier_note(&targets.note);
@@ -182,13 +182,13 @@ fn refused(error: &Error, source: &Path, targets: &Targets) -> anyhow::Error {
     if !is_note && !matches!(error, Error::NotEmpty { .. }) {
         return Failure::new(status, error.to_string()).into();
     }
-    let elsewhere = "name a directory that is not there yet";
+    let elsewhere = "name a directory that does not exist yet";
     let log = quote(&targets.log);
     let is_there = targets.log.symlink_metadata().is_ok();
     let (message, hint) = match (note, error) {
         (Note::CutShort, _) => (
-            format!("{log}: an earlier salvage was cut short there"),
-            format!("to begin again: {}", removal(targets)),
+            format!("{log}: an earlier salvage into it was interrupted"),
+            format!("to start again: {}", removal(targets)),
         ),
         (Note::Complete(of), _) if is_there => {
             let mut hint = elsewhere.to_owned();
@@ -197,7 +197,7 @@ fn refused(error: &Error, source: &Path, targets: &Targets) -> anyhow::Error {
                 hint = format!("to put it in place: {away} && {here}");
             }
             let message = format!(
-                "{log}: an earlier salvage of {} is complete there",
+                "{log}: an earlier salvage of {} into it is complete",
                 quote(&of)
             );
             (message, hint)
@@ -211,7 +211,7 @@ fn refused(error: &Error, source: &Path, targets: &Targets) -> anyhow::Error {
             elsewhere.to_owned(),
         ),
         (_, Error::NotEmpty { path, name }) => (
-            format!("{} is not empty: {} is in it", quote(path), quote(name)),
+            format!("{} is not empty: it contains {}", quote(path), quote(name)),
             elsewhere.to_owned(),
         ),
         _ => (error.to_string(), elsewhere.to_owned()),
@@ -223,7 +223,7 @@ fn is_log(path: &Path) -> bool {
     Directory::list(path).is_ok_and(|there| !there.segments.is_empty())
 }
 
-/// What the note of an earlier salvage says of it.
+/// The content of the note of an earlier salvage.
 enum Note {
     None,
     /// Its last line is missing.
@@ -255,7 +255,7 @@ fn choice(error: &Error, source: &Path, target: &Path) -> anyhow::Error {
         .into()
 }
 
-/// A path without the slash that a shell puts behind it.
+/// A path without the slash that a shell puts after it.
 fn without_slash(path: &Path) -> PathBuf {
     path.components().as_path().to_path_buf()
 }

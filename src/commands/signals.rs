@@ -1,7 +1,8 @@
-//! Signals that must not end an append or a follower halfway: SIGINT, SIGTERM and
-//! SIGHUP are noted and wake whoever waits. Work that looks for no signal and may be cut
-//! anywhere is [`interruptible`]: it does not hold up the end. (SIGXFSZ is an error of the write in every
-//! command; SIGPIPE is ignored by every Rust program, so that the write fails instead.)
+//! Signals that must not end an append or a follower halfway: SIGINT, SIGTERM and SIGHUP
+//! are noted and wake the waiting thread. Work that does not check for signals and may be
+//! interrupted anywhere is [`interruptible`]: it does not delay the end. (SIGXFSZ is an
+//! error of the write in every command; SIGPIPE is ignored by every Rust program, so that
+//! the write fails instead.)
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -15,18 +16,19 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM};
 
-/// How long interruptible work may still take after a signal: it may be about to end by
-/// itself, and what comes behind it says more than a signal does.
+/// How long interruptible work may continue after a signal: it may be about to end by
+/// itself, with a better message than the signal's.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// How often is looked after that.
+/// Interval between the checks after that.
 const INTERVAL: Duration = Duration::from_millis(10);
 
-/// How many pieces of interruptible work are under way, one within the other.
+/// Number of nested pieces of interruptible work.
 static INTERRUPTIBLE: AtomicUsize = AtomicUsize::new(0);
 
-/// Work that a signal may end at any place, with the process: it reads, or it changes a log
-/// as a crash may cut it. It may take long: terabytes of holes, a pipe that nobody reads.
+/// Work that a signal may end at any place, with the process: it reads, or it changes a
+/// log in a crash-safe way. It may take long: terabytes of holes, a pipe without a
+/// reader.
 pub fn interruptible<T>(work: impl FnOnce() -> T) -> T {
     INTERRUPTIBLE.fetch_add(1, Ordering::SeqCst);
     let done = work();
@@ -42,10 +44,10 @@ pub fn uninterruptible<T>(work: impl FnOnce() -> T) -> T {
     done
 }
 
-/// What is said on stderr where a signal ends the process in interruptible work.
+/// The message if a signal ends the process in interruptible work.
 static LAST_WORDS: Mutex<String> = Mutex::new(String::new());
 
-/// Sets what is said where a signal ends the process in interruptible work.
+/// Sets the message if a signal ends the process in interruptible work.
 pub fn last_words(words: String) {
     *LAST_WORDS.lock().unwrap_or_else(PoisonError::into_inner) = words;
 }
@@ -80,7 +82,7 @@ pub fn watch(wake: UnixStream, raised: Arc<AtomicUsize>) {
     let _ = thread::Builder::new().spawn(run);
 }
 
-/// What has been signalled, for as long as the process lives.
+/// The signals received by this process.
 pub struct Signals {
     /// The signal's number, 0 while there was none.
     raised: Arc<AtomicUsize>,
@@ -98,7 +100,7 @@ impl Signals {
             let Ok(number) = usize::try_from(signal) else {
                 continue;
             };
-            // The number comes first, so that whoever is woken finds it.
+            // The number is stored first, so that the woken thread finds it.
             signal_hook::flag::register_usize(signal, Arc::clone(&raised), number)?;
             signal_hook::low_level::pipe::register(signal, waker.try_clone()?)?;
         }
@@ -113,13 +115,13 @@ impl Signals {
             .filter(|&signal| signal != 0)
     }
 
-    /// What becomes readable with the first signal.
+    /// A descriptor that becomes readable with the first signal.
     pub fn wake(&self) -> BorrowedFd<'_> {
         self.wake.as_fd()
     }
 }
 
-/// What a person calls a signal.
+/// The name of a signal.
 pub fn name(signal: i32) -> &'static str {
     signal_hook::low_level::signal_name(signal).unwrap_or("a signal")
 }

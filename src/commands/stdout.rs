@@ -1,5 +1,5 @@
-//! Stdout: how it is written, what becomes of the exit status when nobody reads it, and
-//! which files it must not be.
+//! Stdout: how it is written, the exit status if its reader goes away, and the files that
+//! it must not be.
 
 use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
@@ -13,11 +13,11 @@ use super::{Failure, Status, quote};
 /// Bytes gathered before they go to stdout.
 pub const OUTPUT_BYTES: usize = 256 * 1024;
 
-/// What a pipe behind stdout is made to hold; Linux allows 1 MiB.
+/// Requested capacity of a pipe behind stdout; Linux allows 1 MiB.
 const PIPE_BYTES: usize = 1024 * 1024;
 
-/// The stdout of a command whose exit status tells something: once nobody reads the pipe
-/// any more, what is written is dropped, and the command ends as if it had been read.
+/// The stdout of a command whose exit status is a result: once the reader of the pipe is
+/// gone, further output is dropped, and the command ends as if it had been read.
 pub struct Stdout {
     file: File,
     closed: bool,
@@ -42,8 +42,8 @@ impl Write for Stdout {
     }
 }
 
-/// Stdout without std's line buffering, which costs a call per line. That nobody reads it
-/// is no error.
+/// Stdout without the line buffering of std, which costs a call per line. A closed pipe
+/// is not an error.
 pub fn stdout() -> io::Result<BufWriter<Stdout>> {
     let stdout = Stdout {
         file: raw_stdout()?,
@@ -52,14 +52,14 @@ pub fn stdout() -> io::Result<BufWriter<Stdout>> {
     Ok(BufWriter::with_capacity(OUTPUT_BYTES, stdout))
 }
 
-/// The same for a command that only prints: that nobody reads it is an error, which ends
-/// the command (see [`super::conclude`]).
+/// The same for a command that only prints: a closed pipe is an error, which ends the
+/// command (see [`super::conclude`]).
 pub fn streamed_stdout() -> io::Result<BufWriter<File>> {
     Ok(BufWriter::with_capacity(OUTPUT_BYTES, raw_stdout()?))
 }
 
-/// The same without a buffer. A pipe is made to hold what is written at once, so that
-/// neither side waits for the other so often.
+/// The same without a buffer. The capacity of a pipe is set to the size of one write, so
+/// that neither side waits often.
 pub fn raw_stdout() -> io::Result<File> {
     let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     // No pipe, or one that must not grow: nothing is lost.
@@ -67,14 +67,14 @@ pub fn raw_stdout() -> io::Result<File> {
     Ok(stdout)
 }
 
-/// Whether a person looks at stdout.
+/// Whether a person inspects stdout.
 pub fn stdout_is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
 /// Refuses a stdout that is a file in one of these logs' directories (`>> log/0.store`):
-/// what is printed would go into the log, and the service takes every name there for a
-/// base offset.
+/// the output would go into the log, and the service reads every name there as a base
+/// offset.
 pub fn refuse_stdout_in(logs: &[&Path]) -> Result<(), Failure> {
     let Some(stdout) = FileStatus::of(io::stdout())
         .ok()
@@ -83,7 +83,7 @@ pub fn refuse_stdout_in(logs: &[&Path]) -> Result<(), Failure> {
         return Ok(());
     };
     for log in logs {
-        // What is no directory is the command's to tell.
+        // The command reports a path that is not a directory.
         let Ok(dir) = Dir::open(log) else { continue };
         let mut same = None;
         // Links are followed, for a segment's file may be one.
@@ -106,10 +106,10 @@ pub fn refuse_stdout_in(logs: &[&Path]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Runs before the standard library, which opens /dev/null for descriptors that are closed:
-/// then what is printed to a closed stdout would be lost in silence, and a cursor moved
-/// behind it. A descriptor that cannot be used in that direction takes its place, so that
-/// each use is an error.
+/// Runs before the standard library, which opens /dev/null for closed descriptors: then
+/// output to a closed stdout would be lost silently, and a cursor advanced past it. A
+/// descriptor that cannot be used in that direction takes its place, so that each use is
+/// an error.
 extern "C" fn keep_closed() {
     use rustix::fs::{Mode, OFlags};
     let stdin = (rustix::stdio::stdin(), OFlags::WRONLY);

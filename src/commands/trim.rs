@@ -23,9 +23,9 @@ use super::{Failure, Globals, Status, quote, say, stdout};
 use crate::render::finding_json::line;
 
 const EXAMPLES: &str = "\
-proglog trim log --before 100000    drop segments whose records are all below
-proglog trim log --keep-bytes 10G   drop the oldest segments beyond 10 GiB
-proglog trim log --after 41227      drop the records above 41227";
+proglog trim log --before 100000    remove segments below that offset
+proglog trim log --keep-bytes 10G   remove the oldest segments beyond 10 GiB
+proglog trim log --after 41227      remove the records after 41227";
 
 const USAGE: &str = "\
 proglog trim [OPTIONS] --before <N> <DIR>
@@ -33,23 +33,23 @@ proglog trim [OPTIONS] --before <N> <DIR>
        proglog trim [OPTIONS] --keep-bytes <SIZE> <DIR>
        proglog trim [OPTIONS] --keep-segments <K> <DIR>";
 
-/// Drop the oldest segments, or the newest records
+/// Remove the oldest segments or the newest records
 #[derive(Debug, clap::Args)]
 #[command(before_help = EXAMPLES, override_usage = USAGE)]
 #[command(group = clap::ArgGroup::new("what").required(true))]
 pub struct Arguments {
     /// The log's directory
     pub dir: PathBuf,
-    /// Drop whole segments whose records are all below N; never the last
+    /// Remove segments whose records are all below N; never the last segment
     #[arg(long, value_name = "N", group = "what", allow_hyphen_values = true)]
     before: Option<Place>,
-    /// Drop the records above N; N itself stays; -1 is the last record
+    /// Remove the records after offset N; -1 is the last record
     #[arg(long, value_name = "N", group = "what", allow_hyphen_values = true)]
     after: Option<Place>,
-    /// Drop the oldest segments until the log has at most so many bytes
+    /// Remove the oldest segments until the log has at most SIZE bytes
     #[arg(long, value_name = "SIZE", group = "what", value_parser = options::size)]
     keep_bytes: Option<u64>,
-    /// Drop the oldest segments but so many
+    /// Keep the newest K segments
     #[arg(long, value_name = "K", group = "what", value_parser = options::number)]
     keep_segments: Option<u64>,
     #[command(flatten)]
@@ -57,7 +57,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// What stays.
+    /// The part that remains.
     ///
     /// # Errors
     ///
@@ -112,12 +112,12 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         ));
         for name in links(&plan, &report) {
             say(&format!(
-                "note: {name} is a symbolic link: what it leads to stays where it is"
+                "note: {name} is a symbolic link: its target stays where it is"
             ));
         }
         if let Some(saved) = &saved {
             say(&format!(
-                "space is freed when the saved files are gone: rm -r {}",
+                "to free the space, remove the saved files: rm -r {}",
                 quote(saved)
             ));
         }

@@ -21,18 +21,18 @@ use crate::render::finding_json::line;
 const EXAMPLES: &str = "\
 proglog truncate-index log --dry-run       what would be cut
 proglog truncate-index log --segment 0     one index only
-proglog undo log                           take it back";
+proglog undo log                           undo it";
 
-/// Cut the index to its real entries
+/// Cut the padding of indexes
 #[derive(Debug, clap::Args)]
 #[command(before_help = EXAMPLES)]
 pub struct Arguments {
     /// The log's directory
     pub dir: PathBuf,
-    /// Only the segment with this base offset
+    /// Cut only the index with this base offset
     #[arg(long, value_name = "BASE", value_parser = options::number)]
     segment: Option<u64>,
-    /// Proceed even if a store keeps bytes that no entry names
+    /// Proceed even if a store keeps bytes without an entry
     #[arg(long)]
     leave_tail: bool,
     #[command(flatten)]
@@ -55,13 +55,13 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         return Err(Failure::new(
             Status::Damage,
             format!(
-                "{}.store {}+{}: no entry would name these bytes, and the next append would \
-                 bury them; nothing was changed",
+                "{}.store {}+{}: these bytes would have no entry, and the next append would \
+                 follow them; nothing was changed",
                 first.base, first.position, first.bytes
             ),
         )
         .hint(format!(
-            "proglog repair {} mends both; --leave-tail insists",
+            "proglog repair {} repairs both files; --leave-tail cuts the index anyway",
             quote(&arguments.dir)
         ))
         .into());

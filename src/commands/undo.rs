@@ -1,6 +1,6 @@
-//! `proglog undo DIR`: takes the newest change back, byte for byte, from what was
-//! saved of it; refuses if the files have changed since, or if somebody else can have made
-//! what was saved.
+//! `proglog undo DIR`: undoes the newest change, byte for byte, from its saved data;
+//! refuses if the files have changed since, or if another user can have made the saved
+//! data.
 //!
 //! ```console
 //! $ proglog undo log
@@ -24,11 +24,11 @@ use super::{Failure, Globals, Status, quote, say, stdout};
 use crate::render::undo as words;
 
 const EXAMPLES: &str = "\
-proglog undo log                  take the newest change back
-proglog undo log --list           what can be taken back
-proglog undo log --into old-log   the log as it was, in a new directory";
+proglog undo log                  undo the newest change
+proglog undo log --list           list what can be undone
+proglog undo log --into old-log   the earlier log, in a new directory";
 
-/// Take the last change back
+/// Undo the last change
 #[derive(Debug, clap::Args)]
 #[command(before_help = EXAMPLES)]
 pub struct Arguments {
@@ -38,10 +38,10 @@ pub struct Arguments {
     /// List the saved changes
     #[arg(long)]
     list: bool,
-    /// Write the log as it was into a new directory instead
+    /// Write the earlier log to a new directory instead
     #[arg(long, value_name = "NEWDIR", conflicts_with = "list")]
     into: Option<PathBuf>,
-    /// Where changes were saved, if not beside the log
+    /// Find the saved changes in DIR instead of beside the log
     #[arg(long, value_name = "DIR")]
     save_to: Option<PathBuf>,
     /// Print the log and the files that would be changed; open nothing for writing
@@ -87,7 +87,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
                 // Half of it may be back.
                 Error::Io { source, .. } if is_full(source) => {
                     Failure::new(Status::Failed, error.to_string())
-                        .hint("make room and run it again, which completes what was begun")
+                        .hint("free some space and run it again to complete the change")
                         .into()
                 }
                 _ => error.into(),
@@ -116,7 +116,7 @@ fn save_to(arguments: &Arguments) -> String {
     place.map_or_else(String::new, |it| format!(" --save-to {}", quote(it)))
 }
 
-/// Output of ours has no place in a log.
+/// Output must not go into a log.
 fn refuse_inside(target: &Path, log: &Path) -> anyhow::Result<()> {
     saved::parent_for(&log.canonicalize()?, Some(target))?;
     Ok(())
@@ -153,7 +153,7 @@ fn choose(arguments: &Arguments, globals: Globals) -> anyhow::Result<(SavedChang
             Err(error) => refused.push(error),
         }
     }
-    // In a directory of the log that is no saved change, whatever it says.
+    // A directory inside the log is not a saved change, whatever it contains.
     if log.at(MANIFEST).is_taken() {
         refused.push(Error::Untrusted {
             path: arguments.dir.join(MANIFEST),
@@ -165,7 +165,7 @@ fn choose(arguments: &Arguments, globals: Globals) -> anyhow::Result<(SavedChang
     Err(match refused.len() {
         0 => Failure::new(Status::No, nothing)
             .hint("--save-to DIR, if the change was saved elsewhere"),
-        _ => Failure::new(Status::Failed, format!("{nothing} that is to be trusted")),
+        _ => Failure::new(Status::Failed, format!("{nothing} that is trusted")),
     }
     .into())
 }
@@ -173,7 +173,7 @@ fn choose(arguments: &Arguments, globals: Globals) -> anyhow::Result<(SavedChang
 /// The change in the saved directory that was named.
 fn choose_saved(arguments: &Arguments, globals: Globals) -> anyhow::Result<(SavedChange, PathBuf)> {
     let given = &arguments.dir;
-    let saved = given.canonicalize().map_err(Error::io("look at", given))?;
+    let saved = given.canonicalize().map_err(Error::io("access", given))?;
     let refused = |why: &str| {
         let message = format!("{}: not trusted: {why}", given.display());
         Failure::new(Status::Failed, message)
@@ -194,7 +194,7 @@ fn choose_saved(arguments: &Arguments, globals: Globals) -> anyhow::Result<(Save
         return Err(refused(&why).into());
     };
     if change.undone && arguments.into.is_none() {
-        return Err(Failure::new(Status::No, "this change was taken back already").into());
+        return Err(Failure::new(Status::No, "this change is already undone").into());
     }
     if !globals.quiet {
         say(&format!("the log is {}", quote(&path)));
@@ -204,7 +204,7 @@ fn choose_saved(arguments: &Arguments, globals: Globals) -> anyhow::Result<(Save
 
 fn tell_of_refused(refused: &[Error]) {
     for error in refused {
-        say(&format!("note: left out: {error}"));
+        say(&format!("note: skipped: {error}"));
     }
 }
 

@@ -41,15 +41,15 @@ use crate::render::remedy::Remedies;
 use crate::render::verify::{Counts, View};
 
 const EXAMPLES: &str = "\
-proglog verify log                     everything, for a person to read
-proglog verify -q log || mail ...      says something on trouble alone
+proglog verify log                     all findings, as text
+proglog verify -q log || mail ...      mail only on problems
 proglog verify -q logs/*               one line for each finding: LOG: ...
 proglog verify log --json              findings, the service, then a summary
 proglog verify log --allow segment-gap=20..40
-proglog verify log --manifest FILE     values too, by what `manifest` printed
+proglog verify log --manifest FILE     compare values with a manifest
 proglog verify log --service --max-index-bytes 1024";
 
-/// Check the whole log: what is lost, what would the service do?
+/// Check a log: damage, lost records, what the service would do
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES)]
 #[expect(
@@ -60,28 +60,29 @@ pub struct Arguments {
     /// The logs' directories
     #[arg(value_name = "DIR", required = true)]
     pub dirs: Vec<PathBuf>,
-    /// Only names, sizes, pairing and last entries
+    /// Check only names, sizes, pairing and last entries
     #[arg(long)]
     quick: bool,
-    /// Only the segment with this base offset
+    /// Check only the segment with this base offset
     #[arg(long, value_name = "BASE", conflicts_with = "service", value_parser = options::number)]
     segment: Option<u64>,
-    /// The service's MaxIndexBytes
+    /// Assume this MaxIndexBytes of the service
     #[arg(long, value_name = "SIZE", value_parser = options::size)]
     max_index_bytes: Option<u64>,
-    /// The service's MaxStoreBytes (for --service)
+    /// Assume this MaxStoreBytes of the service (for --service)
     #[arg(long, value_name = "SIZE", value_parser = options::size)]
     max_store_bytes: Option<u64>,
-    /// The service's InitialOffset (for --service)
+    /// Assume this InitialOffset of the service (for --service)
     #[arg(long, value_name = "OFFSET", value_parser = options::number)]
     initial_offset: Option<u64>,
-    /// Do not count these findings in the exit status
+    /// Ignore these findings in the exit status
     #[arg(long, value_name = "ID[=A..B]", value_parser = Allowed::parse)]
     allow: Vec<Allowed>,
-    /// Hold the values against what `proglog manifest` printed; - is stdin
+    /// Compare the values with a manifest that `proglog manifest` printed; - is standard
+    /// input
     #[arg(long, value_name = "FILE|-", conflicts_with = "quick")]
     manifest: Option<PathBuf>,
-    /// Print the bytes of each place
+    /// Print the bytes of each finding
     #[arg(short, long, action = ArgAction::SetTrue)]
     verbose: bool,
     /// Print JSON lines
@@ -89,7 +90,7 @@ pub struct Arguments {
     json: bool,
     #[arg(long, value_name = "CODEC", help = options::CODEC)]
     codec: Option<Codec>,
-    /// Print what the Go service would do, in full, for both printings of the book
+    /// Print in detail what the Go service would do, for both editions of the book
     #[arg(long)]
     service: bool,
 }
@@ -133,16 +134,16 @@ fn allowed(arguments: &Arguments, report: &Report) -> Result<Vec<bool>, Failure>
     Ok(report.findings.iter().map(is_allowed).collect())
 }
 
-/// Checks each log and prints what was found; the status is the worst.
+/// Checks each log and prints the findings; the status is the worst.
 pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     if arguments.manifest.is_some() && arguments.dirs.len() > 1 {
-        let message = "--manifest is about one log, and several are named";
+        let message = "--manifest needs exactly one log";
         return Err(Failure::new(Status::Failed, message).into());
     }
     super::for_each_log(&arguments.dirs, |dir| one(arguments, dir, globals))
 }
 
-/// Checks one log and prints what was found.
+/// Checks one log and prints the findings.
 fn one(arguments: &Arguments, dir: &Path, globals: Globals) -> anyhow::Result<Status> {
     let mut manifest = match &arguments.manifest {
         Some(path) => Some(held_against::open(path)?),
@@ -182,7 +183,8 @@ fn one(arguments: &Arguments, dir: &Path, globals: Globals) -> anyhow::Result<St
     status
 }
 
-/// What a mending command ends with: the same look, and what the service will do.
+/// The last check of a command that repairs: the same scan, and the forecast of the
+/// service.
 pub fn tell(
     out: &mut impl Write,
     dir: &Path,
@@ -248,7 +250,7 @@ fn with_segment(path: &Path) -> Option<String> {
     Some(format!("proglog verify {parent} --segment {}", name.base))
 }
 
-/// What the service would do: asked for, or of use beside findings.
+/// The forecast of the service: requested, or useful beside findings.
 fn outlooks(arguments: &Arguments, report: &Report) -> anyhow::Result<Vec<Outlook>> {
     let wanted = if arguments.service {
         if report.codec == Some(Codec::Raw) {
@@ -259,7 +261,7 @@ fn outlooks(arguments: &Arguments, report: &Report) -> anyhow::Result<Vec<Outloo
                     report.listing.path().display()
                 ),
             )
-            .hint("where it does all the same: --codec protobuf")
+            .hint("if it does: --codec protobuf")
             .into());
         }
         &[Printing::First, Printing::Later][..]
@@ -276,7 +278,7 @@ fn outlooks(arguments: &Arguments, report: &Report) -> anyhow::Result<Vec<Outloo
         max_index_bytes: arguments.max_index_bytes,
         initial_offset: arguments.initial_offset.map(Offset),
     };
-    // What a repair would do, by its own plan.
+    // The result of a repair, by its own plan.
     let plan = if wanted.is_empty() {
         Plan::default()
     } else {
@@ -293,20 +295,25 @@ fn outlooks(arguments: &Arguments, report: &Report) -> anyhow::Result<Vec<Outloo
         });
         repaired
             .and_then(|repaired| Outlook::of(report, printing, &given, in_full, repaired))
-            .with_context(|| format!("{}: what the service sees", report.listing.path().display()))
+            .with_context(|| {
+                format!(
+                    "{}: the view of the service",
+                    report.listing.path().display()
+                )
+            })
     };
     let outlooks = wanted.iter().map(outlook);
     if arguments.service {
         return outlooks.collect();
     }
-    // Nobody asked: a disk that fails costs this only.
+    // Not requested: a failing disk costs only this line.
     let told =
         outlooks.filter_map(|outlook| outlook.inspect_err(|error| untold(report, error)).ok());
     Ok(told.collect())
 }
 
 /// Says why the service's view is missing. That a file of a log in use came or went since
-/// the look is no reason to say anything.
+/// the scan is not a reason to say anything.
 fn untold(report: &Report, error: &anyhow::Error) {
     let error_kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
     let moved = matches!(
@@ -396,7 +403,7 @@ impl Output<'_> {
     }
 }
 
-/// Up to so many bytes of a regular file; `None` where there are none to be had.
+/// Up to this many bytes of a regular file; `None` if unavailable.
 pub fn bytes_at(path: &FilePath, position: u64, bytes: usize) -> Option<Vec<u8>> {
     let file = ReadFile::open(path).ok()?;
     let there = file.file_bytes.checked_sub(position)?;

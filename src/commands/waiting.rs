@@ -1,5 +1,5 @@
-//! How long a command that writes waits for other processes: the options, and what
-//! they mean.
+//! How long a command that writes waits for other processes: the options and their
+//! meaning.
 
 use std::time::Duration;
 
@@ -11,15 +11,16 @@ use super::options;
 /// How long another proglog is waited for, if nothing is said.
 const OTHER_PROGLOG: Duration = Duration::from_secs(10);
 
-/// What is done about other processes.
+/// The policy for other processes.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct Waiting {
-    /// Wait for other processes, without SECONDS as long as it takes (a number behind
-    /// --wait is SECONDS) [default: 10 s for another proglog, 0 for any other program]
+    /// Wait for other processes for up to SECONDS, or without a limit if SECONDS is
+    /// absent (a number after --wait is SECONDS) [default: 10 s for another proglog, 0
+    /// for other programs]
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true,
           default_missing_value = "forever", value_parser = time)]
     pub wait: Option<Wait>,
-    /// Proceed even if it cannot be known whether another process writes
+    /// Proceed even if proglog cannot tell whether another process is writing
     #[arg(long)]
     pub assume_unused: bool,
 }

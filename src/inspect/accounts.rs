@@ -1,5 +1,5 @@
-//! Which segments are read by their account: those whose index gives fewer records than
-//! their bytes hold.
+//! Selects the segments that are read by their account: those whose index gives fewer
+//! records than their bytes hold.
 
 use super::facts::SegmentFacts;
 use super::report::TailDecision;
@@ -12,14 +12,14 @@ use crate::scan::account::{Account, Input};
 use crate::scan::image;
 use crate::scan::reading::{self, AsItIs};
 
-/// What of a segment is judged beside its facts.
+/// The inputs beside the facts of a segment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Judged {
     /// The log's codec.
     pub codec: Codec,
     /// The base offset of the next segment.
     pub next_base: Option<Offset>,
-    /// What a person decided about its end.
+    /// The decision of a person about its end.
     pub tail: TailDecision,
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn of_pair(
         return Ok(None);
     }
     if facts.damages.is_empty() && facts.tail().bytes == 0 && facts.dead_uncounted == 0 {
-        // Nothing but what lies behind the index's last entry, or between frames.
+        // Nothing but what lies after the index's last entry, or between frames.
         return Ok(Some(Account::sound(
             facts.entries,
             facts.records,

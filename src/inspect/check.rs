@@ -1,5 +1,5 @@
-//! The checks: facts in, findings out. Each is a small function with the name of what
-//! it looks for; none opens a file except to ask the same question again.
+//! The checks: facts in, findings out. Each is a small function named after what it
+//! detects; none opens a file except to repeat a measurement.
 
 use super::check_directory;
 use super::check_segment;
@@ -20,7 +20,7 @@ pub fn findings(report: &Report) -> Vec<Finding> {
     findings
 }
 
-/// The order in which findings are told: severity, then place.
+/// The order in which findings are reported: severity, then place.
 pub fn sort(findings: &mut [Finding]) {
     findings.sort_by_key(|finding| {
         let position = finding.place.as_ref().map(|place| place.position);

@@ -1,12 +1,12 @@
-//! Findings of a segment whose index hides what its bytes hold: how the index differs from
-//! the one that the account gives, and what a person decides.
+//! Findings of a segment whose index hides records: how the index differs from the one
+//! that the account gives, and the decisions that a person must make.
 
 use super::finding::{Detail, Finding, FindingId, Severity};
 use super::report::SegmentReport;
 use crate::log::format::{ENTRY_BYTES, FileKind};
 use crate::scan::account::{Account, Loss};
 
-/// What the account of a segment shows beside the facts of the index that it gives.
+/// The result of the account of a segment, beside the facts of the index that it gives.
 pub(super) fn segment(segment: &SegmentReport, findings: &mut Vec<Finding>) {
     let Some(account) = &segment.account else {
         return;
@@ -44,7 +44,7 @@ impl View<'_> {
             .map_or(0, |file| file.bytes)
     }
 
-    /// How the index that is there differs from the one that the account gives.
+    /// The difference between the existing index and the one that the account gives.
     fn index(&self, findings: &mut Vec<Finding>) {
         let base = self.segment.listing.base();
         let name = self.name(FileKind::Index);
@@ -108,8 +108,8 @@ impl View<'_> {
         }
     }
 
-    /// Records that entries promise behind the last one of the store, where the index that
-    /// the account gives does not name them.
+    /// Records that entries promise after the last one of the store, where the index of
+    /// the account does not name them.
     fn lost(&self, findings: &mut Vec<Finding>) {
         let named = self.account.slots > self.account.end_slot;
         let lost = self.account.damaged.iter();
@@ -132,7 +132,7 @@ impl View<'_> {
         }
     }
 
-    /// Offsets that records of two histories have.
+    /// Offsets that records of two sides of a fork have.
     fn contested(&self, findings: &mut Vec<Finding>) {
         let base = self.segment.listing.base();
         let offsets = self.account.contested.iter().map(|it| it.offset);
@@ -149,7 +149,7 @@ impl View<'_> {
         );
     }
 
-    /// What a person decides.
+    /// The decision for a person.
     fn decisions(&self, findings: &mut Vec<Finding>) {
         let doubts = &self.account.doubts;
         // Two histories are a finding of their own.

@@ -76,8 +76,8 @@ fn padded_names(directory: &Directory, findings: &mut Vec<Finding>) {
     }
 }
 
-/// The base offset that the Go service makes of a name: what stands before the last
-/// dot as a number; 0 if it is none, the largest if it is too large.
+/// The base offset that the Go service derives from a name: the part before the last dot
+/// as a number; 0 if it is not a number, the largest if it is too large.
 #[must_use]
 pub fn base_as_go_reads_it(name: &str) -> u64 {
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
@@ -87,8 +87,8 @@ pub fn base_as_go_reads_it(name: &str) -> u64 {
     stem.parse().unwrap_or(u64::MAX)
 }
 
-/// Files that the owner of the others cannot write: a mending as root leaves them.
-/// A log none of whose files can be written is somebody's copy, and left alone.
+/// Files that the owner of the others cannot write: a repair as root leaves them. A log
+/// without any writable file is a copy and is ignored.
 pub fn owners(report: &Report, findings: &mut Vec<Finding>) {
     let segments = &report.listing.segments;
     let files = || segments.iter().flat_map(|segment| segment_files(segment));
@@ -96,7 +96,7 @@ pub fn owners(report: &Report, findings: &mut Vec<Finding>) {
     for (_, file) in files() {
         *owners.entry(file.uid).or_default() += 1;
     }
-    // Of as many the one that is not root: root mends, the service owns.
+    // Of as many the one that is not root: root repairs, the service owns.
     let most = owners
         .iter()
         .max_by_key(|(uid, count)| (**count, **uid != 0));
@@ -143,7 +143,7 @@ pub fn neighbours(report: &Report, findings: &mut Vec<Finding>) {
     );
 }
 
-/// Gaps and overlaps between segments that hold so many records each.
+/// Gaps and overlaps between segments with these numbers of records.
 pub fn between<'a>(
     segments: impl IntoIterator<Item = &'a SegmentReport>,
     records: impl Fn(&SegmentReport) -> u64,
@@ -186,14 +186,14 @@ fn gap(before: Offset, end: u64, base: Offset) -> Finding {
         .offsets(Offset(end), Offset(base.0 - 1))
 }
 
-/// Whether a segment is one of which nobody knows how many records it should hold: then
-/// its own finding says what is missing behind it.
+/// Whether the number of records of a segment is unknown: then its own finding reports
+/// the loss after it.
 fn fills_unknown(segment: &SegmentReport) -> bool {
     segment.facts.is_none() && segment.lone_index().is_none()
 }
 
-/// How many offsets a segment claims, by its entries or by frames that go on behind
-/// them.
+/// Number of offsets that a segment claims, by its entries or by frames that continue
+/// after them.
 #[must_use]
 pub fn claimed_records(segment: &SegmentReport, codec: Option<Codec>) -> u64 {
     if let Some(facts) = &segment.facts {

@@ -1,4 +1,4 @@
-//! Checks on one segment: what its facts mean for whoever reads the log.
+//! Checks on one segment: the consequences of its facts for a reader of the log.
 
 use super::check_account;
 use super::check_directory::doubled_in_segment;
@@ -81,7 +81,7 @@ fn lone_half(report: &Report, segment: &SegmentReport, findings: &mut Vec<Findin
             .detail(Detail::IndexMissing {
                 frames: tail.frames,
             });
-        // Of a protobuf log's frames only those count that carry their offsets.
+        // In a protobuf log, only frames that carry their offsets count.
         let records = match report.codec {
             Some(Codec::Protobuf) => tail.continuing,
             _ => tail.frames,
@@ -103,7 +103,7 @@ fn lone_half(report: &Report, segment: &SegmentReport, findings: &mut Vec<Findin
     }
 }
 
-/// One segment's facts and what is needed to speak of them.
+/// The facts of one segment and the context of the checks.
 struct View<'a> {
     report: &'a Report,
     segment: &'a SegmentReport,
@@ -122,7 +122,7 @@ impl View<'_> {
         self.facts.base.saturating_add(slot)
     }
 
-    /// One place at which entries and frames are not sound.
+    /// One place at which entries and frames are not valid.
     fn damaged(&self, damage: &Damage) -> Finding {
         let file = match damage.file {
             FileKind::Store => &self.store,
@@ -154,8 +154,8 @@ impl View<'_> {
             }
             finding.use_unknown = true;
         }
-        // Where refused frames were written over, any bytes may stand for the length:
-        // no frame but the last ends behind the position that the last entry names.
+        // Where refused frames were overwritten, any bytes may represent the length: no
+        // frame but the last ends after the position that the last entry names.
         if damage.slots() > 1 && damage.expected > Some(self.last_position()) {
             finding.expected = None;
         }
@@ -171,7 +171,7 @@ impl View<'_> {
         self.report.usage.is_written()
     }
 
-    /// Whether nobody can tell whether a writer lives.
+    /// Whether the existence of a writer is unknown.
     fn use_is_unknown(&self) -> bool {
         self.report.usage.in_use.is_none()
     }
@@ -243,7 +243,7 @@ impl View<'_> {
         }
     }
 
-    /// Padding, or a partial entry, behind the last entry.
+    /// Padding, or a partial entry, after the last entry.
     fn index_rest(&self, findings: &mut Vec<Finding>) {
         let Some(rest) = self.facts.rest else { return };
         if !rest.padding {
@@ -265,7 +265,8 @@ impl View<'_> {
         if rest.unused {
             finding.detail = Detail::UnusedSlots;
         } else if is_written {
-            // What its buffer holds counts; only the last segment's end is the log's.
+            // The content of its buffer counts; only the end of the last segment is the
+            // end of the log.
             let highest = self.facts.entries.checked_sub(1).filter(|_| self.is_last);
             finding.detail = Detail::PaddedInUse {
                 highest: highest.map(|slot| self.offset(slot)),
@@ -274,7 +275,7 @@ impl View<'_> {
         findings.push(finding);
     }
 
-    /// What lies behind the last committed frame.
+    /// The bytes after the last committed frame.
     fn tail(&self, findings: &mut Vec<Finding>) {
         let tail = self.facts.tail();
         if self.facts.first_damage(DamageKind::Misaligned).is_some() || tail.bytes == 0 {
@@ -287,7 +288,7 @@ impl View<'_> {
                 .saturating_sub(self.frames_of(&[Unreferenced::Refused])),
             ..tail
         };
-        // Those of another history, and those that a person decides about, are told of.
+        // Frames of another history, and those that need a decision, are reported.
         let told = self.frames_of(&[Unreferenced::Second, Unreferenced::Unnumbered]);
         if tail.frames > told {
             let severity = match (ours, tail.continuing + tail.ahead > 0) {

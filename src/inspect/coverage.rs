@@ -1,6 +1,6 @@
-//! Which offsets of a log can be read and in which segment each stands, which cannot
-//! and why: the whole log as a list of stretches. What a report says of each segment
-//! is put together here; what stands in no stretch is not in the log.
+//! Which offsets of a log can be read and in which segment each is, which cannot and why:
+//! the whole log as a list of stretches. Combines the reports of all segments; an offset
+//! in no stretch is not in the log.
 
 use super::finding::{FindingId, OffsetRange};
 use super::report::{Report, SegmentReport};
@@ -12,7 +12,7 @@ use crate::log::segment::Segment;
 use crate::log::units::Offset;
 use crate::log::window::{LOOKUP_BYTES, Window};
 
-/// What stands at offsets of a log.
+/// The state of some offsets of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// Committed records that are whole.
@@ -22,7 +22,7 @@ pub enum State {
     },
     /// Claimed, and not to be had.
     Damaged {
-        /// What verify calls it.
+        /// The id of its finding.
         id: FindingId,
     },
 }
@@ -32,12 +32,12 @@ pub enum State {
 pub struct Stretch {
     /// The offsets, both ends included.
     pub offsets: OffsetRange,
-    /// What stands there.
+    /// The state.
     pub state: State,
 }
 
-/// Everything that a log claims, in order; no two stretches share an offset. An offset
-/// that two segments hold whole is damaged: nobody can say which record is meant.
+/// All offsets that a log claims, in order; no two stretches share an offset. An offset
+/// that two segments hold intact is damaged: the right record is unknown.
 #[must_use]
 pub fn stretches(report: &Report) -> Vec<Stretch> {
     let mut all = Vec::new();
@@ -66,14 +66,14 @@ fn of_facts(report: &Report, segment: usize, facts: &SegmentFacts, all: &mut Vec
         let first = damage.first_slot.max(at);
         let end = damage.last_slot.saturating_add(1).max(first);
         sound(at, first, all);
-        // What a running writer holds in its memory is not there yet.
+        // Records in the memory of a running writer are not in the log yet.
         if damage.kind != DamageKind::Dangling || !is_pending(report, base) {
             add_slots(all, base, first, end, State::Damaged { id });
         }
         at = end;
     }
     if facts.damages_uncounted > 0 {
-        // Behind the last place that was kept, nobody knows which is sound.
+        // After the last place that was kept, the valid slots are unknown.
         let id = FindingId::IndexEntryDamaged;
         add_slots(all, base, at, facts.entries, State::Damaged { id });
     } else {
@@ -84,7 +84,8 @@ fn of_facts(report: &Report, segment: usize, facts: &SegmentFacts, all: &mut Vec
     }
 }
 
-/// Whether the end of a segment waits in a writer's buffer, or may where nobody knows.
+/// Whether the end of a segment is in the buffer of a writer, or may be if that is
+/// unknown.
 fn is_pending(report: &Report, base: Offset) -> bool {
     let mut findings = report.findings.iter();
     findings.any(|finding| finding.may_be_buffered() && finding.segment == Some(base))
@@ -107,8 +108,8 @@ fn of_half(report: &Report, number: usize, segment: &SegmentReport, all: &mut Ve
         add(all, Stretch { offsets, state });
         first = offsets.last.checked_add(1);
     }
-    // What is no pair of files, or a store with bytes that are no frames: up to the next
-    // segment nobody knows.
+    // A single file, or a store with bytes that are not frames: unknown up to the next
+    // segment.
     let id = match (segment.lone_store(), segment.lone_index()) {
         (Some(tail), _) if tail.torn_bytes > 0 => FindingId::IndexMissing,
         (None, None) if !segment.listing.is_readable_pair() => FindingId::NotAFile,
@@ -138,7 +139,7 @@ fn add_slots(all: &mut Vec<Stretch>, base: Offset, first: u64, end: u64, state: 
     add(all, Stretch { offsets, state });
 }
 
-/// Adds a stretch; where others stand already, both count.
+/// Adds a stretch; where it overlaps others, both count.
 fn add(all: &mut Vec<Stretch>, new: Stretch) {
     let from = all.partition_point(|old| old.offsets.last < new.offsets.first);
     let overlapped = all.split_off(from);
@@ -186,11 +187,11 @@ fn add(all: &mut Vec<Stretch>, new: Stretch) {
     all.extend(rest);
 }
 
-/// What stands at offsets that are claimed twice.
+/// The state of offsets that are claimed twice.
 fn both(old: State, new: State) -> State {
     let id = FindingId::SegmentOverlap;
     let overlap = State::Damaged { id };
-    // Entries off their boundaries name whole frames too.
+    // Entries off their boundaries name intact frames too.
     let misaligned = State::Damaged {
         id: FindingId::IndexMisaligned,
     };
@@ -198,7 +199,7 @@ fn both(old: State, new: State) -> State {
         (State::Sound { .. }, State::Sound { .. }) => overlap,
         (one, other) if one == overlap || other == overlap => overlap,
         (State::Sound { .. }, other) if other == misaligned => overlap,
-        // What is not sound hides nothing.
+        // Invalid records hide nothing.
         (State::Damaged { .. }, sound @ State::Sound { .. }) | (sound, _) => sound,
     }
 }
@@ -212,7 +213,7 @@ pub fn open(report: &Report, segment: &SegmentReport) -> Result<Segment> {
     segment.open(&report.listing.directory)
 }
 
-/// Where the frames of sound slots begin and end in the store, `first` and `last`
+/// The start and end in the store of the frames of valid slots, `first` and `last`
 /// included. Units: bytes.
 ///
 /// # Errors
@@ -227,8 +228,7 @@ pub fn frames_between(segment: &Segment, first: u64, last: u64) -> Result<(u64, 
     Ok((start, end))
 }
 
-/// Whether the frames of these sound slots stand one behind the other, with nothing
-/// between them.
+/// Whether the frames of these valid slots are adjacent, with nothing between them.
 #[must_use]
 pub fn is_contiguous(facts: &SegmentFacts, first: u64, last: u64) -> bool {
     let from = facts.dead.partition_point(|dead| dead.slot <= first);

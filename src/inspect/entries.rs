@@ -1,5 +1,5 @@
 //! An index entry by entry, each with the judgement that `verify` makes of it: what
-//! `dump-index` prints. Walks in bounded memory; goes on behind damage; the words are
+//! `dump-index` prints. Walks in bounded memory; continues behind damage; the words are
 //! `render`'s.
 
 use std::ops::ControlFlow;
@@ -18,64 +18,64 @@ use crate::log::units::{Offset, Position, RelativeOffset};
 use crate::log::walk::{Committed, Flow, Visitor};
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
 
-/// What is not as the rest of the log demands. A figure that is as expected, or of
-/// which nothing better is known, is `None`.
+/// The values that differ from those that the rest of the log implies. A value that is as
+/// expected, or without a known expectation, is `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
     /// Under which id `verify` reports it.
     pub id: FindingId,
     /// The relative offset that the entry's place demands.
     pub relative: Option<u64>,
-    /// Where the slot's frame stands.
+    /// The expected position of the frame of the slot.
     pub position: Option<u64>,
-    /// What the length field there must say. Bytes.
+    /// The expected value of the length field there. Bytes.
     pub payload_bytes: Option<u64>,
-    /// The offset that the record there carries instead of its own.
+    /// The offset in the record there, if it differs from its own.
     pub carries: Option<u64>,
     /// In whose buffer the frame waits, if it waits in one: then nothing is wrong.
     pub buffered: Option<Buffered>,
 }
 
-/// One entry as it stands in the index.
+/// One entry as it is in the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EntryView {
     /// Its number, counted from the segment's base; `None` off the 12-byte boundaries.
     pub slot: Option<u64>,
-    /// Where it begins in the index.
+    /// Position in the index.
     pub index_position: u64,
-    /// What it says.
+    /// The decoded entry.
     pub entry: Entry,
     /// The offset that it claims by its place; `None` past 2^64 - 1.
     pub offset: Option<Offset>,
-    /// What the length field says at the position that it names, if that lies in the
+    /// The value of the length field at the position that it names, if that is in the
     /// store and can be read. Bytes.
     pub payload_bytes: Option<u64>,
-    /// What is wrong; `None` for a sound entry.
+    /// The finding; `None` for a valid entry.
     pub fault: Option<Fault>,
 }
 
-/// What an index holds, in the order of its bytes.
+/// An item of an index, in the order of its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EntryItem {
-    /// An entry, sound or not.
+    /// An entry, valid or not.
     Entry(EntryView),
     /// An entry that the disk does not give back.
     Unreadable {
         /// Its number.
         slot: u64,
-        /// Where it begins in the index.
+        /// Position in the index.
         index_position: u64,
     },
     /// Zeros that are no entry. Units: bytes.
     Padding {
-        /// Where they begin.
+        /// Position in the index.
         position: u64,
-        /// How many they are.
+        /// Number of bytes.
         bytes: u64,
     },
-    /// Bytes at the end that make no whole entry.
+    /// Bytes at the end that make no complete entry.
     Partial {
-        /// Where they begin.
+        /// Position in the index.
         position: u64,
         /// The bytes.
         bytes: Vec<u8>,
@@ -83,7 +83,7 @@ pub enum EntryItem {
 }
 
 impl EntryItem {
-    /// Where it begins in the index, and how many bytes it has.
+    /// Position in the index, and number of bytes.
     #[must_use]
     pub fn place(&self) -> (u64, u64) {
         match self {
@@ -168,7 +168,7 @@ impl IndexDump {
         self.index.file_bytes
     }
 
-    /// The store's size, if there is one. Units: bytes.
+    /// The store's size, if any. Units: bytes.
     #[must_use]
     pub fn store_bytes(&self) -> Option<u64> {
         self.store.as_ref().map(|store| store.file_bytes)
@@ -190,7 +190,7 @@ impl IndexDump {
         Ok(index.used_end(slots * ENTRY_BYTES)?.div_ceil(ENTRY_BYTES))
     }
 
-    /// Hands over what stands in the index from `slot` on, until the callback breaks.
+    /// Passes the items of the index from `slot` on, until the callback breaks.
     ///
     /// # Errors
     ///
@@ -228,14 +228,14 @@ impl IndexDump {
     }
 }
 
-/// Makes items of what a walk comes by.
+/// Turns the results of a walk into items.
 struct Judge<F, E> {
     base: Offset,
     /// Slots before it are walked along but not handed over.
     first_slot: u64,
     index: Index,
     store: Option<Window>,
-    /// Where the last item handed over ends in the index.
+    /// The end in the index of the last item passed on.
     end: u64,
     each: F,
     /// The callback's error, which is not the walk's.
@@ -257,7 +257,7 @@ where
         }
     }
 
-    /// One slot of a damage: what stands there, and what is expected.
+    /// One slot of a damage: actual and expected values.
     fn damaged_slot(&mut self, slot: u64, damage: &Damage) -> Result<Flow> {
         let index_position = if damage.kind == DamageKind::Misaligned {
             damage.position + (slot - damage.first_slot) * ENTRY_BYTES
@@ -326,14 +326,14 @@ where
         Ok(ControlFlow::Continue(()))
     }
 
-    /// What lies behind the last entry: padding, and perhaps a part of an entry.
+    /// The rest after the last entry: padding, and possibly a partial entry.
     fn rest(&mut self) -> Result<Flow> {
         let file_bytes = self.index.file_bytes();
         let rest = file_bytes.saturating_sub(self.end);
         if rest == 0 {
             return Ok(ControlFlow::Continue(()));
         }
-        // A part of an entry is shorter than one, and stands at the end.
+        // A part of an entry is shorter than one, and is at the end.
         let position = (file_bytes / ENTRY_BYTES * ENTRY_BYTES).max(self.end);
         let count = usize::try_from(file_bytes - position).unwrap_or(0);
         let part = match self.index.bytes(position, count) {
@@ -420,7 +420,7 @@ where
     }
 }
 
-/// What the damage means for one of its slots. Figures are about its first.
+/// The meaning of the damage for one of its slots. Figures refer to its first slot.
 fn fault(slot: u64, entry: Entry, damage: &Damage) -> Fault {
     let mut fault = Fault {
         id: FindingId::from(damage.kind),

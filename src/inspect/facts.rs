@@ -1,5 +1,5 @@
-//! What is known of one segment by its bytes. Of a clean one these are a few figures, for
-//! a log may have very many; what is not clean stands apart.
+//! The facts about one segment. Those of a clean segment are a few figures, because a log
+//! may have very many; anomalies are kept apart.
 
 use std::ops::Deref;
 
@@ -11,20 +11,20 @@ use crate::log::units::{Offset, Position};
 /// Bytes between two committed frames that no entry names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeadBytes {
-    /// The slot of the frame behind them.
+    /// The slot of the frame after them.
     pub slot: u64,
-    /// Where they begin in the store.
+    /// Position in the store.
     pub position: Position,
-    /// How many they are.
+    /// Number of bytes.
     pub bytes: u64,
 }
 
-/// Bytes of the index behind its last real entry.
+/// Bytes of the index after its last real entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IndexRest {
-    /// Where they begin.
+    /// Position in the file.
     pub position: u64,
-    /// How many they are.
+    /// Number of bytes.
     pub bytes: u64,
     /// Whether all of them are padding: zeros, or slots of 0xff.
     pub padding: bool,
@@ -32,7 +32,7 @@ pub struct IndexRest {
     pub unused: bool,
 }
 
-/// What a scan of one segment found.
+/// The result of a scan of one segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentFacts {
     /// The offset of the segment's first record.
@@ -41,33 +41,33 @@ pub struct SegmentFacts {
     pub store_bytes: u64,
     /// Size of the index. Bytes.
     pub index_bytes: u64,
-    /// Entries before the padding, sound or not.
+    /// Entries before the padding, valid or not.
     pub entries: u64,
     /// Committed records that are whole.
     pub records: u64,
-    /// Where the last sound frame ends, and the slot behind it.
+    /// The end of the last valid frame, and the slot after it.
     pub end: Position,
-    /// What is not as a clean commit leaves it, in most segments nothing; see `Deref`.
+    /// Anomalies; in most segments empty; see `Deref`.
     pub(super) unclean: Option<Box<Unclean>>,
 }
 
-/// What is not as a clean commit leaves a segment.
+/// Anomalies: everything that a clean commit does not leave.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unclean {
-    /// Slots that are not sound, in order; consecutive ones with the same trouble are
-    /// one.
+    /// Slots that are not valid, in order; consecutive ones with the same cause are one
+    /// item.
     pub damages: Vec<Damage>,
     /// Places of damage beyond those.
     pub damages_uncounted: u64,
     /// Bytes between committed frames, in order.
     pub dead: Vec<DeadBytes>,
-    /// Places of dead bytes beyond those.
+    /// Places of unreferenced bytes beyond those.
     pub dead_uncounted: u64,
-    /// What lies behind the last sound frame, if anything does.
+    /// The bytes after the last valid frame, if any.
     pub(super) tail: Option<Tail>,
     /// The position that the last real entry names; 0 where all is clean.
     pub last_position: u64,
-    /// What lies behind the last entry of the index.
+    /// The bytes after the last entry of the index.
     pub rest: Option<IndexRest>,
 }
 
@@ -82,8 +82,8 @@ static CLEAN: Unclean = Unclean {
     rest: None,
 };
 
-/// A segment's facts are mostly asked for what is not clean in it. Kept apart, for many
-/// segments have nothing of it.
+/// The anomalies are the usual question about the facts of a segment. They are kept apart
+/// because many segments have none.
 impl Deref for SegmentFacts {
     type Target = Unclean;
 
@@ -113,14 +113,14 @@ impl SegmentFacts {
         self.unclean.is_none()
     }
 
-    /// What lies behind the last sound frame.
+    /// The bytes after the last valid frame.
     #[must_use]
     pub fn tail(&self) -> Tail {
         self.tail.unwrap_or_else(|| Tail::none_at(self.end))
     }
 
-    /// The slot behind the last entry that counts: entries at the end that name
-    /// nothing do not.
+    /// The slot after the last entry that counts: entries at the end that name nothing do
+    /// not.
     #[must_use]
     pub fn next_slot(&self) -> u64 {
         match self.damages.last() {
@@ -129,13 +129,13 @@ impl SegmentFacts {
         }
     }
 
-    /// The offset behind the last record.
+    /// The offset after the last record.
     #[must_use]
     pub fn next_offset(&self) -> Offset {
         self.base.saturating_add(self.next_slot())
     }
 
-    /// The offset behind the last one that an entry claims.
+    /// The offset after the last one that an entry claims.
     #[must_use]
     pub fn claimed_end(&self) -> Offset {
         let claimed = self.damages.iter().map(|damage| damage.last_slot + 1).max();
@@ -143,7 +143,7 @@ impl SegmentFacts {
             .saturating_add(self.entries.max(claimed.unwrap_or(0)))
     }
 
-    /// How many slots that are sound here are not in a later look at the segment.
+    /// Number of slots that are valid here but not in a later scan of the segment.
     #[must_use]
     pub fn records_lost_in(&self, later: &Self) -> u64 {
         let later_damages = later
@@ -157,7 +157,7 @@ impl SegmentFacts {
             .sum()
     }
 
-    /// How many of the slots from `first` up to `end` (excluded) are sound.
+    /// Number of valid slots from `first` up to `end` (excluded).
     fn sound_between(&self, first: u64, end: u64) -> u64 {
         let from = self.damages.partition_point(|d| d.last_slot < first);
         let within = self.damages.get(from..).unwrap_or_default().iter();

@@ -1,5 +1,5 @@
-//! What can be wrong with a log, as values: an id, a severity, a place, the figures
-//! compared. The words for them are `render`'s, the remedies `mend`'s.
+//! The findings of a log as values: an id, a severity, a place, the figures compared.
+//! Their text is in `render`, the repairs in `mend`.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use crate::scan::layouts::Layout;
 pub enum Severity {
     /// Committed or acknowledged records are lost, hidden or ambiguous.
     Error,
-    /// Unclean, and can be mended without losing a committed record.
+    /// Damaged, and can be repaired without losing a committed record.
     Warning,
     /// Worth knowing, nothing to do.
     Note,
@@ -55,7 +55,7 @@ macro_rules! finding_ids {
                 match self { $(Self::$variant => $name,)* }
             }
 
-            /// Whether it is about the names or the owner of files, not what they hold.
+            /// Whether it is about the names or the owner of files, not their content.
             #[must_use]
             pub fn is_about_names(self) -> bool {
                 matches!(
@@ -114,7 +114,7 @@ finding_ids! {
     ForeignDialect "foreign-dialect" "frames or entries in the layout of another program";
 }
 
-/// Under which id what a walk came by is reported.
+/// The finding id for a damage of a walk.
 impl From<DamageKind> for FindingId {
     fn from(kind: DamageKind) -> Self {
         match kind {
@@ -157,8 +157,7 @@ pub struct OffsetRange {
 }
 
 impl OffsetRange {
-    /// How many offsets the run holds; the largest number there is where 64 bits
-    /// cannot say it.
+    /// Number of offsets in the run; the largest number if 64 bits cannot express it.
     #[must_use]
     pub fn records(self) -> u64 {
         self.last.since(self.first).saturating_add(1)
@@ -179,9 +178,9 @@ impl fmt::Display for OffsetRange {
 pub struct Place {
     /// The file's name in the log's directory.
     pub file: String,
-    /// Where the bytes begin.
+    /// Position in the file.
     pub position: u64,
-    /// How many they are.
+    /// Number of bytes.
     pub bytes: u64,
 }
 
@@ -209,7 +208,7 @@ impl fmt::Display for Figure {
     }
 }
 
-/// What only one sort of finding has to say.
+/// Details that only one kind of finding has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Detail {
     /// Nothing more.
@@ -221,11 +220,11 @@ pub enum Detail {
         store: String,
         /// The store's size. Bytes.
         store_bytes: u64,
-        /// Where the first missing frame begins.
+        /// Position of the first missing frame.
         first_position: u64,
     },
-    /// `index-dangling`, `store-torn-tail` beside a running writer: what is not in the
-    /// files may be in its memory.
+    /// `index-dangling`, `store-torn-tail` beside a running writer: the missing bytes may
+    /// be in its memory.
     InWritersBuffer {
         /// How far the last entry's position lies past the store's end. Bytes.
         bytes: u64,
@@ -233,7 +232,7 @@ pub enum Detail {
     /// `index-padded` beside a running writer.
     PaddedInUse {
         /// The highest offset that the service should report; `None` in an earlier
-        /// segment, and where there is no record.
+        /// segment, and without records.
         highest: Option<Offset>,
     },
     /// `index-padded`: the padding is 0xff, not zeros.
@@ -243,7 +242,7 @@ pub enum Detail {
         /// Whether they can be read again after a repair.
         record_whole: bool,
         /// Whether all that is wrong with them is that a write of the right ones was
-        /// cut short.
+        /// interrupted.
         unfinished: bool,
     },
     /// `store-torn-tail`: an unfinished batch.
@@ -251,20 +250,20 @@ pub enum Detail {
         /// Whether a writer has the log open: it may be about to finish it.
         in_use: bool,
     },
-    /// `store-unindexed-tail`: what the frames are.
+    /// `store-unindexed-tail`: the kinds of frames.
     UnindexedTail {
-        /// Whole frames.
+        /// Intact frames.
         frames: u64,
         /// Those that continue the sequence of offsets.
         continuing: u64,
-        /// Those that carry offsets beyond it: what stood before them is gone.
+        /// Those that carry offsets beyond it: the records before them are lost.
         ahead: u64,
         /// Whether a proglog is at work there.
         in_use: bool,
     },
     /// `needs-decision`: why.
     Decision(Doubt),
-    /// `index-missing`: whole frames in the store.
+    /// `index-missing`: intact frames in the store.
     IndexMissing {
         /// How many.
         frames: u64,
@@ -276,12 +275,13 @@ pub enum Detail {
         /// Whether both sides are in one segment's index.
         same_segment: bool,
     },
-    /// `stray-name`, `padded-name`: what the Go service makes of the name.
+    /// `stray-name`, `padded-name`: the base offset that the Go service derives from the
+    /// name.
     Name {
         /// The base offset that it takes it for.
         taken_for: u64,
     },
-    /// `not-a-file`: what it is.
+    /// `not-a-file`: the kind of file.
     NotAFile {
         /// "a directory", "a FIFO", ...
         what: &'static str,
@@ -304,14 +304,14 @@ pub enum Detail {
     },
     /// `records-missing`: where the log ends.
     NotThere {
-        /// The offset behind the log's last one.
+        /// The offset after the log's last one.
         end: Offset,
     },
     /// `foreign-dialect`: the layout.
     Layout(Layout),
     /// More places than are kept one by one.
     Uncounted {
-        /// How many more.
+        /// Number of further ones.
         places: u64,
     },
 }
@@ -329,16 +329,15 @@ pub struct Finding {
     pub place: Option<Place>,
     /// The offsets concerned.
     pub offsets: Option<OffsetRange>,
-    /// How many records are concerned.
+    /// Number of affected records.
     pub records: Option<u64>,
-    /// What is there.
+    /// The actual value.
     pub got: Option<Figure>,
-    /// What the rest of the log demands.
+    /// The value that the rest of the log implies.
     pub expected: Option<Figure>,
-    /// Whether a running writer would explain it, and nobody can tell whether there is
-    /// one.
+    /// Whether a running writer would explain it, and the existence of one is unknown.
     pub use_unknown: bool,
-    /// What only this sort has to say.
+    /// Details of this kind of finding.
     pub detail: Detail,
 }
 
@@ -367,8 +366,8 @@ impl Finding {
         self
     }
 
-    /// Whether it is about what a running writer holds in its memory, or may hold where
-    /// nobody can tell whether there is one.
+    /// Whether it is about data that a running writer holds in its memory, or may hold if
+    /// its existence is unknown.
     #[must_use]
     pub fn may_be_buffered(&self) -> bool {
         self.id == FindingId::IndexDangling && (self.severity == Severity::Note || self.use_unknown)
@@ -402,7 +401,7 @@ impl Finding {
         self
     }
 
-    /// What only this sort has to say.
+    /// Details of this kind of finding.
     #[must_use]
     pub fn detail(mut self, detail: Detail) -> Self {
         self.detail = detail;

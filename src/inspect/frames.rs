@@ -1,6 +1,6 @@
-//! A store frame by frame, from the store alone: what stands where, which offset each
-//! frame would have, where the frames stop making sense and where they start again.
-//! What `dump-store` prints; no index is needed, no length believed.
+//! Walks through a store frame by frame, from the store alone: the place and offset of
+//! each frame, where valid frames stop and where they start again. Used by `dump-store`;
+//! no index is needed, no length is trusted.
 
 use crate::log::dir::FilePath;
 use crate::log::error::{Error, Result};
@@ -28,7 +28,7 @@ pub enum NoFrame {
     PastEnd(u64),
     /// A length of zero above offset 0, where an empty record cannot be.
     ZeroLength,
-    /// A payload of this many bytes that is no Record, with no frame behind it.
+    /// A payload of this many bytes that is not a Record, with no frame after it.
     NoRecord(u64),
     /// The disk fails here.
     Unreadable,
@@ -41,24 +41,24 @@ pub enum NoFrame {
 /// A frame, and what its place makes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameView<'a> {
-    /// Where its length begins.
+    /// Position of its length field.
     pub position: u64,
-    /// What the length says. Bytes.
+    /// Value of the length field. Bytes.
     pub payload_bytes: u64,
     /// The offset that it would have by its place; `None` past 2^64 - 1.
     pub offset: Option<Offset>,
-    /// The offset that the record carries, in a protobuf log.
+    /// The offset in the record, in a protobuf log.
     pub carries: Option<u64>,
-    /// Whether the payload is no Record in a protobuf log.
+    /// Whether the payload is not a Record in a protobuf log.
     pub undecodable: bool,
-    /// Where the value begins, and how many bytes it has.
+    /// Position of the value, and number of bytes.
     pub value: (u64, u64),
     /// The first bytes of the value, at most [`HEAD_BYTES`].
     pub head: &'a [u8],
 }
 
 impl FrameView<'_> {
-    /// Whether it is what should stand there, as far as the store can tell.
+    /// Whether it is the expected frame, as far as the store shows.
     #[must_use]
     pub fn is_expected(&self) -> bool {
         let carries = self.carries.is_none_or(|carries| {
@@ -75,31 +75,31 @@ impl FrameView<'_> {
     }
 }
 
-/// What a store holds, in the order of its bytes.
+/// An item of a store, in the order of its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FrameItem<'a> {
-    /// A whole frame.
+    /// An intact frame.
     Frame(FrameView<'a>),
     /// Bytes that are no frame, up to the next one or to the end. Units: bytes.
     NoFrame {
-        /// Where they begin.
+        /// Position in the store.
         position: u64,
-        /// How many they are.
+        /// Number of bytes.
         bytes: u64,
         /// Why not.
         why: NoFrame,
     },
     /// Zeros up to the end of the store. Units: bytes.
     Zeros {
-        /// Where they begin.
+        /// Position in the store.
         position: u64,
-        /// How many they are.
+        /// Number of bytes.
         bytes: u64,
     },
 }
 
 impl FrameItem<'_> {
-    /// Where it begins in the store, and how many bytes it has.
+    /// Position in the store, and number of bytes.
     #[must_use]
     pub fn place(&self) -> (u64, u64) {
         match self {
@@ -119,12 +119,12 @@ impl FrameItem<'_> {
     }
 }
 
-/// The numbers that the next frame may carry. One that carries something else is
-/// marked; whether it took a number (a damaged offset) or repeats one (a refused
-/// append) shows in the frame behind it.
+/// The numbers that the next frame may carry. A frame with another number is marked;
+/// whether it took a number (a damaged offset) or repeats one (a refused append) shows in
+/// the frame after it.
 #[derive(Debug, Clone, Copy)]
 struct Numbers {
-    /// By the frames before that carry what they should.
+    /// According to the valid frames before.
     next: Option<u64>,
     /// If the unexpected ones before it count too.
     counted: Option<u64>,
@@ -144,7 +144,7 @@ impl Numbers {
         }
     }
 
-    /// The offset of a frame that carries `carries`, or does not say.
+    /// The offset of a frame with the number `carries`, or without one.
     fn take(&mut self, carries: Option<u64>) -> Option<Offset> {
         let after = |number: Option<u64>| number.and_then(|number| number.checked_add(1));
         let expected = [self.next, self.counted, self.followed];
@@ -177,12 +177,12 @@ pub struct StoreDump {
     codec: Codec,
     base: Offset,
     numbers: Numbers,
-    /// Where the zeros begin that reach to the end of the store.
+    /// The start of the zeros that extend to the end of the store.
     zeros_from: u64,
     /// Bytes that may still be decoded on suspicion: a bound on the work that
     /// made-up lengths can cause.
     fuel: u64,
-    /// The unfinished batch behind the last entry, if there is one.
+    /// The unfinished batch after the last entry, if any.
     unfinished: Option<Unfinished>,
     /// The entries that name frames, if there is an index, and how many they are.
     named: Option<(Index, u64)>,
@@ -249,8 +249,8 @@ impl StoreDump {
         self.numbers.next.map(Offset)
     }
 
-    /// Hands over what stands in the store with the offset that stands there or would
-    /// come next, until the callback breaks.
+    /// Passes the items of the store with their offsets, present or expected, until the
+    /// callback breaks.
     ///
     /// # Errors
     ///
@@ -306,14 +306,14 @@ impl StoreDump {
         Ok(())
     }
 
-    /// Where the unfinished batch ends that begins at `position`, if one does.
+    /// The end of the unfinished batch at `position`, if any.
     fn unfinished_at(&mut self, position: u64) -> Result<Option<u64>> {
         match self.unfinished {
             Some(unfinished) if unfinished.position == position => return Ok(Some(unfinished.end)),
             _ if !unfinished::is_marked(&mut self.window, position)? => return Ok(None),
             _ => {}
         }
-        // A service went on behind it: the next frame is the one that an entry names.
+        // A service continued after it: the next frame is the one that an entry names.
         let Some((index, entries)) = &mut self.named else {
             return Ok(Some(self.window.file_bytes()));
         };
@@ -335,14 +335,14 @@ impl StoreDump {
         Ok(Some(next.map_or(end, |next| next.position.0.min(end))))
     }
 
-    /// The frame at `position`, or why there is none.
+    /// The frame at `position`, or why it does not exist.
     fn frame(&mut self, position: u64) -> Result<std::result::Result<Frame, NoFrame>> {
         let frame = match self.decoded(position) {
             Err(Error::Unreadable { .. }) => return Ok(Err(NoFrame::Unreadable)),
             other => other?,
         };
-        // A payload that is no record is one damaged frame if another frame, or the
-        // end, stands where it ends.
+        // A payload that is not a record is one damaged frame if another frame, or the
+        // end, is where it ends.
         if let Ok(frame) = &frame
             && frame.undecodable
             && frame.end < self.store_bytes()
@@ -359,7 +359,7 @@ impl StoreDump {
         Ok(frame)
     }
 
-    /// The frame at `position` without a look at the one behind it.
+    /// The frame at `position` without a scan of the one after it.
     fn decoded(&mut self, position: u64) -> Result<std::result::Result<Frame, NoFrame>> {
         let limit = self.store_bytes();
         if position.saturating_add(LENGTH_BYTES) > limit {
@@ -417,8 +417,8 @@ impl StoreDump {
         Ok((FrameItem::Frame(view), frame.end))
     }
 
-    /// Where frames start again behind `position` (protobuf only): at a record that
-    /// this log can have written, and that an encoder makes.
+    /// The next place after `position` where frames start again (protobuf only): a record
+    /// that this log can have written, and that an encoder produces.
     fn resync(&mut self, position: u64) -> Result<Option<u64>> {
         if self.codec == Codec::Raw {
             return Ok(None);
@@ -451,7 +451,7 @@ impl StoreDump {
         {
             return Ok(false);
         }
-        // What is certain from one byte is not read in full.
+        // If one byte decides, the rest is not read.
         let key = self.window.bytes(start, 1)?.first().copied();
         if !matches!(key, Some(0x0a | 0x10 | 0x18 | 0x20)) {
             return Ok(false);
@@ -464,7 +464,7 @@ impl StoreDump {
     }
 }
 
-/// A whole frame as the store shows it.
+/// An intact frame as the store shows it.
 #[derive(Debug, Clone, Copy)]
 struct Frame {
     payload_bytes: u64,

@@ -12,7 +12,7 @@ use crate::log::error::Result;
 use crate::log::format::FileKind;
 use crate::log::units::Offset;
 
-/// What stands under a name where a regular file should.
+/// The kind of file under a name that should be a regular file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoFile {
     /// A symbolic link whose target is not there.
@@ -30,11 +30,11 @@ pub enum NoFile {
 }
 
 impl NoFile {
-    /// What it is, in words.
+    /// Its description.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::DeadLink => "a link to nothing",
+            Self::DeadLink => "a broken symbolic link",
             Self::Directory => "a directory",
             Self::Fifo => "a FIFO",
             Self::Socket => "a socket",
@@ -50,7 +50,7 @@ impl fmt::Display for NoFile {
     }
 }
 
-/// What one file is, without a look inside. Its name is [`SegmentListing::file_name`].
+/// Metadata of one file, without its content. Its name is [`SegmentListing::file_name`].
 /// Kept small: a log may have very many.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileFacts {
@@ -65,14 +65,14 @@ pub struct FileFacts {
     pub gid: u32,
     /// Its permission bits.
     pub mode: u16,
-    /// What it is, if it is no regular file.
+    /// Its kind, if it is not a regular file.
     pub no_file: Option<NoFile>,
     /// Whether the name is a symbolic link.
     pub is_link: bool,
 }
 
 impl FileFacts {
-    /// Looks at `name` in `directory`; `None` if it is gone.
+    /// Inspects `name` in `directory`; `None` if it is gone.
     fn of(path: &FilePath) -> Option<(Identity, Self)> {
         let link = path.link_metadata().ok()?;
         let is_link = link.is_symlink();
@@ -120,7 +120,7 @@ impl FileFacts {
         Some((metadata.identity(), facts))
     }
 
-    /// When it was last written; of what cannot be reached nobody knows.
+    /// The time of its last write; unknown for files that cannot be accessed.
     #[must_use]
     pub fn modified(&self) -> Option<SystemTime> {
         if self.no_file == Some(NoFile::DeadLink) {
@@ -144,11 +144,11 @@ fn permissions(metadata: &FileStatus) -> u16 {
 /// The two files of a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentListing {
-    /// The names as they stand in the directory.
+    /// The names as they are in the directory.
     pub names: SegmentNames,
-    /// The store, if there is one.
+    /// The store, if any.
     pub store: Option<FileFacts>,
-    /// The index, if there is one.
+    /// The index, if any.
     pub index: Option<FileFacts>,
 }
 
@@ -168,7 +168,7 @@ impl SegmentListing {
         kinds.find(is_link).map(|kind| self.file_name(kind))
     }
 
-    /// The name of one half: as it stands there, or as it would be.
+    /// The name of one half: as it is there, or as it would be.
     #[must_use]
     pub fn file_name(&self, kind: FileKind) -> String {
         self.names.file_name(kind).display().to_string()
@@ -207,7 +207,7 @@ impl Listing {
     ///
     /// # Errors
     ///
-    /// As [`Directory::list`], and `NotALog` where there is no segment.
+    /// As [`Directory::list`], and `NotALog` without segments.
     pub fn of(path: &Path) -> Result<Self> {
         Self::of_directory(Directory::list(path)?)
     }
@@ -216,7 +216,7 @@ impl Listing {
     ///
     /// # Errors
     ///
-    /// As [`Directory::list_in`], and `NotALog` where there is no segment.
+    /// As [`Directory::list_in`], and `NotALog` without segments.
     pub fn of_dir(dir: &Dir) -> Result<Self> {
         Self::of_directory(Directory::list_in(dir)?)
     }
@@ -266,7 +266,7 @@ impl Listing {
         self.segments.get(found.ok()?).map(Arc::as_ref)
     }
 
-    /// Where the log is.
+    /// The directory of the log.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.directory.path

@@ -1,6 +1,6 @@
-//! A look at every segment that is asked for: several at once, each in one thread,
-//! except that large ones are divided. What an earlier look told of a segment that
-//! nobody changed since is not looked for again.
+//! A scan of the requested segments: several at once, each in one thread, except that
+//! large ones are divided. The results of an earlier scan are reused for segments that
+//! did not change since.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,16 +20,16 @@ use crate::log::units::{Offset, Position};
 use crate::log::window::{LOOKUP_BYTES, ReadFile};
 use crate::scan::layouts;
 
-/// An earlier look at the same log, under a lock that was not let go since.
+/// An earlier scan of the same log, under a lock that was not let go since.
 pub struct Before<'a> {
-    /// What it told.
+    /// Its result.
     pub report: &'a Report,
     /// Segments that were changed since.
     pub changed: BTreeSet<Offset>,
 }
 
 impl Before<'_> {
-    /// What was told of a segment that is as it was.
+    /// The result for a segment that did not change.
     fn unchanged(&self, look: &Look<'_>, segment: &SegmentListing) -> Option<&SegmentReport> {
         let same =
             self.is_same_look(look, segment.base()) && !self.changed.contains(&segment.base());
@@ -37,7 +37,7 @@ impl Before<'_> {
         (*before.listing == *segment).then_some(before)
     }
 
-    /// Whether both looks judge a segment by the same rules.
+    /// Whether both scans judge a segment by the same rules.
     fn is_same_look(&self, look: &Look<'_>, base: Offset) -> bool {
         let (then, now) = (&self.report.options, look.options);
         let is_last = |listing: &Listing| listing.directory.is_last(base);
@@ -47,17 +47,17 @@ impl Before<'_> {
     }
 }
 
-/// A look on its way.
+/// A running scan.
 pub(super) struct Look<'a> {
     pub listing: &'a Listing,
     pub codec: Option<Codec>,
     pub options: &'a Options,
-    /// What was seen before.
+    /// The earlier results.
     pub before: Option<&'a Before<'a>>,
 }
 
 impl Look<'_> {
-    /// Looks at every segment that the options ask for.
+    /// Inspects every segment that the options ask for.
     ///
     /// # Errors
     ///
@@ -96,7 +96,7 @@ impl Look<'_> {
         Ok(reports)
     }
 
-    /// Fills in what a look at the segment shows.
+    /// Fills in the result of a scan of the segment.
     fn at_segment(&self, report: &mut SegmentReport, threads: usize) -> Result<()> {
         let segment = &Arc::clone(&report.listing);
         if let Some(told) = self
@@ -122,7 +122,8 @@ impl Look<'_> {
                     let next = self.listing.directory.next_base(segment.base());
                     report.take_pair(&pair, codec, next, self.options, threads)?;
                 }
-                // It was there when the directory was listed: somebody trims.
+                // It existed when the directory was listed: another process trims the
+                // log.
                 Err(error) if is_absent(&error) => {}
                 Err(error) => return Err(error),
             }
@@ -148,7 +149,7 @@ impl Look<'_> {
 }
 
 impl SegmentReport {
-    /// Takes what a look at a store without index shows.
+    /// Fills in the result of a scan of a store without index.
     pub(crate) fn take_store(
         &mut self,
         pair: &Segment,

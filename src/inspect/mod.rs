@@ -1,9 +1,9 @@
-//! Facts about a directory, strictly read-only: a listing, scans that go on behind
+//! Facts about a directory, strictly read-only: a listing, scans that continue behind
 //! damage, checks that make findings of both.
 //!
 //! listing -> scan (walk, tail) -> check -> `Report`. Whatever prints, plans or
-//! serialises starts from the report; so do `compare` (two logs) and `manifest`
-//! (digests of one, made and held against it), over the stretches of `coverage`.
+//! serialises starts from the report; so do `compare` (two logs) and `manifest` (digests
+//! of one, made and compared with it), over the stretches of `coverage`.
 
 pub(crate) mod accounts;
 pub(crate) mod check;

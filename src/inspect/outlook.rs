@@ -1,5 +1,5 @@
-//! What the Go service would do with a log as a report shows it: with the directory as
-//! it is, and with what a repair would leave. Facts only; `service` is the model.
+//! Forecasts the behavior of the Go service for a log in a report: with the directory as
+//! it is, and with the result of a repair. Facts only; `service` is the model.
 
 use std::io;
 
@@ -12,12 +12,12 @@ use super::service::{
 };
 use crate::log::damage::{Damage, DamageKind};
 
-/// What one printing of the service would do.
+/// The forecast for one edition of the service.
 #[derive(Debug, Clone)]
 pub struct Outlook {
     /// How it is configured, or taken to be.
     pub config: ServiceConfig,
-    /// Where the figures of the configuration come from.
+    /// The sources of the configuration values.
     pub sources: Sources,
     /// With the directory as it is.
     pub now: Prospect,
@@ -29,25 +29,25 @@ pub struct Outlook {
 pub struct Repaired<'a> {
     /// Its files.
     pub files: Planned<DirFacts>,
-    /// How many frames behind a segment's last committed one become records.
+    /// Number of frames after the last committed one of a segment that become records.
     pub adopted: &'a dyn Fn(&SegmentReport) -> u64,
 }
 
-/// What the service would do with one state of the directory.
+/// The forecast for one state of the directory.
 #[derive(Debug, Clone)]
 pub struct Prospect {
-    /// What it loads, reports, hides, and does with the next records.
+    /// The segments it loads, its offsets, hidden records, and the next appends.
     pub view: ServiceView,
-    /// The runs of whole records that it should serve.
+    /// The runs of intact records that it should serve.
     pub held: Vec<OffsetRange>,
-    /// What it answers for the offsets whose entries or frames are not sound.
+    /// Its answers for the offsets with invalid entries or frames.
     pub doubtful: Reads,
-    /// How many of the whole records have a wrong entry.
+    /// Number of intact records with a wrong entry.
     pub misnamed: u64,
-    /// Offsets of whole records that no reader finds, since misaligned entries name
+    /// Offsets of intact records that no reader finds, since misaligned entries name
     /// them.
     pub buried: Vec<OffsetRange>,
-    /// What it answers for every offset, where that was asked for.
+    /// Its answers for every offset, if requested.
     pub all: Option<Reads>,
 }
 
@@ -61,7 +61,7 @@ impl Prospect {
             .saturating_add(served_all_the_same)
     }
 
-    /// Whole records of the log that it would not serve.
+    /// Intact records of the log that it would not serve.
     #[must_use]
     pub fn hidden(&self) -> u64 {
         let misnamed = self.misnamed.saturating_sub(self.doubtful.own.offsets);
@@ -86,8 +86,8 @@ impl Prospect {
 }
 
 impl Outlook {
-    /// What `printing` would do, given what is known of its configuration. With `in_full`
-    /// every record is read as the service reads it.
+    /// The forecast for `printing`, with the known configuration. With `in_full`, reads
+    /// every record as the service does.
     ///
     /// # Errors
     ///
@@ -166,8 +166,8 @@ fn doubles(facts: &SegmentFacts, damage: &Damage) -> bool {
     damage.kind == DamageKind::Misaligned && damage.first_slot < facts.entries
 }
 
-/// The runs of records that the log holds: the committed ones and those that go on
-/// behind them. Once repaired: those that the repair adopts in each segment, and those
+/// The runs of records that the log holds: the committed ones and those that continue
+/// after them. Once repaired: those that the repair adopts in each segment, and those
 /// whose entries were wrong.
 fn held(report: &Report, adopted: Option<&dyn Fn(&SegmentReport) -> u64>) -> Vec<Held> {
     let mut held = Vec::new();
@@ -200,7 +200,7 @@ fn held(report: &Report, adopted: Option<&dyn Fn(&SegmentReport) -> u64>) -> Vec
             }
         }
         let next = facts.next_slot();
-        // Behind a misaligned index nobody knows what continues.
+        // After a misaligned index, the continuation is unknown.
         let misaligned = facts.first_damage(DamageKind::Misaligned).is_some();
         let goes_on = if misaligned {
             0
@@ -223,7 +223,7 @@ fn misnames(facts: &SegmentFacts, damage: &Damage) -> bool {
         }
 }
 
-/// The offsets whose entries or frames are not sound, ascending.
+/// The offsets whose entries or frames are not valid, ascending.
 fn doubtful(report: &Report) -> Vec<OffsetRange> {
     let doubtful = damages(report).filter(|(facts, damage)| !doubles(facts, damage));
     doubtful.map(offsets).collect()
@@ -235,7 +235,7 @@ fn buried(report: &Report) -> Vec<OffsetRange> {
     buried.map(offsets).collect()
 }
 
-/// How many whole records have a wrong entry.
+/// Number of intact records with a wrong entry.
 fn misnamed(report: &Report) -> u64 {
     let misnamed = damages(report).filter(|(facts, damage)| misnames(facts, damage));
     misnamed.map(|(_, damage)| damage.slots()).sum()

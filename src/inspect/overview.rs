@@ -1,5 +1,5 @@
 //! A log at a glance, as values: a row per segment with the states that its findings
-//! mean, and totals. What `info` prints; looks at nothing by itself.
+//! mean, and totals. What `info` prints; inspects nothing by itself.
 
 use super::finding::{Detail, Finding, FindingId, OffsetRange, Severity};
 use super::report::{Report, SegmentReport};
@@ -7,7 +7,7 @@ use crate::log::format::ENTRY_BYTES;
 use crate::log::units::Offset;
 use crate::scan::layouts::Layout;
 
-/// What can be said of a segment in a word. None at all: it is clean.
+/// The state of a segment in a word. An empty list means clean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// Its entries name records that the store does not hold whole.
@@ -16,19 +16,19 @@ pub enum State {
     NoIndex,
     /// One of its files is missing.
     NoStore,
-    /// Entries or frames are not sound.
+    /// Entries or frames are not valid.
     Damaged,
     /// It has another program's layout.
     Foreign(Layout),
     /// The store ends inside a frame.
     Torn,
-    /// The store goes on behind the last entry with whole frames.
+    /// The store continues after the last entry with intact frames.
     Unindexed(u64),
-    /// The store goes on behind the last entry with zeros.
+    /// The store continues after the last entry with zeros.
     ZeroTail,
     /// The index ends inside an entry.
     PartialEntry,
-    /// The index goes on behind the last entry with zeros.
+    /// The index continues after the last entry with zeros.
     Padded,
     /// The service cannot append to it.
     IndexFull,
@@ -38,13 +38,13 @@ pub enum State {
     Overlap(OffsetRange),
     /// A name that the Go service does not understand, or one too many.
     Name,
-    /// Something that is no file.
+    /// Something that is not a file.
     NotAFile,
     /// Its offsets go past the last there is.
     Overflow,
-    /// A writer has it open; what looks unclean may be in its memory.
+    /// A writer has it open; apparent damage may be data in its memory.
     Open,
-    /// The same, if a writer has it open, which nobody can tell.
+    /// The same, if the existence of a writer is unknown.
     PerhapsOpen,
     /// It has no record.
     Empty,
@@ -57,21 +57,21 @@ pub struct Row {
     pub base: Offset,
     /// Whether appends go there.
     pub is_last: bool,
-    /// Whole records, as far as a look at the end tells.
+    /// Intact records, as far as a scan of the end shows.
     pub records: u64,
-    /// The offset behind its last record.
+    /// The offset after its last record.
     pub next_offset: Offset,
-    /// Size of the store, if there is one. Bytes.
+    /// Size of the store, if any. Bytes.
     pub store_bytes: Option<u64>,
-    /// Size of the index, if there is one. Bytes.
+    /// Size of the index, if any. Bytes.
     pub index_bytes: Option<u64>,
-    /// How much of that is no entry. Bytes.
+    /// How much of that is not an entry. Bytes.
     pub padding_bytes: u64,
     /// Offsets that its entries name and its store does not hold whole.
     pub lost: Option<OffsetRange>,
     /// The same while a writer may have them in memory.
     pub buffered: Option<OffsetRange>,
-    /// What is to be said of it.
+    /// The states.
     pub states: Vec<State>,
 }
 
@@ -104,21 +104,20 @@ impl Row {
     }
 }
 
-/// What is to be said of all segments. Their rows are made as they are asked for: there
-/// may be very many.
+/// The rows of all segments. They are made on demand: there may be very many.
 #[derive(Debug, Clone)]
 pub struct Overview<'a> {
     report: &'a Report,
     /// Those of a segment, in the order of the segments.
     findings: Vec<&'a Finding>,
-    /// What the rows come to.
+    /// The totals of the rows.
     pub totals: Totals,
 }
 
-/// What the rows come to.
+/// The totals of the rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Whole records.
+    /// Intact records.
     pub records: u64,
     /// The first and the last offset of a record.
     pub offsets: Option<OffsetRange>,
@@ -136,12 +135,12 @@ pub struct Totals {
     pub store_bytes: u64,
     /// Size of the indexes. Bytes.
     pub index_bytes: u64,
-    /// How much of the indexes is no entry. Bytes.
+    /// How much of the indexes is not an entry. Bytes.
     pub padding_bytes: u64,
 }
 
 impl<'a> Overview<'a> {
-    /// What a quick look at a log comes to.
+    /// The result of a quick scan of a log.
     #[must_use]
     pub fn of(report: &'a Report) -> Self {
         let mut findings: Vec<&Finding> = report
@@ -258,7 +257,7 @@ fn row(segment: &SegmentReport, findings: &[&Finding], is_last: bool) -> Row {
 }
 
 impl Row {
-    /// What a finding means for the row.
+    /// The effect of a finding on the row.
     fn take(&mut self, finding: &Finding) {
         let is_note = finding.severity == Severity::Note;
         if finding.may_be_buffered() {
@@ -286,7 +285,7 @@ impl Row {
     }
 }
 
-/// The word for a finding; `None` for what is said elsewhere.
+/// The word for a finding; `None` if it is reported elsewhere.
 fn state(finding: &Finding) -> Option<State> {
     Some(match finding.id {
         FindingId::IndexDangling => finding.offsets.map_or(State::Damaged, State::Lost),

@@ -1,4 +1,4 @@
-//! A whole look at a log as one value: listing, facts of each segment, findings.
+//! A whole scan of a log as one value: listing, facts of each segment, findings.
 //! Everything that prints, plans or serialises starts from it.
 
 use std::path::Path;
@@ -24,7 +24,7 @@ use crate::log::units::Offset;
 use crate::scan::account::Account;
 use crate::scan::layouts::{self, Layout};
 
-/// How a log is looked at.
+/// How a log is inspected.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
     /// Only names, sizes, pairing and last entries.
@@ -32,21 +32,21 @@ pub struct Options {
     /// Only this segment.
     pub segment: Option<Offset>,
     /// Only what one commit can have written at the end of the last segment: what an
-    /// append looks at before it goes on.
+    /// append inspects before it continues.
     pub tail_only: bool,
     /// The service's `MaxIndexBytes`, if it is known.
     pub max_index_bytes: Option<u64>,
-    /// The codec, if somebody knows it.
+    /// The codec, if given.
     pub codec: Option<Codec>,
     /// Threads to use; 0 for as many as there are processors.
     pub threads: usize,
     /// Whether other processes are asked after.
     pub ask_usage: bool,
-    /// What becomes of the end of a segment where only a person can decide.
+    /// How to treat the end of a segment that needs a decision.
     pub tail: TailDecision,
 }
 
-/// What a person decided about the end of a segment.
+/// The decision of a person about the end of a segment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TailDecision {
     /// Nothing: it stays as it is.
@@ -54,7 +54,7 @@ pub enum TailDecision {
     Leave,
     /// Frames there are records, though they may have arrived in part only.
     Adopt,
-    /// What is no record there goes.
+    /// Bytes that are not records are removed.
     Drop,
 }
 
@@ -74,22 +74,22 @@ impl Options {
     }
 }
 
-/// What is known of one segment. Of a sound one no more is kept than its figures: a log
-/// may have very many.
+/// The result for one segment. For a valid one only its figures are kept: a log may have
+/// very many.
 #[derive(Debug, Clone)]
 pub struct SegmentReport {
     /// Its names and sizes.
     pub listing: Arc<SegmentListing>,
-    /// What a scan of the pair found; `None` if there is no pair or it was not asked.
+    /// The result of a scan of the pair; `None` without a pair or if not requested.
     pub facts: Option<SegmentFacts>,
-    /// What a look at one file found whose other half is missing.
+    /// The result of a scan of one file without its other file.
     pub(super) lone: Option<Box<Lone>>,
     /// The layout of another program that wrote it: then there are no other facts.
     pub layout: Option<Box<Layout>>,
-    /// What its bytes are, where its files are not as a clean commit leaves them.
+    /// The account of its bytes, if its files are not as a clean commit leaves them.
     pub account: Option<Box<Account>>,
-    /// Whether the facts are those of the index that the account gives, not of the one that
-    /// is there.
+    /// Whether the facts are those of the index that the account gives, not of the
+    /// existing one.
     pub by_account: bool,
 }
 
@@ -101,7 +101,7 @@ pub(super) enum Lone {
 }
 
 impl SegmentReport {
-    /// A segment that was not looked at yet.
+    /// A segment that was not inspected yet.
     pub(crate) fn of(listing: Arc<SegmentListing>) -> Self {
         Self {
             listing,
@@ -113,7 +113,7 @@ impl SegmentReport {
         }
     }
 
-    /// Of a store without index: what stands in it.
+    /// The content of a store without index.
     #[must_use]
     pub fn lone_store(&self) -> Option<&Tail> {
         match self.lone.as_deref()? {
@@ -140,7 +140,7 @@ impl SegmentReport {
     }
 
     /// Scans both files, as far as the options ask for it and but for the first `made`
-    /// entries, which are sound.
+    /// entries, which are valid.
     pub(crate) fn take_pair(
         &mut self,
         pair: &Segment,
@@ -172,8 +172,8 @@ impl SegmentReport {
         self.take_account(pair, Some(facts), account, &judged, threads)
     }
 
-    /// Takes the account of a segment, and its facts: where the index hides what the account
-    /// has, those of the index that it should have.
+    /// Takes the account of a segment, and its facts: where the index hides records of
+    /// the account, the facts of the index that it should have.
     pub(crate) fn take_account(
         &mut self,
         pair: &Segment,
@@ -227,25 +227,25 @@ impl SegmentReport {
     }
 }
 
-/// What is known of a log.
+/// The result for a log.
 #[derive(Debug, Clone)]
 pub struct Report {
     /// Its names and sizes.
     pub listing: Listing,
-    /// What its records show.
+    /// The codec that its records show.
     pub codec: Option<Codec>,
-    /// Who has it open.
+    /// The processes that have it open.
     pub usage: Usage,
     /// Its segments, in the order of their base offsets.
     pub segments: Vec<SegmentReport>,
-    /// What is worth telling, in the order of severity and place.
+    /// The findings, in the order of severity and place.
     pub findings: Vec<Finding>,
-    /// How it was looked at.
+    /// How it was inspected.
     pub options: Options,
 }
 
 impl Report {
-    /// Looks at the log in `path`.
+    /// Inspects the log in `path`.
     ///
     /// # Errors
     ///
@@ -276,8 +276,8 @@ impl Report {
         settle::settled(listing, options)
     }
 
-    /// One look, whatever somebody does to the log meanwhile: for whoever has locked it. What
-    /// was seen `before` is taken over where nothing changed.
+    /// One scan, whatever other processes do to the log meanwhile: for a caller that has
+    /// locked it. Results in `before` are reused where nothing changed.
     ///
     /// # Errors
     ///
@@ -354,7 +354,7 @@ impl Report {
         self.segments.iter().find_map(foreign).map_or(Ok(()), Err)
     }
 
-    /// Adds what a look of another sort found.
+    /// Adds the findings of another scan.
     pub fn add_findings(&mut self, findings: Vec<Finding>) {
         self.findings.extend(findings);
         check::sort(&mut self.findings);
@@ -382,7 +382,7 @@ impl Report {
         facts.map(|facts| facts.records).sum()
     }
 
-    /// How many records that were whole here are not in a later report of the log.
+    /// Number of records that are intact here but not in a later report of the log.
     #[must_use]
     pub fn records_lost_in(&self, later: &Self) -> u64 {
         let later = later.segments.iter().filter_map(|s| s.facts.as_ref());
@@ -398,7 +398,7 @@ impl Report {
         .sum()
     }
 
-    /// The offset of the first record.
+    /// Number of findings of a severity.
     #[must_use]
     pub fn lowest_offset(&self) -> Offset {
         self.segments
@@ -406,8 +406,8 @@ impl Report {
             .map_or(Offset(0), |segment| segment.listing.base())
     }
 
-    /// The offset behind the last committed record: the highest of all segments, for in
-    /// a forked log an earlier one may reach past the last.
+    /// The offset after the last committed record: the highest of all segments, for in a
+    /// forked log an earlier one may reach past the last.
     #[must_use]
     pub fn next_offset(&self) -> Offset {
         let facts = self.segments.iter().filter_map(|s| s.facts.as_ref());
@@ -415,7 +415,7 @@ impl Report {
         next.unwrap_or_else(|| self.lowest_offset())
     }
 
-    /// How many findings there are of a severity.
+    /// Number of findings of a severity.
     #[must_use]
     pub fn count(&self, severity: Severity) -> usize {
         let same = |finding: &&Finding| finding.severity == severity;

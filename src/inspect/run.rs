@@ -1,6 +1,5 @@
-//! Runs of frames in which there is nothing to judge: one behind the other, none of
-//! them in a hole, in a protobuf log each with the offset behind the one before. What ends
-//! a run is for `tail`.
+//! Runs of frames without anomalies: adjacent, none of them in a hole, in a protobuf log
+//! each with the offset after the previous one. `tail` handles what ends a run.
 
 use crate::log::error::Error;
 use crate::log::format::{LENGTH_BYTES, SECTOR_BYTES, frame_end};
@@ -14,9 +13,9 @@ use crate::log::window::Window;
 pub struct Run {
     /// How many.
     pub frames: u64,
-    /// Where the last one begins; where the run does, if there is none.
+    /// Position of the last frame; the start of the run, if it is empty.
     pub last: Position,
-    /// Where the last one ends.
+    /// End of the last frame.
     pub end: Position,
     /// Bytes of protobuf records outside their values.
     pub field_bytes: u64,
@@ -35,7 +34,7 @@ impl Run {
 }
 
 /// Follows the frames from `from` on that begin before `stop`, of which a protobuf log's
-/// first must carry the offset `carried`, and hands over where each begins and ends.
+/// first must carry the offset `carried`, and passes on where each begins and ends.
 ///
 /// # Errors
 ///
@@ -89,8 +88,8 @@ pub fn follow<E: From<Error>>(
     Ok(run)
 }
 
-/// Whether the length at `position`, which is zero, surely stands in no hole: in its
-/// sector something is not zero.
+/// Whether the zero length at `position` is certainly not in a hole: its sector has a
+/// nonzero byte.
 #[cold]
 fn is_data(window: &mut Window, position: Position) -> bool {
     let start = position.0 / SECTOR_BYTES * SECTOR_BYTES;

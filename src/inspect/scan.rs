@@ -1,5 +1,5 @@
-//! Finds the facts of one segment: how many records are whole, what is not sound, what
-//! lies behind the last committed frame. Goes on behind damage; judges nothing.
+//! Finds the facts of one segment: the number of intact records, the invalid slots, the
+//! bytes after the last committed frame. Continues after damage; judges nothing.
 
 use std::ops::ControlFlow;
 
@@ -30,8 +30,7 @@ pub fn scan(segment: &Segment, codec: Codec, threads: usize) -> Result<SegmentFa
     scan_in_parts(segment, codec, threads, PART_ENTRIES)
 }
 
-/// The same in parts of at least `part_entries` entries, which changes nothing in what
-/// is found.
+/// The same in parts of at least `part_entries` entries; the result is the same.
 ///
 /// # Errors
 ///
@@ -56,8 +55,8 @@ pub fn scan_in_parts(
     scan_slots(segment, codec, walk, 0, false)
 }
 
-/// The same for the entries that one commit can have written, which is all of them in
-/// a padded index; what lies before is taken for sound.
+/// The same for the entries that one commit can have written, which is all of them in a
+/// padded index; earlier ones are assumed valid.
 ///
 /// # Errors
 ///
@@ -89,7 +88,7 @@ fn scan_slots(
     walk.seek(first_slot.min(entries))?;
     let skipped = walk.slot();
     let mut found = Found::default();
-    // A frame that has no offset is no record.
+    // A frame that has no offset is not a record.
     let flow = walk.run(entries.min(segment.base.room()), &mut found)?;
     let records = found.records + skipped;
     if flow.is_continue() {
@@ -100,8 +99,8 @@ fn scan_slots(
     facts(segment, codec, walked, quick)
 }
 
-/// What a walk along `entries` entries found, and what lies behind its end. A `quick`
-/// look takes the padding for zeros without a look at all of it.
+/// The result of a walk along `entries` entries, and the bytes after its end. A `quick`
+/// scan assumes that the padding is zero.
 fn facts(
     segment: &Segment,
     codec: Codec,
@@ -169,7 +168,7 @@ fn facts(
     })
 }
 
-/// The position that the last real entry names, sound or not.
+/// The position that the last entry names, valid or not.
 fn last_position(segment: &Segment, entries: u64) -> Result<u64> {
     let Some(last) = entries.checked_sub(1) else {
         return Ok(0);
@@ -189,14 +188,14 @@ fn count_entries(segment: &Segment, index: &mut Index, codec: Codec) -> Result<u
     }
 }
 
-/// What a walk came by.
+/// The results of a walk.
 #[derive(Debug, Default)]
 struct Found {
     records: u64,
     damages: Damages,
     dead: Vec<DeadBytes>,
     dead_uncounted: u64,
-    /// Whether to stop at the first thing that is not sound.
+    /// Whether to stop at the first thing that is not valid.
     stop: bool,
 }
 
@@ -238,9 +237,9 @@ impl Found {
     }
 }
 
-/// Scans a segment in parts at once. Each part begins where its first entry says; if
-/// the part before does not end there, or anything at all is not sound, the answer is
-/// `None`, and one walk from the beginning finds out.
+/// Scans a segment in parts at once. Each part begins where its first entry says; if the
+/// part before does not end there, or anything at all is not valid, the answer is `None`,
+/// and one walk from the beginning finds out.
 fn scan_parts(
     segment: &Segment,
     codec: Codec,
@@ -298,8 +297,8 @@ fn walk_part(
     Ok((found, walk.end(), sound))
 }
 
-/// What the index holds behind its last real entry. Misaligned entries are damage
-/// already, and so is what stands before them.
+/// The bytes of the index after its last entry. Misaligned entries are damage already,
+/// and so is everything before them.
 fn index_rest(segment: &Segment, entries: u64, found: &Found) -> Result<Option<IndexRest>> {
     let mut position = entries * ENTRY_BYTES;
     if let Some(damage) = found.damages.list.last()
@@ -327,8 +326,8 @@ fn index_rest(segment: &Segment, entries: u64, found: &Found) -> Result<Option<I
     }))
 }
 
-/// The end of a segment only, in time that does not depend on its size: for a quick
-/// look. Records before the last commit are taken for whole.
+/// The end of a segment only, in time that does not depend on its size: for a quick scan.
+/// Records before the last commit are assumed intact.
 ///
 /// # Errors
 ///

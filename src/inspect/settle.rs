@@ -1,6 +1,6 @@
-//! A look at a log that somebody may be writing, taken again until it agrees with
-//! itself: a finding is one if a second look tells it too. What the first look told of
-//! segments that nobody changed is not looked for again.
+//! Scans a log that other processes may be writing, repeatedly until the result is
+//! stable: a finding counts if a second scan reports it too. Results of the first scan
+//! are reused for segments that did not change.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -15,14 +15,15 @@ use crate::log::error::Result;
 use crate::log::live::{self, PAUSES};
 use crate::log::units::Offset;
 
-/// How long something must last between two looks to be a finding.
+/// How long something must last between two scans to be a finding.
 const PATIENCE: Duration = Duration::from_millis(10);
 
-/// The same for what a writer does in two steps.
+/// The same for two-step writes of a writer.
 const LONG_PATIENCE: Duration = Duration::from_millis(100);
 
-/// Looks until no file shrinks under the look, and until its findings are those of the
-/// look before. Who locks the log asks for no usage, and nobody disturbs him.
+/// Scans until no file shrinks meanwhile, and until the findings are those of the
+/// previous scan. A caller that locks the log asks for no usage, and no process
+/// interferes.
 ///
 /// # Errors
 ///
@@ -69,8 +70,8 @@ pub(super) fn settled(listing: Listing, options: &Options) -> Result<Report> {
     Ok(last)
 }
 
-/// Whether a finding is about what a writer makes or removes one after the other: the
-/// two files of a segment, a frame and its entry.
+/// Whether a finding is about two things that a writer creates or removes one after the
+/// other: the two files of a segment, a frame and its entry.
 fn takes_two_steps(id: FindingId) -> bool {
     matches!(
         id,
@@ -81,7 +82,7 @@ fn takes_two_steps(id: FindingId) -> bool {
     )
 }
 
-/// A look that takes over what an earlier one told of segments without trouble.
+/// A scan that reuses earlier results for segments without problems.
 fn look(listing: Listing, options: &Options, before: Option<&Report>) -> Result<Report> {
     let Some(report) = before else {
         return Report::once(listing, options, None);
@@ -94,12 +95,12 @@ fn look(listing: Listing, options: &Options, before: Option<&Report>) -> Result<
     Report::once(listing, options, Some(&before))
 }
 
-/// What a live writer explains is none, be it that nobody knows of one.
+/// A difference that a live writer explains is not a finding, even if no writer is known.
 fn is_trouble(finding: &Finding) -> bool {
     finding.severity != Severity::Note && !finding.use_unknown
 }
 
-/// Whether a report tells of trouble that a second look may not find.
+/// Whether a report has problems that a second scan may not find.
 fn is_doubtful(report: &Report) -> bool {
     let mut troubled = report.findings.iter().filter(|finding| is_trouble(finding));
     let Some(first) = troubled.next() else {
@@ -116,7 +117,7 @@ fn is_doubtful(report: &Report) -> bool {
             .any(|base| has_changed(report, base))
 }
 
-/// Whether a segment's files are other ones than at the beginning of the look.
+/// Whether a segment's files are other ones than at the beginning of the scan.
 fn has_changed(report: &Report, base: Offset) -> bool {
     let listed = report.listing.segment_at(base);
     listed.is_none_or(|listed| {
@@ -127,7 +128,7 @@ fn has_changed(report: &Report, base: Offset) -> bool {
     })
 }
 
-/// Whether a half that was missing is there now: somebody was making the pair.
+/// Whether a missing file exists now: another process was creating the pair.
 fn appeared(report: &Report, segment: &SegmentListing) -> bool {
     use crate::log::format::FileKind::{Index, Store};
     let there = |kind| {
@@ -150,7 +151,7 @@ fn differs(before: Option<&FileFacts>, now: Option<&FileFacts>) -> bool {
     }
 }
 
-/// By what a finding is known again.
+/// The key that identifies a finding in two scans.
 type Key = (FindingId, Option<Offset>, Option<(String, u64)>);
 
 fn keys(report: &Report) -> BTreeSet<Key> {

@@ -21,9 +21,9 @@ const CLASSES: usize = 65;
 /// The distribution of the sizes of values. Units: bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sizes {
-    /// How many values have `class` bits in their size.
+    /// Number of values with `class` bits in their size.
     counts: [u64; CLASSES],
-    /// How many values there are.
+    /// Number of values.
     pub records: u64,
     /// Bytes of all values.
     pub total: u64,
@@ -49,12 +49,12 @@ pub struct Class {
     pub first: u64,
     /// The largest size of the class.
     pub last: u64,
-    /// How many values there are of these sizes.
+    /// Number of values of these sizes.
     pub records: u64,
 }
 
 impl Sizes {
-    /// Looks at every committed record of the log.
+    /// Inspects every committed record of the log.
     ///
     /// # Errors
     ///

@@ -1,6 +1,6 @@
-//! What lies in a store behind its last committed frame: nothing, zeros, a frame cut
-//! short, or whole frames that no entry names. Says which of these go on where the
-//! entries end; whether they are adopted is `mend`'s to decide.
+//! The bytes of a store after its last committed frame: nothing, zeros, a truncated
+//! frame, or intact frames without entries. Reports which of these continue where the
+//! entries end; `mend` decides whether they are adopted.
 
 mod runs;
 
@@ -12,39 +12,39 @@ use crate::log::walk::{PAYLOAD_IN_MEMORY_MAX, layout_in};
 use crate::log::window::{ReadFile, STREAM_BYTES, Window};
 use crate::scan::unfinished::{self, Behind, Unfinished};
 
-/// Bytes behind a torn frame that are searched for whole ones.
+/// Bytes after a torn frame that are searched for whole ones.
 const RESYNC_BYTES: u64 = 64 * 1024 * 1024;
 
-/// What lies behind the last committed frame. Units: bytes of the store.
+/// The bytes after the last committed frame. Units: bytes of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tail {
-    /// Where it begins: the end of the last committed frame.
+    /// The start: the end of the last committed frame.
     pub position: u64,
-    /// How many bytes it has.
+    /// Number of bytes.
     pub bytes: u64,
-    /// Whole frames in it.
+    /// Intact frames in it.
     pub frames: u64,
     /// Of these, the ones that continue the sequence of offsets (protobuf).
     pub continuing: u64,
-    /// Of these, the ones that carry an offset beyond the next: something before them
-    /// is gone (protobuf).
+    /// Of these, those with an offset beyond the next: records before them are lost
+    /// (protobuf).
     pub ahead: u64,
-    /// Where the first continuing one begins; `position` if there is none.
+    /// Position of the first continuing frame; `position` if there is no such frame.
     pub continuing_position: u64,
-    /// Where the last continuing one ends; `position` if there is none.
+    /// End of the last continuing frame; `position` if there is no such frame.
     pub continuing_end: u64,
-    /// Where the first whole frame begins.
+    /// Position of the first intact frame.
     pub frames_position: u64,
-    /// Where the last whole frame begins.
+    /// Position of the last intact frame.
     pub last_frame_position: u64,
-    /// Where the last whole frame ends.
+    /// End of the last intact frame.
     pub frames_end: u64,
-    /// Where bytes begin that are no whole frame and not all zeros; as many as
+    /// Start of the bytes that are not an intact frame and not all zero; as many as
     /// `torn_bytes`.
     pub torn_position: u64,
     /// See `torn_position`.
     pub torn_bytes: u64,
-    /// Zeros at the end of the store, behind everything else.
+    /// Zeros at the end of the store, after everything else.
     pub zero_bytes: u64,
     /// The unfinished batch with which the store ends; its bytes are the torn ones.
     pub unfinished: Option<Unfinished>,
@@ -79,25 +79,25 @@ impl Tail {
 /// Bytes that may be searched and decoded in any store.
 const FUEL_MAX: u64 = 128 * 1024 * 1024;
 
-/// A whole frame behind the last entry that continues the sequence.
+/// An intact frame after the last entry that continues the sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TailFrame {
     /// The slot it continues with.
     pub slot: u64,
-    /// Where it begins in the store.
+    /// Position in the store.
     pub position: Position,
-    /// Where it ends.
+    /// End in the store.
     pub end: Position,
 }
 
-/// Where to look: the end of the last committed frame, and the slot behind it.
+/// The start of the scan: the end of the last committed frame, and the slot after it.
 #[derive(Debug, Clone, Copy)]
 pub struct TailStart {
     /// The segment's base offset.
     pub base: Offset,
-    /// The first slot without a sound entry.
+    /// The first slot without a valid entry.
     pub slot: u64,
-    /// Where the last committed frame ends.
+    /// The end of the last committed frame.
     pub position: Position,
     /// See [`Behind::zero_entries`].
     pub zero_entries: Option<u64>,
@@ -115,8 +115,8 @@ impl TailStart {
     }
 }
 
-/// Looks through the bytes behind the last committed frame, and hands over each frame
-/// that continues the sequence: in a raw log every one, for there nothing tells.
+/// Scans the bytes after the last committed frame, and passes on each frame that
+/// continues the sequence: in a raw log every one, because offsets are not stored there.
 ///
 /// # Errors
 ///
@@ -148,7 +148,7 @@ pub fn look<E: From<Error>>(
     let mut position = start.position.0;
     let behind = start.behind(store);
     if codec == Codec::Raw {
-        // Zeros of a lost sector would be taken for empty frames.
+        // Zeros of a lost sector would look like empty frames.
         tail.unfinished = unfinished::find(&mut scan.window, codec, behind)?;
     }
     let stop = tail.unfinished.map_or(zeros_from, |it| it.position);
@@ -198,7 +198,7 @@ pub fn look<E: From<Error>>(
     tail.ahead = scan.ahead;
     tail.zero_bytes = file_bytes.saturating_sub(position);
     if tail.torn_bytes > 0 && tail.zero_bytes > 0 && tail.zero_bytes < file_bytes {
-        // Zeros behind a torn frame may be its own: one cause, one finding.
+        // Zeros after a torn frame may be its own: one cause, one finding.
         let torn_to_the_end = position == tail.torn_position + tail.torn_bytes;
         if torn_to_the_end {
             tail.torn_bytes += tail.zero_bytes;
@@ -208,7 +208,7 @@ pub fn look<E: From<Error>>(
     Ok(tail)
 }
 
-/// A frame in the tail and the offset it carries.
+/// A frame in the tail and its offset.
 #[derive(Debug, Clone, Copy)]
 struct Frame {
     position: Position,
@@ -216,17 +216,17 @@ struct Frame {
     offset: Option<u64>,
 }
 
-/// The state of a look at the tail.
+/// The state of a scan of the tail.
 struct Scan {
     window: Window,
     codec: Codec,
     base: Offset,
     /// The slot that the next continuing frame has.
     next: u64,
-    /// A frame that carries the next offset, and how often that came: the service
-    /// writes a refused record's frame again and again with the same offset.
+    /// Number of frames with the next offset: the service writes the frame of a refused
+    /// record again and again with the same offset.
     waiting: Option<(Frame, u64)>,
-    /// Frames that carry an offset beyond the next.
+    /// Frames with an offset beyond the next.
     ahead: u64,
     /// Bytes that may still be searched, and decoded in searching: a bound on the work
     /// that made-up bytes can cause.
@@ -234,7 +234,7 @@ struct Scan {
 }
 
 impl Scan {
-    /// The whole frame at `position`, if one stands there.
+    /// The intact frame at `position`, if one is there.
     fn frame(&mut self, position: u64) -> Result<Option<Frame>> {
         let Some(end) = self.window.frame_end_at(position)? else {
             return Ok(None);
@@ -246,15 +246,16 @@ impl Scan {
             offset: None,
         };
         if self.codec == Codec::Raw {
-            // Nobody wrote the empty frames of a hole, and there may be 2^37 of them.
+            // The empty frames of a hole were never written, and there may be 2^37 of
+            // them.
             let hole = payload_bytes == 0 && {
                 let data = self.window.data_from(position);
                 data.is_none_or(|data| data.start >= end.0)
             };
             return Ok((!hole).then_some(frame));
         }
-        // An empty record stands at offset 0 only; elsewhere a zero length is a commit
-        // that was cut short, and there too where record 1 does not follow.
+        // An empty record is at offset 0 only; elsewhere a zero length is a commit that
+        // was interrupted, and there too where record 1 does not follow.
         let at_zero = self.base.0 == 0 && self.next == 0;
         if payload_bytes == 0
             && !(at_zero && (end.0 == self.window.file_bytes() || self.carries_one(end)?))
@@ -277,7 +278,7 @@ impl Scan {
         Ok(Some(frame))
     }
 
-    /// Whether a whole record 1 stands at `position`.
+    /// Whether an intact record 1 is at `position`.
     fn carries_one(&mut self, position: Position) -> Result<bool> {
         let limit = self.window.file_bytes();
         if position.0.saturating_add(LENGTH_BYTES) > limit {
@@ -342,8 +343,8 @@ impl Scan {
         }
     }
 
-    /// The next place behind `position` at which a whole record stands that this
-    /// log can have written (protobuf only).
+    /// The next place behind `position` at which an intact record is that this log can
+    /// have written (protobuf only).
     fn resync(&mut self, position: u64) -> Result<Option<u64>> {
         if self.codec == Codec::Raw {
             return Ok(None);
@@ -357,7 +358,7 @@ impl Scan {
         let mut data_end = first;
         while next < limit && self.fuel > 0 {
             if next >= data_end {
-                // No record is in a hole, but for the beginning of its length.
+                // A hole contains no record, except the beginning of its length.
                 let Some(data) = self.window.data_from(next) else {
                     break;
                 };
@@ -369,7 +370,7 @@ impl Scan {
             next += 1;
             let read_before = self.window.bytes_read();
             let found = self.is_written_frame(at)?;
-            // What is read in leaps is read for this place alone.
+            // Random reads use this place alone.
             let read = self.window.bytes_read() - read_before;
             let leaps = read.saturating_sub(self.window.read_bytes());
             self.fuel = self.fuel.saturating_sub(1 + leaps);
@@ -380,7 +381,7 @@ impl Scan {
         Ok(None)
     }
 
-    /// Whether a whole record stands at `at` that this log can have written.
+    /// Whether an intact record is at `at` that this log can have written.
     fn is_written_frame(&mut self, at: u64) -> Result<bool> {
         let Some(frame) = self.frame(at)? else {
             return Ok(false);
@@ -406,12 +407,12 @@ impl Scan {
     }
 }
 
-/// Where the zeros begin that reach to the end of the file, not before `from`.
+/// The start of the zeros that extend to the end of the file, not before `from`.
 fn zeros_from(store: &ReadFile, from: u64) -> Result<u64> {
     let end =
         crate::log::index::Index::of(store.clone(), STREAM_BYTES).nonzero_end(store.file_bytes);
     match end {
-        // What cannot be read is torn, not zero.
+        // Unreadable bytes are torn, not zero.
         Err(Error::Unreadable { .. }) => Ok(store.file_bytes),
         end => Ok(end?.max(from)),
     }

@@ -1,4 +1,4 @@
-//! Who has the log open: asked without disturbing anybody.
+//! Which processes have the log open: asked without disturbing them.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -18,11 +18,11 @@ use crate::log::units::Offset;
 pub enum Buffered {
     /// A writer has the log open.
     Live,
-    /// Nobody can tell whether one has.
+    /// Unknown whether a process has it open.
     Unknown,
 }
 
-/// What became of frames that were not there when their entries were seen.
+/// The state of frames that were missing when their entries were seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Awaited {
     /// They came.
@@ -59,7 +59,7 @@ pub fn awaited(directory: &Directory, segment: Offset) -> Awaited {
     if removed { Awaited::There } else { awaited }
 }
 
-/// What a report says of the frames that the last entries of a segment name.
+/// The result of a report for the frames that the last entries of a segment name.
 fn judged(report: &Report, segment: Offset) -> Awaited {
     let mut findings = report.findings.iter();
     let same = |it: &&Finding| it.id == FindingId::IndexDangling && it.segment == Some(segment);
@@ -77,14 +77,14 @@ fn only(directory: &Directory, names: &SegmentNames) -> Directory {
     Directory::of_names(&directory.dir, halves.to_vec())
 }
 
-/// Who has a log open for writing.
+/// The processes that have a log open for writing.
 #[derive(Debug, Clone, Default)]
 pub struct Usage {
-    /// Whether somebody writes; `None` where that cannot be known.
+    /// Whether a process writes; `None` if unknown.
     pub in_use: Option<bool>,
     /// Why it cannot be known, where it was asked.
     pub unseen: Option<Unseen>,
-    /// Those who do, as far as the system names them.
+    /// The writers, as far as the system names them.
     pub writers: Vec<Process>,
     /// The proglog that holds the directory's lock.
     pub lock_holder: Option<u32>,

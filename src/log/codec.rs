@@ -1,10 +1,10 @@
-//! What the payloads of a log are, and the names of it: a leaf that knows no bytes.
-//! Which codec a log has is found elsewhere.
+//! The kinds of payloads of a log, and their names. How the codec of a log is detected is
+//! in `detect`.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// What the payloads of a log are.
+/// The encoding of the payloads of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Codec {
     /// The value as it is.
@@ -32,7 +32,7 @@ impl fmt::Display for Codec {
 
 /// A name that no codec has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no codec is called {0:?}: raw or protobuf")]
+#[error("unknown codec {0:?}: use raw or protobuf")]
 pub struct UnknownCodec(pub String);
 
 impl FromStr for Codec {
@@ -59,7 +59,7 @@ mod tests {
         let error = "json".parse::<Codec>().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "no codec is called \"json\": raw or protobuf"
+            "unknown codec \"json\": use raw or protobuf"
         );
     }
 }

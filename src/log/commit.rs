@@ -36,11 +36,12 @@ pub(super) struct Mark {
 
 impl Mark {
     /// Whether the mark must be durable before the rest of the batch is written. A length
-    /// in two sectors could arrive without its first byte, which then looks like the first
-    /// byte of a true length. If no entry is durable, nothing tells a batch that arrived
-    /// in part from a store that lost its index. (If the batch shares its first sector with
-    /// frames before it, that sector tells.) If the frame before it may be empty, nothing
-    /// tells a batch of which only zeros arrived from a record that became zeros.
+    /// in two sectors could arrive without its first byte, which then looks like the
+    /// first byte of an unmarked length. If no entry is durable, nothing distinguishes a
+    /// batch that arrived in part from a store that lost its index. (If the batch shares
+    /// its first sector with frames before it, that sector does.) If the frame before it
+    /// may be empty, nothing distinguishes a batch of which only zeros arrived from a
+    /// record that became zeros.
     pub fn comes_first(position: u64, entries: Durable, behind_zeros: bool) -> bool {
         match (entries, position % SECTOR_BYTES) {
             (Durable::None, _) | (Durable::Unknown, 0) => true,
@@ -66,15 +67,15 @@ impl Mark {
 pub(super) struct Batch {
     pub store: Arc<DiskFile>,
     pub index: Arc<DiskFile>,
-    /// The entries, as they will stand in the index.
+    /// The entries, as they will are in the index.
     pub entries: Vec<u8>,
-    /// Where they will stand.
+    /// Their future position.
     pub index_position: u64,
     /// The mark; `None` without syncs.
     pub mark: Option<Mark>,
     /// The directory, if its names and the index as it was found may not be durable yet.
     pub found_in: Option<Dir>,
-    /// Where the last frame ends.
+    /// End of the last frame.
     pub store_end: u64,
     /// Whether the syncs are carried out.
     pub sync: bool,
@@ -109,7 +110,7 @@ impl Batch {
     }
 
     /// Makes the frames durable, and at the same time what was found: the names of the
-    /// files, and entries behind which new ones must not arrive first.
+    /// files, and entries after which new ones must not become durable first.
     fn sync_frames(&self, disk: &dyn Disk) -> Result<()> {
         let Some(directory) = &self.found_in else {
             return sync(disk, &self.store);
@@ -146,7 +147,8 @@ pub(super) struct Committer {
 }
 
 impl Committer {
-    /// Starts the thread that waits for batches. Where there is none, all are given back.
+    /// Starts the thread that waits for batches. Where it does not exist, all are given
+    /// back.
     pub fn start(disk: &Arc<dyn Disk>) -> Self {
         let (batches, waiting) = sync_channel::<Batch>(1);
         let (ended, done) = sync_channel(1);
@@ -168,8 +170,8 @@ impl Committer {
         }
     }
 
-    /// Hands a batch over; the one before must have been taken back. Gives it back
-    /// if the thread is gone.
+    /// Hands a batch over; the one before must have been undone. Gives it back if the
+    /// thread is gone.
     pub fn hand_over(&mut self, batch: Batch) -> std::result::Result<(), Batch> {
         match &self.batches {
             Some(batches) => batches.send(batch).map_err(|error| error.0)?,
@@ -193,7 +195,7 @@ impl Committer {
         }
     }
 
-    /// Waits for the batch that is on its way, if one is.
+    /// Waits for the batch that is being written, if any.
     pub fn wait(&mut self) -> Option<Done> {
         if !self.pending {
             return None;
@@ -207,7 +209,7 @@ impl Drop for Committer {
     fn drop(&mut self) {
         self.batches = None;
         if let Some(thread) = self.thread.take() {
-            // It ends once it has no batch; a panic there is told by its own message.
+            // The thread ends when it has no batch; a panic there prints its own message.
             let _ = thread.join();
         }
     }

@@ -1,4 +1,4 @@
-//! What can be set for a log: its limits, its first offset, its codec.
+//! The settings of a log: its limits, its first offset, its codec.
 
 use super::codec::Codec;
 use super::error::{Error, Result};
@@ -8,7 +8,7 @@ use super::units::Offset;
 /// The store's limit of a new log. Units: bytes.
 pub const MAX_STORE_BYTES_DEFAULT: u64 = 1 << 30;
 
-/// The index's limit of a new log. Units: bytes; rounded down to whole entries.
+/// The index's limit of a new log. Units: bytes; rounded down to complete entries.
 pub const MAX_INDEX_BYTES_DEFAULT: u64 = 128 << 20;
 
 /// How a log is written. What is `None` is taken from the log, or, in a new one,
@@ -39,12 +39,13 @@ impl Config {
             && bytes < ENTRY_BYTES
         {
             return Err(Error::Config(format!(
-                "an index of at most {bytes} bytes holds no entry; the least is {ENTRY_BYTES}"
+                "an index of at most {bytes} bytes cannot hold an entry; the minimum is \
+                 {ENTRY_BYTES}"
             )));
         }
         if self.max_store_bytes == Some(0) {
             return Err(Error::Config(
-                "a store of at most 0 bytes holds no record; the least is 1".into(),
+                "a store of at most 0 bytes holds no record; must be at least 1".into(),
             ));
         }
         Ok(())

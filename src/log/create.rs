@@ -1,5 +1,5 @@
-//! Making what a log lacks: directories, and the empty pair of a new segment, each
-//! name durable before anything is written behind it.
+//! Creates missing parts of a log: directories, and the empty pair of a new segment, each
+//! name durable before anything is written after it.
 
 use std::io;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::error::{Error, Result};
 use super::format::{FileKind, NameStyle};
 use super::units::Offset;
 
-/// The two files of the active segment as they were found, to go on from.
+/// The two files of the active segment as they were found, to continue from.
 pub struct Tail {
     /// The segment's base offset.
     pub base: Offset,
@@ -20,7 +20,7 @@ pub struct Tail {
     pub index: DiskFile,
     /// Bytes of the store, all of them frames that entries commit.
     pub store_bytes: u64,
-    /// Entries of the index, all of them sound.
+    /// Entries of the index, all of them valid.
     pub entries: u64,
     /// Whether the files or their names may not be durable yet.
     pub found: bool,
@@ -69,9 +69,9 @@ pub fn create_pair(
     }
 }
 
-/// Creates a directory and those above it that are missing, and makes each name
-/// durable; also that of the last one that is there, for whoever made it may have been
-/// killed before that. Gives the directory.
+/// Creates a directory and its missing parents, and makes each name durable; also that of
+/// the last existing one, because its creator may have been killed before that. Returns
+/// the directory.
 ///
 /// # Errors
 ///
@@ -82,7 +82,7 @@ pub fn create_directories(disk: &dyn Disk, path: &Path, mode: u32) -> Result<Dir
     }
     let failed = match Dir::open(path) {
         Ok(dir) => {
-            let named = dir.in_parent().map_err(Error::io("look at", path))?;
+            let named = dir.in_parent().map_err(Error::io("access", path))?;
             let above = named.as_ref().map_or(&dir, FilePath::dir);
             sync_above(disk, above, false)?;
             return Ok(dir);
@@ -108,7 +108,7 @@ pub fn create_directories(disk: &dyn Disk, path: &Path, mode: u32) -> Result<Dir
 pub fn create_directory(disk: &dyn Disk, path: &FilePath, mode: u32) -> Result<Dir> {
     let is_new = match disk.create_dir(path, mode) {
         Ok(()) => true,
-        // It was there, or another process was faster.
+        // It was there, or another user was faster.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
         Err(error) => return Err(Error::io("create", path)(error)),
     };
@@ -120,7 +120,7 @@ pub fn create_directory(disk: &dyn Disk, path: &FilePath, mode: u32) -> Result<D
 /// Makes the name of a directory durable.
 fn sync_above(disk: &dyn Disk, above: &Dir, is_new: bool) -> Result<()> {
     match disk.sync_dir(above) {
-        // Whoever may not read it has not made anything there just now.
+        // A process without read permission cannot have created anything there just now.
         Err(error) if !is_new && error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
         synced => synced.map_err(Error::io("sync", above.path())),
     }
@@ -155,7 +155,7 @@ pub fn create_directory_like(disk: &dyn Disk, path: &Path, like: Ownership) -> R
 /// write nothing.
 fn refuse_foreign_link(path: &Path) -> Result<()> {
     let link = FilePath::of(path).and_then(|at| at.link_metadata());
-    let link = link.map_err(Error::io("look at", path))?;
+    let link = link.map_err(Error::io("access", path))?;
     if link.is_symlink() && !is_own(link.uid()) {
         return Err(Error::Untrusted {
             path: path.to_path_buf(),

@@ -1,59 +1,58 @@
-//! What can be wrong with a segment's entries and frames, as values: what a walk
-//! over them yields where they are not sound. Which finding that makes is
-//! `inspect`'s to say.
+//! Damage of the entries and frames of a segment, as values: the result of a walk over
+//! them where they are not valid. `inspect` maps it to findings.
 
 use std::fmt;
 
 use super::format::{ENTRY_BYTES, Entry, FileKind, LENGTH_BYTES};
 use super::units::{Position, RelativeOffset};
 
-/// The ways in which an entry or its frame can be unsound.
+/// The ways in which an entry or its frame can be invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DamageKind {
     /// The entry is wrong; the store may know the right one.
     Entry,
-    /// The entries go on at a place that no 12-byte boundary falls on.
+    /// The entries continue at a place that no 12-byte boundary falls on.
     Misaligned,
     /// The entries name frames that the store does not hold whole.
     Dangling,
     /// The frame's length disagrees with the entries around it.
     Length,
-    /// The payload is no Record.
+    /// The payload is not a Record.
     Undecodable,
-    /// The record carries another offset than its place.
+    /// The record has another offset than its place.
     OffsetMismatch,
-    /// The disk gives an error for the frame's bytes.
+    /// The disk reports an error for the frame's bytes.
     Unreadable,
 }
 
-/// One or more consecutive slots of an index that are not sound, for one cause.
+/// One or more consecutive slots of an index that are not valid, for one cause.
 ///
 /// Units: slots count entries from the segment's base; `position` and `bytes` are
 /// bytes of the file that `file` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
-    /// What is wrong.
+    /// The kind of damage.
     pub kind: DamageKind,
     /// The first slot concerned.
     pub first_slot: u64,
     /// The last slot concerned.
     pub last_slot: u64,
-    /// The file in which the wrong bytes stand.
+    /// The file in which the wrong bytes are.
     pub file: FileKind,
-    /// Where they begin.
+    /// Position in the file.
     pub position: u64,
-    /// How many they are.
+    /// Number of bytes.
     pub bytes: u64,
-    /// What is there.
+    /// The actual value.
     pub got: Option<u64>,
-    /// What the rest of the log demands.
+    /// The value that the rest of the log implies.
     pub expected: Option<u64>,
-    /// Where the frame of `first_slot` begins in the store, if that is known.
+    /// Position of the frame of `first_slot` in the store, if known.
     pub frame: Option<Position>,
     /// Whether the records concerned are whole in the store all the same.
     pub record_whole: bool,
-    /// Whether each entry concerned is what a write of the right one leaves that a crash
-    /// cut short: its first bytes, or none, and then zeros.
+    /// Whether each affected entry is an interrupted write of the right one: its first
+    /// bytes, or none, and then zeros.
     pub unfinished: bool,
 }
 
@@ -115,7 +114,7 @@ impl Damage {
         }
     }
 
-    /// A frame whose length is not what the entries around it demand.
+    /// A frame whose length differs from the one that the entries around it imply.
     pub(super) fn length(
         slot: u64,
         position: Position,
@@ -137,7 +136,7 @@ impl Damage {
         }
     }
 
-    /// How many slots are concerned.
+    /// Number of affected slots.
     #[must_use]
     pub fn slots(&self) -> u64 {
         self.last_slot
@@ -149,12 +148,12 @@ impl Damage {
 /// Places that are kept one by one; what comes beyond is counted.
 pub(crate) const PLACES_MAX: usize = 20_000;
 
-/// Damages in the order of their slots; consecutive slots with the same trouble are one.
+/// Damage in the order of the slots; consecutive slots with the same cause are one item.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Damages {
     /// The first ones.
     pub list: Vec<Damage>,
-    /// How many more there are.
+    /// Number of further ones.
     pub uncounted: u64,
 }
 
@@ -175,7 +174,7 @@ impl Damages {
     }
 }
 
-/// Whether two places are one finding: the same trouble, slot after slot.
+/// Whether two places are one finding: the same damage, slot after slot.
 fn continues(last: &Damage, damage: &Damage) -> bool {
     last.kind == damage.kind
         && last.file == damage.file
@@ -188,16 +187,16 @@ impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.kind {
             DamageKind::Entry => "a damaged entry",
-            DamageKind::Misaligned => "entries off their 12-byte boundaries",
+            DamageKind::Misaligned => "misaligned entries",
             DamageKind::Dangling => "entries without their frames",
             DamageKind::Length => "a damaged length",
-            DamageKind::Undecodable => "a payload that is no record",
+            DamageKind::Undecodable => "a payload that is not a record",
             DamageKind::OffsetMismatch => "a record with another offset",
             DamageKind::Unreadable => "unreadable bytes",
         };
         write!(f, "{what} at byte {}+{}", self.position, self.bytes)?;
         if let (Some(got), Some(expected)) = (self.got, self.expected) {
-            write!(f, ": {got} where {expected} is expected")?;
+            write!(f, ": {got}, expected {expected}")?;
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! Which codec a log has, which is written down nowhere: a few whole frames of its
-//! first and of its last segment show it.
+//! Which codec a log has, which is written down nowhere: a few intact frames of its first
+//! and of its last segment show it.
 
 use super::directory::{Directory, SegmentNames};
 use super::error::{Error, Result};
@@ -13,39 +13,38 @@ use super::walk::{PAYLOAD_IN_MEMORY_MAX, layout_in};
 use super::window::{LOOKUP_BYTES, ReadFile, Window};
 use crate::scan::codec::{self, Evidence};
 
-/// Frames that are looked at, from each end of a segment.
+/// Frames that are inspected, from each end of a segment.
 const SAMPLES: u64 = 8;
 
 /// Fewer samples than this decide nothing alone.
 const FEW: u64 = 3;
 
-/// Bytes of keys and numbers that are looked at in all of a segment's samples: a bound
-/// on the work that made-up bytes can cause. (A raw value ends the look at it early.)
+/// Bytes of keys and numbers that are inspected in all of a segment's samples: a bound on
+/// the work that made-up bytes can cause. (A raw value ends the scan of it early.)
 const DECODED_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-/// What the samples showed.
+/// The result of the samples.
 #[derive(Debug, Default, Clone, Copy)]
 struct Votes {
     /// Samples above offset 0.
     above: u64,
-    /// Of these, the ones that decode and carry their own offset.
+    /// Of these, those that decode and have their own offset.
     carry: u64,
     /// Whether record 0 is protobuf by its bytes; `None` without a record 0.
     zero: Option<bool>,
     /// Whether record 0 has a payload at all.
     zero_empty: bool,
-    /// Samples that carry another offset than their place.
+    /// Samples with another offset than their place.
     astray: u64,
 }
 
 /// A codec, and how much that is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Detected {
-    /// What most samples are.
+    /// The codec of most samples.
     pub codec: Codec,
-    /// Whether that is beyond doubt: the samples are committed records, or they carry
-    /// their offsets. What a first append left that was cut short may look like
-    /// anything.
+    /// Whether that is certain: the samples are committed records, or they have their
+    /// offsets. The rest of an interrupted first append may look like anything.
     pub certain: bool,
 }
 
@@ -96,17 +95,17 @@ pub fn judge(directory: &Directory) -> Result<Option<Detected>> {
 /// The files of a segment as they would be.
 #[derive(Clone)]
 pub(crate) struct Mended {
-    /// The pair; its index is empty where there is none.
+    /// The pair; its index is empty where it does not exist.
     pub pair: Segment,
     /// Whether there is an index.
     pub has_index: bool,
 }
 
-/// What gives the segments that would be other ones than on the disk.
+/// Supplies the segments that would differ from those on disk.
 type Instead<'a> = &'a dyn Fn(Offset) -> Result<Option<Mended>>;
 
-/// The codec that the log will show once some of its segments are other ones: `instead`
-/// gives these.
+/// The codec that the log will show after some of its segments are replaced: `instead`
+/// supplies these.
 ///
 /// # Errors
 ///
@@ -151,7 +150,7 @@ fn judge_once(files: &Files<'_>) -> Result<Option<Detected>> {
             certain: committed || (codec == Codec::Protobuf && votes.above > 0),
         })
     };
-    // Where anything is committed, bytes that nobody was promised have no say.
+    // If anything is committed, unacknowledged bytes do not count.
     let committed = sample(files, true)?;
     let (votes, is_committed) = if committed.codec().is_some() {
         (committed, true)
@@ -188,8 +187,8 @@ fn evidence(files: &Files<'_>) -> Result<Evidence> {
     Ok(found)
 }
 
-/// Adds the evidence of the first of `segments` whose store is not empty; says which one it
-/// was.
+/// Adds the evidence of the first of `segments` whose store is not empty; returns its
+/// number.
 fn evidence_next<'a>(
     files: &Files<'_>,
     segments: impl Iterator<Item = &'a SegmentNames>,
@@ -227,7 +226,7 @@ fn sample(files: &Files<'_>, committed: bool) -> Result<Votes> {
     Ok(votes)
 }
 
-/// Samples the first of `segments` that has a whole frame; says which one it was.
+/// Samples the first of `segments` that has an intact frame; returns its number.
 fn sample_next<'a>(
     files: &Files<'_>,
     segments: impl Iterator<Item = &'a SegmentNames>,
@@ -255,9 +254,9 @@ fn sample_next<'a>(
 struct Sampler {
     base: Offset,
     store: Window,
-    /// The entries, if there is any.
+    /// The entries, if any.
     index: Option<Index>,
-    /// How many of them are real, and how many of these name whole frames.
+    /// Number of entries, and number of those that name intact frames.
     entries: u64,
     whole: u64,
     /// Whether there is an index, and no entry in it.
@@ -266,20 +265,20 @@ struct Sampler {
     fuel: u64,
 }
 
-/// A whole frame.
+/// An intact frame.
 struct Sample {
     end: Position,
-    /// The offset that it carries, if it decodes.
+    /// The offset in it, if it decodes.
     carried: Carried,
     /// Whether it is, byte for byte, what an encoder writes.
     canonical: bool,
     empty: bool,
 }
 
-/// What offset a frame carries.
+/// The offset in a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Carried {
-    /// None: it is no record, or has offset 0.
+    /// None: it is not a record, or has offset 0.
     None,
     /// The one of its place.
     Own,
@@ -340,9 +339,9 @@ impl Sampler {
         Ok(any)
     }
 
-    /// Looks at the frame that `slot`'s entry names and at the one that follows the
-    /// frame before, since either the entry or a length may be wrong. Gives the end of
-    /// the better one, if any is whole.
+    /// Inspects the frame that `slot`'s entry names and at the one that follows the frame
+    /// before, since either the entry or a length may be wrong. Gives the end of the
+    /// better one, if any is whole.
     fn sample_slot(
         &mut self,
         slot: u64,
@@ -376,7 +375,7 @@ impl Sampler {
         Ok(Some(best.end))
     }
 
-    /// Where the entry of `slot` says that its frame is.
+    /// The position of the frame according to the entry of `slot`.
     fn named(&mut self, slot: u64) -> Option<Position> {
         if slot >= self.entries {
             return None;
@@ -385,7 +384,7 @@ impl Sampler {
         (u64::from(entry.relative.0) == slot).then_some(entry.position)
     }
 
-    /// Looks at the frame at `position`, if it is whole.
+    /// Inspects the frame at `position`, if it is whole.
     fn frame(&mut self, offset: Offset, position: Position) -> Result<Option<Sample>> {
         let limit = self.store.file_bytes();
         if position.0.saturating_add(LENGTH_BYTES) > limit || self.fuel == 0 {
@@ -410,7 +409,8 @@ impl Sampler {
                 Ok(count) if payload_bytes <= PAYLOAD_IN_MEMORY_MAX => {
                     record::is_canonical_with_value(self.store.bytes(start, count)?)
                 }
-                // Too large to encode anew for this; its fields are in order and fill it.
+                // Too large to encode again for this; its fields are in order and fill
+                // it.
                 _ => layout
                     .as_ref()
                     .is_some_and(|layout| !layout.has_unknown && layout.value.end > 0),

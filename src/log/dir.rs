@@ -1,7 +1,7 @@
-//! A directory that is held open by a descriptor, and names in it. A path is resolved
-//! once; everything after that goes through the descriptor, so that whoever renames or
-//! replaces the directory meanwhile changes nothing about which one is meant. Only this
-//! file and `disk` open, list or look at anything in a log's directory.
+//! A directory that is held open by a descriptor, and the names in it. A path is resolved
+//! once; afterwards every access uses the descriptor, so that renaming or replacing the
+//! directory meanwhile does not redirect it. Only this file and `disk` open, list or
+//! inspect anything in the directory of a log.
 
 mod paths;
 mod status;
@@ -24,7 +24,7 @@ use paths::or_here;
 pub use paths::{is_taken, nearest, real_place};
 pub use status::{FileStatus, Identity, time_at};
 
-/// Bytes of names that the system is asked for at once.
+/// Bytes of names per request to the system.
 const LISTED_BYTES: usize = 64 * 1024;
 
 /// How often a file whose lease is not let go is tried again.
@@ -52,7 +52,7 @@ impl Dir {
     ///
     /// # Errors
     ///
-    /// The operating system's; `NotADirectory` for what is none.
+    /// The error of the operating system; `NotADirectory` for anything else.
     pub fn open(path: &Path) -> io::Result<Self> {
         if path.as_os_str().is_empty() {
             return Err(ErrorKind::NotFound.into());
@@ -101,7 +101,7 @@ impl Dir {
         self.0.identity
     }
 
-    /// What the system tells of it.
+    /// The metadata of the directory.
     ///
     /// # Errors
     ///
@@ -125,7 +125,7 @@ impl Dir {
         rustix::fs::stat(self.path()).is_ok_and(|it| FileStatus(it).identity() == self.identity())
     }
 
-    /// Where it is now, if it was moved and the system tells.
+    /// Its current path, if it was moved and the system knows it.
     #[must_use]
     pub fn moved_to(&self) -> Option<PathBuf> {
         let descriptor = format!("/proc/self/fd/{}", self.as_fd().as_raw_fd());
@@ -207,7 +207,8 @@ impl Dir {
     ///
     /// The operating system's.
     pub fn each_name(&self, mut each: impl FnMut(&OsStr)) -> io::Result<()> {
-        // The names are looked at where the system put them: std makes two strings of each.
+        // The names are inspected where the system put them: std makes two strings of
+        // each.
         let mut buffer = Vec::with_capacity(LISTED_BYTES);
         let mut entries = RawDir::new(self.reopen()?, buffer.spare_capacity_mut());
         while let Some(entry) = entries.next() {
@@ -324,7 +325,7 @@ impl FilePath {
         self.dir.at(Path::new(&self.name).with_extension(extension))
     }
 
-    /// What the system tells of the file, links followed.
+    /// The metadata of the file; follows links.
     ///
     /// # Errors
     ///
@@ -333,7 +334,7 @@ impl FilePath {
         self.status(AtFlags::empty())
     }
 
-    /// What the system tells of what has this name, be it a link.
+    /// The metadata of this name; does not follow links.
     ///
     /// # Errors
     ///
@@ -350,16 +351,16 @@ impl FilePath {
         )?))
     }
 
-    /// Whether it could be opened for writing, as far as the system tells without doing it.
+    /// Whether it could be opened for writing, as far as the system shows without opening it.
     ///
     /// # Errors
     ///
-    /// The operating system's, as opening it would give.
+    /// The error of the operating system that opening it would return.
     pub fn check_writable(&self) -> io::Result<()> {
         check_writable(&self.dir, self.name()?)
     }
 
-    /// Whether something is there, and is no link to nothing.
+    /// Whether it exists, and is not a broken symbolic link.
     #[must_use]
     pub fn is_there(&self) -> bool {
         self.metadata().is_ok()
@@ -383,11 +384,11 @@ impl FilePath {
         self.metadata().is_ok_and(|it| it.is_dir())
     }
 
-    /// Where the symbolic link of this name leads.
+    /// The target of the symbolic link of this name.
     ///
     /// # Errors
     ///
-    /// The operating system's; `InvalidInput` for what is no link.
+    /// The error of the operating system; `InvalidInput` if it is not a link.
     pub fn link_target(&self) -> io::Result<PathBuf> {
         let target = rustix::fs::readlinkat(&self.dir, self.name()?, Vec::new())?;
         Ok(OsString::from_vec(target.into_bytes()).into())
@@ -397,7 +398,7 @@ impl FilePath {
     ///
     /// # Errors
     ///
-    /// The operating system's; `NotADirectory` for what is none.
+    /// The error of the operating system; `NotADirectory` for anything else.
     pub fn open_dir(&self) -> io::Result<Dir> {
         let name = self.name()?;
         let open = |flags| {
@@ -412,7 +413,7 @@ impl FilePath {
     ///
     /// # Errors
     ///
-    /// The operating system's; `InvalidInput` for what is no regular file.
+    /// The error of the operating system; `InvalidInput` if it is not a regular file.
     pub fn open(&self, links: Links) -> io::Result<(File, FileStatus)> {
         self.open_with(OFlags::RDONLY, links)
     }
@@ -432,7 +433,7 @@ impl FilePath {
         let name = self.name()?;
         let file = match rustix::fs::openat(&self.dir, name, flags, Mode::empty()) {
             Err(Errno::WOULDBLOCK) => self.open_leased(access, flags)?,
-            // A FIFO that nobody reads, or a socket.
+            // A FIFO without a reader, or a socket.
             Err(Errno::NXIO) => return Err(ErrorKind::InvalidInput.into()),
             opened => File::from(opened?),
         };
@@ -443,8 +444,8 @@ impl FilePath {
         Ok((file, status))
     }
 
-    /// Opens a file on which somebody holds a lease. That is waited for on the file itself:
-    /// something else may have its name meanwhile.
+    /// Opens a file on which another process holds a lease. The wait is on the file
+    /// itself: something else may have its name meanwhile.
     fn open_leased(&self, access: OFlags, flags: OFlags) -> io::Result<File> {
         let name = self.name()?;
         let file = OFlags::PATH | OFlags::CLOEXEC | (flags & OFlags::NOFOLLOW);

@@ -1,5 +1,5 @@
-//! The names in a log's directory: which segments they make, in numeric order, and
-//! which are none of a segment's. Opens no file; what the files hold is for others.
+//! The names in the directory of a log: the segments that they form, in numeric order,
+//! and the other names. Opens no file.
 
 use std::cmp::Ordering;
 use std::ffi::{OsStr, OsString};
@@ -11,11 +11,11 @@ use super::error::{Error, Result};
 use super::format::{self, FileKind, NameStyle};
 use super::units::Offset;
 
-/// What a file system may keep in its root directory: no part of a log that stands there.
+/// Names that a file system may keep in its root directory: not part of a log.
 const LOST_AND_FOUND: &str = "lost+found";
 
-/// The names of one segment's two files, as they stand in the directory. There may be
-/// very many of these: the plain names are not kept but made from the base.
+/// The names of one segment's two files, as they are in the directory. There may be very
+/// many of these: the plain names are not kept but made from the base.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentNames {
     /// The offset of the segment's first record.
@@ -59,7 +59,7 @@ impl SegmentNames {
         self.has(kind).then(|| self.file_name(kind))
     }
 
-    /// The name of one half: as it stands there, or as it would be.
+    /// The name of one half: as it is there, or as it would be.
     #[must_use]
     pub fn file_name(&self, kind: FileKind) -> OsString {
         let odd = self.odd.as_ref().and_then(|odd| match kind {
@@ -119,16 +119,16 @@ impl SegmentNames {
     }
 }
 
-/// What names a directory holds.
+/// The names in a directory.
 #[derive(Debug, Clone)]
 pub struct Directory {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
     /// The directory itself: its files are opened through it.
     pub dir: Dir,
     /// Its segments, in the order of their base offsets.
     pub segments: Vec<SegmentNames>,
-    /// Names that are no segment's, sorted; `lost+found` is none of them.
+    /// Names that are no segment's, sorted; `lost+found` is not one of them.
     pub strays: Vec<OsString>,
     /// Second names for a file that is there already (`000.store` beside `0.store`).
     pub duplicates: Vec<(Offset, OsString)>,
@@ -192,7 +192,7 @@ impl Directory {
         Ok(directory)
     }
 
-    /// What these names make, wherever they come from.
+    /// The segments formed by these names, wherever they come from.
     #[must_use]
     pub fn of_names(dir: &Dir, all: Vec<OsString>) -> Self {
         let mut names = Names::default();
@@ -227,7 +227,7 @@ impl Directory {
         }
     }
 
-    /// The base of the segment behind the one with this base.
+    /// The base of the segment after the one with this base.
     #[must_use]
     pub fn next_base(&self, base: Offset) -> Option<Offset> {
         let next = self.segments.partition_point(|names| names.base <= base);
@@ -282,7 +282,7 @@ impl Directory {
     ///
     /// # Errors
     ///
-    /// [`Error::NotALog`] where there is no segment.
+    /// [`Error::NotALog`] without segments.
     pub fn require_log(&self) -> Result<()> {
         if self.segments.is_empty() {
             return Err(Error::NotALog {
@@ -292,8 +292,8 @@ impl Directory {
         Ok(())
     }
 
-    /// Where the segment stands that holds `offset`, or would: the last one whose
-    /// base is not above it.
+    /// The index of the segment that holds `offset`, or would: the last one whose base is
+    /// not above it.
     #[must_use]
     pub fn segment_of(&self, offset: Offset) -> Option<usize> {
         self.segments
@@ -447,7 +447,7 @@ mod tests {
     #[test]
     fn odd_names_are_kept_and_can_be_taken_out() {
         let mut log = of(&["0.index", "007.store", "7.index", "0.store", "0.store"]);
-        // A directory that changes may be told one name twice.
+        // The system may list a name of a changing directory twice.
         assert!(log.duplicates.is_empty());
         let padded = log.segments.pop().expect("segment 7");
         assert_eq!(padded.name(FileKind::Store), Some("007.store".into()));

@@ -51,7 +51,7 @@ impl DiskFile {
 ///
 /// # Errors
 ///
-/// Each gives the operating system's error as it is.
+/// Each returns the error of the operating system unchanged.
 #[expect(
     clippy::missing_errors_doc,
     reason = "all of them fail alike: the trait says how"
@@ -60,12 +60,12 @@ pub trait Disk: Send + Sync {
     /// Opens an existing regular file for reading and writing. No `O_APPEND`:
     /// pwrite would ignore its position.
     fn open(&self, path: &FilePath) -> io::Result<DiskFile>;
-    /// Creates a file that must not exist; `like` gives owner, group and mode, which is
-    /// 0666 less the umask without it.
+    /// Creates a file that must not exist; `like` supplies owner, group and mode, which
+    /// is 0666 less the umask without it.
     fn create(&self, path: &FilePath, like: Option<Ownership>) -> io::Result<DiskFile>;
     /// Creates a file without a name in the file system of `dir`.
     fn create_unnamed(&self, dir: &Dir, like: Option<Ownership>) -> io::Result<DiskFile>;
-    /// Gives an unnamed file its name, which must be free.
+    /// Links an unnamed file at its name, which must be free.
     fn link(&self, file: &DiskFile, path: &FilePath) -> io::Result<()>;
     /// Creates a directory with these permission bits (less the umask).
     fn create_dir(&self, path: &FilePath, mode: u32) -> io::Result<()>;
@@ -83,23 +83,23 @@ pub trait Disk: Send + Sync {
     fn remove_dir(&self, path: &FilePath) -> io::Result<()>;
     /// Moves a file to another name, which must be free.
     fn rename(&self, from: &FilePath, to: &FilePath) -> io::Result<()>;
-    /// Gives a directory that was just created owner, group and mode, as far as this
+    /// Sets owner, group and mode of a directory that was just created, as far as this
     /// process may. One that is not empty is another, and refused.
     fn own_dir(&self, _dir: &Dir, _like: Ownership) -> io::Result<()> {
         Ok(())
     }
     /// Moves a file to the name of another, which is gone at that moment. A disk that
-    /// cannot is one of a test's that never mends with another copy.
+    /// cannot is one of a test's that never repairs with another copy.
     fn replace(&self, _from: &FilePath, _to: &FilePath) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }
 
-/// Writes all of `bytes`, going on after short writes and interruptions.
+/// Writes all of `bytes`, continuing after short writes and interruptions.
 ///
 /// # Errors
 ///
-/// The first error that is no interruption; `WriteZero` if nothing more is taken.
+/// The first error that is not an interruption; `WriteZero` if nothing more is taken.
 pub fn write_all_at(
     disk: &dyn Disk,
     file: &DiskFile,
@@ -120,7 +120,7 @@ pub fn write_all_at(
     Ok(())
 }
 
-/// Gives the file at `path` other bytes, or makes it: wholly or not at all, also in a
+/// Returns the file at `path` other bytes, or makes it: wholly or not at all, also in a
 /// power cut. A file of another user that has the temporary name is left alone.
 ///
 /// # Errors
@@ -131,7 +131,7 @@ pub fn replace(path: &FilePath, bytes: &[u8]) -> io::Result<()> {
     let mut replaced = || {
         let like = match path.open(Links::Refused) {
             Ok((before, _)) => Some(Ownership::of(&before)?),
-            // What cannot be opened or is no file is replaced by a file of our own.
+            // A file that cannot be opened or is not regular is replaced by a new one.
             Err(_) => None,
         };
         give(&made.file, like.as_ref(), path)?;
@@ -156,8 +156,9 @@ pub fn try_beside(path: &FilePath) -> io::Result<()> {
     RealDisk.remove(&temporary)
 }
 
-/// Creates a file of a temporary name beside another. The name is the same each time, so
-/// that what a killed process left is removed; where that is not our own file, another.
+/// Creates a file with a temporary name beside another. The name is the same each time,
+/// so that the leftover of a killed process is removed; if that is not our own file,
+/// another name is used.
 fn create_beside(path: &FilePath) -> io::Result<(DiskFile, FilePath)> {
     let own = rustix::process::geteuid().as_raw();
     let name = path.name()?;
@@ -190,7 +191,7 @@ pub fn hidden(name: &OsStr, what: &str) -> OsString {
     hidden
 }
 
-/// A name that nobody could foresee: std seeds its hashers from the system.
+/// An unpredictable name: std seeds its hashers from the system.
 #[must_use]
 pub fn random_name() -> String {
     let half = || RandomState::new().build_hasher().finish();
@@ -201,12 +202,12 @@ pub fn random_name() -> String {
 ///
 /// # Errors
 ///
-/// The operating system's; `InvalidInput` for what is no regular file.
+/// The error of the operating system; `InvalidInput` if it is not a regular file.
 pub fn open_lock(path: &FilePath) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
     match open(path, flags, 0o666) {
-        // Locked, it need not be writable; and to create what is there is refused where the
-        // kernel protects shared directories.
+        // If locked, it need not be writable; and creating an existing file is refused
+        // where the kernel protects shared directories.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             match path.open(Links::Refused) {
                 Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {
@@ -219,7 +220,7 @@ pub fn open_lock(path: &FilePath) -> io::Result<File> {
     }
 }
 
-/// Opens what has this name, if it is no link.
+/// Opens what has this name, if it is not a link.
 fn open(path: &FilePath, flags: OFlags, mode: u32) -> io::Result<File> {
     let flags = flags | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
     let mode = Mode::from_raw_mode(mode);
@@ -230,8 +231,8 @@ fn open(path: &FilePath, flags: OFlags, mode: u32) -> io::Result<File> {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealDisk;
 
-/// Whoever may rename a directory that was just created may put another one in its place:
-/// one with anything in it is not given away.
+/// A user who may rename a directory that was just created may put another one in its
+/// place: a directory with any content is not given away.
 fn check_new(directory: &Dir) -> io::Result<()> {
     let mut is_empty = true;
     directory.each_name(|_| is_empty = false)?;
@@ -243,8 +244,8 @@ fn check_new(directory: &Dir) -> io::Result<()> {
     ))
 }
 
-/// The permission bits with which a file is created: until it has the ownership that it is
-/// to have, nobody else gets in.
+/// The permission bits with which a file is created: until it has the ownership that it
+/// is to have, no other process gets in.
 fn first_mode(like: Option<&Ownership>) -> u32 {
     like.map_or(0o666, |like| like.mode & OWNERS)
 }

@@ -1,6 +1,6 @@
-//! What stops the engine, as one enum that carries path, position and both figures
-//! of each comparison. Damage that verify reports is no error; where a reader meets
-//! it in what it was asked for, it is [`Error::Damage`].
+//! The errors that stop the engine, as one enum with path, position and both figures of
+//! each comparison. Damage that verify reports is not an error; for a reader that meets
+//! it in the requested range, it is [`Error::Damage`].
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,40 +10,40 @@ use super::damage::Damage;
 use super::processes::{Process, Unseen};
 use super::units::Offset;
 
-/// What stopped the engine.
+/// An error that stopped the engine.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused.
     #[error("{}: cannot {action}: {source}", path.display())]
     Io {
-        /// What was tried, as a verb.
+        /// The attempted action, as a verb.
         action: &'static str,
         /// On which file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The disk gives an error for these bytes.
+    /// The disk reports an error for these bytes.
     #[error("{}: bytes {position}+{bytes} cannot be read: {source}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Where the bytes begin.
+        /// Position in the file.
         position: u64,
-        /// How many were asked for.
+        /// Number of requested bytes.
         bytes: u64,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// A file became shorter while it was read.
-    #[error("{}: ends at byte {file_bytes} now, {expected} bytes were there when it was opened", path.display())]
+    #[error("{}: has {file_bytes} bytes now; it had {expected} when it was opened", path.display())]
     Shrunk {
         /// The file.
         path: PathBuf,
         /// Its size when it was opened.
         expected: u64,
-        /// Where it ends now.
+        /// Its current size.
         file_bytes: u64,
     },
     /// There is no such directory.
@@ -53,13 +53,13 @@ pub enum Error {
         path: PathBuf,
     },
     /// The path names a file.
-    #[error("{}: is no directory", path.display())]
+    #[error("{}: is not a directory", path.display())]
     NotADirectory {
         /// The path that was named.
         path: PathBuf,
     },
     /// The directory holds no segment.
-    #[error("{} is no log: it has no .store or .index file", path.display())]
+    #[error("{} is not a log: it has no .store or .index file", path.display())]
     NotALog {
         /// The directory.
         path: PathBuf,
@@ -71,15 +71,15 @@ pub enum Error {
         path: PathBuf,
     },
     /// The directory holds other things, and a log is not made among them.
-    #[error("{} is not empty and no log: {} is in it", path.display(), name.display())]
+    #[error("{} is not empty and not a log: it contains {}", path.display(), name.display())]
     NotEmpty {
         /// The directory.
         path: PathBuf,
         /// One of the names in it.
         name: PathBuf,
     },
-    /// A segment's name belongs to something that is no regular file.
-    #[error("{}: is no regular file{}", path.display(), if *is_directory { " but a directory" } else { "" })]
+    /// A segment's name belongs to something that is not a regular file.
+    #[error("{}: is not a regular file{}", path.display(), if *is_directory { " but a directory" } else { "" })]
     NotAFile {
         /// The path.
         path: PathBuf,
@@ -87,12 +87,12 @@ pub enum Error {
         is_directory: bool,
     },
     /// A segment's file is a symbolic link: it is read, and never changed.
-    #[error("{}: is a symbolic link, which is read and never changed", path.display())]
+    #[error("{}: is a symbolic link, which proglog reads but never changes", path.display())]
     SymbolicLink {
         /// The path.
         path: PathBuf,
     },
-    /// Somebody else can have put it there.
+    /// Another process can have put it there.
     #[error("{}: not trusted: {why}", path.display())]
     Untrusted {
         /// The file or directory.
@@ -100,7 +100,7 @@ pub enum Error {
         /// Why, as the end of a sentence about it.
         why: String,
     },
-    /// Two of the log's names are one file: what is written to the one is in the other.
+    /// Two names of the log are one file: writes to one are in the other.
     #[error("{}: is the same file as {}", path.display(), other.display())]
     SharedFile {
         /// One of them.
@@ -114,12 +114,12 @@ pub enum Error {
         /// The path.
         path: PathBuf,
     },
-    /// The log's path leads to another directory now, or to none: somebody moved the log.
+    /// The path of the log leads to another directory now, or to none: the log was moved.
     #[error("{}: was moved or replaced while it was open{}", path.display(), is_now(now.as_deref()))]
     Moved {
-        /// Where the directory was.
+        /// The former path of the directory.
         path: PathBuf,
-        /// Where it is now, as far as the system tells.
+        /// Its current path, as far as the system knows.
         now: Option<PathBuf>,
     },
     /// Another process has the log.
@@ -146,12 +146,12 @@ pub enum Error {
         /// The first thing that is not as a clean end leaves it.
         why: String,
     },
-    /// Appending would be wrong here, and recovery does not mend it.
+    /// Appending would be wrong here, and recovery does not repair it.
     #[error("{}: damaged: {why}", path.display())]
     CannotAppend {
         /// The directory.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem.
         why: String,
     },
     /// A segment has another program's layout: it is neither read nor changed.
@@ -162,18 +162,18 @@ pub enum Error {
         /// The layout.
         layout: String,
     },
-    /// The log has another codec than the one asked for.
+    /// The codec of the log differs from the requested one.
     #[error("{}: the log's codec is {found}, not {asked}", path.display())]
     CodecContradicts {
         /// The directory.
         path: PathBuf,
-        /// What the log's records show.
+        /// The codec that the records show.
         found: Codec,
-        /// What was asked for.
+        /// The requested codec.
         asked: Codec,
     },
     /// A log without a record does not show its codec.
-    #[error("{}: the log has no record that would show its codec", path.display())]
+    #[error("{}: cannot detect the codec: the log has no records", path.display())]
     CodecUnknown {
         /// The directory.
         path: PathBuf,
@@ -182,20 +182,20 @@ pub enum Error {
     #[error("{0}")]
     Config(String),
     /// The log is full to the last offset.
-    #[error("offset {last} is the last there is: no record fits behind it")]
+    #[error("offset {last} is the largest possible offset: no record can follow it")]
     OffsetsExhausted {
         /// The last offset that was used.
         last: Offset,
     },
     /// A raw log has no place for a term or a type.
-    #[error("a raw log holds no term and no type")]
+    #[error("a raw log has no terms and no types")]
     RawHoldsValuesOnly,
-    /// Damage in what was asked for.
+    /// Damage in the requested range.
     #[error("{}: {damage}", path.display())]
     Damage {
         /// The directory.
         path: PathBuf,
-        /// What is damaged, and where.
+        /// The damage and its place.
         damage: Damage,
     },
 }
@@ -229,7 +229,7 @@ impl Error {
         }
     }
 
-    /// The same, but `Missing` for what is not there.
+    /// The same, but `Missing` if it does not exist.
     pub fn missing_or<'a>(
         action: &'static str,
         path: &'a Path,

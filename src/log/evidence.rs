@@ -1,6 +1,6 @@
-//! What speaks for a frame or an entry of a region in doubt: lengths that lead on to
-//! the next sound entry, fields that go on behind a length, an offset that a record
-//! carries. Weighs; who is wrong is `judge`'s to say.
+//! Evidence for a frame or an entry of a region in doubt: lengths that lead to the next
+//! valid entry, fields that continue after a length, an offset in a record. `judge`
+//! decides.
 
 use super::error::{Error, Result};
 use super::format::{LENGTH_BYTES, decode_length, frame_end, is_marked_length};
@@ -11,11 +11,11 @@ use super::walk::{Fit, Walk, layout_in};
 /// Bytes that are searched for the next record of a protobuf log.
 const RESYNC_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Frames that are followed by their lengths alone: a bound on what a hole costs.
+/// Frames that are followed by their lengths alone: a bound on the cost of a hole.
 pub(super) const FRAMES_MAX: u64 = 1 << 26;
 
-/// Frames that are followed anew behind each damaged one of a raw log: a bound, so
-/// that many damaged frames do not cost their number squared.
+/// Frames that are followed again after each damaged one of a raw log: a bound, so that
+/// many damaged frames do not cost their number squared.
 pub(super) const RETRY_FRAMES: u64 = 1024;
 
 /// The slots from the first doubtful one to the next that is beyond doubt.
@@ -23,15 +23,15 @@ pub(super) const RETRY_FRAMES: u64 = 1024;
 pub(super) struct Region {
     /// The first slot in doubt.
     pub(super) slot: u64,
-    /// Where its frame is expected: the end of the last sound frame.
+    /// The expected position of its frame: the end of the last valid frame.
     pub(super) position: Position,
-    /// The slot behind the region: beyond doubt, or the number of entries.
+    /// The slot after the region: beyond doubt, or the number of entries.
     pub(super) anchor: u64,
-    /// Where the anchor's frame begins, or the end of the store.
+    /// The position of the anchor's frame, or the end of the store.
     pub(super) limit: Position,
     /// Whether there is an anchor.
     pub(super) anchored: bool,
-    /// Entries before this slot are known to name whole frames.
+    /// Entries before this slot are known to name intact frames.
     pub(super) whole_to: u64,
 }
 
@@ -73,8 +73,8 @@ impl Walk {
         Ok(None)
     }
 
-    /// Whether the anchor of a raw log's region is none: the lengths lead past it, in as
-    /// many frames as there are entries, to where the entry behind it points, or to the
+    /// Whether the anchor of a raw log's region is wrong: the lengths lead past it, in as
+    /// many frames as there are entries, to the position in the entry after it, or to the
     /// end of the store. Then either one length is wrong, or the anchor's position, and
     /// by chance a frame can be read at the wrong place. That is the shorter of the two
     /// that end there: a value that ends in zeros ends in an empty frame. Takes the
@@ -108,7 +108,7 @@ impl Walk {
         Ok(true)
     }
 
-    /// Where `frames` frames from `position` on lead, by their lengths alone.
+    /// The end of `frames` frames from `position` on, by their lengths alone.
     pub(super) fn follow_lengths(
         &mut self,
         mut position: Position,
@@ -132,9 +132,9 @@ impl Walk {
         Ok(Some(position))
     }
 
-    /// Whether nothing speaks against a raw frame that is whole and where its entry
-    /// says, though what comes behind it is wrong. An empty frame may be nothing but
-    /// the zeros of bytes that got lost.
+    /// Whether nothing speaks against a raw frame that is whole and where its entry says,
+    /// though what comes after it is wrong. An empty frame may be nothing but the zeros
+    /// of bytes that got lost.
     pub(super) fn is_plausible(
         &mut self,
         region: Region,
@@ -154,7 +154,7 @@ impl Walk {
         next.position == end || (end == region.limit && !promised)
     }
 
-    /// Where the frame behind the region's first must begin, if anything says so.
+    /// The expected position of the frame after the first of the region, if known.
     pub(super) fn next_place(&mut self, region: Region) -> Result<Option<Position>> {
         let next_slot = region.slot + 1;
         if region.anchored && next_slot == region.anchor {
@@ -177,7 +177,7 @@ impl Walk {
         Ok(None)
     }
 
-    /// Whether a raw frame at `position` ends where the one behind it is said to begin,
+    /// Whether a raw frame at `position` ends where the one after it is said to begin,
     /// whatever the entry says besides.
     pub(super) fn leads_on(
         &mut self,
@@ -197,7 +197,7 @@ impl Walk {
             .is_ok_and(|next| next.position == end))
     }
 
-    /// Where the store's last record ends by its own fields, if its length is wrong
+    /// The end of the last record of the store by its own fields, if its length is wrong
     /// but the rest of the store is exactly its payload (protobuf only).
     pub(super) fn natural_end(
         &mut self,
@@ -224,7 +224,7 @@ impl Walk {
         }
     }
 
-    /// Whether the bytes behind the length at `position`, up to `end`, are the slot's
+    /// Whether the bytes after the length at `position`, up to `end`, are the slot's
     /// record, whatever the length says.
     pub(super) fn is_record(
         &mut self,
@@ -245,7 +245,7 @@ impl Walk {
         }
     }
 
-    /// The next record of the region that can be recognised by its own offset.
+    /// The next record of the region that can be recognized by its own offset.
     pub(super) fn resync(&mut self, region: &Region) -> Result<Option<(u64, Position)>> {
         if self.codec == Codec::Raw {
             return Ok(None);
@@ -256,7 +256,7 @@ impl Walk {
         let mut data_end = first;
         while at < last && self.search_fuel > 0 && self.fuel > 0 {
             if at >= data_end {
-                // No record is in a hole, but for the beginning of its length.
+                // A hole contains no record, except the beginning of its length.
                 let Some(data) = self.store.data_from(at) else {
                     break;
                 };
@@ -268,7 +268,7 @@ impl Walk {
             at += 1;
             let read_before = self.store.bytes_read();
             let fit = self.fit(u64::MAX, position)?;
-            // What is read in leaps is read for this place alone.
+            // Random reads use this place alone.
             let read = self.store.bytes_read() - read_before;
             let leaps = read.saturating_sub(self.store.read_bytes());
             self.search_fuel = self.search_fuel.saturating_sub(1 + leaps);
@@ -285,9 +285,9 @@ impl Walk {
         Ok(None)
     }
 
-    /// Whether a marked length is between two places of a raw log, at the first or behind
-    /// frames: an append was interrupted there, and a service went on behind it. A part of
-    /// one is not enough: the last bytes of a value whose length is wrong may look so.
+    /// Whether a marked length is between two places of a raw log, at the first or after
+    /// frames: an append was interrupted there, and a service continued after it. A part
+    /// of one is not enough: the last bytes of a value whose length is wrong may look so.
     pub(super) fn is_unfinished_between(&mut self, from: Position, to: Position) -> Result<bool> {
         let to = to.0.min(self.store.file_bytes());
         let mut position = from;

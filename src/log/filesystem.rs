@@ -1,5 +1,5 @@
-//! File systems by the number that statfs(2) gives them: on which of them this machine's
-//! kernel alone decides who opens a file.
+//! File systems by their number in statfs(2): on which of them the kernel of this machine
+//! alone controls who opens a file.
 
 use std::os::fd::AsFd;
 
@@ -57,12 +57,12 @@ pub(super) fn kind(file: impl AsFd) -> Option<u32> {
     u32::try_from(rustix::fs::fstatfs(file).ok()?.f_type).ok()
 }
 
-/// Whether nobody opens a file of it but through this kernel.
+/// Whether files of it are opened through this kernel only.
 pub(super) fn is_local(kind: u32) -> bool {
     LOCAL.contains(&kind)
 }
 
-/// What people call it.
+/// Its common name.
 pub(super) fn name(kind: Option<u32>) -> String {
     let known = OTHERS.iter().find(|(number, _)| Some(*number) == kind);
     match (known, kind) {

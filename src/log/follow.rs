@@ -1,12 +1,12 @@
-//! A log that is read while somebody writes: what has come since the last pass, and
-//! whether what was read before still stands. Waiting is for the caller, with `watch`.
+//! Follows a log while other processes write it: the records since the last pass, and
+//! whether the records read before are still valid. The caller waits, with `watch`.
 //!
 //! Between two passes nothing of the log is held, no lock, no lease, no descriptor: a
-//! repair, an append and a starting service find it unused. A pass gives each record
-//! once. A record is given when it is committed: its entry names it, and its frame is
-//! whole. What stands in the way is given as it is now; beside a writer it may be
-//! gone a moment later (an entry half written, a frame in the writer's buffer), so a
-//! caller that believes in it looks again first.
+//! repair, an append and a starting service find it unused. A pass delivers each record
+//! once, after it is committed: its entry names it, and its frame is intact. An obstacle
+//! is reported as it is now; beside a writer it may be gone a moment later (an entry half
+//! written, a frame in the writer's buffer), so a caller checks again before it believes
+//! in it.
 
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
@@ -26,7 +26,7 @@ use super::reader::{Item, LogReader, Obstacle, RecordView};
 use super::record::Codec;
 use super::units::Offset;
 
-/// Records from which on the codec is sure enough not to be looked for again.
+/// Records from which on the codec is sure enough not to be searched for again.
 const SURE_RECORDS: u64 = 64;
 
 /// A time of change this recent may hide a later change within the same tick.
@@ -36,7 +36,7 @@ const TICK: Duration = Duration::from_secs(2);
 /// pauses.
 const PATIENCE_WITH_APPEND: Duration = Duration::from_millis(60);
 
-/// How long whoever mends the log is left alone.
+/// How long to stay away from a log that is being repaired.
 const PATIENCE_WITH_MENDING: Duration = Duration::from_secs(5);
 
 /// A log that is followed.
@@ -56,7 +56,7 @@ const PATIENCE_WITH_MENDING: Duration = Duration::from_secs(5);
 ///         Ok::<_, proglog::log::error::Error>(Step::Next)
 ///     })?;
 ///     if !matches!(pass, Pass::End) {
-///         break; // something stands in the way, or history was rewritten
+///         break; // an obstacle, or history was rewritten
 ///     }
 ///     while !follower.changed() {
 ///         std::thread::sleep(std::time::Duration::from_millis(50));
@@ -70,12 +70,12 @@ pub struct Follower {
     /// Device and inode of the directory.
     identity: Identity,
     codec: Option<Codec>,
-    /// Whether somebody said the codec, so that it is not looked for.
+    /// Whether the codec was given and need not be detected.
     codec_is_given: bool,
     next: Offset,
     footing: Option<Footing>,
     seen: Option<Seen>,
-    /// Since when there is something that no pass has looked at.
+    /// Since when there is something that no pass has inspected.
     changed_since: Option<Instant>,
     /// The last offset that two segments claim, as the last pass met it.
     doubled: Option<Offset>,
@@ -83,7 +83,7 @@ pub struct Follower {
     doubled_passed: Option<Offset>,
 }
 
-/// What becomes of a record that is handed over.
+/// The result of delivering a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// It is taken; the next one, please.
@@ -101,7 +101,7 @@ pub enum Pass {
     Stopped,
     /// At the end of the log.
     End,
-    /// At something that stands in the way, for now at least.
+    /// At something that is in the way, for now at least.
     Blocked(Blocked),
     /// Offsets that were not read yet are gone from the front of the log.
     Gone {
@@ -110,16 +110,16 @@ pub enum Pass {
         /// The last of them.
         last: Offset,
     },
-    /// What was read before does not stand any more.
+    /// The records read before are not valid any more.
     Rewritten(Rewritten),
 }
 
-/// What stands in the way of the next record.
+/// The obstacle before the next record.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Blocked {
     /// Each thing that does, with its first and last offset.
     pub obstacles: Vec<(Obstacle, Offset, Option<Offset>)>,
-    /// The first record behind all of it, if there is one.
+    /// The first record after all of it, if any.
     pub goes_on: Option<Offset>,
 }
 
@@ -127,7 +127,7 @@ pub struct Blocked {
 #[derive(Debug, PartialEq, Eq)]
 struct Seen {
     directory: Mark,
-    /// The segments, where the directory's time alone does not tell.
+    /// The segments, if the modification time of the directory is not enough.
     names: Option<Vec<SegmentNames>>,
     /// The segment that holds the next record, and the last one.
     files: Vec<Mark>,
@@ -154,15 +154,15 @@ impl Seen {
     }
 }
 
-/// A file as `stat` shows it: inode, size, and time of the last change. `None` where
-/// there is no file.
+/// Metadata of a file: inode, size, and time of the last change. `None` if it does not
+/// exist.
 type Mark = Option<(u64, u64, (i64, u32))>;
 
 fn mark(status: &FileStatus) -> (u64, u64, (i64, u32)) {
     (status.identity().inode, status.len(), status.modified_at())
 }
 
-/// An engine's error on its way out, or the callback's.
+/// An error of the engine, or of the callback.
 enum Stop<E> {
     Engine(Error),
     Caller(E),
@@ -207,7 +207,7 @@ impl Follower {
         })
     }
 
-    /// Says which codec the log has instead of looking.
+    /// Sets the codec instead of detecting it.
     pub fn set_codec(&mut self, codec: Codec) {
         self.codec = Some(codec);
         self.codec_is_given = true;
@@ -225,14 +225,14 @@ impl Follower {
         &self.directory
     }
 
-    /// Goes on at an offset behind something that stood in the way.
+    /// Continues at an offset after an obstacle.
     pub fn skip_to(&mut self, next: Offset) {
         self.next = self.next.max(next);
         self.doubled_passed = self.doubled.take().max(self.doubled_passed);
     }
 
-    /// Looks for the codec again in the next pass: what stands in the way may do so
-    /// only because a few first records looked like another's.
+    /// Detects the codec again in the next pass: the obstacle may exist only because a
+    /// few first records looked like another codec.
     pub fn doubt_codec(&mut self) {
         if !self.codec_is_given {
             self.codec = None;
@@ -240,8 +240,8 @@ impl Follower {
     }
 
     /// Hands over the last record read once more. Gives `None` if none was read, or if it
-    /// was trimmed since or something stands in its way, and what happened if it is not
-    /// the record that was read.
+    /// was trimmed since or something is in its way, and what happened if it is not the
+    /// record that was read.
     ///
     /// # Errors
     ///
@@ -282,13 +282,13 @@ impl Follower {
     ///
     /// # Errors
     ///
-    /// The callback's, and reading's. A file that shrinks meanwhile is none: the next
-    /// pass says what it means.
+    /// Errors of the callback and of reading. A file that shrinks meanwhile is not an
+    /// error: the next pass finds out why.
     pub fn pass<E: From<Error>>(
         &mut self,
         mut each: impl FnMut(&RecordView<'_>) -> std::result::Result<Step, E>,
     ) -> std::result::Result<Pass, E> {
-        // Before the files are looked at: what comes meanwhile is a change.
+        // Before the files are inspected: what comes meanwhile is a change.
         self.seen = Some(self.look());
         self.changed_since = None;
         match self.read(&mut each) {
@@ -312,7 +312,7 @@ impl Follower {
             Ok(dir) if dir.identity() == self.identity => dir,
             Ok(_) => return Ok(Pass::Rewritten(Rewritten::Replaced)),
             Err(error) if error.kind() == ErrorKind::NotFound => return removed,
-            Err(error) => return Err(Error::io("look at", &path)(error).into()),
+            Err(error) => return Err(Error::io("access", &path)(error).into()),
         };
         let mut log = match LogReader::open_in(&dir) {
             Ok(log) => log,
@@ -403,7 +403,7 @@ impl Follower {
         })
     }
 
-    /// The codec, looked for until there are records enough to be sure of it.
+    /// The codec, searched for until there are records enough to be sure of it.
     fn settled_codec(&mut self, lowest: Offset) -> Result<Option<Codec>> {
         if self.codec.is_none() {
             let found = detect(&self.directory)?;
@@ -415,13 +415,13 @@ impl Follower {
         Ok(self.codec)
     }
 
-    /// Whether there may be something new since the last pass, and it is time to look.
-    /// Costs a few `stat`, and a small read where the index is padded.
+    /// Whether there may be something new since the last pass, and it is time for
+    /// another. Costs a few `stat`, and a small read if the index is padded.
     ///
-    /// A pass opens files, which a mending command takes for a use of the log, and
-    /// which ends an append's lease. So while another proglog holds the directory's
-    /// lock it comes a little later: for records, soon; for a log that shrinks or
-    /// changes in place, when the other is done.
+    /// A pass opens files, which a repair counts as a use of the log, and which ends the
+    /// lease of an append. So while another proglog holds the lock of the directory, it
+    /// comes a little later: for records, soon; for a log that shrinks or changes in
+    /// place, when the other is done.
     #[must_use]
     pub fn changed(&mut self) -> bool {
         let now = self.look();
@@ -448,7 +448,7 @@ impl Follower {
     }
 
     fn look(&self) -> Seen {
-        // What its path leads to now: a pass tells whether that is another one.
+        // The directory that its path leads to now: a pass detects another one.
         let dir = Dir::open(&self.directory.path).ok();
         let status = dir.as_ref().and_then(|dir| dir.metadata().ok());
         let directory = status.as_ref().map(mark);
@@ -488,7 +488,7 @@ impl Follower {
             return None;
         }
         if DirectoryLock::holder(&self.directory.dir).is_some() {
-            // Whoever mends the log would take us for a user of it.
+            // A repairing process would count us as a user of the log.
             return self.seen.as_ref().and_then(|seen| seen.next_entry);
         }
         let mut index = Index::open(&path, 12).ok()?;

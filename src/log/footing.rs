@@ -1,5 +1,5 @@
-//! What was read, looked at again: whether the last record that a follower gave still
-//! stands, and making all of it durable before somebody writes down that he has it.
+//! Revalidates the last record read: whether the last record that a follower delivered is
+//! still valid; and makes all of them durable before the caller stores its position.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -15,7 +15,7 @@ use super::window::{LOOKUP_BYTES, ReadFile, Window};
 /// Bytes at each end of a payload by which it is known again.
 const KNOWN_BYTES: usize = 64;
 
-/// What happened to the records that were read.
+/// The result for the records that were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rewritten {
     /// The directory is gone, or holds no segment any more.
@@ -35,7 +35,7 @@ pub enum Rewritten {
     },
 }
 
-/// The last record that was read: as long as it stands, so do those before it.
+/// The last record that was read: as long as it is valid, so do those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Footing {
     /// The base of its segment.
@@ -77,8 +77,8 @@ impl Footing {
         }
     }
 
-    /// What became of the record, if it is not as it was. A segment whose files are
-    /// being replaced says nothing.
+    /// The result for the record, if it changed. A segment whose files are being replaced
+    /// gives no result.
     pub fn lost(&self, directory: &Directory) -> Result<Option<Rewritten>> {
         let cut = Some(Rewritten::Cut(self.offset));
         let changed = Some(Rewritten::Changed(self.offset));
@@ -134,13 +134,13 @@ pub(super) fn names_of(directory: &Directory, base: Offset) -> Option<&SegmentNa
         .filter(|names| names.base == base)
 }
 
-/// Makes durable what was read: every segment that holds one of the offsets from
-/// `from` up to `next` (excluded), store before index, and the directory. Whoever
-/// writes down afterwards how far he has read finds all of it there after a power cut.
+/// Makes the records read durable: every segment that holds one of the offsets from
+/// `from` up to `next` (excluded), store before index, and the directory. A position
+/// stored afterwards is within the log after a power cut.
 ///
 /// # Errors
 ///
-/// [`Error::Io`]. A segment that is gone is none.
+/// [`Error::Io`]. A removed segment is not an error.
 pub fn sync_read(path: &Path, from: Offset, next: Offset) -> Result<()> {
     let directory = Directory::list(path)?;
     let sync = |file: &std::fs::File, path: &Path| match file.sync_data() {

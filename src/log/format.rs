@@ -22,7 +22,7 @@ use super::units::{Offset, Position, RelativeOffset};
 /// Bytes of the length field before each payload.
 pub const LENGTH_BYTES: u64 = 8;
 
-/// Bytes that reach the disk together or not at all; no file system has smaller holes.
+/// The unit of atomic writes; no file system has smaller holes.
 pub const SECTOR_BYTES: u64 = 512;
 
 /// Bytes of one index entry.
@@ -41,12 +41,12 @@ pub const SEGMENT_ENTRIES_MAX: u64 = 1 << 32;
 pub struct Entry {
     /// Which record of the segment this is.
     pub relative: RelativeOffset,
-    /// Where the frame's length field begins in the store.
+    /// Position of the frame's length field in the store.
     pub position: Position,
 }
 
 impl Entry {
-    /// The entry as it stands in an index.
+    /// The entry as it is in an index.
     #[must_use]
     pub fn encode(self) -> [u8; 12] {
         let mut bytes = [0; 12];
@@ -109,7 +109,7 @@ pub fn encode_marked_length(payload_bytes: u64) -> [u8; 8] {
 }
 
 /// Whether `bytes`, the first of a length field or all of them, are a marked length: the
-/// mark, and then what a payload of less than 2^40 bytes has there. A run of 0xff is no
+/// mark, and then the length of a payload of less than 2^40 bytes. A run of 0xff is not a
 /// mark.
 #[must_use]
 pub fn is_marked_length(bytes: &[u8]) -> bool {
@@ -125,8 +125,8 @@ pub fn decode_length(bytes: [u8; 8]) -> u64 {
     u64::from_be_bytes(bytes)
 }
 
-/// Where the frame at `position` ends, if its length field says `payload_bytes` and
-/// it ends within `limit`.
+/// The end of the frame at `position`, if its length field is `payload_bytes` and it ends
+/// within `limit`.
 #[must_use]
 pub fn frame_end(position: Position, payload_bytes: u64, limit: u64) -> Option<Position> {
     let end = position
@@ -224,7 +224,7 @@ pub struct SegmentName {
     pub zero_padded: bool,
 }
 
-/// What `name` says, or `None` if no segment has such a name.
+/// The parts of `name`, or `None` if no segment has such a name.
 #[must_use]
 pub fn parse_name(name: &OsStr) -> Option<SegmentName> {
     let name = name.as_encoded_bytes();

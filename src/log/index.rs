@@ -1,5 +1,5 @@
-//! The entries of an index: how many of them are real, and which they are. Whether
-//! an entry is sound is for `walk` to say, since that takes the store.
+//! The entries of an index: how many of them are real, and which they are. Whether an
+//! entry is valid is for `walk` to say, since that takes the store.
 
 use super::dir::FilePath;
 use super::error::Result;
@@ -13,7 +13,7 @@ pub struct Index {
 }
 
 impl Index {
-    /// Opens an index; `read_bytes` is what is read of it at once.
+    /// Opens an index; `read_bytes` is the size of one read.
     ///
     /// # Errors
     ///
@@ -36,13 +36,13 @@ impl Index {
         self.window.file_bytes()
     }
 
-    /// The file behind the index.
+    /// The file of the index.
     #[must_use]
     pub fn source(&self) -> &ReadFile {
         self.window.source()
     }
 
-    /// How many whole entries the file has room for, padding included.
+    /// Number of complete entries in the file, padding included.
     #[must_use]
     pub fn slots(&self) -> u64 {
         self.file_bytes() / ENTRY_BYTES
@@ -79,9 +79,9 @@ impl Index {
         self.window.bytes(position, count)
     }
 
-    /// How many entries come before the padding at the end, found by bisection: right
-    /// for every index without a hole, at the cost of a few reads. An index whose
-    /// entries are all unused counts as 0, though its first may be real.
+    /// Number of entries before the padding at the end, found by bisection: right for
+    /// every index without a hole, at the cost of a few reads. An index whose entries are
+    /// all unused counts as 0, though its first may be real.
     ///
     /// # Errors
     ///
@@ -93,7 +93,7 @@ impl Index {
         }
         // Entry `low - 1` is real or low is 0; entry `high` is zero.
         let (mut low, mut high) = (0, slots - 1);
-        // Entry 0 is zero in every sound index, so slot 0 decides nothing.
+        // Entry 0 is zero in every valid index, so slot 0 decides nothing.
         while low < high {
             let middle = low + (high - low) / 2;
             if middle > 0 && self.entry(middle)?.is_unused() {
@@ -108,15 +108,15 @@ impl Index {
         Ok(low)
     }
 
-    /// The byte after the last one before `limit` that is not zero, found by looking
-    /// at every byte from there back: a hole before real entries misleads nobody.
+    /// The byte after the last nonzero one before `limit`, found by reading every byte
+    /// from there back: a hole before real entries does not mislead it.
     ///
     /// # Errors
     ///
     /// As [`ReadFile::read_at`].
     pub fn nonzero_end(&mut self, limit: u64) -> Result<u64> {
         match self.window.whole()? {
-            // No hole is worth asking for.
+            // Too small to look for holes.
             Some(all) => {
                 let before =
                     usize::try_from(limit).map_or(all, |limit| all.get(..limit).unwrap_or(all));
@@ -140,7 +140,7 @@ impl Index {
         Ok(end)
     }
 
-    /// The first of the slots of 0xff that end at `end`, if there is any.
+    /// The first of the slots of 0xff that end at `end`, if any.
     fn unused_from(&mut self, end: u64) -> Result<Option<u64>> {
         let mut start = end;
         let mut count = ENTRY_BYTES;

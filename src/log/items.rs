@@ -1,5 +1,5 @@
-//! What a reader of a log is handed: records, and what stands in their way; and the
-//! walks along one segment that make them of slots.
+//! The items of a log reader: records and obstacles; and the walks along one segment that
+//! produce them.
 
 use std::ops::{ControlFlow, Range};
 
@@ -13,7 +13,7 @@ use super::walk::{Committed, Flow, Visitor};
 use super::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
 use super::wire::to_usize;
 
-/// Bytes of a record: in memory, or where they stand if they are too many.
+/// Bytes of a record: in memory, or their place if they are too many.
 #[derive(Debug, Clone)]
 pub enum Content<'a> {
     /// The bytes.
@@ -23,7 +23,7 @@ pub enum Content<'a> {
 }
 
 impl Content<'_> {
-    /// How many bytes they are.
+    /// Number of bytes.
     #[must_use]
     pub fn len(&self) -> u64 {
         match self {
@@ -32,7 +32,7 @@ impl Content<'_> {
         }
     }
 
-    /// Whether there is none.
+    /// Whether it does not exist.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -85,9 +85,9 @@ pub struct RecordView<'a> {
     pub offset: Offset,
     /// The base offset of its segment.
     pub segment: Offset,
-    /// Where its frame begins in the store.
+    /// Position of its frame in the store.
     pub position: Position,
-    /// What was appended.
+    /// The value.
     pub value: Content<'a>,
     /// The frame's payload: in a protobuf log the encoded message.
     pub payload: Content<'a>,
@@ -97,29 +97,29 @@ pub struct RecordView<'a> {
     pub record_type: u32,
 }
 
-/// Something that stands in the way of a reader.
+/// Something that is in the way of a reader.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Obstacle {
-    /// Entries or frames of one segment that are not sound.
+    /// Entries or frames of one segment that are not valid.
     Damage {
         /// The segment's base offset.
         segment: Offset,
-        /// What is wrong.
+        /// The problem.
         damage: Damage,
     },
-    /// Offsets that stand in no segment.
+    /// Offsets that are in no segment.
     Gap,
     /// Offsets that two segments claim; the older one's come next.
     Overlap {
         /// The base of the segment that claims them too.
         newer: Offset,
     },
-    /// Records that the index does not name, or names wrongly; they come next, by what the
-    /// store says.
+    /// Records that the index does not name, or names wrongly; they come next, according
+    /// to the store.
     Unindexed {
         /// The segment's base offset.
         segment: Offset,
-        /// Whether there is no index at all.
+        /// Whether the index is missing.
         missing: bool,
     },
     /// Offsets that two records of one segment claim; those of the older history come next.
@@ -147,14 +147,14 @@ impl Obstacle {
     }
 }
 
-/// What a reader comes by, in the order of the log.
+/// An item, in the order of the log.
 #[derive(Debug)]
 pub enum Item<'a> {
     /// A committed record.
     Record(&'a RecordView<'a>),
-    /// Offsets `first..=last` cannot be had; `last` is `None` where nobody knows.
+    /// Offsets `first..=last` cannot be read; `last` is `None` if unknown.
     Obstacle {
-        /// What stands in the way.
+        /// The obstacle.
         obstacle: Obstacle,
         /// The first offset concerned.
         first: Offset,
@@ -163,7 +163,7 @@ pub enum Item<'a> {
     },
 }
 
-/// Who takes what a reader comes by.
+/// The receiver of the items.
 pub trait Taker<E> {
     /// Takes an item.
     ///
@@ -172,8 +172,8 @@ pub trait Taker<E> {
     /// The taker's own; it ends the reading.
     fn item(&mut self, item: Item<'_>) -> std::result::Result<Flow, E>;
 
-    /// Takes a record of which only the value or the payload matters; `false` if it
-    /// wants the item. Records are many: what is the same for each is said by the items.
+    /// Takes a record of which only the value or the payload matters; `false` if it wants
+    /// the item. Records are many: fields common to all are in the items.
     ///
     /// # Errors
     ///
@@ -202,7 +202,7 @@ where
     }
 }
 
-/// The slots of sound records from one on: the first, and the last.
+/// The slots of valid records from one on: the first, and the last.
 #[derive(Default)]
 struct Sound {
     from: u64,
@@ -232,7 +232,7 @@ impl Visitor for Sound {
     }
 }
 
-/// The first of these slots whose record is sound.
+/// The first of these slots whose record is valid.
 pub(super) fn first_sound(
     segment: &Segment,
     codec: Codec,
@@ -242,7 +242,7 @@ pub(super) fn first_sound(
     look_for_sound(segment, codec, entries, slots, true)
 }
 
-/// The last of these slots whose record is sound.
+/// The last of these slots whose record is valid.
 pub(super) fn last_sound(
     segment: &Segment,
     codec: Codec,
@@ -270,7 +270,7 @@ fn look_for_sound(
     Ok(sound.found)
 }
 
-/// Walks along the part of one segment that is asked for: first and last offset.
+/// Walks along the requested part of one segment: first and last offset.
 pub(super) fn walk_segment<E: From<Error>>(
     segment: &Segment,
     codec: Codec,
@@ -305,7 +305,7 @@ struct Adapter<'s, T, E> {
     first_slot: u64,
     end_slot: u64,
     taker: &'s mut T,
-    /// The taker's error, on its way past the walk.
+    /// The error of the receiver, passed through the walk.
     failure: Option<E>,
 }
 
@@ -408,7 +408,7 @@ impl<T: Taker<E>, E> Visitor for Adapter<'_, T, E> {
     fn damage(&mut self, damage: Damage) -> Result<Flow> {
         let base = self.segment.base;
         let (mut first, mut last) = (damage.first_slot, damage.last_slot);
-        // Entries off their boundaries claim slots that may stand before their place.
+        // Entries off their boundaries claim slots that may be before their place.
         if damage.kind != DamageKind::Misaligned {
             if last < self.first_slot || first >= self.end_slot {
                 return Ok(ControlFlow::Continue(()));

@@ -1,7 +1,7 @@
-//! Who is wrong where an entry and its frame disagree: the entry, the frame's length,
-//! the payload, or both. A walk stops there; this finds the next entry that is beyond
-//! doubt, holds what lies between against it, and hands the walk on behind it.
-//! Nothing here repairs or prints.
+//! Decides what is wrong if an entry and its frame disagree: the entry, the frame's
+//! length, the payload, or both. A walk stops there; this finds the next certain entry,
+//! compares everything before it with it, and the walk continues after it. Nothing here
+//! repairs or prints.
 
 use super::damage::{Damage, DamageKind};
 use super::error::{Error, Result};
@@ -12,8 +12,8 @@ use super::units::{Position, RelativeOffset};
 use super::walk::{Fit, Flow, Visitor, Walk};
 
 impl Walk {
-    /// Judges the slots from the walk's own on, tells the visitor, and moves the walk
-    /// behind them, or to `to`. Makes progress by at least one slot.
+    /// Judges the slots from the walk's own on, reports to the visitor, and moves the
+    /// walk after them, or to `to`. Makes progress by at least one slot.
     pub(super) fn judge<V: Visitor>(&mut self, to: u64, visitor: &mut V) -> Result<Flow> {
         if let Some(flow) = self.judge_neighbours(visitor)? {
             return Ok(flow);
@@ -22,7 +22,7 @@ impl Walk {
         if !region.anchored
             && let Some(damage) = self.misaligned(region.slot)?
         {
-            // What follows is no slot of ours: the walk ends there.
+            // The next bytes are not a slot: the walk ends there.
             self.entries = self.entries_before(damage.position)?.max(region.slot);
             self.misaligned = Some(damage);
             if region.slot >= self.entries {
@@ -57,13 +57,13 @@ impl Walk {
             }
         }
         if region.slot >= region.anchor && region.anchored {
-            // What is left before the anchor belongs to a frame that was told of.
+            // The rest before the anchor belongs to a frame that was reported.
             self.end = region.limit;
         }
         Ok(Flow::Continue(()))
     }
 
-    /// The usual case of a protobuf log that was mended by hand: both neighbours are
+    /// The usual case of a protobuf log that was repaired by hand: both neighbors are
     /// beyond doubt, and bytes that no entry names lie between or before them.
     pub(super) fn judge_neighbours<V: Visitor>(&mut self, visitor: &mut V) -> Result<Option<Flow>> {
         let slot = self.slot;
@@ -92,8 +92,8 @@ impl Walk {
                     && next.position > end
                     && next.position.0 <= self.store.file_bytes()))
         {
-            // The next record is beyond doubt too, if not its entry: then this one must end where that
-            // begins, or be followed by what a refused append leaves.
+            // The next record is certain too, if not its entry: then this one must end
+            // where that begins, or be followed by the rest of a refused append.
             let expected = next
                 .position
                 .0
@@ -101,7 +101,8 @@ impl Walk {
             let overlaps = next.position < end;
             // An empty record and less than a length: both are the zeros of a lost frame.
             let lost = payload_bytes == 0 && next.position.0 < end.0.saturating_add(LENGTH_BYTES);
-            // What follows may be the other fields of its record, or of no record at all.
+            // The following bytes may be the other fields of its record, or not belong to
+            // a record.
             let longer = !overlaps
                 && !self.begins_as_frame(end, next.position.0 - end.0)?
                 && self.is_record(slot, entry.position, next.position)?;
@@ -126,7 +127,7 @@ impl Walk {
         }
         let limit = Position(self.store.file_bytes());
         if slot + 1 == self.entries && end < limit && self.is_record(slot, entry.position, limit)? {
-            // What follows the last frame are the other fields of its record.
+            // The bytes after the last frame are the other fields of its record.
             let expected = limit.0 - entry.position.0 - LENGTH_BYTES;
             let damage = Damage::length(slot, entry.position, Some(payload_bytes), Some(expected));
             self.slot = slot + 1;
@@ -139,7 +140,7 @@ impl Walk {
         Ok(Some(flow))
     }
 
-    /// A frame of a raw log before or behind an interrupted append: nothing else can be
+    /// A frame of a raw log before or after an interrupted append: nothing else can be
     /// between two frames.
     fn judge_unfinished<V: Visitor>(
         &mut self,
@@ -181,7 +182,7 @@ impl Walk {
         Ok(Some(flow))
     }
 
-    /// Looks for the next entry that is beyond doubt.
+    /// Searches for the next entry that is beyond doubt.
     pub(super) fn region(&mut self) -> Result<Region> {
         let (slot, position) = (self.slot, self.end);
         let mut anchor = slot + 1;
@@ -191,7 +192,7 @@ impl Walk {
                 anchor = self.hole_end(anchor)?;
                 continue;
             }
-            // A record of a protobuf log says itself that none stands before it.
+            // A record of a protobuf log says itself that none is before it.
             let least = match self.codec {
                 Codec::Raw => position.0.saturating_add(LENGTH_BYTES),
                 Codec::Protobuf => position.0,
@@ -231,7 +232,7 @@ impl Walk {
         })
     }
 
-    /// The region's first record stands where it is expected: is its entry right?
+    /// The region's first record is where it is expected: is its entry right?
     pub(super) fn frame_found<V: Visitor>(
         &mut self,
         region: Region,
@@ -252,7 +253,7 @@ impl Walk {
         visitor.damage(Damage::entry(slot, entry, Some(region.position)))
     }
 
-    /// The region's first record does not stand where it is expected.
+    /// The region's first record does not be where it is expected.
     pub(super) fn frame_damaged<V: Visitor>(
         &mut self,
         region: &mut Region,
@@ -271,8 +272,8 @@ impl Walk {
         if agrees {
             return self.frame_at_its_place(region, visitor);
         }
-        // A raw frame at the expected place cannot be told from any other, but raw
-        // frames follow each other without gaps: the entry is wrong.
+        // A raw frame at the expected place cannot be distinguished from any other, but
+        // raw frames follow each other without gaps: the entry is wrong.
         if self.codec == Codec::Raw
             && let Fit::Record { end, .. } = self.fit(slot, region.position)?
             && end <= region.limit
@@ -286,7 +287,7 @@ impl Walk {
         if !region.anchored {
             return self.trailing(region, visitor);
         }
-        // Both are wrong. Go on at the next record that can be recognised.
+        // Both are wrong. Continue at the next record that can be recognized.
         let found = self.resync(region)?;
         let (next_slot, next_position) = found.unwrap_or((region.anchor, region.limit));
         let mut damage = Damage::entry(slot, entry, None);
@@ -339,7 +340,7 @@ impl Walk {
             && let Fit::Record { payload_bytes, end } = self.fit(slot, position)?
             && end == next_position
         {
-            // Sound; the doubt was about what comes behind it, or its value is unreadable.
+            // Valid; the doubt was about the bytes after it, or its value is unreadable.
             region.slot += 1;
             region.position = end;
             return self.tell(slot, position, payload_bytes, visitor);
@@ -349,7 +350,7 @@ impl Walk {
         if next_position == position
             && let Fit::Carries { offset, .. } = self.fit(slot, position)?
         {
-            // The next record stands where this one should: it is not in the store.
+            // The next record is where this one should: it is not in the store.
             damage.kind = DamageKind::OffsetMismatch;
             damage.got = Some(offset);
             damage.expected = self.base.0.checked_add(slot);
@@ -359,10 +360,10 @@ impl Walk {
         visitor.damage(damage)
     }
 
-    /// Whether an entry of a raw log is `slot`'s though it does not name the frame at
-    /// the region's position, which ends at `end`: the entry behind it names that end,
-    /// or one half of it is right while the other leads nowhere, or a crash cut short
-    /// the write of it.
+    /// Whether an entry of a raw log is `slot`'s though it does not name the frame at the
+    /// region's position, which ends at `end`: the entry after it names that end, or one
+    /// half of it is right while the other leads nowhere, or a crash interrupted the
+    /// write of it.
     fn is_misled(
         &mut self,
         slot: u64,
@@ -385,13 +386,14 @@ impl Walk {
         }
         let nowhere = !self.speaks_against(slot, region.position, region)?;
         let within = region.anchored || entry.position < region.limit;
-        // Where the next sound frame begins elsewhere, this one's length is wrong as well.
+        // If the next valid frame begins elsewhere, the length of this one is wrong as
+        // well.
         let leads_on = !region.anchored || slot + 1 < region.anchor || end == region.limit;
         Ok(u64::from(entry.relative.0) == slot && within && nowhere && leads_on)
     }
 
     /// Whether the entry of `slot` shows that the frame before it does not end at `end`:
-    /// it is beyond doubt, or it names a whole frame behind that place. One that names
+    /// it is beyond doubt, or it names an intact frame after that place. One that names
     /// nothing, or a place inside that frame, is itself the one that is wrong.
     fn speaks_against(&mut self, slot: u64, end: Position, region: Region) -> Result<bool> {
         if slot >= region.anchor {
@@ -407,7 +409,7 @@ impl Walk {
             Fit::Record { end, .. } if end <= region.limit))
     }
 
-    /// What is wrong with the frame at `position`, which should have `expected` bytes.
+    /// The problem of the frame at `position`, which should have `expected` bytes.
     pub(super) fn wrong_frame(
         &mut self,
         slot: u64,

@@ -1,8 +1,8 @@
-//! Where in a payload the fields of a record stand: the picture in `record` read
-//! backwards, keys, numbers and lengths only, so that the value need not be in memory.
+//! The places of the fields in the payload of a record: the reverse of the encoding in
+//! `record`, keys, numbers and lengths only, so that the value need not be in memory.
 //!
-//! It takes exactly the payloads that prost 0.14 takes, which `tests/codec.rs` holds;
-//! it neither recurses nor allocates. How fields are told apart at all is known to
+//! It takes exactly the payloads that prost 0.14 takes, which `tests/codec.rs` holds; it
+//! neither recurses nor allocates. How fields are distinguished at all is known to
 //! `wire`.
 
 use std::convert::Infallible;
@@ -16,12 +16,12 @@ pub(super) const OFFSET_KEY: u8 = 0x10;
 pub(super) const TERM_KEY: u8 = 0x18;
 pub(super) const TYPE_KEY: u8 = 0x20;
 
-/// What a payload says, but for the bytes of its value.
+/// A decoded payload, except the bytes of its value.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Layout {
-    /// Which bytes of the payload are the value; empty if there is none.
+    /// Which bytes of the payload are the value; empty if it does not exist.
     pub value: Range<u64>,
-    /// The embedded offset; 0 if there is none.
+    /// The embedded offset; 0 if it does not exist.
     pub offset: u64,
     /// Which bytes of the payload are the offset's varint, without the key.
     pub offset_field: Option<Range<u64>>,
@@ -35,11 +35,11 @@ pub struct Layout {
 
 /// Lays out the record in `bytes`, reading keys, numbers and lengths only.
 ///
-/// Of a field that stands there twice the last one counts.
+/// Of a field that is there twice the last one counts.
 ///
 /// # Errors
 ///
-/// Where and why the bytes are no record, or the source's error.
+/// Where and why the bytes are not a record, or the error of the source.
 #[inline]
 pub fn layout<B: Bytes>(bytes: &mut B) -> Result<Layout, LayoutError<B::Error>> {
     let mut layout = Layout::default();
@@ -63,7 +63,7 @@ pub fn layout<B: Bytes>(bytes: &mut B) -> Result<Layout, LayoutError<B::Error>> 
 ///
 /// # Errors
 ///
-/// Why the payload is no record.
+/// Why the payload is not a record.
 #[inline]
 pub fn layout_of(mut payload: &[u8]) -> Result<Layout, DecodeError> {
     match usual_layout(payload) {
@@ -72,8 +72,8 @@ pub fn layout_of(mut payload: &[u8]) -> Result<Layout, DecodeError> {
     }
 }
 
-/// What [`layout`] says, found faster, of a payload such as the encoder writes; `None`
-/// of any other. Checking a log spends its time here.
+/// The result of [`layout`], computed faster, for a payload such as the encoder writes;
+/// `None` for any other. Most of the time of a check is spent here.
 #[inline]
 fn usual_layout(payload: &[u8]) -> Option<Layout> {
     let position = |rest: &[u8]| (payload.len() - rest.len()) as u64;
@@ -190,7 +190,7 @@ fn skip_unknown<B: Bytes>(
     wire.skip(field, wire_type, at)
 }
 
-/// The wire type of a field of ours.
+/// The wire type of a field of the schema.
 fn known_wire_type(field: u32) -> Option<u8> {
     [VALUE_KEY, OFFSET_KEY, TERM_KEY, TYPE_KEY]
         .into_iter()

@@ -1,23 +1,24 @@
-//! Leases (`fcntl(F_SETLEASE)`), by which the kernel tells whether anyone else has
-//! a file open, and who is coming. It sees through hard links, bind mounts,
-//! containers, and descriptors that are closed but still mapped.
+//! Leases (`fcntl(F_SETLEASE)`), by which the kernel reports whether another process has
+//! a file open, and which one is opening it. It covers hard links, bind mounts,
+//! containers, and closed descriptors that are still mapped.
 //!
-//! | somebody else is    | `WriteLease::take` | `probe_writer` |
+//! | another process is  | `WriteLease::take` | `probe_writer` |
 //! |---------------------|--------------------|----------------|
-//! | nobody              | `Held`             | `Free`         |
+//! | no process          | `Held`             | `Free`         |
 //! | a reader            | `Refused`          | `Free`         |
 //! | a writer            | `Refused`          | `Writer`       |
 //!
-//! A writer is whoever has an open file description with write access, be it only
-//! behind a mapping; this process's other descriptors count as anyone's do. Who it
-//! is by name, `processes` knows.
+//! A writer is a process with an open file description with write access, even if only
+//! through a mapping; other descriptors of this process count too. `processes` knows the
+//! names.
 //!
-//! On overlayfs (a container's own root, say) whoever closed the descriptor and kept
-//! the mapping is not seen: there the mapping is of the file below. Nor is anybody who
-//! writes to the layers below the mount, which overlayfs forbids.
+//! On overlayfs (the root of a container, for example) a process that closed the
+//! descriptor and kept the mapping is not seen: there the mapping is of the file below.
+//! Nor is a process that writes to the layers below the mount, which overlayfs forbids.
 //!
-//! The kernel tells the file's owner, and whoever has `CAP_LEASE`. Root in a container
-//! has not, but may ask as the owner: by its file system user id (setfsuid(2)).
+//! The kernel answers the owner of the file, and processes with `CAP_LEASE`. Root in a
+//! container does not have it, but may ask as the owner: by its file system user id
+//! (setfsuid(2)).
 //!
 //! Source: fcntl(2), "Leases"; `check_conflicting_open` in Linux's `fs/locks.c`.
 
@@ -30,15 +31,15 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use rustix::fs::{OFlags, fcntl_getfl};
 use signal_hook::consts::SIGIO;
 
-/// Whether somebody writes to a file.
+/// Whether a process writes to a file.
 #[derive(Debug)]
 pub enum Probe {
-    /// Nobody has it open for writing; readers may be there.
+    /// No process has it open for writing; there may be readers.
     Free,
     /// As `Free`, but for mappings whose descriptors are closed: the file is on
     /// overlayfs.
     FreeButForMappings,
-    /// Somebody has it open for writing.
+    /// A process has it open for writing.
     Writer,
     /// As `Free`, as far as this kernel knows; but its files can be written on other
     /// machines, or below the mount (FUSE). The file system's name.
@@ -48,31 +49,31 @@ pub enum Probe {
     Unknown(io::Error),
 }
 
-/// What became of the wish for a lease.
+/// Outcome of a lease request.
 #[derive(Debug)]
 pub enum Grant {
-    /// Nobody else has the file open, and whoever wants to must wait.
+    /// Exclusive access: another process that opens the file must wait.
     Held(WriteLease),
-    /// Somebody else has the file open, if only for reading.
+    /// Another process has the file open, if only for reading.
     Refused,
     /// The kernel cannot say, as with [`Probe::Unknown`].
     Unknown(io::Error),
 }
 
-/// Who waits in `open` until the lease is let go.
+/// The process that waits in `open` until the lease is released.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Pending {
-    /// Nobody; the lease is held.
+    /// No process; the lease is held.
     None,
     /// A reader, or one that has waited so long that the kernel let it in. A writer
     /// may follow at any time.
     Reader,
-    /// A writer, or the lease is lost: the kernel gives one answer for both, and a
-    /// waiting writer is let in after `/proc/sys/fs/lease-break-time`, 45 seconds.
+    /// A writer, or the lease is lost: the kernel gives one answer for both, and lets a
+    /// waiting writer in after `/proc/sys/fs/lease-break-time`, 45 seconds.
     Writer,
 }
 
-/// Whether somebody else has `file` open for writing.
+/// Whether another process has `file` open for writing.
 ///
 /// `file` must be open for reading only, and hold no lease: the probe is a read lease
 /// that is let go at once. A writer that opens the file at this very instant waits
@@ -106,14 +107,14 @@ pub fn probe_writer(file: &File) -> Probe {
     }
 }
 
-/// Of whom this kernel knows who opens a file.
+/// The processes whose opens this kernel sees.
 #[derive(Debug, PartialEq, Eq)]
 enum Reach {
     /// Of everybody.
     All,
     /// Not of mappings without a descriptor: on overlayfs.
     AllButMappings,
-    /// Of those who come through this mount on this machine. The file system's name.
+    /// Those that come through this mount on this machine. The name of the file system.
     Here(String),
 }
 
@@ -127,7 +128,7 @@ pub fn elsewhere(file: impl AsFd) -> Option<String> {
     }
 }
 
-/// The promise that nobody else has a file open, until dropped.
+/// The promise that no other process has a file open, until dropped.
 ///
 /// Every other open of the file waits meanwhile, one by this process too, which
 /// would hang on its own lease for 45 seconds. So hold it briefly, and open before.
@@ -156,13 +157,13 @@ impl WriteLease {
         }
     }
 
-    /// Who is waiting for this lease to be let go.
+    /// Which process waits for this lease to be released.
     #[must_use]
     pub fn pending(&self) -> Pending {
         match get(self.file.as_fd()) {
             Ok(Lease::Write) => Pending::None,
             Ok(Lease::Read) => Pending::Reader,
-            // What cannot be asked is not to be relied on.
+            // An unanswered question is not a promise.
             Ok(Lease::None) | Err(_) => Pending::Writer,
         }
     }
@@ -174,27 +175,27 @@ impl Drop for WriteLease {
     }
 }
 
-/// Ends the lease on `file`. It can fail only where there is none: it was lost.
+/// Ends the lease on `file`. It can fail only where it does not exist: it was lost.
 fn let_go(file: &File) {
     let _ = set(file.as_fd(), Lease::None);
 }
 
-/// Whether this refusal says that somebody has the file open. NFS and SMB refuse
-/// likewise where the server has made no promise, which says nothing.
+/// Whether this refusal means that a process has the file open. NFS and SMB refuse
+/// likewise if the server has made no promise, which means nothing.
 fn means_in_use(file: &File, error: &io::Error) -> bool {
     error.kind() == ErrorKind::WouldBlock && !promised_by_a_server(file)
 }
 
-/// Where somebody comes for a file that we hold a lease on, the kernel sends SIGIO;
-/// here it is as a descriptor to poll, which is readable after the signal came.
+/// The kernel sends SIGIO if a process opens a file on which we hold a lease; here it is
+/// available as a descriptor to poll, which is readable after the signal.
 #[derive(Debug)]
 pub struct Breaks {
     arrived: UnixStream,
 }
 
 impl Breaks {
-    /// Whether a signal came since the last call. It names no file, and comes for the
-    /// instant of a probe too: what it means, [`WriteLease::pending`] says.
+    /// Whether a signal arrived since the last call. It names no file, and is also sent
+    /// for the instant of a probe: [`WriteLease::pending`] tells the meaning.
     #[must_use]
     pub fn take(&self) -> bool {
         let mut came = false;
@@ -217,7 +218,7 @@ impl AsFd for Breaks {
 }
 
 /// Installs the handler for SIGIO, which would end a process that holds a lease, and
-/// gives what there is to poll. Only the first call does anything.
+/// returns the descriptor to poll. Only the first call does anything.
 ///
 /// # Errors
 ///
@@ -261,7 +262,7 @@ mod linux {
         filesystem::kind(file).is_some_and(|kind| SERVED.contains(&kind))
     }
 
-    /// Of whom the kernel knows who opens `file`.
+    /// The processes whose opens of `file` the kernel sees.
     pub(super) fn reach(file: impl AsFd) -> Reach {
         match filesystem::kind(file) {
             Some(OVERLAY) => Reach::AllButMappings,
@@ -270,8 +271,8 @@ mod linux {
         }
     }
 
-    /// Takes, changes or ends the lease on the description behind `fd`: as the file's
-    /// owner where that is what it takes and this process may.
+    /// Takes, changes or ends the lease on the description behind `fd`: as the owner of
+    /// the file if that is required and this process may.
     pub(super) fn set(fd: BorrowedFd<'_>, lease: Lease) -> io::Result<()> {
         let kind = match lease {
             Lease::None => libc::F_UNLCK,
@@ -297,7 +298,7 @@ mod linux {
     impl FsUser {
         /// `None` where this process may not take it.
         fn take(user: u32) -> Option<Self> {
-            // Each call gives the id that was, whether it changed or not.
+            // Each call returns the previous id, whether it changed or not.
             let taken = Self {
                 before: set_fs_user(user),
             };
@@ -312,7 +313,7 @@ mod linux {
         }
     }
 
-    /// Gives the one that was; what is no user's id changes nothing.
+    /// Returns the previous one; a number that is not a user's id changes nothing.
     #[expect(unsafe_code, reason = "rustix does not have it")]
     fn set_fs_user(user: u32) -> u32 {
         // SAFETY: the call takes and gives plain integers, and changes this thread alone.

@@ -1,12 +1,12 @@
-//! Reading files that somebody may be writing. The Go service grows each index in
-//! advance and writes its entries through a mapping; up to 4096 bytes of each store wait
-//! in its memory while their entries can be seen already; a store may end within a
-//! frame; an index is truncated, and a segment removed, while they are read.
+//! Reads files that another process may be writing. The Go service extends each index in
+//! advance and writes its entries through a mapping; up to 4096 bytes of each store stay
+//! in its memory while their entries are visible already; a store may end within a frame;
+//! an index is truncated, and a segment removed, while they are read.
 //!
 //! So the entries are counted first, and the store's size is taken after that: then no
 //! entry is ahead of the store by more than the writer's buffer. What was appended
 //! meanwhile is not judged. What disagrees is read again before it is believed, and a
-//! file that shrinks or vanishes is no error but a reason to read again.
+//! file that shrinks or vanishes is not an error but a reason to read again.
 
 use std::os::unix::fs::MetadataExt;
 use std::thread;
@@ -68,10 +68,10 @@ pub fn undisturbed<T>(mut read: impl FnMut() -> Result<T>) -> Result<T> {
 }
 
 impl ReadFile {
-    /// Takes the file's size anew.
+    /// Takes the file's size again.
     pub(super) fn take_size(&mut self) -> Result<()> {
         let metadata = self.file().metadata();
-        let metadata = metadata.map_err(Error::io("look at", self.path()))?;
+        let metadata = metadata.map_err(Error::io("access", self.path()))?;
         self.file_bytes = metadata.len();
         self.data_bytes = metadata.blocks().saturating_mul(512);
         Ok(())
@@ -79,7 +79,7 @@ impl ReadFile {
 }
 
 impl Segment {
-    /// Opens both files as [`Segment::open`] does, and fixes what is judged of them.
+    /// Opens both files as [`Segment::open`] does, and fixes the ends that are judged.
     ///
     /// # Errors
     ///
@@ -90,7 +90,7 @@ impl Segment {
         Ok(segment)
     }
 
-    /// Counts the entries, then takes the store's size: a scan judges what is there up
+    /// Counts the entries, then takes the size of the store: a scan judges the files up
     /// to these two, whatever is appended meanwhile.
     ///
     /// # Errors
@@ -122,7 +122,7 @@ impl Segment {
                 Count::Bisect => index.bisect_end()?,
             };
             tries += 1;
-            // Whoever writes an index that is not padded writes whole entries.
+            // A writer of an index without padding writes complete entries.
             if entries == slots || tries > ENTRY_TRIES || self.is_written(entries)? {
                 return Ok(entries);
             }
@@ -130,7 +130,7 @@ impl Segment {
         }
     }
 
-    /// Whether the last of so many entries looks like one, rather than half of one.
+    /// Whether the last of these entries looks complete.
     fn is_written(&self, entries: u64) -> Result<bool> {
         let Some(before) = entries.checked_sub(2) else {
             return Ok(true);
@@ -142,9 +142,9 @@ impl Segment {
         Ok(u64::from(last.relative.0) == before + 1 && last.position.0 >= end)
     }
 
-    /// The position that the entry behind the counted ones names, if it was appended
-    /// since they were counted: it is at `end` or behind it, where their frames end. A
-    /// frame comes into the store a moment before its entry.
+    /// The position that the entry after the counted ones names, if it was appended since
+    /// they were counted: it is at `end` or after it, where their frames end. A frame
+    /// comes into the store a moment before its entry.
     ///
     /// # Errors
     ///
@@ -155,7 +155,7 @@ impl Segment {
         }
         for _ in 0..ENTRY_TRIES {
             let mut index = Index::of(self.index.clone(), 0);
-            // Entry 0 looks like padding: that it is one, the entry behind it shows.
+            // Entry 0 looks like padding: the entry after it shows that it is an entry.
             let slot = entries.max(1);
             if slot >= index.slots() {
                 return Ok(None);

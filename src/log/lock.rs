@@ -12,7 +12,7 @@ use super::processes;
 /// How often a lock that is taken is tried again.
 const RETRY: Duration = Duration::from_millis(5);
 
-/// How long to wait for somebody else to be done.
+/// How long to wait for another process to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
     /// At most so long; zero is not at all.
@@ -75,11 +75,12 @@ impl DirectoryLock {
     pub fn take_in(dir: Dir, wait: Wait, interrupted: &dyn Fn() -> bool) -> Result<Self> {
         let path = dir.path().to_path_buf();
         let path = path.as_path();
-        // The lock ends with this descriptor, whoever else holds the directory.
+        // The lock ends with this descriptor, whichever other processes hold the
+        // directory.
         let directory = dir.reopen().map_err(Error::io("open", path))?;
         let deadline = wait.deadline();
-        // Who asks the kernel which files a process has open holds a lock that was just
-        // dropped for an instant.
+        // A process that asks the kernel for the open files of another holds a lock that
+        // was just dropped for an instant.
         let try_lock = || {
             let taken = |tried: &_| matches!(tried, Err(TryLockError::WouldBlock));
             processes::look_again(|| directory.try_lock(), taken)
@@ -112,8 +113,8 @@ impl DirectoryLock {
         }
     }
 
-    /// The process that holds the lock on `dir` now, as the kernel lists it. Asking
-    /// takes nothing, so nobody is held up.
+    /// The process that holds the lock on `dir` now, as the kernel lists it. Asking takes
+    /// no lock, so it blocks no process.
     #[must_use]
     pub fn holder(dir: &Dir) -> Option<u32> {
         Self::holder_of(dir.identity())
@@ -150,8 +151,8 @@ impl DirectoryLock {
         &self.dir
     }
 
-    /// Whether the path still leads to the locked directory: whoever moves a log means the
-    /// next one under its name.
+    /// Whether the path still leads to the locked directory: if a log is moved, its path
+    /// may lead to the next one.
     ///
     /// # Errors
     ///

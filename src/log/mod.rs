@@ -2,9 +2,10 @@
 //! a byte and written so that a crash loses nothing that was acknowledged.
 //!
 //! From the ground up: `units`, `format`, `record` know the bytes; `window`, `index`,
-//! `segment` read them, `live` while others write; `walk` and `judge` say what is sound; `reader` reads a whole
-//! log. `commit`, `writer`, `open` write, through `disk` alone. `lock`, `lease` and
-//! `processes` know who else is there. Nothing here prints or mends.
+//! `segment` read them, `live` while other processes write; `walk` and `judge` define
+//! what is valid; `reader` reads a whole log. `commit`, `writer`, `open` write, through
+//! `disk` alone. `lock`, `lease` and `processes` detect other processes. Nothing here
+//! prints or repairs.
 
 mod codec;
 mod commit;

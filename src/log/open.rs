@@ -1,6 +1,6 @@
-//! Opening a log for appending: what must hold before the first byte is written.
-//! A log that does not end as a clean commit leaves it is refused here; what mends
-//! it is `mend`, which uses the same lock.
+//! Opens a log for appending: the conditions before the first byte is written. A log that
+//! does not end as a clean commit leaves it is refused here; `mend` repairs it under the
+//! same lock.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -41,7 +41,7 @@ pub fn open(lock: &DirectoryLock, config: &Config, disk: &Arc<dyn Disk>) -> Resu
     check_initial_offset(&directory, config)?;
     let codec = settle_codec(&directory, config)?;
     let limits = match (config.max_store_bytes, config.max_index_bytes) {
-        // A log of many segments is not looked at for what is known.
+        // A log of many segments is not inspected for known values.
         (Some(_), Some(_)) => limits(ShownLimits::default(), config),
         _ => limits(shown_limits(&directory)?, config),
     };
@@ -117,8 +117,8 @@ fn check_initial_offset(directory: &Directory, config: &Config) -> Result<()> {
     }
 }
 
-/// The log's codec: what its records show, held against what was asked for. Bytes that
-/// nothing commits contradict nobody: the first append may have been cut short.
+/// The codec of the log: that of its records, compared with the requested one.
+/// Uncommitted bytes contradict nothing: the first append may have been interrupted.
 ///
 /// # Errors
 ///
@@ -159,7 +159,7 @@ pub struct ShownLimits {
     pub max_index_bytes: Option<u64>,
 }
 
-/// What a log shows of its limits.
+/// The limits that a log shows.
 ///
 /// # Errors
 ///
@@ -201,7 +201,7 @@ fn check_file(directory: &Directory, names: &SegmentNames, kind: FileKind) -> Re
                 why: format!("{} is missing", display_name(&path)),
             });
         }
-        Err(error) => return Err(Error::io("look at", &path)(error)),
+        Err(error) => return Err(Error::io("access", &path)(error)),
     };
     if metadata.is_symlink() {
         return Err(Error::SymbolicLink {
@@ -217,7 +217,7 @@ fn check_file(directory: &Directory, names: &SegmentNames, kind: FileKind) -> Re
 /// A hard link would make one file of the two.
 fn require_two_files(store: &DiskFile, index: &DiskFile) -> Result<()> {
     let identity = |file: &DiskFile| {
-        let status = FileStatus::of(file.file()).map_err(Error::io("look at", file.path()));
+        let status = FileStatus::of(file.file()).map_err(Error::io("access", file.path()));
         status.map(|status| status.identity())
     };
     if identity(store)? == identity(index)? {
@@ -235,7 +235,7 @@ fn readable(file: &DiskFile) -> Result<ReadFile> {
     ReadFile::of(clone, path)
 }
 
-/// Whether no earlier segment claims an offset of the segment behind it. Told by the
+/// Whether no earlier segment claims an offset of the segment after it. Told by the
 /// index's size where that is enough, so that few files are opened.
 ///
 /// # Errors
@@ -268,7 +268,7 @@ pub(crate) fn check_earlier_segments(directory: &Directory) -> Result<()> {
     Ok(())
 }
 
-/// Whether the segment ends as a clean commit leaves it; gives its entries. Looks at
+/// Whether the segment ends as a clean commit leaves it; returns its entries. Inspects
 /// the entries that one commit can have written.
 fn check_tail(segment: &Segment, codec: Codec, path: &Path) -> Result<u64> {
     let unclean = |why: String| Error::NeedsRecovery {
@@ -280,7 +280,7 @@ fn check_tail(segment: &Segment, codec: Codec, path: &Path) -> Result<u64> {
     let name = |file: &ReadFile| display_name(file.path());
     if entries * ENTRY_BYTES != index_bytes {
         return Err(unclean(format!(
-            "{} has {} bytes behind its last entry",
+            "{} has {} bytes after its last entry",
             name(&segment.index),
             index_bytes - entries * ENTRY_BYTES
         )));
@@ -304,7 +304,7 @@ fn check_tail(segment: &Segment, codec: Codec, path: &Path) -> Result<u64> {
     let end = walk.end().0;
     if end != segment.store.file_bytes {
         return Err(unclean(format!(
-            "{} has {} bytes behind its last committed frame",
+            "{} has {} bytes after its last committed frame",
             name(&segment.store),
             segment.store.file_bytes - end
         )));

@@ -1,5 +1,5 @@
-//! A segment as a reader sees it: by its own index, or, where that hides records of the
-//! store, by the index that the segment's account gives.
+//! A segment for a reader: by its own index, or, if that hides records of the store, by
+//! the index that the account of the segment gives.
 
 use super::directory::{Directory, SegmentNames};
 use super::error::Result;
@@ -15,9 +15,9 @@ use crate::scan::{image, reading};
 pub(super) struct Opened {
     /// The store, and the index that is read.
     pub segment: Segment,
-    /// How many entries of it are real.
+    /// Number of real entries.
     pub entries: u64,
-    /// Slots of which something is to be told before their records, in ascending order.
+    /// Slots with an obstacle before their records, in ascending order.
     pub told: Vec<Told>,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct Told {
     pub first: u64,
     /// The last one.
     pub last: u64,
-    /// Whether two histories claim them; else their entries are not in the index.
+    /// Whether two sides of a fork claim them; else their entries are not in the index.
     pub is_contested: bool,
 }
 
@@ -92,7 +92,7 @@ impl Opened {
         let contested = contested.clone().min().zip(contested.max());
         let first = account.writes.first().map(|it| it.first_slot);
         let first = first.unwrap_or(account.end_slot);
-        // What is contested lies between two stretches that are not in the index.
+        // The contested part lies between two stretches that are not in the index.
         let (from, to) =
             contested.map_or((account.end_slot, account.end_slot), |it| (it.0, it.1 + 1));
         let stretches = [

@@ -1,4 +1,4 @@
-//! Where the fields stand in a payload of a store, in memory if it is small, else
+//! The places of the fields in a payload of a store, in memory if it is small, otherwise
 //! through the window.
 
 use super::error::{Error, Result};
@@ -28,7 +28,7 @@ impl Bytes for WindowedPayload<'_> {
     }
 }
 
-/// Where the fields of the payload at `start` stand, in memory if it is small.
+/// The places of the fields of the payload at `start`, in memory if it is small.
 #[inline]
 pub(crate) fn layout_in(
     window: &mut Window,
@@ -41,8 +41,8 @@ pub(crate) fn layout_in(
     in_memory(window, start, payload_bytes)
 }
 
-/// The same of a payload that takes more than one read. Made-up lengths are large, and
-/// most often the first byte tells: what is no record is not read for nothing.
+/// The same for a payload that takes more than one read. Invented lengths are large, and
+/// most often the first byte decides: bytes that are not a record are not read in full.
 #[cold]
 fn layout_of_large(
     window: &mut Window,

@@ -1,5 +1,5 @@
-//! Who the other processes are that have a log's files open: the kernel is asked by
-//! `lease`, and where it cannot say, or for the names, `procfs` looks through `/proc`.
+//! The other processes that have the files of a log open: `lease` asks the kernel, and if
+//! it does not answer, or for the names, `procfs` searches `/proc`.
 //!
 //! Not seen: descriptors on their way through a socket, and what other machines have
 //! open.
@@ -18,7 +18,7 @@ use super::procfs::{
     Access, Look, Targets, has_vanished, process_ids, sees_every_process, started, stat,
 };
 
-/// How often somebody without a name is looked for again, and after what time.
+/// How often a process without a name is searched for again, and after what time.
 const LOOKS: usize = 5;
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -30,15 +30,15 @@ pub struct Process {
     /// The command's name, at most 15 bytes: the process chose it, so it may hold
     /// anything.
     pub name: String,
-    /// Whether it has a file open for writing, if only behind a mapping; else it reads.
+    /// Whether it has a file open for writing, if only through a mapping; else it reads.
     pub writes: bool,
     /// When it started, to about 20 ms, by today's idea of the time.
     pub started: Option<SystemTime>,
 }
 
 impl Process {
-    /// The name and number that every message has: `tail (PID 812)`. Without a name that of
-    /// the running process is asked for.
+    /// The name and number in every message: `tail (PID 812)`. Without a given name, the
+    /// name of the running process is used.
     #[must_use]
     pub fn describe(pid: u32, name: Option<&str>) -> String {
         let asked = || std::fs::read_to_string(format!("/proc/{pid}/comm")).ok();
@@ -55,8 +55,8 @@ impl Process {
 pub struct Users {
     /// Those that were seen, by ascending number.
     pub processes: Vec<Process>,
-    /// Whether every process of this machine could be looked at. Without root it
-    /// hardly ever is so, in a container never; and some hide from root too.
+    /// Whether every process of this machine could be inspected. Without root it hardly
+    /// ever is so, in a container never; and some hide from root too.
     pub complete: bool,
 }
 
@@ -72,12 +72,12 @@ impl Users {
 /// Whether other processes write to a log's files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Use {
-    /// None does. Readers were not looked for: a refused write lease tells of them,
-    /// and [`users_of`] names them.
+    /// No process. Readers were not searched for: a refused write lease reveals them, and
+    /// [`users_of`] names them.
     NoWriter,
     /// Some do: those that `/proc` shows, so the list may be empty.
     Writers(Vec<Process>),
-    /// It cannot be known: none was seen, but not everything could be looked at.
+    /// It cannot be known: none was seen, but not everything could be inspected.
     Unknown {
         /// The readers that were seen.
         readers: Vec<Process>,
@@ -91,10 +91,10 @@ pub enum Use {
 pub enum Unseen {
     /// Files of this file system can be written on other machines, or below the mount.
     Elsewhere(String),
-    /// The kernel tells only the owner, and some processes cannot be looked at.
+    /// The kernel answers only the owner, and some processes cannot be inspected.
     NotTheOwner,
-    /// The kernel does not tell, for the reason given, and some processes cannot be
-    /// looked at.
+    /// The kernel does not answer, for the given reason, and some processes cannot be
+    /// inspected.
     NotTold(String),
 }
 
@@ -102,9 +102,12 @@ impl fmt::Display for Unseen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Elsewhere(name) => {
-                write!(f, "the log is on {name}, where others may write unseen")
+                write!(
+                    f,
+                    "the log is on {name}, where other hosts may write undetected"
+                )
             }
-            Self::NotTheOwner => f.write_str("only the log's owner and root are told"),
+            Self::NotTheOwner => f.write_str("only the log's owner and root can tell"),
             Self::NotTold(why) => write!(f, "the kernel does not say ({why})"),
         }
     }
@@ -122,9 +125,9 @@ impl From<io::Error> for Unseen {
 /// Whether other processes write to any of `files`: the first and the active
 /// segment's pair are enough to know it of a log.
 ///
-/// This process must not have them open for writing or hold a lease on them, which
-/// would count. What is not there, or is no regular file, is passed over, and never
-/// opened. A holder of a write lease counts as a writer, and learns that we came.
+/// This process must not have them open for writing or hold a lease on them, which would
+/// count. What is not there, or is not a regular file, is passed over, and never opened.
+/// A holder of a write lease counts as a writer, and learns that we came.
 #[must_use]
 pub fn in_use(files: &[PathBuf]) -> Use {
     look_again(
@@ -133,8 +136,8 @@ pub fn in_use(files: &[PathBuf]) -> Use {
     )
 }
 
-/// Looks once more, a few times, while somebody is there and has no name: whoever is
-/// there for an instant only (it opens and closes, or is a child that holds copies of
+/// Searches again, a few times, while a process is there without a name: a process that
+/// is there for an instant only (it opens and closes, or is a child that holds copies of
 /// its parent's descriptors until it runs its program) is gone by then.
 pub fn look_again<T>(mut look: impl FnMut() -> T, nameless: impl Fn(&T) -> bool) -> T {
     for _ in 1..LOOKS {
@@ -165,15 +168,15 @@ fn look(files: &[PathBuf]) -> Use {
     judge(users_of(files), left_open)
 }
 
-/// What `/proc` says of what the kernel left open. Where that is no more than a mapping
-/// without a descriptor, which a service has not, the kernel's word is taken for the
-/// processes that are hidden.
+/// The result of `/proc` where the kernel left a question. If the question is only a
+/// mapping without a descriptor, which a service does not have, the kernel's answer is
+/// trusted for hidden processes.
 fn judge(users: Users, left_open: Option<Unseen>) -> Use {
     if users.processes.iter().any(|process| process.writes) {
         return Use::Writers(users.into_writers());
     }
     match left_open {
-        // No process of this machine writes, and others there are none.
+        // No process of this machine writes, and there are no others.
         Some(Unseen::NotTheOwner | Unseen::NotTold(_)) if users.complete => Use::NoWriter,
         Some(why) => Use::Unknown {
             readers: users.processes,
@@ -188,14 +191,14 @@ fn probe(path: &Path) -> Probe {
     match open_to_probe(path) {
         Ok(Some(file)) => lease::probe_writer(&file),
         Ok(None) => Probe::Free,
-        // Somebody holds a write lease, as whoever changes a log of ours does.
+        // A process holds a write lease, as every proglog that changes a log does.
         Err(error) if error.kind() == ErrorKind::WouldBlock => Probe::Writer,
         Err(error) => Probe::Unknown(error),
     }
 }
 
-/// Opens a regular file for reading, and nothing else: to open a FIFO or a device
-/// does something to whoever is at its other end. It never waits.
+/// Opens a regular file for reading, and nothing else: opening a FIFO or a device affects
+/// the process at its other end. It never waits.
 fn open_to_probe(path: &Path) -> io::Result<Option<File>> {
     let flags =
         OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -215,7 +218,7 @@ fn open_to_probe(path: &Path) -> io::Result<Option<File>> {
 
 /// Looks through `/proc` for the other processes that have any of `paths` open.
 ///
-/// Files are told by device and inode, so other names of them count. A process that
+/// Files are compared by device and inode, so other names of them count. A process that
 /// ends meanwhile is left out. It takes a few milliseconds for a hundred processes.
 #[must_use]
 pub fn users_of(paths: &[PathBuf]) -> Users {
@@ -285,7 +288,7 @@ mod tests {
         }
         let elsewhere = Unseen::Elsewhere("NFS".to_owned());
         for complete in [true, false] {
-            // Another machine's processes are in no /proc of ours.
+            // Processes of another machine are not in this /proc.
             let judged = judge(users(&[], complete), Some(elsewhere.clone()));
             assert_eq!(judged, unknown(&[], &elsewhere));
             assert_eq!(judge(users(&[false], complete), None), Use::NoWriter);

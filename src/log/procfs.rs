@@ -1,7 +1,6 @@
-//! What `/proc` says of other processes: which descriptors (`/proc/PID/fd`) and which
-//! mappings (`/proc/PID/maps`) of some files they have, their names and how long they
-//! run (`/proc/PID/stat`). It knows these files' shapes, opens none of the log's, and
-//! leaves the judgement to `processes`.
+//! Other processes according to `/proc`: their descriptors (`/proc/PID/fd`) and mappings
+//! (`/proc/PID/maps`) of some files, their names and start times (`/proc/PID/stat`). It
+//! parses these files, opens none of the log's, and leaves the judgement to `processes`.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -15,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-/// The files that are looked for.
+/// The files that are searched for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Targets {
     identities: HashSet<Identity>,
@@ -36,7 +35,7 @@ impl Targets {
     }
 }
 
-/// What makes two names the same file.
+/// The identity of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Identity {
     device: (u32, u32),
@@ -64,17 +63,17 @@ pub(super) enum Access {
     Writes,
 }
 
-/// What a look at one process showed.
+/// The result for one process.
 #[derive(Debug, Default)]
 pub(super) struct Look {
     /// How it has one of the files open; the most it may do counts.
     pub(super) access: Option<Access>,
-    /// Whether something could not be looked at.
+    /// Whether something could not be inspected.
     pub(super) hidden: bool,
 }
 
 impl Look {
-    /// Looks at what the process of this number has open of `targets`.
+    /// Inspects which of `targets` the process of this number has open.
     pub(super) fn at(pid: u32, targets: &Targets) -> Self {
         let entry = entry(pid);
         let mut look = Self::default();
@@ -83,7 +82,7 @@ impl Look {
         look
     }
 
-    /// Notes a failure, unless it says that what was looked at has just gone.
+    /// Notes a failure, unless the inspected object has just gone.
     fn fail(&mut self, error: &io::Error) {
         self.hidden |= !has_vanished(error);
     }
@@ -123,7 +122,7 @@ fn descriptor_access(
     targets: &Targets,
 ) -> io::Result<Option<Access>> {
     let descriptor = entry.join("fd").join(number);
-    // Sockets and pipes are called `socket:[1]`: most descriptors need no second look.
+    // Sockets and pipes are called `socket:[1]`: most descriptors need no second scan.
     if !fs::read_link(&descriptor)?.is_absolute() {
         return Ok(None);
     }
@@ -135,8 +134,8 @@ fn descriptor_access(
     Ok(parse_descriptor(&text))
 }
 
-/// What `/proc/PID/fdinfo/N` says: `flags:`, octal, as `open` took them. A descriptor
-/// made with `O_PATH` opens nothing.
+/// The content of `/proc/PID/fdinfo/N`: `flags:`, octal, as passed to `open`. A
+/// descriptor made with `O_PATH` opens nothing.
 fn parse_descriptor(text: &str) -> Option<Access> {
     let flags = text.lines().find_map(|line| line.strip_prefix("flags:"))?;
     let flags = OFlags::from_bits_retain(u32::from_str_radix(flags.trim(), 8).ok()?);
@@ -158,12 +157,12 @@ struct Mapping {
     link: String,
     writes: bool,
     identity: Identity,
-    /// As it stands there: a line end is `\012`.
+    /// As it is there: a line end is `\012`.
     path: Vec<u8>,
 }
 
 impl Mapping {
-    /// Whether it maps one of `targets`; `None` where that cannot be told.
+    /// Whether it maps one of `targets`; `None` if unknown.
     ///
     /// On btrfs, and on overlayfs before Linux 6.8, a mapping shows another device
     /// than the file's. Its link leads to the file itself, but needs privileges; else
@@ -229,19 +228,19 @@ fn parse_mapping(line: &[u8]) -> Option<Mapping> {
     })
 }
 
-/// What `/proc/PID/stat` says.
+/// The content of `/proc/PID/stat`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Stat {
     /// The command's name.
     pub(super) name: String,
-    /// Whether it can have no files of its own: the kernel's threads, and what has
-    /// ended but was not waited for. Only root may look at those.
+    /// Whether it can have no files of its own: the kernel's threads, and what has ended
+    /// but was not waited for. Only root may inspect those.
     pub(super) has_no_files: bool,
     /// Units: clock ticks since the machine started.
     pub(super) start_ticks: u64,
 }
 
-/// What it says of this process; `None` of one that is gone.
+/// The entry of this process; `None` if it is gone.
 pub(super) fn stat(pid: u32) -> Option<Stat> {
     parse_stat(&fs::read(entry(pid).join("stat")).ok()?)
 }
@@ -303,7 +302,7 @@ pub(super) fn process_ids() -> Vec<u32> {
     ids
 }
 
-/// Where everything about the process of this number stands.
+/// The directory of the process of this number.
 fn entry(pid: u32) -> PathBuf {
     Path::new("/proc").join(pid.to_string())
 }
@@ -320,7 +319,7 @@ fn own_id() -> u32 {
 /// Whether `/proc` lists all processes of this machine: it is there, it is of the
 /// namespace that holds all others, and it hides none (`hidepid`).
 pub(super) fn sees_every_process() -> bool {
-    // The number that Linux gives to its first namespace, see PID_NS_INIT_INO.
+    // The number of the initial namespace in Linux, see PID_NS_INIT_INO.
     let first = Path::new("pid:[4026531836]");
     fs::read_link("/proc/self/ns/pid").is_ok_and(|namespace| namespace == first)
         && Path::new("/proc/1").exists()
@@ -391,7 +390,7 @@ mod tests {
             .unwrap();
         mapping.identity.device = (0, 99);
         assert_eq!(mapping.is_one_of(entry, &targets), Some(true));
-        // By its path alone, where the link does not tell.
+        // By its path alone, if the link is not enough.
         let other = |path: &[u8]| {
             let mut identity = Identity::of(&own).unwrap();
             identity.inode ^= 1;

@@ -1,9 +1,9 @@
-//! How far long work has come: two counters for whoever shows them. They are added to
-//! once per block of entries or buffer, so that counting costs nothing.
+//! The progress of long work: two counters for a display. They are increased once per
+//! block of entries or buffer, so that counting costs nothing.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What every walk and window of this process has come by.
+/// The bytes and records read by all walks and windows of this process.
 pub static WALKED: Progress = Progress::new();
 
 /// Records and bytes that were dealt with so far. It only grows.

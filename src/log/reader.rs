@@ -1,6 +1,6 @@
-//! Reading a whole log by offset, across segments, without changing or locking
-//! anything. What stands in the way (damage, gaps, forks) is handed over as it is
-//! met; whether to stop there is for the caller.
+//! Reading a whole log by offset, across segments, without changing or locking anything.
+//! What is in the way (damage, gaps, forks) is handed over as it is met; whether to stop
+//! there is for the caller.
 
 use std::ops::{ControlFlow, Range};
 use std::path::Path;
@@ -19,8 +19,8 @@ use super::units::Offset;
 use super::walk::Flow;
 use super::window::{LOOKUP_BYTES, STREAM_BYTES};
 
-/// Earlier segments in which the older side of a fork is looked for: a bound, so that
-/// one lookup does not look at every file of a large log.
+/// Earlier segments in which the older side of a fork is searched for: a bound, so that
+/// one lookup does not inspect every file of a large log.
 const FORK_SEGMENTS: usize = 64;
 
 /// A log that is open for reading, as it was when it was opened.
@@ -28,7 +28,7 @@ const FORK_SEGMENTS: usize = 64;
 pub struct LogReader {
     directory: Directory,
     codec: Option<Codec>,
-    /// Behind the last committed record, and behind the last claimed one.
+    /// Behind the last committed record, and after the last claimed one.
     ends: Option<(Offset, Offset)>,
 }
 
@@ -77,7 +77,7 @@ impl LogReader {
         })
     }
 
-    /// Lists the directory anew. The codec and the log's end stay as they were.
+    /// Lists the directory again. The codec and the log's end stay as they were.
     ///
     /// # Errors
     ///
@@ -95,7 +95,7 @@ impl LogReader {
         &self.directory
     }
 
-    /// Says which codec the log has instead of looking.
+    /// Sets the codec instead of detecting it.
     pub fn set_codec(&mut self, codec: Codec) {
         self.codec = Some(codec);
     }
@@ -109,7 +109,7 @@ impl LogReader {
         if let Some(codec) = self.codec {
             return Ok(codec);
         }
-        // What shows no codec now may show one when a writer's buffer is written.
+        // A log that shows no codec now may show one when a writer's buffer is written.
         self.codec = detect(&self.directory)?;
         Ok(self.codec.unwrap_or(Codec::Raw))
     }
@@ -123,7 +123,7 @@ impl LogReader {
             .map_or(Offset(0), |segment| segment.base)
     }
 
-    /// The offset behind the last committed record, as of the first call.
+    /// The offset after the last committed record, as of the first call.
     ///
     /// # Errors
     ///
@@ -132,8 +132,8 @@ impl LogReader {
         Ok(self.ends()?.0)
     }
 
-    /// The offset behind the last one that an entry claims, whether or not the store
-    /// holds its record: as [`LogReader::next_offset`], or above it after a crash.
+    /// The offset after the last one that an entry claims, whether or not the store holds
+    /// its record: as [`LogReader::next_offset`], or above it after a crash.
     ///
     /// # Errors
     ///
@@ -180,7 +180,7 @@ impl LogReader {
         Ok(ends)
     }
 
-    /// The one record at `offset`, without a look at any other segment. Hands over
+    /// The one record at `offset`, without a scan of any other segment. Hands over
     /// nothing where no entry claims the offset.
     ///
     /// # Errors
@@ -250,8 +250,8 @@ impl LogReader {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Whether an older segment holds sound records at `offset` or behind it; told by its
-    /// size alone where that is enough. What is not sound at its end hides nothing.
+    /// Whether an older segment holds valid records at `offset` or after it; decided by
+    /// its size alone where possible. Invalid bytes at its end hide nothing.
     fn reaches(&self, names: &SegmentNames, codec: Codec, offset: Offset) -> Result<bool> {
         let path = self.directory.file(names, FileKind::Index);
         let slot = offset.since(names.base);
@@ -351,7 +351,7 @@ impl LogReader {
             } = opened;
             let mut segment_end = names.base.saturating_add(entries).min(end);
             if let Some(newer) = next_base.filter(|next| *next < segment_end) {
-                // What is not sound at its end hides nothing of the newer one.
+                // Invalid bytes at its end hide nothing of the newer one.
                 let from = newer.since(names.base);
                 let sound = last_sound(&segment, codec, entries, from..entries)?;
                 let sound_slots = sound.map_or(from, |slot| slot + 1);
@@ -360,7 +360,7 @@ impl LogReader {
             let later = segments.get(number + 1..).unwrap_or_default();
             let forked = self.claimed_twice(later, codec, wanted, segment_end)?;
             let sole_end = forked.as_ref().map_or(segment_end, |(_, it)| it.start);
-            // What the index does not name is told of before it is handed over.
+            // Records without entries are reported before they are delivered.
             let walk_known = |from: Offset, to: Offset, taker: &mut _| {
                 if from >= to {
                     return Ok(ControlFlow::Continue(()));
@@ -450,7 +450,8 @@ impl LogReader {
     }
 }
 
-/// What is told before records that the index does not name, or that two histories have.
+/// Reported before records that the index does not name, or that two sides of a fork
+/// have.
 fn told_item<'a>(
     names: &SegmentNames,
     is_contested: bool,

@@ -1,4 +1,4 @@
-//! What a payload says: the bytes of a `Record`.
+//! The content of a payload: the bytes of a `Record`.
 //!
 //! ```text
 //! message Record { bytes value = 1; uint64 offset = 2; uint64 term = 3; uint32 type = 4; }
@@ -7,10 +7,10 @@
 //! 0a | length (varint)    | bytes     | 10 offset | 18 term | 20 type   (varints)
 //! ```
 //!
-//! Each field is absent when it is zero or empty, so an empty record is no bytes at
-//! all. Fields we do not know stand behind and are kept. Where the fields stand in a
-//! payload is found by `layout`, which never needs the value in memory. Source:
-//! `api/v1/log.proto` of *Distributed Services with Go*.
+//! Each field is absent when it is zero or empty, so an empty record is no bytes at all.
+//! Fields we do not know are after and are kept. Where the fields are in a payload is
+//! found by `layout`, which never needs the value in memory. Source: `api/v1/log.proto`
+//! of *Distributed Services with Go*.
 
 use std::ops::Range;
 
@@ -24,7 +24,7 @@ pub use super::wire::{Bytes, DecodeError, LayoutError};
 /// One record of a protobuf log.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Record {
-    /// What was appended.
+    /// The value.
     pub value: Vec<u8>,
     /// The record's number in the log, the one check that the format has.
     pub offset: Offset,
@@ -69,13 +69,13 @@ pub fn encoded_len(value_bytes: u64, offset: Offset, term: u64, record_type: u32
     value_bytes.saturating_add(rest)
 }
 
-/// Appends what stands before a value of `value_len` bytes; nothing when it is empty.
+/// Appends the bytes before a value of `value_len` bytes; nothing if it is empty.
 #[inline]
 pub fn encode_head(value_len: u64, out: &mut Vec<u8>) {
     encode_number(VALUE_KEY, value_len, out);
 }
 
-/// Appends what stands behind the value.
+/// Appends the bytes after the value.
 #[inline]
 pub fn encode_tail(offset: Offset, term: u64, record_type: u32, out: &mut Vec<u8>) {
     encode_number(OFFSET_KEY, offset.0, out);
@@ -104,7 +104,7 @@ fn varint_len(number: u64) -> u64 {
 ///
 /// # Errors
 ///
-/// Why the payload is no record.
+/// Why the payload is not a record.
 ///
 /// # Examples
 ///
@@ -143,11 +143,11 @@ fn unknown_fields(mut payload: &[u8]) -> Result<Vec<u8>, DecodeError> {
     Ok(unknown)
 }
 
-/// Whether these bytes may be the beginning of a record that was cut short: the
-/// decoder runs out of bytes before it meets anything illegal.
+/// Whether these bytes may be the beginning of a record that was interrupted: the decoder
+/// runs out of bytes before it meets anything illegal.
 ///
-/// So is a whole record, and so are no bytes at all. A number that the cut goes
-/// through is not judged.
+/// So is an intact record, and so are no bytes at all. A number that the cut goes through
+/// is not judged.
 #[must_use]
 pub fn is_prefix(payload: &[u8]) -> bool {
     match layout_of(payload) {
@@ -156,8 +156,8 @@ pub fn is_prefix(payload: &[u8]) -> bool {
     }
 }
 
-/// Whether the payload begins with a value and is, byte for byte, what the record in
-/// it is encoded as. Raw bytes are hardly ever so by chance.
+/// Whether the payload begins with a value and is, byte for byte, the encoding of the
+/// record in it. Raw bytes are hardly ever so by chance.
 #[must_use]
 pub fn is_canonical_with_value(payload: &[u8]) -> bool {
     payload.first() == Some(&VALUE_KEY)
@@ -250,7 +250,7 @@ mod tests {
             b"\x2b\x2d1234\x29xxxxxxxx\x33\x34\x2c\x3a\x02zz",
         ]
         .concat();
-        // Where a field ends, and nowhere else, a shorter record does too.
+        // At the end of a field, and nowhere else, a shorter record ends too.
         let ends = [0, 133, 136, 147, 151, 169, 173];
         for cut in 0..=whole.len() {
             let prefix = &whole[..cut];

@@ -1,5 +1,5 @@
 //! Reading a log backwards: a block of offsets is read forwards, so that each slot is
-//! judged as every other reader does, kept within bounds, and handed over from behind.
+//! judged as every other reader does, kept within bounds, and handed over from the end.
 
 use std::collections::VecDeque;
 use std::ops::{ControlFlow, Range};
@@ -16,8 +16,7 @@ const KEPT_ITEMS: usize = 4096;
 const KEPT_BYTES: usize = 16 * 1024 * 1024;
 
 impl LogReader {
-    /// As [`LogReader::read`], backwards. Obstacles come where they are met from
-    /// behind.
+    /// As [`LogReader::read`], backwards. Obstacles come where they are met from the end.
     ///
     /// # Errors
     ///
@@ -56,7 +55,7 @@ impl LogReader {
     }
 }
 
-/// An item that is kept until its turn comes from behind.
+/// An item that is kept until its turn comes from the end.
 enum KeptItem {
     Record(KeptRecord),
     Obstacle(Obstacle, Offset, Option<Offset>),
@@ -66,7 +65,7 @@ struct KeptRecord {
     /// The record but for bytes that were in memory.
     view: RecordView<'static>,
     payload: Vec<u8>,
-    /// Where the value stands in the payload.
+    /// Position of the value in the payload.
     value: Range<usize>,
 }
 
@@ -149,7 +148,7 @@ struct Kept {
     records: u64,
     /// Whether items at the front had to go.
     overfull: bool,
-    /// A fork whose doubled offsets are still coming: from behind it is met first.
+    /// A fork whose doubled offsets are still coming: from the end it is met first.
     fork: Option<(Obstacle, Offset, Option<Offset>)>,
 }
 
@@ -202,7 +201,7 @@ impl Kept {
         }
     }
 
-    /// Where the block begins of which everything was kept.
+    /// The start of the block that was kept in full.
     fn begin(&self, low: Offset) -> Offset {
         if !self.overfull {
             return low;

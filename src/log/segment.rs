@@ -1,6 +1,6 @@
-//! One segment that is open for reading: its two files as they were at one moment,
-//! how many of its entries are real, and which of those name whole frames. Readers
-//! never write; the writing half of a segment is `writer`.
+//! One segment that is open for reading: its two files as they were at one moment, how
+//! many of its entries are real, and which of those name intact frames. Readers never
+//! write; the writing half of a segment is `writer`.
 
 use super::dir::FilePath;
 use super::directory::{Directory, SegmentNames};
@@ -12,7 +12,7 @@ use super::units::{Offset, Position};
 use super::walk::Walk;
 use super::window::{LOOKUP_BYTES, ReadFile, Window};
 
-/// Entries that are looked at together where the last whole one is searched.
+/// Entries that are inspected together where the last whole one is searched.
 const ENTRIES_FROM_BEHIND: u64 = 256;
 
 /// A segment's two files, open for reading.
@@ -26,7 +26,7 @@ pub struct Segment {
     pub index: ReadFile,
     /// Whether it is the log's last one, to which appends go.
     pub is_last: bool,
-    /// How many entries are real, where [`Segment::fix`] has counted them.
+    /// Number of real entries, if [`Segment::fix`] has counted them.
     pub entries: Option<u64>,
 }
 
@@ -111,7 +111,7 @@ impl Segment {
         )
     }
 
-    /// How many entries are real, found by bisection: for lookups.
+    /// Number of real entries, found by bisection: for lookups.
     ///
     /// # Errors
     ///
@@ -129,8 +129,8 @@ impl Segment {
         self.with_entry_zero(entries, index.slots(), codec)
     }
 
-    /// The same for the lookup of one slot: where its entry lies behind a hole that
-    /// misled the bisection, all of the padding is looked at.
+    /// The same for the lookup of one slot: if its entry lies after a hole that misled
+    /// the bisection, all of the padding is read.
     ///
     /// # Errors
     ///
@@ -144,8 +144,8 @@ impl Segment {
         self.count_entries(Some(codec))
     }
 
-    /// How many entries are real, by a look at all of the padding: for whoever reads
-    /// to the end, recovers or verifies.
+    /// Number of real entries, by a scan of all of the padding: for reading to the end,
+    /// recovery and verify.
     ///
     /// # Errors
     ///
@@ -164,10 +164,10 @@ impl Segment {
         self.with_entry_zero(end.div_ceil(ENTRY_BYTES), slots, codec)
     }
 
-    /// Entry 0 is all zeros, like padding; it is real when the store holds a whole
-    /// frame at 0. An empty one is a record at offset 0, and anywhere in a raw log,
-    /// but never elsewhere in a protobuf log. Where nobody knows the codec, it is one
-    /// if the store holds nothing else.
+    /// Entry 0 is all zeros, like padding; it is real if the store holds an intact frame
+    /// at 0. An empty one is a record at offset 0, and anywhere in a raw log, but never
+    /// elsewhere in a protobuf log. If the codec is unknown, it is one if the store holds
+    /// nothing else.
     pub(super) fn with_entry_zero(
         &self,
         entries: u64,
@@ -184,7 +184,7 @@ impl Segment {
         let record = match codec {
             _ if payload_bytes > 0 => true,
             Some(Codec::Raw) => true,
-            // A length behind it, or the one at 0 was lost.
+            // A length after it, or the one at 0 was lost.
             _ if self.base.0 == 0 => {
                 store_bytes < 2 * LENGTH_BYTES || store.length_at(LENGTH_BYTES)? >> 32 == 0
             }
@@ -194,8 +194,8 @@ impl Segment {
         Ok(u64::from(whole && record))
     }
 
-    /// How many of the first `entries` entries name frames that end within the store,
-    /// as far as positions and lengths tell: the rest, at the end, dangles.
+    /// Number of the first `entries` entries that name frames that end within the store,
+    /// as far as positions and lengths show: the rest, at the end, dangles.
     ///
     /// # Errors
     ///
@@ -224,7 +224,7 @@ impl Segment {
             let payload_bytes = store.length_at(position.0)?;
             Ok(frame_end(position, payload_bytes, limit).is_some())
         };
-        // From behind, not by bisection: a damaged entry in the middle decides nothing.
+        // From the end, not by bisection: a damaged entry in the middle decides nothing.
         let mut end = entries;
         while end > 0 {
             let start = end.saturating_sub(ENTRIES_FROM_BEHIND);
@@ -249,7 +249,7 @@ impl Segment {
         Ok(0)
     }
 
-    /// The same, with a look at the last of these records, where the codec allows one.
+    /// The same, with a scan of the last of these records, where the codec allows one.
     ///
     /// # Errors
     ///
@@ -264,7 +264,7 @@ impl Segment {
                     break;
                 }
                 whole = if entry.is_zero() {
-                    // A hole is passed in one step.
+                    // A hole is skipped in one step.
                     let end = walk.index().nonzero_end((whole - 1) * ENTRY_BYTES)?;
                     end.div_ceil(ENTRY_BYTES)
                 } else {

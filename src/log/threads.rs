@@ -1,11 +1,11 @@
 //! Threads, which a system may refuse (a limit of tasks, a filter of system calls): then
-//! the work is done by fewer, at last by the one that asks.
+//! the work is done by fewer, finally by the one that asks.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, Builder, JoinHandle};
 
-/// As many threads as are asked for; 0: as there are processors.
+/// The requested number of threads; 0: the number of processors.
 #[must_use]
 pub fn number(wanted: usize) -> usize {
     match wanted {
@@ -14,12 +14,12 @@ pub fn number(wanted: usize) -> usize {
     }
 }
 
-/// Runs `work` in so many threads at once, this one among them, and gives what each
-/// returns. They may be fewer, so `work` takes what is to be done from where all take it.
+/// Runs `work` in this many threads at once, this one among them, and returns all
+/// results. There may be fewer threads, so `work` takes its items from a shared source.
 ///
 /// # Panics
 ///
-/// Where `work` does.
+/// If `work` panics.
 pub fn together<R: Send>(threads: usize, work: impl Fn() -> R + Sync) -> Vec<R> {
     thread::scope(|scope| {
         let others: Vec<_> = (1..threads)
@@ -34,8 +34,8 @@ pub fn together<R: Send>(threads: usize, work: impl Fn() -> R + Sync) -> Vec<R> 
     })
 }
 
-/// Does `work` on each item in so many threads, and gives the answers in the order of the
-/// items.
+/// Runs `work` on each item in this many threads, and returns the results in the order of
+/// the items.
 pub fn on_each<T: Sync, R: Send>(
     items: &[T],
     threads: usize,
@@ -61,7 +61,7 @@ pub fn on_each<T: Sync, R: Send>(
     answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
-/// Runs `first` here and `second` beside it, or behind it.
+/// Runs `first` here and `second` beside it, or after it.
 pub fn beside<A, B: Send>(first: impl FnOnce() -> A, second: impl Fn() -> B + Sync) -> (A, B) {
     thread::scope(|scope| {
         let other = Builder::new().spawn_scoped(scope, &second);
@@ -79,7 +79,7 @@ pub fn beside<A, B: Send>(first: impl FnOnce() -> A, second: impl Fn() -> B + Sy
 ///
 /// # Errors
 ///
-/// The system's, where there is none to be had; `work` is not done then.
+/// The system's, where it does not exist to be had; `work` is not done then.
 pub fn start<R: Send + 'static>(
     work: impl FnOnce() -> R + Send + 'static,
 ) -> io::Result<JoinHandle<R>> {

@@ -1,5 +1,5 @@
-//! The end of an index behind which no entry is beyond doubt: entries without their
-//! frames, entries off their 12-byte boundaries, holes, and what is simply wrong.
+//! The end of an index after which no entry is certain: entries without their frames,
+//! misaligned entries, holes, and wrong entries.
 
 use super::damage::{Damage, DamageKind};
 use super::error::{Error, Result};
@@ -10,7 +10,7 @@ use super::units::Position;
 use super::walk::{Fit, Flow, Visitor, Walk};
 
 impl Walk {
-    /// The rest of the index, none of whose entries is sound.
+    /// The rest of the index, none of whose entries is valid.
     pub(super) fn trailing<V: Visitor>(
         &mut self,
         region: &mut Region,
@@ -24,7 +24,7 @@ impl Walk {
             None => None,
         };
         if let Some((next, position)) = sound.filter(|(next, _)| *next > slot) {
-            // What it names was not lost: only the entries before it are wrong.
+            // The record that it names is not lost: only the entries before it are wrong.
             let mut damage = Damage::entry(slot, entry, None);
             damage.last_slot = next - 1;
             damage.bytes = (next - slot) * ENTRY_BYTES;
@@ -49,7 +49,7 @@ impl Walk {
             region.slot = region.anchor;
             return visitor.damage(damage);
         }
-        // All are whole, none is right: each for itself, and a hole as one.
+        // All are complete, none is right: each on its own, and a hole as one.
         if entry.is_zero() && slot > 0 {
             let mut damage = Damage::entry(slot, entry, None);
             region.slot = self.hole_end(slot)?;
@@ -75,8 +75,8 @@ impl Walk {
         visitor.damage(damage)
     }
 
-    /// Where the first frame would end that an entry of the region promises and the
-    /// store does not hold whole, if there is any. Looks at each entry once in all.
+    /// The smallest end of a frame that an entry of the region promises and the store
+    /// does not contain, if any. Inspects each entry once in all.
     pub(super) fn promised_end(&mut self, region: &mut Region) -> Result<Option<u64>> {
         let mut candidate = region.slot.max(region.whole_to);
         while candidate < region.anchor {
@@ -102,9 +102,9 @@ impl Walk {
     }
 
     /// The first entry of a raw log's region against which nothing speaks but what comes
-    /// before and behind it, and its frame's place: its number is right, and the frame is
-    /// whole and leaves room for those before it. (An empty one may be nothing but the
-    /// zeros of bytes that got lost.) Entries that dangle have none behind them.
+    /// before and after it, and its frame's place: its number is right, and the frame is
+    /// intact and leaves room for those before it. (An empty one may be nothing but the
+    /// zeros of bytes that got lost.) Entries that dangle have none after them.
     fn next_plausible(&mut self, region: &Region) -> Result<Option<(u64, Position)>> {
         if self.codec != Codec::Raw {
             return Ok(None);
@@ -129,7 +129,7 @@ impl Walk {
         Ok(None)
     }
 
-    /// The first slot behind a hole of zero entries that begins at `slot`.
+    /// The first slot after a hole of zero entries that begins at `slot`.
     pub(super) fn hole_end(&mut self, slot: u64) -> Result<u64> {
         let next = match self.index.next_nonzero(slot + 1) {
             Ok(next) => next,
@@ -139,11 +139,11 @@ impl Walk {
         Ok(next.unwrap_or(self.entries).min(self.entries))
     }
 
-    /// Whether entries go on at a place that no 12-byte boundary falls on: each of
-    /// them, to the end of the file, names a frame that carries its offset.
+    /// Whether entries continue at a misaligned place: each of them, to the end of the
+    /// file, names a frame with its offset.
     pub(super) fn misaligned(&mut self, slot: u64) -> Result<Option<Damage>> {
         match self.find_misaligned(slot) {
-            // A service that closes its index cuts off what lies behind the entries.
+            // A service that closes its index cuts off what lies after the entries.
             Err(Error::Unreadable { .. } | Error::Shrunk { .. }) => Ok(None),
             other => other,
         }
@@ -167,8 +167,8 @@ impl Walk {
                 let entry = Entry::decode(&bytes.try_into().unwrap_or_default());
                 let relative = u64::from(entry.relative.0);
                 let expected = first.map_or(relative, |first| first + (at - start) / ENTRY_BYTES);
-                // The service goes on at the end of the store, and never counts too far; it
-                // took the entry before for real, or would stand at a boundary.
+                // The service continues at the end of the store, and never counts too
+                // far; it took the entry before for real, or would be at a boundary.
                 if relative != expected
                     || relative == 0
                     || relative > start / ENTRY_BYTES + 1
@@ -201,7 +201,7 @@ impl Walk {
         Ok(None)
     }
 
-    /// How many entries come before `position`, without the zeros that stand there.
+    /// Number of entries before `position`, without the zeros there.
     pub(super) fn entries_before(&mut self, position: u64) -> Result<u64> {
         let entries = self.index.nonzero_end(position)?.div_ceil(ENTRY_BYTES);
         if entries == 0 && matches!(self.fit(0, Position(0))?, Fit::Record { .. }) {

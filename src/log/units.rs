@@ -32,14 +32,14 @@ impl Offset {
         Self(self.0.saturating_add(records))
     }
 
-    /// How many records lie between `base` and this offset; 0 when it is below.
+    /// Number of records between `base` and this offset; 0 if it is below.
     #[must_use]
     pub fn since(self, base: Self) -> u64 {
         self.0.saturating_sub(base.0)
     }
 
-    /// How many records can have offsets from this one on: the last of them is 2^64 - 2, for
-    /// the offset behind it must be a number too.
+    /// Number of records that can have offsets from this one on: the last of them is 2^64
+    /// - 2, because the offset after it must be a number too.
     #[must_use]
     pub fn room(self) -> u64 {
         Self::MAX.0 - self.0

@@ -1,11 +1,11 @@
 //! The walk along a segment's entries and frames, and the one definition of what is
-//! sound: entry i is when its relative offset is i, its frame begins where the one
-//! before ends (in a protobuf log: not before), ends within the store and not past
-//! the next sound entry's position, and, in a protobuf log, its record decodes and
-//! carries base + i. A record is committed when its entry is sound.
+//! valid: entry i is valid if its relative offset is i, its frame begins where the one
+//! before ends (in a protobuf log: not before), ends within the store and not past the
+//! next valid entry's position, and, in a protobuf log, its record decodes and has offset
+//! base + i. A record is committed if its entry is valid.
 //!
-//! The hot loop is here; where entries and frames disagree, `judge` says who is
-//! wrong, and the walk goes on behind it.
+//! The hot loop is here; if entries and frames disagree, `judge` decides which is wrong,
+//! and the walk continues after it.
 
 use std::ops::{ControlFlow, Range};
 
@@ -26,28 +26,28 @@ const FUEL_LEAST: u64 = 4 * 1024 * 1024;
 /// Bytes that may be searched for recognisable records in any store.
 const SEARCH_MAX: u64 = 128 * 1024 * 1024;
 
-/// Entries looked at in one turn of the hot loop.
+/// Entries inspected in one turn of the hot loop.
 const BLOCK_ENTRIES: u64 = 16 * 1024;
 
-/// A committed record and where it stands.
+/// A committed record and where it is.
 #[derive(Debug)]
 pub struct Committed<'a> {
     /// The number of its entry, counted from the segment's base.
     pub slot: u64,
-    /// Where its frame begins in the store.
+    /// Position of its frame in the store.
     pub position: Position,
     /// Bytes of its payload.
     pub payload_bytes: u64,
-    /// The payload, where it was asked for and is at most [`PAYLOAD_IN_MEMORY_MAX`].
+    /// The payload, if requested and at most [`PAYLOAD_IN_MEMORY_MAX`].
     pub payload: Option<&'a [u8]>,
-    /// Where the fields stand in the payload of a protobuf log's record.
+    /// The places of the fields in the payload of a protobuf log's record.
     pub layout: Option<Layout>,
 }
 
-/// Whether the walk goes on.
+/// Whether the walk continues.
 pub type Flow = ControlFlow<()>;
 
-/// Who is told what a walk comes by.
+/// The receiver of the results of a walk.
 pub trait Visitor {
     /// Whether [`Committed::payload`] is wanted.
     const PAYLOADS: bool;
@@ -59,8 +59,8 @@ pub trait Visitor {
     /// The visitor's own; it ends the walk.
     fn record(&mut self, record: &Committed<'_>) -> Result<Flow>;
 
-    /// The same where all else is usual, with the bytes of the value among the payload's:
-    /// `None` if it wants to be told by [`Visitor::record`]. Only where payloads are wanted.
+    /// The same for the usual case, with the bytes of the value inside the payload:
+    /// `None` if it wants [`Visitor::record`]. Only if payloads are wanted.
     ///
     /// # Errors
     ///
@@ -77,7 +77,7 @@ pub trait Visitor {
     /// The visitor's own; it ends the walk.
     fn dead_bytes(&mut self, slot: u64, position: Position, bytes: u64) -> Result<Flow>;
 
-    /// Slots that are not sound.
+    /// Slots that are not valid.
     ///
     /// # Errors
     ///
@@ -94,11 +94,11 @@ pub struct Walk {
     pub(super) store: Window,
     /// Real entries: those before the padding.
     pub(super) entries: u64,
-    /// The next slot to look at.
+    /// The next slot to inspect.
     pub(super) slot: u64,
-    /// Where the last sound frame ended.
+    /// End of the last valid frame.
     pub(super) end: Position,
-    /// Entries behind the last slot that stand where none of ours can, if they were found.
+    /// Misaligned entries after the last slot, if found.
     pub(super) misaligned: Option<Damage>,
     /// Bytes that may still be decoded on suspicion: a bound on the work that
     /// made-up bytes can cause.
@@ -107,16 +107,16 @@ pub struct Walk {
     pub(super) search_fuel: u64,
 }
 
-/// What stands at a position where the frame of a slot might be.
+/// The content at a position where the frame of a slot might be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fit {
-    /// The slot's record, as far as the codec can tell.
+    /// The record of the slot, as far as the codec shows.
     Record { payload_bytes: u64, end: Position },
     /// A frame that does not end within the store, or no whole length field.
     NotWhole { payload_bytes: Option<u64> },
-    /// A whole frame whose payload is no Record.
+    /// An intact frame whose payload is not a Record.
     Undecodable { payload_bytes: u64 },
-    /// A record of another offset, and where the offset stands in the store.
+    /// A record of another offset, and where the offset is in the store.
     Carries {
         payload_bytes: u64,
         end: Position,
@@ -127,7 +127,7 @@ pub(super) enum Fit {
     Unreadable,
 }
 
-/// The layout of a large record's payload, if it carries this offset.
+/// The layout of a large record's payload, if it has this offset.
 fn layout_carrying(
     window: &mut Window,
     frame: u64,
@@ -145,7 +145,7 @@ impl Walk {
     /// A walk over the first `entries` of an index, from slot 0.
     #[must_use]
     pub fn new(base: Offset, codec: Codec, index: Index, store: Window, entries: u64) -> Self {
-        // A record's fields are decoded a few times at most; holes hold none.
+        // The fields of a record are decoded a few times at most; holes hold none.
         let fuel = store.source().data_bytes().saturating_mul(4);
         let fuel = fuel.saturating_add(FUEL_LEAST);
         Self {
@@ -162,8 +162,8 @@ impl Walk {
         }
     }
 
-    /// Begins at `slot` instead, whose frame is expected at `position`. The caller
-    /// knows that it stands there, or that nothing better is known.
+    /// Begins at `slot` instead, whose frame is expected at `position`. The caller knows
+    /// that it is there, or that nothing better is known.
     #[must_use]
     pub fn starting_at(mut self, slot: u64, position: Position) -> Self {
         self.slot = slot;
@@ -171,8 +171,8 @@ impl Walk {
         self
     }
 
-    /// Finds a place to begin from which `slot` is judged as a walk from 0 would:
-    /// a sound entry shortly before it.
+    /// Finds a place to begin from which `slot` is judged as a walk from 0 would: a valid
+    /// entry shortly before it.
     ///
     /// # Errors
     ///
@@ -199,30 +199,30 @@ impl Walk {
         Ok(())
     }
 
-    /// How many entries are walked along in all.
+    /// Number of entries in the walk.
     #[must_use]
     pub fn entries(&self) -> u64 {
         self.entries
     }
 
-    /// The next slot that the walk will look at.
+    /// The next slot that the walk will inspect.
     #[must_use]
     pub fn slot(&self) -> u64 {
         self.slot
     }
 
-    /// Where the last sound frame ended.
+    /// End of the last valid frame.
     #[must_use]
     pub fn end(&self) -> Position {
         self.end
     }
 
-    /// The index, for looking at entries beside the walk.
+    /// The index, for inspecting entries beside the walk.
     pub fn index(&mut self) -> &mut Index {
         &mut self.index
     }
 
-    /// The store, for looking at bytes beside the walk.
+    /// The store, for inspecting bytes beside the walk.
     pub fn store(&mut self) -> &mut Window {
         &mut self.store
     }
@@ -257,7 +257,7 @@ impl Walk {
     fn chain<V: Visitor>(&mut self, to: u64, visitor: &mut V) -> Result<Flow> {
         while self.slot < to {
             let first = self.slot;
-            // One entry more than is walked: each frame's end is held against it.
+            // One entry more than is walked: each frame's end is compared with it.
             let count = (self.entries - first).min(BLOCK_ENTRIES + 1);
             let count = usize::try_from(count).unwrap_or(usize::MAX);
             let Ok(block) = self.index.entries(first, count) else {
@@ -294,7 +294,7 @@ impl Walk {
                         if next.position == end && u64::from(next.relative.0) == slot + 1 => {}
                     // Behind the last frame there may be the rest of its record.
                     None if reaches_end && (end.0 == limit || self.codec == Codec::Raw) => {}
-                    // The block ends, or somebody is wrong.
+                    // The block ends, or something is wrong.
                     _ => break None,
                 }
                 let mut committed = Committed {
@@ -352,7 +352,7 @@ impl Walk {
             if let Some(flow) = flow {
                 return Ok(flow);
             }
-            // A block that ended begins anew; a disagreement is for `judge`.
+            // A block that ended begins again; a disagreement is for `judge`.
             if stuck || slot < first + (count as u64).saturating_sub(1) {
                 return Ok(Flow::Continue(()));
             }
@@ -360,14 +360,14 @@ impl Walk {
         Ok(Flow::Continue(()))
     }
 
-    /// The slots before `slot` are done, and the last sound frame ended at `end`.
+    /// The slots before `slot` are done, and the last valid frame ended at `end`.
     fn advance(&mut self, slot: u64, end: Position) {
         WALKED.add_records(slot - self.slot);
         self.slot = slot;
         self.end = end;
     }
 
-    /// What stands at `position`, held against what `slot` should have there.
+    /// The content at `position`, compared with the expected content of `slot`.
     pub(super) fn fit(&mut self, slot: u64, position: Position) -> Result<Fit> {
         let limit = self.store.file_bytes();
         if position.0.saturating_add(LENGTH_BYTES) > limit {
@@ -463,8 +463,8 @@ impl Walk {
         };
         let has_its_place = slot > 0 || entry.position.0 == 0;
         if self.codec == Codec::Protobuf {
-            // Appends that were refused may stand before the first record; eight zeros
-            // carry offset 0 wherever they are.
+            // Refused appends may be before the first record; eight zeros have offset 0
+            // wherever they are.
             return Ok(has_its_place || payload_bytes > 0);
         }
         if !has_its_place {

@@ -1,10 +1,10 @@
-//! Waking up when something happens in a directory, by inotify. It wakes and says
-//! nothing more: a mapped file (the Go service's index) and a network file system tell
-//! nothing, so whoever waits looks for himself now and then.
+//! Wakes up when something happens in a directory, by inotify. It wakes and reports
+//! nothing more: a mapped file (the Go service's index) and a network file system cause
+//! no events, so the caller also checks from time to time.
 //!
 //! Only the directory is watched, whose events name its files too. A watch on a file
-//! would hold its inode, which kernels before 5.3 take for a reader: no write lease
-//! would be granted any more.
+//! would hold its inode, which kernels before 5.3 count as a reader: no write lease would
+//! be granted any more.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -45,7 +45,7 @@ impl Watch {
 
     /// Forgets what has happened so far.
     pub fn drain(&self) {
-        // Larger than the longest event, or the kernel gives none.
+        // Larger than the longest event, or the kernel returns none.
         let mut events = [0; 4096];
         while rustix::io::read(&self.events, &mut events).is_ok_and(|bytes| bytes > 0) {}
     }

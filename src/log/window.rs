@@ -17,14 +17,14 @@ use super::format::{LENGTH_BYTES, frame_end};
 use super::progress::WALKED;
 use super::units::Position;
 
-/// Bytes that are read at once where nobody wants them, to know that they can be.
+/// Bytes per read that only checks that they can be read.
 const TRIED_BYTES: u64 = 64 * 1024;
 
 /// Bytes read at once where a file is read through: the kernel is called once for
 /// several hundred KiB.
 pub const STREAM_BYTES: usize = 256 * 1024;
 
-/// Bytes read at once where one record is looked up.
+/// Bytes per read for the lookup of one record.
 pub const LOOKUP_BYTES: usize = 4 * 1024;
 
 /// The unit in which a disk fails.
@@ -37,7 +37,7 @@ pub struct ReadFile {
     path: PathBuf,
     /// Its size when it was opened. Units: bytes.
     pub file_bytes: u64,
-    /// How much of it was no hole then. Units: bytes.
+    /// Number of its bytes then that were not a hole. Units: bytes.
     pub(super) data_bytes: u64,
 }
 
@@ -49,17 +49,15 @@ impl ReadFile {
     ///
     /// [`Error::Missing`], [`Error::NotAFile`], [`Error::Io`].
     pub fn open(path: &FilePath) -> Result<Self> {
-        let metadata = path
-            .metadata()
-            .map_err(Error::missing_or("look at", path))?;
+        let metadata = path.metadata().map_err(Error::missing_or("access", path))?;
         if !metadata.is_file() {
             return Err(Error::not_a_file(path, metadata.is_dir()));
         }
         Self::open_listed(path)
     }
 
-    /// Opens a file that was a regular one when its directory was listed, which saves
-    /// one look at it. If it is another thing since then, nobody waits for it.
+    /// Opens a file that was a regular one when its directory was listed, which saves a
+    /// `stat`. If it is something else by now, the open does not block.
     ///
     /// # Errors
     ///
@@ -78,9 +76,9 @@ impl ReadFile {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if its size cannot be told.
+    /// [`Error::Io`] if its size cannot be read.
     pub fn of(file: File, path: &Path) -> Result<Self> {
-        let status = FileStatus::of(&file).map_err(Error::io("look at", path))?;
+        let status = FileStatus::of(&file).map_err(Error::io("access", path))?;
         Ok(Self::with(file, path, status))
     }
 
@@ -93,7 +91,8 @@ impl ReadFile {
         }
     }
 
-    /// How much of it is no hole, as far as the file system tells. Units: bytes.
+    /// Number of its bytes that are not a hole, as far as the file system reports. Units:
+    /// bytes.
     #[must_use]
     pub fn data_bytes(&self) -> u64 {
         self.data_bytes.min(self.file_bytes)
@@ -125,7 +124,8 @@ impl ReadFile {
         Ok(())
     }
 
-    /// Reads until `least` bytes are there or the file ends; gives their count.
+    /// Reads until at least `least` bytes are available or the file ends; returns their
+    /// count.
     fn fill(&self, buffer: &mut [u8], position: u64, least: usize) -> Result<usize> {
         let mut filled = 0;
         while filled < least {
@@ -147,9 +147,9 @@ impl ReadFile {
         Ok(filled)
     }
 
-    /// The next stretch of the file from `position` on that is no hole, as far as the
-    /// file system tells: what lies outside is zeros that need not be read. Moves the
-    /// descriptor's own offset, which positioned reads do not care about.
+    /// The next stretch of the file from `position` on that is not a hole, as far as the
+    /// file system reports: bytes outside are zeros that need not be read. Moves the
+    /// descriptor's own offset, which positioned reads ignore.
     #[must_use]
     pub fn data_from(&self, position: u64) -> Option<Range<u64>> {
         let rest = position..self.file_bytes;
@@ -164,7 +164,7 @@ impl ReadFile {
                 Some(start.max(position)..end.clamp(start, self.file_bytes))
             }
             Err(Errno::NXIO) => None,
-            // A file system that knows no holes.
+            // A file system without hole reporting.
             Err(_) => Some(rest),
         }
     }
@@ -177,7 +177,7 @@ impl ReadFile {
     pub fn first_nonzero(&self, from: u64) -> Result<Option<u64>> {
         let mut block = Vec::new();
         let mut at = from;
-        // Most often it is near; whoever asks for it far away finds holes skipped.
+        // Most often it is near; a search further away skips holes.
         let mut read_bytes = LOOKUP_BYTES as u64;
         while let Some(data) = self.data_from(at) {
             at = data.start;
@@ -207,7 +207,7 @@ impl ReadFile {
         while end > 0 {
             let start = end.saturating_sub(stride);
             match self.data_from(start).filter(|data| data.start < end) {
-                // A hole: look further back in longer strides.
+                // A hole: search further back in longer strides.
                 None => {
                     end = start;
                     stride = stride.saturating_mul(2);
@@ -268,11 +268,11 @@ pub struct Window {
     buffer: Vec<u8>,
     /// Position of the buffer's first byte in the file.
     start: u64,
-    /// How many bytes of the buffer are the file's.
+    /// Number of bytes of the file in the buffer.
     filled: usize,
-    /// How many bytes are read at once.
+    /// Number of bytes per read.
     read_bytes: usize,
-    /// Bytes that are no hole, as far as was asked last.
+    /// Bytes that are not a hole, as of the last query.
     data: Range<u64>,
     bytes_read: u64,
 }
@@ -298,30 +298,30 @@ impl Window {
         self.source.file_bytes
     }
 
-    /// The file behind the window.
+    /// The file of the window.
     #[must_use]
     pub fn source(&self) -> &ReadFile {
         &self.source
     }
 
-    /// How many bytes are read at once. Units: bytes.
+    /// Number of bytes per read. Units: bytes.
     #[must_use]
     pub fn read_bytes(&self) -> u64 {
         self.read_bytes as u64
     }
 
-    /// How many bytes were read so far. Units: bytes.
+    /// Number of bytes read so far. Units: bytes.
     #[must_use]
     pub fn bytes_read(&self) -> u64 {
         self.bytes_read
     }
 
-    /// Whether one read gives all of the file.
+    /// Whether one read returns the whole file.
     fn is_small(&self) -> bool {
         self.source.file_bytes <= self.read_bytes.min(LOOKUP_BYTES) as u64
     }
 
-    /// All bytes of the file, where one small read gives them.
+    /// All bytes of the file, if one small read returns them.
     ///
     /// # Errors
     ///
@@ -334,8 +334,8 @@ impl Window {
         self.bytes(0, count).map(Some)
     }
 
-    /// As [`ReadFile::data_from`], asked again only behind what the last answer told:
-    /// the kernel may look at every page up to the next hole.
+    /// As [`ReadFile::data_from`], asked again only after the last answer: the kernel may
+    /// inspect every page up to the next hole.
     #[must_use]
     pub fn data_from(&mut self, position: u64) -> Option<Range<u64>> {
         if !self.data.contains(&position) {
@@ -378,8 +378,8 @@ impl Window {
         Ok(super::format::decode_length(bytes))
     }
 
-    /// Where the frame at `position` ends, if its length can be read and leads no
-    /// further than the file.
+    /// The end of the frame at `position`, if its length can be read and stays within the
+    /// file.
     ///
     /// # Errors
     ///
@@ -395,7 +395,7 @@ impl Window {
         }
     }
 
-    /// Whether the disk gives the bytes from `from` up to `to` (excluded).
+    /// Whether the disk can read the bytes from `from` up to `to` (excluded).
     ///
     /// # Errors
     ///
@@ -422,8 +422,8 @@ impl Window {
             return Err(self.source.shrunk());
         }
         if self.is_small() && self.filled == 0 && position > 0 {
-            // All of it at once, for what lies before is often asked for next. What
-            // cannot be read has no say in what can.
+            // All of it at once, because the bytes before are often requested next.
+            // Unreadable bytes do not affect readable ones.
             let all = usize::try_from(self.source.file_bytes).unwrap_or(0);
             if self.refill(0, all).is_ok() {
                 return Ok(());
@@ -443,7 +443,7 @@ impl Window {
         }
         let buffer = self.buffer.get_mut(..wanted).unwrap_or_default();
         let filled = match self.source.fill(buffer, position, count) {
-            // What was read ahead may be unreadable where what is asked for is not.
+            // The read-ahead may be unreadable while the requested bytes are not.
             Err(Error::Unreadable { .. }) if wanted > count => {
                 let page = count.next_multiple_of(PAGE_BYTES).min(wanted);
                 let least = buffer.get_mut(..page).unwrap_or_default();

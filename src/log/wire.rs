@@ -1,5 +1,5 @@
-//! The protobuf wire format: keys, varints, lengths and groups, in whichever message.
-//! What the fields of ours mean is known to `layout`.
+//! The protobuf wire format: keys, varints, lengths and groups, in any message. `layout`
+//! knows the fields of a record.
 //!
 //! ```text
 //! key (varint)              | what follows
@@ -10,7 +10,7 @@
 //! field << 3 | 5 fixed32    | 4 bytes
 //! ```
 //!
-//! It neither recurses nor allocates, and steps over what it need not read. Source:
+//! It neither recurses nor allocates, and skips what it need not read. Source:
 //! <https://protobuf.dev/programming-guides/encoding/>.
 
 use std::convert::Infallible;
@@ -23,7 +23,7 @@ pub(super) const START_GROUP: u8 = 3;
 pub(super) const END_GROUP: u8 = 4;
 const FIXED32: u8 = 5;
 
-/// Groups that may stand open at once, as in prost; no field may stand in the last.
+/// Groups that may be open at once, as in prost; no field may be in the last.
 const GROUPS_MAX: usize = 100;
 
 /// Why a payload is no [`Record`](super::record::Record).
@@ -38,7 +38,7 @@ pub enum DecodeError {
     LengthPastEnd {
         /// Bytes that the field claims.
         length: u64,
-        /// Bytes of the payload behind the length.
+        /// Bytes of the payload after the length.
         left: u64,
     },
     /// A varint that 64 bits cannot hold.
@@ -50,7 +50,7 @@ pub enum DecodeError {
         /// The key.
         key: u64,
     },
-    /// A key with field number 0, which is none.
+    /// A key with field number 0, which is invalid.
     #[error("field number 0")]
     FieldZero,
     /// Wire type 6 or 7, which mean nothing.
@@ -61,12 +61,12 @@ pub enum DecodeError {
         /// Its wire type.
         wire_type: u8,
     },
-    /// A field of ours with another wire type than ours.
+    /// A field of the schema with another wire type.
     #[error("field {field} has wire type {got}, expected {expected}")]
     WrongWireType {
         /// The field's number.
         field: u32,
-        /// The wire type that the schema gives it.
+        /// The wire type in the schema.
         expected: u8,
         /// The wire type it has.
         got: u8,
@@ -94,12 +94,12 @@ impl DecodeError {
 /// Why a payload could not be laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutError<E> {
-    /// It is no record.
+    /// It is not a record.
     #[error("byte {at} of the payload: {what}")]
     Illegal {
-        /// Where in the payload the key, number or length begins that is wrong.
+        /// Position in the payload of the invalid key, number or length.
         at: u64,
-        /// What is wrong with it.
+        /// The problem.
         what: DecodeError,
     },
     /// Its bytes could not be had.
@@ -150,7 +150,7 @@ pub(super) fn to_usize(n: u64) -> usize {
 /// A payload from which one item after another is taken.
 pub(super) struct Wire<'b, B> {
     bytes: &'b mut B,
-    /// Where the next byte is; at most `end`.
+    /// Position of the next byte; at most `end`.
     at: u64,
     end: u64,
 }
@@ -162,7 +162,7 @@ impl<'b, B: Bytes> Wire<'b, B> {
         Self { bytes, at: 0, end }
     }
 
-    /// Where the next byte is.
+    /// Position of the next byte.
     #[inline]
     pub(super) fn at(&self) -> u64 {
         self.at
@@ -270,8 +270,8 @@ pub(super) fn fail<T, E>(at: u64, what: DecodeError) -> Result<T, LayoutError<E>
     Err(LayoutError::Illegal { at, what })
 }
 
-/// The numbers of the groups that stand open: a stack of our own, so that no bytes
-/// can overflow the thread's.
+/// The numbers of the open groups: an explicit stack, so that no bytes can overflow the
+/// stack of the thread.
 struct OpenGroups {
     fields: [u32; GROUPS_MAX],
     depth: usize,

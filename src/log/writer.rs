@@ -1,10 +1,10 @@
-//! Appending: frames first, made durable, then the entries that commit them. Nothing
-//! here looks at damage; a log that does not end as a clean commit leaves it is
-//! refused with `NeedsRecovery`.
+//! Appending: frames first, made durable, then the entries that commit them. Nothing here
+//! inspects damage; a log that does not end as a clean commit leaves it is refused with
+//! `NeedsRecovery`.
 //!
-//! What a commit is, `commit` knows. Gathered frames are copied to the store beside the
-//! writer, once they fill a buffer, and a batch that is full is committed beside it;
-//! [`Writer::commit`] waits for everything.
+//! `commit` implements a commit. Gathered frames are copied to the store in a thread,
+//! once they fill a buffer, and a full batch is committed in a thread; [`Writer::commit`]
+//! waits for everything.
 
 mod ahead;
 mod flush;
@@ -39,14 +39,14 @@ pub const COMMIT_STORE_BYTES: u64 = 64 * 1024 * 1024;
 /// Entries of one commit. Units: bytes.
 pub const COMMIT_INDEX_BYTES: usize = 4 * 1024 * 1024;
 
-/// What is appended: a value, and in a protobuf log a Raft log's term and type.
+/// A record to append: a value, and in a protobuf log a Raft log's term and type.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NewRecord<'a> {
     /// The value.
     pub value: &'a [u8],
-    /// The Raft term; 0 where there is none.
+    /// The Raft term; 0 where it does not exist.
     pub term: u64,
-    /// The Raft type; 0 where there is none.
+    /// The Raft type; 0 where it does not exist.
     pub record_type: u32,
 }
 
@@ -64,20 +64,20 @@ pub struct Writer {
     committer: Option<Committer>,
     /// Bytes and records committed by this writer, over all segments.
     committed: Committed,
-    /// How many segments this writer has begun.
+    /// Number of segments that this writer has begun.
     segments_begun: u64,
 }
 
-/// What a writer has committed so far.
+/// The records that a writer has committed so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Committed {
     /// Records since the writer was opened.
     pub records: u64,
     /// Bytes of their frames.
     pub bytes: u64,
-    /// The offset behind the last one; `None` past 2^64 - 1.
+    /// The offset after the last one; `None` past 2^64 - 1.
     pub next_offset: Option<Offset>,
-    /// The segment that the last one stands in; `None` while there is none.
+    /// The segment that the last one is in; `None` while it does not exist.
     pub last_segment: Option<Offset>,
 }
 
@@ -98,7 +98,7 @@ struct Active {
     written: u64,
     /// Frames behind `written`.
     frames: Vec<u8>,
-    /// Entries behind the batched ones.
+    /// Entries after the batched ones.
     entries: Vec<u8>,
     /// The mark of the batch that is being gathered.
     mark: Option<Mark>,
@@ -141,7 +141,7 @@ impl Active {
 }
 
 impl Writer {
-    /// Goes on behind `tail`, whose last commit was a clean one.
+    /// Continues after `tail`, whose last commit was clean.
     #[must_use]
     pub fn new(
         disk: Arc<dyn Disk>,
@@ -183,13 +183,13 @@ impl Writer {
         self.limits
     }
 
-    /// What is committed since the writer was opened.
+    /// The records committed since the writer was opened.
     #[must_use]
     pub fn committed(&self) -> Committed {
         self.committed
     }
 
-    /// How many segments were begun since the writer was opened.
+    /// Number of segments begun since the writer was opened.
     #[must_use]
     pub fn segments_begun(&self) -> u64 {
         self.segments_begun
@@ -225,8 +225,8 @@ impl Writer {
     pub fn append(&mut self, record: NewRecord<'_>) -> Result<Offset> {
         // Found full, if it was written with larger limits.
         self.roll_if_full()?;
-        // The offset behind a record must be one too: readers name the end by it, and
-        // the Go service wraps to 0 there.
+        // The offset after a record must be one too: readers name the end by it, and the
+        // Go service wraps to 0 there.
         let offset = self.next_offset().filter(|offset| *offset < Offset::MAX);
         let Some(offset) = offset else {
             let last = Offset(Offset::MAX.0 - 1);
@@ -263,7 +263,7 @@ impl Writer {
             .is_full(self.active.end(), self.active.entries_in_all())
     }
 
-    /// Puts the record's frame behind the others.
+    /// Puts the record's frame after the others.
     fn gather_frame(&mut self, record: NewRecord<'_>, offset: Offset) -> Result<()> {
         let NewRecord {
             value,
@@ -301,8 +301,8 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// [`Error::InUse`] if somebody else has written to the files, [`Error::Io`].
-    /// What a failed commit wrote does not count; a failed sync is final.
+    /// [`Error::InUse`] if another process has written to the files, [`Error::Io`]. What
+    /// a failed commit wrote does not count; a failed sync is final.
     pub fn commit(&mut self) -> Result<()> {
         self.wait_for_batch()?;
         if let Some(batch) = self.batch()? {
@@ -312,7 +312,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Begins to commit everything appended so far, and goes on gathering: see
+    /// Begins to commit everything appended so far, and continues gathering: see
     /// [`Writer::committed`] for when it is through.
     ///
     /// # Errors
@@ -357,7 +357,7 @@ impl Writer {
         Ok(Some(batch))
     }
 
-    /// Waits for the batch that is on its way.
+    /// Waits for the batch that is being written.
     fn wait_for_batch(&mut self) -> Result<()> {
         match self.committer.as_mut().and_then(Committer::wait) {
             Some(done) => self.take_over(done),
@@ -385,8 +385,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Whether both files are as large as this writer left them. A difference is
-    /// another writer, whose frames our entries must not name. No batch is on its way.
+    /// Whether both files are as large as this writer left them. A difference is another
+    /// writer, whose frames our entries must not name. No batch is being written.
     fn nobody_else_wrote(&self) -> Result<()> {
         let active = &self.active;
         let expected = [
@@ -395,7 +395,7 @@ impl Writer {
         ];
         for (file, bytes) in expected {
             let path = file.path();
-            let metadata = file.file().metadata().map_err(Error::io("look at", path))?;
+            let metadata = file.file().metadata().map_err(Error::io("access", path))?;
             if metadata.len() != bytes {
                 return Err(Error::InUse {
                     path: path.to_path_buf(),
@@ -431,7 +431,7 @@ impl Writer {
             }
         }
         let Some(base) = self.next_offset() else {
-            // Full to the last offset there is: no segment comes behind this one.
+            // Full to the last offset there is: no segment comes after this one.
             return Ok(());
         };
         let like = |file: &DiskFile| Ownership::of(file.file()).ok();
@@ -455,7 +455,7 @@ impl Writer {
     ///
     /// [`Error::Io`] if a file could not be cut.
     pub fn roll_back(&mut self) -> Result<()> {
-        // A batch that is on its way is through or fails; both are told already.
+        // A batch that is being written completes or fails; both are reported already.
         let _ = self.wait_for_batch();
         // So are the frames that are.
         self.store_thread = None;
@@ -470,7 +470,7 @@ impl Writer {
         ];
         for (file, bytes) in cuts {
             let path = file.path();
-            let metadata = file.file().metadata().map_err(Error::io("look at", path))?;
+            let metadata = file.file().metadata().map_err(Error::io("access", path))?;
             if metadata.len() > bytes {
                 self.disk
                     .set_len(file, bytes)

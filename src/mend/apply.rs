@@ -1,6 +1,5 @@
-//! Carrying out a plan: look again, save what goes, change in an order that a crash
-//! may cut anywhere, each change durable before the next. What to change is the
-//! plan's.
+//! Carries out a plan: scan again, save the bytes to be removed, change in an order that
+//! a crash may interrupt anywhere, each change durable before the next.
 
 mod save;
 mod whole;
@@ -27,7 +26,7 @@ use crate::log::lock::DirectoryLock;
 use crate::log::units::Offset;
 use crate::log::window::ReadFile;
 
-/// Where the bytes go that a plan takes away.
+/// The place for removed bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Save {
     /// To a directory beside the log; where none can be made there, to one of the user's
@@ -44,9 +43,9 @@ pub enum Save {
 pub struct ApplyOptions<'a> {
     /// The disk.
     pub disk: &'a Arc<dyn Disk>,
-    /// Where the bytes go that are taken away.
+    /// The place for removed bytes.
     pub save: Save,
-    /// What is done about other processes.
+    /// The policy for other processes.
     pub others: Others<'a>,
     /// The command's name, for the manifest.
     pub command: &'a str,
@@ -99,8 +98,8 @@ pub fn apply(
         Err(Error::Io { .. }) if batch_only => (None, Vec::new()),
         saved => saved?,
     };
-    // What is there may be in the page cache only: it must not go after what is
-    // written on its word.
+    // The bytes may be in the page cache only: they must not be lost after something was
+    // written that relies on them.
     let begin = || {
         for path in &paths {
             sync(disk, exclusive.file(path)?)?;
@@ -110,7 +109,7 @@ pub fn apply(
         lock.check_path()
     };
     if let Err(error) = begin() {
-        // Nothing was changed, so there is nothing to take back.
+        // Nothing was changed, so there is nothing to undo.
         if let Some(saved) = saved {
             saved.discard(disk);
         }
@@ -127,8 +126,8 @@ pub fn apply(
     Ok(Some(saved.path().to_path_buf()))
 }
 
-/// Whether `apply` would begin: nobody has the files open, and what goes can be saved
-/// where it shall. Opens nothing for writing.
+/// Whether `apply` would begin: no process has the files open, and the bytes to be
+/// removed can be saved. Opens nothing for writing.
 ///
 /// # Errors
 ///
@@ -158,12 +157,12 @@ pub fn rehearse(plan: &Plan, log: &Dir, save: &Save, others: &Others<'_>) -> Res
 fn check_seen(plan: &Plan, directory: &Directory) -> Result<()> {
     let changed = |name: &str, why: String| Error::CannotAppend {
         path: directory.path.clone(),
-        why: format!("{name} {why} since the plan was made; look again"),
+        why: format!("{name} {why} since the plan was made; run the command again"),
     };
     for seen in plan.seen() {
         let path = directory.dir.at(&seen.name);
         let Ok(metadata) = path.metadata() else {
-            return Err(changed(&seen.name, "went away".to_owned()));
+            return Err(changed(&seen.name, "was removed".to_owned()));
         };
         if metadata.len() != seen.bytes || metadata.modified() != seen.modified {
             let now = metadata.len();
@@ -177,8 +176,8 @@ fn check_seen(plan: &Plan, directory: &Directory) -> Result<()> {
 }
 
 /// The files that a plan changes, and those of the first segment that has regular ones:
-/// their lease keeps a service from starting meanwhile. A symbolic link that is moved away
-/// is changed no more than what it leads to.
+/// their lease keeps a service from starting meanwhile. A symbolic link that is moved
+/// away is not changed, nor is its target.
 fn changed_files(plan: &Plan, directory: &Directory) -> Vec<FilePath> {
     let metadata = |base: Offset, kind: FileKind| {
         let names = directory.segment(base)?;
@@ -210,7 +209,7 @@ fn changed_files(plan: &Plan, directory: &Directory) -> Vec<FilePath> {
         let (base, kind) = step.file();
         if !matches!(step, Step::MoveAway { .. }) {
             add(base, kind);
-            // Entries stand for frames: both are made durable first.
+            // Entries represent frames: both are made durable first.
             add(base, FileKind::Store);
         } else if !metadata(base, kind).is_some_and(|it| it.is_symlink()) {
             add(base, kind);
@@ -223,7 +222,7 @@ fn sync(disk: &dyn Disk, file: &DiskFile) -> Result<()> {
     disk.sync_data(file).map_err(Error::io("sync", file.path()))
 }
 
-/// A plan on its way.
+/// A plan that is being carried out.
 struct Job<'a> {
     plan: &'a Plan,
     directory: &'a Directory,

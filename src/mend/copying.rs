@@ -1,5 +1,5 @@
-//! Copies of bytes from file to file. A hole of the source takes neither room in the target
-//! nor time: a file may be terabytes of them.
+//! Copies bytes from file to file. A hole of the source takes neither space in the target
+//! nor time: a file may have terabytes of them.
 
 use crate::log::disk::{Disk, DiskFile, write_all_at};
 use crate::log::error::{Error, Result};
@@ -8,8 +8,8 @@ use crate::log::window::{ReadFile, STREAM_BYTES, Window};
 /// Bytes that are kept or lost together where a disk fails.
 const KEPT_BYTES: u64 = 4096;
 
-/// Copies bytes from one file to another, in pieces. The target has all of them then, and
-/// what it had behind them.
+/// Copies bytes from one file to another, in pieces. Afterwards the target has all of
+/// them, followed by its previous bytes.
 ///
 /// # Errors
 ///
@@ -34,7 +34,7 @@ pub fn copy(
     copy.run(|done, count| copy.piece(&mut window, done, count))
 }
 
-/// The same where the disk may not give some bytes: zeros stand for them.
+/// The same where the disk may not give some bytes: zeros represent them.
 ///
 /// # Errors
 ///
@@ -85,8 +85,8 @@ struct Copy<'a> {
 }
 
 impl Copy<'_> {
-    /// Calls `piece` for each piece of the source that is no hole, with its place in what is
-    /// copied and its size.
+    /// Calls `piece` for each piece of the source that is not a hole, with its place in
+    /// the copy and its size.
     fn run(&self, mut piece: impl FnMut(u64, u64) -> Result<()>) -> Result<()> {
         let mut done = 0;
         while done < self.bytes {
@@ -103,9 +103,9 @@ impl Copy<'_> {
                 done += count;
             }
         }
-        // What is cut off meanwhile looks like a hole.
+        // Bytes that are cut off meanwhile look like a hole.
         let now = self.source.file().metadata();
-        let now = now.map_err(Error::io("look at", self.source.path()))?.len();
+        let now = now.map_err(Error::io("access", self.source.path()))?.len();
         if self.bytes > 0 && now < self.from + self.bytes {
             return Err(Error::Shrunk {
                 path: self.source.path().to_path_buf(),
@@ -123,14 +123,14 @@ impl Copy<'_> {
             .map_err(Error::io("write", self.target.path()))
     }
 
-    /// Makes zeros of what the target has in the place of a hole.
+    /// Writes zeros over the bytes of the target that correspond to a hole.
     fn zeros(&self, done: u64, end: u64) -> Result<()> {
         if done == end {
             return Ok(());
         }
         let path = self.target.path();
         let there = self.target.file().try_clone();
-        let there = ReadFile::of(there.map_err(Error::io("look at", path))?, path)?;
+        let there = ReadFile::of(there.map_err(Error::io("access", path))?, path)?;
         let (mut at, end) = (self.to + done, self.to + end);
         while let Some(data) = there.data_from(at).filter(|data| data.start < end) {
             at = data.start;
@@ -147,10 +147,10 @@ impl Copy<'_> {
     }
 }
 
-/// Zeros in the place of what is read of a hole.
+/// Zeros for the bytes of a hole.
 static ZEROS: [u8; STREAM_BYTES] = [0; STREAM_BYTES];
 
-/// Bytes as [`Window::bytes`] gives them, at most [`STREAM_BYTES`]; a hole is not read.
+/// Bytes as returned by [`Window::bytes`], at most [`STREAM_BYTES`]; a hole is not read.
 ///
 /// # Errors
 ///
@@ -163,7 +163,7 @@ pub fn bytes(window: &mut Window, position: u64, count: usize) -> Result<&[u8]> 
     if is_hole {
         let source = window.source();
         let now = source.file().metadata();
-        // What is cut off meanwhile looks like a hole.
+        // Bytes that are cut off meanwhile look like a hole.
         if now.is_ok_and(|now| now.len() >= end) {
             return Ok(ZEROS.get(..count).unwrap_or_default());
         }
@@ -171,8 +171,8 @@ pub fn bytes(window: &mut Window, position: u64, count: usize) -> Result<&[u8]> 
     window.bytes(position, count)
 }
 
-/// Writes bytes behind the end of a file that is being made; zeros at either end of them
-/// become a hole. [`stretch`] gives the file its size.
+/// Writes bytes after the end of a file that is being created; zeros at either end of
+/// them become a hole. [`stretch`] sets the size of the file.
 ///
 /// # Errors
 ///
@@ -180,7 +180,7 @@ pub fn bytes(window: &mut Window, position: u64, count: usize) -> Result<&[u8]> 
 pub fn put(disk: &dyn Disk, file: &DiskFile, bytes: &[u8], at: u64) -> Result<()> {
     const BLOCK_BYTES: usize = 4096;
     if std::ptr::eq(bytes.as_ptr(), ZEROS.as_ptr()) {
-        // A hole, as `bytes` gives it.
+        // A hole, as returned by `bytes`.
         return Ok(());
     }
     let is_data = |block: &[u8]| block != [0; BLOCK_BYTES].get(..block.len()).unwrap_or_default();
@@ -204,7 +204,7 @@ pub fn put(disk: &dyn Disk, file: &DiskFile, bytes: &[u8], at: u64) -> Result<()
 /// [`Error::Io`].
 pub fn stretch(disk: &dyn Disk, file: &DiskFile, bytes: u64) -> Result<()> {
     let path = file.path();
-    let now = file.file().metadata().map_err(Error::io("look at", path))?;
+    let now = file.file().metadata().map_err(Error::io("access", path))?;
     if now.len() >= bytes {
         return Ok(());
     }

@@ -1,6 +1,6 @@
-//! The mark of a change that is complete, in the directory of what it saved. It says what
-//! the files that the change made or replaced held then: of these nothing else tells whether
-//! somebody has written to them since.
+//! The mark of a completed change, in its saved directory. It records the state of the
+//! files that the change created or replaced: nothing else shows whether they were
+//! written to since.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read};
@@ -54,8 +54,8 @@ pub fn is_written_since(saved: &SavedDirectory, file: &ReadFile) -> Result<bool>
         Err(Error::Missing { .. }) => return Ok(false),
         done => done?,
     };
-    // No time tells it: a copy of the log has others, and a clock may be set back. Where the
-    // mark was cut short, nobody was told of a change that is complete.
+    // Times are not enough: a copy of the log has others, and a clock may be set back. If
+    // the mark was interrupted, the change was not reported as complete.
     let name = name_of(file.path());
     let mut lines = BufReader::new(done.file());
     let mut line = Vec::new();

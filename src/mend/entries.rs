@@ -1,5 +1,5 @@
-//! Entries made from the frames of a store: what the plan counted is found again,
-//! frame by frame, and anything else is an error.
+//! Entries built from the frames of a store: the frames that the plan counted are read
+//! again, and any difference is an error.
 
 use super::plan::NewEntries;
 use crate::log::error::{Error, Result};
@@ -43,6 +43,6 @@ pub fn make(
 fn gone(store: &ReadFile, position: Position) -> Error {
     Error::CannotAppend {
         path: store.path().to_path_buf(),
-        why: format!("the frame at {position} is not what it was when the plan was made"),
+        why: format!("the frame at {position} changed since the plan was made"),
     }
 }

@@ -1,7 +1,7 @@
-//! Nobody else is in the way: files opened for changing, with a lease on each where
-//! the kernel grants one. Whoever opens them meanwhile waits until we let go. A writer
-//! that waits before the first change is let in, and the leases are taken again when it
-//! has closed the files, as long as there is time to wait.
+//! No other process is in the way: files opened for changing, with a lease on each where
+//! the kernel grants one. A process that opens them meanwhile waits until we let go. A
+//! writer that waits before the first change is let in, and the leases are taken again
+//! when it has closed the files, as long as there is time to wait.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -17,18 +17,18 @@ use crate::log::lease::{self, Grant, Pending, WriteLease};
 use crate::log::lock::Wait;
 use crate::log::processes::{self, Unseen, Use};
 
-/// How often somebody who is in the way is looked after again.
+/// Interval between two checks for a process in the way.
 const RETRY: Duration = Duration::from_millis(20);
 
-/// Files that are looked for in /proc at once, which takes some memory for each.
+/// Files that are searched for in /proc at once, which takes some memory for each.
 const FILES_AT_ONCE: usize = 8192;
 
-/// What is done about other processes.
+/// The policy for other processes.
 #[derive(Clone, Copy)]
 pub struct Others<'a> {
     /// How long they are waited for.
     pub wait: Wait,
-    /// Whether to go on where it cannot be known if somebody writes.
+    /// Whether to proceed if it is unknown whether a process writes.
     pub assume_unused: bool,
     /// Asked while waiting; true ends it.
     pub interrupted: &'a dyn Fn() -> bool,
@@ -57,8 +57,8 @@ impl Others<'_> {
         })
     }
 
-    /// The same before a log is made in a directory, or below it: where nobody could tell
-    /// afterwards, it is said before anything is made.
+    /// The same before a log is created in a directory, or below it: if the use would be
+    /// unknown afterwards, that is reported before anything is created.
     ///
     /// # Errors
     ///
@@ -90,22 +90,22 @@ impl Others<'_> {
     }
 }
 
-/// Whether [`Exclusive::take`] would have all of `files`, as far as the system and /proc tell.
-/// Waits until no other process has one open, be it for reading. Opens nothing.
+/// Whether [`Exclusive::take`] would get all of `files`, as far as the system and /proc
+/// show. Waits until no other process has one open, even for reading. Opens nothing.
 ///
 /// # Errors
 ///
 /// As [`Exclusive::take`].
 pub fn rehearse(files: &[FilePath], others: &Others<'_>) -> Result<()> {
     for path in files {
-        let link = path.link_metadata().map_err(Error::io("look at", path))?;
+        let link = path.link_metadata().map_err(Error::io("access", path))?;
         check_kind(path, &link)?;
         path.check_writable().map_err(Error::io("open", path))?;
     }
     others.retry(|| nobody_has(files))
 }
 
-/// Whether no other process has one of `files` open, as far as /proc tells.
+/// Whether no other process has one of `files` open, as far as /proc shows.
 fn nobody_has(files: &[impl AsRef<Path>]) -> Result<()> {
     let mut processes = Vec::new();
     for some in files.chunks(FILES_AT_ONCE) {
@@ -131,12 +131,12 @@ pub struct Exclusive {
     held: Mutex<Held>,
 }
 
-/// What keeps others off.
+/// Exclusive access.
 struct Held {
     leases: Vec<WriteLease>,
     /// Whether a step may have been done already.
     begun: bool,
-    /// When it was last known that nobody waits.
+    /// The last time when no process was known to wait.
     nobody_waits: Instant,
 }
 
@@ -151,12 +151,12 @@ impl Default for Held {
 }
 
 impl Exclusive {
-    /// Opens files for changing and takes a lease on each. Where the kernel cannot
-    /// say who has them open, /proc has been asked before.
+    /// Opens files for changing and takes a lease on each. Where the kernel cannot tell
+    /// who has them open, /proc was checked before.
     ///
     /// # Errors
     ///
-    /// [`Error::InUse`] if somebody else has one open, a reader too;
+    /// [`Error::InUse`] if another process has one open, a reader too;
     /// [`Error::SymbolicLink`], [`Error::SharedFile`], [`Error::Io`].
     pub fn take(disk: &dyn Disk, paths: &[FilePath], others: &Others<'_>) -> Result<Self> {
         others.retry(|| {
@@ -173,8 +173,8 @@ impl Exclusive {
     }
 
     fn lease(&self, path: &Path, file: &DiskFile, others: &Others<'_>) -> Result<()> {
-        // Who comes for a file before this one waits meanwhile, so that those who are
-        // there can leave before others come.
+        // A process that opens a file before this one waits meanwhile, so that existing
+        // users can leave before others come.
         let waits = others.wait != Wait::AtMost(Duration::ZERO);
         let (grant, users) = processes::look_again(
             || match WriteLease::take(file.file()) {
@@ -215,8 +215,9 @@ impl Exclusive {
     }
 
     /// Waits until the first step may be done: until no writer waits to open one of the
-    /// files, and nobody who may have been let in. They get in, and the leases are taken
-    /// again; then `unchanged` is asked whether everything is as it was.
+    /// files, and no process that may have been let in has one open. Waiting processes
+    /// get in, and the leases are taken again; then `unchanged` checks whether everything
+    /// is as it was.
     ///
     /// # Errors
     ///
@@ -243,7 +244,7 @@ impl Exclusive {
         })
     }
 
-    /// Where the kernel gave no lease, /proc tells who came since it was asked.
+    /// Where the kernel gave no lease, /proc shows who came since it was checked.
     fn look_at_unleased(&self) -> Result<()> {
         if self.held().leases.len() >= self.files.len() {
             return Ok(());
@@ -264,15 +265,15 @@ impl Exclusive {
         Ok(())
     }
 
-    /// Asked before the first step: whether whoever waits is still held back. To let them in
-    /// half way would show them a log that is half mended, to which a service appends.
-    /// Before the first step a writer is not held back: it may know the log's files by
-    /// name already, and would make those anew that go.
+    /// Checked before the first step: whether the waiting processes are still held back.
+    /// Letting them in half way would show them a log that is half repaired, to which a
+    /// service appends. Before the first step a writer is not held back: it may know the
+    /// files of the log by name already, and would create removed files again.
     ///
     /// # Errors
     ///
-    /// [`Error::InUse`] if a writer waits before the first step, or somebody has waited
-    /// for so long that the kernel may have let them in.
+    /// [`Error::InUse`] if a writer waits before the first step, or a process has waited
+    /// for so long that the kernel may have let it in.
     pub fn check(&self, directory: &Path) -> Result<()> {
         let mut held = self.held();
         if !held.hold_back() {
@@ -289,7 +290,7 @@ impl Exclusive {
     ///
     /// # Errors
     ///
-    /// `ResourceBusy`; [`Exclusive::explain`] makes an error of ours of it.
+    /// `ResourceBusy`; [`Exclusive::explain`] converts it into an error of the engine.
     pub(super) fn check_again(&self) -> io::Result<()> {
         let mut held = self.held();
         if held.begun && !held.hold_back() {
@@ -298,7 +299,7 @@ impl Exclusive {
         Ok(())
     }
 
-    /// An error of a step, or that it ended because somebody may have been let in.
+    /// An error of a step, or of a process that may have been let in.
     pub(super) fn explain(&self, directory: &Path, error: Error) -> Error {
         match &error {
             Error::Io { source, .. } if source.kind() == io::ErrorKind::ResourceBusy => {
@@ -310,7 +311,7 @@ impl Exclusive {
 }
 
 impl Held {
-    /// Whether nobody waits who may have been let in.
+    /// Whether no process waits that may have been let in.
     fn hold_back(&mut self) -> bool {
         let pending = self.leases.iter().map(WriteLease::pending).max();
         match pending.unwrap_or(Pending::None) {
@@ -331,7 +332,7 @@ fn open(
     path: &FilePath,
     taken: &HashMap<Identity, &FilePath>,
 ) -> Result<(Identity, DiskFile)> {
-    let link = path.link_metadata().map_err(Error::io("look at", path))?;
+    let link = path.link_metadata().map_err(Error::io("access", path))?;
     check_kind(path, &link)?;
     if let Some(other) = taken.get(&link.identity()) {
         return Err(Error::SharedFile {
@@ -340,11 +341,11 @@ fn open(
         });
     }
     let file = disk.open(path).map_err(Error::io("open", path))?;
-    let opened = FileStatus::of(file.file()).map_err(Error::io("look at", path))?;
+    let opened = FileStatus::of(file.file()).map_err(Error::io("access", path))?;
     Ok((opened.identity(), file))
 }
 
-/// Only a regular file is changed, under its own name.
+/// Refuses a file that is not regular, or a symbolic link.
 fn check_kind(path: &FilePath, link: &FileStatus) -> Result<()> {
     if link.is_symlink() {
         return Err(Error::SymbolicLink {
@@ -357,7 +358,7 @@ fn check_kind(path: &FilePath, link: &FileStatus) -> Result<()> {
     Ok(())
 }
 
-/// How long others are surely kept waiting: half of what the kernel gives us.
+/// How long other processes are certainly held back: half of the kernel's limit.
 pub(super) fn held_back_for() -> Duration {
     let text = std::fs::read_to_string("/proc/sys/fs/lease-break-time").unwrap_or_default();
     Duration::from_secs(text.trim().parse().unwrap_or(0) / 2)
@@ -369,7 +370,7 @@ mod tests {
     use crate::log::disk::RealDisk;
     use rustix::fs::{Mode, OFlags};
 
-    /// A log's file, taken for changing, whose steps have begun.
+    /// A file of the log, opened for changing, after the first step.
     fn taken(directory: &Path) -> (PathBuf, Exclusive) {
         let path = directory.join("0.store");
         let others = Others {

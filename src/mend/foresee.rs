@@ -1,5 +1,5 @@
-//! The directory as a plan would leave it, in memory: for whoever wants to know what a
-//! repair leads to before it is made. It follows the very steps that `apply` takes.
+//! The directory as a plan would leave it, in memory: to show the result of a repair
+//! before it is made. It follows the same steps as `apply`.
 
 use std::io;
 
@@ -15,11 +15,11 @@ use crate::log::window::ReadFile;
 
 /// The files as the plan would leave them, or `None` where it changes nothing. Of each
 /// run of new entries only the last is there, which is the one that the model of the
-/// service looks at.
+/// service inspects.
 ///
 /// # Errors
 ///
-/// When a store cannot be read, or does not hold what the plan counted.
+/// If a store cannot be read, or does not hold the frames that the plan counted.
 pub fn files(plan: &Plan, report: &Report) -> io::Result<Option<Planned<DirFacts>>> {
     if plan.steps.is_empty() {
         return Ok(None);
@@ -70,7 +70,8 @@ pub fn files(plan: &Plan, report: &Report) -> io::Result<Option<Planned<DirFacts
     Ok(Some(planned))
 }
 
-/// How many frames behind a segment's last committed one the plan makes records.
+/// Number of frames after the last committed one of a segment that the plan turns into
+/// records.
 #[must_use]
 pub fn adopted(plan: &Plan, segment: &SegmentReport) -> u64 {
     if segment.by_account {

@@ -1,6 +1,6 @@
-//! The disk while a change is under way: directly before each thing that others could see,
-//! whoever comes for the files is asked after again. What that cannot exclude is a process
-//! that is stopped between the question and the write for longer than others are held back.
+//! The disk during a change: directly before each visible operation, the waiting
+//! processes are checked again. This cannot exclude a process that is stopped between the
+//! check and the write for longer than others are held back.
 
 use std::io;
 

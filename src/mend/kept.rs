@@ -1,6 +1,6 @@
-//! Whether a recovery takes anything away that somebody could want back. What an append
-//! that was cut short left is mostly nothing: zeros, half an entry, a batch that nobody
-//! was told of.
+//! Whether a recovery removes bytes that a person could want back. The rest of an
+//! interrupted append is mostly nothing: zeros, half an entry, a batch that was not
+//! acknowledged.
 
 use super::entries;
 use super::plan::{Plan, Step};
@@ -93,7 +93,7 @@ pub(super) fn cuts_only_a_batch(plan: &Plan, directory: &Directory) -> Result<bo
     Ok(batch && loses_nothing(plan, directory)?)
 }
 
-/// Whether entries are written behind the end, over zeros, or over themselves.
+/// Whether entries are written after the end, over zeros, or over themselves.
 fn writes_over_nothing(step: &Step, store: &ReadFile, index: &ReadFile) -> Result<bool> {
     let Step::WriteEntries { entries, .. } = step else {
         return Ok(false);

@@ -1,5 +1,6 @@
-//! What a plan leaves: the errors and warnings that will still be there afterwards, for
-//! a human to decide. A dry run ends by it as the real run will.
+//! The findings that a plan leaves: the errors and warnings that will still exist
+//! afterwards, for a person to decide. The status of a dry run depends on them as that of
+//! the real run does.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +40,7 @@ pub(super) fn foreseen(
     }
     left.retain(|finding| finding.severity != Severity::Note);
     check::sort(&mut left);
-    // Where segments end then, they may leave a gap, or no longer overlap.
+    // The ends of segments may leave a gap then, or no longer overlap.
     let then = report.segments.iter().map(|segment| {
         let after = afterwards.get(&segment.listing.base());
         after.unwrap_or(segment)
@@ -67,9 +68,9 @@ fn is_between_segments(finding: &Finding) -> bool {
         )
 }
 
-/// Whether a finding is told anew of a segment's files as they will be: not what is
-/// about their names or owners, nor a full index, which the service's configuration
-/// must mend though no file shows it then.
+/// Whether a finding is found again in the future files of a segment: not one about their
+/// names or owners, nor a full index, which needs a change of the service's configuration
+/// though no file shows it then.
 fn is_found_in_files(id: FindingId) -> bool {
     !matches!(
         id,
@@ -85,7 +86,7 @@ fn is_mended(finding: &Finding, by: &BySegment<'_>, report: &Report) -> bool {
         let cuts = |step: &Step| matches!(step, Step::Cut { kind, to, .. } if *kind == wanted && *to < end);
         steps.iter().any(|step| cuts(step))
     };
-    // Frames behind the last record that become records.
+    // Frames after the last record that become records.
     let segment = finding.segment.and_then(|base| report.segment(base));
     let facts = segment.and_then(|segment| segment.facts.as_ref());
     let adopts = || {
@@ -102,7 +103,7 @@ fn is_mended(finding: &Finding, by: &BySegment<'_>, report: &Report) -> bool {
         FindingId::IndexPadded | FindingId::IndexPartialEntry => {
             adopts() || cuts(FileKind::Index, end)
         }
-        // Not where the padding behind them alone is cut.
+        // Not where the padding after them alone is cut.
         FindingId::IndexDangling => adopts() || cuts(FileKind::Index, end),
         FindingId::IndexMisaligned | FindingId::IndexMissing => touches(FileKind::Index),
         // Not in a segment that is left to a human as it is.

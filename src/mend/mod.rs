@@ -1,9 +1,9 @@
-//! Mending: findings become a plan, which is a value; a plan is carried out in an
-//! order that a crash may cut anywhere, after every byte that goes was saved; what was
-//! saved can be put back.
+//! Repair: findings become a plan, which is a value; a plan is carried out in an order
+//! that a crash may interrupt anywhere, after every removed byte was saved; saved bytes
+//! can be restored.
 //!
-//! report -> plan -> saved, apply -> (verify); saved -> undo. What recovery does before
-//! an append is the same plan, held to what a crash can leave.
+//! report -> plan -> saved, apply -> (verify); saved -> undo. The recovery before an
+//! append uses the same plan, limited to the results of a crash.
 
 pub mod apply;
 mod copying;

@@ -1,9 +1,9 @@
-//! Files that get their names once they are whole, and files that are moved to names that
-//! are free. Where the file system knows neither files without a name nor such a move (FUSE,
-//! NFS, 9p, vfat), a file is made beside the log's directory and renamed: as whole, in one
-//! step. None is made in the log's directory, not for a moment: the service makes a segment
-//! of every name there. The one exception is a missing half, where the directory is a mount
-//! of its own: under a name that the service takes for its twin's.
+//! Files that get their names when they are complete, and files that are moved to free
+//! names. If the file system supports neither unnamed files nor such a move (FUSE, NFS,
+//! 9p, vfat), a file is created beside the log's directory and renamed: also atomic. None
+//! is created in the log's directory, not for a moment: the service makes a segment of
+//! every name there. The one exception is a missing half, if the directory is a mount
+//! point: under a name that the service reads as its twin's.
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -16,12 +16,13 @@ use crate::log::disk::{Disk, DiskFile, Ownership};
 use crate::log::error::{Error, Result};
 use crate::log::window::ReadFile;
 
-/// What the names of files end with that are not whole yet.
+/// The suffix of files that are not complete yet.
 const NEW: &str = "proglog-new";
 
 /// Whether this is how a file system says that it has no such operation.
 fn is_unsupported(error: &io::Error) -> bool {
-    // A filter of system calls may say EPERM; who really may not is told so again.
+    // A filter of system calls may return EPERM; a missing permission is reported by the
+    // next call.
     matches!(
         error.kind(),
         ErrorKind::Unsupported | ErrorKind::InvalidInput
@@ -32,7 +33,7 @@ fn is_unsupported(error: &io::Error) -> bool {
 pub(super) fn move_file(disk: &dyn Disk, from: &FilePath, to: &FilePath) -> io::Result<()> {
     match disk.rename(from, to) {
         Err(error) if is_unsupported(&error) => {
-            // Under the log's lock nobody of ours makes it meanwhile.
+            // Under the log's lock no other proglog creates it meanwhile.
             if to.is_taken() {
                 return Err(ErrorKind::AlreadyExists.into());
             }
@@ -89,7 +90,7 @@ impl<'a> Unnamed<'a> {
     ) -> Result<Self> {
         let mut failed = None;
         for place in places(log, path)? {
-            // Left by a mending that was killed.
+            // Left by a repairing that was killed.
             let _ = disk.remove(&place);
             match disk.create(&place, like.cloned()) {
                 Ok(file) => {
@@ -111,7 +112,7 @@ impl<'a> Unnamed<'a> {
         &self.file
     }
 
-    /// Gives it its name, which must be free. It must be durable.
+    /// Links it at its name, which must be free. It must be durable.
     ///
     /// # Errors
     ///
@@ -129,10 +130,10 @@ impl<'a> Unnamed<'a> {
         }
     }
 
-    /// Gives it the name of another file, which is gone at that moment. It must be
-    /// durable. Where nothing can stand beside the log's directory, which may be a mount of
-    /// its own, the other file must go first, and a kill in between leaves neither: so that
-    /// is done only where `is_saved`.
+    /// Renames it over another file, which is gone at that moment. It must be durable.
+    /// Where nothing can be beside the log's directory, which may be a mount of its own,
+    /// the other file must go first, and a kill in between leaves neither: so that is
+    /// done only where `is_saved`.
     ///
     /// # Errors
     ///
@@ -181,7 +182,7 @@ fn is_linkless(error: &io::Error) -> bool {
     is_unsupported(error) || error.kind() == ErrorKind::NotFound
 }
 
-/// Gives a file without a name that of `path`, which must be free. It must be durable.
+/// Links a file without a name at `path`, which must be free. It must be durable.
 ///
 /// # Errors
 ///
@@ -201,7 +202,7 @@ fn copy_of<'a>(
     path: &FilePath,
 ) -> Result<Unnamed<'a>> {
     let source = file.file().try_clone().map_err(Error::io("read", path))?;
-    let like = Ownership::of(&source).map_err(Error::io("look at", path))?;
+    let like = Ownership::of(&source).map_err(Error::io("access", path))?;
     let source = ReadFile::of(source, path)?;
     let copied = Unnamed::temporary(disk, log, path, Some(&like))?;
     copy(disk, &source, 0, source.file_bytes, &copied.file, 0)?;
@@ -244,9 +245,9 @@ fn is_no_place(error: &io::Error) -> bool {
 
 fn unsaved(path: &Path) -> Error {
     Error::Config(format!(
-        "{}: cannot be replaced in one step, for nothing of its file system can stand beside \
-         the log's directory: the old file must be saved first; leave out --no-save (--save-to \
-         DIR saves it wherever there is room)",
+        "{}: cannot be replaced atomically: no file of its file system can be created beside \
+         the log's directory, so the old file must be saved first; omit --no-save (--save-to \
+         DIR saves it where there is space)",
         path.display()
     ))
 }
@@ -264,7 +265,7 @@ pub(super) fn in_one_mount(one: &Dir, other: &Dir) -> bool {
     one.identity().device == other.identity().device && mount(one) == mount(other)
 }
 
-/// Takes away what a mending that was killed left beside the log, whose lock is held.
+/// Removes the leftovers beside the log of a change that was killed; its lock is held.
 pub(super) fn clear(disk: &dyn Disk, log: &Dir) {
     let Ok(Some(left)) = beside(log) else { return };
     if left.link_metadata().is_ok_and(|it| it.is_file()) {
@@ -275,7 +276,7 @@ pub(super) fn clear(disk: &dyn Disk, log: &Dir) {
 /// The name beside the log's directory for a file that is not whole yet, if the log is not
 /// in the root directory itself.
 fn beside(log: &Dir) -> Result<Option<FilePath>> {
-    let log = log.in_parent().map_err(Error::io("look at", log.path()))?;
+    let log = log.in_parent().map_err(Error::io("access", log.path()))?;
     Ok(log.map(|log| {
         let mut name = log.file_name().unwrap_or_default().to_owned();
         name.push(".");
@@ -284,7 +285,7 @@ fn beside(log: &Dir) -> Result<Option<FilePath>> {
     }))
 }
 
-/// Where a file may stand that is to become the one at `path`, the best place first.
+/// Possible places for a file that is to become the one at `path`, the best place first.
 fn places(log: &Dir, path: &FilePath) -> Result<Vec<FilePath>> {
     let mut places = Vec::new();
     // Else it cannot be renamed from there.
@@ -297,9 +298,9 @@ fn places(log: &Dir, path: &FilePath) -> Result<Vec<FilePath>> {
 
 fn no_place(path: &Path) -> Error {
     Error::Config(format!(
-        "{}: cannot be replaced in one step: the log's directory is a mount of its own, on a \
-         file system that has no files without a name; copy the log to another disk (cp -a), \
-         and back when it is mended",
+        "{}: cannot be replaced atomically: the log's directory is a mount point, on a file \
+         system without unnamed files (O_TMPFILE); copy the log to another disk (cp -a), repair \
+         it there, and copy it back",
         path.display()
     ))
 }

@@ -1,5 +1,5 @@
-//! What mending would change, as a value: findings in, steps out, no file touched.
-//! What is decided is `policy`'s, and that it is all there is to do `rehearsal`'s.
+//! A plan as a value: findings in, steps out, no file touched. `policy` makes the
+//! decisions, and `rehearsal` checks that the steps are sufficient.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,7 +59,7 @@ impl NewEntries {
         }
     }
 
-    /// Entries that name frames from `from` on, one behind the other.
+    /// Entries that name frames from `from` on, one after the other.
     #[must_use]
     pub fn of_frames(first_slot: u64, count: u64, from: Position) -> Self {
         Self::new(vec![Entries {
@@ -81,7 +81,7 @@ pub enum Step {
         /// The half.
         kind: FileKind,
     },
-    /// Makes a missing index anew, written whole before it gets its name.
+    /// Makes a missing index again, written whole before it gets its name.
     BuildIndex {
         /// The segment.
         base: Offset,
@@ -115,7 +115,7 @@ pub enum Step {
         /// Its size.
         bytes: u64,
     },
-    /// Writes bytes of an assembly over what stands there, or behind the end.
+    /// Writes bytes of an assembly over existing ones, or after the end.
     Fill {
         /// The segment.
         base: Offset,
@@ -171,7 +171,7 @@ pub struct Seen {
     pub modified: Option<SystemTime>,
 }
 
-/// What would be changed, in this order.
+/// The changes, in this order.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
     /// The log's codec.
@@ -182,7 +182,7 @@ pub struct Plan {
     pub assemblies: Vec<Assembly>,
     /// Errors and warnings that stay, for a human to decide.
     pub left: Vec<Finding>,
-    /// Whether no step is taken because none of what is left would show the codec.
+    /// Whether no step is taken because none of the remaining bytes would show the codec.
     pub hides_codec: bool,
     /// Files that would be changed, or their twins, if they were no symbolic links.
     pub links: Vec<String>,
@@ -239,8 +239,8 @@ impl Plan {
         self.steps.iter().map(|step| step.file().0).collect()
     }
 
-    /// How many records a segment holds after these steps, which are all of its own:
-    /// damaged ones included, up to where its entries go.
+    /// Number of records of a segment after these steps, which are all of its own:
+    /// damaged ones included, up to the end of its entries.
     pub(super) fn records_by(
         &self,
         steps: &[&Step],
@@ -271,7 +271,7 @@ impl Plan {
         match (cut_to, &segment.facts) {
             (Some(kept), _) => kept.max(written_to.unwrap_or(0)),
             (None, Some(facts)) => {
-                // Frames behind the last entry claim nothing once they are cut.
+                // Frames after the last entry claim nothing once they are cut.
                 let cut = of(FileKind::Store).any(|step| matches!(step, Step::Cut { .. }));
                 let by_entries = facts.claimed_end().since(base);
                 let kept = if cut { by_entries } else { before };
@@ -281,7 +281,7 @@ impl Plan {
         }
     }
 
-    /// Whether entries are taken away: records that somebody was promised.
+    /// Whether entries of acknowledged records are removed.
     #[must_use]
     pub fn cuts_entries(&self, report: &Report) -> bool {
         let cuts_index = |step: &&Step| {
@@ -316,8 +316,8 @@ impl<'a> BySegment<'a> {
         Self { plan, steps }
     }
 
-    /// How many records a segment holds afterwards, damaged ones included: up to where
-    /// its entries go.
+    /// Number of records of a segment afterwards, damaged ones included: up to the end of
+    /// its entries.
     #[must_use]
     pub fn records_after(&self, segment: &SegmentReport, codec: Option<Codec>) -> u64 {
         let steps = self.steps(segment.listing.base());
@@ -361,7 +361,7 @@ pub(super) fn repair_foreseen(report: &Report) -> (Plan, BTreeMap<Offset, Segmen
         afterwards.extend(settled.after.map(|after| (after.listing.base(), after)));
     }
     if changes_codec(&plan, report, &afterwards) {
-        // What would go, or come, is what tells one codec from the other.
+        // The removed or added bytes show the codec.
         plan.hides_codec = true;
         plan.steps.clear();
         afterwards.clear();
@@ -370,15 +370,15 @@ pub(super) fn repair_foreseen(report: &Report) -> (Plan, BTreeMap<Offset, Segmen
     (plan, afterwards)
 }
 
-/// Whether the log would show another codec afterwards, or none while its stores still hold
-/// something: then nobody could tell its records any more.
+/// Whether the log would show another codec afterwards, or none while its stores still
+/// hold something: then its records could not be decoded any more.
 fn changes_codec(
     plan: &Plan,
     report: &Report,
     afterwards: &BTreeMap<Offset, SegmentReport>,
 ) -> bool {
     let steps = BySegment::of(plan);
-    // An index that is made for all frames of a store shows what the store alone does.
+    // An index built for all frames of a store shows the same as the store alone.
     let is_made = |base: Offset| {
         let after = afterwards.get(&base).and_then(|after| after.facts.as_ref());
         let steps = steps.steps(base);
@@ -387,7 +387,7 @@ fn changes_codec(
     if report.options.codec.is_some() || afterwards.keys().all(|base| is_made(*base)) {
         return false;
     }
-    // The one that was asked for last is asked for again.
+    // The last segment is cached: it is requested again.
     let last: RefCell<Option<Mended>> = RefCell::default();
     let instead = |base| {
         let steps = steps.steps(base);
@@ -403,7 +403,7 @@ fn changes_codec(
         }
         Ok(last.clone())
     };
-    // What cannot be read now will tell when the plan is carried out.
+    // Errors of reading are reported when the plan is carried out.
     let Ok(then) = detect_with(&report.listing.directory, &instead) else {
         return false;
     };

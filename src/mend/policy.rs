@@ -1,6 +1,6 @@
-//! The policy of repair, here and nowhere else: what the account of a segment says is
-//! written and cut, in an order that an interruption may end anywhere. What comes of it is
-//! `rehearsal`'s to find out.
+//! The policy of repair, in one place: the result of the account of a segment is written
+//! and cut, in an order that an interruption may end anywhere. `rehearsal` checks the
+//! result.
 
 use super::plan::{NewEntries, Step, cut};
 use crate::inspect::report::SegmentReport;
@@ -8,11 +8,11 @@ use crate::log::format::{ENTRY_BYTES, FileKind};
 use crate::log::units::Offset;
 use crate::scan::account::{Account, Doubt, Loss, Unreferenced};
 
-/// What is decided the same way for every part of a segment.
+/// Decisions that are the same for every part of a segment.
 pub(super) struct Policy {
     /// Whether this is the active segment.
     pub(super) last: bool,
-    /// How many records fit before the next segment's base.
+    /// Number of records that fit before the next segment's base.
     pub(super) room: Option<u64>,
 }
 
@@ -64,8 +64,8 @@ impl Policy {
         };
         let mut steps = writes(base, account);
         let index_end = account.slots * ENTRY_BYTES;
-        // What a person decides by stays, wherever it stands: the padding too, where it tells
-        // that frames may lack a part.
+        // The evidence for a decision remains, wherever it is: the padding too, if it
+        // shows that frames may be incomplete.
         let only_padding = account.padding.is_some_and(|it| it.0 <= index_end)
             && !account.doubts.contains(&Doubt::MayBeUnwritten);
         let cut_index = cut(base, FileKind::Index, index_bytes, index_end)

@@ -1,5 +1,5 @@
-//! What an append does to a log that a crash left: the plan of `repair`, held to what
-//! a crash of a writer can leave behind. Anything else is for a human to look at.
+//! The recovery of a log before an append: the plan of `repair`, limited to the results
+//! of a crash of a writer. Anything else needs a decision.
 
 use crate::inspect::finding::{Detail, Finding, FindingId, Severity};
 use crate::inspect::listing::Listing;
@@ -13,23 +13,23 @@ use super::apply::{ApplyOptions, Save, apply};
 use super::kept;
 use super::plan::{self, Plan};
 
-/// What a recovery did.
+/// The result of a recovery.
 #[derive(Debug, Clone)]
 pub struct Recovered {
     /// The plan that was carried out.
     pub plan: Plan,
-    /// What it was made from.
+    /// The report that it was made from.
     pub findings: Vec<Finding>,
-    /// Where the bytes were saved that went; `None` also where they held nothing.
+    /// The place of the saved bytes; `None` also if the removed bytes held nothing.
     pub saved: Option<std::path::PathBuf>,
 }
 
-/// The plan that recovers the end of a log, from a look at what one commit can have
+/// The plan that recovers the end of a log, from a scan of what one commit can have
 /// written.
 ///
 /// # Errors
 ///
-/// [`Error::CannotAppend`] where the end of the log is not what a crash leaves.
+/// [`Error::CannotAppend`] if the end of the log is not the result of a crash.
 pub fn plan(lock: &DirectoryLock, codec: Option<Codec>) -> Result<(Report, Plan)> {
     let options = Options {
         tail_only: true,
@@ -84,7 +84,7 @@ pub fn recover(
     })
 }
 
-/// Whether a crash of a writer leaves this, and recovery may mend it.
+/// Whether a crash of a writer leaves this, and recovery may repair it.
 fn may_be_a_crash(report: &Report, finding: &Finding) -> bool {
     let active = report.segments.last();
     match finding.id {
@@ -124,7 +124,7 @@ fn may_be_a_crash(report: &Report, finding: &Finding) -> bool {
                         || tail.continuing_end == facts.store_bytes
                 })
         }
-        // What says nothing of the end is no hindrance; verify tells of it.
+        // Findings elsewhere do not prevent an append; verify reports them.
         _ => !is_about_the_end(finding),
     }
 }

@@ -1,8 +1,7 @@
-//! Steps tried out in memory before they are a plan. What a repair writes or cuts may
-//! make clear what was not clear before, or unclear what was: so its steps are taken
-//! where the segment that they lead to needs no more of them and costs no reader a
-//! record. What is still to be done then is added; where that does not end, the segment
-//! is left to a human as it is.
+//! Simulates steps in memory before they become a plan. A repair may reveal or hide
+//! evidence: so its steps are taken only if the resulting segment needs no more of them
+//! and loses no record for a reader. Remaining steps are added; if that does not end, the
+//! segment is left unchanged for a decision.
 
 use std::sync::Arc;
 
@@ -23,7 +22,7 @@ use crate::log::units::Offset;
 use crate::log::window::{ReadFile, STREAM_BYTES};
 use crate::scan::image::{INDEX_BYTES_MAX, Image};
 
-/// How often what is still to be done is added.
+/// How often remaining steps are added.
 const ROUNDS: usize = 8;
 
 /// The steps for one segment.
@@ -35,7 +34,7 @@ pub(super) struct Settled {
     pub(super) after: Option<SegmentReport>,
 }
 
-/// The steps by which a segment is mended for good.
+/// The steps that repair a segment completely.
 pub(super) fn settle(report: &Report, segment: &SegmentReport, policy: &Policy) -> Settled {
     let mut steps = policy.segment(segment);
     if is_plain(segment, &steps) && fits_offsets(segment.listing.base(), &steps) {
@@ -50,7 +49,7 @@ pub(super) fn settle(report: &Report, segment: &SegmentReport, policy: &Policy) 
             Ok(Some(after)) => after,
             // The steps cannot be carried out.
             Err(Error::CannotAppend { .. }) => break,
-            // Too large, or gone meanwhile: carrying it out will tell.
+            // Too large, or gone meanwhile: carrying it out will report it.
             Ok(None) | Err(_) => return Settled { steps, after: None },
         };
         if after.layout.is_some() || !keeps_what_is_read(segment, &after, policy.room) {
@@ -69,14 +68,14 @@ pub(super) fn settle(report: &Report, segment: &SegmentReport, policy: &Policy) 
     Settled::default()
 }
 
-/// Whether nothing can come of the steps but what they say: there are none, all that
-/// goes lies behind a run of sound records, or entries are made for frames that are all
-/// there is behind such a run.
+/// Whether the result of the steps is obvious: there are none, all removed bytes lie
+/// after a run of valid records, or entries are written for frames that are all that
+/// follows such a run.
 fn is_plain(segment: &SegmentReport, steps: &[Step]) -> bool {
     if segment.by_account && !steps.is_empty() {
         return false;
     }
-    // Where no record is left, what goes may be all that shows the codec.
+    // If no record remains, the removed bytes may be the only ones that show the codec.
     if segment.facts.as_ref().is_some_and(|it| it.records == 0) && !steps.is_empty() {
         return false;
     }
@@ -130,7 +129,7 @@ fn made_anew(segment: &SegmentReport, steps: &[Step]) -> Option<SegmentReport> {
     Some(after)
 }
 
-/// The segment with files of these sizes, not looked at yet.
+/// The segment with files of these sizes, not inspected yet.
 fn with_sizes(
     segment: &SegmentReport,
     index_bytes: Option<u64>,
@@ -172,7 +171,7 @@ fn keeps_what_is_read(before: &SegmentReport, after: &SegmentReport, room: Optio
     lost == 0 && room.is_none_or(|room| reach(after) <= reach(before).max(room))
 }
 
-/// The slot behind the last sound one.
+/// The slot after the last valid one.
 fn sound_end(facts: &SegmentFacts) -> u64 {
     let mut end = facts.entries;
     for damage in facts.damages.iter().rev() {
@@ -184,8 +183,8 @@ fn sound_end(facts: &SegmentFacts) -> u64 {
     end
 }
 
-/// The segment as the steps would leave it, looked at as it was before. `None` where
-/// its index is too large for that.
+/// The segment as the steps would leave it, inspected as it was before. `None` where its
+/// index is too large for that.
 ///
 /// # Errors
 ///
@@ -226,7 +225,8 @@ fn foresee(
 ///
 /// # Errors
 ///
-/// Reading's; [`Error::CannotAppend`] if the store does not hold what the steps count.
+/// Errors of reading; [`Error::CannotAppend`] if the store does not hold the frames that
+/// the steps count.
 pub(super) fn mended(
     report: &Report,
     segment: &SegmentReport,
@@ -276,7 +276,7 @@ pub(super) fn mended(
             _ => return Ok(None),
         }
     }
-    // An entry's frame is looked for in the whole store, as it is when it is made.
+    // An entry's frame is searched for in the whole store, as it is when it is made.
     store.file_bytes = store_end;
     let makes_index = |step: &&Step| {
         let makes = matches!(step, Step::BuildIndex { .. } | Step::CreateEmpty { .. });
@@ -314,8 +314,8 @@ fn write_entries(image: &mut Image<'_>, store: &ReadFile, wanted: &NewEntries) -
     image.put(position, &gathered)
 }
 
-/// Steps that do what `steps` do and then `more`, each byte changed once: entries are
-/// written first, and what is cut goes in one piece. `None` where that cannot be.
+/// Steps equivalent to `steps` followed by `more`, each byte changed once: entries are
+/// written first, and the cut is one piece. `None` if impossible.
 fn joined(segment: &SegmentReport, steps: &[Step], more: &[Step]) -> Option<Vec<Step>> {
     let base = segment.listing.base();
     let mut writes: Vec<(bool, NewEntries)> = Vec::new();
@@ -323,7 +323,7 @@ fn joined(segment: &SegmentReport, steps: &[Step], more: &[Step]) -> Option<Vec<
     for step in steps.iter().chain(more) {
         match step.clone() {
             Step::BuildIndex { entries, .. } if writes.is_empty() => writes.push((true, entries)),
-            // After a cut only what goes on behind it.
+            // After a cut only what continues after it.
             Step::WriteEntries { entries, .. } => {
                 let first = entries.first_slot;
                 let end = first + entries.count;

@@ -1,6 +1,6 @@
-//! What a change takes away, kept beside the log and never in it, with a manifest
-//! that says where it was and what stands there now. Only this file knows how saved
-//! directories look.
+//! The bytes that a change removes, saved beside the log and never in it, with a manifest
+//! of their places and their replacements. Only this file knows the format of saved
+//! directories.
 //!
 //! ```text
 //! <name of the log>.proglog-saved/<n>-<UTC time>/
@@ -13,7 +13,7 @@
 //!   undone            made when all of it has been put back
 //! ```
 //!
-//! The number tells which change is the newest: a clock may be set back. Older versions
+//! The number shows which change is the newest: a clock may be set back. Older versions
 //! wrote `<UTC time>-<n>`, and no number into the manifest.
 
 mod manifest;
@@ -46,25 +46,25 @@ pub const MANIFEST: &str = "manifest.json";
 /// The name that marks a saved directory as undone.
 pub const UNDONE: &str = "undone";
 
-/// What one step of a plan did to one file. Sizes and positions are bytes.
+/// The effect of one step of a plan on one file. Sizes and positions are bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// The file's name in the log's directory.
     pub file: String,
-    /// What was done.
+    /// The kind of change.
     pub kind: ChangeKind,
 }
 
-/// The sorts of change that can be taken back. Positions and sizes are in bytes.
+/// The sorts of change that can be undone. Positions and sizes are in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// Bytes were written; `before_bytes` of them stood there already.
+    /// Bytes were written; `before_bytes` of them was there already.
     Write {
-        /// Where in the file they begin.
+        /// Position in the file.
         position: u64,
-        /// How many were written.
+        /// Number of bytes written.
         bytes: u64,
-        /// How many of those places held a byte before.
+        /// Number of these places that held a byte before.
         before_bytes: u64,
         /// The file's size before.
         size_before: u64,
@@ -75,7 +75,7 @@ pub enum ChangeKind {
         size_before: u64,
         /// The file's size from then on.
         size_after: u64,
-        /// How many bytes are kept of those that went, from the first on.
+        /// Number of removed bytes that are kept, from the first on.
         stored_bytes: u64,
     },
     /// The file was made.
@@ -120,7 +120,7 @@ impl<'d> Saver<'d> {
         files: &[FileBefore],
         owner: Option<&Ownership>,
     ) -> Result<Self> {
-        let real = log.real_path().map_err(Error::io("look at", log.path()))?;
+        let real = log.real_path().map_err(Error::io("access", log.path()))?;
         let place = match Place::make(disk, parent, log, owner) {
             Err(error) if or_elsewhere && place::is_forbidden(&error) => {
                 Place::elsewhere(disk, &real, owner).map_err(|_| error)?
@@ -145,13 +145,13 @@ impl<'d> Saver<'d> {
         Ok(saver)
     }
 
-    /// Where the bytes are saved.
+    /// The saved directory.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.place.dir.path()
     }
 
-    /// Takes away what was saved: nothing was changed.
+    /// Removes the saved data: nothing was changed.
     pub fn discard(self) {
         self.place.discard(self.disk);
     }
@@ -205,7 +205,7 @@ impl<'d> Saver<'d> {
         Ok(())
     }
 
-    /// Saves what a cut to `to` takes away.
+    /// Saves the bytes that a cut to `to` removes.
     ///
     /// # Errors
     ///
@@ -235,7 +235,7 @@ impl<'d> Saver<'d> {
         self.changes += 1;
     }
 
-    /// Notes that a file will be moved here; gives its place.
+    /// Records that a file will be moved here; returns its place.
     pub fn move_file(&mut self, name: &str, bytes: u64) -> FilePath {
         let place = self.place.dir.at(format!("{}.moved", self.changes));
         self.line(&json!({"kind": "move", "file": name, "bytes": bytes}));
@@ -293,7 +293,7 @@ impl<'d> Saver<'d> {
             let synced = self.disk.sync_dir(dir);
             synced.map_err(Error::io("sync", dir.path()))
         };
-        // A manifest must not outlive the names of what it tells of.
+        // A manifest must not outlive the names of the files it lists.
         sync(directory)?;
         let file = self.place.create(self.disk, MANIFEST)?;
         write_all_at(self.disk, &file, &self.manifest, 0)
@@ -304,13 +304,13 @@ impl<'d> Saver<'d> {
     }
 }
 
-/// What is saved of a change that may be carried out now.
+/// The saved data of a change that may be carried out now.
 pub struct Saved {
     place: Place,
 }
 
 impl Saved {
-    /// Where it is saved.
+    /// The saved directory.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.place.dir.path()

@@ -1,6 +1,6 @@
-//! A log that is open for appending, with everything that keeps others out of the
-//! way: the lock against other proglogs, the leases against anybody else, and, on
-//! opening, the recovery of what a crash left.
+//! A log that is open for appending, with exclusive access: the lock against other
+//! proglogs, the leases against other programs, and, on opening, the recovery after a
+//! crash.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,18 +33,18 @@ pub struct OpenOptions {
     pub wait_for_others: Wait,
     /// Whether a tail that a crash left is refused instead of recovered.
     pub no_recover: bool,
-    /// Where the bytes that recovery cuts are saved; beside the log if `None`, or where
-    /// that cannot be in a place of the user's own.
+    /// The place for the bytes that recovery removes; beside the log if `None`, or, if
+    /// that is not possible, in a directory of the user.
     pub save_to: Option<PathBuf>,
     /// Whether they are not saved at all.
     pub no_save: bool,
-    /// Whether to go on where it cannot be known if another process writes.
+    /// Whether to continue where it cannot be known if another process writes.
     pub assume_unused: bool,
 }
 
 impl Default for OpenOptions {
-    /// The log's own limits and codec; nobody is waited for; recovery, with what it
-    /// cuts saved beside the log.
+    /// The log's own limits and codec; no waiting for other processes; recovery, with
+    /// removed bytes saved beside the log.
     fn default() -> Self {
         let no_wait = Wait::AtMost(Duration::ZERO);
         Self {
@@ -59,14 +59,15 @@ impl Default for OpenOptions {
     }
 }
 
-/// How often /proc is asked for writers where there are no leases. It takes milliseconds.
+/// Interval at which /proc is checked for writers if there are no leases. A check takes
+/// milliseconds.
 const LOOKS: Duration = Duration::from_millis(250);
 
-/// What became of the wish for leases on both files.
+/// The outcome of the lease requests for both files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Taken {
     All,
-    /// Somebody else has them open.
+    /// Another process has them open.
     Refused,
     /// The kernel cannot say.
     Unknown,
@@ -78,9 +79,9 @@ pub struct Session {
     recovered: Option<Recovered>,
     shown: ShownLimits,
     leases: Vec<WriteLease>,
-    /// When it was last known that nobody waits for them.
+    /// The last time when no process was known to wait for them.
     nobody_waits: Instant,
-    /// When /proc was last asked for writers.
+    /// When /proc was last checked for writers.
     looked: Instant,
     /// Records committed when the leases were last asked after.
     checked_records: u64,
@@ -155,7 +156,7 @@ impl Session {
                     command: "append",
                 };
                 recovered = Some(recover::recover(&lock, Some(codec), apply)?);
-                // What is left may not show it any more.
+                // The remaining records may not show it any more.
                 config.codec = Some(codec);
                 open::open(&lock, &config, disk)?
             }
@@ -173,8 +174,8 @@ impl Session {
             lock,
         };
         if session.take_leases() == Taken::Refused {
-            // A reader, or a writer who came since it was asked: our own descriptors are
-            // in the way of the answer.
+            // A reader, or a writer since the last check: our own descriptors prevent a
+            // clear answer.
             config.codec = Some(session.writer.codec());
             let lock = session.lock;
             drop((session.writer, session.leases));
@@ -194,7 +195,7 @@ impl Session {
         self.lock
     }
 
-    /// Leases on the active pair, where nobody else has it open.
+    /// Leases on the active pair, where no other process has it open.
     fn take_leases(&mut self) -> Taken {
         self.leases.clear();
         for file in self.writer.active_files() {
@@ -213,14 +214,14 @@ impl Session {
         Taken::All
     }
 
-    /// Who waits to open the files.
+    /// Which process waits to open the files.
     fn pending(&self) -> Pending {
         let pending = self.leases.iter().map(WriteLease::pending).max();
         pending.unwrap_or(Pending::None)
     }
 
-    /// Asked directly before each write: whether a writer has waited for so long that the
-    /// kernel may have let him in. What is not written by then is not ours to write.
+    /// Checked directly before each write: whether a writer has waited for so long that
+    /// the kernel may have let it in. Bytes not written by then must not be written.
     fn still_held(&mut self) -> Result<()> {
         match self.pending() {
             Pending::None => self.nobody_waits = Instant::now(),
@@ -232,8 +233,8 @@ impl Session {
         Ok(())
     }
 
-    /// Beside a reader the kernel gives no lease. It is asked for again, and /proc is asked
-    /// for writers now and then.
+    /// Beside a reader the kernel gives no lease. It is requested again, and /proc is
+    /// checked for writers from time to time.
     fn writers_beside_readers(&mut self) -> Vec<u32> {
         if !self.leases.is_empty()
             || self.take_leases() == Taken::All
@@ -255,33 +256,33 @@ impl Session {
         }
     }
 
-    /// What was recovered on opening.
+    /// The recovery on opening.
     #[must_use]
     pub fn recovered(&self) -> Option<&Recovered> {
         self.recovered.as_ref()
     }
 
-    /// The limits that the log showed when it was opened. (To look again would mean to
-    /// wait for our own lease.)
+    /// The limits that the log showed when it was opened. (A new scan would wait for our
+    /// own lease.)
     #[must_use]
     pub fn shown_limits(&self) -> ShownLimits {
         self.shown
     }
 
-    /// The writer, for what it knows of the log.
+    /// The writer, for its facts about the log.
     #[must_use]
     pub fn writer(&self) -> &Writer {
         &self.writer
     }
 
-    /// What is committed since the session was opened.
+    /// The records committed since the session was opened.
     #[must_use]
     pub fn committed(&self) -> Committed {
         self.writer.committed()
     }
 
-    /// Appends one record; commits and rolls when it is time. Afterwards somebody
-    /// who waits to open the files is let in.
+    /// Appends one record; commits and rolls when due. Afterwards a process that waits to
+    /// open the files is let in.
     ///
     /// # Errors
     ///
@@ -316,8 +317,8 @@ impl Session {
         self.after_commit()
     }
 
-    /// Begins to commit everything appended so far, or commits it at once if somebody
-    /// waits to open the files.
+    /// Begins to commit all appended records, or commits them at once if a process waits
+    /// to open the files.
     ///
     /// # Errors
     ///
@@ -339,14 +340,14 @@ impl Session {
         Ok(())
     }
 
-    /// Whether somebody waits to open the files: they are let in after a commit.
+    /// Whether a process waits to open the files: it is let in after a commit.
     #[must_use]
     pub fn is_awaited(&self) -> bool {
         self.pending() != Pending::None
     }
 
     /// Commits everything appended so far, before the log is let go: a writer that waits
-    /// is no hindrance then.
+    /// is not a hindrance then.
     ///
     /// # Errors
     ///
@@ -361,26 +362,26 @@ impl Session {
         }
     }
 
-    /// Whether a writer was let in, after all that was appended was committed. Whoever
-    /// goes on opens the log anew.
+    /// Whether a writer was let in, after all that was appended was committed. To
+    /// continue, the caller opens the log again.
     #[must_use]
     pub fn has_let_in(&self) -> bool {
         self.let_in
     }
 
-    /// Lets in whoever waits, and begins the next segment when this one is full.
+    /// Lets waiting processes in, and begins the next segment when this one is full.
     fn after_commit(&mut self) -> Result<()> {
         self.checked_records = self.writer.committed().records;
         let writers = self.writers_beside_readers();
         match self.pending() {
-            // A service is starting: never roll under it, nor write behind what it writes.
+            // A service is starting: never roll under it, nor write after its writes.
             pending if pending == Pending::Writer || !writers.is_empty() => {
                 self.writer.commit()?;
                 self.leases.clear();
                 self.let_in = true;
                 return Err(self.in_use(writers));
             }
-            // Readers read beside us; go on without.
+            // Readers read beside us; continue without.
             Pending::Reader => self.leases.clear(),
             Pending::None | Pending::Writer => {}
         }

@@ -1,5 +1,5 @@
-//! The plans of `trim`: whole segments from the front, records from the back. Each
-//! leaves a log without a hole, wherever a crash cuts it.
+//! The plans of `trim`: whole segments from the front, records from the back. Each leaves
+//! a log without a gap, wherever a crash interrupts it.
 
 use super::plan::{Plan, Step};
 use crate::inspect::report::{Report, SegmentReport};
@@ -11,20 +11,20 @@ use crate::log::segment::Segment;
 use crate::log::units::Offset;
 use crate::log::window::LOOKUP_BYTES;
 
-/// What stays.
+/// The part that remains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
     /// Segments with records from this offset on; never less than the last one.
     From(Offset),
     /// Records up to this offset, which stays too.
     UpTo(Offset),
-    /// The last segments whose files have at most so many bytes; at least one.
+    /// The last segments whose files have at most this many bytes; at least one.
     Bytes(u64),
-    /// The last so many segments; at least one.
+    /// This many of the last segments; at least one.
     Segments(u64),
 }
 
-/// The plan that keeps what is said, over a report that looked at names and sizes.
+/// The plan that keeps the given part, over a report that inspected names and sizes.
 ///
 /// # Errors
 ///
@@ -88,8 +88,8 @@ fn move_away(segment: &SegmentReport, kinds: [FileKind; 2], plan: &mut Plan) {
     }
 }
 
-/// Drops the records above `last`, from the back: whole segments first, so that no
-/// crash leaves a hole.
+/// Removes the records above `last`, from the back: whole segments first, so that no
+/// crash leaves a gap.
 fn drop_after(report: &Report, last: Offset, plan: &mut Plan) -> Result<()> {
     if last < report.lowest_offset() {
         return Err(Error::Config(format!(
@@ -154,7 +154,7 @@ fn end_of(report: &Report, segment: &SegmentReport, last: Offset) -> Result<(u64
     };
     let codec = report.codec.unwrap_or(Codec::Raw);
     if slot >= pair.entries_for(slot, codec)? {
-        return Err(damaged("no entry names it"));
+        return Err(damaged("it has no entry"));
     }
     let mut walk = pair.walk(codec, slot + 1, LOOKUP_BYTES);
     let entry = walk.index().entry(slot)?;
@@ -168,6 +168,6 @@ fn end_of(report: &Report, segment: &SegmentReport, last: Offset) -> Result<(u64
     let payload_bytes = walk.store().length_at(entry.position.0)?;
     match frame_end(entry.position, payload_bytes, limit) {
         Some(end) => Ok((slot + 1, end.0)),
-        None => Err(damaged("its frame is not whole")),
+        None => Err(damaged("its frame is incomplete")),
     }
 }

@@ -11,14 +11,14 @@ use crate::log::units::Offset;
 pub struct Buried {
     /// The segment.
     pub base: Offset,
-    /// Where the bytes begin that no entry would name.
+    /// Position of the bytes without entries.
     pub position: u64,
-    /// How many they are.
+    /// Number of bytes.
     pub bytes: u64,
 }
 
 /// The plan of `truncate-index`: each index is cut to its real entries, no store is
-/// touched. Says which stores would keep bytes that a later append buries; without
+/// touched. Reports which stores would keep bytes that a later append buries; without
 /// `leave_tail` those are a reason to do nothing.
 #[must_use]
 pub fn plan(report: &Report) -> (Plan, Vec<Buried>) {

@@ -1,11 +1,11 @@
-//! What findings cost whoever reads the log: one line for a whole group of findings with
-//! one id, from their values alone.
+//! The consequences of findings for a reader of the log: one line for a whole group of
+//! findings with one id, from their values alone.
 
 use proglog::inspect::finding::{Detail, Finding, FindingId, Severity};
 
 use super::prose::{count, either, merged, offsets};
 
-/// What findings of one id and severity mean for whoever reads the log.
+/// The consequences of findings of one id and severity for a reader of the log.
 pub fn cost(group: &[&Finding]) -> String {
     let Some(first) = group.first() else {
         return String::new();
@@ -18,7 +18,7 @@ pub fn cost(group: &[&Finding]) -> String {
     };
     let note = first.severity == Severity::Note;
     match first.id {
-        FindingId::IndexPadded if note => "as a running service's index is".to_owned(),
+        FindingId::IndexPadded if note => "expected of a running service's index".to_owned(),
         FindingId::IndexPadded => "nothing lost".to_owned(),
         FindingId::IndexDangling if note => at(format!(
             "{} may still be in the writer's buffer",
@@ -31,11 +31,12 @@ pub fn cost(group: &[&Finding]) -> String {
         )),
         FindingId::IndexEntryDamaged => at(entries_damaged(group)),
         FindingId::IndexMissing | FindingId::StoreUnindexedTail => at(frames(group, records)),
-        FindingId::IndexMisaligned => {
-            at(format!("{} that no reader finds", count(records, "record")))
-        }
+        FindingId::IndexMisaligned => at(format!(
+            "{} that no reader can find",
+            count(records, "record")
+        )),
         FindingId::IndexFull => "the service refuses every append".to_owned(),
-        FindingId::StoreMissing if records == 0 => "the index names no record".to_owned(),
+        FindingId::StoreMissing if records == 0 => "the index has no entries".to_owned(),
         FindingId::StoreMissing => at(format!(
             "{} {} not in this copy",
             count(records, "record"),
@@ -44,11 +45,12 @@ pub fn cost(group: &[&Finding]) -> String {
         FindingId::IndexPartialEntry | FindingId::StoreTornTail | FindingId::StoreZeroTail => {
             "no committed record is lost".to_owned()
         }
-        FindingId::StoreDeadBytes => "no record is concerned; who reads the store from end to \
-             end, as the service's Raft snapshots do, trips on them"
+        FindingId::StoreDeadBytes => "no record is affected; programs that read the whole \
+                                      store, such as the service's Raft snapshots, fail on \
+                                      them"
             .to_owned(),
         FindingId::StoreUnreadable => at(format!(
-            "the disk fails under {} or {} entries",
+            "the disk cannot read {} or {} entries",
             count(records, "record"),
             either(records, "its", "their")
         )),
@@ -58,7 +60,7 @@ pub fn cost(group: &[&Finding]) -> String {
         FindingId::RecordOffsetMismatch => at(format!(
             "{} {} another offset",
             count(records, "record"),
-            either(records, "carries", "carry")
+            either(records, "has", "have")
         )),
         FindingId::RecordChanged => at(changed(records)),
         FindingId::RecordsMissing => at(format!(
@@ -69,27 +71,24 @@ pub fn cost(group: &[&Finding]) -> String {
         FindingId::SegmentGap => at(format!(
             "{} {} in no segment",
             count(records, "record"),
-            either(records, "stands", "stand")
+            either(records, "is", "are")
         )),
-        FindingId::SegmentOverlap => at(either(
-            records,
-            "stands for two records",
-            "each stands for two records",
-        )
-        .to_owned()),
-        FindingId::StrayName => "the service takes every name for a base offset".to_owned(),
+        FindingId::SegmentOverlap => {
+            at(either(records, "denotes two records", "each denotes two records").to_owned())
+        }
+        FindingId::StrayName => "the service reads every name as a base offset".to_owned(),
         FindingId::PaddedName if note => "all names have 20 digits, as a fork of the service \
              writes them; the service of the book would open an empty 0.store beside them"
             .to_owned(),
         FindingId::PaddedName => {
-            "read here by its number; the service would open an empty twin".to_owned()
+            "read by its number; the service would open an empty file instead".to_owned()
         }
         FindingId::DuplicateBase => "one of the two is not read".to_owned(),
         FindingId::NotAFile => "never opened; the segment is not read".to_owned(),
         FindingId::OffsetOverflow => "records without an offset".to_owned(),
         FindingId::OwnerDiffers => "the service may fail to open them".to_owned(),
         FindingId::IndexOverLimit => "the service would cut it on open".to_owned(),
-        FindingId::NeedsDecision => "nothing is cut; a person decides".to_owned(),
+        FindingId::NeedsDecision => "nothing is changed until you decide".to_owned(),
         FindingId::ForeignDialect => "another program's log".to_owned(),
     }
 }
@@ -100,18 +99,18 @@ fn total<'a>(findings: impl Iterator<Item = &'a Finding>) -> u64 {
         .fold(0, u64::saturating_add)
 }
 
-/// What `record-changed` costs: which record of a run changed is not known.
+/// The consequence of `record-changed`: which record of a run changed is unknown.
 fn changed(records: u64) -> String {
     match records {
-        1 => "1 record is not what the manifest says".to_owned(),
+        1 => "1 record differs from the manifest".to_owned(),
         records => format!(
-            "at least one of {} is not what the manifest says",
+            "at least one of {} differs from the manifest",
             count(records, "record")
         ),
     }
 }
 
-/// What `index-entry-damaged` costs: whole records are only misnamed.
+/// The consequence of `index-entry-damaged`: intact records have only wrong entries.
 fn entries_damaged(group: &[&Finding]) -> String {
     let sum = |wanted: bool| -> u64 {
         let mine = group.iter().filter(|finding| {
@@ -122,19 +121,19 @@ fn entries_damaged(group: &[&Finding]) -> String {
     match (sum(true), sum(false)) {
         (0, 0) => "wrong entries".to_owned(),
         (whole, 0) => format!(
-            "{} {} whole, the {} wrong",
+            "{} {} intact, the {} wrong",
             count(whole, "record"),
             either(whole, "is", "are"),
             either(whole, "entry is", "entries are")
         ),
         (0, lost) => format!(
-            "{} {} wrong, and {} not recognised in the store",
+            "{} {} wrong, and {} not recognized in the store",
             count(lost, "entry"),
             either(lost, "is", "are"),
             either(lost, "its record is", "their records are")
         ),
         (whole, lost) => format!(
-            "{} wrong; {} whole, {} not recognised in the store",
+            "{} wrong; {} intact, {} not recognized in the store",
             count(whole.saturating_add(lost), "entry"),
             count(whole, "record"),
             lost
@@ -142,7 +141,7 @@ fn entries_damaged(group: &[&Finding]) -> String {
     }
 }
 
-/// What `index-missing` and `store-unindexed-tail` cost.
+/// The consequence of `index-missing` and `store-unindexed-tail`.
 fn frames(group: &[&Finding], records: u64) -> String {
     let mut sums = (0_u64, false);
     for finding in group {
@@ -157,12 +156,12 @@ fn frames(group: &[&Finding], records: u64) -> String {
                 sums.1 |= in_use;
             }
             Detail::IndexMissing { .. } if records == 0 => {
-                return "the store holds no whole frame".to_owned();
+                return "the store has no intact frame".to_owned();
             }
             Detail::IndexMissing { .. } => {
                 return format!(
-                    "{} in the store, and no index that names {}",
-                    count(records, "whole record"),
+                    "{} in the store, but no index for {}",
+                    count(records, "intact record"),
                     either(records, "it", "them")
                 );
             }
@@ -170,7 +169,7 @@ fn frames(group: &[&Finding], records: u64) -> String {
         }
     }
     match sums {
-        (_, true) => "another proglog is at work here".to_owned(),
+        (_, true) => "another proglog is writing to this log".to_owned(),
         (0, _) => "no committed record is lost".to_owned(),
         (continuing, _) => format!(
             "{} {} hidden, and may have been acknowledged",

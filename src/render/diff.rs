@@ -14,19 +14,19 @@ use super::hexlines;
 use super::json_line::JsonLine;
 use super::prose::{columns, count, either, escaped, offsets, wrapped};
 
-/// Ranges and files that are told one by one in text; the others are counted.
+/// Limit of ranges and files listed one by one in text; the others are counted.
 const TOLD_MAX: u64 = 24;
 
 /// Bytes that are shown of each side of a difference.
 const SHOWN_BYTES: usize = 16;
 
-/// The column at which what is told begins.
+/// The column at which the text begins.
 const INDENT: usize = 11;
 
-/// Gives bytes of a side's file from a position on, as far as there are any.
+/// Returns bytes of a side's file from a position on, as far as there are any.
 pub type BytesOf<'a> = dyn Fn(Side, &str, u64, usize) -> Option<Vec<u8>> + 'a;
 
-/// Prints what a comparison hands over, as it comes.
+/// Prints the results of a comparison as they arrive.
 pub struct Printer<'a, W> {
     pub out: W,
     pub json: bool,
@@ -44,7 +44,7 @@ impl<'a, W: Write> Printer<'a, W> {
         }
     }
 
-    /// What one of the logs is.
+    /// The description of one of the logs.
     pub fn log(&mut self, side: Side, report: &Report) -> io::Result<()> {
         let path = report.listing.path().display().to_string();
         let (records, segments) = (report.records(), report.listing.segments.len());
@@ -171,7 +171,7 @@ impl<'a, W: Write> Printer<'a, W> {
             }
             FileWhat::NotAFile { files: [a, _] } => {
                 let side = letter(if a { Side::B } else { Side::A });
-                self.tell(&name, &format!("no regular file in {side}"))
+                self.tell(&name, &format!("not a regular file in {side}"))
             }
             FileWhat::Differs {
                 bytes: [a, b],
@@ -183,7 +183,7 @@ impl<'a, W: Write> Printer<'a, W> {
                     format!("{} in a, {b} in b", count(a, "byte"))
                 };
                 let ends = if position == a.min(b) && a != b {
-                    ", and the shorter one is how the other begins"
+                    ", and the shorter one is a prefix of the other"
                 } else {
                     ""
                 };
@@ -202,7 +202,7 @@ impl<'a, W: Write> Printer<'a, W> {
         }
     }
 
-    /// What comes behind the ranges: those that were not told, the first difference.
+    /// The lines after the ranges: the number of further ones, and the first difference.
     pub fn end_of_ranges(&mut self, first: Option<&Difference>) -> io::Result<()> {
         if self.json {
             return first.map_or(Ok(()), |first| {
@@ -212,7 +212,7 @@ impl<'a, W: Write> Printer<'a, W> {
         }
         let more = self.told.saturating_sub(TOLD_MAX);
         if more > 0 {
-            writeln!(self.out, "... and {more} more (--json has them all)")?;
+            writeln!(self.out, "... and {more} more (--json lists all)")?;
         }
         match first {
             Some(first) => self.difference(first),
@@ -264,13 +264,13 @@ impl<'a, W: Write> Printer<'a, W> {
             ),
             What::OtherFields => writeln!(
                 self.out,
-                "first difference: offset {offset}: fields of the message beside value, term \
-                 and type"
+                "first difference: offset {offset}: fields of the message other than value, \
+                 term and type"
             ),
         }
     }
 
-    /// How many bytes from two places on differ without a break, of those shown.
+    /// Number of consecutive differing bytes from two places on, of those shown.
     fn differing(&self, file_a: &str, at_a: u64, file_b: &str, at_b: u64) -> u64 {
         let a = (self.bytes_of)(Side::A, file_a, at_a, SHOWN_BYTES).unwrap_or_default();
         let b = (self.bytes_of)(Side::B, file_b, at_b, SHOWN_BYTES).unwrap_or_default();
@@ -344,7 +344,7 @@ impl<'a, W: Write> Printer<'a, W> {
             ),
             (tally.only_a, "only in a"),
             (tally.only_b, "only in b"),
-            (tally.damaged, "not compared for damage"),
+            (tally.damaged, "not compared because of damage"),
         ];
         let told = parts.iter().filter(|(number, _)| *number > 0);
         let told: Vec<String> = told

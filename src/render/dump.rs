@@ -15,10 +15,10 @@ const BUFFER_BYTES: usize = 64 * 1024;
 /// Bytes on one line of a hex dump.
 const HEX_LINE_BYTES: usize = 16;
 
-/// What stands before a number in most columns.
+/// The separator before a number in most columns.
 const SPACES: [u8; 32] = [b' '; 32];
 
-/// Where lines go.
+/// The output of lines.
 pub struct Lines<W> {
     out: W,
     buffer: Vec<u8>,
@@ -61,7 +61,7 @@ impl<W: Write> Lines<W> {
         self.behind(2 + width.saturating_sub(text.len()), text)
     }
 
-    /// Text behind so many spaces.
+    /// Text after this many spaces.
     #[inline]
     fn behind(&mut self, spaces: usize, text: &str) -> &mut Self {
         let end = self.buffer.len() + spaces;
@@ -83,7 +83,7 @@ impl<W: Write> Lines<W> {
         self.next(digits.format(number), width)
     }
 
-    /// The next column with a number, or `-` where there is none.
+    /// The next column with a number, or `-` where it does not exist.
     #[inline]
     pub fn next_maybe(&mut self, number: Option<u64>, width: usize) -> &mut Self {
         match number {
@@ -107,7 +107,7 @@ impl<W: Write> Lines<W> {
         self
     }
 
-    /// A field of a JSON object that is text, whatever stands in it.
+    /// A field of a JSON object that is text, whatever is in it.
     pub fn text_field(&mut self, name: &str, text: &str) -> io::Result<&mut Self> {
         self.text(",\"").text(name).text("\":");
         Ok(self.text(&escaped_json(&serde_json::to_string(text)?)))
@@ -124,8 +124,8 @@ impl<W: Write> Lines<W> {
         self
     }
 
-    /// As much of `bytes` as fits in so many columns, as text that drives no terminal;
-    /// `...` where more follows, here or by `more`.
+    /// As much of `bytes` as fits in this many columns, as text without terminal
+    /// controls; `...` if more follows, here or by `more`.
     pub fn escaped_within(&mut self, bytes: &[u8], more: bool, columns: usize) -> &mut Self {
         let dots = "...".len();
         let (mut used, mut fit) = (0, 0);
@@ -163,7 +163,7 @@ impl<W: Write> Lines<W> {
         }
     }
 
-    /// The same within a JSON string: what is ASCII needs two more escapes.
+    /// The same within a JSON string: ASCII needs two more escapes.
     pub fn escaped_json(&mut self, bytes: &[u8]) -> &mut Self {
         if bytes.iter().all(|&byte| is_plain(byte)) {
             self.buffer.extend_from_slice(bytes);
@@ -251,15 +251,16 @@ pub enum Failed {
     Write(#[from] io::Error),
 }
 
-/// What is said of a file that cannot be dumped: there is none, or not a regular one.
+/// The message for a file that cannot be dumped: it does not exist, or is not a regular
+/// one.
 pub fn absence(file: Option<&FileFacts>) -> String {
     match file.and_then(|file| file.no_file) {
-        Some(what) => format!(" is {what}, no regular file"),
+        Some(what) => format!(" is {what}, not a regular file"),
         None => " is missing".to_owned(),
     }
 }
 
-/// How many columns a byte takes where it is escaped.
+/// Number of columns of a byte that is escaped.
 fn escaped_columns(byte: u8) -> usize {
     match byte {
         b'\\' | b'\n' | b'\r' | b'\t' => 2,
@@ -269,13 +270,13 @@ fn escaped_columns(byte: u8) -> usize {
     }
 }
 
-/// Whether a byte stands for itself, in text and in JSON.
+/// Whether a byte represents itself, in text and in JSON.
 #[inline]
 fn is_plain(byte: u8) -> bool {
     matches!(byte, b' '..=b'~') && byte != b'\\' && byte != b'"'
 }
 
-/// How many columns a number takes.
+/// Number of columns of a number.
 pub fn digits(number: u64) -> usize {
     itoa::Buffer::new().format(number).len()
 }

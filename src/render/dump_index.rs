@@ -11,7 +11,7 @@ use proglog::log::units::Offset;
 use super::dump::{Lines, digits};
 use super::prose::count;
 
-/// What is said of a segment before its entries.
+/// The description of a segment before its entries.
 pub struct Heading {
     pub base: Offset,
     pub index: String,
@@ -20,7 +20,7 @@ pub struct Heading {
     pub store: String,
     /// The store's size; `None` where it is missing.
     pub store_bytes: Option<u64>,
-    /// What is said where there is no index.
+    /// The message if there is no index.
     pub no_index: String,
     /// And no store.
     pub no_store: String,
@@ -50,7 +50,7 @@ impl Widths {
     }
 }
 
-/// How many items were shown.
+/// Number of items printed.
 #[derive(Default)]
 struct Counts {
     segments: u64,
@@ -69,7 +69,7 @@ pub struct Printer<W> {
     quiet: bool,
     heading: Option<Heading>,
     widths: Widths,
-    /// How each line of a sound entry begins, in JSON.
+    /// How each line of a valid entry begins, in JSON.
     json_start: String,
     counts: Counts,
 }
@@ -88,7 +88,7 @@ impl<W: Write> Printer<W> {
         }
     }
 
-    /// How many items were shown.
+    /// Number of items printed.
     pub fn shown(&self) -> u64 {
         self.counts.entries + self.counts.others
     }
@@ -143,7 +143,7 @@ impl<W: Write> Printer<W> {
         self.lines.end_line()
     }
 
-    /// Prints what stands in the index.
+    /// Prints the items of the index.
     #[inline]
     pub fn item(&mut self, item: &EntryItem) -> io::Result<()> {
         match item {
@@ -185,7 +185,7 @@ impl<W: Write> Printer<W> {
         self.lines.end_line()
     }
 
-    /// What is not as expected, and the expected figure.
+    /// The unexpected value, and the expected one.
     fn mark(&mut self, view: &EntryView, fault: &Fault) {
         let store_bytes = self.heading.as_ref().and_then(|it| it.store_bytes);
         let lines = &mut self.lines;
@@ -202,7 +202,7 @@ impl<W: Write> Printer<W> {
             }
         };
         if view.slot.is_none() {
-            say("stands at byte ", Some(view.index_position));
+            say("is at byte ", Some(view.index_position));
         }
         say("expected relative ", fault.relative);
         say("expected position ", fault.position);
@@ -332,7 +332,7 @@ impl<W: Write> Printer<W> {
         Ok(())
     }
 
-    /// The last line: what was shown.
+    /// The last line: the counts.
     pub fn summary(&mut self) -> io::Result<()> {
         let counts = &self.counts;
         if self.json {

@@ -14,13 +14,13 @@ use super::prose::{COLUMNS, count, either};
 /// Columns that a value gets in any case.
 const VALUE_LEAST: usize = 12;
 
-/// What is said of a segment before its frames.
+/// The description of a segment before its frames.
 pub struct Heading {
     pub base: Offset,
     pub store: String,
     /// The store's size; `None` where it is missing.
     pub store_bytes: Option<u64>,
-    /// What is said where there is none.
+    /// The message if there is no store.
     pub no_store: String,
 }
 
@@ -30,11 +30,11 @@ struct Widths {
     position: usize,
     frame: usize,
     offset: usize,
-    /// What is left for the value.
+    /// The columns that remain for the value.
     value: usize,
 }
 
-/// How many items were shown.
+/// Number of items printed.
 #[derive(Default)]
 struct Counts {
     segments: u64,
@@ -76,7 +76,7 @@ impl<W: Write> Printer<W> {
         }
     }
 
-    /// How many items were shown.
+    /// Number of items printed.
     pub fn shown(&self) -> u64 {
         self.counts.frames + self.counts.others
     }
@@ -144,7 +144,7 @@ impl<W: Write> Printer<W> {
         self.lines.text("    LENGTH  VALUE").end_line()
     }
 
-    /// Prints what stands in the store; `content` are its bytes where they are wanted.
+    /// Prints the items of the store; `content` has their bytes if requested.
     pub fn item(
         &mut self,
         item: &FrameItem<'_>,
@@ -271,9 +271,9 @@ impl<W: Write> Printer<W> {
                 .number(self.store_bytes)
                 .text(")"),
             NoFrame::ZeroLength => lines.text("a length of 0 above offset 0"),
-            NoFrame::NoRecord(length) => lines.number(length).text(" bytes that are no record"),
-            NoFrame::Unreadable => lines.text("the disk gives an error"),
-            NoFrame::Unfinished => lines.text("an append that was interrupted, or is under way"),
+            NoFrame::NoRecord(length) => lines.number(length).text(" bytes that are not a record"),
+            NoFrame::Unreadable => lines.text("the disk reports an error"),
+            NoFrame::Unfinished => lines.text("an append that was interrupted, or is in progress"),
             NoFrame::Buffered => {
                 lines.text("the rest of the frame is in the writer's buffer");
                 return Ok(());
@@ -281,9 +281,9 @@ impl<W: Write> Printer<W> {
         };
         let end = position.saturating_add(bytes);
         if end < self.store_bytes {
-            lines.text("; it goes on at ").number(end);
+            lines.text("; continues at ").number(end);
         } else {
-            lines.text("; nothing behind it makes sense");
+            lines.text("; no valid frame follows");
         }
         Ok(())
     }
@@ -307,7 +307,7 @@ impl<W: Write> Printer<W> {
         Ok(())
     }
 
-    /// The last line: what was shown.
+    /// The last line: the counts.
     pub fn summary(&mut self) -> io::Result<()> {
         let counts = &self.counts;
         if self.json {

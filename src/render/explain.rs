@@ -1,4 +1,4 @@
-//! The list of all findings: how bad each is, and what it is in one line.
+//! The list of all findings: severity and summary of each.
 
 use std::io::{self, Write};
 
@@ -34,7 +34,7 @@ pub fn list(out: &mut impl Write) -> io::Result<()> {
     }
     writeln!(
         out,
-        "\nproglog explain ID: what it looks like, causes, costs, what to do"
+        "\nproglog explain ID: the bytes, causes, impact and remedy of one finding"
     )
 }
 

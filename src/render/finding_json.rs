@@ -101,7 +101,7 @@ fn figure(figure: &Figure) -> Value {
     }
 }
 
-/// What a script may want to decide on, beyond the figures.
+/// Details that a script may use for decisions, beyond the figures.
 fn detail(line: &mut Line, detail: &Detail) {
     match detail {
         Detail::Entry { record_whole, .. } => line.put("record_whole", *record_whole),
@@ -138,8 +138,8 @@ fn detail(line: &mut Line, detail: &Detail) {
     }
 }
 
-/// What the service would do. In full there are four of these lines: two printings,
-/// each with the directory as it is and as a repair leaves it.
+/// The forecast of the service. In full there are four of these lines: two editions, each
+/// with the directory as it is and as a repair leaves it.
 ///
 /// # Errors
 ///

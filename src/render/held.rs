@@ -1,4 +1,4 @@
-//! The words for what came of a manifest that a log was held against.
+//! The words for the result of comparing a log with a manifest.
 
 use std::fmt::Write as _;
 
@@ -7,13 +7,13 @@ use proglog::inspect::report::Report;
 
 use super::prose::{count, either};
 
-/// What is known of the values by a manifest.
+/// Which of the values the manifest covers.
 pub fn values(report: &Report, checked: &Checked) -> String {
     if checked.records == 0 {
         return "values unchecked".to_owned();
     }
     let joined = checked.up_to.filter(|last| {
-        // More of them than stand before the first that has no digest.
+        // More of them than are before the first that has no digest.
         let before = last.since(report.lowest_offset()).saturating_add(1);
         checked.records <= before
     });
@@ -23,16 +23,16 @@ pub fn values(report: &Report, checked: &Checked) -> String {
     }
 }
 
-/// What came of a manifest, in a line.
+/// The result of a manifest, in a line.
 pub fn manifest(checked: &Checked) -> String {
     if !checked.whole {
-        return "manifest: cannot be used, nothing was held against it".to_owned();
+        return "manifest: unusable, no values compared".to_owned();
     }
     let mut line = format!(
         "manifest: {} of {} {}, {}",
         checked.same,
         count(checked.runs, "run"),
-        either(checked.runs, "fits", "fit"),
+        either(checked.runs, "matches", "match"),
         count(checked.records, "record")
     );
     if checked.trimmed > 0 {
@@ -41,7 +41,7 @@ pub fn manifest(checked: &Checked) -> String {
     line
 }
 
-/// What the last line says of what was not looked at, the longest first.
+/// The remarks in the last line about unchecked parts, the longest first.
 pub fn remarks(report: &Report, checked: Option<&Checked>, allowed: u64) -> Vec<String> {
     let unchecked = match checked.map(|checked| values(report, checked)) {
         Some(values) => vec![values],

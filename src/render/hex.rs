@@ -1,5 +1,5 @@
-//! Hex: a record as a dump that a person can hold against `xxd`, and a value as a
-//! run of digits.
+//! Hex: a record as a dump that a person can compare with `xxd`, and a value as a run of
+//! digits.
 
 use std::io::{self, Write};
 
@@ -47,7 +47,7 @@ pub fn record(
 
 fn dump(content: &Content<'_>, out: &mut impl Write) -> Result<(), WriteError> {
     let mut at: u64 = 0;
-    // What is left of the piece before, less than a row.
+    // The rest of the previous piece, less than a row.
     let mut rest: Vec<u8> = Vec::with_capacity(ROW_BYTES);
     content.pieces::<WriteError>(|mut piece| {
         while rest.len() + piece.len() >= ROW_BYTES {

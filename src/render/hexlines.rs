@@ -11,8 +11,8 @@ use proglog::inspect::finding::Place;
 /// Lines from the beginning of a place that are shown.
 const LINES_MAX: u64 = 4;
 
-/// Prints the lines of a place, with `around` lines before and behind it. `bytes_of`
-/// gives as many bytes as there are from a position on; where it gives none, nothing is
+/// Prints the lines of a place, with `around` lines before and after it. `bytes_of`
+/// returns as many bytes as exist from a position on; if it returns none, nothing is
 /// printed.
 ///
 /// # Errors
@@ -32,7 +32,7 @@ pub fn print(
     let lines = end.saturating_sub(first).div_ceil(columns);
     let begin = first.saturating_sub(around * columns);
     let before = (first - begin) / columns;
-    // What lies behind a place says nothing where its end is not shown.
+    // Bytes after a place are not shown if its end is not shown.
     let behind = if lines > LINES_MAX { 0 } else { around };
     let lines = before + lines.min(LINES_MAX) + behind;
     let wanted = usize::try_from(lines * columns).unwrap_or(0);

@@ -1,4 +1,5 @@
-//! Who has a log open, in the one form of all commands: `in use by tail (PID 812)`.
+//! The processes that have a log open, in the same form in all commands: `in use by tail
+//! (PID 812)`.
 
 use proglog::inspect::usage::Usage;
 use proglog::log::processes::Process;

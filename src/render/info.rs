@@ -30,14 +30,17 @@ const HEADER: [&str; 7] = [
     "SEGMENT", "RECORDS", "OFFSETS", "STORE", "INDEX", "PADDING", "STATE",
 ];
 
-/// What is shown.
+/// Below the table.
+const LEGEND: &str = "* active segment, to which records are appended";
+
+/// The content.
 pub struct View<'a> {
     /// The line before everything, where several logs are shown.
     pub heading: Option<String>,
     pub overview: Overview<'a>,
     pub report: &'a Report,
     pub sizes: Option<Sizes>,
-    /// The command that looks closer.
+    /// The command for a full check.
     pub verify: String,
     /// Whether clean segments are shown one by one, however many they are.
     pub all: bool,
@@ -55,6 +58,9 @@ pub fn text(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
         table(out, lines(view))?;
     } else {
         stream(out, lines(view), widths)?;
+    }
+    if !view.report.segments.is_empty() {
+        writeln!(out, "{LEGEND}")?;
     }
     writeln!(out)?;
     totals(out, view)?;
@@ -187,12 +193,13 @@ fn totals(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
     let _ = write!(records, "; next offset {}", overview.next_offset);
     labelled(out, "records", &records)?;
     if overview.lost > 0 {
-        let lost = overview.lost;
-        let lost = format!("{lost} that the indexes name and the stores do not hold whole");
+        let lost = count(overview.lost, "record");
+        let lost = format!("{lost} with an entry but no intact frame");
         labelled(out, "lost", &lost)?;
     }
     if overview.buffered > 0 {
-        let pending = format!("{} that may be in the writer's buffer", overview.buffered);
+        let pending = count(overview.buffered, "record");
+        let pending = format!("{pending} that may be in the writer's buffer");
         labelled(out, "pending", &pending)?;
     }
     let mut bytes = format!(
@@ -204,14 +211,14 @@ fn totals(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
     }
     labelled(out, "bytes", &bytes)?;
     let codec = match (view.report.codec, view.report.options.codec) {
-        (Some(codec), Some(_)) => format!("{codec} (as told)"),
+        (Some(codec), Some(_)) => format!("{codec} (given)"),
         (Some(codec), None) => format!("{codec} (detected)"),
-        (None, _) => "unknown (no record shows it)".to_owned(),
+        (None, _) => "unknown (no records)".to_owned(),
     };
     writeln!(out, "codec    {codec}")?;
     labelled(out, "in use", &in_use::answer(&view.report.usage))?;
     if !view.report.is_clean() {
-        writeln!(out, "unclean  {}", view.verify)?;
+        writeln!(out, "next     {}", view.verify)?;
     }
     Ok(())
 }
@@ -219,7 +226,7 @@ fn totals(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
 /// The sizes of records as bars.
 fn bars(out: &mut impl Write, sizes: &Sizes) -> io::Result<()> {
     let Some((smallest, largest)) = sizes.range else {
-        return writeln!(out, "sizes    none: no record is whole");
+        return writeln!(out, "sizes    none: no intact record");
     };
     let range = if smallest == largest {
         count(smallest, "byte")
@@ -250,7 +257,7 @@ fn bars(out: &mut impl Write, sizes: &Sizes) -> io::Result<()> {
     Ok(())
 }
 
-/// How long a bar is; what is there at all is seen.
+/// The length of a bar; a nonzero value is always visible.
 fn scaled(records: u64, highest: u64) -> usize {
     let bar = u128::from(records) * u128::from(BAR_WIDTH) / u128::from(highest.max(1));
     let bar = usize::try_from(bar).unwrap_or(0);

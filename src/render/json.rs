@@ -14,7 +14,7 @@ use super::text;
 /// Room for all numbers of a record at their longest, with their names.
 const HEAD_BYTES: usize = 224;
 
-/// Bytes that are looked at together; none of them needs an escape as a rule.
+/// Bytes that are inspected together; none of them needs an escape as a rule.
 const BLOCK_BYTES: usize = 16;
 
 /// One record as an object on a line. For a terminal, the characters are escaped too that
@@ -101,7 +101,7 @@ pub fn escape(text: &str, out: &mut impl Write) -> io::Result<()> {
     }
 }
 
-/// How many bytes from the front need no escape.
+/// Number of bytes from the front that need no escape.
 #[inline]
 fn plain_bytes(bytes: &[u8]) -> usize {
     let (blocks, tail) = bytes.as_chunks::<BLOCK_BYTES>();

@@ -1,4 +1,4 @@
-//! A plan in words and as JSON lines: what a dry run prints is what is carried out.
+//! A plan in words and as JSON lines: a dry run prints the plan that is carried out.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -21,7 +21,7 @@ use super::words;
 /// Steps that are printed one by one in text; the rest is counted.
 const STEPS_MAX: usize = 40;
 
-/// Findings of one id that a plan leaves and that are told; the others are counted.
+/// Limit of listed findings of one id that a plan leaves; the others are counted.
 const LEFT_MAX: usize = 24;
 
 /// The name of the file that a step changes.
@@ -60,12 +60,12 @@ pub fn steps_text(
     }
     if plan.steps.len() > STEPS_MAX {
         let more = plan.steps.len() - STEPS_MAX;
-        writeln!(out, "  ... and {more} more (--json has them all)")?;
+        writeln!(out, "  ... and {more} more (--json lists all)")?;
     }
     Ok(())
 }
 
-/// What a recovery did before an append, a line each, for stderr.
+/// The result of a recovery before an append, a line each, for stderr.
 pub fn recovery(recovered: &Recovered, path: &Path) -> Vec<String> {
     let log = quote(path);
     let mut lines: Vec<String> = recovered
@@ -83,12 +83,14 @@ pub fn recovery(recovered: &Recovered, path: &Path) -> Vec<String> {
         .collect();
     if let Some(saved) = &recovered.saved {
         let place = quote(saved);
-        lines.push(format!("recovered {log}: what was cut is saved in {place}"));
+        lines.push(format!(
+            "recovered {log}: the removed bytes are saved in {place}"
+        ));
         let beside = path.canonicalize().is_ok_and(|it| is_beside(&it, saved));
         if !beside {
-            // By the log's name alone nobody finds it there.
+            // The name of the log alone does not lead there.
             lines.push(format!(
-                "recovered {log}: the log as it was: {} --into NEWDIR",
+                "recovered {log}: the log before recovery: {} --into NEWDIR",
                 super::undo::command(path, saved)
             ));
         }
@@ -96,7 +98,7 @@ pub fn recovery(recovered: &Recovered, path: &Path) -> Vec<String> {
     lines
 }
 
-/// What a plan is made for.
+/// The purpose of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// To keep every record.
@@ -105,16 +107,16 @@ pub enum Purpose {
     RemoveRecords,
 }
 
-/// What of an index a cut takes away.
+/// The parts of an index that a cut removes.
 #[derive(Debug, Clone, Copy, Default)]
 struct CutOff {
     /// Whole entries of intact records.
     records: u64,
     /// Whole entries of which the records are lost.
     entries: u64,
-    /// Zeros behind the last entry. Bytes.
+    /// Zeros after the last entry. Bytes.
     padding: u64,
-    /// Other bytes behind it.
+    /// Other bytes after it.
     partial: u64,
 }
 
@@ -166,7 +168,10 @@ impl CutOff {
             parts.push(format!("{} of padding", count(self.padding, "byte")));
         }
         if self.partial > 0 {
-            parts.push(format!("{} of no entry", count(self.partial, "byte")));
+            parts.push(format!(
+                "{} of a partial entry",
+                count(self.partial, "byte")
+            ));
         }
         if parts.is_empty() {
             return String::new();
@@ -177,9 +182,9 @@ impl CutOff {
 
 fn step_text(step: &Step, file: &str, off: CutOff) -> String {
     match step.clone() {
-        Step::CreateEmpty { .. } => format!("{file}: created empty, beside its twin"),
+        Step::CreateEmpty { .. } => format!("{file}: created empty"),
         Step::BuildIndex { entries, .. } => {
-            format!("{file}: made anew with {}", count(entries.count, "entry"))
+            format!("{file}: rebuilt with {}", count(entries.count, "entry"))
         }
         Step::WriteEntries { entries, .. } => format!(
             "{file}: {} written at {}+{}",
@@ -216,15 +221,15 @@ fn step_text(step: &Step, file: &str, off: CutOff) -> String {
             position, bytes, ..
         } => format!("{file}: frames written at {position}+{bytes}"),
         Step::Assemble { from: None, to, .. } => {
-            format!("{file}: made anew ({})", count(to, "byte"))
+            format!("{file}: rebuilt ({})", count(to, "byte"))
         }
         Step::Assemble {
             from: Some(from),
             to,
             ..
-        } => format!("{file}: {from} -> {to} bytes (put together anew)"),
+        } => format!("{file}: {from} -> {to} bytes (reassembled)"),
         Step::MoveAway { bytes, .. } => {
-            format!("{file}: taken away whole ({})", count(bytes, "byte"))
+            format!("{file}: removed ({})", count(bytes, "byte"))
         }
     }
 }
@@ -300,7 +305,8 @@ pub fn steps_json(
     Ok(())
 }
 
-/// What a plan leaves, a finding a line; of many with one id the others are counted.
+/// The findings that a plan leaves, one per line; of many with one id the others are
+/// counted.
 ///
 /// # Errors
 ///
@@ -321,7 +327,7 @@ pub fn left(out: &mut impl Write, left: &[Finding]) -> io::Result<()> {
             labelled(
                 out,
                 "left",
-                &format!("{id}: ... and {more} more (--json has them all)"),
+                &format!("{id}: ... and {more} more (--json lists all)"),
             )?;
         }
     }

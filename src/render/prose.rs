@@ -28,7 +28,7 @@ pub fn columns() -> usize {
 /// Ranges that are named one by one; the others are counted.
 const RANGES_MAX: usize = 4;
 
-/// Whether text carries color.
+/// Whether to use color.
 #[derive(Debug, Clone, Copy)]
 pub struct Paint {
     pub color: bool,
@@ -61,7 +61,7 @@ impl Paint {
         line.to_owned()
     }
 
-    /// The text in the color of what is well.
+    /// The text in the color of success.
     pub fn sound(self, text: &str) -> String {
         self.sgr("1;32", text)
     }
@@ -75,7 +75,7 @@ impl Paint {
     }
 }
 
-/// A name that somebody else chose, with the characters escaped that [drive a
+/// A name that another process chose, with the characters escaped that [drive a
 /// terminal](drives_a_terminal).
 pub fn escaped(name: &str) -> String {
     let mut safe = String::with_capacity(name.len());
@@ -89,7 +89,7 @@ pub fn escaped(name: &str) -> String {
     safe
 }
 
-/// Whether a character changes how a terminal shows what is beside it: control
+/// Whether a character changes how a terminal displays its surroundings: control
 /// characters, line separators, and format characters, which are invisible or change the
 /// direction of the text.
 pub fn drives_a_terminal(c: char) -> bool {
@@ -158,7 +158,7 @@ pub fn offsets(offsets: &[OffsetRange]) -> String {
     format!("{word} {}", ranges(offsets))
 }
 
-/// Joins ranges that meet, so that a run is told once. They are in order.
+/// Joins adjacent ranges, so that a run is printed once. They are in order.
 pub fn merged(ranges: impl IntoIterator<Item = OffsetRange>) -> Vec<OffsetRange> {
     let mut merged: Vec<OffsetRange> = Vec::new();
     for range in ranges {
@@ -195,7 +195,7 @@ pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-/// Text beside a word that says what it is about, as `lost` or `left`.
+/// Text beside a label such as `lost` or `left`.
 pub fn labelled(out: &mut impl Write, label: &str, text: &str) -> io::Result<()> {
     const INDENT: usize = 9;
     let mut label = label;
@@ -206,7 +206,7 @@ pub fn labelled(out: &mut impl Write, label: &str, text: &str) -> io::Result<()>
     Ok(())
 }
 
-/// Breaks a command where a shell goes on after a backslash: between its words, never
+/// Breaks a command where a shell continues after a backslash: between its words, never
 /// inside quotes.
 pub fn wrapped_command(command: &str, columns: usize) -> Vec<String> {
     let mut words = vec![String::new()];
@@ -238,7 +238,7 @@ pub fn wrapped_command(command: &str, columns: usize) -> Vec<String> {
     for line in lines.iter_mut().take(last) {
         line.push_str(" \\");
     }
-    // A second line is told from a second command by its indent.
+    // The indent distinguishes a second line from a second command.
     for line in lines.iter_mut().skip(1) {
         line.insert_str(0, "  ");
     }

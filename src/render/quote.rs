@@ -1,11 +1,11 @@
-//! Paths as a shell takes them, so that what is printed can be pasted.
+//! Paths quoted for a shell, so that the output can be pasted.
 
 use std::path::Path;
 
 use super::prose::drives_a_terminal;
 
-/// A path as a shell takes it. What could drive a terminal, or is no text, is written
-/// as `$'...'` has it.
+/// A path as a shell takes it. What could drive a terminal, or is not text, is written as
+/// `$'...'` has it.
 pub fn quote(path: &Path) -> String {
     use std::os::unix::ffi::OsStrExt;
     let bytes = path.as_os_str().as_bytes();

@@ -1,6 +1,6 @@
-//! A record on its way out, in each of the formats of `read`: which of its bytes are
-//! printed and what stands around them. Values that are too large for memory pass in
-//! pieces. How text, hex digits and JSON are spelled is for the files beside this.
+//! The output of a record, in each of the formats of `read`: which of its bytes are
+//! printed and what surrounds them. Values that are too large for memory pass in pieces.
+//! The files beside this one encode text, hex digits and JSON.
 
 use std::io::{self, Write};
 
@@ -22,12 +22,12 @@ pub enum WriteError {
     Output(#[from] io::Error),
 }
 
-/// What stands around a record's bytes.
+/// The text around a record's bytes.
 #[derive(Debug, Clone)]
 pub enum Shape {
-    /// A newline behind each.
+    /// A newline after each.
     Lines,
-    /// A zero byte behind each.
+    /// A zero byte after each.
     Null,
     /// Nothing.
     Raw,
@@ -37,14 +37,14 @@ pub enum Shape {
     Hex,
     /// One object a line.
     Json,
-    /// What the user says.
+    /// The chosen format.
     Template(Template),
 }
 
 /// How records are printed.
 #[derive(Debug, Clone)]
 pub struct Printer {
-    /// What stands around each record.
+    /// The text around each record.
     pub shape: Shape,
     /// Whether the frame's payload is printed instead of the value.
     pub no_decode: bool,

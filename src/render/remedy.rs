@@ -1,5 +1,5 @@
-//! The command that mends a finding, with the real path, ready for a shell; and for
-//! whom there is none.
+//! The command that repairs a finding, with the real path, ready for a shell; and the
+//! findings without one.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -12,7 +12,7 @@ use proglog::log::units::Offset;
 /// How commands are written for one log.
 #[derive(Clone, Copy)]
 pub struct Remedies<'a> {
-    /// What is known of the log.
+    /// The facts about the log.
     pub report: &'a Report,
     /// Its directory, quoted for a shell.
     pub dir: &'a str,
@@ -35,7 +35,7 @@ impl Remedies<'_> {
         of_segment.any(|finding| finding.id == FindingId::SegmentOverlap)
     }
 
-    /// The command that mends a finding, or `None` where there is nothing to type:
+    /// The command that repairs a finding, or `None` where there is nothing to type:
     /// nothing to do, or the service's configuration to change.
     pub fn of(&self, finding: &Finding) -> Option<String> {
         let dir = self.dir;
@@ -45,7 +45,7 @@ impl Remedies<'_> {
             FindingId::StoreDeadBytes | FindingId::OffsetOverflow => {
                 Some(format!("proglog salvage {dir} NEW"))
             }
-            // What a running writer looks like wants no mending.
+            // The normal state beside a running writer needs no repair.
             _ if finding.severity == Severity::Note => None,
             FindingId::IndexEntryDamaged
                 if matches!(
@@ -59,7 +59,7 @@ impl Remedies<'_> {
                 replica()
             }
             FindingId::NeedsDecision => Some(format!("proglog salvage {dir} NEW")),
-            // What stood before them only another copy has.
+            // Only another copy has the records before them.
             FindingId::StoreUnindexedTail
                 if matches!(finding.detail, Detail::UnindexedTail { ahead: 1.., .. }) =>
             {
@@ -84,7 +84,7 @@ impl Remedies<'_> {
             | FindingId::RecordUndecodable
             | FindingId::RecordOffsetMismatch
             | FindingId::SegmentGap => replica(),
-            // Without the manifest nothing says which copy is right.
+            // Without the manifest the right copy is unknown.
             FindingId::RecordChanged | FindingId::RecordsMissing => Some(format!(
                 "proglog repair {dir} --replica COPY --manifest FILE"
             )),
@@ -120,7 +120,7 @@ impl Remedies<'_> {
             let Some(command) = self.of(finding) else {
                 continue;
             };
-            // What changes the log is first looked at.
+            // A command that changes the log is first shown as a dry run.
             let command = if command.starts_with("proglog repair") {
                 format!("{command} --dry-run")
             } else {
@@ -129,7 +129,7 @@ impl Remedies<'_> {
             if !add(command) {
                 break;
             }
-            // A gap that nothing fills is allowed; many are somebody's decision.
+            // A gap that nothing fills is allowed; many gaps need a decision.
             if let (FindingId::SegmentGap, Some(gap), 1) = (finding.id, finding.offsets, gaps) {
                 let dir = self.dir;
                 let _ = add(format!("proglog verify {dir} --allow segment-gap={gap}"));

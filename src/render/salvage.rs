@@ -1,5 +1,5 @@
-//! What was salvaged, in words and as JSON lines: the same lines are the note beside
-//! the new log.
+//! The result of a salvage, in words and as JSON lines: the same lines are the note
+//! beside the new log.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -15,13 +15,13 @@ use super::prose::{columns, count, escaped, labelled, wrapped};
 /// Ranges that are printed one by one in text; the rest is counted.
 const RANGES_MAX: usize = 40;
 
-/// A salvage that is told of.
+/// A salvage to be printed.
 pub struct View<'a> {
     pub salvage: &'a Salvage,
     pub source: &'a Path,
     pub targets: &'a Targets,
     pub dry_run: bool,
-    /// The commands that put it in place; `None` while somebody writes to the source.
+    /// The commands that put it in place; `None` while a process writes to the source.
     pub moves: Option<[String; 2]>,
 }
 
@@ -102,7 +102,7 @@ impl View<'_> {
                 count(salvage.side_records(), "record"),
                 self.kinds()
             )?;
-            writeln!(out, "         {note} says where they were")?;
+            writeln!(out, "         {note} lists where they were")?;
         }
         if !self.dry_run {
             match &self.moves {
@@ -113,17 +113,17 @@ impl View<'_> {
         Ok(())
     }
 
-    /// What is to be done where the source is still written to.
+    /// The next step while the source is still written to.
     fn stop_first(&self) -> String {
         format!(
-            "{} is in use: stop the service first, then salvage again; what was written there \
-             since is not in {}",
+            "{} is in use: stop the service first, then salvage again; records written since \
+             are not in {}",
             escaped(&self.source.display().to_string()),
             escaped(&self.targets.log.display().to_string())
         )
     }
 
-    /// The offsets of which nothing is sound, for people.
+    /// The offsets of which nothing is valid, for people.
     pub fn lost(&self, out: &mut impl Write) -> io::Result<()> {
         let lost = &self.salvage.lost;
         for range in lost.iter().take(RANGES_MAX) {
@@ -134,7 +134,7 @@ impl View<'_> {
             let more = lost.len() - RANGES_MAX;
             writeln!(
                 out,
-                "lost     ... and {} (--json has them all)",
+                "lost     ... and {} (--json lists all)",
                 count(more as u64, "more range")
             )?;
         }
@@ -159,7 +159,7 @@ impl View<'_> {
     }
 }
 
-/// Which log was salvaged, by the last line of a note; `None` if that is no summary.
+/// Which log was salvaged, by the last line of a note; `None` if that is not a summary.
 pub fn source_in(last: &str) -> Option<PathBuf> {
     let summary: serde_json::Value = serde_json::from_str(last).ok()?;
     let text = |field: &str| summary.get(field).and_then(serde_json::Value::as_str);

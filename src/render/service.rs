@@ -1,5 +1,4 @@
-//! The words for what the Go service would do with a log: in one line each, and in
-//! full.
+//! The words for the forecast of the Go service: in one line each, and in full.
 
 use proglog::inspect::finding::OffsetRange;
 use proglog::inspect::outlook::{Outlook, Prospect};
@@ -15,15 +14,15 @@ use super::prose::{count, either, escaped, merged, offsets, ranges};
 /// A length above which a service may die of making room for it.
 const MEMORY_BYTES: u64 = 1 << 30;
 
-/// `first printing`, `later printing`.
+/// `first edition`, `later edition`.
 pub fn printing(printing: Printing) -> &'static str {
     match printing {
-        Printing::First => "first printing",
-        Printing::Later => "later printing",
+        Printing::First => "first edition",
+        Printing::Later => "later edition",
     }
 }
 
-/// What the service would do, in one line.
+/// The forecast, in one line.
 pub fn in_one_line(prospect: &Prospect) -> String {
     let view = &prospect.view;
     if let Some(failure) = &view.failure {
@@ -41,14 +40,14 @@ fn does_not_start(view: &ServiceView, why: &str) -> String {
     let destroys = view.failure.as_ref().map(|failure| &failure.destroys);
     match destroys {
         Some(destroyed) if !destroyed.is_empty() => format!(
-            "does not start ({why}), and cuts off the entries of {}",
+            "does not start ({why}), and removes the entries of {}",
             offsets(destroyed)
         ),
         _ => format!("does not start ({why})"),
     }
 }
 
-/// What it serves, where that is all there is; else what it takes for its end.
+/// The offsets that it serves, if that is all; otherwise its highest offset.
 fn serves(prospect: &Prospect) -> String {
     let held = merged(prospect.held.iter().copied());
     let highest = prospect.view.highest;
@@ -67,7 +66,7 @@ fn hides(prospect: &Prospect) -> Option<String> {
     let hidden: Vec<OffsetRange> = view.hidden.iter().map(|hidden| hidden.range).collect();
     let mut parts = Vec::new();
     if let Some(first) = view.hidden.first() {
-        // Where two segments hold the same offsets, whose records are meant?
+        // The segment, if two segments hold the same offsets.
         let of = if view.doubles.is_empty() {
             String::new()
         } else {
@@ -104,7 +103,7 @@ fn hides(prospect: &Prospect) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-/// Offsets; a single one is said to be one, for it could be taken for a number of them.
+/// Offsets; a single one has a label, because it could be read as a count.
 fn run(of: &[OffsetRange]) -> String {
     match of {
         [one] if one.first == one.last => format!("offset {one}"),
@@ -112,7 +111,7 @@ fn run(of: &[OffsetRange]) -> String {
     }
 }
 
-/// What it makes of the directory's names, where that is not what they are.
+/// How it misreads the names in the directory.
 fn misreads(view: &ServiceView) -> Vec<String> {
     let mut parts = Vec::new();
     let twins: Vec<OffsetRange> = view
@@ -146,7 +145,7 @@ fn single(base: Offset) -> OffsetRange {
     }
 }
 
-/// What it answers for offsets that are not sound.
+/// Its answers for invalid offsets.
 fn doubtful(reads: &Reads) -> Option<String> {
     let mut parts = Vec::new();
     if !reads.panics.is_empty() {
@@ -155,16 +154,14 @@ fn doubtful(reads: &Reads) -> Option<String> {
     if let Some((offset, Answer::TooLong { claimed })) = &reads.worst
         && *claimed > MEMORY_BYTES
     {
-        parts.push(format!(
-            "asks for {claimed} bytes of memory when {offset} is read"
-        ));
+        parts.push(format!("allocates {claimed} bytes when {offset} is read"));
     }
     if !reads.errors.is_empty() {
-        parts.push(format!("answers {} with an error", runs(&reads.errors)));
+        parts.push(format!("returns an error for {}", runs(&reads.errors)));
     }
     if !reads.foreign.is_empty() {
         parts.push(format!(
-            "answers {} with another record",
+            "returns another record for {}",
             runs(&reads.foreign)
         ));
     }
@@ -182,7 +179,7 @@ fn runs(runs: &Runs) -> String {
     }
 }
 
-/// What was assumed, where it matters for what the service would do.
+/// The assumption, if it matters for the forecast.
 pub fn assumption(outlook: &Outlook) -> Option<String> {
     let known = matches!(
         outlook.sources.max_index_bytes,
@@ -196,17 +193,17 @@ pub fn assumption(outlook: &Outlook) -> Option<String> {
     let matters = depends(&outlook.now) || outlook.repaired.as_ref().is_some_and(depends);
     (!known && matters).then(|| {
         format!(
-            "assuming MaxIndexBytes {}; if it is another: --max-index-bytes",
+            "assuming MaxIndexBytes {}; set another with --max-index-bytes",
             outlook.config.max_index_bytes
         )
     })
 }
 
-/// What the next two appends do.
+/// The results of the next two appends.
 pub fn append(view: &ServiceView) -> String {
     let mut appends = view.appends.iter();
     let Some(first) = appends.next() else {
-        return "takes no append".to_owned();
+        return "accepts no append".to_owned();
     };
     let second = appends.next();
     if let (Outcome::Refused { error, .. }, Some(Outcome::Refused { .. })) =
@@ -234,7 +231,7 @@ pub fn append(view: &ServiceView) -> String {
 fn outcome(append: &Append) -> String {
     let answer = match &append.outcome {
         Outcome::Works { offset } => format!("gets {offset}"),
-        Outcome::Repeats { offset } => format!("gets {offset}, which a record has already"),
+        Outcome::Repeats { offset } => format!("gets {offset}, which a record already has"),
         Outcome::Refused { error, .. } => format!("fails ({error})"),
         Outcome::DoesNotRoll { why } => format!("fails ({})", escaped(&why.to_string())),
         Outcome::Panics { why } => {
@@ -259,11 +256,11 @@ fn rolled(roll: &Roll) -> String {
         RollKind::AtTheEnd => String::new(),
         RollKind::Twin => format!(" (opens segment {base} a second time)"),
         RollKind::Forks => format!(" (opens segment {base}, inside the log: a fork)"),
-        RollKind::Skips => format!(" (opens segment {base}, and leaves an offset out)"),
+        RollKind::Skips => format!(" (opens segment {base}, and skips an offset)"),
     }
 }
 
-/// Rows of the full view of one printing: a heading and its text.
+/// Rows of the full view of one edition: a heading and its text.
 pub fn in_full(outlook: &Outlook) -> Vec<(&'static str, String)> {
     let view = &outlook.now.view;
     let mut rows = vec![("config", config(outlook))];
@@ -309,7 +306,7 @@ pub fn in_full(outlook: &Outlook) -> Vec<(&'static str, String)> {
         rows.push((
             "doubled",
             format!(
-                "{} twice: segment {}'s are never asked for",
+                "{} twice: those of segment {} are never read",
                 offsets(&[double.range]),
                 double.shadowed
             ),
@@ -318,12 +315,12 @@ pub fn in_full(outlook: &Outlook) -> Vec<(&'static str, String)> {
     rows.extend(outlook.now.all.as_ref().and_then(answers));
     rows.push(("now", in_one_line(&outlook.now)));
     if let Some(repaired) = &outlook.repaired {
-        rows.push(("mended", in_one_line(repaired)));
+        rows.push(("repaired", in_one_line(repaired)));
     }
     rows
 }
 
-/// What it answers for all offsets that it claims, where one is not its own record's.
+/// Its answers for all offsets that it claims, where one is not its own record's.
 fn answers(reads: &Reads) -> Option<(&'static str, String)> {
     doubtful(reads).map(|words| ("reads", words))
 }

@@ -1,5 +1,6 @@
-//! The strip of a damaged file: its bytes from left to right in cells, 48 where there is room, each sound,
-//! damaged or padding. Damage shows in at least one cell, however small it is.
+//! The strip of a damaged file: its bytes from left to right in cells, 48 if there is
+//! room, each valid, damaged or padding. Damage shows in at least one cell, however small
+//! it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,8 +13,8 @@ use proglog::log::units::Offset;
 /// Cells of a strip, where the terminal has room for them.
 pub const CELLS: usize = 48;
 
-/// What the cells mean.
-pub const LEGEND: &str = "# sound  ! damaged  . padding";
+/// The legend of the cells.
+pub const LEGEND: &str = "# valid  ! damaged  . padding";
 
 /// One file drawn.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,11 +23,11 @@ pub struct Strip {
     pub file: String,
     /// Its size.
     pub bytes: u64,
-    /// `#`, `!` and `.`, as many as were asked for.
+    /// `#`, `!` and `.`, in the requested number.
     pub cells: String,
 }
 
-/// A run of bytes and what they are.
+/// A run of bytes and their state.
 #[derive(Debug, Clone, Copy)]
 struct Run {
     position: u64,
@@ -84,8 +85,8 @@ pub fn strips(report: &Report, findings: &[&Finding], width: usize) -> Vec<Strip
     strips
 }
 
-/// The beginning of the frame that the first dangling entry names, if there is one: the
-/// finding's place is in the index, the bytes are in the store.
+/// The beginning of the frame that the first dangling entry names, if any: the finding's
+/// place is in the index, the bytes are in the store.
 fn cut_frame(segment: &SegmentReport) -> Option<Run> {
     let tail = segment.facts.as_ref()?.tail();
     (tail.bytes > 0).then_some(Run {
@@ -95,7 +96,7 @@ fn cut_frame(segment: &SegmentReport) -> Option<Run> {
     })
 }
 
-/// The padding that misaligned entries stand behind, which is no finding of its own.
+/// The padding that misaligned entries are after it, which is not a finding of its own.
 fn zeros_between(segment: &SegmentReport) -> Option<Run> {
     let facts = segment.facts.as_ref()?;
     let misaligned = facts.first_damage(DamageKind::Misaligned)?;
@@ -151,8 +152,8 @@ fn cells(bytes: u64, runs: &[Run], width: usize) -> String {
     cells.iter().collect()
 }
 
-/// The bytes that a cell stands for. In a file of fewer bytes than cells several
-/// stand for the same byte.
+/// The bytes that a cell represents. In a file of fewer bytes than cells several
+/// represent the same byte.
 fn bounds(cell: usize, bytes: u64, width: usize) -> (u64, u64) {
     let edge = |cell: usize| {
         let wide = u128::from(bytes) * cell as u128 / width.max(1) as u128;
@@ -162,7 +163,7 @@ fn bounds(cell: usize, bytes: u64, width: usize) -> (u64, u64) {
     (begin, edge(cell + 1).max(begin + 1))
 }
 
-/// How many bytes of a run fall between two positions.
+/// Number of bytes of a run between two positions.
 fn shared(run: Run, (begin, end): (u64, u64)) -> u64 {
     let run_end = run.position.saturating_add(run.bytes);
     run_end.min(end).saturating_sub(run.position.max(begin))

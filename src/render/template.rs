@@ -9,7 +9,7 @@ use proglog::log::reader::{Content, RecordView};
 use super::record::{WriteError, copy, number};
 use super::{hex, text};
 
-/// The letters behind `%`, for whoever gets one wrong.
+/// The letters after `%`, for error messages.
 const LETTERS: &str = "%o offset, %s value, %S its length, %p position, %b base, %x hex, %%";
 
 /// A part of a template.
@@ -24,7 +24,7 @@ enum Part {
     Hex,
 }
 
-/// What is printed for each record.
+/// The format of each record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
@@ -68,7 +68,7 @@ fn without_field(text: &str) -> String {
     let hint = match text.to_ascii_lowercase().as_str() {
         name @ ("json" | "hex" | "raw" | "frames" | "null") => format!("did you mean --{name}?"),
         "jsonl" | "ndjson" => "did you mean --json?".to_owned(),
-        _ => format!("the fields are {LETTERS}; JSON lines are --json"),
+        _ => format!("the fields are {LETTERS}; for JSON lines use --json"),
     };
     format!("the format has no field; {hint}")
 }
@@ -83,12 +83,12 @@ fn field(letter: Option<char>) -> Result<Option<Part>, String> {
         Some('b') => Part::Base,
         Some('x') => Part::Hex,
         Some('%') => return Ok(None),
-        Some(other) => return Err(format!("%{other} means nothing; there are {LETTERS}")),
-        None => return Err(format!("ends in a lone %; there are {LETTERS}")),
+        Some(other) => return Err(format!("unknown field %{other}; the fields are {LETTERS}")),
+        None => return Err(format!("ends in a lone %; the fields are {LETTERS}")),
     }))
 }
 
-/// The byte that stands behind a backslash.
+/// The byte that is after a backslash.
 fn escaped(rest: &mut std::str::Chars<'_>) -> Result<u8, String> {
     const ESCAPES: &str = r"\n, \r, \t, \0, \\ and \xHH";
     match rest.next() {
@@ -106,13 +106,15 @@ fn escaped(rest: &mut std::str::Chars<'_>) -> Result<u8, String> {
                 _ => Err(r"\x takes two hex digits, as \x1f".to_owned()),
             }
         }
-        Some(other) => Err(format!(r"\{other} means nothing; there are {ESCAPES}")),
-        None => Err(format!(r"ends in a lone \; there are {ESCAPES}")),
+        Some(other) => Err(format!(
+            r"unknown escape \{other}; the escapes are {ESCAPES}"
+        )),
+        None => Err(format!(r"ends in a lone \; the escapes are {ESCAPES}")),
     }
 }
 
 impl Template {
-    /// Prints what the template says of one record.
+    /// Prints one record by the template.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! What a person gets to see of a value: whether it is text, and how characters are
-//! written that would drive a terminal.
+//! The display of a value: whether it is text, and the escapes of characters that would
+//! control a terminal.
 
 use std::io::{self, Write};
 
@@ -9,10 +9,10 @@ use proglog::log::reader::Content;
 use super::prose::drives_a_terminal;
 use super::record::WriteError;
 
-/// Bytes that are shown of a value that is no text.
+/// Bytes that are shown of a value that is not text.
 const SHOWN_BYTES: usize = 16;
 
-/// Why a content is not looked at any further.
+/// Why a content is not inspected any further.
 enum Stop {
     /// Enough is known.
     Enough,
@@ -105,8 +105,8 @@ impl Decoder {
     }
 }
 
-/// The content for a terminal: text with what would drive it escaped, or the first
-/// bytes of what is no text, and how many there are.
+/// The content for a terminal: text with terminal controls escaped, or the first bytes of
+/// a binary value, and their number.
 ///
 /// # Errors
 ///

@@ -1,5 +1,5 @@
-//! What `undo` says of a saved change: which it is, in which log, and of a dry run each
-//! file that would be changed.
+//! The text of `undo` for a saved change: its name, its log, and in a dry run each file
+//! that would be changed.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -34,7 +34,7 @@ impl View<'_> {
         if let Some(into) = self.into {
             writeln!(
                 out,
-                "{} as it was would be in {}:",
+                "the earlier {} would be restored in {}:",
                 quote(self.log),
                 quote(into)
             )?;
@@ -86,10 +86,10 @@ impl View<'_> {
     }
 }
 
-/// What is done to a file to take a change of it back.
+/// The operation on a file that undoes a change of it.
 struct Step {
     action: &'static str,
-    /// How many bytes are put back; of a file that is removed, how many it has.
+    /// Number of bytes restored; for a file that is removed, its size.
     bytes: u64,
 }
 
@@ -113,15 +113,15 @@ impl Step {
         let bytes = count(self.bytes, "byte");
         match self.action {
             "write" => format!("{bytes} written back"),
-            "extend" => format!("{bytes} put back at the end"),
+            "extend" => format!("{bytes} restored at the end"),
             "remove" => "removed".to_owned(),
             "move" => format!("moved back ({bytes})"),
-            _ => format!("replaced by the file that was there before ({bytes})"),
+            _ => format!("replaced by the earlier file ({bytes})"),
         }
     }
 }
 
-/// The command that takes back the change that was just saved: only beside the log it is
+/// The command that undoes the change that was just saved: only beside the log it is
 /// found by the log's name.
 pub fn command(log: &Path, saved: &Path) -> String {
     let beside = log.canonicalize().is_ok_and(|real| is_beside(&real, saved));

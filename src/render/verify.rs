@@ -1,5 +1,5 @@
-//! Verify's text: a line of facts, the findings by id with each place on a line, a
-//! strip of each damaged file, what the service would do, what to type next, and one
+//! The text of verify: a line of facts, the findings by id with each place on a line, a
+//! strip of each damaged file, the forecast of the service, the next command, and one
 //! last line.
 
 use std::io::{self, Write};
@@ -16,20 +16,20 @@ use super::remedy::Remedies;
 use super::strip::{CELLS, LEGEND, Strip, strips};
 use super::{held, in_use, service, words};
 
-/// The columns before what is told.
+/// The columns before the text.
 const INDENT: usize = 9;
 
-/// Places that are told of one id; the others are counted.
+/// Limit of listed places of one id; the others are counted.
 const PLACES_MAX: usize = 24;
 
 /// Files that are drawn, and commands that are named.
 const STRIPS_MAX: usize = 12;
 const NEXT_MAX: usize = 6;
 
-/// What the last line says where the check that was asked for could not be made.
+/// The last line if the requested check could not be made.
 const UNUSABLE: &str = "check by the manifest failed";
 
-/// How many findings there are of each severity; allowed ones are counted apart.
+/// Number of findings of each severity; allowed ones are counted apart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Errors.
@@ -38,7 +38,7 @@ pub struct Counts {
     pub warnings: u64,
     /// Notes.
     pub notes: u64,
-    /// Errors and warnings that somebody allowed.
+    /// Allowed errors and warnings.
     pub allowed: u64,
 }
 
@@ -63,21 +63,21 @@ impl Counts {
     }
 }
 
-/// Gives so many bytes of a place's file, from a position on, as far as there are any.
+/// Returns bytes of a place's file, from a position on, as far as they exist.
 pub type BytesOf<'a> = dyn Fn(&Place, u64, usize) -> Option<Vec<u8>> + 'a;
 
-/// What is printed of a report, and how.
+/// A report and the options of its output.
 pub struct View<'a> {
-    /// What was found.
+    /// The report.
     pub report: &'a Report,
     /// Whether each finding is allowed, in the order of the report's.
     pub allowed: &'a [bool],
-    /// What the service would do: one printing, or both where that was asked for.
+    /// The forecast of the service: one edition, or both if requested.
     pub outlooks: &'a [Outlook],
-    /// Whether the service's view was asked for in full.
+    /// Whether the service's view was requested in full.
     pub service_in_full: bool,
-    /// Whether the log was mended just now: then the service is told of also where
-    /// all is well.
+    /// Whether the log was repaired just now: then the forecast is printed even without
+    /// findings.
     pub mended: bool,
     /// The commands to type.
     pub remedies: Remedies<'a>,
@@ -87,7 +87,7 @@ pub struct View<'a> {
     pub paint: Paint,
     /// The bytes of a place and of the lines around it, where hex lines are wanted.
     pub bytes_of: Option<&'a BytesOf<'a>>,
-    /// What came of a manifest, where there is one.
+    /// The result of a manifest, if given.
     pub checked: Option<&'a Checked>,
 }
 
@@ -125,7 +125,7 @@ impl View<'_> {
         self.report.findings.iter().zip(allowed)
     }
 
-    /// The findings that are told, by id and severity, in the order of the first of each.
+    /// The findings to be printed, by id and severity, in the order of the first of each.
     fn groups(&self) -> Vec<Group<'_>> {
         let mut groups: Vec<Group<'_>> = Vec::new();
         for (finding, allowed) in self.findings() {
@@ -162,7 +162,7 @@ impl View<'_> {
             .to_owned();
         let facts = format!(
             "{path}: {segments}, {}, {codec}, {}",
-            records(report, "whole record"),
+            records(report, "intact record"),
             in_use::facts(&report.usage)
         );
         for line in wrapped(&facts, columns()) {
@@ -207,7 +207,7 @@ impl View<'_> {
         }
         let more = group.findings.len().saturating_sub(PLACES_MAX);
         if more > 0 {
-            indented(out, &format!("... and {more} more (--json has them all)"))?;
+            indented(out, &format!("... and {more} more (--json lists all)"))?;
         }
         Ok(())
     }
@@ -227,7 +227,7 @@ impl View<'_> {
             let id = group.id;
             writeln!(
                 out,
-                "{log}: {severity} {id}: {more} more (--json has them all)"
+                "{log}: {severity} {id}: {more} more (--json lists all)"
             )?;
         }
         Ok(())
@@ -307,7 +307,7 @@ impl View<'_> {
             let assumption = service::assumption(outlook);
             return assumption.map_or(Ok(()), |assumption| indented(out, &assumption));
         }
-        // What is quiet speaks of findings only.
+        // A quiet output has findings only.
         if self.quiet || (counts.is_clean() && counts.allowed == 0) {
             return Ok(());
         }
@@ -407,7 +407,7 @@ impl View<'_> {
             return writeln!(out, "{}", parts.join(", "));
         }
         if unusable {
-            return writeln!(out, "{UNUSABLE}; {}", records(report, "whole record"));
+            return writeln!(out, "{UNUSABLE}; {}", records(report, "intact record"));
         }
         let ok = if report.options.quick {
             "ok so far"
@@ -441,7 +441,7 @@ impl View<'_> {
     }
 }
 
-/// Findings of one id that are told together.
+/// Findings of one id that are printed together.
 struct Group<'a> {
     id: FindingId,
     severity: Severity,

@@ -1,6 +1,6 @@
-//! The words for each finding, from its values alone: what is at its place, and all of
-//! it in one line. No file is looked at here, and nothing is said that the values do
-//! not bear out. What a group of findings costs stands in `cost`.
+//! The words for each finding, from its values alone: the content of its place, and a
+//! summary in one line. No file is inspected here, and no text goes beyond the values.
+//! The consequences of a group of findings are in `cost`.
 
 use proglog::inspect::finding::{Detail, Figure, Finding, FindingId, OffsetRange};
 use proglog::inspect::listing::NoFile;
@@ -12,10 +12,10 @@ use proglog::scan::account::Doubt;
 use super::cost::cost;
 use super::prose::{count, either, escaped};
 
-/// What is said of a finding that a writer would explain, if there is one.
+/// The remark on a finding that a writer would explain, if any.
 pub const USE_UNKNOWN: &str = "cannot tell if a writer has the log open";
 
-/// Why nobody can tell whether a log is in use, or who can.
+/// Why it is unknown whether a log is in use, or who can tell.
 pub fn unseen(usage: &Usage) -> String {
     match &usage.unseen {
         Some(Unseen::NotTheOwner) | None => "run as the log's owner or root".to_owned(),
@@ -44,7 +44,7 @@ fn plain_message(finding: &Finding) -> String {
     }
 }
 
-/// Where a finding is: `0.index 2916+684`, or the name where it is about the whole file.
+/// The place of a finding: `0.index 2916+684`, or the name if it is about the whole file.
 pub fn place(finding: &Finding) -> Option<String> {
     let place = finding.place.as_ref()?;
     let file = escaped(&place.file);
@@ -55,13 +55,10 @@ pub fn place(finding: &Finding) -> Option<String> {
     })
 }
 
-/// What is at the place of a finding, with all figures.
+/// The content of the place of a finding, with all figures.
 pub fn what(finding: &Finding) -> String {
     if let Detail::Uncounted { places } = finding.detail {
-        return format!(
-            "{} of damage beyond the ones that are told",
-            count(places, "place")
-        );
+        return format!("{} of damage not listed", count(places, "place"));
     }
     let got = number(finding.got.as_ref());
     let expected = number(finding.expected.as_ref());
@@ -69,20 +66,19 @@ pub fn what(finding: &Finding) -> String {
     match finding.id {
         FindingId::IndexPadded => padding(finding, bytes),
         FindingId::IndexPartialEntry => format!(
-            "{} that {} no whole entry and no padding",
+            "{} that {} neither a complete entry nor padding",
             count(bytes, "byte"),
             either(bytes, "is", "are")
         ),
         FindingId::IndexDangling => dangling(finding),
         FindingId::IndexEntryDamaged => entry(finding),
         FindingId::IndexMissing => index_missing(finding),
-        FindingId::IndexMisaligned if got == Some(0) => format!(
-            "{} at another place than their own",
-            count(bytes / ENTRY_BYTES, "entry")
-        ),
+        FindingId::IndexMisaligned if got == Some(0) => {
+            format!("{} in the wrong slot", count(bytes / ENTRY_BYTES, "entry"))
+        }
         FindingId::NeedsDecision => decision(finding).to_owned(),
         FindingId::IndexMisaligned => format!(
-            "{} from a place {} behind a boundary of 12",
+            "{} that begin {} after a 12-byte boundary",
             count(bytes / ENTRY_BYTES, "entry"),
             count(got.unwrap_or(0), "byte")
         ),
@@ -94,20 +90,23 @@ pub fn what(finding: &Finding) -> String {
         FindingId::StoreTornTail => torn(finding, bytes),
         FindingId::StoreUnindexedTail => unindexed(finding),
         FindingId::StoreZeroTail => format!(
-            "{} behind the last frame, up to the end of the store",
+            "{} after the last frame, up to the end of the store",
             count(bytes, "zero byte")
         ),
         FindingId::StoreDeadBytes => {
-            format!("{} that no entry names", count(bytes, "byte"))
+            format!("{} without an entry", count(bytes, "byte"))
         }
-        FindingId::StoreUnreadable => "the disk gives an error for these bytes".to_owned(),
+        FindingId::StoreUnreadable => "the disk reports an error for these bytes".to_owned(),
         FindingId::FrameLengthDamaged => length(got, expected),
-        FindingId::RecordUndecodable => "the frame's payload is no Record".to_owned(),
+        FindingId::RecordUndecodable => "the frame's payload is not a Record".to_owned(),
         FindingId::RecordOffsetMismatch => offset_mismatch(got, expected),
         FindingId::RecordChanged => changed(finding),
         FindingId::RecordsMissing => match finding.detail {
             Detail::NotThere { end } => {
-                format!("the manifest has them; the log ends before, its next offset is {end}")
+                format!(
+                    "the manifest has them, but the log ends before them: its next offset \
+                         is {end}"
+                )
             }
             _ => String::new(),
         },
@@ -115,20 +114,20 @@ pub fn what(finding: &Finding) -> String {
         FindingId::SegmentOverlap => overlap(finding),
         FindingId::StrayName => match finding.detail {
             Detail::Name { taken_for } => {
-                format!("taken for base offset {taken_for}")
+                format!("read as base offset {taken_for}")
             }
             _ => String::new(),
         },
         FindingId::PaddedName => match finding.detail {
             Detail::Name { taken_for } => {
-                format!("base offset {taken_for}, which the service writes without zeros in front")
+                format!("base offset {taken_for}, which the service writes without leading zeros")
             }
             _ => String::new(),
         },
         FindingId::DuplicateBase => "a second name for the same base offset; not read".to_owned(),
         FindingId::NotAFile => match finding.detail {
             Detail::NotAFile { what } if what == NoFile::Twin.as_str() => what.to_owned(),
-            Detail::NotAFile { what } => format!("{what}, no regular file"),
+            Detail::NotAFile { what } => format!("{what}, not a regular file"),
             _ => String::new(),
         },
         FindingId::OffsetOverflow => format!(
@@ -153,7 +152,7 @@ fn index_missing(finding: &Finding) -> String {
     match finding.detail {
         Detail::IndexMissing { frames } => format!(
             "no such file; the store holds {}",
-            count(frames, "whole frame")
+            count(frames, "intact frame")
         ),
         _ => "no such file".to_owned(),
     }
@@ -162,13 +161,13 @@ fn index_missing(finding: &Finding) -> String {
 fn offset_mismatch(got: Option<u64>, expected: Option<u64>) -> String {
     match (got, expected) {
         (Some(got), Some(expected)) => {
-            format!("the record carries offset {got}, its place is {expected}'s")
+            format!("the record has offset {got}, expected {expected}")
         }
-        _ => "the record carries the offset of another place".to_owned(),
+        _ => "the record has an unexpected offset".to_owned(),
     }
 }
 
-/// What `record-changed` is about; the digests by their first digits.
+/// The text of `record-changed`; the digests by their first digits.
 fn changed(finding: &Finding) -> String {
     const DIGITS: usize = 16;
     let short = |figure: &Figure| {
@@ -178,11 +177,11 @@ fn changed(finding: &Finding) -> String {
     };
     match (&finding.got, &finding.expected) {
         (Some(got), Some(expected)) => format!(
-            "the digest is {}, the manifest says {}",
+            "the digest is {}, the manifest has {}",
             short(got),
             short(expected)
         ),
-        _ => "the digests are not the manifest's".to_owned(),
+        _ => "the digests differ from the manifest".to_owned(),
     }
 }
 
@@ -206,9 +205,9 @@ fn padding(finding: &Finding, bytes: u64) -> String {
     };
     let begins = finding.place.as_ref().map_or(0, |place| place.position);
     let zeros = if begins == 0 {
-        format!("{zeros}, and no real entry before them")
+        format!("{zeros}, and no entry before them")
     } else {
-        format!("{zeros} after the last real one")
+        format!("{zeros} after the last entry")
     };
     match finding.detail {
         Detail::PaddedInUse {
@@ -225,16 +224,16 @@ fn dangling(finding: &Finding) -> String {
     let entries = finding.offsets.map_or_else(String::new, |offsets| {
         let one = offsets.first == offsets.last;
         let (subject, object) = if one {
-            ("entry", "names a frame")
+            ("entry", "refers to a frame")
         } else {
-            ("entries", "name frames")
+            ("entries", "refer to frames")
         };
         format!("{subject} {offsets} {object}")
     });
     match &finding.detail {
         Detail::InWritersBuffer { .. } => format!(
-            "{entries} that the store does not hold yet; up to 4096 bytes are in the writer's \
-             buffer"
+            "{entries} that the store does not contain yet; up to 4096 bytes are in the \
+             writer's buffer"
         ),
         Detail::Dangling {
             store,
@@ -246,11 +245,11 @@ fn dangling(finding: &Finding) -> String {
                 _ => "the first begins at",
             };
             let must = number(finding.expected.as_ref()).map_or_else(
-                || ", the store".to_owned(),
-                |end| format!(", the store must reach {end} and"),
+                || "; the store has".to_owned(),
+                |end| format!("; the store must have {end} bytes and has"),
             );
             format!(
-                "{entries} that {} does not hold whole: {begins} {first_position}{must} ends at \
+                "{entries} that {} does not fully contain: {begins} {first_position}{must} \
                  {store_bytes}",
                 escaped(store)
             )
@@ -265,32 +264,32 @@ fn entry(finding: &Finding) -> String {
         .as_ref()
         .map_or(0, |p| p.position / ENTRY_BYTES);
     let subject = match finding.records {
-        Some(1) | None => format!("entry {slot} says"),
+        Some(1) | None => format!("entry {slot} has"),
         Some(more) => format!(
-            "entries {slot}..{}: the first says",
+            "entries {slot}..{}: the first has",
             slot.saturating_add(more - 1)
         ),
     };
     let got = number(finding.got.as_ref()).unwrap_or(0);
     match (number(finding.expected.as_ref()), slot) {
         // Of slot 0 both figures are 0, and which is meant cannot be seen here.
-        (Some(0), 0) => format!("{subject} {got} where 0 is right"),
+        (Some(0), 0) => format!("{subject} {got}, expected 0"),
         (Some(right), slot) if right == slot => {
-            format!("{subject} relative offset {got}, its place is {right}'s")
+            format!("{subject} relative offset {got}, expected {right}")
         }
-        (Some(right), _) => format!("{subject} position {got}, its record begins at {right}"),
+        (Some(right), _) => format!("{subject} position {got}, but its record begins at {right}"),
         (None, _) => format!("{subject} position {got}, where its record does not begin"),
     }
 }
 
 fn index_full(finding: &Finding, got: u64) -> String {
     let entries = count(got / ENTRY_BYTES, "entry");
-    let config = "the first printing's service fails with EOF until its MaxIndexBytes is a \
+    let config = "the service of the first edition fails with EOF until its MaxIndexBytes is a \
                   multiple of 12";
     match finding.detail {
         Detail::IndexFull { limit: Some(limit) } => format!(
-            "{entries} fill {got} of {limit} bytes, which is no multiple of 12 and leaves no room \
-             for another: {config}"
+            "{entries} fill {got} of {limit} bytes, which is not a multiple of 12 and leaves no \
+             space for another: {config}"
         ),
         _ => format!("{entries} in {got} bytes, and refused frames in the store: {config}"),
     }
@@ -300,15 +299,13 @@ fn torn(finding: &Finding, bytes: u64) -> String {
     if let Detail::Unfinished { in_use } = finding.detail {
         let bytes = count(bytes, "byte");
         return if in_use {
-            format!("{bytes} of an append that is under way")
+            format!("{bytes} of an append in progress")
         } else {
-            format!(
-                "{bytes} of an append that was interrupted; none of its records was acknowledged"
-            )
+            format!("{bytes} of an interrupted append; none of its records was acknowledged")
         };
     }
     let what = format!(
-        "{} at the end that {} no whole frame, and that no entry names",
+        "{} at the end that {} not a complete frame, without an entry",
         count(bytes, "byte"),
         either(bytes, "is", "are")
     );
@@ -330,7 +327,7 @@ fn unindexed(finding: &Finding) -> String {
     else {
         return String::new();
     };
-    let what = format!("{} that no entry names", count(frames, "whole frame"));
+    let what = format!("{} without an entry", count(frames, "intact frame"));
     let others = frames.saturating_sub(continuing).saturating_sub(ahead);
     match (continuing, others) {
         _ if in_use => format!("{what} yet"),
@@ -348,14 +345,14 @@ fn unindexed(finding: &Finding) -> String {
             );
             part(
                 ahead,
-                "carries an offset beyond the next, so what stood before it is gone",
-                "carry offsets beyond the next, so what stood before them is gone",
+                "carries an offset beyond the next, so the records before it are lost",
+                "carry offsets beyond the next, so the records before them are lost",
             );
             part(others, "does not continue it", "do not continue it");
             format!("{what}; {}", parts.join(", "))
         }
         (0, others) => format!(
-            "{what}; {} not continue the sequence: appends that were refused leave such",
+            "{what}; {} not continue the sequence: refused appends leave such frames",
             either(others, "it does", "they do")
         ),
         (continuing, 0) => format!(
@@ -373,10 +370,10 @@ fn unindexed(finding: &Finding) -> String {
 fn length(got: Option<u64>, expected: Option<u64>) -> String {
     match (got, expected) {
         (Some(got), Some(expected)) => {
-            format!("the length says {got}, the entries around it leave {expected}")
+            format!("the length is {got}, but its entries imply {expected}")
         }
-        (Some(got), None) => format!("the length says {got}, and the frame is not its record's"),
-        (None, Some(expected)) => format!("no length here; the entries leave {expected} bytes"),
+        (Some(got), None) => format!("the length is {got}, which does not fit its record"),
+        (None, Some(expected)) => format!("not a length; its entries imply {expected} bytes"),
         (None, None) => "the length is wrong".to_owned(),
     }
 }
@@ -384,13 +381,13 @@ fn length(got: Option<u64>, expected: Option<u64>) -> String {
 fn gap(finding: &Finding) -> String {
     let behind = finding
         .segment
-        .map_or_else(String::new, |base| format!("behind segment {base}: "));
+        .map_or_else(String::new, |base| format!("after segment {base}: "));
     let first = finding
         .offsets
         .map_or_else(String::new, |offsets| offsets.first.to_string());
     format!(
-        "{behind}the service answers \"out of range\" there, and who streams across waits at \
-         {first} for ever"
+        "{behind}the service returns \"out of range\" for them, and a consumer that streams \
+         across them waits at {first} forever"
     )
 }
 
@@ -399,9 +396,9 @@ fn overlap(finding: &Finding) -> String {
         Detail::Overlap {
             newer,
             same_segment: true,
-        } => format!("segment {newer}: two records claim each of these offsets: two histories"),
+        } => format!("segment {newer}: a fork: two records claim each of these offsets"),
         Detail::Overlap { newer, .. } => {
-            format!("segment {newer} begins inside an earlier one: two histories")
+            format!("segment {newer} begins inside an earlier one: a fork")
         }
         _ => String::new(),
     }
@@ -413,11 +410,11 @@ fn owner(finding: &Finding) -> String {
     };
     let what = match number(finding.got.as_ref()) {
         Some(got) if got != u64::from(*uid) => format!("belongs to user {got}, the log to {uid}"),
-        _ => format!("its owner, user {uid}, may not read and write it"),
+        _ => format!("its owner, user {uid}, cannot read and write it"),
     };
     match files.len().saturating_sub(1) as u64 {
         0 => what,
-        more => format!("{what}; the one or the other holds for {more} more"),
+        more => format!("{what}; one or the other applies to {more} more"),
     }
 }
 
@@ -426,15 +423,18 @@ fn decision(finding: &Finding) -> &'static str {
         return "";
     };
     match doubt {
-        Doubt::TwoHistories => "two histories claim the same offsets",
+        Doubt::TwoHistories => "a fork: two sets of records claim the same offsets",
         Doubt::EntriesDisagree => "the entries disagree about which record has which offset",
-        Doubt::Unnumbered => "whole frames whose offsets nothing tells",
-        Doubt::EmptyRow => "a long row of empty records that no entry names",
+        Doubt::Unnumbered => "intact frames whose offsets are unknown",
+        Doubt::EmptyRow => "a long run of empty records without entries",
         Doubt::ZerosOrRecord => "zeros that may have been a record",
-        Doubt::HoldsFrames => "no torn frame: the bytes may hold records",
+        Doubt::HoldsFrames => "not a torn frame: the bytes may contain records",
         Doubt::LongRemainder => "more bytes than an interrupted append leaves",
-        Doubt::MayBeUnwritten => "a frame with a sector of zeros, which may never have arrived",
+        Doubt::MayBeUnwritten => {
+            "a frame with a sector of zeros, which may never have been \
+                                  written"
+        }
         Doubt::StoreEmpty => "the store is empty, its index is not",
-        Doubt::TooLarge => "more frames than are compared at once",
+        Doubt::TooLarge => "too many frames to compare",
     }
 }

@@ -15,12 +15,12 @@ use crate::log::window::{LOOKUP_BYTES, ReadFile};
 /// Bytes that a running service keeps of its store in memory.
 pub(super) const SERVICE_BUFFER_BYTES: u64 = 4096;
 
-/// The two files of a segment, and what is known of them.
+/// The two files of a segment, and known facts.
 #[derive(Debug, Clone)]
 pub struct Input<'a> {
     /// The store, up to where it is judged.
     pub store: &'a ReadFile,
-    /// The index, if there is one.
+    /// The index, if any.
     pub index: Option<&'a ReadFile>,
     /// The segment's base offset.
     pub base: Offset,
@@ -28,9 +28,9 @@ pub struct Input<'a> {
     pub codec: Codec,
     /// The base offset of the next segment.
     pub next_base: Option<Offset>,
-    /// How many entries from slot 0 on are known to be right.
+    /// Number of entries from slot 0 on that are known to be right.
     pub sound_entries: u64,
-    /// Whether nobody may have written frames without entries: a person said so.
+    /// Whether frames without entries are trusted: a person decided so.
     pub trust_tail: bool,
 }
 
@@ -50,7 +50,7 @@ impl Input<'_> {
 pub struct Entries {
     /// The first slot.
     pub first_slot: u64,
-    /// How many slots.
+    /// Number of slots.
     pub count: u64,
     /// The position that the first entry names. Units: bytes.
     pub position: Position,
@@ -66,11 +66,11 @@ pub enum Loss {
     Missing,
     /// The frame's length is wrong; its value is intact.
     Length,
-    /// The payload is damaged, or carries another offset.
+    /// The payload is damaged, or has another offset.
     Payload,
     /// Eight zero bytes are where the record was.
     Zeros,
-    /// Entries promise them behind the last record of the store.
+    /// Entries promise them after the last record of the store.
     Lost,
 }
 
@@ -85,7 +85,7 @@ pub struct Damaged {
     pub loss: Loss,
 }
 
-/// What bytes are that no entry names.
+/// The kind of bytes without an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Unreferenced {
     /// Between two records that follow each other: no record is missing.
@@ -98,7 +98,7 @@ pub enum Unreferenced {
     Repeated,
     /// A record of another history.
     Second,
-    /// A whole frame that nothing numbers.
+    /// An intact frame that nothing numbers.
     Unnumbered,
     /// A frame that the store's end cuts short.
     Torn,
@@ -109,24 +109,24 @@ pub enum Unreferenced {
 /// Bytes of the store that no entry names. Units: bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stretch {
-    /// Where they begin.
+    /// Position in the file.
     pub position: u64,
-    /// How many they are.
+    /// Number of bytes.
     pub bytes: u64,
-    /// How many frames they are, where they are frames.
+    /// Number of frames, if they are frames.
     pub frames: u64,
-    /// What they are.
+    /// Their kind.
     pub kind: Unreferenced,
 }
 
-/// An entry that is not what it should be.
+/// A wrong entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WrongEntry {
     /// Its slot.
     pub slot: u64,
     /// The position that it names, or its relative offset where that is wrong.
     pub got: u64,
-    /// What it should be.
+    /// The right entry.
     pub expected: u64,
 }
 
@@ -135,32 +135,32 @@ pub struct WrongEntry {
 pub struct Contested {
     /// The offset that both claim.
     pub offset: Offset,
-    /// Where the frame begins.
+    /// Position of the frame.
     pub position: Position,
 }
 
-/// What every byte of a segment is, from its first fault on.
+/// The meaning of every byte of a segment, from its first fault on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// The first slot that the account speaks of; the entries before it are right.
     pub first_slot: u64,
     /// The entries from there on, as they should be.
     pub entries: Vec<Entries>,
-    /// How many entries the index should have in all.
+    /// Number of entries that the index should have in all.
     pub slots: u64,
     /// Records from `first_slot` on that can be read by these entries.
     pub records: u64,
     /// Records among these that no entry of the index names.
     pub unindexed: u64,
-    /// The slot behind the last record, readable or not.
+    /// The slot after the last record, readable or not.
     pub end_slot: u64,
     /// The entries that are not in the index as they should be, in ascending order.
     pub writes: Vec<Entries>,
-    /// The first entry that is not what it should be, and is no padding.
+    /// The first wrong entry that is not padding.
     pub first_wrong: Option<WrongEntry>,
     /// Unused slots up to the index's end: the byte at which they begin, and their bytes.
     pub padding: Option<(u64, u64)>,
-    /// Entries of the index that stand at another place than their own: the byte at which
+    /// Entries of the index that are at another place than their own: the byte at which
     /// the first one begins, and the slots that they name, the last one excluded.
     pub misplaced: Option<(u64, u64, u64)>,
     /// Whether the index is nothing but entries from slot 0 and padding, all of them right.
@@ -169,7 +169,7 @@ pub struct Account {
     pub keep_index: bool,
     /// Where the store may be cut; its size if nothing may be cut.
     pub store_end: u64,
-    /// Where the last record ends, readable or not. Units: bytes.
+    /// The end of the last record, readable or not. Units: bytes.
     pub records_end: u64,
     /// Offsets without a readable record.
     pub damaged: Vec<Damaged>,
@@ -177,12 +177,13 @@ pub struct Account {
     pub unreferenced: Vec<Stretch>,
     /// Records of another history.
     pub contested: Vec<Contested>,
-    /// Why a person decides; empty where nobody has to.
+    /// The reasons for a decision by a person; empty if none is needed.
     pub doubts: Vec<Doubt>,
 }
 
 impl Account {
-    /// Of a segment whose `slots` entries are all right, with nothing behind its last frame.
+    /// Of a segment whose `slots` entries are all right, with nothing after its last
+    /// frame.
     #[must_use]
     pub fn sound(slots: u64, records: u64, store_end: u64, padded: bool) -> Self {
         Self {
@@ -217,7 +218,8 @@ impl Account {
             && self.entries.iter().filter(|run| run.follow).count() <= 1
     }
 
-    /// The same after a person has said that what is no record at the end is to go.
+    /// The same after a person decided to remove the bytes at the end that are not
+    /// records.
     #[must_use]
     pub fn without_tail(mut self) -> Self {
         if self.keep_index {
@@ -288,7 +290,7 @@ impl Account {
     }
 }
 
-/// Where an unfinished batch begins behind entries that are all valid.
+/// The start of an unfinished batch after entries that are all valid.
 fn unfinished_behind_entries(input: &Input<'_>) -> Result<Option<u64>> {
     let Some(index) = input.index else {
         return Ok(None);

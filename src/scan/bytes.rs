@@ -6,14 +6,14 @@ use crate::log::format::LENGTH_BYTES;
 use crate::log::walk::layout_in;
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
 
-/// A store that is read at any position. What the disk does not give is no frame.
+/// A store that is read at any position. What the disk does not give is not a frame.
 pub(super) struct Bytes {
     near: Window,
-    /// For what lies far from the position that is looked at.
+    /// For what lies far from the position that is inspected.
     far: Window,
     /// The store's size. Units: bytes.
     pub size: u64,
-    /// Where the zeros at the store's end begin.
+    /// The start of the zeros at the end of the store.
     pub zeros: u64,
     /// The payload that was decoded last, and the offset in it.
     decoded: Option<(u64, u64, Option<u64>)>,
@@ -26,7 +26,7 @@ pub(super) struct Bytes {
 const DECODED_TIMES: u64 = 8;
 const DECODED_BYTES: u64 = 64 * 1024 * 1024;
 
-/// `None` where the disk gives an error for the bytes.
+/// `None` where the disk reports an error for the bytes.
 pub(super) fn readable<T>(result: Result<T>) -> Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -59,7 +59,7 @@ impl Bytes {
         readable(self.near.length_at(position))
     }
 
-    /// Where the frame at `position` ends, if it ends within the store.
+    /// The end of the frame at `position`, if it ends within the store.
     pub fn end(&mut self, position: u64) -> Result<Option<u64>> {
         let Some(length) = self.length(position)? else {
             return Ok(None);
@@ -75,8 +75,8 @@ impl Bytes {
         Ok(record.and_then(|(to, offset)| (to == end).then_some(offset)))
     }
 
-    /// Where the canonical record at `start` ends by its own fields, within `limit`, and the
-    /// offset in it.
+    /// The end of the canonical record at `start` by its own fields, within `limit`, and
+    /// the offset in it.
     pub fn record(&mut self, start: u64, limit: u64) -> Result<Option<(u64, u64)>> {
         let (mut at, mut last, mut offset) = (start, 0, 0);
         while at < limit {
@@ -146,12 +146,13 @@ impl Bytes {
         readable(self.near.bytes(position, count))
     }
 
-    /// The byte behind the last one before `limit` that is not zero.
+    /// The byte after the last one before `limit` that is not zero.
     pub fn nonzero_end(&self, limit: u64) -> Result<u64> {
         Ok(readable(self.near.source().nonzero_end(limit))?.unwrap_or(limit))
     }
 
-    /// The first byte from `position` on that is not zero; the store's end if there is none.
+    /// The first byte from `position` on that is not zero; the store's end if it does not
+    /// exist.
     pub fn first_nonzero(&self, position: u64) -> Result<u64> {
         let found = readable(self.near.source().first_nonzero(position))?.flatten();
         Ok(found
@@ -159,7 +160,8 @@ impl Bytes {
             .clamp(position, self.size.max(position)))
     }
 
-    /// Where the zeros end that begin at `position`; there if the disk does not give them.
+    /// The end of the zeros that begin at `position`; `position` if the disk cannot read
+    /// them.
     pub fn zeros_end(&self, position: u64) -> Result<u64> {
         let end = readable(self.near.source().first_nonzero(position))?;
         Ok(end

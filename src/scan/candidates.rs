@@ -1,6 +1,6 @@
-//! Every place of a store at which a whole frame may begin, and where its chain leads:
-//! found in one pass from the store's end to its beginning, with a table of what was found
-//! behind.
+//! Every place of a store at which an intact frame may begin, and where its chain leads:
+//! found in one pass from the end of the store to its beginning, with a table of the
+//! results after it.
 
 use super::bytes::Bytes;
 use super::cost::TORN_BYTES;
@@ -23,7 +23,7 @@ const ENDS: u64 = 1 << 63;
 const LINKS_SHIFT: u32 = 61;
 const MINE: u64 = 1 << 60;
 
-/// A place at which a whole frame may begin.
+/// A place at which an intact frame may begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Candidate(u64);
 
@@ -32,7 +32,7 @@ impl Candidate {
         self.0 & ((1 << POSITION_BITS) - 1)
     }
 
-    /// How many frames that are not empty its chain passes: 0, 1, or 2 and more.
+    /// Number of frames in its chain that are not empty: 0, 1, or 2 and more.
     pub fn links(self) -> u64 {
         (self.0 >> LINKS_SHIFT) & 3
     }
@@ -42,7 +42,7 @@ impl Candidate {
         self.0 & ENDS != 0
     }
 
-    /// Whether its record carries an offset of this segment.
+    /// Whether its record has an offset of this segment.
     pub fn mine(self) -> bool {
         self.0 & MINE != 0
     }
@@ -66,7 +66,7 @@ impl Candidates {
     }
 
     pub fn find(&self, position: u64) -> Option<Candidate> {
-        // What is asked for while the table grows is near its end.
+        // Lookups while the table grows are near its end.
         let near = self.0.iter().rev().take(8);
         if let Some(found) = near.copied().find(|it| it.position() >= position) {
             if found.position() == position {
@@ -83,8 +83,8 @@ impl Candidates {
         self.0.get(at).copied()
     }
 
-    /// Whether frames that are surely some begin inside `start..end`: they lead to the
-    /// store's end, or one to the other, or carry an offset of this segment.
+    /// Whether certain frames begin inside `start..end`: they lead to the store's end, or
+    /// one to the other, or have an offset of this segment.
     pub fn any_frames(&self, start: u64, end: u64) -> bool {
         let from = self.0.partition_point(|it| it.position() >= end);
         let inside = self.0.get(from..).unwrap_or_default().iter();
@@ -94,7 +94,7 @@ impl Candidates {
     }
 
     /// Whether two frames or more lead from a place behind `start` to the very end of the
-    /// store's bytes: those of a value that was cut short do not.
+    /// store's bytes: those of a value that was interrupted do not.
     pub fn any_chain_to_the_end(&self, store: &mut Bytes, start: u64) -> Result<bool> {
         let behind = self.ascending().filter(|it| it.position() >= start);
         let chains = behind.filter(|it| it.links() >= 2 && it.ends());
@@ -111,18 +111,18 @@ impl Candidates {
     }
 }
 
-/// What the search needs to know of the segment.
+/// The facts about the segment that the search needs.
 pub(super) struct Search<'a> {
-    /// Where it begins.
+    /// Its start.
     pub from: u64,
     pub codec: Codec,
-    /// Offsets of this segment. (A record carries one of them.)
+    /// Offsets of this segment. (A record has one of them.)
     pub offsets: std::ops::Range<u64>,
     /// Positions that entries name, in ascending order.
     pub named: &'a [(u64, u64)],
 }
 
-/// What stands at a place, before it is known what stands behind it.
+/// The content of a place, before the content after it is known.
 struct Place {
     position: u64,
     end: u64,
@@ -209,7 +209,7 @@ fn collect(
     Ok(())
 }
 
-/// Where the chain of a place leads, by what was found behind it.
+/// Where the chain of a place leads, by the results after it.
 fn judge(
     store: &mut Bytes,
     search: &Search<'_>,
@@ -240,7 +240,7 @@ fn judge(
 }
 
 /// Whether the bytes from `position` to the store's end may be a frame that an
-/// interrupted append cut short, whatever the segment's other frames are.
+/// interrupted append left, whatever the segment's other frames are.
 pub(super) fn may_be_torn(store: &mut Bytes, position: u64) -> Result<bool> {
     let left = store.size - position;
     if left < LENGTH_BYTES {

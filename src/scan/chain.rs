@@ -1,6 +1,6 @@
-//! The account of a segment whose frames lead from its last sound entry to the store's end,
-//! with nothing that speaks for another reading: most segments without an index, and most
-//! tails. It takes one pass and no memory.
+//! The account of a segment whose frames lead from its last valid entry to the store's
+//! end, with nothing that speaks for another reading: most segments without an index, and
+//! most tails. It takes one pass and no memory.
 
 use super::account::{Account, Entries, Input};
 use super::bytes::Bytes;

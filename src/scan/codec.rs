@@ -1,5 +1,5 @@
-//! Which codec a segment has, by the same evidence as its account: frames that carry an
-//! offset which their place, a neighbour or an entry confirms.
+//! The codec of a segment, by the same evidence as its account: frames with an offset
+//! that their place, a neighbor or an entry confirms.
 
 use super::account::Input;
 use super::bytes::Bytes;
@@ -18,9 +18,9 @@ const BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Frames of a segment that speak for a codec.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Evidence {
-    /// Frames that carry a confirmed offset.
+    /// Frames with a confirmed offset.
     pub confirmed: u64,
-    /// Of these, frames that carry another offset than 0.
+    /// Of these, frames with another offset than 0.
     pub numbered: u64,
     /// Frames that hold a value, if the log is raw.
     pub frames: u64,
@@ -53,8 +53,8 @@ impl Evidence {
         }
     }
 
-    /// The codec that it speaks for: protobuf where most frames carry a confirmed offset.
-    /// Behind damage, which hides them, a quarter is enough.
+    /// The codec for this evidence: protobuf if most frames have a confirmed offset.
+    /// After damage, which hides them, a quarter is enough.
     #[must_use]
     pub fn codec(self) -> Option<Codec> {
         let weight = if self.gaps > 0 { 4 } else { 2 };
@@ -96,12 +96,12 @@ pub fn evidence(store: &ReadFile, index: Option<&ReadFile>, base: Offset) -> Res
         let Some(explored) = explore(&input, &mut bytes, &mut entries)? else {
             continue;
         };
-        // Nobody knows what the bytes of an unfinished batch are.
+        // The bytes of an unfinished batch are unknown.
         let end = explored.unfinished_batch(&mut bytes)?.unwrap_or(bytes.size);
         let path = explored.path.iter().filter(|piece| piece.start < end);
         if codec == Codec::Raw {
             found.is_promised = !explored.segment.named.is_empty();
-            // Nobody was promised what lies behind the last entry.
+            // Bytes after the last entry were not acknowledged.
             let last = explored.segment.named.last().map_or(u64::MAX, |it| it.0);
             let filled = path.clone().filter(|piece| is_filled(piece));
             found.frames = filled.filter(|piece| piece.start <= last).count() as u64;
@@ -117,7 +117,8 @@ pub fn evidence(store: &ReadFile, index: Option<&ReadFile>, base: Offset) -> Res
             let start = piece.start + LENGTH_BYTES;
             let holds = matches!(piece.kind, Kind::Frame | Kind::Gap) && piece.end > start;
             if holds && !is_inside(piece, &raw) {
-                // Much is a record in some encoding; one that carries an offset is rare.
+                // Many byte sequences are a record in some encoding; one with an offset
+                // is rare.
                 let offset = match bytes.canonical(start, piece.end)? {
                     None if piece.kind == Kind::Frame => {
                         let offset = explored.segment.carried(&mut bytes, piece.start)?;
@@ -143,8 +144,8 @@ pub fn evidence(store: &ReadFile, index: Option<&ReadFile>, base: Offset) -> Res
                 _ => false,
             };
             let in_place = base.checked_add(at as u64) == Some(Offset(offset)) || offset == base.0;
-            // Numbers of an application may ascend too: where entries say which offsets
-            // frames have, one of them must carry its own.
+            // Numbers of an application may ascend too: if entries show which offsets
+            // frames have, one of them must have its own.
             let is_named = explored.segment.is_named(start);
             let named = explored.segment.names(&mut bytes, start)?;
             is_anchored |= named && offset > 0;
@@ -169,8 +170,8 @@ fn is_gap(piece: &Piece) -> bool {
     matches!(piece.kind, Kind::Gap | Kind::Torn)
 }
 
-/// Whether a frame is a part of the payload of one of the raw frames of `path`, whole or cut
-/// short. One that leads to no other frame may be none itself.
+/// Whether a frame is a part of the payload of one of the raw frames of `path`, whole or
+/// interrupted. One that leads to no other frame may be none itself.
 fn is_inside(frame: &Piece, path: &[Piece]) -> bool {
     let at = path.partition_point(|piece| piece.end <= frame.start);
     let leads_on = path.get(at + 1).is_none_or(|next| next.kind != Kind::Gap);

@@ -1,10 +1,10 @@
 //! The cost model: what each fault of an account costs, in bits.
 //!
 //! A cost is roughly minus the logarithm of the probability that an intact log comes to
-//! look so; only the order of size matters. One cause is one fault: a destroyed stretch of
-//! a store costs [`FAULT`] however long it is, up to a small charge for its length that
-//! prefers the shorter of two stretches. Evidence is a negative cost: bytes that chance
-//! rarely makes. Of all ways through the store the cheapest is taken.
+//! look so; only the order of magnitude matters. One cause is one fault: a destroyed
+//! stretch of a store costs [`FAULT`] however long it is, up to a small charge for its
+//! length that prefers the shorter of two stretches. Evidence is a negative cost: bytes
+//! that chance rarely produces. Of all paths through the store the cheapest is taken.
 //!
 //! | what | cost |
 //! |---|---|
@@ -12,12 +12,12 @@
 //! | ... whose first length is one flipped bit away from leading to its end | + [`ONE_BIT`] |
 //! | ... any other | + [`UNEXPLAINED`] |
 //! | a torn frame at the store's end; zeros at its end | [`TORN`]; [`ZEROS`] |
-//! | ... a torn frame in front of whole frames that reach the end | + [`FAULT`] |
+//! | ... a torn frame in front of intact frames that reach the end | + [`FAULT`] |
 //! | a frame that leads to a frame, to a named place or to the end | - [`LINK`] |
 //! | a frame that leads nowhere; an empty one | - [`LONE`]; 0 |
 //! | an entry names the start of a frame or of a gap | - [`NAMED`] |
 //! | the record carries an offset of this segment | - [`CARRIED`] |
-//! | an entry names a whole frame inside the frame | + [`INSIDE`] |
+//! | an entry names an intact frame inside the frame | + [`INSIDE`] |
 
 /// One cause of damage.
 pub const FAULT: f64 = 64.0;

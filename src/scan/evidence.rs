@@ -1,4 +1,4 @@
-//! What an account is made of: the sections of the index, the cheapest way through the
+//! The inputs of an account: the sections of the index, the cheapest path through the
 //! store, and its frames with their numbers.
 
 use std::collections::HashMap;
@@ -16,10 +16,10 @@ use crate::log::format::{ENTRY_BYTES, LENGTH_BYTES};
 use crate::log::index::Index;
 use crate::log::record::Codec;
 
-/// Entries before the first fault that are asked for the largest frame.
+/// Number of entries before the first fault that are searched for the largest frame.
 const ENTRIES_BEFORE: u64 = 64;
 
-/// What the account is made of.
+/// The inputs of the account.
 pub(super) struct Evidence {
     pub segment: Segment,
     pub sections: Sections,
@@ -30,7 +30,7 @@ pub(super) struct Evidence {
     pub table: candidates::Candidates,
 }
 
-/// The cheapest way through a store, and what it was found by.
+/// The cheapest path through a store, and the inputs of its search.
 pub(super) struct Explored {
     pub segment: Segment,
     pub sections: Sections,
@@ -39,8 +39,8 @@ pub(super) struct Explored {
 }
 
 impl Explored {
-    /// Where an unfinished batch begins: a mark behind which no entry names a place. Empty
-    /// records may stand before it.
+    /// The start of an unfinished batch: a mark after which no entry names a place. Empty
+    /// records may be before it.
     pub fn unfinished_batch(&self, store: &mut Bytes) -> Result<Option<u64>> {
         let last = self.segment.named.last().map(|it| it.0);
         for piece in &self.path {
@@ -187,8 +187,8 @@ impl Evidence {
     }
 }
 
-/// Where the account begins: at the last entry that is known to be right, so that what
-/// follows is held against the frame before it.
+/// The start of the account: at the last entry that is known to be right, so that the
+/// next frames are compared with the frame before them.
 pub(super) fn first_place(
     input: &Input<'_>,
     store: &Bytes,
@@ -220,7 +220,7 @@ fn largest(store: &mut Bytes, index: &mut Index, slot: u64) -> Result<u64> {
     Ok(largest)
 }
 
-/// Whether the index is one run of entries from slot 0 that name frames, or lie behind the
+/// Whether the index is one run of entries from slot 0 that name frames, or lie after the
 /// last one, and then padding only.
 fn is_sound(
     segment: &Segment,
@@ -259,5 +259,5 @@ fn is_sound(
     Ok(dangling.is_none_or(|it| it == store.size || begins_no_frame(it)))
 }
 
-/// What a frame takes at least. Units: bytes.
+/// The minimum size of a frame. Units: bytes.
 pub(super) const LEAST_FRAME: u64 = LENGTH_BYTES;

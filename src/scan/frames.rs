@@ -2,13 +2,13 @@
 
 use super::path::{Kind, Piece};
 
-/// What is known of a frame beside its bytes.
+/// Facts about a frame besides its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum State {
     /// Nothing is wrong with it.
     #[default]
     Intact,
-    /// Its payload is no record, or carries another offset than its place.
+    /// Its payload is not a record, or has another offset than its place.
     Payload,
     /// Its length is wrong; where it ends is known from elsewhere.
     Length,
@@ -22,7 +22,7 @@ pub(super) enum State {
     Repeated,
     /// A record of another history under an offset that is taken.
     Second,
-    /// Nothing says which offset it has.
+    /// Its offset is unknown.
     Unnumbered,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Frame {
     pub group: u32,
     /// Its number, counted from the segment's base.
     pub slot: Option<u64>,
-    /// The offset that its record carries.
+    /// The offset in its record.
     pub carried: Option<u64>,
     /// Whether an entry names it, and nothing contradicts that.
     pub named: bool,
@@ -60,13 +60,13 @@ pub enum Doubt {
     TwoHistories,
     /// Entries disagree about which frame has which offset.
     EntriesDisagree,
-    /// Whole frames that nothing numbers.
+    /// Intact frames without an offset.
     Unnumbered,
     /// More empty records in a row than chance explains, that no entry names.
     EmptyRow,
     /// Zeros that may have been a record.
     ZerosOrRecord,
-    /// Bytes at the end that hold whole frames which lead to the end.
+    /// Bytes at the end that hold intact frames which lead to the end.
     HoldsFrames,
     /// Bytes at the end that are more than an interrupted append leaves.
     LongRemainder,
@@ -100,7 +100,7 @@ pub(super) fn of_path(path: &[Piece]) -> Vec<Frame> {
     frames
 }
 
-/// Where the gap begins that ends at `end`.
+/// The start of the gap that ends at `end`.
 pub(super) fn gap_before(path: &[Piece], end: u64) -> Option<u64> {
     let at = path.partition_point(|piece| piece.end < end);
     let piece = path.get(at)?;

@@ -18,7 +18,7 @@ pub const INDEX_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// An index in memory.
 pub(crate) struct Image<'a> {
     file: File,
-    /// Of the index that it stands for.
+    /// Of the index that it represents.
     path: &'a Path,
     /// Its size. Units: bytes.
     pub bytes: u64,

@@ -1,4 +1,4 @@
-//! Recognises the layouts of other programs: frames and entries of other widths, byte
+//! Recognizes the layouts of other programs: frames and entries of other widths, byte
 //! orders and checksums. A store or an index that such a layout explains better than ours
 //! belongs to another program and is never changed.
 //!
@@ -74,7 +74,7 @@ pub struct Number {
     pub order: Order,
 }
 
-/// Where the checksum of a frame is.
+/// The place of the checksum in a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// Before the length.
@@ -103,7 +103,7 @@ pub struct EntryLayout {
     pub position: Number,
     /// Whether the position comes before the offset.
     pub position_first: bool,
-    /// What follows both and is not understood. Units: bytes.
+    /// Unknown bytes after both. Units: bytes.
     pub more_bytes: u64,
     /// Whether offsets are those of the log, not relative to the segment's base.
     pub absolute: bool,
@@ -117,14 +117,14 @@ impl EntryLayout {
     }
 }
 
-/// A layout that is not ours: of the frames, of the entries, or of both.
+/// A layout of another program: of the frames, of the entries, or of both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
-    /// The frames, where they are not as ours.
+    /// The frames, if they differ from ours.
     pub frames: Option<FrameLayout>,
-    /// The size of the frames, where it is another one than of any known layout.
+    /// How the size of a frame follows from a number in it, if `frames` cannot tell.
     pub spans: Option<SpanLayout>,
-    /// The entries, where they are not as ours.
+    /// The entries, if they differ from ours.
     pub entries: Option<EntryLayout>,
     /// Whether the evidence is too weak for a proof, and too strong to change anything.
     pub perhaps: bool,
@@ -188,9 +188,9 @@ impl fmt::Display for Layout {
     }
 }
 
-/// Recognises the layout of a segment that another program wrote. Returns `None` if it
-/// is ours, damaged or not, and where nothing can be told. Without an index only the
-/// frames are tested.
+/// Recognizes the layout of a segment that another program wrote. Returns `None` if it is
+/// ours, damaged or not, and if nothing can be decided. Without an index only the frames
+/// are tested.
 ///
 /// # Errors
 ///
@@ -258,7 +258,7 @@ fn layout_of(base: Offset, store: &ReadFile, index: Option<&ReadFile>) -> Result
             continue;
         }
         let verified = walk.verified(&mut store, frames)?;
-        // Where entries name frames of ours, they are no evidence for others.
+        // Entries that name frames of ours are not evidence for others.
         let by_entries = if pairs == 0 { named } else { 0 };
         let bits = walk.bits(frames, verified, by_entries);
         let key = (bits, walk.high_bits);
@@ -337,7 +337,7 @@ fn is_all(named: usize, places: &[u64]) -> bool {
 ///
 /// # Errors
 ///
-/// [`Error::ForeignLayout`], and as [`recognise`].
+/// [`Error::ForeignLayout`], and as [`recognize`].
 pub fn require_ours(directory: &Directory) -> Result<()> {
     let segments = &directory.segments;
     let behind = segments.len().saturating_sub(SEGMENTS_FROM_EACH_END);
@@ -357,12 +357,12 @@ pub fn require_ours(directory: &Directory) -> Result<()> {
     Ok(())
 }
 
-/// The layout of a segment that another program wrote, as [`recognise`] finds it in its
+/// The layout of a segment that another program wrote, as [`recognize`] finds it in its
 /// files.
 ///
 /// # Errors
 ///
-/// As [`recognise`].
+/// As [`recognize`].
 pub fn of_segment(directory: &Directory, names: &SegmentNames) -> Result<Option<Layout>> {
     live::undisturbed(|| of_segment_once(directory, names))
 }

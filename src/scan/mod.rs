@@ -1,12 +1,13 @@
-//! What the bytes of one segment are, where its index and its store disagree: the
+//! Interprets the bytes of one segment if its index and its store disagree: finds the
 //! account that explains both files with the fewest faults.
 //!
 //! A segment whose index is right needs none of this; `log::walk` reads it. `account`
 //! compares all readings of the bytes at once: the index as it is, the index in
-//! [`sections`], no index at all. `cost` states what a fault costs, in one place;
-//! `candidates` finds every place where a frame may begin; `path` finds the cheapest way
-//! through the store; `number_raw` and `number_protobuf` say which offsets its frames
-//! have; `verdict` says what a repair may write and cut, and what a person decides.
+//! [`sections`], no index at all. `cost` states the cost of each fault, in one place;
+//! `candidates` finds every place where a frame may begin; `path` finds the cheapest path
+//! through the store; `number_raw` and `number_protobuf` assign offsets to its frames;
+//! `verdict` decides what a repair may write and cut, and what needs a decision by a
+//! person.
 
 pub mod account;
 mod bytes;

@@ -1,5 +1,5 @@
-//! Which offset each frame of a protobuf log has: the one that its record carries, checked
-//! against its neighbours and against the entries.
+//! Assigns an offset to each frame of a protobuf log: the one in its record, checked
+//! against its neighbors and against the entries.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -9,20 +9,20 @@ use super::path::{Kind, Piece, Segment};
 use crate::log::error::Result;
 use crate::log::format::LENGTH_BYTES;
 
-/// Frames in a row whose own offsets are damaged while their neighbours continue.
+/// Frames in a row whose own offsets are damaged while their neighbors continue.
 const DAMAGED_ROW: usize = 64;
 
 /// The smallest record above offset 0 in its frame. Units: bytes.
 const SMALLEST_FRAME: u64 = 10;
 
-/// What is known of the index as a whole.
+/// Facts about the index as a whole.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct IndexState {
     /// Nothing but one run of entries from slot 0, and padding.
     pub sound: bool,
     /// Whether it is padded.
     pub padded: bool,
-    /// How many entries it has.
+    /// Number of entries.
     pub entries: u64,
 }
 
@@ -91,7 +91,7 @@ impl Numbering<'_> {
         self.segment.base.saturating_add(self.segment.slot)
     }
 
-    /// Frames whose payload or offset is damaged, between neighbours that continue.
+    /// Frames whose payload or offset is damaged, between neighbors that continue.
     fn damaged_between_neighbours(&self, frames: &mut [Frame]) {
         let mut at = 0;
         while let Some(frame) = frames.get(at).copied() {
@@ -115,8 +115,8 @@ impl Numbering<'_> {
         }
     }
 
-    /// Marks the damaged frames from `at` on, the first of which has offset `next`; gives
-    /// how many they are.
+    /// Marks the damaged frames from `at` on, the first of which has offset `next`;
+    /// returns their number.
     fn damaged_row(&self, frames: &mut [Frame], at: usize, next: u64) -> usize {
         let Some(group) = frames.get(at).map(|it| it.group) else {
             return 0;
@@ -135,7 +135,7 @@ impl Numbering<'_> {
         let after = after.carried;
         let damaged = frames.get(at..at + count).unwrap_or_default();
         let following = frames.get(at + 1..=at + count).unwrap_or_default();
-        // What repeats an offset was refused, and not damaged.
+        // A frame that repeats an offset was refused, and is not damaged.
         let repeats = damaged.iter().any(|it| it.carried == next.checked_sub(1))
             || (at == 0 && damaged.first().map(|it| it.carried) == Some(after))
             || damaged
@@ -152,7 +152,7 @@ impl Numbering<'_> {
         count
     }
 
-    /// Frames that cannot say their offset, but that an entry or their neighbours number.
+    /// Frames that cannot say their offset, but that an entry or their neighbors number.
     fn named_but_damaged(&self, frames: &mut [Frame]) {
         let mut after_each = vec![None; frames.len()];
         let mut after = None;
@@ -201,7 +201,7 @@ impl Numbering<'_> {
     fn repeated(&self, frames: &mut [Frame]) {
         let first = self.first_offset();
         let live: Vec<usize> = live(frames, |state| state == State::Unnumbered);
-        // The frame that an entry gives an offset to.
+        // The frame to which an entry assigns an offset.
         let mut owners: HashMap<u64, u64> = HashMap::new();
         for frame in live.iter().filter_map(|at| frames.get(*at)) {
             if let (Some(offset), true) = (frame.carried, frame.named) {

@@ -42,7 +42,7 @@ pub(super) fn number(
         numbering.group(store, members, previous, behind.is_empty(), &starts)?;
         begin += count;
     }
-    // What entries behind say takes the offsets of frames that no entry names.
+    // Later entries may imply offsets of frames without entries.
     let mut lowest = u64::MAX;
     for frame in frames.iter_mut().rev() {
         match frame.slot {
@@ -60,7 +60,7 @@ pub(super) fn number(
 }
 
 /// The path with a gap instead of each row of empty frames that cannot all be records: no
-/// entry names one of them, and an entry behind them counts fewer records.
+/// entry names one of them, and an entry after them counts fewer records.
 pub(super) fn without_lost_zeros(segment: &Segment, path: Vec<Piece>) -> Vec<Piece> {
     let mut kept: Vec<Piece> = Vec::with_capacity(path.len());
     // The slot of the next frame, and the lowest that an entry can still give.
@@ -69,7 +69,7 @@ pub(super) fn without_lost_zeros(segment: &Segment, path: Vec<Piece>) -> Vec<Pie
     let (mut row, mut longest) = ((0, 0), (0, 0));
     for piece in path {
         if piece.kind != Kind::Frame {
-            // What follows is numbered by itself.
+            // The following frames are numbered on their own.
             kept.push(piece);
             (slot, longest) = (u64::MAX, (0, 0));
             continue;
@@ -106,9 +106,9 @@ struct Numbering<'a> {
     path: &'a [Piece],
     /// The position that the entry of each slot names.
     claims: &'a HashMap<u64, u64>,
-    /// How many records fit before the next segment.
+    /// Number of records that fit before the next segment.
     room: Option<u64>,
-    /// The slot behind the last numbered frame, if the chain tells it.
+    /// The slot after the last numbered frame, if the chain shows it.
     following: Option<u64>,
     /// No frame behind has a slot below this.
     least: u64,
@@ -117,11 +117,12 @@ struct Numbering<'a> {
     added: Vec<Frame>,
 }
 
-/// What an entry says of a frame: the frame's number in its group, and the slot that its
-/// first frame has then.
+/// The meaning of an entry for a frame: the frame's number in its group, and the slot of
+/// the group's first frame.
 type Vote = (usize, i128);
 
-/// How many entries want each first slot, and the first frame that one of them names.
+/// Number of entries that imply each first slot, and the first frame that one of them
+/// names.
 fn count(votes: &[Vote]) -> BTreeMap<i128, (usize, usize)> {
     let mut counts = BTreeMap::new();
     for &(at, first) in votes {
@@ -162,7 +163,7 @@ impl Numbering<'_> {
             && !at_start
             && !votes.is_empty()
         {
-            // What stands before the first named frame may be part of a damaged value.
+            // Bytes before the first named frame may be part of a damaged value.
             let inside = self.inside(members, &votes, *slot);
             let (dropped, kept) = members.split_at_mut(inside);
             for frame in dropped.iter_mut() {
@@ -237,8 +238,8 @@ impl Numbering<'_> {
         Some(*slot)
     }
 
-    /// How many frames at a group's beginning are part of the damaged value before it:
-    /// there is no slot for them, or entries put their slots elsewhere.
+    /// Number of frames at a group's beginning that are part of the damaged value before
+    /// it: there is no slot for them, or entries put their slots elsewhere.
     fn inside(&self, members: &[Frame], votes: &[Vote], slot: i128) -> usize {
         let named = votes.iter().filter(|it| it.1 == slot).map(|it| it.0).min();
         let before = members.iter().take(named.unwrap_or(0)).enumerate();
@@ -255,7 +256,7 @@ impl Numbering<'_> {
             .map_or(0, |at| at + 1)
     }
 
-    /// The slot of a group's first frame where no entry tells it.
+    /// The slot of a group's first frame if no entry shows it.
     fn by_neighbours(
         &self,
         store: &mut Bytes,

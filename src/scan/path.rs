@@ -11,14 +11,14 @@ use crate::log::error::Result;
 use crate::log::format::LENGTH_BYTES;
 use crate::log::record::Codec;
 
-/// What a stretch of a store is.
+/// The kind of a stretch of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A whole frame.
+    /// An intact frame.
     Frame,
-    /// Bytes that are no frame, with frames or the store's end behind them.
+    /// Bytes that are no frame, with frames or the store's end after them.
     Gap,
-    /// Zeros that would be very many empty records, with a length behind them.
+    /// Zeros that would be very many empty records, with a length after them.
     Row,
     /// Zeros up to the store's end.
     Zeros,
@@ -88,7 +88,7 @@ struct Search<'a> {
     segment: &'a Segment,
     store: &'a mut Bytes,
     table: &'a Candidates,
-    /// Named places where whole frames stand, ascending.
+    /// Named places where intact frames are, ascending.
     whole: Vec<u64>,
     /// How places ahead are reached.
     best: BTreeMap<u64, Best>,
@@ -96,14 +96,14 @@ struct Search<'a> {
     /// lies between.
     trail: Vec<(u64, u32, Kind)>,
     open: VecDeque<Open>,
-    /// Where a gap of any length begins most cheaply.
+    /// The cheapest start of a gap of any length.
     cheapest: Option<Open>,
     /// A frame that holds and leads on: no gap from before it ends inside it.
     cover: Option<(u64, u64)>,
-    /// The last candidate whose chain reaches the end, or the last named whole frame, and
-    /// where that frame ends.
+    /// The last candidate whose chain reaches the end, or the last named intact frame,
+    /// and where that frame ends.
     last: (u64, u64),
-    /// Where zeros were looked for last, and where they end.
+    /// The start of the last search for zeros, and its result.
     zeros: std::ops::Range<u64>,
 }
 
@@ -232,7 +232,7 @@ impl Search<'_> {
             self.offer(size, cost + cost::ZEROS, number, Kind::Zeros);
         } else if segment.may_be_torn(self.store, place)? {
             certain = segment.surely_torn(place) || self.is_named_torn(place)?;
-            // Frames behind it, or one that a length before it cuts into.
+            // Frames after it, or one that a length before it cuts into.
             let (last, last_end) = self.last;
             let cut_into = segment.codec == Codec::Protobuf && last_end > place && last != place;
             let ignores = !certain && (last > place || cut_into);
@@ -296,8 +296,8 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Whether the frame that the newest entry names is cut short at `place`, whatever its
-    /// value holds: no frame behind it goes on with the next offset.
+    /// Whether the frame that the newest entry names is interrupted at `place`, whatever
+    /// its value holds: no frame after it continues with the next offset.
     fn is_named_torn(&mut self, place: u64) -> Result<bool> {
         let segment = self.segment;
         if !segment.is_newest(place) || !may_be_torn(self.store, place)? {
@@ -321,8 +321,8 @@ impl Search<'_> {
         Ok(true)
     }
 
-    /// Where the record of the frame at `place` ends by its own fields, if its length says
-    /// something else and a frame follows there, or a record whose length is wrong too.
+    /// The end of the record of the frame at `place` by its own fields, if its length
+    /// differs and a frame follows there, or a record whose length is wrong too.
     fn record_end(&mut self, place: u64) -> Result<Option<u64>> {
         if self.segment.codec == Codec::Raw {
             return Ok(None);
@@ -337,7 +337,7 @@ impl Search<'_> {
         Ok(followed.then_some(end))
     }
 
-    /// Where the record of this segment in the frame at `place` ends by its own fields.
+    /// The end of the record of this segment in the frame at `place` by its own fields.
     fn own_end(&mut self, place: u64) -> Result<Option<u64>> {
         let (start, size) = (place + LENGTH_BYTES, self.store.size);
         let record = self.store.record(start, size)?;
@@ -346,8 +346,8 @@ impl Search<'_> {
         Ok(mine.map(|it| it.0).filter(|end| *end > start))
     }
 
-    /// Where the empty records end of which the first is at `place`, if they are very many
-    /// and no entry names one: the last place before the next length.
+    /// The end of the empty records of which the first is at `place`, if they are very
+    /// many and no entry names one: the last place before the next length.
     fn zero_row(&mut self, place: u64, end: u64) -> Result<Option<u64>> {
         if self.segment.codec != Codec::Raw || end != place + LENGTH_BYTES {
             return Ok(None);
@@ -362,7 +362,7 @@ impl Search<'_> {
         Ok((row > ZERO_ROW).then_some(place + row))
     }
 
-    /// Where the frame at `place` ends, if this log may have written one there.
+    /// The end of the frame at `place`, if this log may have written one there.
     fn frame_at(&mut self, place: u64) -> Result<Option<u64>> {
         let Some(end) = self.store.end(place)? else {
             return Ok(None);
@@ -428,7 +428,7 @@ impl Search<'_> {
         let mut pieces: Vec<Piece> = Vec::with_capacity(back.len());
         for mut piece in back {
             if piece.kind == Kind::Row {
-                // Enough of them for it to be seen what they would be.
+                // Enough of them to show their kind.
                 for _ in 0..cost::EMPTY_ROW + 2 {
                     let (start, end) = (piece.start, piece.start + LENGTH_BYTES);
                     let kind = Kind::Frame;

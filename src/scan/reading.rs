@@ -1,6 +1,6 @@
-//! By which index a segment is read: by the one that is there, or, where that hides records
-//! of the store, by the one that the segment's account gives. Whoever reads a log and
-//! whoever checks it ask here, so that both have the same records.
+//! Chooses the index by which a segment is read: the existing one, or, if that hides
+//! records of the store, the one that the account of the segment gives. Readers and
+//! checks use this, so that both have the same records.
 
 use super::account::{Account, Input, Loss, Stretch, Unreferenced};
 use super::bytes::readable;
@@ -14,15 +14,15 @@ use crate::log::units::{Offset, Position};
 use crate::log::walk::{Committed, Flow, Visitor};
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
 
-/// What a walk along the index as it is finds.
+/// The result of a walk along the index as it is.
 pub(crate) struct AsItIs<'a> {
     /// The segment's base offset.
     pub base: Offset,
-    /// Entries before the padding, sound or not.
+    /// Entries before the padding, valid or not.
     pub entries: u64,
     /// Records that can be read.
     pub records: u64,
-    /// Slots that are not sound.
+    /// Slots that are not valid.
     pub damages: &'a [Damage],
 }
 
@@ -77,7 +77,7 @@ impl AsItIs<'_> {
     }
 }
 
-/// How many entries are sound before the first fault.
+/// Number of valid entries before the first fault.
 pub(crate) fn sound_entries(damages: &[Damage], entries: u64) -> u64 {
     let first = damages.iter().map(|damage| match damage.kind {
         DamageKind::Misaligned => damage.first_slot.min(damage.position / ENTRY_BYTES),
@@ -87,7 +87,7 @@ pub(crate) fn sound_entries(damages: &[Damage], entries: u64) -> u64 {
 }
 
 /// Whether the index is read as it is, whatever is wrong in its middle: its last entry
-/// names a whole frame, and nothing lies behind that but what an append leaves. What the
+/// names an intact frame, and nothing lies after that but what an append leaves. What the
 /// disk does not give says no.
 ///
 /// # Errors
@@ -117,12 +117,12 @@ fn ends_as_written(
         .index
         .file_bytes
         .saturating_sub(entries * ENTRY_BYTES);
-    // What `entries` does not count is zeros, or slots of 0xff.
+    // The slots beyond `entries` are zeros, or 0xff.
     if padding.is_multiple_of(ENTRY_BYTES) && ends_with_store(segment, entries)? {
         return Ok(true);
     }
     let account = Account::of(&input(segment, codec, entries, next_base))?;
-    // No entry may name a frame that is none of the segment's records.
+    // No entry may name a frame that is not one of the segment's records.
     let plain = |account: Account| account.is_plain_tail() && account.end_slot >= entries;
     Ok(account.is_none_or(plain))
 }

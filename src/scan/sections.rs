@@ -2,9 +2,9 @@
 //! begin at any byte, and what lies between them.
 //!
 //! A service that was killed leaves its index padded with zeros to `MaxIndexBytes`; one
-//! that is started on it with another limit goes on behind the padding, where no 12-byte
-//! boundary need fall. Three entries in a row prove themselves; two need a whole frame;
-//! one needs a whole frame and its own place, or padding before it.
+//! that is started on it with another limit continues after the padding, where no 12-byte
+//! boundary need fall. Three entries in a row prove themselves; two need an intact frame;
+//! one needs an intact frame and its own place, or padding before it.
 
 use std::collections::HashMap;
 
@@ -17,8 +17,8 @@ use crate::log::units::{Position, RelativeOffset};
 /// Positions at and above this are no entry's.
 const POSITION_MAX: u64 = 1 << 48;
 
-/// Bytes that are no entry and no padding, searched for entries one by one. What lies
-/// behind them is taken for more of the same.
+/// Limit of bytes that are not an entry and not padding, searched for entries one by one.
+/// Bytes after them are assumed to be more of the same.
 const JUNK_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Entries of all runs that are kept.
@@ -27,7 +27,7 @@ pub const ENTRIES_MAX: usize = 16 * 1024 * 1024;
 /// Entries that follow each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntryRun {
-    /// Where the first one stands in the index. Units: bytes.
+    /// Position of the first one in the index. Units: bytes.
     pub at: u64,
     /// The slot that the first one names; each next names the next.
     pub slot: u64,
@@ -38,20 +38,20 @@ pub struct EntryRun {
 /// Bytes of an index between runs of entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rest {
-    /// Where they begin. Units: bytes.
+    /// Position in the file. Units: bytes.
     pub at: u64,
-    /// How many they are.
+    /// Number of bytes.
     pub bytes: u64,
     /// Whether all are 0x00, or all 0xff: slots that were never written.
     pub padding: bool,
 }
 
-/// What an index holds from one entry on.
+/// The content of an index from one entry on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sections {
     /// Runs of entries, in their order.
     pub runs: Vec<EntryRun>,
-    /// What lies between and behind them.
+    /// The bytes between and after them.
     pub rest: Vec<Rest>,
 }
 
@@ -62,7 +62,7 @@ impl Sections {
             && self.rest.iter().any(|rest| rest.bytes >= ENTRY_BYTES)
     }
 
-    /// How many unused slots there are, if there is nothing else behind one run of entries.
+    /// Number of unused slots, if there is nothing else after one run of entries.
     pub(super) fn unused_slots(&self) -> Option<u64> {
         match (self.runs.as_slice(), self.rest.as_slice()) {
             ([_], []) => Some(0),
@@ -155,7 +155,7 @@ struct Divider<'a> {
     slots_max: u64,
     found: Sections,
     kept: usize,
-    /// Lengths of runs that were looked at and not taken yet.
+    /// Lengths of runs that were inspected and not taken yet.
     looked: HashMap<u64, u64>,
 }
 
@@ -174,7 +174,7 @@ impl Divider<'_> {
         Ok(self.entry(at)?.is_none_or(Entry::is_zero))
     }
 
-    /// How many entries with ascending slots and positions begin at byte `at`.
+    /// Number of entries with ascending slots and positions at byte `at`.
     fn ascending(&mut self, at: u64) -> Result<u64> {
         if let Some(length) = self.looked.get(&at) {
             return Ok(*length);
@@ -203,8 +203,9 @@ impl Divider<'_> {
         Ok(length)
     }
 
-    /// The entry at byte `at` if one bit of its slot is wrong: it stands at its own place,
-    /// first or behind the entry of the slot before, and names a whole frame behind that one's.
+    /// The entry at byte `at` if one bit of its slot is wrong: it is at its own place,
+    /// first or after the entry of the slot before, and names an intact frame after that
+    /// one's.
     fn one_bit_off(&mut self, at: u64) -> Result<Option<EntryRun>> {
         let slot = at / ENTRY_BYTES;
         let least = match self.found.runs.last() {
@@ -235,7 +236,7 @@ impl Divider<'_> {
         }))
     }
 
-    /// How many entries there are at byte `at` that are proven to be entries.
+    /// Number of proven entries at byte `at`.
     fn run_at(&mut self, at: u64) -> Result<u64> {
         let length = self.ascending(at)?;
         if length == 0 || length > 2 {
@@ -248,7 +249,7 @@ impl Divider<'_> {
         let own_place = u64::from(first.relative.0) * ENTRY_BYTES == at;
         if length == 2 {
             if own_place && at + 2 * ENTRY_BYTES == self.size {
-                // Nothing else is in the index, or behind them.
+                // Nothing else is in the index, or after them.
                 return Ok(2);
             }
             let second = self.entry(at + ENTRY_BYTES)?.unwrap_or_default();
@@ -256,7 +257,7 @@ impl Divider<'_> {
             return Ok(if proven { 2 } else { 0 });
         }
         let position = first.position.0;
-        // A place behind the store's end is no frame's: the entry may be wrong.
+        // A place after the store's end is not a frame's: the entry may be wrong.
         let size = self.store.size;
         let before = self.found.runs.last();
         let before = before.and_then(|run| {
@@ -336,8 +337,8 @@ impl Divider<'_> {
         Ok(())
     }
 
-    /// Where the padding that begins at `at` ends: `None` if there is none. The first
-    /// entry behind it may share its zeros, so each of 12 alignments is tried.
+    /// The end of the padding that begins at `at`: `None` if not found. The first entry
+    /// after it may share its zeros, so each of 12 alignments is tried.
     fn padding(&mut self, at: u64) -> Result<Option<u64>> {
         let byte = readable(self.index.bytes(at, 1))?.and_then(|bytes| bytes.first().copied());
         let stop = match byte {

@@ -1,4 +1,4 @@
-//! What is known of a segment before its store is divided into frames.
+//! The facts about a segment before its store is divided into frames.
 
 use super::bytes::Bytes;
 use super::cost;
@@ -6,31 +6,31 @@ use crate::log::error::Result;
 use crate::log::format::LENGTH_BYTES;
 use crate::log::record::Codec;
 
-/// What the search for the cheapest way needs to know of the segment.
+/// The facts about the segment that the search for the cheapest path needs.
 pub(super) struct Segment {
     pub codec: Codec,
     /// Base offset of the segment.
     pub base: u64,
-    /// Where the path begins: the slot of the first frame, and its position.
+    /// The start of the path: the slot of the first frame, and its position.
     pub slot: u64,
     pub from: u64,
-    /// Offsets that a record of this segment can carry.
+    /// Offsets that a record of this segment can have.
     pub offsets: std::ops::Range<u64>,
     /// (position, slot) of each entry that names a place in the store, in this order.
     pub named: Vec<(u64, u64)>,
     /// Whether the index is padded, as a mapped one of a running service is, which is
-    /// never behind the store.
+    /// never after the store.
     pub padded: bool,
     /// Whether the index holds nothing but entries, up to its end.
     pub unpadded: bool,
-    /// How many unused slots the index ends with; `None` if there is anything but these
-    /// behind its first entries.
+    /// Number of unused slots at the end of the index; `None` if there is anything but
+    /// these after its first entries.
     pub unused_slots: Option<u64>,
     /// The largest frame that is known. Units: bytes.
     pub largest: u64,
 }
 
-/// What a commit may be as a whole. Units: bytes.
+/// The maximum size of a commit. Units: bytes.
 const COMMIT_BYTES: u64 = crate::log::writer::COMMIT_STORE_BYTES;
 
 impl Segment {
@@ -50,8 +50,8 @@ impl Segment {
         self.slots_at(position).next().is_some()
     }
 
-    /// The offset that the whole frame at `position` carries, in canonical encoding, or in
-    /// any where an entry names it.
+    /// The offset of the intact frame at `position`, in canonical encoding, or in any if
+    /// an entry names it.
     pub fn carried(&self, store: &mut Bytes, position: u64) -> Result<Option<u64>> {
         let Some(end) = store.end(position)? else {
             return Ok(None);
@@ -65,7 +65,8 @@ impl Segment {
         Ok(offset.filter(|offset| *offset > 0 || (self.base == 0 && !empty)))
     }
 
-    /// Whether an entry names a whole frame here, and its record does not contradict it.
+    /// Whether an entry names an intact frame here, and its record does not contradict
+    /// it.
     pub fn names(&self, store: &mut Bytes, position: u64) -> Result<bool> {
         if !self.is_named(position) {
             return Ok(false);
@@ -125,7 +126,7 @@ impl Segment {
     }
 
     /// Whether the length at `position` is one that this segment's frames have, and ends
-    /// behind the store: evidence for the frame that leads here.
+    /// after the store: evidence for the frame that leads here.
     pub fn is_likely_torn(&self, store: &mut Bytes, position: u64) -> Result<bool> {
         let left = store.size.saturating_sub(position);
         let limit = (2 * self.largest).max(cost::TORN_BYTES);

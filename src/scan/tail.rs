@@ -8,8 +8,8 @@ use super::path::Kind;
 use crate::log::error::Result;
 use crate::log::record::Codec;
 
-/// Where the store may be cut: behind it are only zeros, a torn frame, and frames that were
-/// refused for certain.
+/// Where the store may be cut: after it are only zeros, a torn frame, and frames that
+/// were refused for certain.
 pub(super) fn cut(store: &mut Bytes, evidence: &Evidence, doubts: &mut Vec<Doubt>) -> Result<u64> {
     let size = store.size;
     let segment = &evidence.segment;
@@ -41,12 +41,12 @@ pub(super) fn cut(store: &mut Bytes, evidence: &Evidence, doubts: &mut Vec<Doubt
                 }
             }
             Kind::Torn => {
-                // A service may have gone on behind it, and lost its entries since.
+                // A service may have gone on after it, and lost its entries since.
                 let surely = segment.surely_torn(piece.start)
                     && !evidence
                         .table
                         .any_chain_to_the_end(store, piece.start + 1)?;
-                // An entry behind it shows that its frame was whole once.
+                // An entry after it shows that its frame was whole once.
                 let named = segment.named.last();
                 if named.is_some_and(|it| it.0 > piece.start) {
                     doubts.push(Doubt::HoldsFrames);

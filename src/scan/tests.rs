@@ -1,4 +1,4 @@
-//! What accounts say of small segments, one cause at a time.
+//! The accounts of small segments, one cause at a time.
 
 use super::account::{Account, Doubt, Input, Loss, Unreferenced};
 use super::cost;
@@ -57,7 +57,7 @@ fn account(codec: Codec, store: &[u8], index: Option<&[u8]>) -> Account {
     account_behind(0, codec, store, index)
 }
 
-/// The same where so many entries are known to be right.
+/// The same if this many entries are known to be right.
 fn account_behind(sound_entries: u64, codec: Codec, store: &[u8], index: Option<&[u8]>) -> Account {
     let write = |name: &str, bytes: &[u8]| {
         let mut image = Image::new(name.as_ref()).unwrap();
@@ -76,7 +76,7 @@ fn account_behind(sound_entries: u64, codec: Codec, store: &[u8], index: Option<
         trust_tail: false,
     };
     let found = Account::of(&input).unwrap().unwrap();
-    // Where the frames alone tell it, a search tells the same.
+    // If the frames alone show it, a search returns the same.
     let store = super::bytes::Bytes::new(&store).unwrap();
     let index = Index::of(input.index_file(), LOOKUP_BYTES);
     let searched = Account::searched(&input, store, index).unwrap();

@@ -1,12 +1,13 @@
-//! The unfinished batch: what an append of ours left in a store when it was interrupted
+//! The unfinished batch: the bytes in a store of an append of ours that was interrupted
 //! before the batch was durable. Nothing of it was acknowledged, and its bytes are not
-//! frames, whatever they look like. This module is the only one that recognises it.
+//! frames, whatever they look like. This module is the only one that recognizes it.
 //!
-//! The batch begins behind the last committed frame, or behind the chain of intact frames
-//! that continues it: a large append commits one batch while it writes the next. It begins
-//! with a marked length (see [`is_marked_length`]), or with the zeros of a first sector that
-//! never reached the disk. It reaches to the end of the store, or to the next frame that an
-//! entry names: a service that was started on such a store appends behind it.
+//! The batch begins after the last committed frame, or after the chain of intact frames
+//! that continues it: a large append commits one batch while it writes the next. It
+//! begins with a marked length (see [`is_marked_length`]), or with the zeros of a first
+//! sector that never reached the disk. It reaches to the end of the store, or to the next
+//! frame that an entry names: a service that was started on such a store appends after
+//! it.
 
 use crate::log::damage::Damage;
 use crate::log::error::{Error, Result};
@@ -20,46 +21,46 @@ use crate::log::walk::{Committed, Flow, Visitor, layout_in};
 use crate::log::window::{LOOKUP_BYTES, Window};
 use crate::log::writer::COMMIT_STORE_BYTES;
 
-/// Bytes that one append writes before it waits for the disk: a batch, the batch behind
+/// Bytes that one append writes before it waits for the disk: a batch, the batch after
 /// it, and nothing more.
 const APPEND_BYTES: u64 = 2 * COMMIT_STORE_BYTES;
 
-/// The largest payload of a torn frame that is taken for one, if the frames before it are
-/// smaller than half of it: a length that is read one byte too far is larger.
+/// The largest payload of a torn frame, if the frames before it are smaller than half of
+/// it: a length that is read one byte too far is larger.
 const TORN_PAYLOAD_BYTES: u64 = 4 * 1024;
 
-/// Zero bytes of lengths behind a lost sector that make a chain: chance gives one in 2^32.
+/// Zero bytes of lengths after a lost sector that make a chain: chance gives one in 2^32.
 const PROOF_BYTES: u64 = 4;
 
-/// A place in a store behind which no entry names a frame, at least for a while.
+/// A place in a store after which no entry names a frame, at least for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Behind {
     /// The segment's base offset.
     pub base: Offset,
-    /// The slot behind the last committed frame.
+    /// The slot after the last committed frame.
     pub slot: u64,
-    /// Where the last committed frame ends. Bytes.
+    /// The end of the last committed frame. Bytes.
     pub position: u64,
-    /// Where the next frame begins that an entry names, or the store ends. Bytes.
+    /// Position of the next frame that an entry names, or the end of the store. Bytes.
     pub end: u64,
-    /// How many zero entries the index ends with: a batch can lack its first sector only
-    /// if the frames before it fill them. `None` if it cannot at all: there is no index, or
-    /// it is damaged, or the segment is not the last one.
+    /// Number of zero entries at the end of the index: a batch can lack its first sector
+    /// only if the frames before it fill them. `None` if it cannot at all: the index is
+    /// missing or damaged, or the segment is not the last one.
     pub zero_entries: Option<u64>,
 }
 
 /// An unfinished batch. Units: bytes of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unfinished {
-    /// Where it begins: the end of the chain.
+    /// Its start: the end of the chain.
     pub position: u64,
-    /// Where it ends.
+    /// Its end.
     pub end: u64,
     /// Whether it begins with a mark; else with the zeros of a lost sector.
     pub marked: bool,
 }
 
-/// Finds the unfinished batch behind a committed frame.
+/// Finds the unfinished batch after a committed frame.
 ///
 /// # Errors
 ///
@@ -70,8 +71,8 @@ pub fn find(store: &mut Window, codec: Codec, behind: Behind) -> Result<Option<U
     find_at(store, codec, behind, (chain.position, chain.frames))
 }
 
-/// The same if the chain is known: where it ends, and how many frames it has. (In a raw
-/// log it may have run into the zeros of a lost sector, which look like empty frames.)
+/// The same if the chain is known: its end, and its number of frames. (In a raw log it
+/// may have run into the zeros of a lost sector, which look like empty frames.)
 ///
 /// # Errors
 ///
@@ -118,7 +119,7 @@ pub fn find_at(
     Ok(None)
 }
 
-/// Finds the unfinished batch behind the last entry of a segment.
+/// Finds the unfinished batch after the last entry of a segment.
 ///
 /// # Errors
 ///
@@ -182,8 +183,8 @@ pub fn is_marked(store: &mut Window, position: u64) -> Result<bool> {
     }
 }
 
-/// The first aligned sector of zeros between two places of a store: a page of a frame that
-/// never reached the disk, in a store that nobody syncs.
+/// The first aligned sector of zeros between two places of a store: a page of a frame
+/// that never reached the disk, in a store without syncs.
 ///
 /// # Errors
 ///
@@ -202,9 +203,9 @@ pub fn zero_sector(store: &mut Window, from: u64, to: u64) -> Result<Option<u64>
     Ok(None)
 }
 
-/// Whether a batch begins at the end of `chain` whose first sector never reached the disk:
-/// at least 8 zeros up to the next sector, other bytes behind them, and no frames that
-/// continue there.
+/// Whether a batch begins at the end of `chain` whose first sector never reached the
+/// disk: at least 8 zeros up to the next sector, other bytes after them, and no frames
+/// that continue there.
 fn lacks_sector(store: &mut Window, chain: &Chain, end: u64) -> Result<bool> {
     let begin = chain.position;
     let sector = (begin + 1).next_multiple_of(SECTOR_BYTES);
@@ -227,10 +228,10 @@ fn lacks_sector(store: &mut Window, chain: &Chain, end: u64) -> Result<bool> {
     Ok(!continues(store, chain, sector, end)?)
 }
 
-/// Whether the frames of a raw log go on in what may be the zeros of a lost sector, as
+/// Whether the frames of a raw log continue in what may be the zeros of a lost sector, as
 /// blank lines of a text do: they reach the end of the store, zeros up to it, a mark or a
-/// torn frame. Bytes from the middle of a value may look like one frame; so frames that end
-/// in a torn one must show more.
+/// torn frame. Bytes from the middle of a value may look like one frame; so frames that
+/// end in a torn one must show more.
 fn continues(store: &mut Window, chain: &Chain, sector: u64, end: u64) -> Result<bool> {
     if chain.codec == Codec::Protobuf {
         return Ok(false);
@@ -276,18 +277,18 @@ fn continues(store: &mut Window, chain: &Chain, sector: u64, end: u64) -> Result
     }
 }
 
-/// Frames that continue a log behind its last entry, one behind the other.
+/// Frames that continue a log after its last entry, one after the other.
 #[derive(Debug, Clone, Copy)]
 struct Chain {
     codec: Codec,
-    /// Where the last one ends. Bytes.
+    /// The end of the last one. Bytes.
     position: u64,
     frames: u64,
-    /// The offset that the next one carries in a protobuf log.
+    /// The offset of the next one in a protobuf log.
     carried: Option<u64>,
     /// The largest payload. Bytes.
     largest: u64,
-    /// How many empty frames it ends with.
+    /// Number of empty frames at its end.
     empty: u64,
 }
 
@@ -329,7 +330,7 @@ impl Chain {
         if payload_bytes == 0 {
             let data = store.data_from(self.position);
             if data.is_none_or(|data| data.start >= next) {
-                // A hole may have very many of them, and nobody wrote them.
+                // A hole may have very many of them, and they were never written.
                 return Ok(false);
             }
             self.empty += 1;

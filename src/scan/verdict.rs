@@ -1,5 +1,5 @@
-//! What follows from the numbered frames: the entries that the index should have, where the
-//! store may be cut, and what a person has to decide.
+//! The conclusions from the numbered frames: the entries that the index should have,
+//! where the store may be cut, and the decisions for a person.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,8 @@ use crate::log::index::Index;
 use crate::log::record::Codec;
 use crate::log::units::{Offset, Position};
 
-/// Zeros at the end of a raw store whose index tells nothing: a few are empty records.
+/// Limit of zeros at the end of a raw store whose index does not explain them: a few are
+/// empty records.
 pub(super) fn empty_records_at_end(
     segment: &Segment,
     index: IndexState,
@@ -165,7 +166,7 @@ fn unwritten_frames(
     Ok(())
 }
 
-/// Frames that stay in the store without a number, and no record behind them.
+/// Frames that stay in the store without a number, and no record after them.
 fn has_unnumbered(evidence: &Evidence) -> bool {
     let last = evidence
         .frames
@@ -187,7 +188,7 @@ struct Numbered {
     base: Offset,
     first_slot: u64,
     frames: BTreeMap<u64, Frame>,
-    /// The position that the entry of a slot names, where entries stand at their own place
+    /// The position that the entry of a slot names, where entries are at their own place
     /// or name numbered frames.
     claimed: BTreeMap<u64, u64>,
 }
@@ -221,13 +222,13 @@ impl Numbered {
         }
     }
 
-    /// The slot behind the last numbered frame.
+    /// The slot after the last numbered frame.
     fn end(&self) -> u64 {
         let last = self.frames.last_key_value().map(|(slot, _)| slot + 1);
         last.unwrap_or(self.first_slot)
     }
 
-    /// Where the last numbered frame ends.
+    /// The end of the last numbered frame.
     fn records_end(&self, evidence: &Evidence) -> u64 {
         let last = self.frames.last_key_value().map(|(_, frame)| frame.end);
         last.unwrap_or(evidence.segment.from)
@@ -268,8 +269,8 @@ impl Numbered {
         damaged
     }
 
-    /// Offsets that entries promise behind the last record; believed where the entry before
-    /// them is right.
+    /// Offsets that entries promise after the last record; believed where the entry
+    /// before them is right.
     fn lost(&self, evidence: &Evidence) -> Option<Damaged> {
         let end = self.end();
         let promised = self
@@ -294,7 +295,7 @@ impl Numbered {
     fn entries(&self, evidence: &Evidence) -> Vec<Entries> {
         let mut entries: Vec<Entries> = Vec::new();
         let mut next = self.first_slot;
-        // Where the frame before ends: a missing one keeps a place behind it.
+        // The end of the previous frame: a missing one keeps a place after it.
         let mut place = evidence.segment.from;
         for (&slot, frame) in &self.frames {
             self.missing(next..slot, place, frame.start, &mut entries);
@@ -356,7 +357,7 @@ impl Numbered {
         }
     }
 
-    /// Adds the entries behind the last record that name what a person decides on.
+    /// Adds the entries after the last record that name the frames of an open decision.
     fn keep_claims(&self, evidence: &Evidence, size: u64, entries: &mut Vec<Entries>) {
         let end = self.end();
         let is_edge = |position: u64| {

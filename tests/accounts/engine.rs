@@ -137,10 +137,7 @@ pub fn repair(log: &Path) -> Result<Repaired, Error> {
 /// Takes the newest change back.
 pub fn undo(log: &Path) -> Result<(), Error> {
     let _no_forks = crate::FORKS.read().unwrap();
-    let parent = saved::parent_for(
-        &log.canonicalize().map_err(Error::io("look at", log))?,
-        None,
-    )?;
+    let parent = saved::parent_for(&log.canonicalize().map_err(Error::io("access", log))?, None)?;
     let mut changes = undo::list(&parent)?;
     changes.retain(|change| !change.undone);
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);

@@ -71,7 +71,7 @@ fn an_incomplete_frame_commits_what_is_before_it() {
         ),
         (
             b"\0\0\0\0\0",
-            "record 3 at byte 19: 3 bytes missing of its length",
+            "record 3 at byte 19: 3 bytes missing from its length",
         ),
         (
             b"\xff\xff\xff\xff\xff\xff\xff\xffxyz",
@@ -109,15 +109,15 @@ fn bad_json_names_file_and_line_and_commits_what_is_before_it() {
             "both value and value_base64",
         ),
         ("{\"offset\":1}", "neither value nor value_base64"),
-        ("{\"value\":", "the JSON object ends too early"),
+        ("{\"value\":", "the JSON object is incomplete"),
         ("", "empty"),
         (
             "{\"value\":\"b\",\"term\":1}",
-            "a raw log holds no term and no type",
+            "a raw log has no terms and no types",
         ),
         (
             "{\"value\":\"b\",\"type\":1}",
-            "a raw log holds no term and no type",
+            "a raw log has no terms and no types",
         ),
     ] {
         let sandbox = Sandbox::new();
@@ -130,7 +130,8 @@ fn bad_json_names_file_and_line_and_commits_what_is_before_it() {
         let said = stderr(&assert.code(2));
         assert!(said.contains("error: two: line 2: "), "{said}");
         assert!(said.contains(what), "{said}");
-        let hint = "hint: mend the input, then: tail -n +2 two | proglog append log --input json --expect-offset 2";
+        let hint = "hint: fix the input, then: tail -n +2 two | proglog append log --input json \
+                    --expect-offset 2";
         assert!(said.contains(hint), "{said}");
         assert_eq!(sandbox.values(), raw(&["x", "a"]));
     }

@@ -59,7 +59,7 @@ fn a_file_is_no_log() {
     let sandbox = Sandbox::new();
     sandbox.file("log", "x");
     let assert = sandbox.append(&[]).write_stdin("a\n").assert().code(2);
-    assert!(stderr(&assert).contains("log: is no directory"));
+    assert!(stderr(&assert).contains("log: is not a directory"));
     assert_eq!(fs::read(sandbox.log()).unwrap(), b"x");
 }
 
@@ -109,7 +109,7 @@ fn a_log_without_a_record_needs_its_codec() {
         sandbox.file(name, "");
     }
     let assert = sandbox.append(&[]).write_stdin("a\n").assert().code(2);
-    assert!(stderr(&assert).contains("hint: say it: --codec raw or --codec protobuf"));
+    assert!(stderr(&assert).contains("hint: choose one: --codec raw or --codec protobuf"));
     sandbox.appended(&["--codec=raw"], "a\n");
     assert_eq!(bases(&sandbox.log()), [5]);
 }

@@ -9,6 +9,7 @@
 )]
 
 mod completions;
+mod help;
 mod names;
 mod offsets;
 mod status;

@@ -276,7 +276,7 @@ fn a_manifest_that_is_none() {
         ("hello\n", "line 1 of the manifest: no JSON object"),
         (
             "{\"kind\":\"run\"}\n",
-            "line 1 of the manifest: it is no manifest's beginning",
+            "line 1 of the manifest: it does not begin a manifest",
         ),
         (
             "{\"kind\":\"manifest\",\"version\":2,\"hash\":\"blake3\"}\n",

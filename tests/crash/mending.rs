@@ -81,7 +81,7 @@ pub fn carry_out(log: &Path, mender: Mender, disk: &Arc<dyn Disk>) -> Result<Pla
 /// how many changes that were.
 pub fn undo_all(log: &Path, disk: &Arc<dyn Disk>) -> Result<usize, Error> {
     let lock = lock(log)?;
-    let real = log.canonicalize().map_err(Error::io("look at", log))?;
+    let real = log.canonicalize().map_err(Error::io("access", log))?;
     let changes = undo::list(&saved::parent_for(&real, None)?)?;
     let waiting: Vec<_> = changes.iter().filter(|change| !change.undone).collect();
     for change in waiting.iter().rev() {

@@ -111,7 +111,7 @@ fn at_damage_it_stops_and_skips_with_the_read() {
         ""
     );
     assert_eq!(held(&sandbox).as_deref(), Some("20\n"));
-    let skipped = read(&sandbox, &["--on-error", "skip"]).told(3, &["goes on at offset 21"]);
+    let skipped = read(&sandbox, &["--on-error", "skip"]).told(3, &["continues at offset 21"]);
     assert!(!skipped.out.is_empty());
     read(&sandbox, &[]).told(0, &[]);
 }

@@ -84,7 +84,7 @@ fn no_directory() {
     reading.signal(Signal::STOP);
     fs::remove_dir_all(sandbox.log()).unwrap();
     reading.signal(Signal::CONT);
-    reading.end().told(3, &["it is gone"]);
+    reading.end().told(3, &["it was removed"]);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn damage_on_the_way_is_told_as_read_tells_it() {
         3,
         &[
             "frame-length-damaged",
-            "goes on at offset 21",
+            "continues at offset 21",
             "--on-error skip",
         ],
     );

@@ -58,7 +58,7 @@ fn it_waits_for_a_log_that_is_not_there() {
         let ended = Reading::start(&sandbox, &["-f"]).end();
         ended.told(2, &["-F waits for a log"]);
         let mut reading = Reading::start(&sandbox, &["-F", "-n", "0", "-c", "3"]);
-        reading.says("note: log is no log yet: waiting for it");
+        reading.says("note: log is not a log yet: waiting for it");
         reading.waits();
         append(&sandbox, 0..3, &[]);
         assert_eq!(reading.end().out, lines(0..3));

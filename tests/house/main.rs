@@ -5,6 +5,7 @@
 
 mod reader;
 mod weight;
+mod words;
 
 use std::fs;
 

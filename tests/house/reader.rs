@@ -74,7 +74,7 @@ pub fn sources(below: &str) -> Vec<Source> {
     found
 }
 
-fn top() -> &'static Path {
+pub fn top() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 

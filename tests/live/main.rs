@@ -127,7 +127,7 @@ fn verify_finds_nothing() {
         // To another user it says in each line that it may be nothing.
         let out = String::from_utf8_lossy(&output.stdout);
         // The last line of very many counts the others.
-        let is_told = |line: &&str| !line.ends_with("(--json has them all)");
+        let is_told = |line: &&str| !line.ends_with("(--json lists all)");
         for line in out.lines().filter(is_told) {
             let id = line.split_whitespace().nth(2).unwrap();
             let id = id.trim_end_matches(':');

@@ -48,7 +48,10 @@ fn sealed_frames_in_the_buffer_before_others_that_are_there() {
     let assert = run.args(["read", "log"]).assert().success();
     let err = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
     assert!(err.starts_with("note: index-dangling"), "{err}");
-    assert!(err.contains(&format!("goes on at offset {last}")), "{err}");
+    assert!(
+        err.contains(&format!("continues at offset {last}")),
+        "{err}"
+    );
     for arguments in [["verify", "-q", "log"], ["diff", "log", "log"]] {
         sandbox.proglog().args(arguments).assert().success();
     }

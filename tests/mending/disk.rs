@@ -118,7 +118,7 @@ fn no_place_to_save_beside_the_log() {
     assert_eq!(Snapshot::of(&log), before);
     let (status, _, stderr) = with_state(&["repair", "log"]);
     assert_eq!((status, dry_run.0), (0, 0), "{stderr}");
-    let (_, undo) = stderr.split_once("take it back with: proglog ").unwrap();
+    let (_, undo) = stderr.split_once("undo with: proglog ").unwrap();
     assert!(undo.contains(state.path().to_str().unwrap()), "{undo}");
     let undo: Vec<&str> = undo.split_whitespace().collect();
     let (status, _, stderr) = run(outer.path(), &undo);

@@ -12,7 +12,7 @@ fn except(gone: std::ops::Range<u64>, all: u64) -> String {
 /// Stops before `gone`, with this finding; skips it; and never mistakes another part.
 #[track_caller]
 fn stops_and_skips(log: &Sandbox, gone: std::ops::Range<u64>, all: u64, words: &[&str]) {
-    let goes_on = format!("goes on at offset {}", gone.end);
+    let goes_on = format!("continues at offset {}", gone.end);
     let mut words = words.to_vec();
     words.push(&goes_on);
     let ran = log.read(&[]).told(3, &words);
@@ -33,7 +33,7 @@ fn stops_and_skips(log: &Sandbox, gone: std::ops::Range<u64>, all: u64, words: &
     let ran = log.read(&["-n", &(all - gone.end).to_string()]).clean();
     assert_eq!(ran.text(), lines(gone.end..all));
 
-    let before = format!("goes on at offset {}", gone.start - 1);
+    let before = format!("continues at offset {}", gone.start - 1);
     let ran = log.read(&["-r"]).told(3, &[words[0], &before]);
     assert_eq!(ran.text(), lines((gone.end..all).rev()));
     let ran = log
@@ -149,7 +149,7 @@ fn a_directory_in_place_of_a_file() {
     std::fs::create_dir(log.file("10.store")).unwrap();
     // Not through the sandbox's own check, which reads every name.
     let ran = super::builder::read(&log.dir(), &["--on-error", "skip"]);
-    let ran = ran.told(3, &["not-a-file: 10.store is no regular file"]);
+    let ran = ran.told(3, &["not-a-file: 10.store is not a regular file"]);
     assert_eq!(ran.text(), except(10..15, 20));
 }
 
@@ -162,7 +162,7 @@ fn a_fork() {
         let words = [
             "segment-overlap: 6.index claims",
             "offsets 6..7",
-            "goes on at offset 8",
+            "continues at offset 8",
         ];
         let ran = log.read(&[]).told(3, &words);
         assert_eq!(ran.text(), lines(0..6));
@@ -186,7 +186,7 @@ fn a_fork() {
         }
         let ran = log
             .read(&["-r"])
-            .told(3, &["segment-overlap", "goes on at offset 5"]);
+            .told(3, &["segment-overlap", "continues at offset 5"]);
         assert_eq!(ran.text(), lines([9, 8]));
         log.read(&["--offset", "10"])
             .told(1, &["the next offset is 10"]);

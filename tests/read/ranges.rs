@@ -166,7 +166,7 @@ fn no_log_ends_with_2() {
     let above = log.dir().parent().unwrap().to_path_buf();
     read(&above, &[]).told(2, &["is no log", "hint: "]);
     read(&above.join("nowhere"), &[]).told(2, &["no such directory"]);
-    read(&log.file("0.store"), &[]).told(2, &["is no directory", "segment 0"]);
+    read(&log.file("0.store"), &[]).told(2, &["is not a directory", "segment 0"]);
 }
 
 #[test]

@@ -118,7 +118,7 @@ fn a_cursor_of_another_user_says_nothing() {
         let run = read(&world, user, &cursor);
         run.ended(
             2,
-            "belongs to user 54402, in a directory where everybody may make files",
+            "belongs to user 54402, in a directory where every user may create files",
         );
         assert_eq!(
             (run.out.as_str(), fs::read(&cursor).unwrap()),

@@ -60,7 +60,7 @@ fn root_repairs_and_the_owner_goes_on() {
     let damaged = tree(&world.log());
     world
         .run(ROOT, &["repair", "log"])
-        .ended(0, "take it back with: proglog undo log");
+        .ended(0, "undo with: proglog undo log");
     for path in [world.parent(), world.saved()] {
         assert_eq!(owned(&path), (BOB, BOB, 0o700), "{}", path.display());
     }
@@ -83,7 +83,7 @@ fn root_repairs_and_the_owner_goes_on() {
     crash(&world);
     world
         .append(BOB, "four\n", &[])
-        .ended(0, "what was cut is saved in");
+        .ended(0, "the removed bytes are saved in");
     assert_eq!(entries(&world.parent()).len(), 2);
     world
         .run(BOB, &["trim", "log", "--after", "2"])
@@ -97,7 +97,7 @@ fn root_repairs_and_the_owner_goes_on() {
     crash(&world);
     world
         .append(ROOT, "four\n", &[])
-        .ended(0, "what was cut is saved in");
+        .ended(0, "the removed bytes are saved in");
     assert_eq!(owned(&world.saved()), (BOB, BOB, 0o700));
     world
         .run(BOB, &["trim", "log", "--after", "2", "--no-save"])

@@ -412,7 +412,7 @@ fn what_was_saved_of_another_log_is_not_given_to_the_owner_of_this_one() {
     fs::rename(&others, world.parent()).unwrap();
     let before = tree(world.path());
     let run = world.run(ROOT, &["undo", "log"]);
-    run.ended(2, "it does not say that it is of this log");
+    run.ended(2, "it does not name this log");
     assert_eq!(tree(world.path()), before);
     // Put back, it is the one that root has made.
     fs::rename(world.parent(), &others).unwrap();

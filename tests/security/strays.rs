@@ -45,7 +45,7 @@ fn stray_names_are_counted() {
             text.lines().count()
         );
         assert!(
-            text.contains("299976 more (--json has them all)"),
+            text.contains("299976 more (--json lists all)"),
             "{command}: {text}"
         );
     }
@@ -82,7 +82,7 @@ fn second_names_are_counted() {
             text.lines().count()
         );
         assert!(
-            text.contains("149976 more (--json has them all)"),
+            text.contains("149976 more (--json lists all)"),
             "{command}: {text}"
         );
     }

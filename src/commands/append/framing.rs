@@ -1,5 +1,5 @@
-//! How records are found in bytes. Works on whatever part of an input is in memory:
-//! takes the whole records and leaves the rest for later. Reads nothing itself.
+//! How records are found in bytes. Works on whatever part of an input is in memory: takes
+//! the intact records and leaves the rest for later. Reads nothing itself.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -102,7 +102,7 @@ impl<'f> Splitter<'f> {
         }
     }
 
-    /// Hands over the whole records in `bytes`; says how many bytes they took.
+    /// Hands over the intact records in `bytes`; says how many bytes they took.
     #[inline]
     pub fn split<E>(
         &mut self,
@@ -148,8 +148,8 @@ impl<'f> Splitter<'f> {
         }
     }
 
-    /// What is wrong if the frame that begins `bytes` claims more than `left` bytes,
-    /// which is all that will come of its input.
+    /// The error if the frame at the start of `bytes` claims more than the `left` bytes
+    /// that remain of its input.
     pub fn overreach(&self, bytes: &[u8], left: u64) -> Option<String> {
         if *self.format != Format::Frames {
             return None;
@@ -159,7 +159,7 @@ impl<'f> Splitter<'f> {
         (length > there).then(|| self.cut_short(length, there))
     }
 
-    /// Bytes of the input that whole frames took.
+    /// Bytes of the input that intact frames took.
     pub fn position(&self) -> u64 {
         self.position
     }
@@ -203,7 +203,7 @@ impl<'f> Splitter<'f> {
         Ok(bytes.len() - rest.len())
     }
 
-    /// What is left at the end of frames must be nothing.
+    /// Nothing may remain at the end of frames.
     fn last_frame<E>(&self, bytes: &[u8]) -> Result<(), Stopped<E>> {
         if bytes.is_empty() {
             return Ok(());
@@ -214,7 +214,7 @@ impl<'f> Splitter<'f> {
                 Stopped::Malformed(self.cut_short(decode_length(length), there - LENGTH_BYTES))
             }
             None => Stopped::Malformed(format!(
-                "record {} at byte {}: {} missing of its length",
+                "record {} at byte {}: {} missing from its length",
                 self.records + 1,
                 self.position,
                 count(LENGTH_BYTES - there, "byte"),
@@ -225,7 +225,7 @@ impl<'f> Splitter<'f> {
     /// The record at hand claims `length` bytes and only `there` of them are there.
     fn cut_short(&self, length: u64, there: u64) -> String {
         format!(
-            "record {} at byte {}: {} missing: its length says {length}, {there} are there",
+            "record {} at byte {}: {} missing: its length is {length}, but only {there} follow",
             self.records + 1,
             self.position,
             count(length.saturating_sub(there), "byte"),
@@ -265,7 +265,7 @@ impl<'f> Splitter<'f> {
     }
 }
 
-/// A number and what it counts. (The fuzz target has this file without `render`.)
+/// A number and its noun. (The fuzz target has this file without `render`.)
 fn count(number: u64, what: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {what}{plural}")
@@ -356,11 +356,14 @@ mod tests {
         let input = b"\0\0\0\0\0\0\0\x01a\0\0\0\0\0\0\0\x05abc";
         assert_eq!(
             records(&Format::Frames, &[input]),
-            Err("record 2 at byte 9: 2 bytes missing: its length says 5, 3 are there".to_owned())
+            Err(
+                "record 2 at byte 9: 2 bytes missing: its length is 5, but only 3 follow"
+                    .to_owned()
+            )
         );
         assert_eq!(
             records(&Format::Frames, &[&input[..16]]),
-            Err("record 2 at byte 9: 1 byte missing of its length".to_owned())
+            Err("record 2 at byte 9: 1 byte missing from its length".to_owned())
         );
         let huge = [0xff; 12];
         assert!(records(&Format::Frames, &[&huge]).is_err());

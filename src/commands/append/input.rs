@@ -1,6 +1,6 @@
-//! Where the bytes come from: files, pipes, a terminal; one buffer for all of them.
-//! Knows when an input pauses and when a signal ends it. What a record is in these
-//! bytes is for `framing`.
+//! The source of the bytes: files, pipes, a terminal; one buffer for all of them. Detects
+//! that an input pauses and that a signal ends it. `framing` divides the bytes into
+//! records.
 
 use std::fs::File;
 use std::io::{self, IsTerminal};
@@ -22,7 +22,7 @@ const BUFFER_BYTES: usize = 256 * 1024;
 /// pieces. Units: bytes.
 const ROOM_BYTES: usize = 64 * 1024;
 
-/// What a pipe on stdin is enlarged to, where that is allowed. Units: bytes.
+/// Capacity requested for a pipe on stdin. Units: bytes.
 const PIPE_BYTES: usize = 1024 * 1024;
 
 /// An input without news for so long pauses. Units: nanoseconds.
@@ -33,13 +33,13 @@ pub struct Input {
     file: File,
     /// The path as it was given; `None` is stdin.
     pub path: Option<PathBuf>,
-    /// Device and inode: which file it is, by whatever name.
+    /// Device and inode: the identity of a file.
     pub identity: (u64, u64),
     /// Whether it is a regular file, which never pauses, and how long it is.
     pub file_bytes: Option<u64>,
 }
 
-/// What came of waiting for input.
+/// The outcome of waiting for input.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Filled {
     /// More bytes are in the buffer.
@@ -66,7 +66,7 @@ impl Input {
             return Err(io::ErrorKind::IsADirectory.into());
         }
         if metadata.file_type().is_fifo() {
-            // Fewer calls; a user without the right to it goes on with what is there.
+            // Fewer calls; without the permission, the pipe keeps its size.
             let _ = rustix::pipe::fcntl_setpipe_size(&file, PIPE_BYTES);
         }
         Ok(Self {
@@ -82,7 +82,7 @@ impl Input {
         self.file.is_terminal()
     }
 
-    /// What messages call it.
+    /// Its name in messages.
     pub fn name(&self) -> String {
         match &self.path {
             Some(path) => path.display().to_string(),
@@ -102,8 +102,8 @@ impl Input {
         }
     }
 
-    /// Reads more into the buffer. `eager` is whether something waits for the input
-    /// to pause; else there is no end to waiting.
+    /// Reads more into the buffer. `eager` is whether something waits for the input to
+    /// pause; otherwise the wait has no limit.
     pub fn fill(&self, buffer: &mut Buffer, signals: &Signals, eager: bool) -> io::Result<Filled> {
         loop {
             if let Some(signal) = signals.raised() {
@@ -143,7 +143,7 @@ impl Input {
                 Err(error) => return Err(error.into()),
             }
             let [input, _] = &waiting;
-            // Hung up and broken inputs too: the read says which.
+            // Hung up and broken inputs too: the read distinguishes them.
             return Ok(!input.revents().is_empty());
         }
     }
@@ -160,7 +160,7 @@ fn is_passing(error: &io::Error) -> bool {
 /// Bytes that were read and not yet taken.
 pub struct Buffer {
     bytes: Vec<u8>,
-    /// How many at the front have been taken.
+    /// Number of bytes at the front that are consumed.
     taken: usize,
 }
 
@@ -194,13 +194,15 @@ impl Buffer {
         self.bytes.drain(..self.taken);
         self.taken = 0;
         if self.bytes.capacity() - self.bytes.len() < ROOM_BYTES {
-            // Doubles: by what has come, never by what a length promises.
+            // Doubles: growth follows the bytes that arrived, never a length field.
             let reserved = self.bytes.try_reserve(ROOM_BYTES);
             reserved
                 .or_else(|_| self.bytes.try_reserve_exact(ROOM_BYTES))
                 .map_err(|_| {
                     let bytes = self.bytes.len();
-                    io::Error::other(format!("no memory for a record of more than {bytes} bytes"))
+                    io::Error::other(format!(
+                        "out of memory: a record has more than {bytes} bytes"
+                    ))
                 })?;
         }
         let read = rustix::io::read(file, rustix::buffer::spare_capacity(&mut self.bytes));

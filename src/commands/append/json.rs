@@ -1,6 +1,6 @@
 //! JSON lines in, as `read --json` writes them: `value` or `value_base64`, and a Raft
-//! log's `term` and `type`. What else an object holds says where the record stood
-//! and counts for nothing here.
+//! log's `term` and `type`. What else an object holds says where the record was and
+//! counts for nothing here.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -15,10 +15,10 @@ pub struct Parser {
 }
 
 impl Parser {
-    /// The record in a line, or what is wrong with it.
+    /// The record in a line, or the error in it.
     pub fn parse(&mut self, line: &[u8]) -> Result<NewRecord<'_>, String> {
         if line.trim_ascii().is_empty() {
-            return Err("empty, where a JSON object is expected".to_owned());
+            return Err("empty, expected a JSON object".to_owned());
         }
         let object: Map<String, Value> =
             serde_json::from_slice(line).map_err(|error| what_is_wrong(&error))?;
@@ -30,8 +30,8 @@ impl Parser {
                 .map_err(|_| "value_base64 is not base64".to_owned())?,
             (Some(_), Some(_)) => return Err("both value and value_base64".to_owned()),
             (None, None) => return Err("neither value nor value_base64".to_owned()),
-            (Some(_), None) => return Err("value is no string".to_owned()),
-            (None, Some(_)) => return Err("value_base64 is no string".to_owned()),
+            (Some(_), None) => return Err("value is not a string".to_owned()),
+            (None, Some(_)) => return Err("value_base64 is not a string".to_owned()),
         }
         let term = number(&object, "term", u64::MAX)?;
         let record_type = number(&object, "type", u64::from(u32::MAX))?;
@@ -43,7 +43,7 @@ impl Parser {
     }
 }
 
-/// A field's number, 0 where there is none.
+/// A field's number, 0 where it does not exist.
 fn number(object: &Map<String, Value>, field: &str, largest: u64) -> Result<u64, String> {
     let Some(value) = object.get(field) else {
         return Ok(0);
@@ -51,15 +51,15 @@ fn number(object: &Map<String, Value>, field: &str, largest: u64) -> Result<u64,
     value
         .as_u64()
         .filter(|&number| number <= largest)
-        .ok_or_else(|| format!("{field} is {value}, which is no number from 0 to {largest}"))
+        .ok_or_else(|| format!("{field} is {value}, not a number from 0 to {largest}"))
 }
 
-/// What is wrong with a line that is not a JSON object.
+/// Why a line is not a JSON object.
 fn what_is_wrong(error: &serde_json::Error) -> String {
     match error.classify() {
-        Category::Eof => "the JSON object ends too early".to_owned(),
+        Category::Eof => "the JSON object is incomplete".to_owned(),
         Category::Data => "not a JSON object".to_owned(),
-        _ => format!("not a JSON object: wrong at byte {}", error.column()),
+        _ => format!("not a JSON object: syntax error at byte {}", error.column()),
     }
 }
 
@@ -85,10 +85,10 @@ mod tests {
         let mut parser = Parser::default();
         for (line, what) in [
             ("", "empty"),
-            ("{", "ends too early"),
+            ("{", "is incomplete"),
             ("[]", "not a JSON object"),
-            (r#"{"value":1}"#, "value is no string"),
-            (r#"{"value_base64":null}"#, "value_base64 is no string"),
+            (r#"{"value":1}"#, "value is not a string"),
+            (r#"{"value_base64":null}"#, "value_base64 is not a string"),
             (r#"{"value_base64":"?"}"#, "not base64"),
             (r#"{"value_base64":"/w"}"#, "not base64"),
             (r#"{"value":"","value_base64":""}"#, "both"),

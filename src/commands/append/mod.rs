@@ -39,35 +39,36 @@ use target::{Target, Trouble};
 
 const EXAMPLES: &str = "\
 seq 100 | proglog append log               one record per line
-find . -print0 | proglog append log -0     records that may hold newlines
+find . -print0 | proglog append log -0     records that may contain newlines
 proglog append log --expect-offset 42 --print-offsets < new.txt";
 
 const NOTES: &str = "\
-Each line is a record, the newline not part of it. When append ends with 0 all
-of them are on disk; while input pauses, what was read so far is, and others may
-read and append. A directory that is missing or empty becomes a new log.
+Each line is a record, without its newline. If append exits with 0, all records
+are durable. While the input pauses, all records read so far are durable, and
+other processes can read and append. A missing or empty directory becomes a new
+log.
 
 Formats of --input:
-  lines   a record per line
-  null    records end with a zero byte
+  lines   each line is one record
+  null    each record ends with NUL
   whole   each input is one record
-  frames  what `read --frames` writes: 8 bytes of length before each record
-  json    lines as `read --json` writes them; value, term and type count";
+  frames  the output of `read --frames`: an 8-byte length before each record
+  json    the output of `read --json`, of which value, term and type are used";
 
-/// Add records from files or stdin
+/// Append records from files or standard input
 #[derive(Debug, clap::Args)]
 #[command(before_help = EXAMPLES, after_help = NOTES)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Arguments {
     /// The log's directory
     pub dir: PathBuf,
-    /// Files to read, in this order; - is stdin, and so is none
+    /// Files to read, in this order; standard input if absent or -
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Records end with a zero byte
+    /// End each record at a NUL byte instead of a newline
     #[arg(short = '0', long, conflicts_with_all = ["delimiter", "input"])]
     null: bool,
-    /// Records end with this; takes \n \r \t \0 \\ \xHH
+    /// End each record at this delimiter; accepts \n \r \t \0 \\ \xHH
     #[arg(
         short,
         long,
@@ -76,45 +77,46 @@ pub struct Arguments {
         allow_hyphen_values = true
     )]
     delimiter: Option<std::ffi::OsString>,
-    /// lines, null, whole, frames or json: see below [default: lines]
+    /// Read the input as lines, null, whole, frames or json (see below) [default: lines]
     #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true)]
     input: Option<InputFormat>,
-    /// The codec of a new log, raw or protobuf; refuse a log that has the other one
-    /// [default: the log's, raw for a new one]
+    /// Create a new log with this codec, raw or protobuf; refuse a log with the other
+    /// codec [default: the codec of the log, raw for a new one]
     #[arg(long, value_name = "CODEC")]
     codec: Option<Codec>,
-    /// A store of this size is full [default: as the log shows, or 1GiB]
+    /// Start a new segment when a store has this size [default: as the log shows, or 1GiB]
     #[arg(long, value_name = "SIZE", value_parser = super::options::size)]
     max_store_bytes: Option<u64>,
-    /// An index of this size is full [default: as the log shows, or 128MiB]
+    /// Start a new segment when an index has this size [default: as the log shows, or 128MiB]
     #[arg(long, value_name = "SIZE", value_parser = super::options::size)]
     max_index_bytes: Option<u64>,
-    /// The first record's offset in a new log [default: 0]
+    /// Start a new log at offset N [default: 0]
     #[arg(long, value_name = "N", value_parser = super::options::number)]
     initial_offset: Option<u64>,
-    /// Append only if the next offset is N (else status 1); keeps the log to the end
+    /// Append only if the next offset is N, otherwise exit with status 1; lock the log
+    /// until the end
     #[arg(long, value_name = "N", value_parser = super::options::number)]
     expect_offset: Option<u64>,
-    /// Print each record's offset once it is on disk
+    /// Print the offset of each record once it is durable
     #[arg(long)]
     print_offsets: bool,
     /// Print JSON lines: the summary, and with --print-offsets each offset
     #[arg(long)]
     json: bool,
-    /// Write without syncs, except for a segment that is full: faster, but after a power
-    /// cut acknowledged records may be missing or have wrong bytes
+    /// Do not sync, except when a segment is full: faster, but a power cut may lose or
+    /// corrupt acknowledged records
     #[arg(long)]
     no_sync: bool,
-    /// Refuse a log that a crash left unclean, instead of recovering it
+    /// Refuse a log that needs recovery instead of recovering it
     #[arg(long)]
     no_recover: bool,
-    /// Refuse to make a new log
+    /// Do not create a new log
     #[arg(long)]
     no_create: bool,
-    /// Where a recovery saves what it cuts [default: beside the log, if it may]
+    /// Save the bytes that a recovery removes in DIR [default: beside the log, if possible]
     #[arg(long, value_name = "DIR", conflicts_with = "no_save")]
     save_to: Option<PathBuf>,
-    /// Save nothing of what a recovery cuts
+    /// Do not save the bytes that a recovery removes
     #[arg(long)]
     no_save: bool,
     #[command(flatten)]
@@ -126,7 +128,7 @@ pub struct Arguments {
 enum InputFormat {
     /// A record per line
     Lines,
-    /// Records end with a zero byte
+    /// End each record at a NUL byte instead of a newline
     Null,
     /// Each input is one record
     Whole,
@@ -170,8 +172,8 @@ impl Arguments {
         }
     }
 
-    /// What must be said again to go on in the same way. `codec` is the log's, where
-    /// no record shows it.
+    /// The options that continue the append in the same way. `codec` is the codec of the
+    /// log if no record shows it.
     fn lasting_options(&self, codec: Option<Codec>) -> String {
         let mut options = String::new();
         for (name, value) in [
@@ -265,7 +267,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     conclude(stop, &resume)
 }
 
-/// Where the log is now: somebody may have moved it.
+/// The current path of the log: it may have been moved.
 fn log_after<'a>(stop: &'a Stop, log: &'a Path) -> &'a Path {
     match stop {
         Stop::Log(Trouble::Log(Error::Moved { now: Some(now), .. })) => now,
@@ -324,18 +326,18 @@ fn copy_all(
     Ok(target.check_without_records()?)
 }
 
-/// Says if an input that is divided into lines, because nothing else was asked for, begins
-/// like the output of `read --json` or `read --frames`.
+/// Prints a note if an input that is divided into lines by default looks like the output
+/// of `read --json` or `read --frames`.
 fn note_other_format(bytes: &[u8], target: &mut Target<'_>) {
     if let Some(format) = input::other_format(bytes) {
         target.talk().say(&format!(
-            "note: the input begins like the output of `read --{format}`; its lines are appended \
-             as they are: to append the records in it, use --input {format}"
+            "note: the input looks like the output of `read --{format}`; its lines are appended \
+             as they are; to append the records in it, use --input {format}"
         ));
     }
 }
 
-/// Appends the records of one input; `chosen` is whether the format was asked for.
+/// Appends the records of one input; `chosen` is whether the format was given.
 fn copy(
     input: &Input,
     splitter: &mut Splitter<'_>,
@@ -403,7 +405,7 @@ fn stop(stopped: Stopped<Trouble>, input: &Input, record: u64) -> Stop {
     }
 }
 
-/// Commits what was read whole, or takes back what cannot be committed.
+/// Commits all complete records, or removes those that cannot be committed.
 fn settle(
     copied: Result<(), Stop>,
     target: &mut Target<'_>,
@@ -467,7 +469,7 @@ fn conclude(stop: Stop, resume: &Resume<'_>) -> anyhow::Result<Status> {
     .into())
 }
 
-/// The way out where a recovery cannot save what it cuts.
+/// The hint if a recovery cannot save the bytes that it removes.
 fn unsaved(error: &Error, save_to: Option<&Path>) -> Option<&'static str> {
     let Error::Io { source, path, .. } = error else {
         return None;
@@ -481,7 +483,7 @@ fn unsaved(error: &Error, save_to: Option<&Path>) -> Option<&'static str> {
     (ends_it && (saving || path.components().any(is_ours))).then_some(mending::ELSEWHERE)
 }
 
-/// How many records this run appended, and what comes next.
+/// Number of records that this run appended, and the next offset.
 fn standing(resume: &Resume<'_>) -> String {
     let totals = &resume.totals;
     let records = match totals.records {

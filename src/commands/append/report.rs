@@ -1,6 +1,6 @@
-//! What the user is told: offsets and the summary on stdout, words on stderr, and how
-//! to go on after an error. A stdout that fails is left alone: it never stops an
-//! append and never changes its status.
+//! The messages to the user: offsets and the summary on stdout, notes on stderr, and how
+//! to continue after an error. A stdout that fails is ignored: it never stops an append
+//! and never changes its status.
 
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
@@ -26,7 +26,7 @@ pub struct Talk {
 }
 
 impl Talk {
-    /// Talk as the options say.
+    /// The messages that the options select.
     pub fn new(print_offsets: bool, json: bool, quiet: bool) -> Self {
         let out = (print_offsets || json).then(crate::commands::streamed_stdout);
         Self {
@@ -70,7 +70,7 @@ impl Talk {
         self.flush();
     }
 
-    /// Hands over what was printed.
+    /// Flushes the output.
     pub fn flush(&mut self) {
         self.print(Write::flush);
     }
@@ -80,18 +80,19 @@ impl Talk {
         let Some(out) = &mut self.out else {
             return false;
         };
-        // Nobody may be reading.
+        // The reader may be gone.
         let Err(error) = interruptible(|| print(out)) else {
             return true;
         };
-        // No reader is no news; what is appended stays appended either way.
+        // A closed stdout is not an error: the append continues.
         if self.print_offsets && error.kind() != ErrorKind::BrokenPipe {
             say(&format!(
-                "error: cannot write to stdout: {error}: offsets are missing there; it goes on"
+                "error: cannot write to stdout: {error}: offsets are missing there; the append \
+                 continues"
             ));
         }
         if let Some(out) = self.out.take() {
-            // What it holds is not tried again when it goes.
+            // The buffer is not written again when it is dropped.
             let _ = out.into_parts();
         }
         false
@@ -118,7 +119,10 @@ pub fn in_words(totals: &Totals) -> String {
             format!("appended {records} at offset {first}")
         }
         (Some(first), Some(last)) if totals.mixed => {
-            format!("appended {records} among offsets {first}..{last} (others appended too)")
+            format!(
+                "appended {records} among offsets {first}..{last} (other processes appended \
+                     too)"
+            )
         }
         (Some(first), Some(last)) => format!("appended {records} at offsets {first}..{last}"),
         _ => format!("appended {records}"),
@@ -147,7 +151,7 @@ fn as_json(totals: &Totals, with_kind: bool) -> Map<String, Value> {
     object
 }
 
-/// What it takes to go on after an error.
+/// The state needed to continue after an error.
 pub struct Resume<'a> {
     /// The log.
     pub log: &'a Path,
@@ -155,20 +159,20 @@ pub struct Resume<'a> {
     pub format: &'a Format,
     /// All inputs.
     pub inputs: &'a [Input],
-    /// How many records had been read before each input that was begun.
+    /// Number of records read before each input that was started.
     pub begun: &'a [u64],
-    /// Options to be given again.
+    /// Options for the command that continues.
     pub options: &'a str,
-    /// Where a recovery saves what it cuts, if that was said.
+    /// The directory for the bytes that a recovery removes, if given.
     pub save_to: Option<&'a Path>,
-    /// What is committed.
+    /// The committed records.
     pub totals: Totals,
-    /// Whether the input must be mended first, and so what follows is no help yet.
+    /// Whether the input must be repaired first, and so what follows is no help yet.
     pub mend_first: bool,
 }
 
 impl Resume<'_> {
-    /// How to go on from here: a command where there is one, else what to skip.
+    /// How to continue from here: a command where there is one, else what to skip.
     pub fn hint(&self) -> Option<String> {
         let committed = self.totals.records;
         // Behind the last offset nothing can be appended.
@@ -192,7 +196,7 @@ impl Resume<'_> {
             self.options
         );
         let first = if self.mend_first {
-            "mend the input, then: "
+            "fix the input, then: "
         } else {
             ""
         };
@@ -206,7 +210,7 @@ impl Resume<'_> {
         }))
     }
 
-    /// What gives the input without its first records, as far as a pipe can do that.
+    /// The shell command that skips the first records of an input, if a pipe can do it.
     fn skipping(&self, input: &Input, records: u64) -> Option<String> {
         let zero = match self.format {
             Format::Byte(b'\n') | Format::Json => "",

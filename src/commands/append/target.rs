@@ -1,6 +1,5 @@
-//! The log that is appended to: taken when the first record is there, let go while
-//! input pauses, taken again. Knows which records are committed and under which
-//! offsets. What a record is and what is said about it is for others.
+//! The log that is appended to: locked when the first record arrives, released while the
+//! input pauses, locked again. Knows which records are committed and under which offsets.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,10 +31,10 @@ const DIRECTORY_MODE: u32 = 0o777;
 /// The longest that records of a stream without pauses wait for their commit.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The moment that somebody who was waiting takes to get in.
+/// Time for a waiting process to get access.
 const LET_IN: Duration = Duration::from_millis(20);
 
-/// What can go wrong on the log's side.
+/// Errors of the log.
 #[derive(Debug)]
 pub enum Trouble {
     /// The engine stopped.
@@ -56,28 +55,28 @@ impl From<Failure> for Trouble {
     }
 }
 
-/// What has been committed, over all the times that the log was taken.
+/// The records committed so far, over all periods of access.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Totals {
     /// Records.
     pub records: u64,
     /// Bytes of their frames.
     pub bytes: u64,
-    /// Where the first one stands.
+    /// First offset.
     pub first_offset: Option<Offset>,
-    /// Where the last one stands.
+    /// Last offset.
     pub last_offset: Option<Offset>,
-    /// The offset behind the last one, as far as we know; `None` before the log was
-    /// looked at, and past 2^64 - 1.
+    /// The offset after the last one, as far as we know; `None` before the log was
+    /// inspected, and past 2^64 - 1.
     pub next_offset: Option<Offset>,
-    /// Segments that the records stand in.
+    /// Segments that the records are in.
     pub segments: u64,
-    /// Whether others' records stand between.
+    /// Whether others' records are between.
     pub mixed: bool,
 }
 
 impl Totals {
-    /// Whether the log was not even looked at.
+    /// Whether the log was not even inspected.
     pub fn is_untouched(&self) -> bool {
         self.records == 0 && self.next_offset.is_none()
     }
@@ -91,7 +90,7 @@ pub struct Target<'a> {
     must_exist: bool,
     /// The log's directory, once it was taken: after a pause it must still be there.
     dir: Option<Dir>,
-    /// Whether the log is ours: it was made when the first record came.
+    /// Whether this run created the log: it was created when the first record arrived.
     is_new: bool,
     /// Device and inode of the inputs.
     inputs: Vec<(u64, u64)>,
@@ -108,9 +107,9 @@ pub struct Target<'a> {
 /// The log while we have it.
 struct Open {
     session: Session,
-    /// Where our first record goes; `None` past 2^64 - 1.
+    /// Offset of the first record of this run; `None` past 2^64 - 1.
     first: Option<Offset>,
-    /// How many of the writer's committed records are counted in the totals.
+    /// Number of committed records of the writer that the totals include.
     seen_records: u64,
     /// And how many of their bytes.
     seen_bytes: u64,
@@ -150,7 +149,7 @@ impl<'a> Target<'a> {
         Ok(target)
     }
 
-    /// These files are read meanwhile, and so are none of the log's.
+    /// These inputs are read meanwhile; none of them may be a file of the log.
     pub fn set_inputs(&mut self, inputs: Vec<(u64, u64)>) {
         self.inputs = inputs;
     }
@@ -174,18 +173,19 @@ impl<'a> Target<'a> {
         Ok(self.totals.next_offset)
     }
 
-    /// What is committed.
+    /// The committed records.
     pub fn totals(&self) -> Totals {
         self.totals
     }
 
-    /// The codec of a log in which no record shows it: whoever goes on must say it.
+    /// The codec of a log without records that show it: the command that continues must
+    /// give it.
     pub fn codec_to_say(&self) -> Option<Codec> {
         let empty = self.is_new && self.totals.records == 0;
         self.options.config.codec.filter(|_| empty)
     }
 
-    /// What the user is told, and how.
+    /// Messages to the user.
     pub fn talk(&mut self) -> &mut Talk {
         &mut self.talk
     }
@@ -238,8 +238,8 @@ impl<'a> Target<'a> {
         Ok(result?)
     }
 
-    /// Between two reads of a stream that never pauses: what was appended is committed
-    /// now and then, and at once where somebody waits for the files.
+    /// Between two reads of a stream that never pauses: commits from time to time, and at
+    /// once if another process waits for the files.
     pub fn breathe(&mut self) -> Result<(), Trouble> {
         let Some(open) = &mut self.open else {
             return Ok(());
@@ -254,7 +254,7 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
-    /// Commits what was appended and lets the log go, as far as that is allowed.
+    /// Commits the appended records and releases the log, if allowed.
     pub fn pause(&mut self) -> Result<(), Trouble> {
         let result = match &mut self.open {
             Some(open) => open.session.commit_last(),
@@ -266,7 +266,8 @@ impl<'a> Target<'a> {
         if let Some(open) = self.open.take()
             && self.expected.is_some()
         {
-            // The lock alone keeps other proglogs out until the end, and nobody else.
+            // The lock alone keeps other proglogs out until the end, and no other
+            // process.
             self.lock = Some(open.session.into_lock());
             self.expected = self.totals.next_offset;
         }
@@ -274,7 +275,7 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
-    /// Commits what was appended, and ends.
+    /// Commits the appended records and ends.
     pub fn finish(&mut self) -> Result<(), Trouble> {
         self.expected = None;
         let finished = self.pause();
@@ -290,22 +291,22 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
-    /// After an error of the engine: takes back what is not committed.
+    /// After an error of the engine: removes everything that is not committed.
     pub fn abandon(&mut self, error: &Error) {
         if let Some(open) = &mut self.open
-            // What somebody else wrote is not ours to cut.
+            // Bytes of another process are never cut.
             && !matches!(error, Error::InUse { .. })
             && let Err(error) = open.session.roll_back()
         {
             say(&error.to_string());
         }
-        // A batch that was on its way is through by now.
+        // A batch that was being written is complete by now.
         self.count_committed();
         self.open = None;
         self.talk.flush();
     }
 
-    /// The directory as it is; `None` where there is none and one may be made.
+    /// The directory as it is; `None` where it does not exist and one may be made.
     fn look(&self) -> Result<Option<Directory>, Error> {
         let directory = match Directory::list(self.path) {
             Ok(directory) => directory,
@@ -332,9 +333,9 @@ impl<'a> Target<'a> {
         let found = self.look()?;
         let is_new = found.as_ref().is_none_or(Directory::is_empty);
         if is_new {
-            // Nothing is made where the answer is no.
+            // Nothing is created for a negative result.
             self.check_expected(found.as_ref())?;
-            let dir = nearest(self.path).map_err(Error::io("look at", self.path))?;
+            let dir = nearest(self.path).map_err(Error::io("access", self.path))?;
             let others = Others {
                 wait: self.options.wait_for_others,
                 assume_unused: self.options.assume_unused,
@@ -401,13 +402,15 @@ impl<'a> Target<'a> {
         }
         if self.options.config.no_sync {
             self.talk.say(&format!(
-                "note: --no-sync: a power cut can take these records back; after one: proglog verify {log}"
+                "note: --no-sync: a power cut can lose these records; after a power cut, run: \
+                 proglog verify {log}"
             ));
         }
         let told = self.options.config.max_index_bytes.is_some();
         if codec == Codec::Protobuf && !told && shown.max_index_bytes.is_none() {
             self.talk.say(&format!(
-                "note: from now on the service needs MaxIndexBytes of at least {}: with less it destroys entries (--max-index-bytes)",
+                "note: from now on the service needs a MaxIndexBytes of at least {}: with less \
+                 it destroys entries (--max-index-bytes)",
                 limits.max_index_bytes / ENTRY_BYTES * ENTRY_BYTES
             ));
         }
@@ -440,7 +443,7 @@ impl<'a> Target<'a> {
                 return Err(Failure::new(
                     Status::Failed,
                     format!(
-                        "{}: is an input and a file of the log",
+                        "{}: is both an input and a file of the log",
                         file.path().display()
                     ),
                 ));
@@ -449,7 +452,7 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
-    /// Takes over into the totals what the writer has committed.
+    /// Adds the committed records of the writer to the totals.
     fn count_committed(&mut self) {
         let Some(open) = &mut self.open else { return };
         let committed = open.session.committed();

@@ -1,5 +1,4 @@
-//! What `push` and `pull` are in a proglog that was built without the feature `nats`:
-//! words that say how to get them.
+//! `push` and `pull` without the feature `nats`: they print how to get it.
 
 use std::ffi::OsString;
 
@@ -18,11 +17,11 @@ const NOTES: &str = "\
 This proglog was built without the feature nats. With it:
 cargo install --path . --features nats";
 
-/// Whatever was asked for.
+/// Any arguments.
 #[derive(Debug, clap::Args)]
 #[command(before_help = EXAMPLES, override_usage = USAGE, after_help = NOTES)]
 pub struct Arguments {
-    /// What the command would be told
+    /// The arguments of the command.
     #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<OsString>,
 }
@@ -38,7 +37,7 @@ pub mod push {
     pub use super::Arguments;
     use super::{Globals, Status, needs_the_feature};
 
-    /// Says what it needs.
+    /// Prints the requirement.
     pub fn run(_: &Arguments, _: Globals) -> anyhow::Result<Status> {
         needs_the_feature("push")
     }
@@ -49,7 +48,7 @@ pub mod pull {
     pub use super::Arguments;
     use super::{Globals, Status, needs_the_feature};
 
-    /// Says what it needs.
+    /// Prints the requirement.
     pub fn run(_: &Arguments, _: Globals) -> anyhow::Result<Status> {
         needs_the_feature("pull")
     }

@@ -1,5 +1,5 @@
-//! Whether a log and a stream are of one history: the stream's own numbering, the
-//! log's name, and the records at both ends of what the two have in common.
+//! Whether a log and a stream hold the same records: compares the numbering of the
+//! stream, the name of the log, and the records at both ends of the common range.
 
 use proglog::log::record::Codec;
 use proglog::log::units::Offset;
@@ -47,8 +47,8 @@ pub async fn chart(link: &Link, stream: &Stream) -> Result<Option<Chart>, Troubl
     let name = stream.name();
     if stream.messages == 0 {
         return Err(no(format!(
-            "stream {name} has dropped all its messages, the last was {}: nothing tells which \
-             log it held",
+            "stream {name} has dropped all its messages, the last was {}: which log it held is \
+             unknown",
             stream.last
         )));
     }
@@ -68,7 +68,7 @@ pub async fn chart(link: &Link, stream: &Stream) -> Result<Option<Chart>, Troubl
     let base = base(&last, stream.last).filter(|it| base(&first, stream.first) == Some(*it));
     let Some(base) = base else {
         return Err(no(format!(
-            "stream {name} is no log: message {} is offset {}, and message {} offset {}",
+            "stream {name} is not a log: message {} is offset {}, and message {} offset {}",
             stream.first, first.offset, stream.last, last.offset
         )));
     };
@@ -95,7 +95,7 @@ pub fn hole(name: &str, sequence: u64, first: Offset, last: Option<Offset>) -> T
     };
     Failure::new(
         Status::Damage,
-        format!("stream {name} has a hole: message {sequence} is missing, {offsets}"),
+        format!("stream {name} has a gap: message {sequence} is missing, {offsets}"),
     )
     .into()
 }
@@ -103,16 +103,16 @@ pub fn hole(name: &str, sequence: u64, first: Offset, last: Option<Offset>) -> T
 async fn stamp(link: &Link, stream: &Stream, sequence: u64) -> Result<Stamp, Trouble> {
     match stream.get(link, sequence).await? {
         Some(message) => Stamp::of(Some(&message.headers), sequence),
-        // Dropped at the front since, or its leader is behind: look again.
+        // Removed at the front since, or its leader is behind: ask again.
         None => Err(Trouble::Passing(format!(
-            "stream {} does not give message {sequence}",
+            "stream {} does not return message {sequence}",
             stream.name()
         ))),
     }
 }
 
-/// Holds the log against the stream, at both ends of what they have in common, and by
-/// the log's name. Says whether anything could be compared.
+/// Compares the log with the stream at both ends of the common range, and by the name of
+/// the log. Returns whether anything could be compared.
 pub async fn compare(
     link: &Link,
     stream: &Stream,
@@ -178,8 +178,7 @@ pub async fn compare(
             }
         }
         return Err(no(format!(
-            "{log} and stream {} are two histories: they differ from offset {other} on \
-             (message {})",
+            "{log} and stream {} have diverged: they differ from offset {other} on (message {})",
             stream.name(),
             chart.sequence(Offset(other))
         )));

@@ -1,5 +1,5 @@
-//! Records on their way out of the log, read ahead by a thread of its own in batches
-//! of bounded size. Whoever drops the feed ends it.
+//! Records on their way out of the log, read ahead by a thread of its own in batches of
+//! bounded size. Dropping the feed ends it.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -14,7 +14,7 @@ use super::Trouble;
 use super::source::Source;
 use crate::commands::{Failure, Status, quote};
 
-/// A batch is full with so many bytes of values, or records.
+/// Limits of a batch: bytes of values, and records.
 const BATCH: (usize, usize) = (512 * 1024, 1024);
 
 /// Batches that wait.
@@ -33,7 +33,7 @@ pub struct Outgoing {
     pub record_type: u32,
 }
 
-/// What the feed gives: records, and at the end, perhaps, what stands in the way.
+/// The items of the feed: records, and possibly an obstacle at the end.
 pub type Fed = Result<Vec<Outgoing>, Trouble>;
 
 /// Records from an offset up to another, in order.
@@ -76,7 +76,7 @@ impl Feed {
             if let Err(trouble) = read
                 && ended.is_continue()
             {
-                // Nobody may be there any more.
+                // The receiver may be gone.
                 let _ = sender.blocking_send(Err(trouble));
             }
         };
@@ -97,8 +97,8 @@ struct Batch {
 }
 
 impl Batch {
-    /// Hands the batch over if it has so many bytes or records, and waits for room; a
-    /// break means that nobody wants it.
+    /// Sends the batch if it has that many bytes or records, and waits for room; breaks
+    /// if the receiver is gone.
     fn hand_over_if(
         &mut self,
         sender: &Sender<Fed>,
@@ -116,7 +116,7 @@ impl Batch {
     }
 }
 
-/// What stands in the way of a record, as the end of the road.
+/// The obstacle that ends the feed.
 pub fn obstacle(
     directory: &Path,
     obstacle: Obstacle,
@@ -133,9 +133,9 @@ pub fn obstacle(
     );
     let what = match obstacle {
         Obstacle::Damage { damage, .. } => damage.to_string(),
-        Obstacle::Contested { .. } => "two histories claim them".to_owned(),
-        Obstacle::Unindexed { .. } => "the index does not name them".to_owned(),
-        Obstacle::Gap => "no segment holds them".to_owned(),
+        Obstacle::Contested { .. } => "two records claim each of them".to_owned(),
+        Obstacle::Unindexed { .. } => "the index has no entries for them".to_owned(),
+        Obstacle::Gap => "no segment contains them".to_owned(),
         Obstacle::Overlap { newer } => format!("segment {newer} claims them too"),
         Obstacle::Unpaired { segment, missing } => {
             format!("segment {segment} has no {missing:?}").to_lowercase()

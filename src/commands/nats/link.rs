@@ -1,5 +1,5 @@
-//! The connection to the server, or to whichever server of a cluster is there: made
-//! again by itself when it is lost. Whoever uses it is told that it was.
+//! The connection to the server, or to one server of a cluster; it reconnects by itself
+//! when it is lost, and its user is notified.
 
 use std::path::Path;
 use std::time::Duration;
@@ -31,12 +31,12 @@ const OUTBOX: usize = 8192;
 
 /// A connection.
 pub struct Link {
-    /// What is published and subscribed with.
+    /// The client that publishes and subscribes.
     pub client: Client,
-    /// What JetStream is asked with.
+    /// The JetStream context.
     pub context: Context,
     events: UnboundedReceiver<Event>,
-    /// What the server last complained of.
+    /// The last error of the server.
     complaint: Option<String>,
 }
 
@@ -61,7 +61,7 @@ impl Link {
                 }
             })
             .event_callback(move |event| {
-                // Nobody listens any more at the end.
+                // The receiver may be gone at the end.
                 let _ = sender.send(event);
                 std::future::ready(())
             });
@@ -95,12 +95,12 @@ impl Link {
         let begun = std::time::Instant::now();
         while self.client.connection_state() != State::Connected {
             if begun.elapsed() >= SETTLED {
-                return Err(Trouble::Passing("there is no connection".to_owned()));
+                return Err(Trouble::Passing("not connected".to_owned()));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
             self.note_events()?;
         }
-        // What follows is of this connection.
+        // Later events belong to this connection.
         let _ = self.note_events()?;
         Ok(())
     }
@@ -114,7 +114,7 @@ impl Link {
         Ok(lost)
     }
 
-    /// What happens next, and whether the connection was lost by it.
+    /// Handles an event; returns whether the connection was lost by it.
     pub async fn event(&mut self) -> Result<bool, Trouble> {
         match self.events.recv().await {
             Some(event) => self.note(event),
@@ -127,7 +127,7 @@ impl Link {
             Event::Disconnected | Event::Closed => return Ok(true),
             Event::ServerError(ServerError::Other(what)) => {
                 if what.to_lowercase().contains("permissions violation") {
-                    return Err(cannot(format!("the server does not allow it: {what}")));
+                    return Err(cannot(format!("the server denies permission: {what}")));
                 }
                 self.complaint = Some(what);
             }
@@ -137,16 +137,16 @@ impl Link {
         Ok(false)
     }
 
-    /// The trouble of a lost connection, with what the server said of it.
+    /// The error of a lost connection, with the last error of the server.
     pub fn lost(&mut self) -> Trouble {
         Trouble::Passing(match self.complaint.take() {
-            Some(what) => format!("the connection is lost: {what}"),
-            None => "the connection is lost".to_owned(),
+            Some(what) => format!("connection lost: {what}"),
+            None => "connection lost".to_owned(),
         })
     }
 }
 
-/// Why there is no connection.
+/// Why the connection failed.
 fn unconnected(url: &StreamUrl, error: &async_nats::ConnectError) -> Trouble {
     let why = chain(error);
     match error.kind() {
@@ -162,18 +162,25 @@ fn unconnected(url: &StreamUrl, error: &async_nats::ConnectError) -> Trouble {
             .into()
         }
         ConnectErrorKind::Tls | ConnectErrorKind::ServerParse => cannot(format!("{url}: {why}")),
-        // What rustls says of whom it does not trust, or of one who does not speak it.
-        _ if why.contains("peer certificate") => {
-            Failure::new(Status::Failed, format!("{url}: not to be trusted: {why}"))
-                .hint("SSL_CERT_FILE names a file of authorities to trust instead of the system's")
-                .into()
-        }
-        _ if why.contains("corrupt message") => cannot(format!("{url}: no TLS is spoken: {why}")),
-        _ => Trouble::Passing(format!("{url}: no connection: {why}")),
+        // The error text of rustls for an untrusted certificate, or a peer without TLS.
+        _ if why.contains("peer certificate") => Failure::new(
+            Status::Failed,
+            format!("{url}: certificate not trusted: {why}"),
+        )
+        .hint(
+            "SSL_CERT_FILE names a file of certificate authorities to trust instead \
+                       of the system's",
+        )
+        .into(),
+        _ if why.contains("corrupt message") => cannot(format!(
+            "{url}: the server does not use \
+                                                                TLS: {why}"
+        )),
+        _ => Trouble::Passing(format!("{url}: cannot connect: {why}")),
     }
 }
 
-/// An error and what is behind it, each said once.
+/// An error and its causes, each text once.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -1,5 +1,5 @@
-//! What a message carries beside the record's value: its headers, and the name that
-//! tells one log from another. Documented in `docs/scale.md`.
+//! The metadata of a message: its headers, and the name that identifies the log.
+//! Documented in `docs/scale.md`.
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ const CODEC: &str = "Proglog-Codec";
 /// The log's name.
 const LOG: &str = "Proglog-Log";
 
-/// What the server counts for a message's headers beside names and values: a first
+/// Overhead of the headers besides names and values, as counted by the server: a first
 /// line, an end, and four bytes each. Units: bytes.
 const HEAD_BYTES: (usize, usize) = ("NATS/1.0\r\n\r\n".len(), ": \r\n".len());
 
@@ -50,7 +50,7 @@ impl fmt::Display for LogId {
 pub struct LogDigest(digest::Context);
 
 impl LogDigest {
-    /// Begins with what is known before the value.
+    /// Hashes the fields before the value.
     pub fn new(offset: Offset, term: u64, record_type: u32) -> Self {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(b"proglog log 1\0");
@@ -74,7 +74,7 @@ impl LogDigest {
     }
 }
 
-/// What the headers of a message say.
+/// The headers of a message, parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stamp {
     /// The record's offset.
@@ -95,8 +95,8 @@ impl Stamp {
         format!("{log}-{offset}")
     }
 
-    /// The headers of the message; it is stored as `sequence` of `stream` or not at
-    /// all. `behind` is the message that must stand before it, where that is known.
+    /// The headers of the message; it is stored as `sequence` of `stream` or not at all.
+    /// `behind` is the message that must be before it, where that is known.
     pub fn headers(&self, stream: &str, sequence: u64, behind: Option<Offset>) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in self.fields(stream, sequence, behind) {
@@ -121,8 +121,8 @@ impl Stamp {
             (HeaderName::from_static(LOG), self.log.to_string()),
             (HeaderName::from_static(OFFSET), self.offset.to_string()),
         ];
-        // A sequence alone can be taken by a stranger's message, and the next of ours
-        // would follow that one.
+        // A sequence alone is not enough: another client's message could take it, and the
+        // next message of this log would follow that one.
         if let Some(behind) = behind {
             fields.push((
                 NATS_EXPECTED_LAST_MESSAGE_ID,
@@ -167,7 +167,7 @@ impl Stamp {
         };
         let wrong = |name: &str| {
             no(format!(
-                "message {sequence} has no {name} that can be read: proglog push did not send it"
+                "message {sequence} has no valid {name} header: proglog push did not send it"
             ))
         };
         let number = |name: &'static str, none: Option<u64>| match field(name) {

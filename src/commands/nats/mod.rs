@@ -1,8 +1,8 @@
 //! The road to and from a NATS JetStream stream: `proglog push` and `proglog pull`.
 //!
-//! Behind the cargo feature `nats`, for its weight. Without it the two commands say
-//! what they need. What a message is made of stands in `message`, whether a log and a
-//! stream are of one history in `agree`, how long trouble is put up with in `patience`.
+//! Behind the cargo feature `nats`, because of its dependencies. Without it the two
+//! commands print what they need. `message` has the format of a message, `agree` compares
+//! a log with a stream, `patience` limits the retries.
 //!
 //! Sequence = offset - base + 1, where the base is the offset of the stream's first
 //! message ever. Neither side keeps a state of its own: the stream is asked how far it
@@ -48,13 +48,13 @@ use proglog::log::error::Error;
 #[cfg(feature = "nats")]
 use super::{Failure, Status};
 
-/// Why something did not go on.
+/// Why something did not continue.
 #[cfg(feature = "nats")]
 #[derive(Debug)]
 enum Trouble {
     /// May pass: it is tried again until `--timeout` is over.
     Passing(String),
-    /// The answer is no, or nobody can wait for it.
+    /// A negative result, or the other side does not respond.
     Final(Failure),
     /// The log's side.
     Log(Error),
@@ -86,7 +86,7 @@ impl From<super::append::target::Trouble> for Trouble {
     }
 }
 
-/// The answer is no: two histories, another log, offsets that are gone.
+/// A negative result: two sides of a fork, another log, offsets that are gone.
 #[cfg(feature = "nats")]
 fn no(message: impl Into<String>) -> Trouble {
     Trouble::Final(Failure::new(Status::No, message))

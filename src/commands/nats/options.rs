@@ -1,4 +1,4 @@
-//! What push and pull are both told, and how both end.
+//! The common options of push and pull, and their results.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use crate::commands::{Failure, Status, say, signals, status_of};
 /// The options of both.
 #[derive(Debug, clap::Args)]
 pub struct Both {
-    /// A file with the credentials: a JWT and its key, as nsc writes it
+    /// Read the credentials from this file: a JWT and its key, as written by nsc
     #[arg(long, value_name = "FILE")]
     pub creds: Option<PathBuf>,
-    /// Go on as records arrive, until Ctrl-C
+    /// Continue as records arrive, until Ctrl-C
     #[arg(short, long)]
     pub follow: bool,
-    /// End with status 2 when nothing went on for so long; 0 tries once
+    /// Exit with status 2 after SECONDS without progress; 0 tries once
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     pub timeout: Duration,
     /// Print the summary as a JSON line

@@ -1,5 +1,5 @@
-//! How long trouble is put up with: a back-off between attempts, a word on stderr for
-//! each, and an end when nothing went on for so long.
+//! Retries: a back-off between attempts, a note on stderr for each, and an error after a
+//! time without progress.
 
 use std::time::{Duration, Instant};
 
@@ -10,18 +10,18 @@ use crate::commands::{Failure, Status, say};
 /// The first pause, and the longest; each is twice the one before.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// The same trouble is told again after so long.
+/// Interval after which the same error is reported again.
 const TELL_AGAIN: Duration = Duration::from_secs(10);
 
-/// How often a pause looks for a signal.
+/// How often a pause searches for a signal.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// How long trouble may last.
+/// The longest time without progress.
 pub struct Patience<'a> {
     limit: Duration,
     signals: &'a Signals,
     quiet: bool,
-    /// When the trouble began that has not passed yet.
+    /// The start of the current failure.
     since: Option<Instant>,
     pause: Duration,
     told: Option<(String, Instant)>,
@@ -43,22 +43,22 @@ impl<'a> Patience<'a> {
         }
     }
 
-    /// Something went on.
+    /// Something continued.
     pub fn progress(&mut self) {
         self.since = None;
         self.pause = PAUSES.0;
     }
 
-    /// Tells the trouble and waits before the next attempt.
+    /// Reports the error and waits before the next attempt.
     pub async fn again(&mut self, why: String) -> Result<(), Trouble> {
         let since = *self.since.get_or_insert_with(Instant::now);
         let left = self.limit.saturating_sub(since.elapsed());
         if left.is_zero() {
             return Err(Failure::new(
                 Status::Failed,
-                format!("{why}; nothing went on for {} s", self.limit.as_secs_f32()),
+                format!("{why}; no progress for {} s", self.limit.as_secs_f32()),
             )
-            .hint("the same command goes on from there; --timeout waits longer")
+            .hint("the same command continues from there; --timeout waits longer")
             .into());
         }
         self.tell(why, left);
@@ -88,7 +88,7 @@ impl<'a> Patience<'a> {
             return;
         }
         say(&format!(
-            "note: {why}; trying again, for {} s more",
+            "note: {why}; retrying for {} s more",
             left.as_secs_f32().ceil()
         ));
         self.told = Some((why, Instant::now()));

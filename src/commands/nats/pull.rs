@@ -1,5 +1,5 @@
-//! `proglog pull URL DIR`: what a JetStream stream holds, appended to a log under the
-//! offsets of its headers, exactly once.
+//! `proglog pull URL DIR`: appends the messages of a JetStream stream to a log under the
+//! offsets in their headers, exactly once.
 //!
 //! ```text
 //! $ proglog pull nats://localhost/LOG copy
@@ -7,9 +7,9 @@
 //! pulled 1000 records, offsets 0..999
 //! ```
 //!
-//! Where it goes on the log itself knows; the records that both have are compared
-//! first. What the stream has dropped at its front a new log begins behind. A message
-//! that is missing is an error, and no record is ever renumbered.
+//! The log itself shows where to continue; the common records are compared first. If the
+//! stream has dropped messages at its front, a new log begins after them. A missing
+//! message is an error, and no record is ever renumbered.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -34,19 +34,19 @@ use crate::commands::signals::Signals;
 use crate::commands::waiting::Waiting;
 use crate::commands::{Globals, Status, quote};
 
-/// How often an empty stream is looked at again when records are followed.
+/// How often an empty stream is checked again when records are followed.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 const EXAMPLES: &str = "\
-proglog pull nats://localhost/LOG copy      all there is, or what copy lacks
-proglog pull nats://localhost/LOG copy -f   and what comes
+proglog pull nats://localhost/LOG copy      all records, or those that copy lacks
+proglog pull nats://localhost/LOG copy -f   and new ones
 proglog pull tls://a,b,c/LOG copy --creds me.creds";
 
 const NOTES: &str = "\
-The stream is one that proglog push has made. A log that is there must agree with
-it; while it runs no other proglog appends. docs/scale.md tells the rest.";
+The stream must be one that proglog push created. An existing log must match it;
+no other proglog can append while pull runs. See docs/scale.md.";
 
-/// Append what a NATS JetStream stream holds, exactly once
+/// Append the messages of a NATS JetStream stream, exactly once
 #[derive(Debug, clap::Args)]
 #[command(before_help = EXAMPLES, after_help = NOTES)]
 pub struct Arguments {
@@ -54,10 +54,12 @@ pub struct Arguments {
     url: StreamUrl,
     /// The log's directory
     pub dir: PathBuf,
-    /// A store of this size is full [default: as the log shows, or 1GiB]
+    /// Start a new segment when a store has this size [default: as the log
+    /// shows, or 1GiB]
     #[arg(long, value_name = "SIZE", value_parser = crate::commands::options::size)]
     max_store_bytes: Option<u64>,
-    /// An index of this size is full [default: as the log shows, or 128MiB]
+    /// Start a new segment when an index has this size [default: as the log
+    /// shows, or 128MiB]
     #[arg(long, value_name = "SIZE", value_parser = crate::commands::options::size)]
     max_index_bytes: Option<u64>,
     #[command(flatten)]
@@ -129,7 +131,7 @@ struct Pull<'a> {
     link: Option<Link>,
 }
 
-/// What comes of one round without trouble.
+/// The outcome of one round without an error.
 enum Round {
     /// It is done.
     Done,
@@ -155,7 +157,7 @@ impl Pull<'_> {
         }
     }
 
-    /// From the look at both sides to the end, or to the next trouble.
+    /// From the comparison of both sides to the end, or to the next error.
     async fn round(&mut self) -> Result<Round, Trouble> {
         let arguments = self.arguments;
         let (name, follow) = (&arguments.url.stream, arguments.both.follow);
@@ -168,7 +170,7 @@ impl Pull<'_> {
         };
         link.settle().await?;
         let stream = Stream::look(link, name).await?;
-        let stream = stream.ok_or_else(|| cannot(format!("there is no stream {name}")))?;
+        let stream = stream.ok_or_else(|| cannot(format!("stream {name} does not exist")))?;
         let Some(chart) = agree::chart(link, &stream).await? else {
             return Ok(if follow { Round::Empty } else { Round::Done });
         };
@@ -188,7 +190,7 @@ impl Pull<'_> {
         let locked = self.target.begin(initial, codec)?;
         let next = match (locked, self.source.bounds_if_any()?) {
             (Some(locked), _) if locked == next => next,
-            // A crash had left more behind the last record than it seemed.
+            // A crash had left more after the last record than it seemed.
             (Some(_), Some(bounds)) => go_on(link, &stream, &chart, &self.source, bounds).await?,
             _ => return Err(no("the log has no next offset")),
         };
@@ -212,7 +214,7 @@ impl Pull<'_> {
     }
 }
 
-/// What comes next in a log that is there, if it agrees with the stream.
+/// The next message for an existing log, if it agrees with the stream.
 async fn go_on(
     link: &Link,
     stream: &Stream,
@@ -238,8 +240,8 @@ async fn go_on(
     }
     if !compared && !bounds.is_empty() {
         return Err(no(format!(
-            "{log} and stream {name} have no record in common: nothing tells whether they are \
-             one log"
+            "{log} and stream {name} have no record in common: cannot tell whether they are the \
+             same log"
         )));
     }
     Ok(next)

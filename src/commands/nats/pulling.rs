@@ -1,5 +1,5 @@
-//! Messages coming in: asked for in batches of bounded size, each the next offset or a
-//! hole, appended and committed before the next batch is asked for.
+//! Receives messages: requested in batches of bounded size, each message the next offset
+//! or an error, appended and committed before the next batch is requested.
 
 use std::time::{Duration, Instant};
 
@@ -26,30 +26,30 @@ const BATCH: (usize, usize) = (2048, 4 * 1024 * 1024);
 /// How long the server waits for a batch to fill when records are followed.
 const EXPIRES: Duration = Duration::from_secs(5);
 
-/// The server forgets a consumer that nobody asked for so long.
+/// The server removes a consumer without requests after this time.
 const FORGOTTEN: Duration = Duration::from_secs(60);
 
-/// After so many messages it is seen whether a commit is due.
+/// Messages between two checks for a due commit.
 const BREATHS: u64 = 64;
 
 /// Without a message for so long the records have paused.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What the pulling is part of.
+/// The context of a pull.
 pub struct Part<'a, 'b, 't> {
     /// The connection.
     pub link: &'a mut Link,
     /// The log.
     pub target: &'a mut Target<'t>,
-    /// What ends it.
+    /// The cancellation.
     pub signals: &'a Signals,
-    /// What is told of progress.
+    /// The progress line.
     pub patience: &'a mut Patience<'b>,
-    /// What is counted.
+    /// The counters.
     pub totals: &'a mut Totals,
 }
 
-/// What comes, and how far.
+/// The range to receive.
 pub struct Plan<'a> {
     /// The stream.
     pub stream: &'a Stream,
@@ -57,16 +57,16 @@ pub struct Plan<'a> {
     pub chart: &'a Chart,
     /// The next offset.
     pub next: Offset,
-    /// The offset behind the last one; `None` without an end.
+    /// The offset after the last one; `None` without an end.
     pub end: Option<Offset>,
 }
 
-/// Appends what the plan says; returns when it is committed.
+/// Appends the planned messages; returns when they are committed.
 pub async fn pull(mut part: Part<'_, '_, '_>, plan: Plan<'_>) -> Result<(), Trouble> {
     let mut next = plan.next;
     let pulled = take(&mut part, &plan, &mut next).await;
-    // What came whole before the trouble is kept; the log's own trouble is not ours to
-    // commit behind.
+    // Complete records received before the error are kept; after an error of the log
+    // nothing is committed.
     let settled = match &pulled {
         Err(Trouble::Log(error)) => {
             part.target.abandon(error);
@@ -110,7 +110,7 @@ async fn take(
                     }
                     if heard.elapsed() >= EXPIRES + ANSWER {
                         return Err(Trouble::Passing(format!(
-                            "stream {} is silent", plan.stream.name()
+                            "no answer from stream {}", plan.stream.name()
                         )));
                     }
                     continue;
@@ -139,23 +139,21 @@ async fn take(
             part.patience.progress();
         } else if *next == begun {
             let name = plan.stream.name();
-            return Err(Trouble::Passing(format!(
-                "stream {name} gives nothing just now"
-            )));
+            return Err(Trouble::Passing(format!("stream {name} does not respond")));
         }
     }
     Ok(())
 }
 
-/// A consumer that nobody has to remove: it begins where the log ends, so that a lost
-/// one costs nothing.
+/// A consumer that expires by itself: it begins where the log ends, so a lost one costs
+/// nothing.
 async fn consumer(plan: &Plan<'_>, next: Offset) -> Result<Consumer<Config>, Trouble> {
     let config = Config {
         description: Some("proglog pull".to_owned()),
         deliver_policy: DeliverPolicy::ByStartSequence {
             start_sequence: plan.chart.sequence(next),
         },
-        // The log itself knows what was taken.
+        // The log itself shows which records it has.
         ack_policy: AckPolicy::None,
         inactive_threshold: FORGOTTEN,
         memory_storage: true,
@@ -167,7 +165,12 @@ async fn consumer(plan: &Plan<'_>, next: Offset) -> Result<Consumer<Config>, Tro
         .remote()
         .create_consumer(config)
         .await
-        .map_err(|error| Trouble::Passing(format!("stream {name}: no consumer: {}", chain(&error))))
+        .map_err(|error| {
+            Trouble::Passing(format!(
+                "stream {name}: cannot create a consumer: {}",
+                chain(&error)
+            ))
+        })
 }
 
 /// Asks for the next batch.
@@ -217,7 +220,7 @@ fn append(
     }
     if sequence < expected {
         return Err(Trouble::Passing(format!(
-            "stream {name} gave message {sequence} instead of {expected}"
+            "stream {name} returned message {sequence} instead of {expected}"
         )));
     }
     let stamp = Stamp::of(message.headers.as_ref(), sequence)?;
@@ -229,7 +232,7 @@ fn append(
     }
     if stamp.log != plan.chart.log {
         return Err(no(format!(
-            "message {sequence} of stream {name} is of another log ({}, not {})",
+            "message {sequence} of stream {name} belongs to another log ({}, not {})",
             stamp.log, plan.chart.log
         )));
     }
@@ -246,7 +249,7 @@ fn append(
     Ok(())
 }
 
-/// Commits what came, and tells how far it is.
+/// Commits the received records and reports the progress.
 fn commit(part: &mut Part<'_, '_, '_>, plan: &Plan<'_>) -> Result<(), Trouble> {
     part.target.pause()?;
     let reached = part.target.totals().next_offset;

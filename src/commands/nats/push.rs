@@ -6,8 +6,8 @@
 //! pushed 1000 records, offsets 0..999
 //! ```
 //!
-//! It keeps no state: it asks the stream how far it is, holds the last message against
-//! the log's record, and goes on behind it. So it does after every trouble.
+//! It keeps no state: it asks the stream for its last message, compares it with the
+//! record of the log, and continues after it. After every error it does so again.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,21 +30,22 @@ use crate::commands::options::{number, within};
 use crate::commands::signals::Signals;
 use crate::commands::{Failure, Globals, Status, quote};
 
-/// How often, and how long apart, a stream is looked for that the server would not make.
+/// How often, and how long apart, a stream is searched for that the server would not
+/// make.
 const LOOKS: usize = 10;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 const EXAMPLES: &str = "\
 proglog push log nats://localhost/LOG --create   all records, to a new stream
-proglog push log nats://localhost/LOG            what it does not have yet
+proglog push log nats://localhost/LOG            the records it lacks
 proglog push log nats://me:secret@a,b,c/LOG -f   to a cluster, as records arrive
 proglog push log tls://host/LOG --creds me.creds";
 
 const NOTES: &str = "\
-The same command goes on after any interruption: it asks the stream how far it is.
-A stream of another history is refused. docs/scale.md tells what a message is.";
+After an interruption, the same command continues where the stream ends. A stream
+with other records is refused. docs/scale.md describes the messages.";
 
-/// Publish every record to a NATS JetStream stream, in order, exactly once
+/// Publish all records to a NATS JetStream stream, in order, exactly once
 #[derive(Debug, clap::Args)]
 #[command(before_help = EXAMPLES, after_help = NOTES)]
 pub struct Arguments {
@@ -52,20 +53,21 @@ pub struct Arguments {
     pub dir: PathBuf,
     /// nats://[user:pass@]host[:port]/STREAM, or tls://; several hosts with commas
     url: StreamUrl,
-    /// Make the stream if there is none: on disk, without limits
+    /// Create the stream if it does not exist: on disk, without limits
     #[arg(long)]
     create: bool,
-    /// On how many servers a new stream is kept [default: 1]
+    /// Keep a new stream on this many servers [default: 1]
     #[arg(long, value_name = "N", requires = "create",
           value_parser = within::<u8>(1, 5))]
     replicas: Option<u8>,
-    /// The subject [default: the stream's only one; of a new stream its name]
+    /// Publish to this subject [default: the only one of the stream, or the name of a new
+    /// stream]
     #[arg(long)]
     subject: Option<String>,
-    /// Begin a new stream with this offset [default: the log's first]
+    /// Start a new stream at this offset [default: the first of the log]
     #[arg(long, value_name = "N", value_parser = number)]
     from: Option<u64>,
-    /// Records that are sent before the first of them is acknowledged, at most
+    /// Send at most this many records before the first is acknowledged
     #[arg(long, value_name = "N", default_value_t = 512,
           value_parser = within::<u16>(1, 4096))]
     in_flight: u16,
@@ -78,7 +80,7 @@ pub struct Arguments {
 /// Runs the command.
 pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let mut source = Source::new(&arguments.dir, arguments.codec);
-    // What is no log is said before anybody is asked anything.
+    // A directory that is not a log is reported before the server is asked.
     source.bounds()?;
     let signals = Signals::install()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -116,9 +118,9 @@ struct Push<'a> {
     totals: Totals,
     talk: Talk,
     link: Option<Link>,
-    /// Where the log ended when the command began.
+    /// The end of the log when the command began.
     end: Option<Offset>,
-    /// The sizes of the records up to here have been held against this limit.
+    /// The sizes of the records up to here have been compared with this limit.
     checked: Option<(Offset, u64)>,
 }
 
@@ -132,7 +134,7 @@ impl Push<'_> {
         }
     }
 
-    /// From the question how far the stream is to the end, or to the next trouble.
+    /// From asking the stream for its end to the end of the log, or to the next error.
     async fn round(&mut self) -> Result<(), Trouble> {
         let arguments = self.arguments;
         if self.link.is_none() {
@@ -210,9 +212,9 @@ impl Push<'_> {
     }
 }
 
-/// Whether another push has made the stream since it was looked for, or is about to: the
-/// server then refuses a second one, at times for the subjects of the first. Else
-/// `refused` stands.
+/// Whether another push has made the stream since it was searched for, or is about to:
+/// the server then refuses a second one, at times for the subjects of the first. Else
+/// `refused` applies
 async fn made_by_another(link: &Link, name: &str, refused: Trouble) -> Result<(), Trouble> {
     for _ in 0..LOOKS {
         if let Ok(Some(_)) = Stream::look(link, name).await {
@@ -249,15 +251,15 @@ async fn find(
             }
             Stream::look(link, name)
                 .await?
-                .ok_or_else(|| Trouble::Passing(format!("stream {name} is not there yet")))?
+                .ok_or_else(|| Trouble::Passing(format!("stream {name} does not exist yet")))?
         }
         None => {
             let hint = format!(
-                "--create makes it: proglog push {} {} --create",
+                "create it with: proglog push {} {} --create",
                 quote(&arguments.dir),
                 arguments.url
             );
-            let message = format!("there is no stream {name}");
+            let message = format!("stream {name} does not exist");
             return Err(Failure::new(Status::Failed, message).hint(hint).into());
         }
     };
@@ -267,17 +269,19 @@ async fn find(
     } else if config.sealed {
         Some("is sealed")
     } else if config.mirror.is_some() {
-        Some("is a mirror of another one")
+        Some("mirrors another stream")
     } else {
         None
     };
     match unfit {
-        Some(why) => Err(cannot(format!("stream {name} takes no records: it {why}"))),
+        Some(why) => Err(cannot(format!(
+            "stream {name} cannot take records: it {why}"
+        ))),
         None => Ok(stream),
     }
 }
 
-/// Where a new stream begins.
+/// The first offset of a new stream.
 fn begin(arguments: &Arguments, bounds: Bounds) -> Result<Offset, Trouble> {
     let Some(from) = arguments.from.map(Offset) else {
         return Ok(bounds.lowest);
@@ -297,7 +301,7 @@ fn begin(arguments: &Arguments, bounds: Bounds) -> Result<Offset, Trouble> {
     Ok(from)
 }
 
-/// What comes next in a stream that has messages, if it is this log's.
+/// The next offset for a stream with messages, if it belongs to this log.
 async fn go_on(
     arguments: &Arguments,
     link: &Link,
@@ -309,7 +313,7 @@ async fn go_on(
     let (name, base) = (stream.name(), chart.base);
     if let Some(from) = arguments.from.filter(|&from| from != base.0) {
         return Err(cannot(format!(
-            "--from {from} is for a new stream: {name} begins with offset {base}"
+            "--from {from} needs a new stream: {name} begins with offset {base}"
         )));
     }
     let compared = agree::compare(link, stream, chart, source, bounds).await?;
@@ -330,8 +334,8 @@ async fn go_on(
     }
     if !compared {
         return Err(no(format!(
-            "stream {name} and {log} have no record in common: nothing tells whether they are \
-             one log"
+            "stream {name} and {log} have no record in common: cannot tell whether they are the \
+             same log"
         )));
     }
     Ok(next)

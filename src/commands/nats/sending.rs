@@ -1,6 +1,6 @@
-//! Records going out: many in flight, each stored at its sequence or not at all, until
-//! one of them is not acknowledged as it should be. Then nothing is known but what the
-//! stream says when it is asked, so that every trouble ends the sending.
+//! Sends records: many in flight, each stored at its sequence or not at all, until one of
+//! them is not acknowledged as expected. Then only the stream knows its state, so every
+//! error ends the sending.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -27,14 +27,14 @@ use crate::commands::signals::Signals;
 /// Values in flight, at most; one may be larger. Units: bytes.
 const IN_FLIGHT_BYTES: usize = 8 * 1024 * 1024;
 
-/// How often the log is looked at for new records, and everything else for trouble.
+/// Interval at which the log is checked for new records, and everything else for errors.
 const TICK: Duration = Duration::from_millis(50);
 
-/// Where the records go, and from where on.
+/// The target of the records, and the first offset.
 pub struct Plan {
     /// The stream's name.
     pub stream: String,
-    /// What it listens to.
+    /// The events to check.
     pub subject: String,
     /// The offset of sequence 1.
     pub base: Offset,
@@ -54,17 +54,17 @@ pub struct Plan {
     pub value_bytes_max: u64,
 }
 
-/// What the sending is part of.
+/// The context of a push.
 pub struct Part<'a, 'b> {
     /// The connection.
     pub link: &'a mut Link,
     /// The log.
     pub source: &'a mut Source,
-    /// What ends it.
+    /// The cancellation.
     pub signals: &'a Signals,
-    /// What is told of progress.
+    /// The progress line.
     pub patience: &'a mut Patience<'b>,
-    /// What is counted.
+    /// The counters.
     pub totals: &'a mut Totals,
 }
 
@@ -96,7 +96,7 @@ struct Sending<'a, 'b> {
     ending: Option<Trouble>,
 }
 
-/// Sends what the plan says; returns when everything is acknowledged.
+/// Sends the planned records; returns when all are acknowledged.
 pub async fn send(part: Part<'_, '_>, plan: Plan) -> Result<(), Trouble> {
     let inbox = part.link.client.new_inbox();
     let acks = part.link.client.subscribe(format!("{inbox}.*")).await;
@@ -130,7 +130,7 @@ impl Sending<'_, '_> {
                 self.publish(record).await?;
             }
             if self.window.is_empty() && self.backlog.is_empty() && self.feed.is_none() {
-                // Whatever the trouble was, it has passed.
+                // The error has passed.
                 self.part.patience.progress();
                 match self.ending.take() {
                     Some(trouble) => return Err(trouble),
@@ -222,7 +222,7 @@ impl Sending<'_, '_> {
         let offset = plan.base.saturating_add(asked.saturating_sub(1));
         if message.status == Some(StatusCode::NO_RESPONDERS) {
             return Err(Trouble::Passing(format!(
-                "stream {}: nobody takes messages on {} just now",
+                "stream {}: no responders on subject {}",
                 plan.stream, plan.subject
             )));
         }
@@ -233,7 +233,7 @@ impl Sending<'_, '_> {
                 return Err(match error.error_code() {
                     ErrorCode::STREAM_WRONG_LAST_SEQUENCE
                     | ErrorCode::STREAM_WRONG_LAST_MESSAGE_ID => Trouble::Passing(format!(
-                        "stream {}: offset {offset} does not come next: {error}",
+                        "stream {}: offset {offset} is not the next one: {error}",
                         plan.stream
                     )),
                     ErrorCode::STREAM_NOT_MATCH => cannot(format!(
@@ -245,7 +245,7 @@ impl Sending<'_, '_> {
             }
             Err(error) => {
                 return Err(Trouble::Passing(format!(
-                    "stream {}: an acknowledgement cannot be read: {error}",
+                    "stream {}: invalid acknowledgement: {error}",
                     plan.stream
                 )));
             }
@@ -266,7 +266,7 @@ impl Sending<'_, '_> {
         Ok(())
     }
 
-    /// Counts what is acknowledged without a gap.
+    /// Counts the acknowledged records up to the first gap.
     fn count(&mut self, offset: Offset) {
         let Some(front) = self.window.front().map(|sent| sent.offset) else {
             return;
@@ -326,7 +326,7 @@ impl Sending<'_, '_> {
                 source.check_sizes(self.fed, bounds.next, max, signals)?;
                 self.feed = Some(Feed::begin(source, self.fed, bounds.next)?);
                 self.fed = bounds.next;
-                // A log's first record shows what it is.
+                // The first record of a log identifies it.
                 self.plan.codec = source.codec()?;
             }
         }

@@ -1,5 +1,5 @@
-//! The log as one side of the road sees it: where it begins and ends, single records
-//! held against messages, and whether it has grown. Every look opens it anew.
+//! The log as the source of a push: where it begins and ends, single records compared
+//! with messages, and whether it has grown. Every scan opens it again.
 
 use std::cmp::Ordering;
 use std::ops::ControlFlow;
@@ -20,34 +20,34 @@ use super::message::{LogDigest, LogId};
 use super::{Trouble, cannot};
 use crate::commands::signals::Signals;
 
-/// The longest that a look at the files' sizes is taken for a look at the log: what is
-/// written through a mapping changes no size.
+/// The longest time for which a check of the file sizes replaces a scan of the log:
+/// writes through a mapping change no size.
 const FULL_LOOK: Duration = Duration::from_secs(1);
 
 /// A log that is read.
 pub struct Source {
     path: PathBuf,
     codec: Option<Codec>,
-    /// What the directory looked like at the last full look, and when that was.
+    /// The state of the directory at the last full scan, and its time.
     seen: Option<(Look, Instant)>,
 }
 
-/// What can be seen of a log without opening its files: how many segments, and the
-/// last one's base, sizes and time.
+/// Metadata of a log, available without opening its files: number of segments, and base,
+/// sizes and time of the last one.
 #[derive(Debug, PartialEq, Eq)]
 struct Look(usize, Option<Offset>, [Option<(u64, i64, i64)>; 2]);
 
-/// Where a log begins and ends.
+/// The first and the next offset of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// The first offset.
     pub lowest: Offset,
-    /// The offset behind the last record.
+    /// The offset after the last record.
     pub next: Offset,
 }
 
 impl Bounds {
-    /// Whether there is no record.
+    /// Whether the log has no records.
     pub fn is_empty(self) -> bool {
         self.lowest >= self.next
     }
@@ -58,19 +58,19 @@ impl Bounds {
     }
 }
 
-/// What a record is like beside one of these bytes.
+/// The comparison of a record with one of these payloads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Likeness {
     /// It is the same.
     Same,
     /// It is another one.
     Other,
-    /// There is none.
+    /// No such record.
     Absent,
 }
 
 impl Source {
-    /// A log in a directory; with a codec only if it must not be looked for.
+    /// A log in a directory; with a codec only if it must not be searched for.
     pub fn new(path: &Path, codec: Option<Codec>) -> Self {
         Self {
             path: path.to_path_buf(),
@@ -79,7 +79,7 @@ impl Source {
         }
     }
 
-    /// Where it is.
+    /// Its directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -94,7 +94,7 @@ impl Source {
         Ok(log)
     }
 
-    /// Where it begins and ends now.
+    /// The current first and next offset.
     pub fn bounds(&self) -> Result<Bounds, Error> {
         let mut log = self.reader()?;
         Ok(Bounds {
@@ -103,7 +103,7 @@ impl Source {
         })
     }
 
-    /// The same, or `None` where there is no log yet and one may be made.
+    /// The same, or `None` if the log does not exist yet and may be created.
     pub fn bounds_if_any(&self) -> Result<Option<Bounds>, Error> {
         match Directory::list(&self.path) {
             Err(Error::NoDirectory { .. }) => Ok(None),
@@ -118,7 +118,7 @@ impl Source {
         self.reader()?.codec()
     }
 
-    /// Hands over the one record at an offset, if it is there and sound.
+    /// Reads one record, if it exists and is valid.
     fn record<T>(
         &self,
         offset: Offset,
@@ -186,7 +186,7 @@ impl Source {
     }
 
     /// Refuses a record that no message holds: of `from..end`, with values of at most
-    /// `value_bytes_max`. A signal ends the look.
+    /// `value_bytes_max`. A signal ends the scan.
     pub fn check_sizes(
         &self,
         from: Offset,
@@ -203,7 +203,7 @@ impl Source {
                 }
                 Item::Record(_) if signals.raised().is_some() => ControlFlow::Break(()),
                 Item::Record(_) => ControlFlow::Continue(()),
-                // What cannot be read is told when it is come by.
+                // An unreadable record is reported when it is reached.
                 Item::Obstacle { .. } => ControlFlow::Break(()),
             })
         })?;
@@ -212,13 +212,14 @@ impl Source {
                 .raised()
                 .map_or(Ok(()), |it| Err(Trouble::Signal(it))),
             Some((offset, bytes)) => Err(cannot(format!(
-                "offset {offset} has {bytes} bytes: the server takes at most {value_bytes_max} \
-                 beside the headers (max_payload, or the stream's max_msg_size)"
+                "offset {offset} has {bytes} bytes: the server accepts at most \
+                 {value_bytes_max} besides the headers (max_payload, or the stream's \
+                 max_msg_size)"
             ))),
         }
     }
 
-    /// Where the log ends, if it may have grown since this was last asked.
+    /// The end of the log, if it may have grown since the last call.
     pub fn grown(&mut self) -> Result<Option<Bounds>, Error> {
         let look = look(&self.path)?;
         if let Some((seen, when)) = &self.seen

@@ -1,4 +1,4 @@
-//! The stream on the server: what it holds, single messages of it, and making one.
+//! The stream on the server: its state, single messages, and its creation.
 
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
@@ -11,7 +11,7 @@ use super::link::{Link, chain};
 use super::{Trouble, cannot};
 use crate::commands::{Failure, Status};
 
-/// A stream, and what it was when it was looked at.
+/// A stream and its state when it was inspected.
 pub struct Stream {
     remote: RemoteStream<()>,
     /// How it is set.
@@ -20,7 +20,7 @@ pub struct Stream {
     pub first: u64,
     /// The last sequence that it gave.
     pub last: u64,
-    /// How many messages it holds.
+    /// Number of messages.
     pub messages: u64,
 }
 
@@ -33,7 +33,7 @@ pub struct NewStream<'a> {
 }
 
 impl Stream {
-    /// Looks at a stream; `None` where there is none.
+    /// Inspects a stream; `None` where it does not exist.
     pub async fn look(link: &Link, name: &str) -> Result<Option<Self>, Trouble> {
         let info = match link.context.get_stream(name).await {
             Ok(stream) => stream.cached_info().clone(),
@@ -67,7 +67,7 @@ impl Stream {
                 CreateStreamErrorKind::JetStream(refused) => refusal(name, &refused),
                 CreateStreamErrorKind::EmptyStreamName
                 | CreateStreamErrorKind::InvalidStreamName => {
-                    cannot(format!("no stream can be called {name}"))
+                    cannot(format!("{name} is not a valid stream name"))
                 }
                 _ => unanswered(link, name, &error),
             }),
@@ -87,7 +87,7 @@ impl Stream {
         })
     }
 
-    /// What messages call it.
+    /// Its name in messages.
     pub fn name(&self) -> &str {
         &self.config.name
     }
@@ -114,7 +114,7 @@ impl Stream {
         }
     }
 
-    /// The first sequence in the middle that is missing, if there is one.
+    /// The first sequence in the middle that is missing, if any.
     pub async fn hole(&self, link: &Link) -> Result<Option<u64>, Trouble> {
         let span = self.last.saturating_sub(self.first).saturating_add(1);
         if self.messages == 0 || self.messages == span {
@@ -128,7 +128,7 @@ impl Stream {
         Ok(state.deleted.iter().flatten().filter(inside).min().copied())
     }
 
-    /// The subject to publish on: the one asked for, or the only one it can be.
+    /// The subject to publish on: the given one, or the only possible one.
     pub fn subject(&self, asked: Option<&str>) -> Result<String, Failure> {
         if let Some(subject) = asked {
             return Ok(subject.to_owned());
@@ -141,13 +141,13 @@ impl Stream {
                     self.name(),
                     subjects.join(", ")
                 );
-                Err(Failure::new(Status::Failed, message).hint("say which: --subject SUBJECT"))
+                Err(Failure::new(Status::Failed, message).hint("choose one: --subject SUBJECT"))
             }
         }
     }
 }
 
-/// The server said no: for good where time does not change it.
+/// The server refused: permanently, unless time changes it.
 pub fn refusal(name: &str, refused: &async_nats::jetstream::Error) -> Trouble {
     let message = format!("stream {name}: {refused}");
     match refused.error_code() {
@@ -185,5 +185,5 @@ fn unanswered(link: &Link, name: &str, error: &dyn std::error::Error) -> Trouble
             .into();
         }
     }
-    Trouble::Passing(format!("stream {name}: JetStream does not answer: {why}"))
+    Trouble::Passing(format!("stream {name}: JetStream does not respond: {why}"))
 }

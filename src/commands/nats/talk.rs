@@ -1,5 +1,4 @@
-//! What is told while records go over: a line of progress on a terminal, and the
-//! summary at the end.
+//! Progress of push and pull: a line on a terminal, and the summary at the end.
 
 use std::io::Write;
 
@@ -11,7 +10,7 @@ use crate::commands::{Globals, say};
 use crate::render::json_line::JsonLine;
 use crate::render::prose::count;
 
-/// What has gone over, for the line of progress.
+/// The transferred records, for the progress line.
 pub static MOVED: Progress = Progress::new();
 
 /// Which way the records go.
@@ -32,19 +31,19 @@ impl Way {
     }
 }
 
-/// What has gone over.
+/// The transferred records.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Totals {
     /// The offset of the first record that had to.
     pub first: Option<Offset>,
-    /// The offset behind the last one that has.
+    /// The offset after the last one that has.
     pub next: Option<Offset>,
     /// The sequence of the last one that has.
     pub last_sequence: Option<u64>,
 }
 
 impl Totals {
-    /// How many records.
+    /// Number of records.
     pub fn records(&self) -> u64 {
         match (self.first, self.next) {
             (Some(first), Some(next)) => next.0.saturating_sub(first.0),
@@ -61,7 +60,7 @@ pub struct Talk {
 }
 
 impl Talk {
-    /// Talk about one way.
+    /// Messages about one direction.
     pub fn new(way: Way, globals: Globals) -> Self {
         let verb = match way {
             Way::Push => "push",
@@ -118,7 +117,7 @@ impl Talk {
             line = line.number("last_sequence", sequence);
         }
         line = line.number("retries", retries);
-        // A stdout that fails changes nothing of what is done.
+        // A stdout that fails changes nothing of the transfer.
         if let Ok(mut out) = crate::commands::stdout() {
             let _ = writeln!(out, "{line}");
             let _ = out.flush();

@@ -1,19 +1,20 @@
-//! Where a stream is: `nats://[user:pass@]host[:port][,host...]/STREAM`, or `tls://`.
+//! The address of a stream: `nats://[user:pass@]host[:port][,host...]/STREAM`, or
+//! `tls://`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use async_nats::ServerAddr;
 
-/// What a stream's address looks like.
+/// The form of a stream address.
 const SHAPE: &str = "nats://[user:pass@]host[:port]/STREAM, or tls://...";
 
 /// A stream on a server, or on one of several that form a cluster.
 #[derive(Debug, Clone)]
 pub struct StreamUrl {
-    /// Where one of the servers is.
+    /// The address of one server.
     pub servers: Vec<ServerAddr>,
-    /// Who we are.
+    /// Authentication.
     pub login: Option<Login>,
     /// Whether the servers must speak TLS.
     pub tls: bool,
@@ -23,7 +24,7 @@ pub struct StreamUrl {
     shown: String,
 }
 
-/// Who we are, as the address says it.
+/// The authentication in an address.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Login {
     /// One word.
@@ -48,21 +49,21 @@ impl FromStr for StreamUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        // What stands before an `@` may be a password, however the address is cut.
+        // The part before an `@` may be a password, however the address is split.
         let is_secret = text.contains('@');
         let wrong = |what: &str| {
             let what = if is_secret { "it is malformed" } else { what };
-            format!("{what}; an address is {SHAPE}")
+            format!("{what}; expected {SHAPE}")
         };
         let (scheme, rest) = text
             .split_once("://")
-            .ok_or_else(|| wrong("no nats:// or tls:// in front"))?;
+            .ok_or_else(|| wrong("it does not begin with nats:// or tls://"))?;
         if scheme != "nats" && scheme != "tls" {
-            return Err(wrong(&format!("{scheme}:// is not spoken")));
+            return Err(wrong(&format!("{scheme}:// is not supported")));
         }
         let (authority, stream) = rest
             .split_once('/')
-            .ok_or_else(|| wrong("no stream is named"))?;
+            .ok_or_else(|| wrong("no stream name"))?;
         check_name(stream).map_err(|what| wrong(&what))?;
         let (login, hosts) = match authority.rsplit_once('@') {
             Some((login, hosts)) => (
@@ -74,9 +75,9 @@ impl FromStr for StreamUrl {
         let mut servers = Vec::new();
         for host in hosts.split(',') {
             let server = format!("{scheme}://{host}").parse::<ServerAddr>();
-            let server = server.map_err(|_| wrong(&format!("{host:?} is no host")))?;
+            let server = server.map_err(|_| wrong(&format!("{host:?} is not a valid host")))?;
             if host.is_empty() || server.host().is_empty() || server.as_url_str().contains('?') {
-                return Err(wrong(&format!("{host:?} is no host")));
+                return Err(wrong(&format!("{host:?} is not a valid host")));
             }
             servers.push(server);
         }
@@ -94,10 +95,10 @@ impl FromStr for StreamUrl {
 fn check_name(name: &str) -> Result<(), String> {
     let illegal = |c: char| c.is_whitespace() || c.is_control() || "./\\*>".contains(c);
     if name.is_empty() {
-        return Err("no stream is named".to_owned());
+        return Err("no stream name".to_owned());
     }
     if name.chars().any(illegal) || name.len() > 255 {
-        return Err(format!("no stream can be called {name:?}"));
+        return Err(format!("{name:?} is not a valid stream name"));
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Where a read that goes on begins, and where it ends if that is known: the range
-//! that was asked for, the last records of it, the cursor.
+//! The start of a read that continues, and its end if known: the requested range, the
+//! last records of it, the cursor.
 
 use proglog::log::reader::LogReader;
 use proglog::log::units::Offset;
@@ -9,20 +9,20 @@ use super::{Arguments, Outcome};
 use crate::commands::offsets::{Place, Resolved};
 use crate::commands::{Globals, say};
 
-/// Where to begin.
+/// The start.
 pub enum Begin {
     /// At `from`, up to `last` included.
     At {
         /// The first offset.
         from: Offset,
-        /// The last one, if there is one.
+        /// The last one, if any.
         last: Option<Offset>,
     },
     /// There is nothing to read.
     Nothing(Outcome),
 }
 
-/// What to read of a log. `cursor` is the offset that a cursor file holds.
+/// The part of a log to read. `cursor` is the offset in a cursor file.
 pub fn begin(
     log: &mut LogReader,
     arguments: &Arguments,
@@ -72,7 +72,7 @@ pub fn begin(
     })
 }
 
-/// The answer where all that was asked for is before the log.
+/// The error if all requested records are before the log.
 pub fn before_the_log(asked: Resolved, arguments: &Arguments, lowest: Offset) -> Option<Outcome> {
     let to = asked.to.filter(|to| *to < i128::from(lowest.0))?;
     Some(Outcome::No(match arguments.selected.span().to {

@@ -1,7 +1,7 @@
-//! The cursor file: how far somebody has read. Its first line is the offset of the next
-//! record, in decimal; a second line, which may be missing, is the fingerprint of the
-//! last record read. It is replaced as a whole, and only after what it passes is on
-//! disk, so that it never points behind what a power cut leaves.
+//! The cursor file: the position of a reader. Its first line is the offset of the next
+//! record, in decimal; an optional second line is the fingerprint of the last record
+//! read. It is replaced atomically, and only after the records before it are durable, so
+//! that it never points past the end that a power cut leaves.
 
 use std::fmt::Write as _;
 use std::fs::{File, TryLockError};
@@ -27,7 +27,7 @@ const BYTES_MAX: u64 = 256;
 /// How long a cursor may lag behind a busy log.
 const LAG: Duration = Duration::from_millis(250);
 
-/// How long a cursor file that is in use is waited for: what a killed reader was just
+/// How long to wait for a cursor file that is in use: a killed reader that was just
 /// starting may hold it for an instant longer.
 const LOCK_WAIT: Duration = Duration::from_millis(500);
 
@@ -37,7 +37,7 @@ const WRITABLE_BY_ALL: u32 = 0o002;
 /// How often it is tried.
 const LOCK_RETRY: Duration = Duration::from_millis(10);
 
-/// What a cursor file holds.
+/// The content of a cursor file.
 struct Held {
     next: Offset,
     fingerprint: Option<Fingerprint>,
@@ -45,14 +45,14 @@ struct Held {
     text: String,
 }
 
-/// A cursor file that is ours alone.
+/// A cursor file, locked.
 pub struct Cursor {
     path: PathBuf,
     /// The path as it was given.
     given: PathBuf,
-    /// What the file holds; `None` while there is none.
+    /// The content; `None` while the file does not exist.
     held: Option<Held>,
-    /// Up to where what was read is on disk already.
+    /// The offset up to which the records read are durable.
     synced: Option<Offset>,
     saved_at: Option<Instant>,
     lock: Option<(File, FilePath)>,
@@ -94,9 +94,9 @@ impl Cursor {
         self.saved_at.is_none_or(|at| at.elapsed() >= LAG)
     }
 
-    /// Replaces the file by what it holds: a file that cannot be replaced is found before
-    /// a record is handed out, not after it was handled. Where there is no file yet, a
-    /// name beside it is used.
+    /// Writes the current content again: a file that cannot be replaced is detected
+    /// before a record is delivered, not after it was handled. If the file does not exist
+    /// yet, a name beside it is tried.
     pub fn rehearse(&self) -> anyhow::Result<()> {
         match &self.held {
             Some(held) => self.replace(&held.text),
@@ -137,7 +137,7 @@ impl Cursor {
     }
 }
 
-/// What to say where the file cannot be written.
+/// The hint if the file cannot be written.
 fn unwritable(given: &Path, error: &io::Error) -> Failure {
     let message = format!("cursor file {}: cannot write it: {error}", given.display());
     let failure = Failure::new(Status::Failed, message);
@@ -147,8 +147,8 @@ fn unwritable(given: &Path, error: &io::Error) -> Failure {
              name a file in a directory",
         ),
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => failure.hint(
-            "it is replaced as a whole: its directory must be writable too, and neither may \
-             be immutable (lsattr)",
+            "the file is replaced, not rewritten: its directory must be writable too, and \
+             neither may be immutable (lsattr)",
         ),
         _ => failure,
     }
@@ -156,7 +156,7 @@ fn unwritable(given: &Path, error: &io::Error) -> Failure {
 
 impl Drop for Cursor {
     fn drop(&mut self) {
-        // While it is held, so that nobody else has just taken it.
+        // While it is held, so that no other process has just taken it.
         if let Some((_held, path)) = self.lock.take() {
             let _ = RealDisk.remove(&path);
         }
@@ -172,7 +172,7 @@ fn real_path(path: &Path, log: &Path) -> anyhow::Result<PathBuf> {
         )
     };
     let Some(name) = path.file_name() else {
-        return Err(refused("this is no file's name").into());
+        return Err(refused("not a file name").into());
     };
     if let Ok(link) = path.symlink_metadata()
         && link.is_symlink()
@@ -183,9 +183,9 @@ fn real_path(path: &Path, log: &Path) -> anyhow::Result<PathBuf> {
     let real = match path.canonicalize() {
         Ok(real) => real,
         // A link to what does not exist yet: the file is made there. A chain that has no
-        // end is no `NotFound`.
+        // end is not a `NotFound`.
         Err(error) if error.kind() == ErrorKind::NotFound && path.is_symlink() => {
-            let target = std::fs::read_link(path).map_err(Error::io("look at", path))?;
+            let target = std::fs::read_link(path).map_err(Error::io("access", path))?;
             let parent = path.parent().unwrap_or(Path::new("."));
             return real_path(&parent.join(target), log);
         }
@@ -195,7 +195,7 @@ fn real_path(path: &Path, log: &Path) -> anyhow::Result<PathBuf> {
             let parent = parent.canonicalize().map_err(Error::io("open", parent))?;
             parent.join(name)
         }
-        Err(error) => return Err(Error::io("look at", path)(error).into()),
+        Err(error) => return Err(Error::io("access", path)(error).into()),
     };
     if let Ok(log) = std::fs::metadata(log) {
         let identity = |it: &Path| std::fs::metadata(it).map(|it| (it.dev(), it.ino())).ok();
@@ -206,7 +206,7 @@ fn real_path(path: &Path, log: &Path) -> anyhow::Result<PathBuf> {
             .any(|above| identity(above) == here)
         {
             return Err(
-                refused("this is in the log's directory, where nothing else may stand")
+                refused("it is in the log's directory, which holds only segments")
                     .hint("name a file outside of it: --cursor-file log.cursor")
                     .into(),
             );
@@ -215,7 +215,7 @@ fn real_path(path: &Path, log: &Path) -> anyhow::Result<PathBuf> {
     Ok(real)
 }
 
-/// What the file holds, if there is one.
+/// The content of the file, if any.
 fn load(path: &Path, given: &Path) -> anyhow::Result<Option<Held>> {
     let named = FilePath::of(path).map_err(Error::io("open", path))?;
     let (file, status) = match named.open(Links::Refused) {
@@ -226,7 +226,7 @@ fn load(path: &Path, given: &Path) -> anyhow::Result<Option<Held>> {
         }
         Err(error) => return Err(Error::io("open", path)(error).into()),
     };
-    let parent = named.dir().metadata().map_err(Error::io("look at", path))?;
+    let parent = named.dir().metadata().map_err(Error::io("access", path))?;
     check_owner([status, parent], given)?;
     let mut bytes = Vec::new();
     file.take(BYTES_MAX)
@@ -238,13 +238,13 @@ fn load(path: &Path, given: &Path) -> anyhow::Result<Option<Held>> {
         let message = format!("cursor file {}: {what}", given.display());
         Err(Failure::new(Status::Failed, message)
             .hint(format!(
-                "write the offset of the next record into it, or remove it and say --from: rm {}",
+                "write the offset of the next record into it, or remove it and use --from: rm {}",
                 quote(given)
             ))
             .into())
     };
     let Some(text) = text else {
-        return refused("it holds bytes that are no cursor".to_owned());
+        return refused("it is not a cursor file".to_owned());
     };
     let (first, second) = match text.trim_ascii().split_once('\n') {
         Some((first, second)) => (first.trim_ascii_end(), Some(second)),
@@ -265,8 +265,8 @@ fn load(path: &Path, given: &Path) -> anyhow::Result<Option<Held>> {
     }))
 }
 
-/// Refuses a file that anybody may have put there: where others may make files, another
-/// user's cursor would say what is read next.
+/// Refuses a file that any user may have created: in a shared directory, another user's
+/// cursor would choose the next record.
 fn check_owner([file, parent]: [FileStatus; 2], given: &Path) -> anyhow::Result<()> {
     let owner = file.uid();
     let is_shared = parent.mode() & WRITABLE_BY_ALL != 0;
@@ -274,13 +274,14 @@ fn check_owner([file, parent]: [FileStatus; 2], given: &Path) -> anyhow::Result<
         return Ok(());
     }
     let message = format!(
-        "cursor file {}: belongs to user {owner}, in a directory where everybody may make files",
+        "cursor file {}: belongs to user {owner}, in a directory where every user may create \
+         files",
         given.display()
     );
     Err(Failure::new(Status::Failed, message).hint(ELSEWHERE).into())
 }
 
-/// What to do where a directory is shared.
+/// The hint for a shared directory.
 const ELSEWHERE: &str = "name a file in a directory of your own";
 
 /// Keeps others from using the same cursor file. The lock is on a file beside it,
@@ -294,11 +295,11 @@ fn lock(path: &Path, given: &Path) -> anyhow::Result<Option<(File, FilePath)>> {
     loop {
         let file = match disk::open_lock(&beside) {
             Ok(file) => file,
-            // Removed by the one who held it, between two calls.
+            // Removed by its holder between two calls.
             Err(error) if error.kind() == ErrorKind::NotFound && Instant::now() < end => continue,
             Err(error) => return Err(in_the_way(&beside, &error, given).into()),
         };
-        let held = FileStatus::of(&file).map_err(Error::io("look at", &beside))?;
+        let held = FileStatus::of(&file).map_err(Error::io("access", &beside))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) if Instant::now() < end => {
@@ -309,7 +310,7 @@ fn lock(path: &Path, given: &Path) -> anyhow::Result<Option<(File, FilePath)>> {
             // A file system without locks.
             Err(TryLockError::Error(_)) => return Ok(None),
         }
-        // It may have been removed by the one who held it before.
+        // Its previous holder may have removed it.
         let there = beside.link_metadata();
         if there.is_ok_and(|there| there.identity() == held.identity()) {
             return Ok(Some((file, beside)));
@@ -334,7 +335,7 @@ fn in_use(lock: FileStatus, beside: &Path, given: &Path) -> Failure {
     })
 }
 
-/// What to say where the file that is locked cannot be made.
+/// The hint if the lock file cannot be created.
 fn in_the_way(beside: &FilePath, error: &io::Error, given: &Path) -> Failure {
     if error.kind() != ErrorKind::InvalidInput && !beside.is_taken() {
         return unwritable(given, error);

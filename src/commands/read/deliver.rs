@@ -1,5 +1,5 @@
-//! Records on their way from the log to stdout, and what stands in their way: where
-//! a read begins to go on again, when it stops, and whether it met damage.
+//! Passes records from the log to stdout, and handles obstacles: where a read resumes,
+//! when it stops, and whether it met damage.
 
 use std::io::{BufWriter, Write};
 use std::ops::ControlFlow;
@@ -20,12 +20,12 @@ use super::select::Range;
 use crate::commands::{quote, say};
 use crate::render::record::{Printer, WriteError};
 
-/// What damage does to a read.
+/// The effect of damage on a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnError {
     /// It ends there.
     Stop,
-    /// It goes on behind it.
+    /// It continues after it.
     Skip,
 }
 
@@ -51,16 +51,16 @@ pub struct Delivery {
     printer: Printer,
     out: BufWriter<Output>,
     on_error: OnError,
-    /// How something in the way is judged before it is told; `None` for whoever has
-    /// waited already.
+    /// The check of an obstacle before it is reported; `None` if the caller has waited
+    /// already.
     doubt: Option<Doubt>,
-    /// Whether something in the way was gone when it was looked at again.
+    /// Whether something in the way was gone when it was checked again.
     again: bool,
-    /// Where the read goes on then: forwards from here, backwards up to here.
+    /// The place to continue: forwards from here, backwards up to here.
     next: Offset,
-    /// Offsets from here on are not asked for, or were not there at the start.
+    /// Offsets from here on are not requested, or did not exist at the start.
     end: Offset,
-    /// The last offset that was asked for, if there is one.
+    /// The last requested offset, if any.
     last: Option<Offset>,
     /// Records that may still be printed; not 0.
     left: u64,
@@ -68,9 +68,9 @@ pub struct Delivery {
     /// Records before this offset are printed without further ado, but for the last one
     /// of those that may be.
     plain_before: Offset,
-    /// What was met and not told yet: first it must be seen where the log goes on.
+    /// Obstacles not reported yet: the place where the log continues must be known first.
     pending: Option<Trouble>,
-    /// Whether the read is over but for where the log goes on.
+    /// Whether the read is over but for where the log continues.
     stopped: bool,
     damaged: bool,
     printed: bool,
@@ -106,7 +106,7 @@ impl Delivery {
         }
     }
 
-    /// Prints so many records at most.
+    /// Prints at most this many records.
     pub fn limit(&mut self, records: Option<u64>) {
         self.left = records.unwrap_or(u64::MAX);
     }
@@ -116,7 +116,7 @@ impl Delivery {
         self.printed
     }
 
-    /// Whether damage stood in the way.
+    /// Whether damage was in the way.
     pub fn damaged(&self) -> bool {
         self.damaged
     }
@@ -126,8 +126,8 @@ impl Delivery {
         self.printed || self.met
     }
 
-    /// Prints a range in order. What was asked for is held against the items here
-    /// rather than in the log, so that it is seen where the log goes on behind.
+    /// Prints a range in order. The range is checked here rather than in the log, so that
+    /// the place where the log continues is found.
     pub fn run(&mut self, log: &mut LogReader, range: Range) -> anyhow::Result<()> {
         self.directory = log.directory().clone();
         self.end = range.end(log.claimed_end()?);
@@ -156,7 +156,7 @@ impl Delivery {
     }
 
     /// Whether the log is to be read again from where the read came to: something in the
-    /// way is gone, or a file shrank. Lists the log's directory anew.
+    /// way is gone, or a file shrank. Lists the log's directory again.
     fn goes_again(
         &mut self,
         log: &mut LogReader,
@@ -178,25 +178,25 @@ impl Delivery {
         Ok(true)
     }
 
-    /// Whether something in the way was gone when it was looked at again.
+    /// Whether something in the way was gone when it was checked again.
     pub fn take_again(&mut self) -> bool {
         std::mem::take(&mut self.again)
     }
 
-    /// Prints a range from behind.
+    /// Prints a range from the end.
     pub fn run_backwards(&mut self, log: &mut LogReader, range: Range) -> anyhow::Result<()> {
         self.directory = log.directory().clone();
         let (next, claimed) = (log.next_offset()?, log.claimed_end()?);
         self.end = range.end(claimed);
         self.last = range.last;
         self.backwards = true;
-        // What is lost at the end stops nobody: nothing selected lies behind it.
+        // Losses at the end do not stop the read: no selected record follows.
         let _ = log
             .read::<WriteError>(next.max(range.from), Offset::MAX, |item| match item {
                 Item::Record(_) => Ok(ControlFlow::Continue(())),
                 obstacle @ Item::Obstacle { .. } => {
                     let flow = self.item(obstacle)?;
-                    // What came since then is not asked for.
+                    // Records that arrived since then are not requested.
                     let came = self.take_again();
                     Ok(if came {
                         ControlFlow::Continue(())
@@ -257,13 +257,13 @@ impl Delivery {
         }
     }
 
-    /// Whether nothing behind this offset was asked for.
+    /// Whether no offset after this one was requested.
     fn is_last(&self, offset: Offset) -> bool {
         self.last == Some(offset) && !self.backwards
     }
 
-    /// A record behind an obstacle, or behind the end: whether the read goes on with
-    /// it (`None`), goes on without it, or is over.
+    /// A record after an obstacle, or after the end: whether the read continues with it
+    /// (`None`), continues without it, or is over.
     #[cold]
     fn record_behind(&mut self, record: &RecordView<'_>) -> Result<Option<Flow>, WriteError> {
         if self.stopped
@@ -272,7 +272,7 @@ impl Delivery {
                 .as_ref()
                 .is_some_and(|it| it.claims(record.offset))
         {
-            // One of the doubled offsets: the log goes on behind them.
+            // One of the doubled offsets: the log continues after them.
             return Ok(Some(ControlFlow::Continue(())));
         }
         self.tell(GoesOn::At(record.offset))?;
@@ -338,12 +338,12 @@ impl Delivery {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Tells of what was met, behind the records that come before it.
+    /// Reports the obstacles, after the records that come before them.
     fn tell(&mut self, goes_on: GoesOn) -> Result<(), WriteError> {
         let Some(trouble) = self.pending.take() else {
             return Ok(());
         };
-        // It is told also where nobody reads the records.
+        // Reported also if the reader closed the pipe.
         let flushed = self.out.flush();
         say(&trouble.line(goes_on));
         flushed?;
@@ -354,17 +354,19 @@ impl Delivery {
         if let (GoesOn::At(offset), true) = (goes_on, self.stopped) {
             let onwards = if self.backwards { "--to" } else { "--from" };
             say(&format!(
-                "hint: proglog read {directory} {onwards} {offset}, or --on-error skip; \
-                 proglog verify {directory} tells all"
+                "hint: proglog read {directory} {onwards} {offset}, or --on-error skip; proglog \
+                 verify {directory} lists all damage"
             ));
         } else if self.stopped && goes_on == GoesOn::Nowhere {
-            say(&format!("hint: proglog verify {directory} tells all"));
+            say(&format!(
+                "hint: proglog verify {directory} lists all damage"
+            ));
         }
         Ok(())
     }
 
-    /// Tells of what stands in the way of a read that goes from pass to pass, and says
-    /// whether it goes on behind it.
+    /// Reports an obstacle of a read that goes from pass to pass, and returns whether it
+    /// continues after it.
     pub fn blocked(&mut self, directory: &Directory, blocked: &Blocked) -> anyhow::Result<bool> {
         self.directory = directory.clone();
         self.end = Offset::MAX;
@@ -376,7 +378,7 @@ impl Delivery {
         Ok(!self.stopped)
     }
 
-    /// Puts out what is held back.
+    /// Flushes the buffered output.
     pub fn flush(&mut self) -> Result<(), WriteError> {
         Ok(self.out.flush()?)
     }
@@ -400,7 +402,7 @@ impl Taker<WriteError> for Delivery {
     }
 }
 
-/// The engine's errors as they are, for what is said and hinted at goes by them.
+/// The errors of the engine unchanged, because messages and hints depend on them.
 pub fn error(error: WriteError) -> anyhow::Error {
     match error {
         WriteError::Log(error) => error.into(),

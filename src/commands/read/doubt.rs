@@ -1,6 +1,6 @@
-//! Whether something in a reader's way is what it seems: beside a writer an entry may
-//! be half written, a frame may wait in a buffer, and a file may come or go. It is read
-//! again first, and whether frames wait is verify's own judgement.
+//! Checks an obstacle again: beside a writer an entry may be half written, a frame may be
+//! in a buffer, and a file may be created or removed. The check reads it again, and uses
+//! the judgement of verify for buffered frames.
 
 use std::ops::ControlFlow;
 use std::thread;
@@ -21,29 +21,29 @@ const TRIES_MAX: u32 = 64;
 /// Things in the way beside a writer that are waited for.
 const WAITS_MAX: u32 = 8;
 
-/// What becomes of something in the way.
+/// The result of checking an obstacle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// It stays, and is damage.
     Damage,
     /// It stays: frames wait in a writer's buffer.
     Buffered(Buffered),
-    /// It is gone: what was asked for can be read now, or was removed.
+    /// It is gone: the records can be read now, or were removed.
     Gone,
 }
 
-/// How a reader judges what is in its way.
+/// The state of the check.
 pub struct Doubt {
     codec: Option<Codec>,
     tries_left: u32,
     waits_left: u32,
     may_be_written: Option<bool>,
-    /// What was found out about a segment's frames.
+    /// Facts about the frames of a segment.
     known: Option<(Offset, Awaited)>,
 }
 
 impl Doubt {
-    /// For a log of this codec, if somebody said it.
+    /// The codec of the log, if given.
     pub fn new(codec: Option<Codec>) -> Self {
         Self {
             codec,
@@ -54,7 +54,7 @@ impl Doubt {
         }
     }
 
-    /// What becomes of an obstacle at `first`.
+    /// Checks the obstacle at `first`.
     pub fn judge(&mut self, directory: &Directory, obstacle: &Obstacle, first: Offset) -> Outcome {
         if !may_pass(obstacle) {
             return Outcome::Damage;
@@ -90,7 +90,7 @@ impl Doubt {
         }
     }
 
-    /// Whether somebody may be writing, as far as can be known.
+    /// Whether a process may be writing, as far as known.
     fn may_be_written(&mut self, directory: &Directory) -> bool {
         let ask = || Usage::of(directory).in_use != Some(false);
         *self.may_be_written.get_or_insert_with(ask)

@@ -1,6 +1,6 @@
-//! The fingerprint of the last record read. A cursor file keeps it behind the offset, so
-//! that a log that was recreated, or cut and appended to, is told from the log that was
-//! read.
+//! The fingerprint of the last record read. A cursor file keeps it after the offset, so
+//! that a log that was recreated, or truncated and appended to, is distinguished from the
+//! log that was read.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -11,7 +11,7 @@ use proglog::log::units::Offset;
 
 use super::obstacle::{self, Trouble};
 
-/// The byte that a redaction fills a value with if no other was asked for.
+/// The default fill byte of a redaction.
 const FILL: u8 = b'*';
 
 /// A record's offset, the length of its payload, and the digest of its payload.
@@ -26,7 +26,7 @@ pub struct Fingerprint {
 pub enum Comparison {
     /// The log holds the record.
     Same,
-    /// The log begins behind the record: there is nothing to compare.
+    /// The log begins after the record: there is nothing to compare.
     Trimmed,
     /// The record has the same length, and its value is one byte over and over.
     Redacted,
@@ -66,7 +66,7 @@ impl Fingerprint {
             bytes: value("length")?.parse().ok()?,
             digest: blake3::Hash::from_hex(value("blake3")?).ok()?,
         };
-        // Exactly what is written, so that nothing is read into a line cut short.
+        // Exactly the written form, so that a truncated line is not misread.
         (fingerprint.to_string() == line).then_some(fingerprint)
     }
 
@@ -75,7 +75,7 @@ impl Fingerprint {
         self.offset
     }
 
-    /// Compares the record with what the log holds at its offset.
+    /// Compares the record with the record of the log at its offset.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
-//! A read that goes on from pass to pass: as records arrive (`-f`), with a cursor
-//! file, for a command's stdin. While it waits it holds nothing of the log open; what
-//! stands in the way is believed only when it stays, since beside a writer an entry
-//! may be half written and a frame may wait in a buffer.
+//! A read that continues from pass to pass: as records arrive (`-f`), with a cursor file,
+//! for the stdin of a command. While it waits it holds no file of the log open; an
+//! obstacle is reported only if it persists, because beside a writer an entry may be half
+//! written and a frame may be in a buffer.
 
 use std::io::BufWriter;
 use std::rc::Rc;
@@ -29,7 +29,7 @@ use crate::commands::signals::{self, Signals};
 use crate::commands::{Failure, Globals, OUTPUT_BYTES, Status, quote, raw_stdout, say};
 use crate::render::record::{Printer, WriteError};
 
-/// How often a log that shrinks is looked at again without `-f`.
+/// How often a log that shrinks is checked again without `-f`.
 const DISTURBED_MAX: u32 = 20;
 
 /// How long it is left alone in between.
@@ -38,7 +38,7 @@ const DISTURBED_REST: Duration = Duration::from_millis(20);
 /// Records of one run of the command, with `-f` and without `--batch`.
 const BATCH_RECORDS: u64 = 1000;
 
-/// A read that goes on.
+/// A read that continues.
 struct Session<'a> {
     arguments: &'a Arguments,
     globals: Globals,
@@ -48,13 +48,13 @@ struct Session<'a> {
     printer: Printer,
     delivery: Delivery,
     cursor: Option<Cursor>,
-    /// Where reading began.
+    /// The first offset of the read.
     from: Offset,
-    /// Nothing behind this offset is read.
+    /// Nothing after this offset is read.
     last: Option<Offset>,
     /// Records that may still be read.
     left: u64,
-    /// What stands in the way.
+    /// The obstacle.
     standing: Option<Standing>,
     /// Whether damage was passed over.
     damaged: bool,
@@ -62,7 +62,7 @@ struct Session<'a> {
     disturbed: u32,
 }
 
-/// What comes after a pass.
+/// The action after a pass.
 enum Next {
     Pass,
     Wait,
@@ -72,10 +72,10 @@ enum Next {
 /// Runs such a read.
 pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let signals = Rc::new(Signals::install()?);
-    // A cursor is moved behind what is handled, whatever comes between.
+    // The cursor advances after the handled records, whatever comes between.
     let result = signals::interruptible(|| follow(arguments, globals, &signals));
     if let Some(signal) = signals.raised() {
-        // Whatever came of it: the signal asked for an end.
+        // In any case, the signal asked for an end.
         signals::end_by(signal)?;
     }
     result
@@ -113,7 +113,7 @@ fn follow(
         begun = begin::begin(&mut log.log, arguments, globals, saved);
     }
     let (from, last) = match begun? {
-        // What came since the log was waited for is new, all of it.
+        // All records that arrived since the wait for the log began are new.
         Begin::At { last, .. } if log.awaited && arguments.tail.is_some() => {
             (log.log.lowest_offset(), last)
         }
@@ -147,7 +147,7 @@ fn follow(
         disturbed: 0,
     };
     let outcome = session.run();
-    // What was read before an error or a signal is printed and counts all the same.
+    // Records read before an error or a signal are printed and count all the same.
     let settled = session.settle(true);
     let ended = outcome.and_then(|outcome| settled.map(|()| outcome));
     Outcome::status(ended, session.damaged || session.delivery.damaged())
@@ -203,7 +203,7 @@ impl Session<'_> {
         }
     }
 
-    /// Whether nothing more was asked for.
+    /// Whether nothing more was requested.
     fn is_done(&self) -> bool {
         self.left == 0 || self.last.is_some_and(|last| self.follower.next() > last)
     }
@@ -219,7 +219,7 @@ impl Session<'_> {
             }
             let flow = delivery.item(Item::Record(record))?;
             left -= 1;
-            // Now and then a look at the clock: a backlog may be long.
+            // Now and then a scan of the clock: a backlog may be long.
             let pause = record.offset.0.is_multiple_of(4096) && cursor.is_some_and(Cursor::is_due);
             let over = flow.is_break() || left == 0 || last == Some(record.offset);
             Ok(if over || pause {
@@ -234,7 +234,7 @@ impl Session<'_> {
         Ok(pass)
     }
 
-    /// Gives what has come to the command, if anything has.
+    /// Returns what has come to the command, if anything has.
     fn work(&mut self) -> anyhow::Result<Pass> {
         let pass = self.follower.pass::<WriteError>(|_| Ok(Step::Leave));
         let pass = pass.map_err(deliver::error)?;
@@ -273,10 +273,10 @@ impl Session<'_> {
             let over = taken == limit || last == Some(record.offset);
             Ok(if over { Step::Last } else { Step::Next })
         });
-        // Its end of input: behind the last whole record.
+        // Its end of input: after the last intact record.
         let flushed = delivery.flush();
         drop(delivery);
-        // Of what was handed out, before the command can take its time.
+        // Of the delivered records, before the command can take its time.
         let fingerprint = self.fingerprint();
         let ended = worker.wait()?;
         if ended.code() != 0 {
@@ -329,7 +329,7 @@ impl Session<'_> {
         }
     }
 
-    /// Puts out what is printed, and moves the cursor behind it.
+    /// Flushes the output and then advances the cursor.
     fn settle(&mut self, at_rest: bool) -> anyhow::Result<()> {
         self.delivery.flush()?;
         let due = self.cursor.as_ref().is_some_and(Cursor::is_due);
@@ -365,28 +365,28 @@ impl Session<'_> {
             .into())
     }
 
-    /// What to say where the log is not the one that was read.
+    /// The message if the log is not the one that was read.
     fn rewritten(&self, what: Rewritten) -> Failure {
         let log = self.arguments.dir.display();
         let what = match what {
-            Rewritten::Removed => "it is gone".to_owned(),
+            Rewritten::Removed => "it was removed".to_owned(),
             Rewritten::Replaced => "another directory has its name".to_owned(),
             Rewritten::Cut(offset) => {
-                format!("offset {offset} was read and has been taken back")
+                format!("offset {offset} was read and then removed")
             }
             Rewritten::Changed(offset) => {
-                format!("offset {offset} was read and is another record now")
+                format!("offset {offset} was read and is a different record now")
             }
-            Rewritten::Forked { segment, offset } => format!(
-                "offset {offset} was read, and a new segment begins at {segment}: two histories"
-            ),
+            Rewritten::Forked { segment, offset } => {
+                format!("offset {offset} was read, and a new segment begins at {segment}: a fork")
+            }
         };
         Failure::new(
             Status::Damage,
             format!("{log}: history was rewritten: {what}"),
         )
         .hint(format!(
-            "look at it, then begin anew: proglog info {0}; proglog read {0} -f --from N",
+            "inspect it, then start again: proglog info {0}; proglog read {0} -f --from N",
             quote(&self.arguments.dir)
         ))
     }
@@ -396,21 +396,21 @@ impl Session<'_> {
         if self.arguments.count.is_some() && self.left > 0 {
             let left = self.left;
             return Outcome::No(format!(
-                "{left} of the records asked for did not come: the next offset is {}",
+                "{left} of the requested records did not arrive: the next offset is {}",
                 self.follower.next()
             ));
         }
         Outcome::Done
     }
 
-    /// Something stands in the way: wait for it to go, pass over it, or end.
+    /// Something is in the way: wait for it to go, pass over it, or end.
     fn blocked(&mut self, blocked: Blocked) -> anyhow::Result<Next> {
         let follows = self.arguments.going_on.follows();
         if !follows && blocked.obstacles.is_empty() {
-            // A file shrank while it was read: the next pass says what it means.
+            // A file shrank while it was read: the next pass finds out why.
             self.disturbed += 1;
             if self.disturbed > DISTURBED_MAX {
-                let message = "the log's files shrink while they are read";
+                let message = "the log's files are shrinking while being read";
                 return Err(Failure::new(Status::Failed, message).into());
             }
             std::thread::sleep(DISTURBED_REST);

@@ -1,4 +1,4 @@
-//! The options of a read that goes on: following, the cursor file, the command that
+//! The options of a read that continues: following, the cursor file, the command that
 //! handles records; and which of read's other options they contradict.
 
 use std::ffi::OsString;
@@ -12,32 +12,32 @@ use crate::commands::offsets::Span;
 use crate::commands::options::{positive, seconds};
 use crate::commands::{Failure, Status, quote};
 
-/// How a read goes on.
+/// How a read continues.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Following and work queues")]
 pub struct GoingOn {
-    /// Go on as records arrive, until Ctrl-C; -n 0 -f: new ones only
+    /// Print new records as they arrive, until Ctrl-C; with -n 0, only new ones
     #[arg(short, long)]
     pub follow: bool,
-    /// The same, and wait for a log that does not exist yet
+    /// Like -f, but wait for a log that does not exist yet
     #[arg(short = 'F', long)]
     pub retry: bool,
-    /// With -f: end when nothing came for so long; status 1 if -c was not reached
+    /// With -f, exit if no record arrives for SECONDS; status 1 if -c was not reached
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub until_idle: Option<Duration>,
-    /// Begin at the offset in FILE, and keep there what is read: the next offset in
-    /// decimal, then a line by which the last record is known again. Where FILE does not
-    /// exist, --from says where to begin
+    /// Start at the offset in FILE and update FILE as records are read: the next offset
+    /// in decimal, then a line with a fingerprint of the last record. If FILE does not
+    /// exist, start at --from
     #[arg(long, value_name = "FILE")]
     pub cursor_file: Option<PathBuf>,
-    /// With COMMAND: run it for at most K records at a time
-    /// [default: all; with -f what is there, at most 1000]
+    /// With COMMAND, run it for at most K records at a time [default: all; with -f those
+    /// available, at most 1000]
     #[arg(long, value_name = "K", requires = "command", value_parser = positive)]
     pub batch: Option<NonZeroU64>,
-    /// Gets the records on its stdin; the cursor moves when it ends with 0, else its
-    /// status is read's (128 + n for signal n). It must read its input to the end, else
-    /// the cursor stays and the status is 1; no records, no run. With -f it is run for
-    /// each batch of records
+    /// Run COMMAND with the records on its standard input. The cursor advances if COMMAND
+    /// exits with 0; otherwise read exits with its status (128 + n for signal n). If
+    /// COMMAND does not read its input to the end, the cursor stays and the status is 1.
+    /// Without records COMMAND is not run. With -f it is run for each batch of records
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
 }
@@ -62,10 +62,7 @@ pub fn check(arguments: &Arguments) -> Result<(), Failure> {
         |message: &str, hint: String| Err(Failure::new(Status::Failed, message).hint(hint));
     if !going_on.follows() && going_on.until_idle.is_some() {
         let hint = format!("proglog read {log} -f --until-idle 30");
-        return refuse(
-            "--until-idle is about waiting, and without -f nothing waits",
-            hint,
-        );
+        return refuse("--until-idle needs -f", hint);
     }
     if !going_on.is_asked() {
         return Ok(());
@@ -73,19 +70,20 @@ pub fn check(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(offset) = arguments.one() {
         let (message, hint) = if going_on.follows() {
             (
-                "one offset asks for one record, -f for all that come",
+                "one offset selects one record, -f all that follow",
                 format!("to wait for that record: proglog read {log} {offset}.. -c 1 -f"),
             )
         } else {
             (
-                "one offset asks for one record, a cursor and a command for all behind it",
+                "one offset selects one record, a cursor or a command all after it",
                 format!("that record alone: proglog read {log} {offset}"),
             )
         };
         return refuse(message, hint);
     }
     if arguments.reverse {
-        let message = "-r begins at the end, and with -f, a cursor or a command there is none";
+        let message = "-r begins at the end, and with -f, a cursor or a command the log has no \
+                       end";
         return refuse(
             message,
             format!(
@@ -96,7 +94,7 @@ pub fn check(arguments: &Arguments) -> Result<(), Failure> {
     }
     if going_on.cursor_file.is_some() && arguments.tail.is_some() {
         let message = "-n and --cursor-file both say where to begin";
-        let hint = "--from says where to begin as long as the cursor file does not exist";
+        let hint = "--from applies while the cursor file does not exist";
         return refuse(message, hint.to_owned());
     }
     Ok(())

@@ -1,5 +1,5 @@
-//! What stands in a reader's way, in words: the finding's id, the place as `xxd`
-//! takes it, both figures, the offsets that cannot be had, and where the log goes on.
+//! An obstacle in words: the id of the finding, the place in the form of `xxd`, both
+//! figures, the offsets that cannot be read, and where the log continues.
 
 use proglog::inspect::finding::{FindingId, OffsetRange, Place};
 use proglog::inspect::usage::Buffered;
@@ -9,37 +9,37 @@ use proglog::log::format::{ENTRY_BYTES, FileKind, file_name};
 use proglog::log::reader::Obstacle;
 use proglog::log::units::Offset;
 
-/// Where a read goes on behind something.
+/// Where a read continues after an obstacle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GoesOn {
     /// At this offset.
     At(Offset),
     /// Nothing follows in the log.
     Nowhere,
-    /// Nobody looked.
+    /// Not determined.
     Unknown,
 }
 
-/// Something in the way, ready to be told.
+/// An obstacle, ready to be reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
     id: FindingId,
     /// The file, and the bytes in it, where bytes are to blame.
     file: Option<String>,
     bytes: Option<(u64, u64)>,
-    /// What is wrong there.
+    /// The problem.
     what: String,
     first: Offset,
     last: Option<Offset>,
-    /// How many more of the same follow directly.
+    /// Number of similar obstacles that follow directly.
     more: u64,
-    /// Whether the records follow all the same, by what the store says.
+    /// Whether the records follow all the same, according to the store.
     pub follows: bool,
     /// In whose buffer these records still are, if they are in one.
     pub buffered: Option<Buffered>,
 }
 
-/// What an obstacle is; `None` where nothing is lost by it.
+/// The finding of an obstacle; `None` if nothing is lost by it.
 pub fn describe(
     directory: &Directory,
     obstacle: &Obstacle,
@@ -65,19 +65,19 @@ pub fn describe(
         },
         Obstacle::Gap => plain(
             FindingId::SegmentGap,
-            "these offsets stand in no segment".to_owned(),
+            "no segment contains these offsets".to_owned(),
         ),
         Obstacle::Overlap { newer } => plain(
             FindingId::SegmentOverlap,
             format!(
-                "{} claims offsets that an older segment holds too; the older one's are read",
+                "{} claims offsets that an older segment contains too; the older records are read",
                 name(directory, *newer, FileKind::Index)
             ),
         ),
         Obstacle::Contested { segment } => plain(
             FindingId::SegmentOverlap,
             format!(
-                "two records in {} claim each of these offsets; the older one's are read",
+                "two records in {} claim each of these offsets; the older ones are read",
                 name(directory, *segment, FileKind::Store)
             ),
         ),
@@ -95,7 +95,7 @@ pub fn describe(
             file: Some(name(directory, *segment, FileKind::Index)),
             ..plain(
                 FindingId::IndexEntryDamaged,
-                "does not name records that the store holds (proglog repair)".to_owned(),
+                "has no entries for records in the store (proglog repair)".to_owned(),
             )
         },
         Obstacle::Unpaired { segment, missing } => {
@@ -120,47 +120,47 @@ fn id(kind: DamageKind) -> FindingId {
     }
 }
 
-/// What is wrong, with both figures of the comparison.
+/// The problem, with both figures of the comparison.
 fn what(directory: &Directory, segment: Offset, damage: &Damage) -> String {
     let got = damage.got.unwrap_or_default();
     let whole = if damage.record_whole {
-        " (the record is whole in the store: proglog repair)"
+        " (the record is intact in the store: proglog repair)"
     } else {
         ""
     };
     match (damage.kind, damage.expected) {
         (DamageKind::Entry, Some(expected)) => {
             let slot = damage.position / ENTRY_BYTES;
-            format!("entry {slot} says {got}, expected {expected}{whole}")
+            format!("entry {slot} has {got}, expected {expected}{whole}")
         }
         (DamageKind::Entry, None) => {
             let slot = damage.position / ENTRY_BYTES;
-            format!("entry {slot} says {got}, where no record of its offset begins{whole}")
+            format!("entry {slot} has {got}, where no record with its offset begins{whole}")
         }
         (DamageKind::Misaligned, _) => {
-            format!("entries go on {got} bytes behind a 12-byte boundary")
+            format!("entries continue {got} bytes after a 12-byte boundary")
         }
         (DamageKind::Dangling, expected) => format!(
-            "entries name frames that are not in {}: one needs {} bytes, the store has {got}",
+            "entries refer to frames that are not in {}: one needs {} bytes, the store has {got}",
             name(directory, segment, FileKind::Store),
             expected.unwrap_or_default(),
         ),
         (DamageKind::Length, Some(expected)) => match damage.got {
             Some(got) => format!("a length of {got}, expected {expected}"),
-            None => format!("no whole length, expected {expected}"),
+            None => format!("an incomplete length, expected {expected}"),
         },
-        (DamageKind::Length, None) => format!("a length of {got}, which no record fits"),
-        (DamageKind::Undecodable, _) => "a payload that is no record".to_owned(),
+        (DamageKind::Length, None) => format!("a length of {got}, which fits no record"),
+        (DamageKind::Undecodable, _) => "a payload that is not a record".to_owned(),
         (DamageKind::OffsetMismatch, expected) => format!(
-            "a record with the offset {got}, expected {}",
+            "a record with offset {got}, expected {}",
             expected.unwrap_or_default()
         ),
-        (DamageKind::Unreadable, _) => "the disk gives an error".to_owned(),
+        (DamageKind::Unreadable, _) => "the disk reports an error".to_owned(),
     }
 }
 
-/// What is missing of a segment, if anything of it is lost: the other half of one
-/// that is being made, or never got a record, is empty.
+/// The missing file of a segment, if anything of it is lost: the other file of a pair
+/// that is being created, or never got a record, is empty.
 fn unpaired(
     directory: &Directory,
     segment: Offset,
@@ -175,7 +175,7 @@ fn unpaired(
     let path = directory.file(names, missing);
     let is_there = std::fs::symlink_metadata(&path);
     if is_there.is_ok_and(|metadata| !metadata.is_symlink()) && !path.is_file() {
-        return Some((FindingId::NotAFile, "is no regular file".to_owned()));
+        return Some((FindingId::NotAFile, "is not a regular file".to_owned()));
     }
     let other_bytes = std::fs::metadata(directory.file(names, other)).map_or(0, |it| it.len());
     if last.is_none() && (path.is_file() || other_bytes == 0) {
@@ -213,7 +213,7 @@ impl Trouble {
     /// Takes in what directly follows, or comes directly before, and is the same.
     pub fn absorb(&mut self, next: &Self) -> bool {
         let alike = self.bytes.is_some() || self.what == next.what;
-        // One writer's buffers are one place to whoever waits for them.
+        // The buffers of one writer are one place for a reader that waits for them.
         let one_buffer = self.buffered.is_some() && self.buffered == next.buffered;
         let same = self.id == next.id && (self.file == next.file || one_buffer) && alike;
         let (Some(last), Some(next_last)) = (self.last, next.last) else {
@@ -262,12 +262,12 @@ impl Trouble {
         } else if self.follows && self.id != FindingId::SegmentOverlap {
             ("error", "not in the index:")
         } else if self.id == FindingId::SegmentOverlap {
-            ("error", "in doubt:")
+            ("error", "uncertain:")
         } else {
             ("error", "cannot be read:")
         };
         let goes_on = match goes_on {
-            GoesOn::At(offset) => format!("; goes on at offset {offset}"),
+            GoesOn::At(offset) => format!("; continues at offset {offset}"),
             GoesOn::Nowhere => "; nothing follows".to_owned(),
             GoesOn::Unknown => String::new(),
         };
@@ -279,7 +279,7 @@ impl Trouble {
 
     fn offsets(&self) -> String {
         match self.last {
-            None => format!("offset {} and all behind it", self.first),
+            None => format!("offset {} and all after it", self.first),
             Some(last) if last <= self.first => format!("offset {}", self.first),
             Some(last) => {
                 let first = self.first;

@@ -1,4 +1,4 @@
-//! Opening the log that a read goes on in: with `-F`, waiting until it is there.
+//! Opening the log that a read continues in: with `-F`, waiting until it is there.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use super::Arguments;
 use super::wait::{Look, Waiter, Woken};
 use crate::commands::{Failure, Globals, Status, say, status_of};
 
-/// How often a log that does not exist yet is looked for.
+/// How often a log that does not exist yet is searched for.
 const LOOK_FOR_LOG: Duration = Duration::from_millis(50);
 
 /// A log that is there now.
@@ -21,7 +21,7 @@ pub struct Open {
     pub awaited: bool,
 }
 
-/// What came of opening the log.
+/// The outcome of opening the log.
 pub enum Opened {
     /// It is there.
     Log(Open),
@@ -60,7 +60,7 @@ pub fn open(
         }
         if !awaited && !globals.quiet {
             say(&format!(
-                "note: {} is no log yet: waiting for it",
+                "note: {} is not a log yet: waiting for it",
                 path.display()
             ));
         }

@@ -1,5 +1,5 @@
-//! Where records go: stdout, or a command's stdin. Of a follower that ends by a
-//! signal also when nobody takes what it prints.
+//! The output of records: stdout, or the stdin of a command. A follower that ends by a
+//! signal also ends if its output is not read.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -20,9 +20,10 @@ const LAST_CHANCE: Duration = Duration::from_millis(400);
 /// An output that is open.
 pub struct Output {
     file: File,
-    /// Whether the file gives an error rather than wait, and who wakes us then.
+    /// Whether the file reports an error instead of blocking, and the event that wakes us
+    /// then.
     signals: Option<Rc<Signals>>,
-    /// Whether nobody took anything for so long after a signal.
+    /// Whether the output was not read for this long after a signal.
     given_up: bool,
 }
 
@@ -36,10 +37,10 @@ impl Output {
         }
     }
 
-    /// An output that does not wait on when a signal has come. A pipe and a terminal
-    /// are opened once more for that: how stdout itself waits is not ours alone.
+    /// An output that stops blocking after a signal. A pipe or a terminal is opened once
+    /// more for that, because the flags of stdout itself are shared with other processes.
     pub fn that_ends(stdout: File, signals: &Rc<Signals>) -> Self {
-        // Opened once more, what is open for reading only would take what is printed.
+        // If opened again, a descriptor for reading only would take the printed bytes.
         let is_writable = rustix::fs::fcntl_getfl(&stdout)
             .is_ok_and(|flags| flags & OFlags::ACCMODE != OFlags::RDONLY);
         let waits = stdout.metadata().is_ok_and(|metadata| {
@@ -57,7 +58,7 @@ impl Output {
         }
     }
 
-    /// Waits until there is room; an error where a signal came and there is none.
+    /// Waits until there is room; an error where a signal came and it does not exist.
     fn wait_for_room(&self, signals: &Signals) -> io::Result<()> {
         let mut end = None;
         loop {

@@ -28,7 +28,7 @@ pub fn check(
         let failure = Failure::new(Status::No, format!("{file}: {what}"));
         return Err(failure
             .hint(format!(
-                "to go on there: echo {onwards} > {name}; proglog info {dir} shows the log"
+                "to continue there: echo {onwards} > {name}; proglog info {dir} shows the log"
             ))
             .into());
     }
@@ -43,8 +43,8 @@ pub fn check(
         Comparison::Redacted => {
             if !globals.quiet {
                 say(&format!(
-                    "note: {file}: offset {offset}, the last record read, is one byte \
-                     over and over now: redacted"
+                    "note: {file}: offset {offset}, the last record read, consists of one \
+                     repeated byte now: redacted"
                 ));
             }
             false
@@ -53,7 +53,7 @@ pub fn check(
             Status::No,
             format!(
                 "{file}: offset {offset} is not the record that was read there: the log was \
-                 recreated, or cut and appended to"
+                 recreated, or truncated and appended to"
             ),
         )?,
         Comparison::Missing => refuse(
@@ -71,7 +71,7 @@ pub fn check(
     })
 }
 
-/// A cursor outside the log: what it stands for is gone, or was taken back. Gives the
+/// A cursor outside the log: its offset is gone, or past the end of the log. Returns the
 /// offset at which the log can be read instead.
 fn outside(at: Offset, lowest: Offset, next: Offset) -> Option<(String, Offset)> {
     if at < lowest {
@@ -80,7 +80,10 @@ fn outside(at: Offset, lowest: Offset, next: Offset) -> Option<(String, Offset)>
         Some((gone, lowest))
     } else if at > next {
         let last = at.0 - 1;
-        let back = format!("offsets {next}..{last} were taken back: the log ends before {next}");
+        let back = format!(
+            "the cursor is past the end of the log: offsets {next}..{last} were \
+                            removed"
+        );
         Some((back, next))
     } else {
         None

@@ -37,7 +37,7 @@ impl Range {
     }
 }
 
-/// Where the last `records` whole records of a range begin.
+/// The offset of the first of the last `records` intact records of a range.
 pub fn tail(log: &mut LogReader, range: Range, records: u64) -> Result<Offset, Error> {
     let next = log.next_offset()?;
     let mut begin = range.end(next).max(range.from);
@@ -86,7 +86,7 @@ fn count(log: &mut LogReader, from: Offset, end: Offset) -> Result<u64, Error> {
     Ok(records)
 }
 
-/// The offset of the record behind `records` others; `end` where there is none.
+/// The offset of the record behind `records` others; `end` where it does not exist.
 fn nth(log: &mut LogReader, from: Offset, end: Offset, records: u64) -> Result<Offset, Error> {
     let mut left = records;
     let mut found = end;

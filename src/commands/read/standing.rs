@@ -1,6 +1,6 @@
-//! Something that stands in a follower's way, and what is thought of it: beside a
-//! writer an entry may be half written and a frame may wait in a buffer, so damage is
-//! believed only when it stays, and when nobody is left who could put it right.
+//! An obstacle of a follower, and its state: beside a writer an entry may be half written
+//! and a frame may be in a buffer, so damage is reported only if it persists, and if no
+//! writer is left that could correct it.
 
 use std::time::{Duration, Instant};
 
@@ -10,16 +10,16 @@ use proglog::log::follow::Blocked;
 
 use super::{doubt, obstacle};
 
-/// How long something must stand in the way before it is believed.
+/// How long something must be in the way before it is believed.
 const GRACE: Duration = Duration::from_millis(300);
 
-/// How often it is asked whether a writer still holds what is missing.
+/// Interval between two checks for a writer that still holds the missing data.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The longest time between two such questions.
 const ASK_AT_LEAST: Duration = Duration::from_secs(16);
 
-/// Something in the way, and what is thought of it.
+/// An obstacle and its state.
 pub struct Standing {
     pub blocked: Blocked,
     /// When to think of it again.
@@ -28,12 +28,12 @@ pub struct Standing {
     convictions: u32,
     /// How long it is left alone before it is asked about once more.
     patience: Duration,
-    /// Whether it was told.
+    /// Whether it was reported.
     pub told: bool,
 }
 
 impl Standing {
-    /// Something that was not in the way before; `told` if it is part of what was.
+    /// An obstacle that was not there before; `told` if it is part of the previous one.
     pub fn new(blocked: Blocked, told: bool) -> Self {
         Self {
             blocked,
@@ -44,13 +44,13 @@ impl Standing {
         }
     }
 
-    /// Whether this was told, and is what stands in the way now, or has grown into it.
+    /// Whether this obstacle was reported and is still there, or has grown into it.
     pub fn was_told(&self, blocked: &Blocked) -> bool {
         let first = |blocked: &Blocked| blocked.obstacles.first().map(|(_, first, _)| *first);
         self.told && first(&self.blocked).is_some() && first(&self.blocked) == first(blocked)
     }
 
-    /// Whether it is damage beyond doubt, and was not told yet.
+    /// Whether it is certainly damage and not reported yet.
     pub fn is_convicted(&mut self, directory: &Directory) -> bool {
         let now = Instant::now();
         if now < self.due {
@@ -71,7 +71,7 @@ impl Standing {
             self.patience = (self.patience * 2).min(ASK_AT_LEAST);
             return false;
         }
-        // Whoever wrote may have ended this instant, with the rest of it written.
+        // The writer may have ended this instant, with the rest written.
         self.convictions += 1;
         self.due = now + GRACE;
         self.told = self.convictions > 1;
@@ -79,7 +79,7 @@ impl Standing {
     }
 }
 
-/// Whether entries without frames stand in the way that may wait for a writer's buffer.
+/// Whether entries without frames are in the way that may wait for a writer's buffer.
 fn may_wait_in_a_buffer(directory: &Directory, blocked: &Blocked) -> bool {
     let mut obstacles = blocked.obstacles.iter();
     let dangling = obstacles.find_map(|(obstacle, ..)| doubt::dangling(obstacle));

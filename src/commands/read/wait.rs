@@ -1,6 +1,6 @@
-//! Waiting for more to read: woken by inotify where it works, and looking now and
-//! then where it says nothing; until a signal comes, whoever reads our output goes
-//! away, or nothing has come for too long.
+//! Waits for more to read: woken by inotify where it works, with periodic checks where it
+//! reports nothing; until a signal arrives, the reader of the output goes away, or
+//! nothing arrives for too long.
 
 use std::fs::File;
 use std::path::Path;
@@ -14,13 +14,13 @@ use rustix::io::Errno;
 use super::output::timespec;
 use crate::commands::signals::Signals;
 
-/// How often a look is taken without being woken.
+/// How often a scan is taken without being woken.
 const LOOK: Duration = Duration::from_millis(40);
 
-/// The least time between two looks: each may hold up a writer for an instant.
+/// The least time between two checks: each may delay a writer for an instant.
 const REST: Duration = Duration::from_millis(5);
 
-/// What a look shows.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
     /// Nothing new.
@@ -34,20 +34,20 @@ pub enum Look {
 /// Why waiting is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Woken {
-    /// There may be something new, or it is time to look again at what there is.
+    /// There may be something new, or it is time for another check.
     Changed,
     /// Nothing came for as long as was allowed.
     Idle,
-    /// Nobody reads the output any more.
+    /// The reader of the output is gone.
     Closed,
     /// A signal came.
     Signal,
 }
 
-/// What is waited with.
+/// The state of a wait.
 pub struct Waiter {
     signals: Rc<Signals>,
-    /// Where records go, if somebody there can hang up.
+    /// The output, if its reader can hang up.
     stdout: Option<File>,
     watch: Option<Watch>,
     until_idle: Option<Duration>,
@@ -75,12 +75,12 @@ impl Waiter {
         self.watch = Watch::on(directory);
     }
 
-    /// Something came: the time without anything begins anew.
+    /// Something came: the time without anything begins again.
     pub fn not_idle(&mut self) {
         self.idle_since = Instant::now();
     }
 
-    /// Waits until `look` shows something, or until `due`.
+    /// Waits until `look` returns something, or until `due`.
     pub fn wait(
         &mut self,
         due: Option<Instant>,
@@ -89,7 +89,7 @@ impl Waiter {
         loop {
             std::thread::sleep(REST);
             if let Some(watch) = &self.watch {
-                // Before the look, so that nothing is slept over.
+                // Before the scan, so that nothing is slept over.
                 watch.drain();
             }
             if self.signals.raised().is_some() {

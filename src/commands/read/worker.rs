@@ -18,22 +18,22 @@ use crate::commands::{Failure, Status, with_given_descriptors};
 pub struct Worker {
     child: Child,
     name: String,
-    /// The pipe, by its end for writing: as long as nobody here has it open for reading,
-    /// a write into it fails when the command has closed it.
+    /// The writing end of the pipe: as long as this process does not have the reading end
+    /// open, a write fails when the command has closed it.
     pipe: File,
 }
 
 impl Worker {
-    /// Starts the command; gives its stdin too.
+    /// Starts the command; returns its stdin too.
     pub fn start(command: &[OsString]) -> anyhow::Result<(Self, File)> {
         let [program, arguments @ ..] = command else {
-            return Err(Failure::new(Status::Failed, "no command is named").into());
+            return Err(Failure::new(Status::Failed, "no command given").into());
         };
         let name = program.to_string_lossy().into_owned();
         let mut command = Command::new(program);
         let (input, pipe) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         let (stdin, pipe) = (File::from(pipe.try_clone()?), File::from(pipe));
-        // What is needed at the end must work before a record is handed out.
+        // Requirements of the end are checked before a record is delivered.
         open_for_reading(&pipe)?;
         command.args(arguments).stdin(Stdio::from(input));
         let spawned = with_given_descriptors(|| command.spawn());
@@ -42,7 +42,8 @@ impl Worker {
             match error.kind() {
                 ErrorKind::NotFound if name.contains('/') => failure.hint("no such file"),
                 ErrorKind::NotFound => failure.hint(format!(
-                    "no such command in $PATH; a file here is ./{name}, a line for the shell is: -- sh -c '...'"
+                    "no such command in $PATH; run a local file as ./{name}, a shell command \
+                     as: -- sh -c '...'"
                 )),
                 ErrorKind::PermissionDenied => failure.hint(format!("chmod +x {name}")),
                 _ => failure,
@@ -69,7 +70,7 @@ fn open_for_reading(pipe: &File) -> anyhow::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
     rustix::fs::open(path, flags, Mode::empty()).map_err(|error| {
-        let message = format!("cannot see what a command leaves unread: {error}");
+        let message = format!("cannot tell what a command leaves unread: {error}");
         Failure::new(Status::Failed, message)
             .hint("/proc must be mounted for -- COMMAND")
             .into()

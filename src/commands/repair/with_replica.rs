@@ -1,5 +1,5 @@
-//! `proglog repair DIR --replica COPY`: what is damaged or missing is taken from another
-//! copy of the same log, once every record that both hold was found to be the same. The
+//! `proglog repair DIR --replica COPY`: restores damaged and missing records from another
+//! copy of the same log, after every record that both hold was found to be the same. The
 //! copy is only read; it may be damaged itself, in use, and without some segments.
 //!
 //! ```console
@@ -32,8 +32,8 @@ use crate::render::quote::quote as quoted;
 /// Ranges that are printed one by one in text; the rest is counted.
 const RANGES_MAX: usize = 40;
 
-/// Both copies looked at, and what to do. `before` is looked at again where the copy
-/// alone shows what its records are.
+/// Both copies inspected, and what to do. `before` is checked again where the copy alone
+/// shows what its records are.
 pub fn plan(
     before: Report,
     (copy, manifest): (&Path, Option<&[u8]>),
@@ -54,14 +54,14 @@ pub fn plan(
         Verdict::Strangers => Err(Failure::new(
             Status::Damage,
             format!(
-                "{} and {}: the two have no record in common: nothing shows that one is a copy \
-                 of the other; nothing was changed",
+                "{} and {} have no record in common: cannot tell whether one is a copy of the \
+                 other; nothing was changed",
                 quote(&log),
                 quote(copy)
             ),
         )
         .hint(format!(
-            "a manifest of this log shows it: proglog repair {} --replica {} --manifest FILE",
+            "a manifest of this log decides it: proglog repair {} --replica {} --manifest FILE",
             quote(&log),
             quote(copy)
         ))
@@ -83,15 +83,15 @@ fn refusal(difference: &Difference, log: &Path, copy: &Path) -> anyhow::Error {
     Failure::new(
         Status::Damage,
         format!(
-            "the copies differ in record {offset}, which both hold whole: {}, {}; nothing was \
+            "the copies differ in record {offset}, which is intact in both: {}, {}; nothing was \
              changed",
             side(here),
             side(there)
         ),
     )
     .hint(format!(
-        "which one is right, the format does not tell; a manifest does (--manifest FILE): proglog read {} --offset {offset} --hex, \
-         proglog read {} --offset {offset} --hex",
+        "the format cannot tell which one is right; a manifest can (--manifest FILE): proglog \
+         read {} --offset {offset} --hex, proglog read {} --offset {offset} --hex",
         quote(log),
         quote(copy)
     ))
@@ -124,7 +124,7 @@ fn difference_json(report: &Report, difference: &Difference) -> JsonLine {
         .number("replica_differs_at", there.differs_at)
 }
 
-/// What is taken and what is not, behind the steps.
+/// The restored and the refused ranges, after the steps.
 pub fn tell(
     out: &mut impl Write,
     plan: &ReplicaPlan,
@@ -161,7 +161,7 @@ pub fn tell(
         let more = plan.taken.len() - RANGES_MAX;
         writeln!(
             out,
-            "taken    ... and {} (--json has them all)",
+            "taken    ... and {} (--json lists all)",
             count(more as u64, "more range")
         )?;
     }
@@ -180,7 +180,7 @@ fn taken_json(report: &Report, taken: &Taken) -> JsonLine {
         .number("replica_position", taken.position)
 }
 
-/// Says on stderr what the copy has and this log never says that it had.
+/// Prints on stderr the records of the copy that this log does not claim to have had.
 pub fn say_not_taken(plan: &ReplicaPlan, log: &Path, copy: &Path, globals: Globals) {
     if globals.quiet {
         return;
@@ -193,7 +193,8 @@ pub fn say_not_taken(plan: &ReplicaPlan, log: &Path, copy: &Path, globals: Globa
         let copy = quote(copy);
         if before {
             super::super::say(&format!(
-                "not taken: {range} ({records}): this log begins behind them, as a trimmed one does"
+                "not taken: {range} ({records}): this log begins after them, as a trimmed log \
+                 does"
             ));
             continue;
         }
@@ -203,9 +204,9 @@ pub fn say_not_taken(plan: &ReplicaPlan, log: &Path, copy: &Path, globals: Globa
         if first > next {
             // An append numbers on from the log's end.
             super::super::say(&format!(
-                "not taken: {range} ({records}): nothing here says that this log had them, and \
-                 they cannot be added: the next record here gets offset {next}, and the copy \
-                 does not have {}",
+                "not taken: {range} ({records}): nothing shows that this log had them, and they \
+                 cannot be added: the next record here gets offset {next}, and the copy does \
+                 not have {}",
                 OffsetRange {
                     first: missing_from,
                     last: Offset(first.0 - 1)
@@ -219,15 +220,15 @@ pub fn say_not_taken(plan: &ReplicaPlan, log: &Path, copy: &Path, globals: Globa
             format!(" --to {}", range.last)
         };
         super::super::say(&format!(
-            "not taken: {range} ({records}): nothing here says that this log had them; to add \
-             them: proglog read {copy} --from {first}{to} --json | proglog append {} --input \
-             json --expect-offset {first}",
+            "not taken: {range} ({records}): nothing shows that this log had them; to add them: \
+             proglog read {copy} --from {first}{to} --json | proglog append {} --input json \
+             --expect-offset {first}",
             quote(log),
         ));
     }
 }
 
-/// What is still lost of a range of offsets when the plan is carried out.
+/// The part of a range of offsets that is still lost after the plan.
 pub fn still_lost(plan: &Plan, range: OffsetRange) -> Option<OffsetRange> {
     let mut first = range.first.0;
     let mut runs: Vec<(u64, u64)> = plan

@@ -1,5 +1,5 @@
-//! A manifest that a log is held against: where it comes from, and what is said where
-//! it cannot be used.
+//! The manifest that a log is compared with: its source, and the messages if it cannot be
+//! used.
 
 use std::fs::File;
 use std::io::{self, BufReader, IsTerminal, Read};
@@ -18,9 +18,9 @@ pub struct Manifest {
     reader: Reader<BufReader<Box<dyn Read>>>,
 }
 
-/// What came of it.
+/// The outcome.
 pub struct Held {
-    /// What was found.
+    /// The result.
     pub checked: Checked,
     failure: Option<ManifestError>,
 }
@@ -67,20 +67,20 @@ impl Manifest {
         report.add_findings(std::mem::take(&mut checked.findings));
         if let Some(summary) = self.reader.summary().filter(|summary| summary.damaged) {
             say(&format!(
-                "the manifest was made of a damaged log: it holds {} that were valid",
+                "the manifest was made from a damaged log: it covers only {} that were valid",
                 count(summary.records, "record")
             ));
         }
         if checked.runs > 1 && checked.same == 0 {
-            say("hint: no run fits: is it the manifest of another log?");
+            say("hint: no run matches: is it the manifest of another log?");
         }
         Ok(Held { checked, failure })
     }
 }
 
 impl Held {
-    /// The status of a look that ended so: a manifest that cannot be read to its end
-    /// is one that could not be held against all of the log.
+    /// The status of a scan that ended so: a manifest that cannot be read to its end is
+    /// one that could not be compared with all of the log.
     pub fn status(&self, status: Status) -> anyhow::Result<Status> {
         match &self.failure {
             None => Ok(status),
@@ -89,13 +89,14 @@ impl Held {
     }
 }
 
-/// What is said of a manifest that cannot be used.
+/// The error of an unusable manifest.
 pub fn explained(error: &ManifestError) -> anyhow::Error {
     let failure = Failure::new(Status::Failed, error.to_string());
     let hint = match error {
         ManifestError::Io(_) => return failure.into(),
         ManifestError::Empty | ManifestError::CutOff { .. } => {
-            "get it again: a whole one ends with a summary (set -o pipefail tells of a failed ssh)"
+            "fetch it again: a complete manifest ends with a summary (set -o pipefail reports a \
+             failed ssh)"
         }
         ManifestError::Malformed { .. } => "proglog manifest DIR > FILE makes one",
         ManifestError::OtherCodec { .. } => {

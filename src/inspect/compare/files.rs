@@ -1,5 +1,5 @@
 //! The files of two logs as they are, byte by byte: names, sizes, the first byte that
-//! differs. Padding, dead bytes and the boundaries of segments count here.
+//! differs. Padding, unreferenced bytes and the boundaries of segments count here.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -16,7 +16,7 @@ use crate::log::units::Offset;
 use crate::log::walk::Flow;
 use crate::log::window::ReadFile;
 
-/// Bytes that are held against each other at once.
+/// Bytes that are compared with each other at once.
 const BLOCK_BYTES: usize = 128 * 1024;
 
 /// Bytes of a file that are one piece of work.
@@ -27,7 +27,7 @@ const PIECE_BYTES: u64 = 4 * 1024 * 1024;
 pub struct FileDifference {
     /// The name.
     pub file: String,
-    /// What is not the same.
+    /// The differences.
     pub what: FileWhat,
 }
 
@@ -44,7 +44,7 @@ pub enum FileWhat {
         /// beginning of the other.
         position: u64,
     },
-    /// One of them is no regular file, and is never opened.
+    /// One of them is not a regular file, and is never opened.
     NotAFile {
         /// Which sides' are.
         files: [bool; 2],

@@ -2,9 +2,9 @@
 //! and the framing of their codecs: ranges of offsets at which they are equal, differ,
 //! or only one can say something.
 //!
-//! Both logs are looked at first, as verify does; then what both hold whole is
-//! compared: large pieces of the stores as bytes, and record by record (`records`)
-//! where these are not the same. The files as they are, byte by byte, are for `files`.
+//! Both logs are inspected first, as verify does; then what both hold whole is compared:
+//! large pieces of the stores as bytes, and record by record (`records`) where these are
+//! not the same. The files as they are, byte by byte, are for `files`.
 
 pub mod files;
 mod records;
@@ -39,7 +39,7 @@ pub enum Side {
     B,
 }
 
-/// What two logs are to each other at an offset.
+/// The relation of two logs at an offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// The same value; and, where both are protobuf, term and type.
@@ -49,11 +49,11 @@ pub enum Verdict {
     /// The other log does not have this offset.
     Only(Side),
     /// Damage, on both sides where `side` is `None`: whether they are equal cannot be
-    /// said. The other side may be sound, damaged or without the offset.
+    /// said. The other side may be valid, damaged or without the offset.
     Damaged {
         /// Where.
         side: Option<Side>,
-        /// What verify calls it (in A, where both are damaged).
+        /// The id of the finding (in A, if both are damaged).
         id: FindingId,
     },
 }
@@ -63,11 +63,11 @@ pub enum Verdict {
 pub struct Compared {
     /// The offsets, both ends included.
     pub offsets: OffsetRange,
-    /// What was found there.
+    /// The result there.
     pub verdict: Verdict,
 }
 
-/// How many records there are of each verdict.
+/// Number of records of each verdict.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
     /// Equal in both.
@@ -178,7 +178,7 @@ fn follows(last: Compared, range: Compared) -> bool {
     last.verdict == range.verdict && last.offsets.last.checked_add(1) == Some(range.offsets.first)
 }
 
-/// What a piece of work found.
+/// The result of a piece of work.
 #[derive(Debug, Default)]
 struct Answer {
     ranges: Vec<Compared>,
@@ -204,9 +204,9 @@ struct Opened {
 
 /// A piece of work.
 enum Piece {
-    /// What the reports tell already.
+    /// The verdicts that the reports imply.
     Told(Compared),
-    /// Offsets that are sound in both; whether frames stand close in both.
+    /// Offsets that are valid in both; whether frames are adjacent in both.
     Both {
         pair: Arc<Pair>,
         offsets: OffsetRange,
@@ -230,8 +230,8 @@ fn do_piece(piece: &Piece) -> Result<Answer> {
             contiguous,
         } => {
             let (a, b) = (&pair.a, &pair.b);
-            // The same bytes hold the same frames; what is dead in them, or another
-            // codec, takes a closer look.
+            // The same bytes hold the same frames; unreferenced bytes in them, or another
+            // codec, need a comparison of records.
             if *contiguous && a.codec == b.codec && records::same_bytes(a, b, *offsets)? {
                 return Ok(Answer {
                     ranges: vec![Compared {
@@ -261,7 +261,7 @@ struct Pieces<'a> {
     last: Offset,
     /// The pair that was opened last, and the numbers of its segments.
     open: Option<([usize; 2], Arc<Pair>)>,
-    /// What is left of a range that is sound in both.
+    /// The remaining part of a range that is valid in both.
     rest: Option<([usize; 2], OffsetRange)>,
 }
 
@@ -278,8 +278,7 @@ impl<'a> Pieces<'a> {
         }
     }
 
-    /// The next range of offsets at which nothing changes on either side, and what
-    /// stands there.
+    /// The next range of offsets over which both sides stay the same, and its content.
     fn range(&mut self) -> Option<(OffsetRange, [Option<State>; 2])> {
         loop {
             let next = self.next.filter(|next| *next <= self.last)?;
@@ -321,7 +320,7 @@ impl<'a> Pieces<'a> {
         Ok(pair)
     }
 
-    /// A range of which one side's segment was removed since it was looked at.
+    /// A range of which one side's segment was removed since it was inspected.
     fn removed(&self, segments: [usize; 2], offsets: OffsetRange) -> Piece {
         let [there_a, there_b] =
             [0, 1].map(|side| match (self.reports.get(side), segments.get(side)) {
@@ -336,11 +335,11 @@ impl<'a> Pieces<'a> {
         Piece::Told(Compared { offsets, verdict })
     }
 
-    /// The next piece of a range that is sound in both.
+    /// The next piece of a range that is valid in both.
     fn piece(&mut self, segments: [usize; 2], offsets: OffsetRange) -> Piece {
         let pair = match self.pair(segments) {
             Ok(pair) => pair,
-            // Removed since the look: by a trim, say.
+            // Removed since the scan: by a trim, say.
             Err(error) if is_absent(&error) => return self.removed(segments, offsets),
             Err(error) => return Piece::Failed(std::sync::Mutex::new(Some(error))),
         };
@@ -405,7 +404,7 @@ impl Iterator for Pieces<'_> {
     }
 }
 
-/// How many records of a segment make a piece of work.
+/// Number of records of a segment in a piece of work.
 fn piece_records(segment: &Segment, entries: u64) -> u64 {
     let each = segment.store.file_bytes / entries.max(1);
     (PIECE_BYTES / each.max(1)).clamp(1, PIECE_RECORDS)

@@ -1,5 +1,5 @@
-//! Offsets that are sound in both logs, compared: the bytes of their frames at once,
-//! or record by record.
+//! Offsets that are valid in both logs, compared: the bytes of their frames at once, or
+//! record by record.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -16,7 +16,7 @@ use crate::log::units::{Offset, Position};
 use crate::log::walk::{Committed, Flow, PAYLOAD_IN_MEMORY_MAX, Visitor, Walk};
 use crate::log::window::{STREAM_BYTES, Window};
 
-/// Bytes of both stores that are held against each other at once: they stay in the
+/// Bytes of both stores that are compared with each other at once: they stay in the
 /// processor's cache.
 const BLOCK_BYTES: usize = 128 * 1024;
 
@@ -44,11 +44,11 @@ pub enum What {
 pub struct Difference {
     /// Their offset.
     pub offset: Offset,
-    /// In what they differ.
+    /// The kind of difference.
     pub what: What,
-    /// Where it is in A.
+    /// Its place in A.
     pub a: Spot,
-    /// Where it is in B.
+    /// Its place in B.
     pub b: Spot,
 }
 
@@ -59,9 +59,9 @@ pub struct Spot {
     pub segment: Offset,
     /// The store's name.
     pub file: String,
-    /// Where its frame begins in the store.
+    /// Position of its frame in the store.
     pub position: u64,
-    /// Where its value begins in the store.
+    /// Position of its value in the store.
     pub value_position: u64,
     /// Bytes of the value.
     pub length: u64,
@@ -72,7 +72,7 @@ pub struct Spot {
 }
 
 /// Whether the frames of these offsets are byte for byte the same in both stores; they
-/// stand close in both. An unreadable place is no.
+/// are adjacent in both. An unreadable place counts as different.
 pub(super) fn same_bytes(a: &Opened, b: &Opened, offsets: OffsetRange) -> Result<bool> {
     let between = |side: &Opened| {
         let slot = |offset: Offset| offset.since(side.segment.base);
@@ -148,7 +148,7 @@ pub(super) fn compare(
                 },
                 Err(Trouble::Other(error)) => return Err(error),
             },
-            // It was whole when the log was looked at.
+            // It was whole when the log was inspected.
             (None, Some(_)) => from_a.damaged(offset, Some(Side::A)),
             (Some(_), None) => from_b.damaged(offset, Some(Side::B)),
             (None, None) => from_a.damaged(offset, None),
@@ -172,15 +172,15 @@ fn add(ranges: &mut Vec<Compared>, offset: Offset, verdict: Verdict) {
     }
 }
 
-/// Why two records could not be held against each other to their ends.
+/// Why two records could not be compared with each other to their ends.
 enum Trouble {
-    /// The disk gives an error, on both sides where there is no name of one. (What a
-    /// walk does not keep in memory it has not read.)
+    /// The disk reports an error, on both sides if neither is known. (A walk has not read
+    /// what it does not keep in memory.)
     Unreadable(Option<Side>),
     Other(Error),
 }
 
-/// What both sides gave.
+/// The items of both sides.
 fn both<A, B>(a: Result<A>, b: Result<B>) -> std::result::Result<(A, B), Trouble> {
     match (a, b) {
         (Ok(a), Ok(b)) => Ok((a, b)),
@@ -276,16 +276,16 @@ fn other_fields(cursor: &Cursor<'_>, taken: &Taken) -> Result<Vec<u8>> {
     })
 }
 
-/// One record on its way.
+/// One record during the comparison.
 #[derive(Debug)]
 struct Taken {
     slot: u64,
     position: Position,
     payload_bytes: u64,
-    /// Where the value begins in the store, and how long it is.
+    /// Position of the value in the store, and its length.
     start: u64,
     bytes: u64,
-    /// Where it begins among what is kept, if it is.
+    /// Its position in the kept bytes, if kept.
     kept: Option<usize>,
     term: u64,
     record_type: u32,
@@ -313,7 +313,7 @@ struct Cursor<'a> {
     batch: Batch,
     /// The slot up to which the batch goes.
     filled: u64,
-    /// The slot behind the last one that is wanted.
+    /// The slot after the last one that is wanted.
     end: u64,
 }
 
@@ -322,7 +322,7 @@ struct Batch {
     taken: VecDeque<Taken>,
     kept: Vec<u8>,
     first: u64,
-    /// Slots that turned out not to be sound: the first and the last, and what it is.
+    /// Slots that turned out not to be valid: the first and the last, and the finding.
     damaged: Vec<(u64, u64, FindingId)>,
 }
 
@@ -331,7 +331,7 @@ impl<'a> Cursor<'a> {
         let segment: &Segment = &side.segment;
         let mut walk = segment.walk(side.codec, side.entries, STREAM_BYTES);
         let first = offsets.first.since(segment.base);
-        // The slots are sound, so the entry is right.
+        // The slots are valid, so the entry is right.
         let position = match walk.index().entry(first) {
             Ok(entry) => entry.position,
             Err(Error::Unreadable { .. }) => Position(0),
@@ -380,7 +380,7 @@ impl<'a> Cursor<'a> {
         self.batch.kept.get(start..end)
     }
 
-    /// What became of a record that was whole.
+    /// The finding of a record that was intact.
     fn damaged(&self, offset: Offset, side: Option<Side>) -> Verdict {
         let slot = offset.since(self.side.segment.base);
         let mut damaged = self.batch.damaged.iter();

@@ -1,6 +1,6 @@
-//! Holds a log against a manifest: every run whose records are all there and whole gets
-//! its digest taken again. What is not there is told apart: trimmed at the front, gone
-//! at the end, damaged or in a gap between, which verify tells of anyway.
+//! Compares a log with a manifest: the digest of every run with all records present and
+//! intact is computed again. Missing records are distinguished: trimmed at the front,
+//! gone at the end, damaged or in a gap between, which verify reports anyway.
 
 use std::io::BufRead;
 use std::ops::ControlFlow;
@@ -22,7 +22,7 @@ const PIECE_RUNS: usize = 16;
 /// Findings that are kept one by one; what comes beyond is counted.
 const FINDINGS_MAX: usize = 20_000;
 
-/// What came of it.
+/// The outcome.
 #[derive(Debug, Default)]
 pub struct Checked {
     /// Runs that were compared.
@@ -37,13 +37,13 @@ pub struct Checked {
     pub trimmed: u64,
     /// Whether the manifest was read to its end.
     pub whole: bool,
-    /// What does not fit, in the order of the offsets.
+    /// The mismatches, in the order of the offsets.
     pub findings: Vec<Finding>,
 }
 
-/// Holds the log of a report against a manifest, several runs at once, in bounded
-/// memory. Where a manifest turns out unusable, the error is handed back, and nothing of
-/// what it seemed to show: it may have been edited from its first line on.
+/// Compares the log of a report with a manifest, several runs at once, in bounded memory.
+/// If a manifest turns out unusable, returns the error and no results: it may have been
+/// edited from its first line on.
 ///
 /// # Errors
 ///
@@ -92,19 +92,19 @@ pub fn check<R: BufRead>(
     Ok((checked, None))
 }
 
-/// What came of one run.
+/// The outcome for one run.
 #[derive(Clone, Copy)]
 enum Answer {
     Same,
-    /// Where its frames begin in which segment, and their digest.
+    /// The positions of its frames in each segment, and their digest.
     Changed(usize, u64, super::Digest),
     /// Some of its records are not there or damaged.
     Apart,
-    /// The disk gives an error for these bytes, in which segment.
+    /// The disk reports an error for these bytes, in which segment.
     Unreadable(usize, u64, u64),
 }
 
-/// A log that is held against a manifest.
+/// A log that is compared with a manifest.
 struct Log<'a> {
     report: &'a Report,
     stretches: Vec<Stretch>,
@@ -195,7 +195,7 @@ impl<'a> Log<'a> {
         }
     }
 
-    /// Whether only a part of the log was looked at, which does not hold these offsets.
+    /// Whether only a part of the log was inspected, which does not hold these offsets.
     fn is_elsewhere(&self, offsets: OffsetRange) -> bool {
         self.report.options.segment.is_some()
             && (offsets.first < self.lowest || self.last.is_none_or(|last| offsets.last > last))
@@ -238,7 +238,8 @@ impl Checked {
         }
     }
 
-    /// Keeps a finding; one that goes on where the last one of its sort ends is part of it.
+    /// Keeps a finding; one that continues where the last one of its sort ends is part of
+    /// it.
     fn found(&mut self, finding: Finding) {
         if let Some(last) = self.findings.last_mut()
             && joins(last, &finding)
@@ -269,7 +270,7 @@ impl Checked {
 }
 
 impl Log<'_> {
-    /// Whether the log has offsets from `first` on that stand before a run.
+    /// Whether the log has offsets from `first` on that are before a run.
     fn holds_between(&self, first: Offset, run: &Run) -> bool {
         let at = self
             .stretches
@@ -326,7 +327,7 @@ fn unreadable(log: &Log<'_>, run: &Run, segment: usize, position: u64, bytes: u6
     }
 }
 
-/// Offsets behind the log's end.
+/// Offsets after the log's end.
 fn gone(first: Offset, last: Offset, end: Offset) -> Finding {
     Finding::new(FindingId::RecordsMissing, Severity::Error)
         .offsets(first, last)

@@ -1,4 +1,4 @@
-//! A manifest as it is written: one JSON object a line, told apart by `kind`.
+//! A manifest as it is written: one JSON object a line, distinguished by `kind`.
 //!
 //! ```text
 //! {"kind":"manifest","version":1,"hash":"blake3","codec":"raw"}
@@ -35,12 +35,12 @@ pub enum ManifestError {
     /// Nothing is in it.
     #[error("the manifest is empty")]
     Empty,
-    /// It is something else, or somebody changed it.
+    /// It is not a manifest, or it was changed.
     #[error("line {line} of the manifest: {why}")]
     Malformed {
         /// Which line, from 1.
         line: u64,
-        /// What is wrong with it.
+        /// The error in it.
         why: String,
     },
     /// It has no end.
@@ -49,7 +49,7 @@ pub enum ManifestError {
         /// Its last whole line, from 1.
         line: u64,
     },
-    /// It was made of a log with another codec.
+    /// It was made from a log with another codec.
     #[error("the manifest is of a {manifest} log, and this one is {log}")]
     OtherCodec {
         /// The manifest's.
@@ -162,11 +162,11 @@ impl<R: BufRead> Reader<R> {
             return Err(ManifestError::Empty);
         };
         if fields.get("kind").and_then(Value::as_str) != Some("manifest") {
-            return Err(reader.wrong("it is no manifest's beginning"));
+            return Err(reader.wrong("it does not begin a manifest"));
         }
         let version = reader.number(&fields, "version")?;
         if version != VERSION || fields.get("hash").and_then(Value::as_str) != Some("blake3") {
-            let why = format!("version {version} with its hash is not known here");
+            let why = format!("version {version} and its hash are not supported");
             return Err(reader.wrong(&why));
         }
         reader.header.codec = match fields.get("codec") {
@@ -180,19 +180,19 @@ impl<R: BufRead> Reader<R> {
         Ok(reader)
     }
 
-    /// What the first line says.
+    /// The first line, parsed.
     #[must_use]
     pub fn header(&self) -> Header {
         self.header
     }
 
-    /// What the last line says, once it was read.
+    /// The last line, once it was read.
     #[must_use]
     pub fn summary(&self) -> Option<&Summary> {
         self.summary.as_ref()
     }
 
-    /// The next run; `None` behind the summary.
+    /// The next run; `None` after the summary.
     ///
     /// # Errors
     ///
@@ -237,7 +237,7 @@ impl<R: BufRead> Reader<R> {
                     });
                 }
                 Some("manifest") => return Err(self.wrong("a second manifest begins here")),
-                // What a later version may add.
+                // Fields that a later version may add.
                 Some(_) => {}
                 None => return Err(self.wrong("it has no kind")),
             }
@@ -251,7 +251,7 @@ impl<R: BufRead> Reader<R> {
             return Err(self.wrong("its last offset is below the first"));
         }
         if self.last.is_some_and(|before| before >= first) {
-            return Err(self.wrong("its offsets do not come behind those before it"));
+            return Err(self.wrong("its offsets do not follow those before it"));
         }
         let run = Run {
             segment: Offset(self.number(fields, "segment")?),
@@ -277,7 +277,9 @@ impl<R: BufRead> Reader<R> {
             || self.number(fields, "records")? != gathered.records
             || self.number(fields, "bytes")? != gathered.bytes
         {
-            return Err(self.wrong("it does not fit the runs before it: the manifest was changed"));
+            return Err(
+                self.wrong("it does not match the runs before it: the manifest was changed")
+            );
         }
         Ok(digest)
     }
@@ -292,7 +294,9 @@ impl<R: BufRead> Reader<R> {
         let last = Offset(self.number(fields, "last_offset")?);
         let segment = Some(Offset(self.number(fields, "segment")?));
         if gathered.offsets != Some(OffsetRange { first, last }) || segment != self.segment {
-            return Err(self.wrong("it does not fit the runs before it: the manifest was changed"));
+            return Err(
+                self.wrong("it does not match the runs before it: the manifest was changed")
+            );
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! Takes the digests of a log: of what was committed and whole when its report was made.
+//! Computes the digests of a log: of the records that were committed and intact when its
+//! report was made.
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
@@ -16,7 +17,7 @@ use crate::log::units::Offset;
 /// Blocks of [`RUN_RECORDS`] offsets that are one piece of work.
 const PIECE_BLOCKS: u64 = 16;
 
-/// What a manifest is made of, in its order.
+/// The parts of a manifest, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// A run of records.
@@ -27,9 +28,8 @@ pub enum Part {
     Unreadable(OffsetRange),
 }
 
-/// Whether a log's damage takes records out of its manifest, or hides some: then the
-/// manifest does not say what the log should hold. A gap that everybody knows of does
-/// neither.
+/// Whether damage of a log removes records from its manifest, or hides some: then the
+/// manifest does not describe the intended content. A known gap does neither.
 #[must_use]
 pub fn is_damaged(report: &Report) -> bool {
     report.findings.iter().any(|finding| {
@@ -104,7 +104,7 @@ fn closed(segment: Offset, gathered: &Gathered) -> Part {
 /// A run, or the offsets of one that the disk does not give back.
 type Taken = std::result::Result<Run, OffsetRange>;
 
-/// Some blocks of one segment, all sound.
+/// Some blocks of one segment, all valid.
 struct Piece<'a> {
     segment: std::result::Result<Arc<(&'a SegmentReport, Segment)>, Mutex<Option<Error>>>,
     offsets: OffsetRange,
@@ -116,7 +116,7 @@ impl Piece<'_> {
             Ok(open) => open,
             Err(error) => {
                 let error = error.lock().ok().and_then(|mut error| error.take());
-                // What was removed since the look has no digest.
+                // Records removed since the scan have no digest.
                 let error = error.filter(|error| !is_absent(error));
                 return error.map_or_else(|| Ok(Vec::new()), Err);
             }
@@ -166,7 +166,7 @@ fn cut(segment: &Segment, first: Offset, last: Offset) -> Result<Offset> {
     }
     let mut index = segment.entries(0);
     let start = index.entry(slot)?.position.0;
-    // Where each of the next frames begins: the one before ends there at the latest.
+    // The start of each following frame: the one before ends there at the latest.
     let next = index.entries(slot + 1, count)?.iter();
     let full = next
         .map(crate::log::format::Entry::decode)
@@ -174,7 +174,7 @@ fn cut(segment: &Segment, first: Offset, last: Offset) -> Result<Offset> {
     Ok(full.map_or(last, |records| first.saturating_add(records as u64)))
 }
 
-/// Cuts what is sound in a log into pieces of work.
+/// Divides the valid records of a log into pieces of work.
 struct Pieces<'a> {
     report: &'a Report,
     stretches: std::vec::IntoIter<coverage::Stretch>,

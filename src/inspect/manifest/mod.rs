@@ -4,8 +4,8 @@
 //!
 //! A digest is BLAKE3 over the frames of a run of records, length fields included, in
 //! their order. It depends on neither the segments' boundaries nor on what lies between
-//! or behind the frames: a copy with other segments fits the same manifest, and one
-//! with another codec does not.
+//! or after the frames: a copy with other segments fits the same manifest, and one with
+//! another codec does not.
 
 pub mod check;
 pub mod line;
@@ -26,7 +26,7 @@ use crate::log::window::{LOOKUP_BYTES, Window};
 /// as many records.
 pub const RUN_RECORDS: u64 = 1024;
 
-/// A run ends with the record that reaches so many bytes.
+/// A run ends with the record that reaches this many bytes.
 pub const RUN_BYTES: u64 = 1024 * 1024;
 
 /// Bytes that are read at once for a digest: they stay in the processor's cache.
@@ -35,7 +35,7 @@ const BLOCK_BYTES: usize = 128 * 1024;
 /// A digest. Shape: 32 bytes.
 pub type Digest = [u8; 32];
 
-/// What a manifest begins with.
+/// The first line of a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     /// The log's codec; `None` where no record shows it.
@@ -62,7 +62,7 @@ pub struct SegmentDigest {
     pub segment: Offset,
     /// The first and the last offset that have a digest.
     pub offsets: OffsetRange,
-    /// How many records have one.
+    /// Number of records with a digest.
     pub records: u64,
     /// Bytes of their frames.
     pub bytes: u64,
@@ -70,14 +70,14 @@ pub struct SegmentDigest {
     pub digest: Digest,
 }
 
-/// What a manifest ends with; without it, it was cut off.
+/// The last line of a manifest; without it, the manifest is truncated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Summary {
-    /// How many segments have a digest.
+    /// Number of segments with a digest.
     pub segments: u64,
-    /// How many runs there are.
+    /// Number of runs.
     pub runs: u64,
-    /// How many records they have.
+    /// Number of records in them.
     pub records: u64,
     /// Bytes of their frames.
     pub bytes: u64,
@@ -92,9 +92,9 @@ pub struct Summary {
 #[derive(Debug, Default)]
 pub struct Gathered {
     hasher: blake3::Hasher,
-    /// How many runs.
+    /// Number of runs.
     pub runs: u64,
-    /// How many records they have.
+    /// Number of records in them.
     pub records: u64,
     /// Bytes of their frames.
     pub bytes: u64,
@@ -125,8 +125,8 @@ impl Gathered {
     }
 }
 
-/// Puts the frames of sound slots into a digest, `first` and `last` included; gives how
-/// many bytes they have.
+/// Adds the frames of valid slots to a digest, `first` and `last` included; returns their
+/// number of bytes.
 fn add_frames(
     hasher: &mut blake3::Hasher,
     report: &SegmentReport,

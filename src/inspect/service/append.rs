@@ -1,4 +1,4 @@
-//! What the service does with the next record: `Log.Append` of both printings, and
+//! The behavior of the service for the next record: `Log.Append` of both editions, and
 //! whether the record could be read back.
 
 use std::io;
@@ -11,21 +11,21 @@ use super::read::Answer;
 use crate::log::format::{ENTRY_BYTES, Entry, encode_length};
 use crate::log::units::{Offset, Position, RelativeOffset};
 
-/// What comes of one append.
+/// The outcome of one append.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Append {
-    /// What the service answers.
+    /// The answer of the service.
     pub outcome: Outcome,
     /// The base of the segment that takes it, or would.
     pub segment: Option<Offset>,
-    /// The segment that the later printing opens before it, or tries to.
+    /// The segment that the later edition opens before it, or tries to.
     pub rolls_before: Option<Roll>,
-    /// The segment that the first printing opens after it, or tries to.
+    /// The segment that the first edition opens after it, or tries to.
     pub rolls_after: Option<Roll>,
-    /// Where its entry is written, or would be. Units: bytes of the index; where it is no
+    /// Position of its entry, written or not. Units: bytes of the index; if it is not a
     /// multiple of 12, no reader finds it.
     pub entry_at: u64,
-    /// What reading its offset gives then; `None` where it was not acknowledged.
+    /// The result of reading its offset afterwards; `None` if it was not acknowledged.
     pub read_back: Option<ReadBack>,
 }
 
@@ -42,11 +42,11 @@ pub enum Outcome {
         /// The offset.
         offset: Offset,
     },
-    /// An error; yet the frame, which carries the offset, stays in the store.
+    /// An error; yet the frame, with its offset, remains in the store.
     Refused {
         /// The offset.
         offset: Offset,
-        /// What the service says.
+        /// The error text of the service.
         error: &'static str,
     },
     /// A segment cannot be opened before the append: an error, and nothing is written.
@@ -66,7 +66,7 @@ pub enum Outcome {
 pub struct Roll {
     /// Its base offset.
     pub base: Offset,
-    /// What kind of place that is.
+    /// The kind of place.
     pub kind: RollKind,
     /// Why it does not open. For a roll after the append: the record is in, but the
     /// answer is this error, or the process dies of it.
@@ -78,7 +78,7 @@ pub struct Roll {
 pub enum RollKind {
     /// Behind every record of the log.
     AtTheEnd,
-    /// Not behind every record of the log: from here on two histories share offsets.
+    /// Not after every record of the log: from here on two sides of a fork share offsets.
     Forks,
     /// On the base of a segment that is open already: a twin on the same two files.
     Twin,
@@ -86,12 +86,12 @@ pub enum RollKind {
     Skips,
 }
 
-/// What reading the offset of an acknowledged append gives.
+/// The result of reading the offset of an acknowledged append.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReadBack {
     /// The record.
     Itself,
-    /// Another record, or what stands in its place.
+    /// Another record, or other bytes in its place.
     Another {
         /// The base of the segment that answers.
         segment: Offset,
@@ -222,8 +222,8 @@ impl<F: Facts> GoLog<F> {
         active.is_some_and(|active| active.is_maxed(&self.config))
     }
 
-    /// `Log.Read` of what the active segment just took: from the first segment that claims
-    /// the offset.
+    /// `Log.Read` of the record that the active segment just took: from the first segment
+    /// that claims the offset.
     fn read_back(&mut self, offset: Offset, written_at: Position) -> io::Result<ReadBack> {
         let claims = |s: &GoSegment| s.base <= offset.0 && offset.0 < s.next;
         let Some(segment) = self.segments.iter().find(|s| claims(s)).cloned() else {

@@ -1,12 +1,12 @@
-//! What the log holds against what the service would answer: routes, doubles, hidden
-//! records. No file is looked at here.
+//! Compares the log with the answers of the service: routes, doubles, hidden records.
+//! Opens no file.
 
 use super::append::Taken;
 use super::{Double, Held, Hidden, Loaded, Route, ServiceView};
 use crate::inspect::finding::OffsetRange;
 use crate::log::units::Offset;
 
-/// Close cuts each index to what the segment took for its size, a twin's last.
+/// Close cuts each index to the size that the segment assumed, a twin's last.
 pub(super) fn pads_on_close(segments: &[Loaded]) -> Vec<Offset> {
     let mut found: Option<&Loaded> = None;
     let mut pads = Vec::new();
@@ -58,8 +58,8 @@ fn range(first: u64, end: u64) -> Option<OffsetRange> {
     })
 }
 
-/// Splits what the log holds into what the service serves and what it hides. A sound
-/// entry names its record, so that a record is served where its segment answers.
+/// Divides the records of the log into those that the service serves and those that it
+/// hides. A valid entry names its record, so a record is served if its segment answers.
 pub(super) fn compare(view: &mut ServiceView, held: &[Held]) {
     for held in held {
         let from = view.routes.partition_point(|r| r.base < held.base);

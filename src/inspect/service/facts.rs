@@ -1,6 +1,6 @@
-//! What the model of the Go service asks of a directory, and how real files answer
-//! it: regular files only, read-only positioned reads, no length of the log believed.
-//! What the answers mean is the business of `open` and `read`.
+//! The queries of the model of the Go service on a directory, and their answers from real
+//! files: regular files only, read-only positioned reads, no length is trusted. `open`
+//! and `read` interpret the answers.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -10,12 +10,12 @@ use std::os::unix::fs::FileExt;
 use crate::log::dir::{Dir, Links};
 use crate::log::units::Offset;
 
-/// What stands under a name.
+/// The file under a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileFact {
     /// Nothing: the service would create it.
     Missing,
-    /// A regular file of so many bytes.
+    /// A regular file of this size.
     Regular {
         /// Its size.
         bytes: u64,
@@ -34,10 +34,10 @@ pub trait Facts {
     ///
     /// # Errors
     ///
-    /// When the directory cannot be listed.
+    /// The file under `name`.
     fn names(&mut self) -> io::Result<Vec<OsString>>;
 
-    /// What stands under `name`.
+    /// The file under `name`.
     ///
     /// # Errors
     ///
@@ -49,12 +49,13 @@ pub trait Facts {
     ///
     /// # Errors
     ///
-    /// When the disk gives one.
+    /// The error of the disk.
     fn read_at(&mut self, name: &str, position: u64, into: &mut [u8]) -> io::Result<usize>;
 
-    /// The offset that a payload carries, or `None` if it is no Record.
+    /// The offset in a payload, or `None` if it is not a Record.
     ///
-    /// The seam for the codec of the log: whoever has a better one answers with it here.
+    /// The interface for the codec of the log: a caller with a better decoder answers
+    /// with it here.
     fn carried_offset(&self, payload: &[u8]) -> Option<Offset> {
         crate::log::record::layout_of(payload)
             .ok()
@@ -80,10 +81,10 @@ impl<F: Facts + ?Sized> Facts for &mut F {
     }
 }
 
-/// Bytes that one read of the disk brings in, when little is asked for.
+/// Bytes per read of the disk for small requests.
 const WINDOW_BYTES: usize = 64 * 1024;
 
-/// How many files stay open: the pair that is being walked.
+/// Number of files kept open: the pair that is being walked.
 const OPEN_FILES: usize = 2;
 
 /// A real directory.
@@ -93,8 +94,8 @@ pub struct DirFacts {
     open: Vec<OpenFile>,
 }
 
-/// A file with the bytes around the last place that was asked for. Indexes and stores
-/// are walked forwards, twelve and eight bytes at a time.
+/// A file with the bytes around the last requested place. Indexes and stores are walked
+/// forwards, twelve and eight bytes at a time.
 #[derive(Debug)]
 struct OpenFile {
     name: String,
@@ -104,7 +105,7 @@ struct OpenFile {
 }
 
 impl DirFacts {
-    /// The facts of `dir`; looks at nothing yet.
+    /// The facts of `dir`; inspects nothing yet.
     #[must_use]
     pub fn of(dir: &Dir) -> Self {
         Self {
@@ -163,7 +164,7 @@ impl Facts for DirFacts {
         let got = match fill(&open.file, position, &mut open.window) {
             Ok(got) => got,
             Err(error) => {
-                // An unreadable place further on must not hide what was asked for.
+                // An unreadable place further on must not hide the requested bytes.
                 open.window.clear();
                 return fill(&open.file, position, into).map_err(|_| error);
             }
@@ -187,8 +188,7 @@ impl OpenFile {
 
 /// Reads until `into` is full or the file ends.
 fn fill(file: &File, position: u64, into: &mut [u8]) -> io::Result<usize> {
-    // The kernel refuses to read past what a signed position can say; no file reaches
-    // there.
+    // The kernel refuses to read past the largest signed position; no file extends there.
     let end = position.checked_add(into.len() as u64);
     if end.is_none_or(|end| i64::try_from(end).is_err()) {
         return Ok(0);

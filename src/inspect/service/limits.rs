@@ -1,4 +1,5 @@
-//! The service's configuration, and what its directory shows of it where nobody says.
+//! The configuration of the service, and its values that the directory shows if not
+//! given.
 
 use std::io;
 
@@ -6,7 +7,7 @@ use super::facts::{Facts, FileFact};
 use crate::log::format::{ENTRY_BYTES, FileKind, parse_name};
 use crate::log::units::Offset;
 
-/// What the book sets where a limit is 0. Units: bytes.
+/// The defaults of the book for a limit of 0. Units: bytes.
 pub const BOOK_LIMIT_BYTES: u64 = 1024;
 
 /// Which code of the book the service is.
@@ -25,13 +26,13 @@ pub struct ServiceConfig {
     pub printing: Printing,
     /// `MaxStoreBytes`.
     pub max_store_bytes: u64,
-    /// `MaxIndexBytes`: what it stretches every index to.
+    /// `MaxIndexBytes`: the size of every open index.
     pub max_index_bytes: u64,
     /// `InitialOffset`: the base of the first segment of an empty directory.
     pub initial_offset: Offset,
 }
 
-/// What somebody said about the configuration.
+/// The given part of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Given {
     /// `MaxStoreBytes`; 0 is the book's default, as in the service.
@@ -42,10 +43,10 @@ pub struct Given {
     pub initial_offset: Option<Offset>,
 }
 
-/// Where a figure of the configuration comes from, the surest first.
+/// The source of a configuration value, the most certain first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// Somebody said it.
+    /// Given by the user.
     Given,
     /// A padded index has this size, for the service had stretched it.
     PaddedIndex,
@@ -53,12 +54,12 @@ pub enum Source {
     LargestSealed,
     /// Nothing shows it, and no file is larger than the book's default.
     BookDefault,
-    /// Nothing shows it, and the book's default is too small for what stands there: the
-    /// next power of two with room for more.
+    /// Nothing shows it, and the default of the book is too small for the files: the next
+    /// power of two with room for more.
     RoomForMore,
 }
 
-/// Where each figure of a configuration comes from.
+/// The source of each configuration value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sources {
     /// Of `max_store_bytes`.
@@ -69,14 +70,14 @@ pub struct Sources {
     pub initial_offset: Source,
 }
 
-/// The configuration that was given, filled up from what the directory shows.
+/// The given configuration, completed from the directory.
 ///
-/// Looks at each segment's sizes and at the last bytes of each index. Of several padded
-/// indexes the last one counts: every start stretches all of them anew.
+/// Inspects each segment's sizes and at the last bytes of each index. Of several padded
+/// indexes the last one counts: every start stretches all of them again.
 ///
 /// # Errors
 ///
-/// When the directory or a file cannot be looked at.
+/// When the directory or a file cannot be inspected.
 pub fn assume<F: Facts>(
     facts: &mut F,
     printing: Printing,
@@ -115,8 +116,8 @@ pub(super) fn or_default(bytes: u64) -> u64 {
     if bytes == 0 { BOOK_LIMIT_BYTES } else { bytes }
 }
 
-/// A limit of which only files tell. A sealed file that leaves the active one no room
-/// for `item_bytes` more did not reach the limit: another limit sealed it.
+/// A limit that only files show. A sealed file that leaves no room for `item_bytes` more
+/// in the active one did not reach the limit: another limit sealed it.
 fn limit(sealed: u64, active: u64, item_bytes: u64) -> (u64, Source) {
     let largest = sealed.max(active);
     if largest <= BOOK_LIMIT_BYTES {
@@ -130,7 +131,7 @@ fn limit(sealed: u64, active: u64, item_bytes: u64) -> (u64, Source) {
     }
 }
 
-/// What the files say about the limits. Sizes in bytes, 0 where there is no such file.
+/// The limits that the files show. Sizes in bytes, 0 without such a file.
 #[derive(Default)]
 struct Shown {
     padded: Option<u64>,
@@ -170,8 +171,8 @@ impl Shown {
     }
 }
 
-/// Whether an index ends as one does that the service stretched: with a zero entry
-/// that is not its first, or with zeros that are no whole entry.
+/// Whether an index ends as one does that the service stretched: with a zero entry that
+/// is not its first, or with zeros that are no complete entry.
 fn is_padded<F: Facts>(facts: &mut F, name: &str, bytes: u64) -> io::Result<bool> {
     let odd = bytes % ENTRY_BYTES;
     let ends = [

@@ -1,14 +1,14 @@
-//! What the Go service of *Distributed Services with Go* would make of a directory:
-//! which segments it would load, what it would report, hide and serve, and what its
-//! next appends would do.
+//! A model of the Go service of *Distributed Services with Go*: for a directory, the
+//! segments it would load, the offsets it would report, the records it would hide and
+//! serve, and the result of its next appends.
 //!
-//! `open`, `read` and `append` follow the Go code step by step on a directory of which
-//! the changed parts live in memory (`planned`); here its result is compared with what
-//! the log holds. Nothing on the disk is touched. That a log is the service's at all
-//! (protobuf, not raw) is for the caller to know.
+//! `open`, `read` and `append` follow the Go code step by step on a directory whose
+//! changed parts are in memory (`planned`); here its result is compared with the content
+//! of the log. Nothing on disk is touched. The caller must know that the log belongs to
+//! the service (protobuf, not raw).
 //!
-//! [`model`] looks at each file's size and at each index's last entry: O(segments).
-//! [`reads()`] looks at every record that the service would serve.
+//! [`model`] inspects each file's size and at each index's last entry: O(segments).
+//! [`reads()`] inspects every record that the service would serve.
 
 mod append;
 mod compare;
@@ -57,7 +57,7 @@ pub struct Loaded {
     pub base: Offset,
     /// Whole entries that the service takes the index to hold, padding and all.
     pub entries: u64,
-    /// What it takes for the next offset. Below the base past 2^64 - 1: Go wraps.
+    /// The next offset according to the service. Below the base past 2^64 - 1: Go wraps.
     pub next: Offset,
     /// The size that it takes the index to have, which is what its close cuts it to.
     pub index_bytes: u64,
@@ -103,7 +103,7 @@ pub struct OpenFailure {
     pub destroys: Vec<OffsetRange>,
 }
 
-/// What the service makes of a directory.
+/// The view of the service on a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceView {
     /// The configuration it was modelled with.
@@ -118,9 +118,9 @@ pub struct ServiceView {
     pub pads_on_close: Vec<Offset>,
     /// Why it does not start; then it reports nothing, and hides everything.
     pub failure: Option<OpenFailure>,
-    /// What it reports as its lowest offset.
+    /// The lowest offset that it reports.
     pub lowest: Option<Offset>,
-    /// What it reports as its highest offset; 0 for an empty log too.
+    /// The highest offset that it reports; 0 for an empty log too.
     pub highest: Option<Offset>,
     /// Which segment answers which offsets, ascending.
     pub routes: Vec<Route>,
@@ -128,16 +128,16 @@ pub struct ServiceView {
     pub doubles: Vec<Double>,
     /// Records of the log that it would not serve.
     pub hidden: Vec<Hidden>,
-    /// How many records of the log it would serve.
+    /// Number of records of the log that it would serve.
     pub visible_records: u64,
-    /// How many records of the log it would not serve.
+    /// Number of records of the log that it would not serve.
     pub hidden_records: u64,
-    /// What its next append does, and the one after that; empty if it does not start.
+    /// Its next two appends; empty if it does not start.
     pub appends: Vec<Append>,
 }
 
-/// Appends that are modelled. The later printing may refuse one and then go on; the
-/// first printing may take one and then refuse every other.
+/// Appends that are modelled. The later edition may refuse one and then continue; the
+/// first edition may take one and then refuse every other.
 const APPENDS: usize = 2;
 
 impl ServiceView {
@@ -149,7 +149,7 @@ impl ServiceView {
         (route.range.first <= offset).then_some(route.base)
     }
 
-    /// What the next append does, or `None` if the service does not start.
+    /// Its next append, or `None` if the service does not start.
     #[must_use]
     pub fn next_append(&self) -> Option<&Append> {
         self.appends.first()
@@ -175,7 +175,7 @@ impl ServiceView {
     }
 }
 
-/// What the service would make of the directory, given the records that the log holds.
+/// The view of the service on the directory, given the records in the log.
 ///
 /// Memory: O(segments + `held`).
 ///
@@ -244,7 +244,7 @@ pub fn model<F: Facts>(
     Ok(view)
 }
 
-/// The bases of the segments whose names the service would recognise as theirs.
+/// The bases of the segments whose names the service would recognize.
 fn named_bases<F: Facts>(facts: &mut F) -> io::Result<BTreeSet<Offset>> {
     let names = facts.names()?;
     let segments = names.iter().filter_map(|name| parse_name(name));

@@ -1,5 +1,5 @@
-//! What the service does when it opens a directory, step by step as `NewLog`,
-//! `newSegment`, `newStore` and `newIndex` do it, on files that exist in memory only.
+//! The steps of the service when it opens a directory, as in `NewLog`, `newSegment`,
+//! `newStore` and `newIndex`, on files that exist in memory only.
 //!
 //! ```text
 //! names -> base offsets -> sorted, taken in pairs -> newSegment for each:
@@ -24,14 +24,14 @@ use crate::log::units::Offset;
 /// Bytes of the relative offset in an entry, which the service slices out first.
 const RELATIVE_BYTES: u64 = 4;
 
-/// Why the service does not go on.
+/// Why the service does not continue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
     /// A file does not open: an error, which ends the start or the append.
     Open {
         /// The file's name.
         file: String,
-        /// What the system says.
+        /// The error of the system.
         error: &'static str,
     },
     /// An entry lies past the mapping: a panic, which ends the process.
@@ -47,7 +47,7 @@ pub enum Failure {
     Length {
         /// The store's name.
         file: String,
-        /// What the length field claims.
+        /// The value of the length field.
         claimed: u64,
     },
 }
@@ -81,9 +81,10 @@ pub(super) struct GoSegment {
     pub(super) next: u64,
     pub(super) store_name: String,
     pub(super) index_name: String,
-    /// What it takes the store's size for; its own appends count, a twin's do not.
+    /// The size of the store according to the service; its own appends count, a twin's do
+    /// not.
     pub(super) store_bytes: u64,
-    /// What it takes the index's size for: padding counts as entries.
+    /// The size of the index according to the service: padding counts as entries.
     pub(super) index_bytes: u64,
     /// The bytes of the index that it mapped.
     pub(super) mapped_bytes: u64,
@@ -111,7 +112,7 @@ pub(super) struct GoLog<F> {
     pub(super) segments: Vec<GoSegment>,
     /// Names that it created, in order.
     pub(super) created: Vec<String>,
-    /// Room for a payload that is being looked at.
+    /// Room for a payload that is being inspected.
     pub(super) payload: Vec<u8>,
 }
 
@@ -234,7 +235,7 @@ impl<F: Facts> GoLog<F> {
         Ok(Ok(Some(Entry::decode(&bytes))))
     }
 
-    /// `os.OpenFile` for reading and writing, and the size; creates what is missing.
+    /// `os.OpenFile` for reading and writing, and the size; creates missing files.
     fn open_file(&mut self, name: &str) -> io::Result<Result<u64, Failure>> {
         let error = match self.disk.file(name)? {
             FileFact::Regular { bytes } => return Ok(Ok(bytes)),
@@ -254,7 +255,7 @@ impl<F: Facts> GoLog<F> {
     }
 }
 
-/// The base offset that the service makes of a name: what stands before the last dot,
+/// The base offset that the service derives from a name: the part before the last dot,
 /// through `strconv.ParseUint`, whose error it drops.
 pub(super) fn base_of(name: &OsStr) -> u64 {
     let name = name.as_bytes();

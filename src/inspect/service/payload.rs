@@ -4,8 +4,8 @@
 use crate::log::record::Record;
 use crate::log::units::Offset;
 
-/// The number at the front of `bytes`, which moves behind it. Ten bytes at most, and
-/// the tenth holds one bit.
+/// The number at the front of `bytes`, which moves after it. Ten bytes at most, and the
+/// tenth holds one bit.
 pub(super) fn varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {

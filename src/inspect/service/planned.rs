@@ -1,7 +1,6 @@
-//! A directory as it would be after changes that nobody has made: files cut,
-//! stretched, written, renamed, added and removed, in memory only. `repair` looks
-//! through it at what its plan would lead to, and the model of the service keeps in
-//! it what the service does to its files.
+//! A directory after changes that are not made: files cut, extended, written, renamed,
+//! added and removed, in memory only. `repair` checks the result of its plan in it, and
+//! the model of the service keeps its own changes to files in it.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -23,11 +22,11 @@ pub struct Planned<F> {
 struct Changed {
     /// The file whose bytes show through, if any do.
     from: Option<String>,
-    /// What stands there, with the size that it would have.
+    /// The original file, and its size after the changes.
     fact: FileFact,
-    /// How many bytes of `from` show through; zeros follow up to the size.
+    /// Number of bytes of `from` that are visible; zeros follow up to the size.
     shown_bytes: u64,
-    /// What was put on top, and where, the newest last.
+    /// The written bytes and their positions, the newest last.
     patches: Vec<(u64, Vec<u8>)>,
 }
 
@@ -44,7 +43,7 @@ impl<F: Facts> Planned<F> {
     ///
     /// # Errors
     ///
-    /// When what stands there cannot be found out.
+    /// If the original cannot be read.
     pub fn set_len(&mut self, name: &str, bytes: u64) -> io::Result<()> {
         let file = self.changed(name)?;
         file.fact = FileFact::Regular { bytes };
@@ -61,7 +60,7 @@ impl<F: Facts> Planned<F> {
     ///
     /// # Errors
     ///
-    /// When what stands there cannot be found out.
+    /// If the original cannot be read.
     pub fn put(&mut self, name: &str, position: u64, bytes: &[u8]) -> io::Result<()> {
         let end = position.saturating_add(bytes.len() as u64);
         if self.bytes(name)? < end {
@@ -77,11 +76,11 @@ impl<F: Facts> Planned<F> {
         self.changes.insert(name.to_owned(), None);
     }
 
-    /// Gives the file `from` the name `to`.
+    /// Returns the file `from` the name `to`.
     ///
     /// # Errors
     ///
-    /// When what stands there cannot be found out.
+    /// If the original cannot be read.
     pub fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
         let file = self.changed(from)?.clone();
         self.remove(OsStr::new(from));
@@ -89,7 +88,7 @@ impl<F: Facts> Planned<F> {
         Ok(())
     }
 
-    /// The size of `name`; 0 where it is no regular file.
+    /// The size of `name`; 0 where it is not a regular file.
     pub(super) fn bytes(&mut self, name: &str) -> io::Result<u64> {
         Ok(match self.file(name)? {
             FileFact::Regular { bytes } => bytes,

@@ -1,5 +1,5 @@
-//! What the service answers when an offset is read: `segment.Read`, and under it
-//! `index.Read`, `store.Read` and `proto.Unmarshal`.
+//! The result of reading an offset from the service: `segment.Read`, with `index.Read`,
+//! `store.Read` and `proto.Unmarshal` below it.
 
 use std::io;
 
@@ -9,21 +9,21 @@ use super::payload;
 use crate::log::format::{LENGTH_BYTES, decode_length};
 use crate::log::units::{Offset, Position};
 
-/// What Go allocates at most on a 64-bit Linux; above it `make` panics. Units: bytes.
+/// The largest allocation of Go on 64-bit Linux; above it `make` panics. Units: bytes.
 const GO_ALLOCATION_MAX: u64 = 1 << 48;
 
-/// How much of a payload is looked at; a longer value is passed over, for none of its
+/// How much of a payload is inspected; a longer value is passed over, for none of its
 /// bytes matters to whether the payload is a Record.
 const LOOK_BYTES: u64 = 4096;
 
-/// What comes of reading an offset from the segment that the service looks in.
+/// The result of reading an offset from the segment that the service selects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// A record.
     Record {
-        /// Where its frame begins.
+        /// Position of its frame.
         position: Position,
-        /// The offset that it carries, which may be another than was asked for.
+        /// The offset in it, which may differ from the requested one.
         carries: Offset,
     },
     /// An error.
@@ -31,7 +31,7 @@ pub enum Answer {
     /// An error, after it made room for a length that the store does not hold. Where
     /// memory does not suffice, the process dies of it.
     TooLong {
-        /// What the length claims. Units: bytes.
+        /// The value of the length field. Units: bytes.
         claimed: u64,
     },
     /// The end of the process.
@@ -39,8 +39,8 @@ pub enum Answer {
 }
 
 impl<F: Facts> GoLog<F> {
-    /// `segment.Read`. An error of the disk is an answer where the service gets one
-    /// from a read, and ours where the mapping of an index would give it a SIGBUS.
+    /// `segment.Read`. An error of the disk is an answer where the service gets one from
+    /// a read, and an error here where the mapping of an index would give it a SIGBUS.
     pub(super) fn read_in(&mut self, segment: &GoSegment, offset: u64) -> io::Result<Answer> {
         let entry = offset.wrapping_sub(segment.base);
         let position = match self.index_read(segment, entry)? {
@@ -81,7 +81,7 @@ impl<F: Facts> GoLog<F> {
         })
     }
 
-    /// The offset that the payload of `bytes` at `start` carries.
+    /// The offset in the payload of `bytes` at `start`.
     fn carried_offset(&mut self, name: &str, start: u64, bytes: u64) -> io::Result<Option<Offset>> {
         if bytes <= LOOK_BYTES {
             self.look(name, start, bytes)?;
@@ -114,7 +114,7 @@ impl<F: Facts> GoLog<F> {
 /// The key of a Record's value, which comes first where the service writes one.
 const VALUE_KEY: u8 = 0x0a;
 
-/// Where in a payload the value that it begins with ends.
+/// The end of the value at the beginning of a payload.
 fn behind_value(head: &[u8]) -> Option<u64> {
     let mut rest = head.strip_prefix(&[VALUE_KEY])?;
     let value_bytes = payload::varint(&mut rest)?;

@@ -1,4 +1,4 @@
-//! What the service would answer for every offset that it claims, in runs.
+//! The results of the service for every offset that it claims, in runs.
 
 use std::io;
 
@@ -19,12 +19,12 @@ pub const RUNS_MAX: usize = 1024;
 pub struct Runs {
     /// The first `RUNS_MAX` runs.
     pub runs: Vec<OffsetRange>,
-    /// How many offsets there are in all.
+    /// Number of offsets.
     pub offsets: u64,
 }
 
 impl Runs {
-    /// Whether there is none.
+    /// Whether it does not exist.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.offsets == 0
@@ -42,12 +42,12 @@ impl Runs {
     }
 }
 
-/// What the service answers for the offsets that it claims.
+/// The results of the service for the offsets that it claims.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Reads {
-    /// A record that carries the offset.
+    /// A record with this offset.
     pub own: Runs,
-    /// A record that carries another offset.
+    /// A record with another offset.
     pub foreign: Runs,
     /// An error.
     pub errors: Runs,

@@ -1,5 +1,5 @@
-//! The usual tail: frame behind frame and nothing to judge. Followed here at the speed
-//! of a walk; what ends a run is for `tail`.
+//! The usual tail: frame after frame and nothing to judge. Followed here at the speed of
+//! a walk; what ends a run is for `tail`.
 
 use super::{Frame, Scan, Tail, TailFrame};
 use crate::inspect::run::{self, Run};

@@ -29,7 +29,7 @@ pub(super) fn or_here(parent: &Path) -> &Path {
     }
 }
 
-/// Where a path leads, though its end may not be there yet.
+/// The target of a path, whose last component may not exist yet.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! What the system tells of a file without opening it.
+//! The metadata of a file, without opening it.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -15,7 +15,7 @@ pub struct Identity {
     pub inode: u64,
 }
 
-/// What the system tells of a file without opening it.
+/// The metadata of a file, without opening it.
 #[derive(Debug, Clone, Copy)]
 pub struct FileStatus(pub(super) Stat);
 
@@ -75,7 +75,7 @@ impl FileStatus {
         self.0.st_uid
     }
 
-    /// How many names it has.
+    /// Number of hard links.
     #[must_use]
     #[allow(clippy::useless_conversion, reason = "the types differ by platform")]
     pub fn links(&self) -> u64 {

@@ -20,8 +20,8 @@ const PERMISSIONS: u32 = 0o777;
 /// The permission bits of the owner.
 pub(super) const OWNERS: u32 = 0o700;
 
-/// Where Linux keeps the access control lists of a file, and those that a directory hands
-/// on to new files.
+/// The attributes in which Linux keeps the access control list of a file, and the default
+/// one for new files.
 const ACLS: [&str; 2] = ["system.posix_acl_access", "system.posix_acl_default"];
 
 /// More bytes than a list of access rights has. The system takes no longer ones.
@@ -112,7 +112,7 @@ fn read_acl(file: impl AsFd, name: &str) -> rustix::io::Result<Option<Vec<u8>>> 
     }
 }
 
-/// Gives a file that access control list, or none. Returns whether it has it now.
+/// Sets the access control list of a file, or removes it. Returns whether that succeeded.
 fn set_acl(file: &File, name: &str, acl: Option<&[u8]>) -> bool {
     match acl {
         Some(acl) => fsetxattr(file, name, acl, XattrFlags::empty()).is_ok(),
@@ -139,9 +139,9 @@ pub fn owner_not_kept() -> Option<(&'static Path, u32)> {
     NOT_KEPT.get().map(|(path, uid)| (path.as_path(), *uid))
 }
 
-/// Gives a file or directory that was just created the ownership that it is to have. A
-/// process that may not give files away leaves it its own, with no right for anybody who
-/// would not have it: `verify` reports that as `owner-differs`.
+/// Gives a file or directory that was just created its intended ownership. If the process
+/// may not change it, the file keeps its owner, without permissions for anyone who would
+/// not have them: `verify` reports that as `owner-differs`.
 pub(super) fn take_ownership(file: &File, like: &Ownership, path: &Path) -> io::Result<()> {
     let now = file.metadata()?;
     let mut mode = like.mode;
@@ -152,7 +152,7 @@ pub(super) fn take_ownership(file: &File, like: &Ownership, path: &Path) -> io::
                 NOT_KEPT.get_or_init(|| (path.to_path_buf(), like.uid));
             }
             if now.gid() != like.gid && !own(None)? {
-                // Those whom its group lets in now are others to the file that is the model.
+                // Users who get access by the group now are "others" for the model file.
                 let both = (mode >> 3) & mode & 0o7;
                 mode = (mode & OWNERS) | (both << 3) | both;
             }
@@ -173,8 +173,8 @@ pub(super) fn take_ownership(file: &File, like: &Ownership, path: &Path) -> io::
     Ok(())
 }
 
-/// Whether a file was given what it was to have: a process may not, the file system has no
-/// such thing, or the user has no number in this container.
+/// Whether a file has its intended ownership: a process may not change it, the file
+/// system has no ownership, or the user has no number in this container.
 fn as_allowed(done: io::Result<()>) -> io::Result<bool> {
     use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
     match done {

@@ -1,6 +1,6 @@
-//! Frames on their way to the disk before the sync that waits for them, so that it has
-//! little left to wait for. Nothing is promised of what is written ahead: frames may
-//! reach the disk at any time, for no entry names them yet.
+//! Starts writeback of frames before the sync that waits for them, so that it has little
+//! left to wait for. Nothing is promised about them: frames may reach the disk at any
+//! time, because no entry names them yet.
 
 use std::num::NonZeroU64;
 
@@ -20,7 +20,7 @@ pub(super) struct Stretch {
 }
 
 impl Stretch {
-    /// Sends the stretch on its way to the disk; the kernel has it already.
+    /// Starts writeback of the stretch; the kernel has it already.
     pub fn send(self, store: &DiskFile) {
         // To say that bytes will not be needed again begins to write them. Those that
         // are not on the disk yet stay in memory; a kernel that does nothing of it
@@ -31,8 +31,8 @@ impl Stretch {
 }
 
 impl Active {
-    /// What is to be sent on its way once everything before `written` is with the
-    /// kernel, where it is enough; counts as sent.
+    /// The stretch to write back once everything before `written` is with the kernel, if
+    /// it is large enough; counts as started.
     pub(super) fn take_ahead(&mut self, sync: bool) -> Option<Stretch> {
         let begin = self.ahead;
         let bytes = NonZeroU64::new(self.written.checked_sub(begin)?)?;

@@ -1,5 +1,5 @@
-//! Gathered frames on their way to the kernel: a full buffer goes to the store thread, and
-//! what is left for a commit is written when that thread has written everything else.
+//! Passes gathered frames to the kernel: a full buffer goes to the store thread, and the
+//! rest of a commit is written when that thread has written everything else.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use super::{GATHER_BYTES, LARGE_VALUE_BYTES, Writer};
 use crate::log::disk::write_all_at;
 use crate::log::error::{Error, Result};
 
-/// Room for frames, also for the last ones, which go beyond what is gathered.
+/// Room for frames, also for the last ones, which exceed the gathered size.
 pub(super) fn gather_buffer() -> Vec<u8> {
     Vec::with_capacity(GATHER_BYTES + LARGE_VALUE_BYTES)
 }
 
 impl Writer {
-    /// Has the gathered frames handed to the kernel, and goes on with another buffer.
+    /// Has the gathered frames handed to the kernel, and continues with another buffer.
     pub(super) fn flush_behind(&mut self) -> Result<()> {
         if self.store_thread.is_none() {
             self.store_thread = StoreThread::start(&self.disk);

@@ -1,5 +1,5 @@
-//! The usual record: its frame goes behind the others and its entry too, and nothing
-//! else is to be done. How long that is so is found out once for many records.
+//! The usual record: its frame goes after the others and its entry too, and nothing else
+//! is to be done. How long that is so is found out once for many records.
 
 use super::{
     COMMIT_INDEX_BYTES, COMMIT_STORE_BYTES, GATHER_BYTES, LARGE_VALUE_BYTES, NewRecord, Writer,
@@ -8,8 +8,8 @@ use crate::log::format::{ENTRY_BYTES, Entry, SEGMENT_ENTRIES_MAX, encode_length}
 use crate::log::record::{self, Codec};
 use crate::log::units::{Offset, Position, RelativeOffset};
 
-/// What may be gathered before a segment, a batch or a buffer is full. It ends with
-/// whatever hands frames to the kernel.
+/// The limits of gathering: a segment, a batch or a buffer is full. It ends when frames
+/// are passed to the kernel.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Room {
     /// The gathered frames stay below this. Units: bytes.

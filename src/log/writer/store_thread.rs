@@ -1,5 +1,5 @@
 //! The thread that copies gathered frames to the store while the next ones are gathered.
-//! It knows nothing of commits: whoever commits waits first until all is written.
+//! It knows nothing of commits: a commit waits first until all is written.
 
 use std::io;
 use std::sync::Arc;
@@ -14,19 +14,19 @@ use crate::log::threads;
 /// Buffers of frames: one is gathered, one waits, one is written.
 const BUFFERS: usize = 3;
 
-/// Frames that stand in the store once they are written.
+/// Frames that are in the store once they are written.
 #[derive(Debug)]
 pub(super) struct Piece {
     pub store: Arc<DiskFile>,
     pub frames: Vec<u8>,
-    /// Where they begin. Units: bytes.
+    /// Position in the store. Units: bytes.
     pub position: u64,
-    /// What is then sent on its way to the disk.
+    /// The stretch to write back afterwards.
     pub ahead: Option<Stretch>,
 }
 
 impl Piece {
-    /// Writes the frames, and gives their buffer back.
+    /// Writes the frames, and returns their buffer.
     fn write(self, disk: &dyn Disk) -> io::Result<Vec<u8>> {
         write_all_at(disk, &self.store, &self.frames, self.position)?;
         if let Some(stretch) = self.ahead {
@@ -45,8 +45,8 @@ pub(super) struct StoreThread {
     thread: Option<JoinHandle<()>>,
     /// Buffers that are neither gathered nor on their way.
     free: Vec<Vec<u8>>,
-    /// Pieces whose end is not known yet. After one that failed it never gets to 0
-    /// again, so that nobody takes what was written for whole.
+    /// Pieces that are not written yet. After a failed piece it never gets to 0 again, so
+    /// that the written bytes are never assumed complete.
     pending: usize,
 }
 
@@ -59,7 +59,7 @@ impl StoreThread {
         let write = move || {
             for piece in waiting {
                 let result = piece.write(&*disk);
-                // What comes behind a piece that failed would stand behind a hole.
+                // A piece after a failed one would be after a gap.
                 let is_last = result.is_err();
                 if ended.send(result).is_err() || is_last {
                     return;
@@ -77,7 +77,7 @@ impl StoreThread {
         })
     }
 
-    /// Has a piece written, and gives an empty buffer for the next one.
+    /// Queues a piece for writing, and returns an empty buffer for the next one.
     ///
     /// # Errors
     ///
@@ -123,7 +123,7 @@ impl Drop for StoreThread {
     fn drop(&mut self) {
         self.pieces = None;
         if let Some(thread) = self.thread.take() {
-            // It ends once it has no piece; a panic there is told by its own message.
+            // The thread ends when it has no piece; a panic there prints its own message.
             let _ = thread.join();
         }
     }

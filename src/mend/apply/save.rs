@@ -11,7 +11,7 @@ use crate::mend::saved::{FileBefore, Parent, Saved, Saver};
 /// The places of files that are moved away, by the number of the step.
 pub(super) type Moved = Vec<(usize, FilePath)>;
 
-/// Where the bytes go that a plan takes away from the log `log`; `None` is nowhere.
+/// The place for the bytes that a plan removes from the log `log`; `None` is nowhere.
 ///
 /// # Errors
 ///
@@ -49,7 +49,8 @@ impl Job<'_> {
                 bytes: seen.bytes,
             })
             .collect();
-        // What was asked for is not done elsewhere, and a file moves within a disk only.
+        // The requested place is not replaced by another, and a file moves within a disk
+        // only.
         let or_elsewhere = *save == Save::Beside && !moves_files(self.plan);
         let owner = self.owner(log)?;
         let place = (&parent, or_elsewhere);
@@ -63,10 +64,10 @@ impl Job<'_> {
         }
     }
 
-    /// Whom the saved directory belongs to, if not to this user: to the owner of the log's
-    /// directory, where all files are his of which it will hold bytes.
+    /// The owner of the saved directory, if not this user: the owner of the log's
+    /// directory, if he owns all files whose bytes it will hold.
     fn owner(&self, log: &Dir) -> Result<Option<Ownership>> {
-        let log = log.metadata().map_err(Error::io("look at", log.path()))?;
+        let log = log.metadata().map_err(Error::io("access", log.path()))?;
         let is_his = |step: &Step| {
             let (base, kind) = step.file();
             let path = self.path(base, kind);
@@ -74,7 +75,7 @@ impl Job<'_> {
                 Ok(file) => FileStatus::of(file.file()),
                 Err(_) => path.link_metadata(),
             };
-            // One that is not there yet gives no bytes.
+            // A file that does not exist yet has no bytes.
             status.map_or(true, |it| it.uid() == log.uid())
         };
         let own = rustix::process::geteuid().as_raw();

@@ -38,7 +38,7 @@ impl Job<'_> {
         self.sync_directory()
     }
 
-    /// A missing index appears whole or not at all: half of one would look like a
+    /// A missing index appears complete or not at all: half of one would look like a
     /// store with an uncommitted tail.
     pub(super) fn build_index(
         &self,

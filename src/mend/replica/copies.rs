@@ -1,5 +1,5 @@
 //! Two copies of one log, before anything is compared: that they are two, which codec
-//! both have, and which of their records nobody else claims.
+//! both have, and which of their records no other process claims.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -19,13 +19,12 @@ use crate::log::window::ReadFile;
 use crate::mend::runs::assembly::Part;
 use crate::mend::runs::holdings::{self, Run};
 
-/// Looks at both copies with one codec: what the records of one do not show, those of
-/// the other may.
+/// Inspects both copies with one codec: that of the copy whose records show it.
 ///
 /// # Errors
 ///
-/// [`Error::CodecContradicts`] where each has its own; [`Error::Config`] where the
-/// copy is no copy but the log itself; as [`Report::of`].
+/// [`Error::CodecContradicts`] where each has its own; [`Error::Config`] where the copy
+/// is not a copy but the log itself; as [`Report::of`].
 pub fn look(here: Report, replica: &Path, options: &Options) -> Result<(Report, Report)> {
     let there = Report::of(replica, options)?;
     refuse_itself(&here, &there)?;
@@ -38,14 +37,15 @@ pub fn look(here: Report, replica: &Path, options: &Options) -> Result<(Report, 
     };
     match (here.codec, there.codec) {
         (Some(found), Some(asked)) if found != asked => {
-            // What nothing committed was taken for, the other copy knows better.
+            // The codec guessed from uncommitted bytes is replaced by that of the other
+            // copy.
             if is_uncertain(&here)? && !is_uncertain(&there)? {
                 let here = again(&here, asked)?;
                 if shows_frames(&here) {
                     return Ok((here, there));
                 }
             }
-            // Damage may hide a codec; records that carry their own offsets show it.
+            // Damage may hide a codec; records that have their own offsets show it.
             let protobuf = (
                 again(&here, Codec::Protobuf)?,
                 again(&there, Codec::Protobuf)?,
@@ -69,7 +69,7 @@ pub fn look(here: Report, replica: &Path, options: &Options) -> Result<(Report, 
     }
 }
 
-/// Whether a codec was judged by what nobody was promised.
+/// Whether a codec was judged by unacknowledged bytes.
 fn is_uncertain(report: &Report) -> Result<bool> {
     let facts = report.segments.iter().filter_map(|it| it.facts.as_ref());
     let is_committed = facts.map(|facts| facts.entries).any(|entries| entries > 0);
@@ -105,7 +105,7 @@ fn refuse_itself(here: &Report, there: &Report) -> Result<()> {
         return Ok(());
     }
     Err(Error::Config(format!(
-        "{}: has files that are the log's own, under another name: it is no copy",
+        "{}: contains files of the log itself, under another name: it is not a copy",
         there.listing.path().display()
     )))
 }
@@ -172,7 +172,7 @@ pub(super) fn is_plain(segment: &SegmentReport) -> bool {
     segment.layout.is_none() && files.into_iter().flatten().all(plain)
 }
 
-/// Whether a store holds more than its entries name, or nobody knows what they named.
+/// Whether a store holds more than its entries name, or their positions are unknown.
 pub(super) fn has_more(segment: &SegmentReport) -> bool {
     let facts = segment.facts.as_ref();
     let tail = segment
@@ -194,7 +194,7 @@ pub(super) fn first_behind(part: &Part, limit: u64) -> Result<u64> {
     Ok(part.run.next)
 }
 
-/// How far runs go on from `from` without a hole.
+/// The end of the runs that continue from `from` without a gap.
 pub(super) fn reaches(wanted: &Wanted, from: u64) -> u64 {
     let mut at = from;
     for (run, _) in wanted {

@@ -20,11 +20,11 @@ const COMPARED_BYTES: u64 = 64 * 1024;
 #[derive(Debug, Clone)]
 pub(super) struct Files {
     pub(super) base: Offset,
-    /// Path and size of the store, if there is one.
+    /// Path and size of the store, if any.
     pub(super) store: Option<(FilePath, u64)>,
     /// The same of the index.
     pub(super) index: Option<(FilePath, u64)>,
-    /// Bytes between its records that nobody minds.
+    /// Unreferenced bytes between its records that are acceptable.
     pub(super) dead: Vec<DeadBytes>,
 }
 
@@ -53,7 +53,7 @@ pub(super) fn in_place(files: &Files, wanted: &[(Run, Source)]) -> Option<Assemb
             Source::Elsewhere => {}
             Source::Here if run.position == at && !hole => {}
             Source::Here if run.position < at => return None,
-            // What cannot be mended stays, and so do bytes that no entry names.
+            // Damage that cannot be repaired remains, and so do bytes without entries.
             Source::Here if hole || (after_own && files.is_dead(at, run.position)) => {}
             Source::Here => return None,
         }
@@ -76,7 +76,7 @@ pub(super) fn in_place(files: &Files, wanted: &[(Run, Source)]) -> Option<Assemb
     })
 }
 
-/// Places for runs one behind the other, if none is missing between them.
+/// Places for runs one after the other, if none is missing between them.
 pub(super) fn anew(base: Offset, wanted: &[(Run, Source)]) -> Option<Assembly> {
     let (mut parts, mut at, mut next) = (Vec::new(), 0, base.0);
     for (run, source) in wanted {
@@ -98,8 +98,8 @@ pub(super) fn anew(base: Offset, wanted: &[(Run, Source)]) -> Option<Assembly> {
     })
 }
 
-/// The same places, with every frame from elsewhere that stands there byte for byte
-/// already left as it is.
+/// The same places, with every frame from elsewhere that is there byte for byte already
+/// left as it is.
 pub(super) fn sparing(assembly: &Assembly, path: &FilePath, store: &ReadFile) -> Result<Assembly> {
     let mut parts: Vec<Part> = Vec::new();
     let ours = std::sync::Arc::new(StoreFile {
@@ -144,7 +144,7 @@ pub(super) fn sparing(assembly: &Assembly, path: &FilePath, store: &ReadFile) ->
     })
 }
 
-/// Whether the frame's bytes stand at `at` of the segment's own store.
+/// Whether the frame's bytes are at `at` of the segment's own store.
 fn stands(window: &mut Window, at: u64, frames: &mut Frames, begin: u64, end: u64) -> Result<bool> {
     if at.saturating_add(end - begin) > window.file_bytes() {
         return Ok(false);
@@ -165,7 +165,7 @@ fn stands(window: &mut Window, at: u64, frames: &mut Frames, begin: u64, end: u6
     Ok(true)
 }
 
-/// Adds a part, to the one before where it goes on there.
+/// Adds a part, to the one before where it continues there.
 fn push(parts: &mut Vec<Part>, part: Part) {
     if let Some(last) = parts.last_mut()
         && last.source == part.source
@@ -181,8 +181,8 @@ fn push(parts: &mut Vec<Part>, part: Part) {
     parts.push(part);
 }
 
-/// The steps that bring a segment to an assembly that leaves its own runs in place.
-/// `cut` says whether what lies behind it goes.
+/// The steps that bring a segment to an assembly that leaves its own runs in place. `cut`
+/// says whether what lies after it goes.
 pub(super) fn fill(
     files: &Files,
     assembly: &Assembly,

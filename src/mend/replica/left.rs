@@ -1,6 +1,5 @@
-//! What `repair --replica` leaves: the findings that will still be there when segments
-//! were put together with another copy's records. Beside `left`, which does the same
-//! for a repair alone.
+//! The findings that `repair --replica` leaves: those that will still exist when segments
+//! were assembled with records of another copy. `left` does the same for a repair alone.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -20,17 +19,18 @@ pub struct Taken {
     pub offsets: OffsetRange,
     /// The segment here that gets them.
     pub segment: Offset,
-    /// Where their frames go in its store. Bytes.
+    /// Position of their frames in its store. Bytes.
     pub at: u64,
     /// The store that they come from.
     pub from: PathBuf,
-    /// Where they stand there, and how many bytes they are.
+    /// Their position there, and number of bytes.
     pub position: u64,
     /// See `position`.
     pub bytes: u64,
 }
 
-/// Whether a finding is about what a segment's files hold, not about names or owners.
+/// Whether a finding is about the content of a segment's files, not about names or
+/// owners.
 pub(super) fn is_about_content(id: FindingId) -> bool {
     !matches!(
         id,
@@ -48,7 +48,7 @@ pub(super) fn held_by(assemblies: &[Assembly]) -> Ranges {
     Ranges::of(parts.map(|it| (it.run.first, it.run.next)))
 }
 
-/// Whether what was put together takes care of a finding.
+/// Whether the assembly resolves a finding.
 pub(super) fn is_mended(finding: &Finding, whole: &BTreeSet<Offset>, held: &Ranges) -> bool {
     if finding.severity == Severity::Note {
         return true;
@@ -104,7 +104,7 @@ pub(super) fn gaps(left: &mut Vec<Finding>, plan: &Plan, here: &Report) {
     }
 }
 
-/// What an assembly takes from the other copy.
+/// The records that an assembly takes from the other copy.
 pub(super) fn taken_by(assembly: &Assembly) -> Vec<Taken> {
     let parts = assembly.parts.iter();
     let taken = parts.filter(|part| part.source == Source::Elsewhere);
@@ -123,7 +123,7 @@ pub(super) fn taken_by(assembly: &Assembly) -> Vec<Taken> {
         .collect()
 }
 
-/// What the other copy has before the first record here and behind the last.
+/// The records of the other copy before the first record here and after the last.
 pub(super) fn not_taken(theirs: &[Run], lowest: u64, next: u64) -> Vec<OffsetRange> {
     let outside = theirs.iter().flat_map(|run| {
         let outside = [

@@ -1,5 +1,5 @@
-//! Which records of two copies a manifest proves: where the copies differ, it says which
-//! of them is right, and at the end it says what the log had.
+//! The records of two copies that a manifest proves: if the copies differ, it shows which
+//! of them is right, and at the end it shows which records the log had.
 
 use std::io::Cursor;
 
@@ -12,7 +12,7 @@ use crate::log::error::Result;
 use crate::mend::runs::assembly::Assembly;
 use crate::mend::runs::holdings::{self, Run};
 
-/// What a manifest says of two copies.
+/// The result of a manifest for two copies.
 #[derive(Debug, Clone, Default)]
 pub struct Proof {
     /// Runs that do not fit here and do in the other copy, in the order of offsets.
@@ -25,13 +25,13 @@ pub struct Proof {
     until: u64,
     /// Whether any run fits in the other copy.
     fits_there: bool,
-    /// What does not fit here.
+    /// The mismatches here.
     findings: Vec<Finding>,
 }
 
-/// One copy held against the manifest.
+/// One copy compared with the manifest.
 struct Held {
-    /// The offsets that it holds sound, in order.
+    /// The offsets of its valid records, in order.
     sound: Vec<OffsetRange>,
     findings: Vec<Finding>,
 }
@@ -81,7 +81,7 @@ impl Held {
     }
 }
 
-/// Holds both copies against a manifest; what is wrong with that is handed back.
+/// Compares both copies with a manifest; returns an error if it is unusable.
 ///
 /// # Errors
 ///
@@ -140,7 +140,7 @@ impl Proof {
         self.fits_there
     }
 
-    /// Our runs without what is to be taken.
+    /// Our runs without the records to be replaced.
     pub(super) fn ours(&self, runs: Vec<Run>) -> Result<Vec<Run>> {
         without(runs, &self.taken)
     }
@@ -150,7 +150,7 @@ impl Proof {
         without(runs, &self.wrong_there)
     }
 
-    /// What still does not fit here when these segments are put together.
+    /// The remaining mismatches here after these segments are assembled.
     pub(super) fn left(&self, assemblies: &[Assembly]) -> Vec<Finding> {
         let mut made: Vec<(u64, u64)> = assemblies
             .iter()

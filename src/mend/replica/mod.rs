@@ -1,6 +1,6 @@
-//! The plan of `repair --replica`: what is damaged or missing here is taken from
+//! The plan of `repair --replica`: damaged and missing records here are restored from
 //! another copy of the same log, after every record that both hold was found to be the
-//! same. Takes no more than it needs: what the log here says that it has.
+//! same. Takes no more than the records that this log claims to have.
 
 mod copies;
 mod layout;
@@ -33,14 +33,14 @@ use manifest::Proof;
 /// A plan that uses another copy.
 #[derive(Debug, Clone, Default)]
 pub struct ReplicaPlan {
-    /// What is changed.
+    /// The changes.
     pub plan: Plan,
-    /// What is taken, in the order of offsets.
+    /// The restored records, in the order of offsets.
     pub taken: Vec<Taken>,
-    /// What the other copy has before the first record here and behind the last: it is
-    /// not needed.
+    /// The records of the other copy before the first record here and after the last:
+    /// they are not needed.
     pub not_taken: Vec<OffsetRange>,
-    /// Where the log here begins.
+    /// The lowest offset of the log here.
     pub lowest: Offset,
     /// The offset that its next record gets when the plan is carried out.
     pub next: Offset,
@@ -51,14 +51,14 @@ pub struct ReplicaPlan {
 pub enum Verdict {
     /// They agree, and this is the plan.
     Plan(Box<ReplicaPlan>),
-    /// They differ in a record that both hold sound.
+    /// They differ in a record that is intact in both.
     Differ(Difference),
     /// Both hold records, and none of the same offset: nothing shows that they are
     /// copies of one log.
     Strangers,
 }
 
-/// The plan of `repair --replica`, from a look at both copies.
+/// The plan of `repair --replica`, from a scan of both copies.
 ///
 /// # Errors
 ///
@@ -67,7 +67,7 @@ pub fn plan(here: &Report, there: &Report) -> Result<Verdict> {
     plan_with(here, there, None)
 }
 
-/// The same, where a manifest may say which of the copies is right.
+/// The same, where a manifest may show the right copy.
 ///
 /// # Errors
 ///
@@ -138,7 +138,7 @@ pub fn plan_with(here: &Report, there: &Report, proof: Option<&Proof>) -> Result
 /// A plan that is being made.
 struct Work<'a> {
     here: &'a Report,
-    /// What a repair without the other copy would do.
+    /// The result of a repair without the other copy.
     alone: &'a Plan,
     /// The segments as that would leave them, where it was tried out.
     foreseen: BTreeMap<Offset, SegmentReport>,
@@ -146,14 +146,14 @@ struct Work<'a> {
     afterwards: BTreeMap<Offset, SegmentReport>,
     theirs: &'a [Run],
     plan: Plan,
-    /// Segments that will hold what they claim, and nothing else.
+    /// Segments that will hold all records that they claim, and nothing else.
     whole: BTreeSet<Offset>,
-    /// What a manifest says, if there is one.
+    /// The result of a manifest, if given.
     proof: Option<&'a Proof>,
 }
 
 impl Work<'_> {
-    /// Does with a segment what a repair without the other copy would.
+    /// Treats a segment as a repair without the other copy would.
     fn as_alone(&mut self, segment: &SegmentReport) {
         let base = segment.listing.base();
         let steps = self.alone.steps.iter();
@@ -180,7 +180,7 @@ impl Work<'_> {
         let claimed = base.saturating_add(holdings::claimed(segment)).0;
         let mut reach = ours.last().map_or(claimed, |run| run.next.max(claimed));
         if has_more(segment) {
-            // What lies behind belongs to this segment, whatever it is.
+            // Bytes after it belong to this segment, whatever they are.
             reach = reach.max(next.map_or(0, |next| next.0));
         }
         let files = self.files(segment);
@@ -210,8 +210,8 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// A segment whose end is lost here, where the other copy lacks something of it: it
-    /// ends at the first hole, and new ones begin behind each. Gives where it ends.
+    /// A segment whose end is lost here, if the other copy lacks a part of it: it ends at
+    /// the first gap, and new ones begin after each. Returns its end.
     fn up_to_the_first_hole(
         &mut self,
         segment: &SegmentReport,
@@ -228,7 +228,7 @@ impl Work<'_> {
         });
         let store_bytes = files.store.as_ref().map_or(0, |(_, bytes)| *bytes);
         if store_bytes > 0 && !dangling {
-            // Something is there of which nobody knows what it is.
+            // The content is unknown.
             self.as_alone(segment);
             return Ok(u64::MAX);
         }
@@ -274,7 +274,7 @@ impl Work<'_> {
         }
     }
 
-    /// Where a segment ends that another follows: there, or where the other copy begins
+    /// The end of a segment that another follows: there, or where the other copy begins
     /// one that is missing here.
     fn end_before(&self, next: Offset, base: Offset, reach: u64) -> u64 {
         let bases = self.theirs.iter().map(|run| run.store.segment);
@@ -282,8 +282,8 @@ impl Work<'_> {
         missing.min().map_or(next.0, |it| it.0)
     }
 
-    /// How far the last segment reaches by frames behind its last entry that are the
-    /// other copy's, byte for byte; without an index, by any frame that begins in it.
+    /// How far the last segment reaches by frames after its last entry that are the other
+    /// copy's, byte for byte; without an index, by any frame that begins in it.
     fn confirmed(
         &self,
         files: &Files,
@@ -320,7 +320,7 @@ impl Work<'_> {
         Ok(end)
     }
 
-    /// Our runs, and theirs where we have none, from offset `from` up to `to`.
+    /// Our runs, and those of the copy where we have none, from offset `from` up to `to`.
     fn merged(&self, ours: &[Run], from: u64, to: u64) -> Result<Wanted> {
         let mut wanted = Wanted::new();
         let mut at = from;
@@ -348,14 +348,14 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Whether something of the other copy is wanted, or what is here is all there is
-    /// to know and a repair alone would leave something all the same.
+    /// Whether something of the other copy is needed, or the content here is complete and
+    /// a repair alone would still leave findings.
     fn is_needed(&self, segment: &SegmentReport, files: &Files, wanted: &Wanted, end: u64) -> bool {
         let taken = wanted
             .iter()
             .any(|(_, source)| *source == Source::Elsewhere);
         let base = segment.listing.base();
-        // What a person decides about, the other copy does not.
+        // The other copy does not decide for a person.
         let is_content = |id| is_about_content(id) && id != FindingId::NeedsDecision;
         let mut left = self.alone.left.iter();
         let stays = left.any(|f| f.segment == Some(base) && is_content(f.id));
@@ -382,7 +382,7 @@ impl Work<'_> {
         let theirs_last = wanted
             .last()
             .is_some_and(|(_, source)| *source == Source::Elsewhere);
-        // What lies behind is nobody's record.
+        // The bytes after it are not a record.
         let cut = complete || (theirs_last && dangling && unbroken == last);
         let number = self.plan.assemblies.len();
         if let Some(assembly) = in_place(files, wanted)
@@ -392,7 +392,7 @@ impl Work<'_> {
             let steps = fill(files, &assembly, number, cut)?;
             self.plan.steps.extend(steps);
             if !cut && !theirs_last {
-                // The end is what it was: cut as without the other copy.
+                // The end is unchanged: cut as without the other copy.
                 let cuts = self.alone.steps.iter();
                 let cuts =
                     cuts.filter(|step| step.file().0 == base && matches!(step, Step::Cut { .. }));
@@ -438,7 +438,7 @@ impl Work<'_> {
             .assemblies
             .iter()
             .map(|it| it.base.saturating_add(it.entries()).0);
-        // What is not put together is mended as it would be alone.
+        // Segments that are not assembled are repaired as they would be alone.
         let steps = BySegment::of(&self.plan);
         let own_ends = self.here.segments.iter().map(|segment| {
             let base = segment.listing.base();

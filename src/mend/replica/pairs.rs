@@ -1,4 +1,4 @@
-//! New segments, for what the other copy holds where this one has no files.
+//! New segments, for records of the other copy for which this one has no files.
 
 use super::Work;
 use super::layout::{Files, Wanted, anew, whole};
@@ -10,7 +10,7 @@ use crate::mend::runs::holdings::Cursor;
 
 impl Work<'_> {
     /// Pairs for the offsets that no segment here claims and the other copy has: a new
-    /// one where the other copy begins one, and behind each hole.
+    /// one where the other copy begins one, and after each gap.
     pub(super) fn new_pairs(&mut self, from: u64, to: u64) -> Result<()> {
         let mut wanted = Wanted::new();
         self.between(from, to, &mut Cursor::default(), &mut wanted)?;

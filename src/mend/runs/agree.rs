@@ -1,5 +1,5 @@
-//! Whether two copies of a log agree: every record that both hold sound is compared,
-//! up to the first difference. Which copy is right is nobody's to say here.
+//! Compares two copies of a log: every record that is intact in both, up to the first
+//! difference. Does not decide which copy is right.
 
 use std::path::PathBuf;
 
@@ -21,7 +21,7 @@ const SHOWN_BYTES: u64 = 16;
 pub struct Difference {
     /// Its offset.
     pub offset: Offset,
-    /// Where it stands in either copy, and what differs first.
+    /// Its place in either copy, and the first difference.
     pub sides: [Side; 2],
 }
 
@@ -30,17 +30,17 @@ pub struct Difference {
 pub struct Side {
     /// The store.
     pub store: PathBuf,
-    /// Where the frame begins.
+    /// Position of the frame.
     pub position: u64,
-    /// How many bytes the frame has.
+    /// Number of bytes of the frame.
     pub bytes: u64,
-    /// Where in the store the first byte stands that differs.
+    /// Position in the store of the first byte that differs.
     pub differs_at: u64,
-    /// That byte and some behind it, as far as the frame goes.
+    /// That byte and some after it, as far as the frame goes.
     pub shown: Vec<u8>,
 }
 
-/// Runs of two copies, held against each other pair by pair.
+/// Runs of two copies, compared with each other pair by pair.
 #[derive(Debug, Default)]
 pub struct Comparison {
     ours: Cursor,

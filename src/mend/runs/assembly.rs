@@ -1,6 +1,5 @@
-//! A segment put together from runs of frames, wherever they stand: which bytes its
-//! store and its index have then. Makes them piece by piece; what is written where is
-//! `apply`'s and `salvage`'s.
+//! A segment assembled from runs of frames, wherever they are: the bytes of its store and
+//! its index. Produces them piece by piece; `apply` and `salvage` write them.
 
 use std::ops::Range;
 
@@ -12,7 +11,7 @@ use crate::log::window::{ReadFile, STREAM_BYTES, Window};
 use crate::mend::copying;
 use crate::mend::gather::Gather;
 
-/// Where a run of an assembly comes from.
+/// The source of a run of an assembly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// The store of the segment itself, as it is.
@@ -26,14 +25,14 @@ pub enum Source {
 pub struct Part {
     /// The frames.
     pub run: Run,
-    /// Whose they are.
+    /// The owner of the frames.
     pub source: Source,
-    /// Where the first of them begins in the new store. Bytes.
+    /// Position of the first of them in the new store. Bytes.
     pub at: u64,
 }
 
 impl Part {
-    /// Where the last of its frames ends in the new store. Bytes.
+    /// End of the last of its frames in the new store. Bytes.
     #[must_use]
     pub fn end(&self) -> u64 {
         self.at + (self.run.end - self.run.position)
@@ -45,10 +44,9 @@ impl Part {
 pub struct Assembly {
     /// Its base offset.
     pub base: Offset,
-    /// Its parts, in the order of their offsets. Where they leave offsets out, what
-    /// stands there stays.
+    /// Its parts, in the order of their offsets. Bytes of omitted offsets stay unchanged.
     pub parts: Vec<Part>,
-    /// Whether nothing is to stay behind them.
+    /// Whether nothing is to stay after them.
     pub closed: bool,
 }
 
@@ -59,7 +57,7 @@ impl Assembly {
         self.parts.last().map_or(0, Part::end)
     }
 
-    /// How many entries its index has.
+    /// Number of entries in its index.
     #[must_use]
     pub fn entries(&self) -> u64 {
         let last = self.parts.last();
@@ -75,7 +73,7 @@ impl Assembly {
         }
     }
 
-    /// How many records come from elsewhere.
+    /// Number of records from elsewhere.
     #[must_use]
     pub fn taken(&self) -> u64 {
         let parts = self.parts.iter();

@@ -1,7 +1,7 @@
-//! Frames of another copy written over damaged ones, such that whatever cuts it short
-//! leaves frames that are damaged, never half of one that looks whole: first those
-//! behind the old end, one after the other; then the others with lengths that
-//! lead past the end of any store, and their own when that is durable.
+//! Writes frames of another copy over damaged ones, such that an interruption leaves
+//! frames that are damaged, never half of one that looks intact: first those after the
+//! old end, one after the other; then the others with lengths that lead past the end of
+//! any store, and their own lengths when that is durable.
 
 use super::assembly::Assembly;
 use crate::log::disk::{Disk, DiskFile, write_all_at};
@@ -9,14 +9,13 @@ use crate::log::error::{Error, Result};
 use crate::log::format::{FileKind, LENGTH_BYTES, encode_length};
 use crate::log::window::ReadFile;
 
-/// What the length of a frame consists of that is not finished. (Zeros would make it an
-/// empty record.)
+/// The length of a frame that is not finished. (Zeros would make it an empty record.)
 pub const UNFINISHED: u8 = 0xff;
 
 /// Bytes gathered before they are written.
 const GATHER_BYTES: usize = 256 * 1024;
 
-/// Writes `bytes` bytes of an assembly's store from `position` on: whole frames of
+/// Writes `bytes` bytes of an assembly's store from `position` on: intact frames of
 /// another copy. They are gone through once for each thing that is to be known or
 /// written, so that no list of them is held.
 ///
@@ -37,8 +36,8 @@ pub fn store(
     };
     let sync = || disk.sync_data(file).map_err(Error::io("sync", file.path()));
     let metadata = file.file().metadata();
-    let old_end = metadata.map_err(Error::io("look at", file.path()))?.len();
-    // Behind the old end no frame is whole before it is written to its end.
+    let old_end = metadata.map_err(Error::io("access", file.path()))?.len();
+    // Behind the old end no frame is intact before it is written to its end.
     let behind = first_behind(assembly, here, position, end, old_end)?;
     if behind < end {
         let mut at = behind;
@@ -77,8 +76,8 @@ pub fn store(
     sync()
 }
 
-/// Where the first frame between two places begins that ends behind `old_end`; `end`
-/// if none does.
+/// Position of the first frame between two places that ends after `old_end`; `end` if not
+/// found.
 fn first_behind(
     assembly: &Assembly,
     here: Option<&ReadFile>,

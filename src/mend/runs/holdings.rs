@@ -1,6 +1,6 @@
-//! Which records a copy of a log holds, and where their frames stand: as runs, each of
-//! frames that follow each other. Those are the records that a repair would leave;
-//! every byte of them has been read. What becomes of them is for others.
+//! Which records a copy of a log holds, and where their frames are: as runs, each of
+//! frames that follow each other. Those are the records that a repair would leave; every
+//! byte of them has been read. What becomes of them is for others.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -23,38 +23,39 @@ use crate::mend::plan::{NewEntries, Plan, Step};
 /// The store of a segment.
 #[derive(Debug, PartialEq, Eq)]
 pub struct StoreFile {
-    /// Where it is.
+    /// Its directory.
     pub path: FilePath,
     /// The base of the segment that it belongs to.
     pub segment: Offset,
 }
 
-/// Frames that follow each other in one store, of records with consecutive offsets. A
-/// damaged log may have very many of these, so what they share is not in each.
-/// Units: positions are bytes of the store; `next` and `end` are excluded.
+/// Adjacent frames of one store, of records with consecutive offsets. A damaged log may
+/// have very many of these, so common fields are not in each. Units: positions are bytes
+/// of the store; `next` and `end` are excluded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
     /// The store.
     pub store: Arc<StoreFile>,
     /// The offset of the first record.
     pub first: u64,
-    /// The offset behind the last record.
+    /// The offset after the last record.
     pub next: u64,
-    /// Where the first frame begins.
+    /// Position of the first frame.
     pub position: u64,
-    /// Where the last frame ends.
+    /// End of the last frame.
     pub end: u64,
 }
 
 impl Run {
-    /// How many records it has.
+    /// Number of records.
     #[must_use]
     pub fn records(&self) -> u64 {
         self.next.saturating_sub(self.first)
     }
 
     /// The records of it from offset `from` up to `to` (excluded), if there are any.
-    /// `cursor` is kept from one clip to the next: each goes on where the last one ended.
+    /// `cursor` is kept from one clip to the next: each continues where the last one
+    /// ended.
     ///
     /// # Errors
     ///
@@ -76,9 +77,9 @@ impl Run {
     }
 }
 
-/// A place in one run after the other. A store stays open, and what was read of it
-/// stays read, as long as the runs are its own: many small ones cost no more than a
-/// large one, and offsets that are asked for in order are found in one pass.
+/// A place in one run after the other. A store stays open, and its buffered bytes stay
+/// valid, as long as the runs belong to it: many small ones cost no more than a large
+/// one, and offsets requested in order are found in one pass.
 #[derive(Debug, Default)]
 pub struct Cursor {
     at: Option<(Run, Frames)>,
@@ -116,7 +117,7 @@ impl Cursor {
     }
 }
 
-/// The frames of a run, one behind the other.
+/// The frames of a run, one after the other.
 #[derive(Debug)]
 pub struct Frames {
     window: Window,
@@ -149,8 +150,8 @@ impl Frames {
         &mut self.window
     }
 
-    /// Passes the frames below `offset`; gives where its frame begins, which is where
-    /// the one before it ends.
+    /// Passes the frames below `offset`; returns the position of its frame, which is the
+    /// end of the one before.
     ///
     /// # Errors
     ///
@@ -162,17 +163,17 @@ impl Frames {
         Ok(self.position)
     }
 
-    /// Where the next frame begins and ends.
+    /// Position and end of the next frame.
     ///
     /// # Errors
     ///
-    /// Reading's; [`Error::CannotAppend`] if no whole frame is there any more.
+    /// Reading's; [`Error::CannotAppend`] if no intact frame is there any more.
     pub fn next_frame(&mut self) -> Result<(u64, u64)> {
         let begin = self.position;
         let limit = self.end.min(self.window.file_bytes());
         let gone = |path: &Path| Error::CannotAppend {
             path: path.to_path_buf(),
-            why: format!("no whole frame is at byte {begin} any more; look again"),
+            why: format!("no intact frame is at byte {begin} any more; run the command again"),
         };
         if begin.saturating_add(LENGTH_BYTES) > limit {
             return Err(gone(self.window.source().path()));
@@ -187,8 +188,8 @@ impl Frames {
     }
 }
 
-/// The records of a copy whose report this is, in the order of segments and slots.
-/// `plan` is what a repair of it would do.
+/// The records of the copy with this report, in the order of segments and slots. `plan`
+/// is the plan of its repair.
 ///
 /// # Errors
 ///
@@ -265,7 +266,7 @@ pub fn push(runs: &mut Vec<Run>, frames: Run) {
     }
 }
 
-/// How many offsets a segment claims by its entries, sound or not.
+/// Number of offsets that a segment claims by its entries, valid or not.
 #[must_use]
 pub fn claimed(segment: &SegmentReport) -> u64 {
     let by_entries = |facts: &SegmentFacts| facts.claimed_end().since(facts.base);
@@ -279,7 +280,7 @@ pub fn claimed(segment: &SegmentReport) -> u64 {
 struct Found {
     base: Offset,
     file: Arc<StoreFile>,
-    /// To read what the walk does not: large values, frames that damaged entries hide.
+    /// For reads besides the walk: large values, frames that damaged entries hide.
     window: Window,
     runs: Vec<Run>,
 }
@@ -298,7 +299,7 @@ impl Found {
     }
 
     fn add(&mut self, slot: u64, position: u64, end: u64) {
-        // The offset behind a record must be one too: readers name the end by it.
+        // The offset after a record must be one too: readers name the end by it.
         let next = slot
             .checked_add(1)
             .and_then(|next| self.base.checked_add(next));
@@ -317,8 +318,8 @@ impl Found {
         );
     }
 
-    /// Adds the frame at `position`, whose entry is wrong or cannot be read; gives
-    /// where it ends.
+    /// Adds the frame at `position`, whose entry is wrong or cannot be read; returns its
+    /// end.
     fn add_hidden(&mut self, slot: u64, position: u64) -> Result<Option<u64>> {
         let Some(end) = self.window.frame_end_at(position)? else {
             return Ok(None);
@@ -330,12 +331,12 @@ impl Found {
     }
 
     fn adopt(&mut self, store: &ReadFile, codec: Codec, wanted: &NewEntries) -> Result<()> {
-        // The others keep the place of what is damaged.
+        // The others keep the place of the damaged ones.
         for run in wanted.runs.iter().filter(|run| run.follow) {
             let mut places = Vec::new();
             entries::make(store, &NewEntries::new(vec![*run]), |entry| {
                 places.push((u64::from(entry.relative.0), entry.position.0));
-                // Not one by one in memory for ever: they follow each other most often.
+                // Not one by one in memory forever: they follow each other most often.
                 if places.len() >= 4096 {
                     self.adopt_frames(codec, places.drain(..))?;
                 }

@@ -1,6 +1,6 @@
-//! What can be salvaged of a damaged log, as a value: every record that is sound, at
-//! its offset, and beside it the frames that have no place. Nothing is written here;
-//! the source is only read.
+//! The salvageable content of a damaged log, as a value: every record that is valid, at
+//! its offset, and the frames that have no place. Nothing is written here; the source is
+//! only read.
 
 pub mod orphans;
 pub mod pieces;
@@ -29,7 +29,7 @@ use places::{Found, Work};
 /// Which side of a fork stays at its offsets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Prefer {
-    /// The segment that begins first: what was there before the crash.
+    /// The segment that begins first: the records from before the crash.
     Old,
     /// The one that begins last: what came after the restart.
     New,
@@ -61,7 +61,7 @@ impl Why {
 /// Frames for the side log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stray {
-    /// Where they are; its offsets are those that they claim.
+    /// Their segment; its offsets are those that they claim.
     pub run: Run,
     /// Whether they claim any: a raw orphan does not.
     pub claims: bool,
@@ -74,35 +74,35 @@ pub struct Stray {
 pub struct NewSegment {
     /// Its base offset.
     pub base: Offset,
-    /// How many of the placed runs are its own.
+    /// Number of placed runs of its own.
     pub runs: usize,
-    /// How many records they have.
+    /// Number of records in them.
     pub records: u64,
-    /// How many bytes their frames take.
+    /// Number of bytes of their frames.
     pub bytes: u64,
 }
 
-/// What can be salvaged.
+/// The salvageable content.
 #[derive(Debug, Clone)]
 pub struct Salvage {
     /// The names and sizes in the source.
     pub listing: Listing,
-    /// Who has it open.
+    /// The processes that have it open.
     pub usage: Usage,
-    /// What its records show.
+    /// The codec that its records show.
     pub found_codec: Option<Codec>,
     /// The new log's segments, in order.
     pub segments: Vec<NewSegment>,
-    /// The runs that are its records, in order: each segment's behind the one before.
+    /// The runs that are its records, in order: each segment's after the one before.
     pub placed: Pieces<Run>,
-    /// What goes to the side log, in the order of segments and positions.
+    /// The frames for the side log, in the order of segments and positions.
     pub side: Pieces<Stray>,
-    /// Offsets that the source claims and of which nothing is sound.
+    /// Offsets that the source claims and of which nothing is valid.
     pub lost: Vec<OffsetRange>,
     /// Files that cannot be opened, and why not.
     pub unopened: Vec<(PathBuf, String)>,
-    /// Offsets of which two histories have different records; a choice is needed unless
-    /// it was made.
+    /// Offsets of which two sides of a fork have different records; a choice is needed
+    /// unless it was made.
     pub forked: Vec<OffsetRange>,
 }
 
@@ -113,29 +113,30 @@ impl Salvage {
         self.found_codec.unwrap_or(Codec::Raw)
     }
 
-    /// How many records the new log has.
+    /// Number of records of the new log.
     #[must_use]
     pub fn records(&self) -> u64 {
         self.segments.iter().map(|segment| segment.records).sum()
     }
 
-    /// How many records go to the side log.
+    /// Number of records for the side log.
     #[must_use]
     pub fn side_records(&self) -> u64 {
         self.side.iter().map(|stray| stray.run.records()).sum()
     }
 }
 
-/// Looks at the log in `source` and decides what goes where. Of a fork the older side
+/// Inspects the log in `source` and decides what goes where. Of a fork the older side
 /// stays if nothing is said.
 ///
 /// # Errors
 ///
-/// As [`Report::of`], [`Error::ForeignLayout`]; a file that cannot be opened is none.
+/// As [`Report::of`], [`Error::ForeignLayout`]; a file that cannot be opened is not an
+/// error.
 pub fn plan(source: &Path, prefer: Option<Prefer>, options: &Options) -> Result<Salvage> {
     let mut listing = Listing::of(source)?;
     let unopened = leave_out_unopened(&mut listing);
-    // A second look would list them again.
+    // A second scan would list them again.
     let settles = options.ask_usage && unopened.is_empty();
     let once = Options {
         ask_usage: settles,
@@ -147,7 +148,7 @@ pub fn plan(source: &Path, prefer: Option<Prefer>, options: &Options) -> Result<
     }
     report.require_ours()?;
     let repair = plan::repair(&report);
-    // Not asked for any more, and there may be very many.
+    // Not needed any more, and there may be very many.
     report.findings = Vec::new();
     let mut work = Work::new(&report);
     let mut strays = Vec::new();
@@ -162,8 +163,8 @@ pub fn plan(source: &Path, prefer: Option<Prefer>, options: &Options) -> Result<
         if !found.is_empty() {
             strays.push(found);
         }
-        // Newer than what stands before it, older than the next segment. What a repair
-        // would name again is there already.
+        // Newer than the previous one, older than the next segment. Records that a repair
+        // would index again are there already.
         let mut histories = [runs, second];
         if prefer == Some(Prefer::New) {
             histories.reverse();
@@ -233,7 +234,7 @@ fn leave_out_unopened(listing: &mut Listing) -> Vec<(PathBuf, String)> {
             };
             let path = listing.directory.file(&segment.names, kind);
             if file.no_file.is_some() {
-                unopened.push((path.to_path_buf(), "is no regular file".to_owned()));
+                unopened.push((path.to_path_buf(), "is not a regular file".to_owned()));
                 continue;
             }
             let Err(error) = path.open(Links::Followed) else {
@@ -261,7 +262,7 @@ fn range(first: u64, next: u64) -> OffsetRange {
     }
 }
 
-/// The new log's segments: those of the source, and one more behind each hole.
+/// The segments of the new log: those of the source, and one more after each gap.
 fn segments(report: &Report, placed: &Pieces<Run>) -> Vec<NewSegment> {
     let empty = |base| NewSegment {
         base,
@@ -334,7 +335,7 @@ pub fn require_choice(salvage: &Salvage, prefer: Option<Prefer>) -> Result<()> {
     match salvage.forked.first() {
         Some(first) if prefer.is_none() => Err(Error::CannotAppend {
             path: salvage.listing.path().to_path_buf(),
-            why: format!("two histories have different records at offsets {first}"),
+            why: format!("the two sides of a fork have different records at offsets {first}"),
         }),
         _ => Ok(()),
     }

@@ -1,6 +1,6 @@
-//! Frames of a store that are no record of the log as it stands: refused appends, what
-//! a cut index or a lost neighbour left without a name, a second history behind the
-//! first. Found for salvage; where they belong is decided there.
+//! Frames of a store that are not records of the log: refused appends, frames without
+//! entries because an index was cut or a neighbor lost, a second history after the first.
+//! `salvage` finds them and decides where they belong.
 
 use std::sync::Arc;
 
@@ -34,9 +34,9 @@ pub fn named(runs: &[Run]) -> Ranges {
     Ranges::of(runs.iter().map(|run| (run.position, run.end)))
 }
 
-/// The whole frames of a segment's store that lie outside `named`, which comes in the
-/// order of the file, as these do. Each stray is frames that follow each other and carry
-/// consecutive offsets, or none.
+/// The intact frames of a segment's store outside of `named`, which is in the order of
+/// the file, as these are. Each stray is a series of adjacent frames with consecutive
+/// offsets, or without offsets.
 ///
 /// # Errors
 ///
@@ -90,7 +90,7 @@ pub fn of(
         scan.search(at, end)?;
         return Ok(scan.found);
     }
-    // Nothing tells a raw frame from other bytes but that it follows the last one.
+    // Only its place after the previous one distinguishes a raw frame from other bytes.
     let mut named = named.peekable();
     let mut at = tail.frames_position;
     for _ in 0..tail.frames {
@@ -165,13 +165,13 @@ struct Scan {
 }
 
 impl Scan {
-    /// Finds the whole records between two places.
+    /// Finds the intact records between two places.
     fn search(&mut self, from: u64, to: u64) -> Result<()> {
         let to = to.min(self.zeros_from);
         let (mut at, mut follows, mut data_end) = (from, true, from);
         while at < to && self.fuel > 0 {
             if at >= data_end {
-                // No record is in a hole, but for the beginning of its length.
+                // A hole contains no record, except the beginning of its length.
                 let Some(data) = self.window.data_from(at) else {
                     break;
                 };
@@ -198,7 +198,7 @@ impl Scan {
         if !self.window.is_readable(position, end)? {
             return Ok(());
         }
-        // Behind the highest offset there is none: who carries that, claims nothing.
+        // After the highest offset there is no next one: a frame with it claims nothing.
         let carries = carries.filter(|carries| *carries < u64::MAX);
         if let Some(Stray { run, claims, .. }) = self.found.last_mut()
             && run.end == position
@@ -223,8 +223,8 @@ impl Scan {
         Ok(())
     }
 
-    /// Where the record's frame at `at` ends and what it carries. Where none is known
-    /// to begin it must be, byte for byte, what an encoder writes.
+    /// The end of the record's frame at `at` and its offset. If no frame is known to
+    /// begin there it must be, byte for byte, the output of an encoder.
     fn record_at(&mut self, at: u64, limit: u64, follows: bool) -> Result<Option<(u64, u64)>> {
         let Some(Position(end)) = self.window.frame_end_at(at)?.filter(|end| end.0 <= limit) else {
             return Ok(None);
@@ -261,7 +261,7 @@ impl Scan {
         Ok(carries.map(|carries| (end, carries)))
     }
 
-    /// What the record in a frame carries, if it is one.
+    /// The offset of the record in a frame, if it is one.
     fn carried(&mut self, begin: u64, end: u64) -> Result<Option<u64>> {
         let start = begin + LENGTH_BYTES;
         match layout_in(&mut self.window, start, end - start) {

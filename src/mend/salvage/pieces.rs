@@ -1,6 +1,6 @@
-//! Very many small values in order, kept in pieces: they grow without being copied to
-//! a larger place, one comes between others cheaply, and what is taken from the front
-//! gives its memory back. A damaged log may have a run of records for every few bytes.
+//! Very many small values in order, kept in pieces: they grow without being copied to a
+//! larger place, an insertion is cheap, and values taken from the front free their
+//! memory. A damaged log may have a run of records for every few bytes.
 
 /// Values in a piece, at most.
 const PIECE: usize = 1024;
@@ -16,7 +16,7 @@ impl<T> Default for Pieces<T> {
 }
 
 impl<T> Pieces<T> {
-    /// Whether there is no value.
+    /// Whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -39,7 +39,7 @@ impl<T> Pieces<T> {
         self.0.last_mut()?.last_mut()
     }
 
-    /// Adds a value behind all others.
+    /// Adds a value after all others.
     pub fn push(&mut self, value: T) {
         match self.0.last_mut() {
             Some(piece) if piece.len() < PIECE => piece.push(value),
@@ -53,7 +53,7 @@ impl<T> Pieces<T> {
     }
 
     /// The values from the first on for which `is_before` is false; it must be true of
-    /// none behind that.
+    /// none after that.
     pub fn iter_from(&self, is_before: impl Fn(&T) -> bool) -> impl Iterator<Item = &T> {
         let (piece, at) = self.place(is_before);
         let first = self.0.get(piece).and_then(|piece| piece.get(at..));

@@ -13,7 +13,7 @@ use crate::mend::runs::agree::Comparison;
 use crate::mend::runs::holdings::{Cursor, Run};
 use crate::scan::account::Unreferenced;
 
-/// What goes where, while it is being decided.
+/// The places of all runs, while they are being decided.
 pub(super) struct Work<'a> {
     report: &'a Report,
     /// The runs that have their place, in the order of their offsets.
@@ -32,7 +32,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Gives the runs of one history the offsets that nobody has.
+    /// Gives the runs of one history the offsets that are free.
     pub(super) fn resolve(&mut self, history: Pieces<Run>) -> Result<()> {
         let (mut cursor, mut lost) = (Cursor::default(), Cursor::default());
         let mut comparison = Comparison::default();
@@ -57,8 +57,8 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// The offsets from `from` up to `to` that somebody has: whole runs, in order, each
-    /// with its end excluded.
+    /// The offsets from `from` up to `to` that are taken: whole runs, in order, each with
+    /// its end excluded.
     fn taken(&self, from: u64, to: u64) -> Vec<(u64, u64)> {
         if from >= to {
             return Vec::new();
@@ -74,7 +74,7 @@ impl<'a> Work<'a> {
         (run.first == first).then_some(run)
     }
 
-    /// Gives a run its place; nobody has any of its offsets.
+    /// Places a run; all of its offsets are free.
     fn place(&mut self, run: Run) {
         let first = run.first;
         self.placed.insert(run, |placed| placed.first < first);
@@ -103,8 +103,8 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Gives a place to the orphans of a segment that can have one, if nobody has it; the
-    /// others go to the side log.
+    /// Places the orphans of a segment that have a free place; the others go to the side
+    /// log.
     pub(super) fn place_orphans(&mut self, found: Found) -> Result<()> {
         let mut least = 0;
         let mut cursor = Cursor::default();
@@ -155,7 +155,7 @@ impl<'a> Work<'a> {
     }
 }
 
-/// The frames of one segment's store that are no records as it stands.
+/// The frames of one segment's store that are no records as it is.
 pub(super) struct Found {
     segment: Offset,
     strays: Pieces<Stray>,
@@ -163,7 +163,7 @@ pub(super) struct Found {
     places: Pieces<Place>,
 }
 
-/// Offsets that stray number `at` carries and can have, the end excluded.
+/// Offsets that stray number `at` has and can get, the end excluded.
 struct Place {
     at: usize,
     from: u64,
@@ -171,9 +171,9 @@ struct Place {
 }
 
 impl Found {
-    /// Those can have a place that carry an offset which fits between their neighbours
-    /// and comes once. The runs are the segment's records, the strays stand between
-    /// them; both come in the order of positions.
+    /// A stray gets a place if it has an offset that fits between its neighbors and
+    /// occurs once. The runs are the records of the segment, the strays are between them;
+    /// both come in the order of positions.
     pub(super) fn of(
         report: &Report,
         segment: &SegmentReport,
@@ -198,7 +198,8 @@ impl Found {
             let Some((first, next)) = claimed(stray) else {
                 continue;
             };
-            // What stands in a frame that the store's end cuts short is a part of its value.
+            // The content of a frame that the store's end truncates is a part of its
+            // value.
             if torn.is_some_and(|torn| torn <= stray.run.position) {
                 continue;
             }
@@ -234,7 +235,7 @@ impl Found {
     }
 }
 
-/// Where the frame begins that the store's end cuts short.
+/// Position of the frame that the store's end truncates.
 fn torn_frame(segment: &SegmentReport) -> Option<u64> {
     let account = segment.account.as_ref()?;
     let mut stretches = account.unreferenced.iter();
@@ -246,8 +247,8 @@ fn torn_frame(segment: &SegmentReport) -> Option<u64> {
 struct Neighbours<'a> {
     /// In the order of positions.
     runs: &'a [Run],
-    /// For each run the offset behind all records up to it, and the lowest offset from
-    /// it on. Empty where the offsets come in order too: then the runs say it.
+    /// For each run the offset after all records up to it, and the lowest offset from it
+    /// on. Empty where the offsets come in order too: then the runs say it.
     bounds: Vec<(u64, u64)>,
 }
 
@@ -270,7 +271,7 @@ impl<'a> Neighbours<'a> {
         Self { runs, bounds }
     }
 
-    /// The lowest offset that fits at `position`, and the one behind the highest.
+    /// The lowest offset that fits at `position`, and the one after the highest.
     fn around(&self, position: u64) -> (u64, u64) {
         let bounds = |at: usize| match self.bounds.get(at) {
             Some(bounds) => Some(*bounds),

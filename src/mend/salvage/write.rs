@@ -1,6 +1,6 @@
-//! Writing what was salvaged: the new log, the side log, and the note that says where
-//! everything in it was. All of it is durable before the note's last line is written:
-//! a note without it is that of a salvage that was cut short.
+//! Writes the salvaged records: the new log, the side log, and the note that lists the
+//! source of everything. All of it is durable before the last line of the note is
+//! written: a note without it belongs to an interrupted salvage.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ const PRIVATE: u32 = 0o600;
 /// Runs that are put together at once.
 const PARTS_MAX: usize = 4096;
 
-/// Where everything goes.
+/// The targets.
 #[derive(Debug, Clone)]
 pub struct Targets {
     /// The new log.
@@ -47,7 +47,7 @@ impl Targets {
     #[must_use]
     pub fn beside(log: &Path) -> Self {
         let with = |end: &str| {
-            // Without the slash that may stand behind it.
+            // Without the slash that may be after it.
             let mut name: OsString = log.components().as_path().as_os_str().to_owned();
             name.push(end);
             PathBuf::from(name)
@@ -66,9 +66,9 @@ impl Targets {
     /// [`Error::Config`] for a place in the source and for a note, [`Error::NotEmpty`],
     /// [`Error::NotADirectory`], [`Error::Io`].
     pub fn check(&self, source: &Path) -> Result<()> {
-        let real = real_place(source).map_err(Error::io("look at", source))?;
+        let real = real_place(source).map_err(Error::io("access", source))?;
         for target in [&self.log, &self.side, &self.note] {
-            let leads_to = real_place(target).map_err(Error::io("look at", target))?;
+            let leads_to = real_place(target).map_err(Error::io("access", target))?;
             if leads_to.starts_with(&real) {
                 return Err(Error::Config(format!(
                     "{}: is in the log that is to be salvaged",
@@ -89,7 +89,7 @@ impl Targets {
         }
         if is_taken(&self.note) {
             return Err(Error::Config(format!(
-                "{}: the note of an earlier salvage is there",
+                "{}: the note of an earlier salvage exists",
                 self.note.display()
             )));
         }
@@ -111,7 +111,7 @@ pub fn write(
     end: &str,
 ) -> Result<()> {
     let source = &salvage.listing.directory.dir;
-    let like = Ownership::of(source).map_err(Error::io("look at", source.path()))?;
+    let like = Ownership::of(source).map_err(Error::io("access", source.path()))?;
     let file_like = ownership(salvage);
     let parent = targets.log.parent().unwrap_or(Path::new(""));
     let parent = create_directories(disk, parent, 0o777)?;
@@ -151,8 +151,9 @@ pub fn write(
     sync(disk, &noted)
 }
 
-/// Owner and mode that every file of the source has. Where they have several owners, as
-/// where one is a link to another user's file, what is read of them is for us alone.
+/// The owner and mode common to all files of the source. If they have several owners, for
+/// example because one is a link to another user's file, the salvaged records are for
+/// this user alone.
 fn ownership(salvage: &Salvage) -> Option<Ownership> {
     let directory = &salvage.listing.directory;
     let mut common = None;
@@ -163,7 +164,8 @@ fn ownership(salvage: &Salvage) -> Option<Ownership> {
                 continue;
             };
             let this = Ownership::at(&directory.file(&segment.names, kind));
-            // That of what a link leads to, or of what cannot be opened.
+            // The owner and mode of the target of a link, or of a file that cannot be
+            // opened.
             let listed = || Ownership::new(facts.uid, facts.gid, facts.mode.into());
             let this = this.unwrap_or_else(listed);
             common = match common {
@@ -333,7 +335,7 @@ impl<'d> Side<'d> {
         let Ok(layout) = layout_in(frames.window(), start, bytes) else {
             return Err(Error::CannotAppend {
                 path: frames.window().source().path().to_path_buf(),
-                why: format!("no record is at byte {start} any more; look again"),
+                why: format!("no record is at byte {start} any more; run the command again"),
             });
         };
         let value_bytes = layout.value.end - layout.value.start;

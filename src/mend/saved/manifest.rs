@@ -1,5 +1,5 @@
-//! The manifest of a saved directory: what it says, and that it says nothing that we would
-//! not write. It is read as a stream, for anybody may have written it.
+//! The manifest of a saved directory: its parser, which rejects everything that proglog
+//! would not write. It is read as a stream, because any user may have written it.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -31,7 +31,7 @@ pub struct FileBefore {
     pub bytes: u64,
 }
 
-/// What a manifest says.
+/// The content of a manifest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Manifest {
     /// The log's directory.
@@ -52,11 +52,11 @@ pub struct Manifest {
 }
 
 /// Reads the manifest of a saved directory. Whether that is to be trusted is not asked.
-/// Gives `None` if it was cut short, in which case nothing was changed.
+/// Gives `None` if it was interrupted, in which case nothing was changed.
 ///
 /// # Errors
 ///
-/// [`Error::Io`]; [`Error::Config`] for one that is no manifest of ours.
+/// [`Error::Io`]; [`Error::Config`] if it is not a valid manifest.
 pub fn read_manifest(saved: &Dir) -> Result<Option<Manifest>> {
     let path = saved.at(MANIFEST);
     let opened = path.open(Links::Refused);
@@ -103,18 +103,18 @@ pub(super) fn parse(file: File, path: &Path) -> Result<Option<Manifest>> {
 struct Line<'a>(&'a Value);
 
 impl Line<'_> {
-    /// Adds what the line says; gives whether it is the last one.
+    /// Adds the content of the line; returns whether it is the last one.
     fn add_to(&self, manifest: &mut Manifest) -> std::result::Result<bool, String> {
         let is_first = manifest.log.as_os_str().is_empty();
         let kind = self.text("kind");
         if (kind == "log") != is_first {
-            return Err("the first line, and only that, is about the log".to_owned());
+            return Err("the first line, and only it, must describe the log".to_owned());
         }
         match kind {
             "log" => {
                 manifest.log = self.text("path").into();
                 if !manifest.log.is_absolute() {
-                    return Err("no path of a log".to_owned());
+                    return Err("no path of the log".to_owned());
                 }
                 self.text("command").clone_into(&mut manifest.command);
                 self.text("time").clone_into(&mut manifest.time);
@@ -163,7 +163,7 @@ impl Line<'_> {
         if fits(change) {
             Ok(change)
         } else {
-            Err("figures that no change has".to_owned())
+            Err("impossible figures".to_owned())
         }
     }
 

@@ -1,4 +1,4 @@
-//! Where saved directories stand, and how they are named.
+//! The places of saved directories, and their names.
 
 use std::ffi::OsString;
 use std::io::ErrorKind;
@@ -16,13 +16,13 @@ use crate::mend::named::{in_one_mount, may_write};
 /// Permission bits of what holds saved bytes: they may be secret.
 const MODE: u32 = 0o700;
 
-/// Where directories of random name are made that outlast a restart.
+/// The parent of directories with random names that survive a restart.
 const TEMPORARY: &str = "/var/tmp";
 
 /// How often another random name is tried.
 const TRIES: usize = 8;
 
-/// Where the bytes are saved that a change to the log in `real` takes away.
+/// The place for the bytes that a change to the log in `real` removes.
 ///
 /// # Errors
 ///
@@ -32,17 +32,17 @@ pub fn parent_for(real: &Path, save_to: Option<&Path>) -> Result<PathBuf> {
         Some(parent) => parent.to_path_buf(),
         None => real.with_file_name(name_for(real)),
     };
-    let leads_to = real_place(&parent).map_err(Error::io("look at", &parent))?;
+    let leads_to = real_place(&parent).map_err(Error::io("access", &parent))?;
     if leads_to.starts_with(real) {
         return Err(Error::Config(format!(
-            "{}: nothing of ours may stand in the log's directory",
+            "{}: is in the log's directory, where nothing is saved",
             parent.display()
         )));
     }
     Ok(parent)
 }
 
-/// What the name of the directory ends with in which all changes of a log are saved.
+/// The suffix of the directory that holds all saved changes of a log.
 const SAVED: &str = ".proglog-saved";
 
 /// The name of that directory.
@@ -73,18 +73,18 @@ pub fn is_beside(real: &Path, saved: &Path) -> bool {
 pub enum Parent {
     /// Beside the log.
     Beside(FilePath),
-    /// In a place that somebody named.
+    /// In a place given by the user.
     Named(PathBuf),
 }
 
 impl Parent {
-    /// Where a change of the log in `log` is saved.
+    /// The place where a change of the log in `log` is saved.
     ///
     /// # Errors
     ///
     /// As [`parent_for`], and [`Error::Io`].
     pub fn of(log: &Dir, save_to: Option<&Path>) -> Result<Self> {
-        let named = log.in_parent().map_err(Error::io("look at", log.path()))?;
+        let named = log.in_parent().map_err(Error::io("access", log.path()))?;
         let real = named.as_ref().map_or(Path::new("/"), FilePath::path);
         let place = parent_for(real, save_to)?;
         Ok(match &named {
@@ -110,7 +110,7 @@ impl Parent {
         let cannot = |kind: ErrorKind| Error::io("move files to", self.path())(kind.into());
         let existing = match self {
             Self::Beside(path) => path.open_dir().unwrap_or_else(|_| path.dir().clone()),
-            Self::Named(path) => nearest(path).map_err(Error::io("look at", path))?,
+            Self::Named(path) => nearest(path).map_err(Error::io("access", path))?,
         };
         if !in_one_mount(log, &existing) {
             return Err(cannot(ErrorKind::CrossesDevices));
@@ -125,7 +125,7 @@ impl Parent {
     ///
     /// # Errors
     ///
-    /// [`Error::Untrusted`] for what somebody else has put beside the log, [`Error::Io`].
+    /// [`Error::Untrusted`] for what another user has put beside the log, [`Error::Io`].
     pub fn open(&self, log: &Dir) -> Result<Option<Dir>> {
         match self {
             Self::Beside(path) if path.is_taken() => open_parent(path, log).map(Some),
@@ -136,7 +136,7 @@ impl Parent {
         }
     }
 
-    /// Opens it, or makes it: beside the log it belongs to `owner`, who is to save there
+    /// Opens it, or creates it: beside the log it belongs to `owner`, who will save there
     /// later.
     fn make(&self, disk: &dyn Disk, log: &Dir, owner: Option<&Ownership>) -> Result<Dir> {
         match self {
@@ -152,7 +152,7 @@ impl Parent {
                     }
                     Err(error) => return Err(Error::io("create", path)(error)),
                 };
-                // Whoever made it may have been killed before its name was durable.
+                // Its creator may have been killed before its name was durable.
                 let above = path.dir();
                 disk.sync_dir(above)
                     .map_err(Error::io("sync", above.path()))?;
@@ -175,7 +175,7 @@ pub(super) fn is_forbidden(error: &Error) -> bool {
     let kinds = [ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem];
     match error {
         Error::Io { source, .. } => kinds.contains(&source.kind()),
-        // The place beside the log is somebody else's.
+        // The place beside the log is another user's.
         Error::Untrusted { .. } => true,
         _ => false,
     }
@@ -188,7 +188,7 @@ pub(super) struct Place {
     pub at: FilePath,
     pub number: u64,
     pub time: String,
-    /// Whose its files are.
+    /// The owner of its files.
     owner: Ownership,
     /// The directory around it, if that was made too.
     new_parent: Option<FilePath>,
@@ -243,8 +243,8 @@ impl Place {
             .map_err(Error::io("create", &path))
     }
 
-    /// Makes one where the log's directory stands among others': in the user's own
-    /// directory for such things, or under a name that nobody could foresee.
+    /// Creates one if the log's directory is shared: in the user's own directory for such
+    /// data, or under an unpredictable name.
     pub fn elsewhere(disk: &dyn Disk, real: &Path, owner: Option<&Ownership>) -> Result<Self> {
         if let Some(state) = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from)
             && state.is_absolute()
@@ -290,7 +290,7 @@ impl Place {
     }
 }
 
-/// Gives a directory that was just created to the owner of what it is to hold.
+/// Gives a directory that was just created to the owner of its future content.
 fn give(disk: &dyn Disk, dir: &Dir, owner: Option<&Ownership>) -> Result<()> {
     let Some(owner) = owner else { return Ok(()) };
     let like = Ownership::new(owner.uid, owner.gid, MODE);
@@ -298,7 +298,7 @@ fn give(disk: &dyn Disk, dir: &Dir, owner: Option<&Ownership>) -> Result<()> {
         .map_err(Error::io("own", dir.path()))
 }
 
-/// Removes what was saved of a change that is not there: nothing was changed, or it was
+/// Removes the saved data of a change that does not exist: nothing was changed, or it was
 /// undone.
 pub fn discard(disk: &dyn Disk, path: &Path) {
     if let Ok(at) = FilePath::of(path)
@@ -312,7 +312,7 @@ pub fn discard(disk: &dyn Disk, path: &Path) {
 fn empty(disk: &dyn Disk, saved: &Dir) {
     let mut names = saved.names().unwrap_or_default();
     names.sort_by_key(|name| name != MANIFEST);
-    // What cannot be taken away is no change either: it lacks its manifest.
+    // A directory that cannot be removed is not a change either: it lacks its manifest.
     for name in names {
         let _ = disk.remove(&saved.at(name));
     }
@@ -325,7 +325,7 @@ fn is_own(dir: &Dir, others: u32) -> bool {
         .is_ok_and(|it| it.uid() == own && it.mode() & others == 0)
 }
 
-/// The number behind the highest one that a saved directory in `parent` has.
+/// The number after the highest one that a saved directory in `parent` has.
 fn next_number(parent: &Dir) -> Result<u64> {
     let mut next = 1;
     let listed = parent.each_name(|name| {
@@ -336,8 +336,9 @@ fn next_number(parent: &Dir) -> Result<u64> {
     Ok(next)
 }
 
-/// What puts the saved directories of one place into the order in which they were made: the
-/// number in the name; of an older version's, the time, and then the number behind it.
+/// The sort key of the saved directories of one place, in the order of their creation:
+/// the number in the name; for an older version's, the time, and then the number after
+/// it.
 pub(crate) fn order_of(name: &str) -> (u64, &str, usize, &str) {
     let number = number_in(name);
     let time = match number {
@@ -354,7 +355,7 @@ fn number_in(name: &str) -> Option<u64> {
     numbered.then(|| number.parse().ok()).flatten()
 }
 
-/// A time as it is written down, or the nearest one that can be: a clock may stand before
+/// A time as it is written down, or the nearest one that can be: a clock may be before
 /// 1970.
 fn utc(time: SystemTime) -> String {
     let latest = UNIX_EPOCH + Duration::from_secs(253_402_300_799);

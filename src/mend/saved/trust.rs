@@ -1,6 +1,6 @@
-//! Whether a saved directory is to be trusted: whether only this user, root, or the owner
-//! of the log can have put into it what is there. Whoever gives us another one would have
-//! us write his bytes, or read for him what he may not read.
+//! Whether a saved directory is trusted: whether only this user, root, or the owner of
+//! the log can have created its content. Otherwise another user could make this one write
+//! his bytes, or read files for him that he may not read.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ const STICKY: u32 = 0o1000;
 /// The permission bits of a directory by which others than the owner reach its files.
 const OTHERS_REACH: u32 = 0o011;
 
-/// What is said of a link where a file of ours should be.
+/// The error for a link in place of a file of ours.
 const LINK: &str = "is a symbolic link";
 
 /// A saved directory that is trusted.
@@ -29,10 +29,11 @@ pub struct SavedDirectory {
     dir: Dir,
     uid: u32,
     gid: u32,
-    /// Whether it belongs to this user or root, so that nobody else put anything there.
+    /// Whether it belongs to this user or root, so that no other process put anything
+    /// there.
     is_ours: bool,
-    /// The permission bits by which others would change its files who may not change those
-    /// of the log.
+    /// The permission bits with which others could change its files although they may not
+    /// change those of the log.
     refused: u32,
 }
 
@@ -44,8 +45,8 @@ impl SavedDirectory {
     /// [`Error::Untrusted`], [`Error::Io`].
     pub fn of(dir: &Dir, log: &Dir) -> Result<Self> {
         let path = dir.path();
-        let status = dir.metadata().map_err(Error::io("look at", path))?;
-        let of_log = log.metadata().map_err(Error::io("look at", log.path()))?;
+        let status = dir.metadata().map_err(Error::io("access", path))?;
+        let of_log = log.metadata().map_err(Error::io("access", log.path()))?;
         check_owner(&status, &of_log, path)?;
         let refused = OTHERS_WRITE & !writers(&of_log);
         if status.mode() & refused != 0 {
@@ -69,8 +70,8 @@ impl SavedDirectory {
             let inode = opened.manifest()?.map(|manifest| manifest.inode);
             if inode != Some(log.identity().inode) {
                 let why = format!(
-                    "belongs to user {uid}, and the log to user {owner}; it does not say that \
-                     it is of this log"
+                    "belongs to user {uid}, and the log to user {owner}; it does not name this \
+                     log"
                 );
                 return Err(untrusted(path, &why));
             }
@@ -140,7 +141,7 @@ impl SavedDirectory {
         Err(untrusted(path, &format!("belongs to user {owner}")))
     }
 
-    /// What its manifest says.
+    /// The content of its manifest.
     ///
     /// # Errors
     ///
@@ -195,13 +196,13 @@ fn untrusted(path: &Path, why: &str) -> Error {
     }
 }
 
-/// Whether this user may do everything that the other may: root may, but for users whom
-/// his container does not know. All of those have one number.
+/// Whether this user may do everything that the other may: root may, except for users
+/// unknown to its container. All of those have one number.
 fn is_weaker(uid: u32) -> bool {
     rustix::process::geteuid().is_root() && (knows_all_users() || uid != unknown_user())
 }
 
-/// The number that stands for every user whom the container does not know.
+/// The number that represents every user unknown to the container.
 fn unknown_user() -> u32 {
     let text = std::fs::read_to_string("/proc/sys/kernel/overflowuid").unwrap_or_default();
     text.trim().parse().unwrap_or(65534)
@@ -245,7 +246,7 @@ pub(super) fn open_parent(at: &FilePath, log: &Dir) -> Result<Dir> {
         return Err(untrusted(at, &why));
     };
     let opened = opened.map_err(Error::io("open", at))?;
-    let look = |dir: &Dir| dir.metadata().map_err(Error::io("look at", at));
+    let look = |dir: &Dir| dir.metadata().map_err(Error::io("access", at));
     check_owner(&look(&opened)?, &look(log)?, at)?;
     Ok(opened)
 }

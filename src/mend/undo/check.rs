@@ -1,5 +1,4 @@
-//! What must hold before a change is taken back: every file is as the change left it,
-//! or as it was before it.
+//! The conditions of an undo: every file is as the change left it, or as it was before.
 
 use super::Undo;
 use crate::log::dir::FilePath;
@@ -14,12 +13,12 @@ use crate::mend::saved::{Change, ChangeKind};
 /// Bytes that are compared at once.
 const COMPARED_BYTES: u64 = 64 * 1024;
 
-/// Bytes that may stand in a file from a position on.
+/// Bytes that may be in a file from a position on.
 struct Layer {
     position: u64,
     bytes: u64,
-    /// Up to here zeros may stand: a cut's zeros are not stored, and a file that is
-    /// growing again has them for a moment.
+    /// Up to here zeros may be: a cut's zeros are not stored, and a file that is growing
+    /// again has them for a moment.
     zeros_to: u64,
     window: Window,
 }
@@ -50,7 +49,7 @@ impl Layer {
 }
 
 impl Layer {
-    /// Up to where zeros may stand from `at` on, as far as is known without reading.
+    /// Up to where zeros may be from `at` on, as far as is known without reading.
     fn zeros_until(&mut self, at: u64) -> u64 {
         let Some(place) = at.checked_sub(self.position) else {
             return at;
@@ -82,7 +81,7 @@ impl Undo<'_> {
                     None => return Err(self.changed(&name, "was made")),
                     Some(before) => {
                         let path = directory.dir.at(&name);
-                        let now = path.metadata().map_err(Error::io("look at", &path))?;
+                        let now = path.metadata().map_err(Error::io("access", &path))?;
                         if now.len() != before.bytes {
                             return Err(self.changed(&name, "changed its size"));
                         }
@@ -92,7 +91,7 @@ impl Undo<'_> {
         }
         for file in &manifest.files {
             if !changed(&file.name) && !directory.dir.at(&file.name).is_there() {
-                return Err(self.changed(&file.name, "went away"));
+                return Err(self.changed(&file.name, "was removed"));
             }
         }
         for (number, change) in manifest.changes.iter().enumerate() {
@@ -124,13 +123,13 @@ impl Undo<'_> {
             ChangeKind::Move { bytes } => {
                 match (size(&place), size(&path)) {
                     (Some(there), None) if there == bytes => Ok(()),
-                    // Put back by an undo that was cut short.
+                    // Put back by an undo that was interrupted.
                     (None, Some(here)) if here == bytes => Ok(()),
-                    (Some(_), Some(_)) => Err(self.changed(name, "was made again")),
-                    _ => Err(self.changed(name, "or what was saved of it changed")),
+                    (Some(_), Some(_)) => Err(self.changed(name, "was recreated")),
+                    _ => Err(self.changed(name, "or its saved copy changed")),
                 }
             }
-            // Its size alone would not tell of a record in the place of another.
+            // Its size alone would not reveal a record in the place of another.
             ChangeKind::Replace { .. } if place.is_there() && written(&path)? => {
                 Err(self.changed(name, "was written to"))
             }
@@ -146,7 +145,7 @@ impl Undo<'_> {
                 (None, Some(here)) if here == bytes => Ok(()),
                 // Ended where the one was gone and the next had no name yet.
                 (Some(there), None) if there == bytes => Ok(()),
-                _ => Err(self.changed(name, "or what was saved of it changed")),
+                _ => Err(self.changed(name, "or its saved copy changed")),
             },
             ChangeKind::Create { bytes } => match path.metadata() {
                 Ok(metadata) if metadata.len() != bytes => {
@@ -196,8 +195,8 @@ impl Undo<'_> {
         sizes.max().unwrap_or(0)
     }
 
-    /// The bytes that may stand in a file, each from a position on: what was there
-    /// before, and what the change wrote.
+    /// The bytes that may be in a file, each from a position on: the previous ones, and
+    /// those that the change wrote.
     fn layers(&self, name: &str) -> Result<Vec<Layer>> {
         let mut layers = Vec::new();
         for (number, change) in self.change.manifest.changes.iter().enumerate() {
@@ -222,7 +221,7 @@ impl Undo<'_> {
                     ..
                 } => {
                     add("before", position, before_bytes, 0)?;
-                    // A write that was cut short may leave zeros, as a cut does.
+                    // A write that was interrupted may leave zeros, as a cut does.
                     add("after", position, bytes, position + bytes)?;
                 }
                 ChangeKind::Cut {
@@ -253,14 +252,14 @@ impl Undo<'_> {
             })
     }
 
-    /// Whether each byte from `from` to `to` is one of those that may stand there.
+    /// Whether each byte from `from` to `to` is one of those that may be there.
     fn compare(&self, name: &str, file: &ReadFile, from: u64, to: u64) -> Result<()> {
         let end = file.file_bytes.min(to);
         let mut window = Window::new(file.clone(), STREAM_BYTES);
         let mut layers = self.layers(name)?;
         let mut at = from;
         while at < end {
-            // Terabytes of a hole where zeros may stand.
+            // Terabytes of a hole where zeros may be.
             let hole = window.data_from(at).map_or(end, |data| data.start).min(end);
             let zeros = layers.iter_mut().map(|layer| layer.zeros_until(at)).max();
             let until = zeros.unwrap_or(at).min(hole);

@@ -1,6 +1,6 @@
-//! Taking a change back from what was saved of it, byte for byte: each place must
-//! still hold what the change left there, or already what stood there before, so that
-//! an undo that was cut short is simply run again.
+//! Undoes a change from its saved data, byte for byte: each place must still hold the
+//! bytes that the change left there, or already the previous ones, so that an interrupted
+//! undo is simply run again.
 
 mod check;
 mod restore;
@@ -27,18 +27,18 @@ pub use restore::into;
 /// A saved change of a log.
 #[derive(Debug, Clone)]
 pub struct SavedChange {
-    /// Where it is.
+    /// The saved directory.
     pub path: PathBuf,
     /// The directory itself: its files are opened through it.
     pub dir: Dir,
-    /// What its manifest says.
+    /// The content of its manifest.
     pub manifest: Manifest,
-    /// Whether it has been taken back.
+    /// Whether it has been undone.
     pub undone: bool,
 }
 
 /// The places of saved changes in a directory, in the order in which they were made. What
-/// is there may be none, and somebody else's.
+/// is there may be none, and another user's.
 ///
 /// # Errors
 ///
@@ -52,7 +52,7 @@ pub fn places(parent: &Dir) -> Result<Vec<FilePath>> {
 }
 
 /// The saved changes in a directory, the newest last. What has no whole manifest was
-/// cut short before it changed anything, and is left out.
+/// interrupted before it changed anything, and is left out.
 ///
 /// # Errors
 ///
@@ -71,7 +71,7 @@ pub fn list(parent: &Path) -> Result<Vec<SavedChange>> {
 ///
 /// # Errors
 ///
-/// [`Error::Untrusted`] if somebody else can have made it, [`Error::Config`] for what we
+/// [`Error::Untrusted`] if another user can have made it, [`Error::Config`] for what we
 /// do not write, [`Error::Io`].
 pub fn load_of(at: &FilePath, log: &Dir) -> Result<Option<SavedChange>> {
     if !at.link_metadata().is_ok_and(|it| it.is_dir()) {
@@ -99,14 +99,14 @@ pub fn load_of(at: &FilePath, log: &Dir) -> Result<Option<SavedChange>> {
 ///
 /// # Errors
 ///
-/// As [`saved::read_manifest`]; [`Error::Config`] for one that was cut short.
+/// As [`saved::read_manifest`]; [`Error::Config`] for one that was interrupted.
 pub fn load(path: &Path) -> Result<SavedChange> {
     let dir = FilePath::of(path).and_then(|at| at.open_dir());
     let change = load_in(dir.map_err(Error::io("open", path))?)?;
     change.ok_or_else(|| {
         let path = path.display();
         Error::Config(format!(
-            "{path}: it was cut short before anything was changed"
+            "{path}: it was interrupted before anything was changed"
         ))
     })
 }
@@ -122,8 +122,8 @@ fn load_in(dir: Dir) -> Result<Option<SavedChange>> {
 }
 
 impl SavedChange {
-    /// The directory that it is saved in, if it may be one of the log in the directory
-    /// `log`, and still says what was shown of it.
+    /// The saved directory, if it may belong to the log in the directory `log`, and still
+    /// has the content that was shown.
     fn open(&self, log: &Dir) -> Result<SavedDirectory> {
         let saved = SavedDirectory::of(&self.dir, log)?;
         if saved.manifest()?.as_ref() == Some(&self.manifest) {
@@ -136,8 +136,8 @@ impl SavedChange {
     }
 }
 
-/// Where to look for a file that was moved to `place`: a symbolic link is followed as if
-/// it stood in the log still.
+/// The place to search for a file that was moved to `place`: a symbolic link is followed
+/// as if it were still in the log.
 fn followed(log: &Dir, place: FilePath) -> FilePath {
     let target = place.link_target().ok();
     let target = target.and_then(|target| FilePath::of(&log.path().join(target)).ok());
@@ -158,8 +158,8 @@ pub fn is_saved(path: &Path) -> bool {
 ///
 /// # Errors
 ///
-/// [`Error::CannotAppend`] if the log has changed since, [`Error::InUse`],
-/// [`Error::Io`]. Run again, it completes what was cut short.
+/// [`Error::CannotAppend`] if the log has changed since, [`Error::InUse`], [`Error::Io`].
+/// Run again, it completes an interrupted undo.
 pub fn undo(
     change: &SavedChange,
     lock: &DirectoryLock,
@@ -240,7 +240,7 @@ fn changed_files(change: &SavedChange, directory: &Directory) -> Vec<FilePath> {
     paths
 }
 
-/// An undo on its way.
+/// An undo that is being carried out.
 struct Undo<'a> {
     change: &'a SavedChange,
     saved: &'a SavedDirectory,
@@ -253,7 +253,7 @@ impl Undo<'_> {
     fn changed(&self, file: &str, why: &str) -> Error {
         Error::CannotAppend {
             path: self.log.path().to_path_buf(),
-            why: format!("{file} {why} since the change; nothing was put back"),
+            why: format!("{file} {why} since the change; nothing was restored"),
         }
     }
 
@@ -365,7 +365,7 @@ impl Undo<'_> {
 
     fn resize(&self, file: &DiskFile, bytes: u64) -> Result<()> {
         let path = file.path();
-        let now = file.file().metadata().map_err(Error::io("look at", path))?;
+        let now = file.file().metadata().map_err(Error::io("access", path))?;
         if now.len() == bytes {
             return Ok(());
         }

@@ -1,5 +1,5 @@
-//! The log as it was before a change, written elsewhere from the log as it is and
-//! what was saved of it. Nothing is taken back: that is `undo`'s.
+//! The log as it was before a change, written elsewhere from the present log and the
+//! saved data. The log itself is not changed: that is `undo`.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ use crate::mend::saved::{ChangeKind, SavedDirectory};
 pub fn into(change: &SavedChange, log: &Path, target: &Path, disk: &dyn Disk) -> Result<()> {
     let log = &Dir::open(log).map_err(Error::io("open", log))?;
     let saved = change.open(log)?;
-    let like = Ownership::of(log).map_err(Error::io("look at", log.path()))?;
+    let like = Ownership::of(log).map_err(Error::io("access", log.path()))?;
     let target = &create_directory_like(disk, target, like)?;
     let there = Directory::list_in(target)?;
     if let Some(name) = there.first_name() {
@@ -67,7 +67,7 @@ fn open_moved(saved: &SavedDirectory, moved: FilePath, log: &Dir) -> Result<Read
     ReadFile::open(&followed(log, moved))
 }
 
-/// Whether the file as it was stands in the saved directory.
+/// Whether the file as it was is in the saved directory.
 fn is_kept_whole(kind: ChangeKind) -> bool {
     matches!(kind, ChangeKind::Move { .. } | ChangeKind::Replace { .. })
 }
@@ -80,7 +80,7 @@ fn restore_into(
     target: &Dir,
     disk: &dyn Disk,
 ) -> Result<()> {
-    let like = Ownership::of(source.file()).map_err(Error::io("look at", source.path()))?;
+    let like = Ownership::of(source.file()).map_err(Error::io("access", source.path()))?;
     let path = target.at(name);
     let file = disk
         .create(&path, Some(like))

@@ -17,7 +17,7 @@ pub enum Line {
     Several(Several),
 }
 
-/// What clean segments in sequence come to. Sizes are bytes.
+/// The totals of consecutive clean segments. Sizes are bytes.
 pub struct Several {
     segments: u64,
     records: u64,
@@ -28,8 +28,8 @@ pub struct Several {
     padding_bytes: u64,
 }
 
-/// The lines of the table, made anew each time, for there may be very many: long runs of
-/// clean segments are put together, except that the last one always stands alone.
+/// The lines of the table, rebuilt each time, for there may be very many: long runs of
+/// clean segments are put together, except that the last one always is alone.
 pub fn lines(view: &View<'_>) -> impl Iterator<Item = Line> {
     let mut rows = view.overview.rows().peekable();
     let mut held: VecDeque<Row> = VecDeque::new();
@@ -131,7 +131,7 @@ fn cells_of_one(row: &Row) -> [String; 7] {
     ]
 }
 
-/// What is to be said of a segment.
+/// The state of a segment.
 pub fn words(row: &Row) -> String {
     if row.is_clean() {
         return "clean".to_owned();

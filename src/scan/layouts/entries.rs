@@ -32,7 +32,7 @@ const WIDTHS: [(u64, u64, u64); 6] = [
     (4, 8, 8),
 ];
 
-/// Every layout that is tested, but ours.
+/// Every tested layout, except ours.
 fn others(base: Offset) -> impl Iterator<Item = EntryLayout> {
     let orders = Order::BOTH
         .into_iter()
@@ -79,7 +79,7 @@ pub(super) fn other(
     let (Some((layout, named)), Some(index)) = (best, index) else {
         return Ok(None);
     };
-    // Entries of ours behind bytes that were inserted or lost read as entries of eight and
+    // Entries of ours after bytes that were inserted or lost read as entries of eight and
     // four bytes, little-endian. Then the last one is not complete.
     let moved = moved(index, places)? + 1 >= named;
     let end = named as u64 * layout.bytes();
@@ -183,7 +183,7 @@ pub(super) fn in_form(index: &mut Option<Window>) -> Result<usize> {
     Ok(usize::try_from(slots).unwrap_or(FRAMES_MAX))
 }
 
-/// The longest row of entries of ours that name their places, wherever it begins.
+/// The longest run of entries of ours that name their places, wherever it begins.
 fn moved(index: &mut Window, places: &[u64]) -> Result<usize> {
     let end = index.file_bytes().min(FRAMES_MAX as u64 * ENTRY_BYTES);
     let mut rows = [(0_usize, 0_u64); OURS_BYTES];

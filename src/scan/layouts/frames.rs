@@ -21,7 +21,7 @@ const VERIFIED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Frames whose checksums are verified: more are evidence by themselves.
 const VERIFIED_FRAMES: usize = 2;
 
-/// Bytes in which the longest chain of our frames is looked for.
+/// Bytes in which the longest chain of our frames is searched for.
 const RESUMED_BYTES: usize = 64 * 1024;
 
 /// The highest bit of each byte.
@@ -39,7 +39,7 @@ const TORN_BITS: u64 = 64;
 /// A torn frame of this size needs no frame of about its size before it. Units: bytes.
 const TORN_BYTES: u64 = 64 * 1024;
 
-/// Every layout that is tested, but ours.
+/// Every tested layout, except ours.
 pub(super) fn others() -> impl Iterator<Item = FrameLayout> {
     let widths = [8, 4].into_iter();
     let lengths = widths.flat_map(|bytes| Order::BOTH.map(|order| Number { bytes, order }));
@@ -84,7 +84,7 @@ impl FrameLayout {
     }
 }
 
-/// What ends a walk.
+/// The end of a walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stop {
     /// The store's end, exactly.
@@ -108,7 +108,7 @@ pub(super) struct Walk {
     pub filled: usize,
     /// Checksums that do not look like lengths.
     checksums: usize,
-    /// The highest bits of their bytes: of text there is none.
+    /// The highest bits of their bytes: of text it does not exist.
     pub high_bits: u32,
     /// The end of the last frame.
     end: u64,
@@ -221,13 +221,13 @@ impl Store {
         Ok(self.window.frame_end_at(position)?.map(|end| end.0))
     }
 
-    /// Frames of ours with a payload in the longest chain that begins anywhere near the
-    /// store's beginning: what a damage at the beginning leaves.
+    /// Number of frames of ours with a payload in the longest chain that begins near the
+    /// start of the store: the rest after damage at the beginning.
     pub fn resumed(&mut self) -> Result<usize> {
         let limit = self.window.file_bytes();
         let count = usize::try_from(limit).map_or(RESUMED_BYTES, |it| it.min(RESUMED_BYTES));
         let bytes = self.window.bytes(0, count)?.to_vec();
-        // From behind: the frames that follow at each position.
+        // From the end: the frames that follow at each position.
         let mut chains = vec![0_u32; count];
         let mut longest = (0, 0);
         for (at, length) in bytes.windows(8).enumerate().rev() {

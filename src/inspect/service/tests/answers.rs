@@ -1,4 +1,4 @@
-//! What a read is answered with, and by which segment.
+//! The answers to reads, and the segments that give them.
 
 use super::*;
 

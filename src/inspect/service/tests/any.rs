@@ -1,11 +1,11 @@
-//! Whatever stands in a directory.
+//! Arbitrary directories.
 
 use proptest::prelude::*;
 
 use super::*;
 
 proptest! {
-    /// Whatever stands in a directory, the model comes to an end with figures that add up.
+    /// For an arbitrary directory, the model terminates with figures that add up.
     #[test]
     fn any_directory(
         files in proptest::collection::btree_map(
@@ -29,7 +29,7 @@ proptest! {
         let view = view(&made, &config, &held);
         let records: u64 = held.iter().map(|held| held.range.records()).sum();
         prop_assert_eq!(view.visible_records + view.hidden_records, records);
-        // The routes are what asking each segment in turn gives.
+        // The routes are the result of asking each segment in turn.
         for offset in 0..12 {
             let claims = |s: &&Loaded| s.base.0 <= offset && offset < s.next.0;
             let first = view.segments.iter().find(claims).map(|s| s.base);

@@ -1,5 +1,5 @@
-//! The quirks of the Go service, one by one, on directories that are made up; here
-//! is how they are made, and how what is expected is said.
+//! The quirks of the Go service, one by one, on constructed directories; this file has
+//! the builder and the expectations.
 
 mod answers;
 mod any;
@@ -15,11 +15,11 @@ use super::*;
 use crate::log::format::{Entry, FileKind, encode_length, file_name};
 use crate::log::units::{Position, RelativeOffset};
 
-/// A directory in memory; `None` stands for a directory under a name.
+/// A directory in memory; `None` represents a directory under a name.
 #[derive(Debug, Clone, Default)]
 struct Made {
     files: BTreeMap<String, Option<Vec<u8>>>,
-    /// Stores that the disk gives errors for.
+    /// Stores for which the disk reports errors.
     unreadable: bool,
 }
 

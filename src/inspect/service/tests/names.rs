@@ -110,7 +110,7 @@ fn a_stray_name_makes_the_only_segment_its_own_twin() {
         if printing == FIRST {
             assert_eq!(outcomes(&view), [refused(1), refused(1)]);
         } else {
-            // The new segment 1 stands behind 0, which claims 1 too and answers for it.
+            // The new segment 1 is after 0, which claims 1 too and answers for it.
             assert_eq!(outcomes(&view), [repeats(1), repeats(2)]);
             assert_eq!(view.appends[0].rolls_before, Some(roll(1, RollKind::Forks)));
             assert!(matches!(

@@ -1,4 +1,4 @@
-//! When a segment is full, and what the next one is made on.
+//! When a segment is full, and where the next one begins.
 
 use super::*;
 

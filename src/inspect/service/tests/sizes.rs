@@ -1,4 +1,4 @@
-//! What the size of an index and its limit do, and what limits the files show.
+//! The effect of the size of an index and its limit, and the limits that the files show.
 
 use super::*;
 
@@ -99,7 +99,7 @@ fn a_limit_that_is_no_multiple_of_twelve_wedges_the_first_printing() {
         Some(roll(85, RollKind::AtTheEnd))
     );
     assert!(later.is_sound());
-    // With room for whole entries only, the first printing rolls in time.
+    // With room for complete entries only, the first edition rolls in time.
     let even = view(&made, &config(FIRST, 1020), &[held(0, 0, 83)]);
     assert_eq!(outcomes(&even), [works(84), works(85)]);
     assert_eq!(
