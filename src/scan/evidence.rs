@@ -229,7 +229,8 @@ fn is_sound(
     sections: &Sections,
     path: &[Piece],
 ) -> Result<bool> {
-    if index.file_bytes() == 0 || sections.rest.iter().any(|rest| !rest.padding) {
+    let is_junk = sections.corrected || sections.rest.iter().any(|rest| !rest.padding);
+    if index.file_bytes() == 0 || is_junk {
         return Ok(false);
     }
     let [run] = sections.runs.as_slice() else {

@@ -53,6 +53,8 @@ pub struct Sections {
     pub runs: Vec<EntryRun>,
     /// The bytes between and after them.
     pub rest: Vec<Rest>,
+    /// Whether an entry counts although one bit of its slot is wrong.
+    pub corrected: bool,
 }
 
 impl Sections {
@@ -115,6 +117,7 @@ pub(super) fn divide(index: &mut Index, store: &mut Bytes, from: u64) -> Result<
         if let Some(run) = divider.one_bit_off(at)? {
             divider.kept += run.positions.len();
             divider.found.runs.push(run);
+            divider.found.corrected = true;
             at += ENTRY_BYTES;
             continue;
         }
