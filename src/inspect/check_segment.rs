@@ -324,7 +324,7 @@ impl View<'_> {
                 .finding(FindingId::StoreTornTail, Severity::Warning)
                 .at(&self.store, tail.torn_position, tail.torn_bytes)
                 .figures(Some(self.facts.store_bytes), Some(tail.torn_position));
-            if tail.unfinished.is_some() {
+            if tail.unfinished {
                 let in_use = ours || self.report.usage.is_written();
                 finding.detail = Detail::Unfinished { in_use };
                 if in_use {

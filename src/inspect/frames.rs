@@ -11,7 +11,7 @@ use crate::log::segment::Segment;
 use crate::log::units::{Offset, Position};
 use crate::log::walk::{Flow, PAYLOAD_IN_MEMORY_MAX, layout_in};
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
-use crate::scan::unfinished::{self, Unfinished};
+use crate::scan::unfinished;
 
 /// Bytes of a value that are handed over with its frame.
 pub const HEAD_BYTES: u64 = 48;
@@ -182,8 +182,6 @@ pub struct StoreDump {
     /// Bytes that may still be decoded on suspicion: a bound on the work that
     /// made-up lengths can cause.
     fuel: u64,
-    /// The unfinished batch after the last entry, if any.
-    unfinished: Option<Unfinished>,
     /// The entries that name frames, if there is an index, and how many they are.
     named: Option<(Index, u64)>,
 }
@@ -211,7 +209,6 @@ impl StoreDump {
             base,
             numbers: Numbers::at(Some(base.0)),
             zeros_from,
-            unfinished: None,
             named: None,
         })
     }
@@ -226,7 +223,6 @@ impl StoreDump {
             Err(Error::Unreadable { .. }) => return Ok(self),
             entries => entries?,
         };
-        self.unfinished = unfinished::in_segment(segment, self.codec)?;
         self.named = Some((segment.entries(LOOKUP_BYTES), entries));
         Ok(self)
     }
@@ -308,10 +304,8 @@ impl StoreDump {
 
     /// The end of the unfinished batch at `position`, if any.
     fn unfinished_at(&mut self, position: u64) -> Result<Option<u64>> {
-        match self.unfinished {
-            Some(unfinished) if unfinished.position == position => return Ok(Some(unfinished.end)),
-            _ if !unfinished::is_marked(&mut self.window, position)? => return Ok(None),
-            _ => {}
+        if !unfinished::is_marked(&mut self.window, position)? {
+            return Ok(None);
         }
         // A service continued after it: the next frame is the one that an entry names.
         let Some((index, entries)) = &mut self.named else {

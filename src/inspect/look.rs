@@ -162,7 +162,6 @@ impl SegmentReport {
             base: pair.base,
             slot: 0,
             position: Position(0),
-            zero_entries: None,
         };
         let tail = tail::look(&pair.store, codec, start, |_| Ok::<_, Error>(()))?;
         if !tail.is_frames_only() {

@@ -131,8 +131,6 @@ fn facts(
         base: segment.base,
         slot: next,
         position: end,
-        zero_entries: (segment.is_last && found.damages.list.is_empty())
-            .then(|| padding.div_ceil(ENTRY_BYTES)),
     };
     let mut store = segment.store.clone();
     if next == entries

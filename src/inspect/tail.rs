@@ -10,7 +10,7 @@ use crate::log::record::{self, Codec, LayoutError};
 use crate::log::units::{Offset, Position};
 use crate::log::walk::{PAYLOAD_IN_MEMORY_MAX, layout_in};
 use crate::log::window::{ReadFile, STREAM_BYTES, Window};
-use crate::scan::unfinished::{self, Behind, Unfinished};
+use crate::scan::unfinished;
 
 /// Bytes after a torn frame that are searched for whole ones.
 const RESYNC_BYTES: u64 = 64 * 1024 * 1024;
@@ -46,8 +46,8 @@ pub struct Tail {
     pub torn_bytes: u64,
     /// Zeros at the end of the store, after everything else.
     pub zero_bytes: u64,
-    /// The unfinished batch with which the store ends; its bytes are the torn ones.
-    pub unfinished: Option<Unfinished>,
+    /// Whether the torn bytes are an unfinished batch, which reaches the store's end.
+    pub unfinished: bool,
 }
 
 impl Tail {
@@ -99,20 +99,6 @@ pub struct TailStart {
     pub slot: u64,
     /// The end of the last committed frame.
     pub position: Position,
-    /// See [`Behind::zero_entries`].
-    pub zero_entries: Option<u64>,
-}
-
-impl TailStart {
-    fn behind(self, store: &ReadFile) -> Behind {
-        Behind {
-            base: self.base,
-            slot: self.slot,
-            position: self.position.0,
-            end: store.file_bytes,
-            zero_entries: self.zero_entries,
-        }
-    }
 }
 
 /// Scans the bytes after the last committed frame, and passes on each frame that
@@ -146,15 +132,9 @@ pub fn look<E: From<Error>>(
         fuel: file_bytes.saturating_add(RESYNC_BYTES).min(FUEL_MAX),
     };
     let mut position = start.position.0;
-    let behind = start.behind(store);
-    if codec == Codec::Raw {
-        // Zeros of a lost sector would look like empty frames.
-        tail.unfinished = unfinished::find(&mut scan.window, codec, behind)?;
-    }
-    let stop = tail.unfinished.map_or(zeros_from, |it| it.position);
-    while position < file_bytes && position < stop {
-        position = scan.run(position, stop, &mut tail, &mut continuing)?;
-        if position >= file_bytes || position >= stop {
+    while position < zeros_from {
+        position = scan.run(position, zeros_from, &mut tail, &mut continuing)?;
+        if position >= zeros_from {
             break;
         }
         if let Some(frame) = scan.frame(position)? {
@@ -172,12 +152,11 @@ pub fn look<E: From<Error>>(
             continue;
         }
         if tail.torn_bytes == 0 {
-            let chain = (position, tail.frames);
-            tail.unfinished = unfinished::find_at(&mut scan.window, codec, behind, chain)?;
-            if tail.unfinished.is_some() {
+            tail.torn_position = position;
+            tail.unfinished = unfinished::is_marked(&mut scan.window, position)?;
+            if tail.unfinished {
                 break;
             }
-            tail.torn_position = position;
         }
         let found = scan.resync(position)?;
         position = found.unwrap_or(zeros_from.max(position));
@@ -186,10 +165,9 @@ pub fn look<E: From<Error>>(
             break;
         }
     }
-    if let Some(unfinished) = tail.unfinished {
-        tail.torn_position = unfinished.position;
-        tail.torn_bytes = unfinished.end - unfinished.position;
-        position = unfinished.end;
+    if tail.unfinished {
+        tail.torn_bytes = file_bytes - tail.torn_position;
+        position = file_bytes;
     }
     scan.finish(|frame| {
         tail.goes_on(frame);

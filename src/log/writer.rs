@@ -102,6 +102,8 @@ struct Active {
     entries: Vec<u8>,
     /// The mark of the batch that is being gathered.
     mark: Option<Mark>,
+    /// Whether it must be durable before the rest of the batch is written, however small.
+    mark_comes_first: bool,
     /// Whether the files and their names may not be durable yet: a predecessor that was
     /// killed may have left them in the page cache only.
     found: bool,
@@ -125,6 +127,7 @@ impl Active {
             frames: gather_buffer(),
             entries: Vec::new(),
             mark: None,
+            mark_comes_first: false,
             found: tail.found,
             ahead: tail.store_bytes,
             room: Room::default(),
@@ -288,6 +291,7 @@ impl Writer {
         if value.len() < LARGE_VALUE_BYTES {
             frames.extend_from_slice(value);
         } else {
+            self.write_mark_first(false)?;
             self.flush()?;
             self.write_frames(value)?;
         }
@@ -339,6 +343,7 @@ impl Writer {
         if self.active.entries.is_empty() {
             return Ok(None);
         }
+        self.write_mark_first(true)?;
         self.flush()?;
         self.nobody_else_wrote()?;
         let active = &mut self.active;

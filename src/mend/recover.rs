@@ -102,8 +102,7 @@ fn may_be_a_crash(report: &Report, finding: &Finding) -> bool {
             active
                 .and_then(|segment| segment.lone_store())
                 .is_some_and(|tail| {
-                    let marked = tail.unfinished.is_some_and(|unfinished| unfinished.marked);
-                    tail.bytes == tail.zero_bytes || (marked && tail.frames == 0)
+                    tail.bytes == tail.zero_bytes || (tail.unfinished && tail.frames == 0)
                 })
         }
         FindingId::StoreMissing => active.and_then(SegmentReport::lone_index) == Some(0),
@@ -112,7 +111,7 @@ fn may_be_a_crash(report: &Report, finding: &Finding) -> bool {
                 .and_then(|segment| segment.facts.as_ref())
                 .is_some_and(|facts| {
                     let tail = facts.tail();
-                    if tail.unfinished.is_some() {
+                    if tail.unfinished {
                         return true;
                     }
                     let last_begins = match (tail.torn_bytes, tail.frames) {

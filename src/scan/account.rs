@@ -303,5 +303,5 @@ fn unfinished_behind_entries(input: &Input<'_>) -> Result<Option<u64>> {
         entries: None,
     };
     let found = readable(super::unfinished::in_segment(&segment, input.codec))?;
-    Ok(found.flatten().map(|unfinished| unfinished.position))
+    Ok(found.flatten())
 }

@@ -171,37 +171,6 @@ fn the_chain_before_a_mark_is_adopted() {
     }
 }
 
-#[test]
-fn a_first_sector_that_never_arrived_is_cut_with_its_batch() {
-    for codec in CODECS {
-        // The first sector's share of the batch, in bytes.
-        for share in [8, 9, 100, 511, 512] {
-            let room = 1024 - share;
-            let mut long = "v".repeat(room);
-            while batch(codec, 0, &["one", &long]).len() > room {
-                long.pop();
-            }
-            let (sandbox, end) = log(codec, &["one", &long]);
-            assert_eq!(end, room as u64, "{codec:?} {share}");
-            let lost = batch(
-                codec,
-                2,
-                &["a line of text, as it is", &"w".repeat(900), "z"],
-            );
-            let tail = [&vec![0; share], &lost[share..]].concat();
-            sandbox.append_bytes("0.store", &tail);
-            let why = format!("{share} bytes of the first sector");
-            let dumped = run(&sandbox, 0, &["dump-store", "log"], "");
-            assert!(dumped.contains("2 frames shown"), "{why}: {dumped}");
-            run(&sandbox, 0, &["repair", "log"], "");
-            assert_eq!(sandbox.bytes("0.store"), end, "{codec:?} {why}");
-            sandbox.append_bytes("0.store", &tail);
-            append(&sandbox, codec, "new");
-            assert_eq!(values(&sandbox), ["one", &long, "new"], "{codec:?} {why}");
-        }
-    }
-}
-
 /// Healthy frames around a sector's end, the index of which was cut: they are adopted.
 #[test]
 fn blank_lines_and_lengths_in_two_sectors_are_no_lost_sector() {

@@ -17,7 +17,6 @@ mod moved;
 mod process;
 mod refusal;
 mod saving;
-mod sectors;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -17,6 +17,7 @@ pub(super) fn gather_buffer() -> Vec<u8> {
 impl Writer {
     /// Has the gathered frames handed to the kernel, and continues with another buffer.
     pub(super) fn flush_behind(&mut self) -> Result<()> {
+        self.write_mark_first(false)?;
         if self.store_thread.is_none() {
             self.store_thread = StoreThread::start(&self.disk);
         }

@@ -6,16 +6,13 @@ use super::Writer;
 use crate::log::commit::{Durable, Mark};
 use crate::log::disk::DiskFile;
 use crate::log::error::{Error, Result};
-use crate::log::format::{encode_length, encode_marked_length};
+use crate::log::format::{SECTOR_BYTES, encode_length, encode_marked_length};
 use crate::log::record::Codec;
 
 impl Writer {
-    /// Begins a batch with the length of its first frame and the mark, which is made durable
-    /// first where that is needed. It is not written again then: whatever becomes of the
-    /// write of the batch, the mark stays.
+    /// Begins a batch with the length of its first frame and the mark.
     pub(super) fn begin_batch(&mut self, payload_bytes: u64) -> Result<()> {
         let [first_byte, ..] = encode_length(payload_bytes);
-        let marked = encode_marked_length(payload_bytes);
         let active = &mut self.active;
         let position = active.end();
         let durable = match active.committed_entries {
@@ -24,18 +21,33 @@ impl Writer {
             _ => Durable::Some,
         };
         let behind_zeros = self.codec == Codec::Raw && ends_in_zeros(&active.store, position)?;
-        let frames = &mut active.frames;
-        if Mark::comes_first(position, durable, behind_zeros) {
-            Mark::write_first(&*self.disk, &active.store, position)?;
-            active.written += 1;
-            frames.extend_from_slice(marked.get(1..).unwrap_or_default());
-        } else {
-            frames.extend_from_slice(&marked);
-        }
+        active
+            .frames
+            .extend_from_slice(&encode_marked_length(payload_bytes));
         active.mark = Some(Mark {
             position,
             first_byte,
         });
+        active.mark_comes_first = Mark::comes_first(position, durable, behind_zeros);
+        Ok(())
+    }
+
+    /// Before the first bytes of a batch are written: makes its mark durable alone, unless
+    /// the batch is whole and inside one sector, which has all of it or nothing. The mark is
+    /// not written again then: whatever becomes of the write of the batch, the mark stays.
+    pub(super) fn write_mark_first(&mut self, batch_is_whole: bool) -> Result<()> {
+        let active = &mut self.active;
+        let sector = |position: u64| position / SECTOR_BYTES;
+        let Some(mark) = active.mark.filter(|mark| mark.position == active.written) else {
+            return Ok(());
+        };
+        let fits = batch_is_whole && sector(mark.position) == sector(active.end() - 1);
+        if fits && !active.mark_comes_first {
+            return Ok(());
+        }
+        Mark::write_first(&*self.disk, &active.store, mark.position)?;
+        active.frames.remove(0);
+        active.written += 1;
         Ok(())
     }
 }

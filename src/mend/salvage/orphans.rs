@@ -86,7 +86,11 @@ pub fn of(
             scan.search(at, from)?;
             at = at.max(to);
         }
-        let end = tail.unfinished.map_or(limit, |it| it.position.min(limit));
+        let end = if tail.unfinished {
+            tail.torn_position.min(limit)
+        } else {
+            limit
+        };
         scan.search(at, end)?;
         return Ok(scan.found);
     }
