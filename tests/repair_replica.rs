@@ -226,7 +226,7 @@ fn a_copy_that_is_none_is_refused() {
     for itself in ["log", "./log/../log"] {
         let (status, _, stderr) = run(&sandbox, &["repair", "log", "--replica", itself]);
         assert_eq!(status, 2, "{stderr}");
-        assert!(stderr.contains("no copy"), "{stderr}");
+        assert!(stderr.contains("not a copy"), "{stderr}");
     }
     let (status, _, stderr) = run(&sandbox, &["repair", "log", "--replica", "nowhere"]);
     assert_eq!(status, 2, "{stderr}");
