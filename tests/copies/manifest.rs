@@ -216,7 +216,7 @@ fn a_log_may_have_grown_been_trimmed_or_been_cut_into_other_segments() {
     let (status, stdout, _) = held(&Sandbox::built(&other), manifest.as_bytes(), &[]);
     assert_eq!(status, 0, "{stdout}");
     assert!(
-        stdout.contains("manifest: 2 of 2 runs fit, 7 records"),
+        stdout.contains("manifest: 2 of 2 runs match, 7 records"),
         "{stdout}"
     );
 }
