@@ -311,10 +311,7 @@ fn a_mark_in_a_log_in_use_is_a_note() {
             .open(sandbox.file("0.store"));
         let verified = run(&sandbox, 0, &["verify", "log"], "");
         drop(writer);
-        assert!(
-            verified.contains("an append in progress"),
-            "{verified}"
-        );
+        assert!(verified.contains("an append in progress"), "{verified}");
     }
 }
 

@@ -204,7 +204,9 @@ fn a_log_may_have_grown_been_trimmed_or_been_cut_into_other_segments() {
     assert_eq!(trimmed.0, 0, "{}", trimmed.2);
     let (status, stdout, _) = held(&sandbox, manifest.as_bytes(), &[]);
     assert_eq!(status, 0, "{stdout}");
-    assert!(stdout.contains("\nmanifest: 1 of 1 run matches, 3 records; 4 records trimmed since\n"));
+    assert!(
+        stdout.contains("\nmanifest: 1 of 1 run matches, 3 records; 4 records trimmed since\n")
+    );
     assert!(
         last_line(&stdout).ends_with("(values checked up to offset 6)"),
         "{stdout}"

@@ -29,7 +29,12 @@ fn records_that_were_cut() {
         let ended = reading.end();
         ended.told(
             3,
-            &["history was rewritten", "offset 24", "then removed", "hint: "],
+            &[
+                "history was rewritten",
+                "offset 24",
+                "then removed",
+                "hint: ",
+            ],
         );
     }
     // Seen by one that printed nothing, too.
@@ -49,7 +54,10 @@ fn records_that_were_cut_and_written_anew() {
     append(&sandbox, 50..70, &[]);
     reading.signal(Signal::CONT);
     let ended = reading.end();
-    let ended = ended.told(3, &["history was rewritten", "offset 24", "a different record"]);
+    let ended = ended.told(
+        3,
+        &["history was rewritten", "offset 24", "a different record"],
+    );
     assert_eq!(ended.out, lines(0..25));
 }
 
@@ -93,9 +101,7 @@ fn a_fork() {
     let reading = following(&sandbox);
     sandbox.write("22.store", &proglog_testkit::frame(b"other"));
     sandbox.write("22.index", &proglog_testkit::entry(0, 0));
-    reading
-        .end()
-        .told(3, &["segment begins at 22", "a fork"]);
+    reading.end().told(3, &["segment begins at 22", "a fork"]);
 }
 
 #[test]

@@ -45,7 +45,8 @@ fn it_ends_when_nothing_comes() {
     let ended = run(&["-f", "--until-idle", "0.2", "-c", "7"]);
     let ended = ended.told(1, &["2 of the requested records", "the next offset is 5"]);
     assert_eq!(ended.out, lines(0..5));
-    run(&["-f", "--from", "9", "-c", "1", "--until-idle", "0.1"]).told(1, &["1 of the requested records"]);
+    run(&["-f", "--from", "9", "-c", "1", "--until-idle", "0.1"])
+        .told(1, &["1 of the requested records"]);
     run(&["-f", "-c", "5", "--until-idle", "0.1"]).told(0, &[]);
     let bare = Sandbox::bare();
     let ended = Reading::start(&bare, &["-F", "-q", "--until-idle", "0.1", "-c", "1"]).end();
