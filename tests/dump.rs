@@ -233,7 +233,7 @@ fn it_says_where_frames_stop_making_sense_and_where_they_start_again() {
     assert_eq!(text.lines().filter(|l| l.starts_with("zeros  ")).count(), 1);
     let raw = Sandbox::of("raw-torn");
     let text = dump(&raw, &["dump-store", "log"]);
-    assert!(text.contains("nothing behind it makes sense"), "{text}");
+    assert!(text.contains("no valid frame follows"), "{text}");
 }
 
 /// The numbers of each line that begins with one, dashes left out.
@@ -378,9 +378,9 @@ fn what_cannot_be_shown_is_said() {
         );
         let file = format!("log/0.{}", &command[5..]);
         let hint = format!("hint: proglog {command} log --segment 0");
-        fails(&[command, &file], 2, &["no directory", &hint]);
+        fails(&[command, &file], 2, &["is not a directory", &hint]);
         fails(&[command, "nothing"], 2, &["no such directory"]);
-        fails(&[command, "."], 2, &["is no log", "log is one"]);
+        fails(&[command, "."], 2, &["is not a log", "the log is ./log"]);
         fails(
             &[command, "log", "--from", "9", "--to", "8"],
             2,

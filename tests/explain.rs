@@ -104,7 +104,7 @@ fn help_has_examples_and_statuses() {
     let output = proglog().arg("--help").output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
     assert!(
-        help.contains("  verify ") && help.contains("  explain "),
+        help.contains(" verify ") && help.contains("  explain "),
         "{help}"
     );
 }

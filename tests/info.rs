@@ -166,7 +166,7 @@ fn the_totals_are_those_of_the_log() {
         assert_eq!(summary["clean"], clean, "{case}");
         let text = info(&sandbox, &[]);
         assert_eq!(
-            !text.contains("unclean  proglog verify log\n"),
+            !text.contains("next     proglog verify log\n"),
             clean,
             "{case}"
         );
@@ -183,11 +183,12 @@ SEGMENT  RECORDS  OFFSETS   STORE  INDEX  PADDING  STATE
    465*      159  465..623   8192   6000     3180  624..699 lost, padded
 
 records  474 in 3 segments, offsets 0..623 with 2 gaps; next offset 624
-lost     226 that the indexes name and the stores do not hold whole
+lost     226 records with an entry but no intact frame
 bytes    24576 in stores, 18000 in indexes (9600 of them padding)
 codec    protobuf (detected)
+active*  segment 465
 in use   no
-unclean  proglog verify log
+next     proglog verify log
 ";
     assert_eq!(text, expected);
 }
@@ -401,7 +402,7 @@ fn what_a_writer_may_hold_is_pending() {
         let line = json(&sandbox, &[]).pop().unwrap();
         assert_eq!((&line["lost"], &line["pending"]), (&0.into(), &2.into()));
         let text = info(&sandbox, &[]);
-        assert!(text.contains("pending  2 that may be"), "{text}");
+        assert!(text.contains("pending  2 records that may be"), "{text}");
     });
 }
 
@@ -422,7 +423,7 @@ fn what_is_no_log_is_said() {
         "log/0.index",
         &["is not a directory", "hint: proglog info log\n"],
     );
-    fails(".", &["is no log", "log is one"]);
+    fails(".", &["is not a log", "the log is ./log"]);
     let help = proglog().args(["info", "--help"]).output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
     assert!(
@@ -447,7 +448,7 @@ fn a_name_drives_no_terminal() {
     harmless(&output.stdout);
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(
-        text.contains(r"unclean  proglog verify $'a\x1b[2J\x0ab'"),
+        text.contains(r"next     proglog verify $'a\x1b[2J\x0ab'"),
         "{text}"
     );
     for arguments in [["info", "no\x1b[2Jthing"], ["dump-index", "no\x1b[2Jthing"]] {

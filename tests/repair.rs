@@ -168,7 +168,7 @@ fn a_raft_log_that_loses_entries_is_remarked_on() {
     let sandbox = Sandbox::of("raft-log-never-closed");
     for arguments in [&["repair", "log", "--dry-run"][..], &["repair", "log"]] {
         let (_, stdout, _) = run(&sandbox, arguments);
-        let words = "a node of a cluster that forgets entries is safer emptied and joined again";
+        let words = "if a cluster node has lost entries, it is safer to empty it and let it rejoin";
         let said: Vec<&str> = stdout.split_whitespace().collect();
         assert!(said.join(" ").contains(words), "{stdout}");
     }

@@ -169,7 +169,7 @@ fn only_what_is_needed_is_taken_and_the_rest_is_named() {
     );
     assert_eq!(kinds(&lines, "change").len(), 1, "{stdout}");
     assert_eq!(kinds(&lines, "not-taken")[0]["first_offset"], 10);
-    assert!(stderr.contains("not taken: 10..11"), "{stderr}");
+    assert!(stderr.contains("not restored: 10..11"), "{stderr}");
     assert_eq!(
         whole_records(&sandbox.log(), proglog_testkit::Codec::Raw).len(),
         10
@@ -226,7 +226,7 @@ fn a_copy_that_is_none_is_refused() {
     for itself in ["log", "./log/../log"] {
         let (status, _, stderr) = run(&sandbox, &["repair", "log", "--replica", itself]);
         assert_eq!(status, 2, "{stderr}");
-        assert!(stderr.contains("no copy"), "{stderr}");
+        assert!(stderr.contains("not a copy"), "{stderr}");
     }
     let (status, _, stderr) = run(&sandbox, &["repair", "log", "--replica", "nowhere"]);
     assert_eq!(status, 2, "{stderr}");
@@ -240,7 +240,7 @@ fn what_a_rebuilt_index_names_is_not_called_not_taken() {
     sandbox.remove("8.index");
     let (status, stdout, stderr) = run(&sandbox, &["repair", "log", "--replica", "copy"]);
     assert_eq!(status, 0, "{stdout}{stderr}");
-    assert!(!stderr.contains("not taken"), "{stderr}");
+    assert!(!stderr.contains("not restored"), "{stderr}");
 }
 
 #[test]
@@ -430,7 +430,7 @@ fn an_index_that_lost_bytes_inside_costs_no_frame() {
         sandbox.write("0.index", &bytes);
         let (status, stdout, stderr) = run(&sandbox, &["repair", "log", "--replica", "copy"]);
         assert_eq!(status, 0, "{at}: {stdout}{stderr}");
-        assert!(!stderr.contains("not taken"), "{at}: {stderr}");
+        assert!(!stderr.contains("not restored"), "{at}: {stderr}");
         assert_eq!(sandbox.snapshot().contents(), sound.contents(), "{at}");
     }
 }

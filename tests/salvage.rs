@@ -192,8 +192,8 @@ fn targets_that_would_harm_or_mislead_are_refused() {
     fs::write(&path, format!("{cut}\n")).unwrap();
     let (status, _, stderr) = run(&sandbox, &["salvage", "log", "new"]);
     assert_eq!(status, 2, "{stderr}");
-    assert!(stderr.contains("cut short"), "{stderr}");
-    let hint = stderr.split("begin again: ").nth(1).unwrap();
+    assert!(stderr.contains("was interrupted"), "{stderr}");
+    let hint = stderr.split("start again: ").nth(1).unwrap();
     let removed = Command::new("sh")
         .args(["-ec", hint])
         .current_dir(sandbox.path())
@@ -300,7 +300,7 @@ fn what_is_in_the_way_is_called_what_it_is() {
     let (status, _, stderr) = run(&sandbox, &["salvage", "log", "new"]);
     assert_eq!(status, 2, "{stderr}");
     assert!(
-        stderr.contains("an earlier salvage of log is complete there"),
+        stderr.contains("an earlier salvage of log into it is complete"),
         "{stderr}"
     );
     assert!(
@@ -310,7 +310,7 @@ fn what_is_in_the_way_is_called_what_it_is() {
     fs::remove_dir_all(sandbox.path().join("new")).unwrap();
     let (status, _, stderr) = run(&sandbox, &["salvage", "log", "new"]);
     assert_eq!(status, 2, "{stderr}");
-    let note = "error: new.salvage.ndjson: the note of an earlier salvage is there";
+    let note = "error: new.salvage.ndjson: the note of an earlier salvage exists";
     assert!(stderr.starts_with(note), "{stderr}");
     assert!(stderr.contains("remove it"), "{stderr}");
 }

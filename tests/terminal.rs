@@ -138,7 +138,7 @@ fn a_record_that_memory_does_not_hold_is_an_error() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(
-        said.contains("no memory for a record of more than"),
+        said.contains("out of memory: a record has more than"),
         "{said}"
     );
     assert!(
@@ -194,7 +194,7 @@ fn what_is_no_file_is_not_called_missing() {
         let output = shell(sandbox.path(), &line, &[]);
         let said = String::from_utf8(output.stdout).unwrap();
         assert!(
-            said.contains(&format!("{file} is a FIFO, no regular file")),
+            said.contains(&format!("{file} is a FIFO, not a regular file")),
             "{said}"
         );
     }

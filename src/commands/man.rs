@@ -109,8 +109,7 @@ const FILES: &[(&str, &str)] = &[
 /// Files that one command has beside those of the log.
 const CURSOR: (&str, &str) = (
     "FILE of --cursor-file",
-    "The next offset in decimal, and the fingerprint of the last record read. It is replaced \
-     as a whole, by way of hidden files beside it.",
+    "The next offset in decimal, and the fingerprint of the last record read. It is replaced atomically, by way of hidden files beside it.",
 );
 
 const ENVIRONMENT: &[(&str, &str)] = &[

@@ -351,7 +351,7 @@ fn logs_below(path: &Path) -> Option<String> {
     logs.sort();
     match logs.as_slice() {
         [] => None,
-        [one] => Some(format!("{one} is a log")),
+        [one] => Some(format!("the log is {one}")),
         [several @ .., last] => Some(format!("{} and {last} are logs", several.join(", "))),
     }
 }

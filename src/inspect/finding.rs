@@ -103,7 +103,7 @@ finding_ids! {
     RecordsMissing "records-missing" "records of the manifest after the end of the log";
     SegmentGap "segment-gap" "offsets that no segment contains";
     SegmentOverlap "segment-overlap" "two segments claim the same offsets";
-    StrayName "stray-name" "a name that the Go service takes for a base offset";
+    StrayName "stray-name" "a name that the Go service reads as a base offset";
     PaddedName "padded-name" "a base offset with leading zeros";
     DuplicateBase "duplicate-base" "two names for one base offset";
     NotAFile "not-a-file" "a directory, FIFO or device with a segment's name";

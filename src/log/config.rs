@@ -45,7 +45,7 @@ impl Config {
         }
         if self.max_store_bytes == Some(0) {
             return Err(Error::Config(
-                "a store of at most 0 bytes holds no record; must be at least 1".into(),
+                "a store of at most 0 bytes cannot hold a record; the minimum is 1".into(),
             ));
         }
         Ok(())

@@ -116,7 +116,7 @@ impl Index {
     /// As [`ReadFile::read_at`].
     pub fn nonzero_end(&mut self, limit: u64) -> Result<u64> {
         match self.window.whole()? {
-            // Too small to look for holes.
+            // Too small to search for holes.
             Some(all) => {
                 let before =
                     usize::try_from(limit).map_or(all, |limit| all.get(..limit).unwrap_or(all));

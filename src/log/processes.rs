@@ -108,7 +108,7 @@ impl fmt::Display for Unseen {
                 )
             }
             Self::NotTheOwner => f.write_str("only the log's owner and root can tell"),
-            Self::NotTold(why) => write!(f, "the kernel does not say ({why})"),
+            Self::NotTold(why) => write!(f, "the kernel cannot tell ({why})"),
         }
     }
 }

@@ -30,9 +30,6 @@ const HEADER: [&str; 7] = [
     "SEGMENT", "RECORDS", "OFFSETS", "STORE", "INDEX", "PADDING", "STATE",
 ];
 
-/// Below the table.
-const LEGEND: &str = "* active segment, to which records are appended";
-
 /// The content.
 pub struct View<'a> {
     /// The line before everything, where several logs are shown.
@@ -58,9 +55,6 @@ pub fn text(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
         table(out, lines(view))?;
     } else {
         stream(out, lines(view), widths)?;
-    }
-    if !view.report.segments.is_empty() {
-        writeln!(out, "{LEGEND}")?;
     }
     writeln!(out)?;
     totals(out, view)?;
@@ -216,6 +210,10 @@ fn totals(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
         (None, _) => "unknown (no records)".to_owned(),
     };
     writeln!(out, "codec    {codec}")?;
+    if let Some(active) = view.report.segments.last() {
+        // The star of the table.
+        writeln!(out, "active*  segment {}", active.listing.base())?;
+    }
     labelled(out, "in use", &in_use::answer(&view.report.usage))?;
     if !view.report.is_clean() {
         writeln!(out, "next     {}", view.verify)?;

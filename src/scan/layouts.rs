@@ -138,7 +138,7 @@ impl fmt::Display for FrameLayout {
             let place = match place {
                 Place::Before => "before the length",
                 Place::Between => "between length and payload",
-                Place::Behind => "behind the payload",
+                Place::Behind => "after the payload",
             };
             write!(f, ", a checksum of {bytes} bytes {place}")?;
         }

@@ -44,7 +44,7 @@ fn a_new_log_is_made_in_a_missing_or_an_empty_directory_only() {
     fs::write(sandbox.path("log/other"), "").unwrap();
     let assert = sandbox.append(&[]).write_stdin("a\n").assert().code(2);
     assert!(
-        stderr(&assert).contains("other is in it"),
+        stderr(&assert).contains("it contains other"),
         "{}",
         stderr(&assert)
     );
@@ -79,7 +79,7 @@ fn a_file_of_the_log_is_no_input() {
     let sandbox = Sandbox::new();
     sandbox.appended(&[], "a\n");
     let assert = sandbox.append(&["log/0.store"]).assert().code(2);
-    assert!(stderr(&assert).contains("is an input and a file of the log"));
+    assert!(stderr(&assert).contains("is both an input and a file of the log"));
     assert_eq!(sandbox.values(), raw(&["a"]));
 }
 

@@ -145,7 +145,7 @@ fn goes_on(sandbox: &Sandbox, state: Option<&Path>) -> (PathBuf, String) {
     assert_eq!(sandbox.values(), raw(&["a", "b", "c"]));
     let place = said
         .lines()
-        .find_map(|line| line.split_once(" is saved in "));
+        .find_map(|line| line.split_once(" are saved in "));
     (PathBuf::from(place.unwrap().1), said)
 }
 

@@ -124,7 +124,7 @@ fn one_thing_has_one_name() {
         assert_eq!(has_codec, expected, "{command}");
         if has_codec && command != "append" {
             let text = help.split_whitespace().collect::<Vec<_>>().join(" ");
-            let line = "--codec <CODEC> Take the payloads for raw or protobuf [default: detected]";
+            let line = "--codec <CODEC> Read the payloads as raw or protobuf [default: detected]";
             assert!(text.contains(line), "{command}: {help}");
         }
     }

@@ -108,7 +108,7 @@ fn text_is_wrapped_on_a_terminal_only() {
     assert!(seen.lines().all(|line| line.len() <= 40), "{seen:?}");
     // In a pipe a finding is a line.
     let (_, piped, _) = run(&sandbox, &["verify", "log"]);
-    let whole = |line: &str| line.contains("0.index 1920+900: ") && line.contains("ends at 8192");
+    let whole = |line: &str| line.contains("0.index 1920+900: ") && line.contains("and has 8192");
     assert!(piped.lines().any(whole), "{piped}");
 }
 

@@ -223,7 +223,7 @@ fn logs_without_a_record() {
     assert_eq!(compared(&empty, &later, &["-q"]).0, 0);
     let (status, _, stderr) = compared(&LogBuilder::raw(), &raw(), &[]);
     assert_eq!(status, 2);
-    assert!(stderr.contains("log is no log"), "{stderr}");
+    assert!(stderr.contains("log is not a log"), "{stderr}");
 }
 
 #[test]

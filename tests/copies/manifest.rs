@@ -112,7 +112,7 @@ fn the_run_of_a_changed_record_is_named() {
     );
     let (_, stdout, _) = held(&sandbox, manifest.as_bytes(), &[]);
     assert!(
-        stdout.contains("\nmanifest: 4 of 5 runs fit, 3976 records\n"),
+        stdout.contains("\nmanifest: 4 of 5 runs match, 3976 records\n"),
         "{stdout}"
     );
     assert!(
@@ -181,7 +181,7 @@ fn damage_is_not_called_right() {
     // What it does hold is checked all the same.
     let sound = Sandbox::of("clean-one-segment");
     let (status, _, stderr) = held(&sound, stdout.as_bytes(), &[]);
-    assert!(stderr.contains("made of a damaged log"), "{stderr}");
+    assert!(stderr.contains("made from a damaged log"), "{stderr}");
     assert!(status == 0 || status == 3);
 }
 
@@ -204,7 +204,9 @@ fn a_log_may_have_grown_been_trimmed_or_been_cut_into_other_segments() {
     assert_eq!(trimmed.0, 0, "{}", trimmed.2);
     let (status, stdout, _) = held(&sandbox, manifest.as_bytes(), &[]);
     assert_eq!(status, 0, "{stdout}");
-    assert!(stdout.contains("\nmanifest: 1 of 1 run fits, 3 records; 4 records trimmed since\n"));
+    assert!(
+        stdout.contains("\nmanifest: 1 of 1 run matches, 3 records; 4 records trimmed since\n")
+    );
     assert!(
         last_line(&stdout).ends_with("(values checked up to offset 6)"),
         "{stdout}"
@@ -216,7 +218,7 @@ fn a_log_may_have_grown_been_trimmed_or_been_cut_into_other_segments() {
     let (status, stdout, _) = held(&Sandbox::built(&other), manifest.as_bytes(), &[]);
     assert_eq!(status, 0, "{stdout}");
     assert!(
-        stdout.contains("manifest: 2 of 2 runs fit, 7 records"),
+        stdout.contains("manifest: 2 of 2 runs match, 7 records"),
         "{stdout}"
     );
 }
@@ -247,7 +249,7 @@ fn only_one_segment_is_asked_for() {
     for base in ["0", "4"] {
         let (status, stdout, _) = held(&sandbox, manifest.as_bytes(), &["--segment", base]);
         assert_eq!(status, 0, "{stdout}");
-        assert!(stdout.contains("manifest: 1 of 1 run fits"), "{stdout}");
+        assert!(stdout.contains("manifest: 1 of 1 run matches"), "{stdout}");
     }
     assert_eq!(held(&sandbox, manifest.as_bytes(), &["--quick"]).0, 2);
 }
@@ -293,7 +295,7 @@ fn a_manifest_that_is_none() {
         ),
         (
             &whole.replacen("\"first_offset\":4", "\"first_offset\":3", 1),
-            "do not come behind",
+            "do not follow",
         ),
     ] {
         let (status, stdout, stderr) = held(&sandbox, text.as_bytes(), &[]);

@@ -163,7 +163,7 @@ fn nothing_is_called_equal_that_is_not() {
         }
         let (status, stdout, stderr) = proglog(&sandbox, &["diff", "log", "copy", "--json"]);
         if status == 2 {
-            assert!(stderr.contains("no log"), "round {round}: {stderr}");
+            assert!(stderr.contains("not a log"), "round {round}: {stderr}");
             continue;
         }
         let ranges: Vec<Value> = lines(&stdout)

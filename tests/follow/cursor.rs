@@ -52,7 +52,7 @@ fn outside_the_log_it_stays() {
         .success();
     let cases = [
         ("3", "offsets 3..9 are gone"),
-        ("31", "offsets 25..30 were taken back"),
+        ("31", "past the end of the log: offsets 25..30 were removed"),
     ];
     for (text, words) in cases {
         for follow in [&[][..], &["-f"]] {

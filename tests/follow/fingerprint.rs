@@ -141,7 +141,7 @@ fn what_cannot_be_compared_is_read_on() {
     assert_eq!(read(&sandbox, &[]).told(0, &[]).out, lines(0..2));
     // Recreated empty.
     replace(&sandbox, &LogBuilder::raw().segment(0, [""; 0]));
-    read(&sandbox, &[]).told(1, &["offsets 0..1 were taken back"]);
+    read(&sandbox, &[]).told(1, &["past the end of the log: offsets 0..1 were removed"]);
     assert_eq!(held(&sandbox).as_deref(), Some("2\n"));
 }
 

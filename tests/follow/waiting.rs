@@ -43,9 +43,10 @@ fn it_ends_when_nothing_comes() {
     let ended = run(&["-f", "--until-idle", "0.2"]).told(0, &[]);
     assert_eq!(ended.out, lines(0..5));
     let ended = run(&["-f", "--until-idle", "0.2", "-c", "7"]);
-    let ended = ended.told(1, &["2 of the records", "the next offset is 5"]);
+    let ended = ended.told(1, &["2 of the requested records", "the next offset is 5"]);
     assert_eq!(ended.out, lines(0..5));
-    run(&["-f", "--from", "9", "-c", "1", "--until-idle", "0.1"]).told(1, &["1 of the records"]);
+    run(&["-f", "--from", "9", "-c", "1", "--until-idle", "0.1"])
+        .told(1, &["1 of the requested records"]);
     run(&["-f", "-c", "5", "--until-idle", "0.1"]).told(0, &[]);
     let bare = Sandbox::bare();
     let ended = Reading::start(&bare, &["-F", "-q", "--until-idle", "0.1", "-c", "1"]).end();
@@ -67,7 +68,7 @@ fn it_waits_for_a_log_that_is_not_there() {
     other.write("README", b"");
     Reading::start(&other, &["-F"])
         .end()
-        .told(2, &["is no log"]);
+        .told(2, &["is not a log"]);
 }
 
 #[test]
@@ -158,7 +159,7 @@ fn what_makes_no_sense_is_refused_with_a_hint() {
         (&["-f", "-r"], "proglog read log -r"),
         (&["--until-idle", "3"], "-f --until-idle 30"),
         (&["--cursor-file", "c", "-r"], "proglog read log -r"),
-        (&["--cursor-file", "c", "-n", "3"], "--from says where"),
+        (&["--cursor-file", "c", "-n", "3"], "--from applies while"),
         (
             &["--cursor-file", "c", "--offset", "3"],
             "proglog read log 3",

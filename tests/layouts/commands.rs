@@ -150,7 +150,7 @@ fn little_evidence_is_enough() {
     let layout = "lengths of 8 bytes, big-endian, a checksum of 4 bytes before the length";
     is_left_alone(&sandbox(&[(0, before, entry(0, 0))]), layout);
     let behind = [frame(payload).as_slice(), &checksum].concat();
-    let layout = "lengths of 8 bytes, big-endian, a checksum of 4 bytes behind the payload";
+    let layout = "lengths of 8 bytes, big-endian, a checksum of 4 bytes after the payload";
     is_left_alone(&sandbox(&[(0, behind, entry(0, 0))]), layout);
 
     let little = all_entries(0).into_iter().find(|it| {

@@ -207,10 +207,10 @@ fn a_full_disk_ends_undo_and_salvage_with_a_way_out() {
     let filler = mount.fill();
     let (status, _, stderr) = run(mount.path(), &["undo", "log"]);
     assert_eq!(status, 2, "{stderr}");
-    assert!(stderr.contains("hint: make room"), "{stderr}");
+    assert!(stderr.contains("hint: free some space"), "{stderr}");
     let (status, _, stderr) = run(mount.path(), &["salvage", "log", "new"]);
     assert_eq!(status, 2, "{stderr}");
-    assert!(stderr.contains("more room"), "{stderr}");
+    assert!(stderr.contains("more space"), "{stderr}");
     std::fs::remove_file(filler).unwrap();
     let (status, _, stderr) = run(mount.path(), &["undo", "log"]);
     assert_eq!(status, 0, "{stderr}");

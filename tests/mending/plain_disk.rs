@@ -383,7 +383,7 @@ fn what_cannot_be_replaced_is_not_begun() {
     });
     let refused = library::try_saving(mount.path(), &first, &disk, save.clone());
     let said = refused.map_err(|error| error.to_string()).unwrap_err();
-    assert!(said.contains("in one step"), "{said}");
+    assert!(said.contains("cannot be replaced atomically"), "{said}");
     assert_eq!(proglog_testkit::Snapshot::of(mount.path()), before);
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
     // A missing one takes nobody's place.

@@ -66,7 +66,7 @@ fn a_damaged_entry() {
         let log = Sandbox::numbered(kind, &[10, 10]);
         log.put("0.index", 12 * 4 + 11, &[0xff]);
         let position = if kind == Kind::Raw { 64 } else { 78 };
-        let figures = format!("entry 4 says 255, expected {position}");
+        let figures = format!("entry 4 has 255, expected {position}");
         stops_and_skips(
             &log,
             4..5,
@@ -99,7 +99,7 @@ fn a_record_that_is_none_or_anothers() {
     let position = log.position(0, 7) - 1;
     log.put("0.store", position, &[9]);
     let place = format!("record-offset-mismatch: 0.store {position}+1: ");
-    let figures = "a record with the offset 9, expected 6";
+    let figures = "a record with offset 9, expected 6";
     stops_and_skips(&log, 6..7, 20, &[&place, figures]);
 }
 

@@ -164,7 +164,7 @@ fn contradictions_end_with_2() {
 fn no_log_ends_with_2() {
     let log = thirty(Kind::Raw);
     let above = log.dir().parent().unwrap().to_path_buf();
-    read(&above, &[]).told(2, &["is no log", "hint: "]);
+    read(&above, &[]).told(2, &["is not a log", "hint: "]);
     read(&above.join("nowhere"), &[]).told(2, &["no such directory"]);
     read(&log.file("0.store"), &[]).told(2, &["is not a directory", "segment 0"]);
 }

@@ -69,7 +69,7 @@ fn what_we_save_is_trusted() {
         assert_ne!(tree(&world.log()), before);
         let saved = world.saved();
         let dry = world.run(undoes, &["undo", "log", "--dry-run"]);
-        dry.ended(0, "would be changed in log:\n  0.store: 9 bytes put back");
+        dry.ended(0, "would be changed in log:\n  0.store: 9 bytes restored");
         dry.ended(0, " at the end\n  0.index: removed\n");
         let named = world.run(undoes, &["undo", saved.to_str().unwrap()]);
         named.ended(0, &format!("the log is {}", world.log().display()));
@@ -240,7 +240,7 @@ fn what_another_user_has_made_is_refused() {
         set_mode(&saved, 0o700);
         world
             .run(ROOT, &["undo", "log", "--dry-run"])
-            .ended(0, "0.store: 11 bytes put back");
+            .ended(0, "0.store: 11 bytes restored");
         set_mode(&saved, 0o755);
         set_mode(&path, 0o644);
     }

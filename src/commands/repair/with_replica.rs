@@ -147,7 +147,7 @@ pub fn tell(
     for taken in plan.taken.iter().take(RANGES_MAX) {
         writeln!(
             out,
-            "taken    {}: {}, {} {}+{} to {} {}",
+            "restored {}: {}, {} {}+{} to {} {}",
             taken.offsets,
             count(taken.offsets.records(), "record"),
             escaped(&taken.from.display().to_string()),
@@ -161,7 +161,7 @@ pub fn tell(
         let more = plan.taken.len() - RANGES_MAX;
         writeln!(
             out,
-            "taken    ... and {} (--json lists all)",
+            "restored ... and {} (--json lists all)",
             count(more as u64, "more range")
         )?;
     }
@@ -193,7 +193,7 @@ pub fn say_not_taken(plan: &ReplicaPlan, log: &Path, copy: &Path, globals: Globa
         let copy = quote(copy);
         if before {
             super::super::say(&format!(
-                "not taken: {range} ({records}): this log begins after them, as a trimmed log \
+                "not restored: {range} ({records}): this log begins after them, as a trimmed log \
                  does"
             ));
             continue;
@@ -204,7 +204,7 @@ pub fn say_not_taken(plan: &ReplicaPlan, log: &Path, copy: &Path, globals: Globa
         if first > next {
             // An append numbers on from the log's end.
             super::super::say(&format!(
-                "not taken: {range} ({records}): nothing shows that this log had them, and they \
+                "not restored: {range} ({records}): nothing shows that this log had them, and they \
                  cannot be added: the next record here gets offset {next}, and the copy does \
                  not have {}",
                 OffsetRange {
@@ -220,7 +220,7 @@ pub fn say_not_taken(plan: &ReplicaPlan, log: &Path, copy: &Path, globals: Globa
             format!(" --to {}", range.last)
         };
         super::super::say(&format!(
-            "not taken: {range} ({records}): nothing shows that this log had them; to add them: \
+            "not restored: {range} ({records}): nothing shows that this log had them; to add them: \
              proglog read {copy} --from {first}{to} --json | proglog append {} --input json \
              --expect-offset {first}",
             quote(log),

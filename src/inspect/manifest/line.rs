@@ -313,7 +313,7 @@ impl<R: BufRead> Reader<R> {
             let hash = blake3::Hash::from_hex(digest).ok()?;
             (hash.to_hex().as_str() == digest).then_some(hash)
         });
-        let digest = digest.ok_or_else(|| self.wrong("no digest of 64 hexadecimal digits"))?;
+        let digest = digest.ok_or_else(|| self.wrong("not a digest of 64 hexadecimal digits"))?;
         Ok(*digest.as_bytes())
     }
 

@@ -146,7 +146,7 @@ pub(super) fn pairs(index: &mut Option<Window>, store: &mut Store) -> Result<usi
     Ok(pairs)
 }
 
-/// Positions and sizes of what entries of ours name one behind the other, from the first
+/// Positions and sizes of what entries of ours name one after the other, from the first
 /// slot on. Units: bytes.
 pub(super) fn spans(index: &mut Option<Window>, store_bytes: u64) -> Result<Vec<(u64, u64)>> {
     let Some(index) = index else {
