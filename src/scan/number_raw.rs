@@ -347,10 +347,19 @@ impl Numbering<'_> {
             frame.named = self.segment.is_claimed(start, slot);
             let claimed = self.claims.get(&slot).copied();
             let next_claimed = self.claims.get(&(slot + 1)).copied();
-            if blanks > EMPTY_ROW && !frame.named {
+            if blanks > EMPTY_ROW && !frame.named && !vague {
                 vague = true;
                 self.doubts.push(Doubt::EmptyRow);
+                // None of the row counts: a part of it would look like all of it later.
+                let row = members.iter_mut().take(at).rev();
+                for blank in row.take(usize::try_from(blanks - 1).unwrap_or(0)) {
+                    blank.slot = None;
+                    blank.state = State::Unnumbered;
+                }
             }
+            let Some(frame) = members.get_mut(at) else {
+                break;
+            };
             if frame.named {
                 vague = false;
                 last_named = last_named.max(Some(slot));
