@@ -19,6 +19,10 @@ const SAMPLES: u64 = 8;
 /// Fewer samples than this decide nothing alone.
 const FEW: u64 = 3;
 
+/// Segments from each end of a log that are searched for evidence: one damaged segment must
+/// not decide.
+const EVIDENCE_SEGMENTS: usize = 4;
+
 /// Bytes of keys and numbers that are inspected in all of a segment's samples: a bound on
 /// the work that made-up bytes can cause. (A raw value ends the scan of it early.)
 const DECODED_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -176,25 +180,27 @@ fn judge_once(files: &Files<'_>) -> Result<Option<Detected>> {
     Ok(detected(votes, is_committed || raw).or(by_evidence))
 }
 
-/// The evidence of the first and of the last segment that holds anything.
+/// The evidence of the first and of the last segments that hold anything.
 fn evidence(files: &Files<'_>) -> Result<Evidence> {
-    let mut found = Evidence::default();
     let segments = &files.directory.segments;
-    if let Some(first) = evidence_next(files, segments.iter(), &mut found)? {
-        let rest = segments.get(first + 1..).unwrap_or_default();
-        evidence_next(files, rest.iter().rev(), &mut found)?;
-    }
+    let (mut found, first) = evidence_of(files, segments.iter())?;
+    let rest = segments.get(first..).unwrap_or_default();
+    found = found.and(evidence_of(files, rest.iter().rev())?.0);
     Ok(found)
 }
 
-/// Adds the evidence of the first of `segments` whose store is not empty; returns its
-/// number.
-fn evidence_next<'a>(
+/// The evidence of the first of `segments` whose store is not empty, and how many segments
+/// that took.
+fn evidence_of<'a>(
     files: &Files<'_>,
     segments: impl Iterator<Item = &'a SegmentNames>,
-    found: &mut Evidence,
-) -> Result<Option<usize>> {
-    for (number, names) in segments.enumerate() {
+) -> Result<(Evidence, usize)> {
+    let (mut found, mut looked, mut filled) = (Evidence::default(), 0, 0);
+    for names in segments {
+        if filled == EVIDENCE_SEGMENTS {
+            break;
+        }
+        looked += 1;
         if !names.has(FileKind::Store) {
             continue;
         }
@@ -205,11 +211,11 @@ fn evidence_next<'a>(
         };
         if store.file_bytes > 0 {
             let index = files.index(names)?;
-            *found = found.and(codec::evidence(&store, index.as_ref(), names.base)?);
-            return Ok(Some(number));
+            found = found.and(codec::evidence(&store, index.as_ref(), names.base)?);
+            filled += 1;
         }
     }
-    Ok(None)
+    Ok((found, looked))
 }
 
 /// Samples the first and the last segment that has a frame; `committed` leaves out those
