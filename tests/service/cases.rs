@@ -47,7 +47,7 @@ fn sound(
 }
 
 /// A case in which the last index is padded: its first record is all that is seen, the
-/// first edition refuses for ever, the later one begins a second history.
+/// first edition refuses forever, the later one begins a second history.
 fn killed(
     name: &'static str,
     limits: (u64, u64, u64),
