@@ -18,10 +18,10 @@ use std::str::FromStr;
 use anyhow::Context;
 use clap::{ArgAction, Args};
 use proglog::inspect::finding::{Finding, FindingId, OffsetRange, Place, Severity};
+use proglog::inspect::forecast::{Forecast, Repaired};
 use proglog::inspect::manifest::check::Checked;
-use proglog::inspect::outlook::{Outlook, Repaired};
 use proglog::inspect::report::{Options, Report, SegmentReport};
-use proglog::inspect::service::{Given, Printing};
+use proglog::inspect::service::{Edition, Given};
 use proglog::log::dir::FilePath;
 use proglog::log::error::Error;
 use proglog::log::format::parse_name;
@@ -157,11 +157,11 @@ fn one(arguments: &Arguments, dir: &Path, globals: Globals) -> anyhow::Result<St
         Some(manifest) => Some(manifest.check(&mut report)?),
         None => None,
     };
-    let outlooks = outlooks(arguments, &report)?;
+    let forecasts = forecasts(arguments, &report)?;
     drop(bar);
     let allowed = allowed(arguments, &report)?;
     let counts = Counts::of(report.findings.iter().zip(allowed.iter().copied()));
-    let service_sound = outlooks.iter().all(|outlook| outlook.now.is_sound());
+    let service_sound = forecasts.iter().all(|forecast| forecast.now.is_sound());
     let status = if counts.is_clean() && (service_sound || !arguments.service) {
         Status::Done
     } else {
@@ -172,7 +172,7 @@ fn one(arguments: &Arguments, dir: &Path, globals: Globals) -> anyhow::Result<St
         dir,
         globals,
         report: &report,
-        outlooks: &outlooks,
+        forecasts: &forecasts,
         allowed: &allowed,
         counts,
         checked: held.as_ref().map(|held| &held.checked),
@@ -192,19 +192,19 @@ pub fn tell(
     globals: Globals,
 ) -> anyhow::Result<()> {
     let unallowed = vec![false; report.findings.len()];
-    let mut outlooks = Vec::new();
+    let mut forecasts = Vec::new();
     if report.codec == Some(Codec::Protobuf) {
         let given = Given {
             max_index_bytes: report.options.max_index_bytes,
             ..Given::default()
         };
-        outlooks.push(Outlook::of(report, Printing::First, &given, false, None)?);
+        forecasts.push(Forecast::of(report, Edition::First, &given, false, None)?);
     }
     let quoted = quote(dir);
     let view = View {
         report,
         allowed: &unallowed,
-        outlooks: &outlooks,
+        forecasts: &forecasts,
         service_in_full: false,
         mended: true,
         remedies: Remedies {
@@ -251,7 +251,7 @@ fn with_segment(path: &Path) -> Option<String> {
 }
 
 /// The forecast of the service: requested, or useful beside findings.
-fn outlooks(arguments: &Arguments, report: &Report) -> anyhow::Result<Vec<Outlook>> {
+fn forecasts(arguments: &Arguments, report: &Report) -> anyhow::Result<Vec<Forecast>> {
     let wanted = if arguments.service {
         if report.codec == Some(Codec::Raw) {
             return Err(Failure::new(
@@ -264,12 +264,12 @@ fn outlooks(arguments: &Arguments, report: &Report) -> anyhow::Result<Vec<Outloo
             .hint("if it does: --codec protobuf")
             .into());
         }
-        &[Printing::First, Printing::Later][..]
+        &[Edition::First, Edition::Later][..]
     } else if report.codec == Some(Codec::Protobuf)
         && arguments.segment.is_none()
         && !report.is_clean()
     {
-        &[Printing::First][..]
+        &[Edition::First][..]
     } else {
         &[]
     };
@@ -284,7 +284,7 @@ fn outlooks(arguments: &Arguments, report: &Report) -> anyhow::Result<Vec<Outloo
     } else {
         plan::repair(report)
     };
-    let outlook = |&printing: &Printing| {
+    let forecast = |&edition: &Edition| {
         let in_full = arguments.service && !arguments.quick;
         let adopted = |segment: &SegmentReport| foresee::adopted(&plan, segment);
         let repaired = foresee::files(&plan, report).map(|files| {
@@ -294,7 +294,7 @@ fn outlooks(arguments: &Arguments, report: &Report) -> anyhow::Result<Vec<Outloo
             })
         });
         repaired
-            .and_then(|repaired| Outlook::of(report, printing, &given, in_full, repaired))
+            .and_then(|repaired| Forecast::of(report, edition, &given, in_full, repaired))
             .with_context(|| {
                 format!(
                     "{}: the view of the service",
@@ -302,13 +302,13 @@ fn outlooks(arguments: &Arguments, report: &Report) -> anyhow::Result<Vec<Outloo
                 )
             })
     };
-    let outlooks = wanted.iter().map(outlook);
+    let forecasts = wanted.iter().map(forecast);
     if arguments.service {
-        return outlooks.collect();
+        return forecasts.collect();
     }
     // Not requested: a failing disk costs only this line.
     let told =
-        outlooks.filter_map(|outlook| outlook.inspect_err(|error| untold(report, error)).ok());
+        forecasts.filter_map(|forecast| forecast.inspect_err(|error| untold(report, error)).ok());
     Ok(told.collect())
 }
 
@@ -331,7 +331,7 @@ struct Output<'a> {
     dir: &'a Path,
     globals: Globals,
     report: &'a Report,
-    outlooks: &'a [Outlook],
+    forecasts: &'a [Forecast],
     allowed: &'a [bool],
     counts: Counts,
     checked: Option<&'a Checked>,
@@ -356,7 +356,7 @@ impl Output<'_> {
             let view = View {
                 report: self.report,
                 allowed: self.allowed,
-                outlooks: self.outlooks,
+                forecasts: self.forecasts,
                 service_in_full: self.arguments.service,
                 mended: false,
                 remedies,
@@ -387,13 +387,13 @@ impl Output<'_> {
                 json::finding(out, self.report, finding, remedies.of(finding), allowed)?;
             }
         }
-        for outlook in self.outlooks {
+        for forecast in self.forecasts {
             if !self.arguments.service {
-                json::service(out, self.report, outlook, &outlook.now, None)?;
-            } else if !quiet || !outlook.now.is_sound() {
-                json::service(out, self.report, outlook, &outlook.now, Some(false))?;
-                let repaired = outlook.repaired.as_ref().unwrap_or(&outlook.now);
-                json::service(out, self.report, outlook, repaired, Some(true))?;
+                json::service(out, self.report, forecast, &forecast.now, None)?;
+            } else if !quiet || !forecast.now.is_sound() {
+                json::service(out, self.report, forecast, &forecast.now, Some(false))?;
+                let repaired = forecast.repaired.as_ref().unwrap_or(&forecast.now);
+                json::service(out, self.report, forecast, repaired, Some(true))?;
             }
         }
         if quiet && self.counts.is_clean() {

@@ -4,10 +4,10 @@
 use std::io::{self, Write};
 
 use proglog::inspect::finding::{Detail, Figure, Finding, FindingId};
+use proglog::inspect::forecast::{Forecast, StateForecast};
 use proglog::inspect::manifest::check::Checked;
-use proglog::inspect::outlook::{Outlook, Prospect};
 use proglog::inspect::report::Report;
-use proglog::inspect::service::{Outcome, Printing, ReadBack};
+use proglog::inspect::service::{Edition, Outcome, ReadBack};
 use proglog::log::record::Codec;
 use serde_json::{Map, Value};
 
@@ -147,32 +147,32 @@ fn detail(line: &mut Line, detail: &Detail) {
 pub fn service(
     out: &mut impl Write,
     report: &Report,
-    outlook: &Outlook,
-    prospect: &Prospect,
+    forecast: &Forecast,
+    state_forecast: &StateForecast,
     in_full: Option<bool>,
 ) -> io::Result<()> {
-    let view = &prospect.view;
+    let view = &state_forecast.view;
     let mut line = Line::new("service", report);
     line.put(
         "printing",
-        match outlook.config.printing {
-            Printing::First => 1,
-            Printing::Later => 2,
+        match forecast.config.edition {
+            Edition::First => 1,
+            Edition::Later => 2,
         },
     );
     if let Some(after_repair) = in_full {
         line.put("after_repair", after_repair);
-        line.put("max_store_bytes", outlook.config.max_store_bytes);
+        line.put("max_store_bytes", forecast.config.max_store_bytes);
     }
-    line.put("max_index_bytes", outlook.config.max_index_bytes);
+    line.put("max_index_bytes", forecast.config.max_index_bytes);
     if in_full.is_some() {
         line.put("segments", view.segments.len());
         line.put("skipped", view.skipped.len());
     }
     line.put_some("lowest_offset", view.lowest.map(|offset| offset.0));
     line.put_some("highest_offset", view.highest.map(|offset| offset.0));
-    line.put("readable", prospect.readable());
-    line.put("hidden", prospect.hidden());
+    line.put("readable", state_forecast.readable());
+    line.put("hidden", state_forecast.hidden());
     if in_full.is_some() {
         let doubled: u64 = view
             .doubles
@@ -181,7 +181,7 @@ pub fn service(
             .sum();
         line.put("doubled", doubled);
     }
-    if let Some(reads) = &prospect.all {
+    if let Some(reads) = &state_forecast.all {
         line.put("answers_own", reads.own.offsets);
         line.put("answers_foreign", reads.foreign.offsets);
         line.put("answers_error", reads.errors.offsets);

@@ -1,9 +1,9 @@
 //! The words for the forecast of the Go service: in one line each, and in full.
 
 use proglog::inspect::finding::OffsetRange;
-use proglog::inspect::outlook::{Outlook, Prospect};
+use proglog::inspect::forecast::{Forecast, StateForecast};
 use proglog::inspect::service::{
-    Answer, Append, Failure, OpenFailure, Outcome, Printing, ReadBack, Reads, Roll, RollKind, Runs,
+    Answer, Append, Edition, Failure, OpenFailure, Outcome, ReadBack, Reads, Roll, RollKind, Runs,
     ServiceView, Source,
 };
 
@@ -15,22 +15,22 @@ use super::prose::{count, either, escaped, merged, offsets, ranges};
 const MEMORY_BYTES: u64 = 1 << 30;
 
 /// `first edition`, `later edition`.
-pub fn printing(printing: Printing) -> &'static str {
-    match printing {
-        Printing::First => "first edition",
-        Printing::Later => "later edition",
+pub fn edition(edition: Edition) -> &'static str {
+    match edition {
+        Edition::First => "first edition",
+        Edition::Later => "later edition",
     }
 }
 
 /// The forecast, in one line.
-pub fn in_one_line(prospect: &Prospect) -> String {
-    let view = &prospect.view;
+pub fn in_one_line(state_forecast: &StateForecast) -> String {
+    let view = &state_forecast.view;
     if let Some(failure) = &view.failure {
         return does_not_start(view, &escaped(&failure.why.to_string()));
     }
-    let mut parts = vec![serves(prospect)];
-    parts.extend(hides(prospect));
-    parts.extend(doubtful(&prospect.doubtful));
+    let mut parts = vec![serves(state_forecast)];
+    parts.extend(hides(state_forecast));
+    parts.extend(doubtful(&state_forecast.doubtful));
     parts.extend(misreads(view));
     parts.push(append(view));
     parts.join(", ")
@@ -48,11 +48,11 @@ fn does_not_start(view: &ServiceView, why: &str) -> String {
 }
 
 /// The offsets that it serves, if that is all; otherwise its highest offset.
-fn serves(prospect: &Prospect) -> String {
-    let held = merged(prospect.held.iter().copied());
-    let highest = prospect.view.highest;
+fn serves(state_forecast: &StateForecast) -> String {
+    let held = merged(state_forecast.held.iter().copied());
+    let highest = state_forecast.view.highest;
     let end = held.iter().map(|range| range.last).max();
-    let whole = prospect.hidden() == 0 && (end.is_none() || end == highest);
+    let whole = state_forecast.hidden() == 0 && (end.is_none() || end == highest);
     match (whole, held.is_empty(), highest) {
         (true, true, _) => "has no record to serve".to_owned(),
         (true, false, _) => format!("serves {}", run(&held)),
@@ -61,8 +61,8 @@ fn serves(prospect: &Prospect) -> String {
     }
 }
 
-fn hides(prospect: &Prospect) -> Option<String> {
-    let view = &prospect.view;
+fn hides(state_forecast: &StateForecast) -> Option<String> {
+    let view = &state_forecast.view;
     let hidden: Vec<OffsetRange> = view.hidden.iter().map(|hidden| hidden.range).collect();
     let mut parts = Vec::new();
     if let Some(first) = view.hidden.first() {
@@ -74,26 +74,36 @@ fn hides(prospect: &Prospect) -> Option<String> {
         };
         parts.push(format!("hides {}{of}", run(&merged(hidden))));
     }
-    if !prospect.buried.is_empty() {
+    if !state_forecast.buried.is_empty() {
         parts.push(format!(
             "hides the second {} of {}",
             either(
-                prospect.buried.iter().map(|range| range.records()).sum(),
+                state_forecast
+                    .buried
+                    .iter()
+                    .map(|range| range.records())
+                    .sum(),
                 "record",
                 "records"
             ),
-            ranges(&prospect.buried)
+            ranges(&state_forecast.buried)
         ));
     }
     // Records that no offset leads to, since their entries are wrong.
-    let doubtful = &prospect.doubtful;
+    let doubtful = &state_forecast.doubtful;
     let told = [&doubtful.foreign, &doubtful.errors, &doubtful.panics]
         .into_iter()
         .fold(view.hidden_records, |sum, runs| {
             sum.saturating_add(runs.offsets)
         })
-        .saturating_add(prospect.buried.iter().map(|range| range.records()).sum());
-    let more = prospect.hidden().saturating_sub(told);
+        .saturating_add(
+            state_forecast
+                .buried
+                .iter()
+                .map(|range| range.records())
+                .sum(),
+        );
+    let more = state_forecast.hidden().saturating_sub(told);
     if more > 0 {
         parts.push(format!(
             "hides {} with a wrong entry",
@@ -180,21 +190,22 @@ fn runs(runs: &Runs) -> String {
 }
 
 /// The assumption, if it matters for the forecast.
-pub fn assumption(outlook: &Outlook) -> Option<String> {
+pub fn assumption(forecast: &Forecast) -> Option<String> {
     let known = matches!(
-        outlook.sources.max_index_bytes,
+        forecast.sources.max_index_bytes,
         Source::Given | Source::PaddedIndex
     );
-    let depends = |prospect: &Prospect| {
+    let depends = |state_forecast: &StateForecast| {
         let cut = |failure: &OpenFailure| matches!(failure.why, Failure::PastMapping { .. });
         let refused = |append: &Append| matches!(append.outcome, Outcome::Refused { .. });
-        prospect.view.failure.as_ref().is_some_and(cut) || prospect.view.appends.iter().any(refused)
+        state_forecast.view.failure.as_ref().is_some_and(cut)
+            || state_forecast.view.appends.iter().any(refused)
     };
-    let matters = depends(&outlook.now) || outlook.repaired.as_ref().is_some_and(depends);
+    let matters = depends(&forecast.now) || forecast.repaired.as_ref().is_some_and(depends);
     (!known && matters).then(|| {
         format!(
             "assuming MaxIndexBytes {}; set another with --max-index-bytes",
-            outlook.config.max_index_bytes
+            forecast.config.max_index_bytes
         )
     })
 }
@@ -261,9 +272,9 @@ fn rolled(roll: &Roll) -> String {
 }
 
 /// Rows of the full view of one edition: a heading and its text.
-pub fn in_full(outlook: &Outlook) -> Vec<(&'static str, String)> {
-    let view = &outlook.now.view;
-    let mut rows = vec![("config", config(outlook))];
+pub fn in_full(forecast: &Forecast) -> Vec<(&'static str, String)> {
+    let view = &forecast.now.view;
+    let mut rows = vec![("config", config(forecast))];
     let bases: Vec<String> = view
         .segments
         .iter()
@@ -293,13 +304,13 @@ pub fn in_full(outlook: &Outlook) -> Vec<(&'static str, String)> {
             format!("lowest offset {lowest}, highest {highest}"),
         ));
     }
-    let readable = outlook.now.readable();
+    let readable = forecast.now.readable();
     rows.push((
         "records",
         format!(
             "serves {}, hides {}",
             count(readable, "record"),
-            outlook.now.hidden()
+            forecast.now.hidden()
         ),
     ));
     for double in view.doubles.iter().take(8) {
@@ -312,9 +323,9 @@ pub fn in_full(outlook: &Outlook) -> Vec<(&'static str, String)> {
             ),
         ));
     }
-    rows.extend(outlook.now.all.as_ref().and_then(answers));
-    rows.push(("now", in_one_line(&outlook.now)));
-    if let Some(repaired) = &outlook.repaired {
+    rows.extend(forecast.now.all.as_ref().and_then(answers));
+    rows.push(("now", in_one_line(&forecast.now)));
+    if let Some(repaired) = &forecast.repaired {
         rows.push(("repaired", in_one_line(repaired)));
     }
     rows
@@ -325,8 +336,8 @@ fn answers(reads: &Reads) -> Option<(&'static str, String)> {
     doubtful(reads).map(|words| ("reads", words))
 }
 
-fn config(outlook: &Outlook) -> String {
-    let (config, sources) = (&outlook.config, &outlook.sources);
+fn config(forecast: &Forecast) -> String {
+    let (config, sources) = (&forecast.config, &forecast.sources);
     format!(
         "MaxStoreBytes {} ({}), MaxIndexBytes {} ({}), InitialOffset {} ({})",
         config.max_store_bytes,

@@ -5,8 +5,8 @@
 use std::io::{self, Write};
 
 use proglog::inspect::finding::{Finding, FindingId, Place, Severity};
+use proglog::inspect::forecast::Forecast;
 use proglog::inspect::manifest::check::Checked;
-use proglog::inspect::outlook::Outlook;
 use proglog::inspect::report::Report;
 
 use super::cost::cost;
@@ -73,7 +73,7 @@ pub struct View<'a> {
     /// Whether each finding is allowed, in the order of the report's.
     pub allowed: &'a [bool],
     /// The forecast of the service: one edition, or both if requested.
-    pub outlooks: &'a [Outlook],
+    pub forecasts: &'a [Forecast],
     /// Whether the service's view was requested in full.
     pub service_in_full: bool,
     /// Whether the log was repaired just now: then the forecast is printed even without
@@ -298,13 +298,13 @@ impl View<'_> {
         if self.service_in_full {
             return self.service_in_full(out);
         }
-        let Some(outlook) = self.outlooks.first() else {
+        let Some(forecast) = self.forecasts.first() else {
             return Ok(());
         };
         if self.mended && !self.quiet {
-            let line = format!("from now on: {}", service::in_one_line(&outlook.now));
+            let line = format!("from now on: {}", service::in_one_line(&forecast.now));
             labelled(out, "service", &line)?;
-            let assumption = service::assumption(outlook);
+            let assumption = service::assumption(forecast);
             return assumption.map_or(Ok(()), |assumption| indented(out, &assumption));
         }
         // A quiet output has findings only.
@@ -316,38 +316,38 @@ impl View<'_> {
         } else {
             "as it is"
         };
-        let line = format!("{now}: {}", service::in_one_line(&outlook.now));
+        let line = format!("{now}: {}", service::in_one_line(&forecast.now));
         labelled(out, "service", &line)?;
-        let after = match &outlook.repaired {
+        let after = match &forecast.repaired {
             Some(repaired) => service::in_one_line(repaired),
             None => "the same".to_owned(),
         };
         indented(out, &format!("after repair: {after}"))?;
-        match service::assumption(outlook) {
+        match service::assumption(forecast) {
             Some(assumption) => indented(out, &assumption),
             None => Ok(()),
         }
     }
 
     fn service_in_full(&self, out: &mut impl Write) -> io::Result<()> {
-        let told = |outlook: &&Outlook| !self.quiet || !outlook.now.is_sound();
-        for outlook in self.outlooks.iter().filter(told) {
-            let printing = service::printing(outlook.config.printing);
+        let told = |forecast: &&Forecast| !self.quiet || !forecast.now.is_sound();
+        for forecast in self.forecasts.iter().filter(told) {
+            let edition = service::edition(forecast.config.edition);
             if !self.quiet && self.report.findings.is_empty() {
                 writeln!(out)?;
             }
             if self.quiet {
-                for (label, text) in service::in_full(outlook) {
+                for (label, text) in service::in_full(forecast) {
                     writeln!(
                         out,
-                        "{}: service of the {printing}: {label}: {text}",
+                        "{}: service of the {edition}: {label}: {text}",
                         self.log()
                     )?;
                 }
                 continue;
             }
-            writeln!(out, "service of the book's {printing}")?;
-            for (label, text) in service::in_full(outlook) {
+            writeln!(out, "service of the book's {edition}")?;
+            for (label, text) in service::in_full(forecast) {
                 labelled(out, label, &text)?;
             }
             writeln!(out)?;

@@ -2,7 +2,7 @@
 //! and goes on with, by the model of its rules.
 
 use proglog::inspect::finding::OffsetRange;
-use proglog::inspect::service::{DirFacts, Held, Outcome, Printing, ServiceConfig, model};
+use proglog::inspect::service::{DirFacts, Edition, Held, Outcome, ServiceConfig, model};
 use proglog::log::dir::Dir;
 use proglog::log::units::Offset;
 use proglog_testkit::{LogBuilder, Sandbox};
@@ -21,9 +21,9 @@ fn a_service_goes_on_behind_two_hundred_records_of_ours() {
         .write_stdin(lines)
         .output();
     assert!(append.unwrap().status.success());
-    for printing in [Printing::First, Printing::Later] {
+    for edition in [Edition::First, Edition::Later] {
         let config = ServiceConfig {
-            printing,
+            edition,
             max_store_bytes: 1024,
             max_index_bytes: 1020,
             initial_offset: Offset(0),

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use proglog::inspect::finding::OffsetRange;
 use proglog::inspect::report::{Options, Report};
-use proglog::inspect::service::{DirFacts, Held, Outcome, Printing, ServiceConfig, model};
+use proglog::inspect::service::{DirFacts, Edition, Held, Outcome, ServiceConfig, model};
 use proglog::log::config::Limits;
 use proglog::log::dir::Dir;
 use proglog::log::directory::Directory;
@@ -106,9 +106,9 @@ pub fn service_agrees(log: &Path, records: &[Numbered], limits: Limits) -> Resul
             })
         })
         .collect();
-    for printing in [Printing::First, Printing::Later] {
+    for edition in [Edition::First, Edition::Later] {
         let config = ServiceConfig {
-            printing,
+            edition,
             max_store_bytes: limits.max_store_bytes,
             max_index_bytes: (limits.max_index_bytes / 12 + 2) * 12,
             initial_offset: Offset(bases.first().copied().unwrap_or(0)),
@@ -128,7 +128,7 @@ pub fn service_agrees(log: &Path, records: &[Numbered], limits: Limits) -> Resul
                     offset: Offset(next),
                 })
         {
-            return Err(format!("the service ({printing:?}) disagrees: {view:?}"));
+            return Err(format!("the service ({edition:?}) disagrees: {view:?}"));
         }
     }
     Ok(())

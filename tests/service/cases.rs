@@ -16,7 +16,7 @@ pub(crate) struct Case {
     pub(crate) reports: (u64, u64),
     pub(crate) hides: &'static [(u64, u64)],
     pub(crate) first: [Outcome; 2],
-    /// The segment that the later printing opens before the next append.
+    /// The segment that the later edition opens before the next append.
     pub(crate) rolls: Option<(u64, RollKind)>,
     pub(crate) later: [Outcome; 2],
     /// Offsets answered by the record, by another record, and by an error.
@@ -47,7 +47,7 @@ fn sound(
 }
 
 /// A case in which the last index is padded: its first record is all that is seen, the
-/// first printing refuses for ever, the later one begins a second history.
+/// first edition refuses forever, the later one begins a second history.
 fn killed(
     name: &'static str,
     limits: (u64, u64, u64),

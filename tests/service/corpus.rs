@@ -1,16 +1,16 @@
 //! Each case as the Go code has it.
 
-use proglog::inspect::service::{DirFacts, Printing, Roll, model, reads};
+use proglog::inspect::service::{DirFacts, Edition, Roll, model, reads};
 use proglog::log::dir::Dir;
 use proglog::log::units::Offset;
 
 use super::cases::{Case, cases};
 use super::{config, held, log_dir, outcomes, ranges, runs, works};
 
-fn check(case: &Case, printing: Printing) {
+fn check(case: &Case, edition: Edition) {
     let (store, index, initial) = case.limits;
-    let config = config(printing, store, index, initial);
-    let name = format!("{}, {printing:?}", case.name);
+    let config = config(edition, store, index, initial);
+    let name = format!("{}, {edition:?}", case.name);
     let mut facts = DirFacts::of(&Dir::open(&log_dir(case.name)).unwrap());
     let view = model(&mut facts, &config, &held(case.holds)).unwrap();
     assert_eq!(view.failure, None, "{name}");
@@ -23,9 +23,9 @@ fn check(case: &Case, printing: Printing) {
     assert_eq!(hides, ranges(case.hides), "{name}");
     let hidden: u64 = hides.iter().map(|range| range.records()).sum();
     assert_eq!(view.hidden_records, hidden, "{name}");
-    let (expected, rolls) = match printing {
-        Printing::First => (&case.first, None),
-        Printing::Later => (&case.later, case.rolls),
+    let (expected, rolls) = match edition {
+        Edition::First => (&case.first, None),
+        Edition::Later => (&case.later, case.rolls),
     };
     assert_eq!(outcomes(&view), expected, "{name}");
     let roll = rolls.map(|(base, kind)| Roll {
@@ -46,8 +46,8 @@ fn check(case: &Case, printing: Printing) {
 fn each_case_as_the_go_code_has_it() {
     let cases = cases();
     for case in &cases {
-        check(case, Printing::First);
-        check(case, Printing::Later);
+        check(case, Edition::First);
+        check(case, Edition::Later);
     }
     // The other two have tests of their own.
     assert_eq!(cases.len() + 2, 28);
@@ -57,7 +57,7 @@ fn each_case_as_the_go_code_has_it() {
 fn only_the_cases_without_a_wound_are_sound_to_the_service() {
     for case in cases() {
         let (store, index, initial) = case.limits;
-        let config = config(Printing::First, store, index, initial);
+        let config = config(Edition::First, store, index, initial);
         let facts = DirFacts::of(&Dir::open(&log_dir(case.name)).unwrap());
         let view = model(facts, &config, &held(case.holds)).unwrap();
         let misaligned = case.name == "index-misaligned";

@@ -15,7 +15,7 @@ mod wounds;
 use std::path::{Path, PathBuf};
 
 use proglog::inspect::finding::OffsetRange;
-use proglog::inspect::service::{Held, Outcome, Printing, Runs, ServiceConfig, ServiceView};
+use proglog::inspect::service::{Edition, Held, Outcome, Runs, ServiceConfig, ServiceView};
 use proglog::log::units::Offset;
 
 fn log_dir(case: &str) -> PathBuf {
@@ -23,9 +23,9 @@ fn log_dir(case: &str) -> PathBuf {
     fixtures.join(case).join("log")
 }
 
-fn config(printing: Printing, store: u64, index: u64, initial: u64) -> ServiceConfig {
+fn config(edition: Edition, store: u64, index: u64, initial: u64) -> ServiceConfig {
     ServiceConfig {
-        printing,
+        edition,
         max_store_bytes: store,
         max_index_bytes: index,
         initial_offset: Offset(initial),

@@ -3,7 +3,7 @@
 use std::fs;
 
 use proglog::inspect::service::{
-    Answer, DirFacts, Facts, Failure, Given, Held, Planned, Printing, ReadBack, Source, assume,
+    Answer, DirFacts, Edition, Facts, Failure, Given, Held, Planned, ReadBack, Source, assume,
     model, reads,
 };
 use proglog::log::dir::Dir;
@@ -13,7 +13,7 @@ use super::{config, held, log_dir, outcomes, ranges, repeats, runs, works};
 
 #[test]
 fn forked_appends_vanish_behind_the_older_segment() {
-    let config = config(Printing::First, 1 << 20, 1024, 0);
+    let config = config(Edition::First, 1 << 20, 1024, 0);
     let held = held(&[(0, &[(0, 4)]), (1, &[(1, 3)])]);
     let view = model(
         DirFacts::of(&Dir::open(&log_dir("forked")).unwrap()),
@@ -43,7 +43,7 @@ fn forked_appends_vanish_behind_the_older_segment() {
 
 #[test]
 fn a_misaligned_append_is_not_found_again() {
-    let config = config(Printing::First, 1 << 20, 4096, 0);
+    let config = config(Edition::First, 1 << 20, 4096, 0);
     let facts = DirFacts::of(&Dir::open(&log_dir("index-misaligned")).unwrap());
     let view = model(facts, &config, &held(&[(0, &[(0, 3)])])).unwrap();
     assert_eq!(view.appends[0].entry_at, 1048);
@@ -55,7 +55,7 @@ fn a_misaligned_append_is_not_found_again() {
 
 #[test]
 fn a_length_too_large_for_go_ends_the_process() {
-    let config = config(Printing::First, 1 << 20, 1024, 0);
+    let config = config(Edition::First, 1 << 20, 1024, 0);
     for (case, offset, claimed) in [
         ("length-flipped", 20, (1 << 54) + 30),
         ("index-bit-flipped", 30, 0x3031_3120_696e_6465),
@@ -70,8 +70,8 @@ fn a_length_too_large_for_go_ends_the_process() {
 
 #[test]
 fn padded_names_open_an_empty_twin() {
-    for printing in [Printing::First, Printing::Later] {
-        let config = config(printing, 1 << 20, 1024, 0);
+    for edition in [Edition::First, Edition::Later] {
+        let config = config(edition, 1 << 20, 1024, 0);
         let held = [Held {
             base: Offset(0),
             range: ranges(&[(0, 19)])[0],
@@ -118,8 +118,8 @@ fn stray_files_open_a_segment_three_times() {
     }
     fs::create_dir(sandbox.path().join("lost+found")).unwrap();
     let held = held(&[(0, &[(0, 20)]), (21, &[(21, 41)]), (42, &[(42, 59)])]);
-    for printing in [Printing::First, Printing::Later] {
-        let config = config(printing, 1024, 1024, 0);
+    for edition in [Edition::First, Edition::Later] {
+        let config = config(edition, 1024, 1024, 0);
         let mut facts = Planned::new(DirFacts::of(&Dir::open(sandbox.path()).unwrap()));
         // Nine names: 0 five times, 21 and 42 twice; every other one is opened. The second
         // and third 0 see the index as the first one stretched it.
@@ -149,8 +149,8 @@ fn stray_files_open_a_segment_three_times() {
 
 #[test]
 fn killed_index_ahead_after_its_repair() {
-    for printing in [Printing::First, Printing::Later] {
-        let config = config(printing, 1 << 20, 12288, 0);
+    for edition in [Edition::First, Edition::Later] {
+        let config = config(edition, 1 << 20, 12288, 0);
         let mut planned = Planned::new(DirFacts::of(
             &Dir::open(&log_dir("killed-index-ahead")).unwrap(),
         ));
@@ -171,7 +171,7 @@ fn killed_index_ahead_after_its_repair() {
 fn what_the_files_show_of_the_limits() {
     let shown = |case: &str| {
         let mut facts = DirFacts::of(&Dir::open(&log_dir(case)).unwrap());
-        let (config, sources) = assume(&mut facts, Printing::First, &Given::default()).unwrap();
+        let (config, sources) = assume(&mut facts, Edition::First, &Given::default()).unwrap();
         (
             (config.max_store_bytes, sources.max_store_bytes),
             (config.max_index_bytes, sources.max_index_bytes),

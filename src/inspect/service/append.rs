@@ -4,7 +4,7 @@
 use std::io;
 
 use super::facts::Facts;
-use super::limits::Printing;
+use super::limits::Edition;
 use super::open::{Failure, GoLog, GoSegment};
 use super::payload;
 use super::read::Answer;
@@ -130,7 +130,7 @@ impl<F: Facts> GoLog<F> {
             entry_at: 0,
             read_back: None,
         };
-        if self.config.printing == Printing::Later && self.is_maxed() {
+        if self.config.edition == Edition::Later && self.is_maxed() {
             let roll = self.roll(self.highest().wrapping_add(1), taken)?;
             let failure = roll.failure.clone();
             append.rolls_before = Some(roll);
@@ -147,7 +147,7 @@ impl<F: Facts> GoLog<F> {
         let (Outcome::Works { offset } | Outcome::Repeats { offset }) = append.outcome else {
             return Ok(append);
         };
-        if self.config.printing == Printing::First && self.is_maxed() {
+        if self.config.edition == Edition::First && self.is_maxed() {
             append.rolls_after = Some(self.roll(offset.0.wrapping_add(1), taken)?);
         }
         Ok(append)

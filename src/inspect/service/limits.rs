@@ -12,7 +12,7 @@ pub const BOOK_LIMIT_BYTES: u64 = 1024;
 
 /// Which code of the book the service is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Printing {
+pub enum Edition {
     /// Rolls after the record that fills a segment.
     First,
     /// Rolls before the record that a full segment has no room for.
@@ -23,7 +23,7 @@ pub enum Printing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServiceConfig {
     /// Which code it runs.
-    pub printing: Printing,
+    pub edition: Edition,
     /// `MaxStoreBytes`.
     pub max_store_bytes: u64,
     /// `MaxIndexBytes`: the size of every open index.
@@ -80,7 +80,7 @@ pub struct Sources {
 /// When the directory or a file cannot be inspected.
 pub fn assume<F: Facts>(
     facts: &mut F,
-    printing: Printing,
+    edition: Edition,
     given: &Given,
 ) -> io::Result<(ServiceConfig, Sources)> {
     let shown = Shown::of(facts)?;
@@ -94,7 +94,7 @@ pub fn assume<F: Facts>(
         (None, None) => limit(shown.sealed_index, shown.active_index, ENTRY_BYTES),
     };
     let config = ServiceConfig {
-        printing,
+        edition,
         max_store_bytes,
         max_index_bytes,
         initial_offset: given.initial_offset.unwrap_or_default(),

@@ -25,7 +25,7 @@ use std::io;
 
 pub use append::{Append, Outcome, ReadBack, Roll, RollKind};
 pub use facts::{DirFacts, Facts, FileFact};
-pub use limits::{BOOK_LIMIT_BYTES, Given, Printing, ServiceConfig, Source, Sources, assume};
+pub use limits::{BOOK_LIMIT_BYTES, Edition, Given, ServiceConfig, Source, Sources, assume};
 pub use open::Failure;
 pub use planned::Planned;
 pub use read::Answer;

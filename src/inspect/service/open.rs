@@ -16,7 +16,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 
 use super::facts::{Facts, FileFact};
-use super::limits::{Printing, ServiceConfig};
+use super::limits::{Edition, ServiceConfig};
 use super::planned::Planned;
 use crate::log::format::{ENTRY_BYTES, Entry, FileKind, file_name};
 use crate::log::units::Offset;
@@ -95,7 +95,7 @@ impl GoSegment {
         let full = self.index_bytes.saturating_add(ENTRY_BYTES) > self.mapped_bytes;
         self.store_bytes >= config.max_store_bytes
             || self.index_bytes >= config.max_index_bytes
-            || (config.printing == Printing::Later && full)
+            || (config.edition == Edition::Later && full)
     }
 
     /// Whole entries that it believes its index to hold.

@@ -20,7 +20,7 @@ proptest! {
     ) {
         let made = Made { files, unreadable: false };
         let config = ServiceConfig {
-            printing: if later { LATER } else { FIRST },
+            edition: if later { LATER } else { FIRST },
             max_store_bytes,
             max_index_bytes,
             initial_offset: Offset(0),
@@ -45,6 +45,6 @@ proptest! {
         let answered: u64 = answered.iter().map(|runs| runs.offsets).sum();
         let routed: u64 = view.routes.iter().map(|route| route.range.records()).sum();
         prop_assert_eq!(answered, routed);
-        assume(&mut made.clone(), config.printing, &Given::default()).unwrap();
+        assume(&mut made.clone(), config.edition, &Given::default()).unwrap();
     }
 }

@@ -99,17 +99,17 @@ fn frame(offset: u64) -> Vec<u8> {
     frame
 }
 
-fn config(printing: Printing, max_index_bytes: u64) -> ServiceConfig {
+fn config(edition: Edition, max_index_bytes: u64) -> ServiceConfig {
     ServiceConfig {
-        printing,
+        edition,
         max_store_bytes: 1 << 20,
         max_index_bytes,
         initial_offset: Offset(0),
     }
 }
 
-const FIRST: Printing = Printing::First;
-const LATER: Printing = Printing::Later;
+const FIRST: Edition = Edition::First;
+const LATER: Edition = Edition::Later;
 
 fn held(base: u64, first: u64, last: u64) -> Held {
     Held {

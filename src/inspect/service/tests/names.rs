@@ -33,10 +33,10 @@ fn what_it_makes_of_a_name() {
 
 #[test]
 fn an_empty_directory_begins_at_the_initial_offset() {
-    for printing in [FIRST, LATER] {
+    for edition in [FIRST, LATER] {
         let config = ServiceConfig {
             initial_offset: Offset(1),
-            ..config(printing, 0)
+            ..config(edition, 0)
         };
         let view = view(&Made::default(), &config, &[]);
         assert_eq!(view.creates, ["1.store", "1.index"]);
@@ -93,8 +93,8 @@ fn names_with_leading_zeros_are_never_its_segment() {
 fn a_stray_name_makes_the_only_segment_its_own_twin() {
     // 0, 0, 0: opened twice, and the second sees the index stretched by the first.
     let made = Made::default().segment(0, 20).file("LOCK", []);
-    for printing in [FIRST, LATER] {
-        let config = config(printing, 1024);
+    for edition in [FIRST, LATER] {
+        let config = config(edition, 1024);
         let view = view(&made, &config, &[held(0, 0, 19)]);
         assert_eq!(loads(&view), [(0, 20), (0, 1)]);
         assert_eq!(
@@ -107,7 +107,7 @@ fn a_stray_name_makes_the_only_segment_its_own_twin() {
         let reads = reads(made.clone(), &config).unwrap();
         assert_eq!(reads.own.runs, [span(0, 19)]);
         assert!(!view.is_sound());
-        if printing == FIRST {
+        if edition == FIRST {
             assert_eq!(outcomes(&view), [refused(1), refused(1)]);
         } else {
             // The new segment 1 is after 0, which claims 1 too and answers for it.

@@ -5,9 +5,9 @@ use super::*;
 #[test]
 fn a_full_store_rolls_after_or_before() {
     let made = Made::default().segment(0, 10);
-    let limited = |printing| ServiceConfig {
+    let limited = |edition| ServiceConfig {
         max_store_bytes: 100,
-        ..config(printing, 1024)
+        ..config(edition, 1024)
     };
     let first = view(&made, &limited(FIRST), &[held(0, 0, 9)]);
     assert_eq!(
@@ -30,7 +30,7 @@ fn a_full_store_rolls_after_or_before() {
 }
 
 #[test]
-fn the_later_printing_with_a_store_that_no_entry_names() {
+fn the_later_edition_with_a_store_that_no_entry_names() {
     let limited = ServiceConfig {
         max_store_bytes: 10,
         ..config(LATER, 1024)

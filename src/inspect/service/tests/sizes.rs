@@ -63,8 +63,8 @@ fn an_index_of_less_than_an_entry_counts_as_empty_and_misplaces_the_next() {
 #[test]
 fn after_a_crash_a_larger_limit_writes_between_the_entries() {
     let made = Made::default().segment(0, 4).sized("0.index", 1024);
-    for printing in [FIRST, LATER] {
-        let view = view(&made, &config(printing, 4096), &[held(0, 0, 3)]);
+    for edition in [FIRST, LATER] {
+        let view = view(&made, &config(edition, 4096), &[held(0, 0, 3)]);
         assert_eq!(outcomes(&view), [repeats(1), repeats(2)]);
         let entries: Vec<_> = view.appends.iter().map(|a| a.entry_at).collect();
         assert_eq!(entries, [1024, 1036]);
@@ -83,7 +83,7 @@ fn after_a_crash_a_larger_limit_writes_between_the_entries() {
 }
 
 #[test]
-fn a_limit_that_is_no_multiple_of_twelve_wedges_the_first_printing() {
+fn a_limit_that_is_no_multiple_of_twelve_wedges_the_first_edition() {
     let made = Made::default().segment(0, 84);
     let first = view(&made, &config(FIRST, 1024), &[held(0, 0, 83)]);
     assert_eq!(outcomes(&first), [works(84), refused(85)]);
@@ -157,7 +157,7 @@ fn limits_from_files() {
         (config.max_store_bytes, config.max_index_bytes),
         (1024, 240)
     );
-    assert_eq!((config.printing, config.initial_offset), (LATER, Offset(1)));
+    assert_eq!((config.edition, config.initial_offset), (LATER, Offset(1)));
     assert_eq!(sources.max_store_bytes, Source::Given);
     assert_eq!(sources.max_index_bytes, Source::Given);
 }

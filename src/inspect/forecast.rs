@@ -7,22 +7,22 @@ use super::finding::OffsetRange;
 use super::report::{Report, SegmentReport};
 use super::scan::SegmentFacts;
 use super::service::{
-    DirFacts, Given, Held, Planned, Printing, Reads, ServiceConfig, ServiceView, Source, Sources,
+    DirFacts, Edition, Given, Held, Planned, Reads, ServiceConfig, ServiceView, Source, Sources,
     assume, model, reads, reads_of,
 };
 use crate::log::damage::{Damage, DamageKind};
 
 /// The forecast for one edition of the service.
 #[derive(Debug, Clone)]
-pub struct Outlook {
+pub struct Forecast {
     /// How it is configured, or taken to be.
     pub config: ServiceConfig,
     /// The sources of the configuration values.
     pub sources: Sources,
     /// With the directory as it is.
-    pub now: Prospect,
+    pub now: StateForecast,
     /// With the directory as a repair leaves it; `None` where none was given.
-    pub repaired: Option<Prospect>,
+    pub repaired: Option<StateForecast>,
 }
 
 /// The directory as a repair leaves it, from the repair's own plan.
@@ -35,7 +35,7 @@ pub struct Repaired<'a> {
 
 /// The forecast for one state of the directory.
 #[derive(Debug, Clone)]
-pub struct Prospect {
+pub struct StateForecast {
     /// The segments it loads, its offsets, hidden records, and the next appends.
     pub view: ServiceView,
     /// The runs of intact records that it should serve.
@@ -51,7 +51,7 @@ pub struct Prospect {
     pub all: Option<Reads>,
 }
 
-impl Prospect {
+impl StateForecast {
     /// Records of the log that it would serve.
     #[must_use]
     pub fn readable(&self) -> u64 {
@@ -85,8 +85,8 @@ impl Prospect {
     }
 }
 
-impl Outlook {
-    /// The forecast for `printing`, with the known configuration. With `in_full`, reads
+impl Forecast {
+    /// The forecast for `edition`, with the known configuration. With `in_full`, reads
     /// every record as the service does.
     ///
     /// # Errors
@@ -94,15 +94,15 @@ impl Outlook {
     /// When the directory or one of its files cannot be read.
     pub fn of(
         report: &Report,
-        printing: Printing,
+        edition: Edition,
         given: &Given,
         in_full: bool,
         repaired: Option<Repaired<'_>>,
     ) -> io::Result<Self> {
         let mut facts = DirFacts::of(&report.listing.directory.dir);
-        let (config, sources) = assume(&mut facts, printing, given)?;
+        let (config, sources) = assume(&mut facts, edition, given)?;
         let now_held = held(report, None);
-        let now = Prospect {
+        let now = StateForecast {
             view: model(&mut facts, &config, &now_held)?,
             held: ranges(&now_held),
             doubtful: reads_of(&mut facts, &config, &doubtful(report))?,
@@ -111,11 +111,11 @@ impl Outlook {
             all: in_full.then(|| reads(&mut facts, &config)).transpose()?,
         };
         let repaired = repaired
-            .map(|repaired| -> io::Result<Prospect> {
+            .map(|repaired| -> io::Result<StateForecast> {
                 let held = held(report, Some(repaired.adopted));
                 let mut planned = repaired.files;
                 let config = after_repair(config, sources, given, &mut planned)?;
-                Ok(Prospect {
+                Ok(StateForecast {
                     view: model(&mut planned, &config, &held)?,
                     held: ranges(&held),
                     doubtful: Reads::default(),
@@ -142,7 +142,7 @@ fn after_repair(
     given: &Given,
     planned: &mut Planned<DirFacts>,
 ) -> io::Result<ServiceConfig> {
-    let (assumed, _) = assume(planned, now.printing, given)?;
+    let (assumed, _) = assume(planned, now.edition, given)?;
     let known = matches!(sources.max_index_bytes, Source::Given | Source::PaddedIndex);
     Ok(ServiceConfig {
         max_index_bytes: if known {
