@@ -155,7 +155,7 @@ impl LogReader {
             if last.is_some_and(|last| number + FORK_SEGMENTS < last) {
                 break;
             }
-            if last.is_some() && !self.reaches(names, codec, ends.1)? {
+            if last.is_some() && !self.reaches(names, codec, ends.0)? {
                 continue;
             }
             match Opened::open(&self.directory, names, codec) {
