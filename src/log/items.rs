@@ -6,11 +6,10 @@ use std::ops::{ControlFlow, Range};
 use super::damage::{Damage, DamageKind};
 use super::error::{Error, Result};
 use super::format::{FileKind, LENGTH_BYTES};
-use super::opened::Opened;
 use super::record::{Codec, Layout};
 use super::segment::Segment;
 use super::units::{Offset, Position};
-use super::walk::{Committed, Flow, Visitor};
+use super::walk::{Committed, Flow, Visitor, Walk};
 use super::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
 use super::wire::to_usize;
 
@@ -271,24 +270,17 @@ fn look_for_sound(
     Ok(sound.found)
 }
 
-/// Walks along the requested part of one segment: first and last offset.
+/// Walks along the requested part of one segment (first and last offset). The walk begins
+/// before it.
 pub(super) fn walk_segment<E: From<Error>>(
-    opened: &Opened,
-    codec: Codec,
+    segment: &Segment,
+    mut walk: Walk,
     (first, last): (Offset, Offset),
-    read_bytes: usize,
     taker: &mut impl Taker<E>,
 ) -> std::result::Result<Flow, E> {
-    let segment = &opened.segment;
     let first_slot = first.since(segment.base);
     let end_slot = last.since(segment.base).saturating_add(1);
-    let end_slot = end_slot.min(opened.entries);
-    let mut walk = segment.walk(codec, opened.entries, read_bytes);
-    // Of two histories one leads back in the store: which records are valid behind that,
-    // only a walk from the beginning tells.
-    if !opened.told.iter().any(|told| told.is_contested) {
-        walk.seek(first_slot)?;
-    }
+    let end_slot = end_slot.min(walk.entries());
     let mut adapter = Adapter {
         segment,
         first_slot,

@@ -233,8 +233,8 @@ impl LogReader {
             if slot >= opened.entries {
                 return Ok(ControlFlow::Continue(()));
             }
-            let wanted = (offset, offset);
-            return walk_segment(&opened, codec, wanted, LOOKUP_BYTES, &mut Each(each));
+            let walk = opened.walk(codec, slot, LOOKUP_BYTES)?;
+            return walk_segment(&opened.segment, walk, (offset, offset), &mut Each(each));
         }
         Ok(ControlFlow::Continue(()))
     }
@@ -350,8 +350,8 @@ impl LogReader {
                 if from >= to {
                     return Ok(ControlFlow::Continue(()));
                 }
-                let range = (from, Offset(to.0 - 1));
-                walk_segment(&opened, codec, range, STREAM_BYTES, taker)
+                let walk = opened.walk(codec, from.since(names.base), STREAM_BYTES)?;
+                walk_segment(&opened.segment, walk, (from, Offset(to.0 - 1)), taker)
             };
             let walk = |from: Offset, to: Offset, taker: &mut _| {
                 let mut at = from;

@@ -219,7 +219,9 @@ impl Place {
             let at = parent.at(format!("{number:06}-{stem}"));
             match disk.create_dir(&at, MODE) {
                 Ok(()) => break at,
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
+                Err(error) if error.kind() == ErrorKind::AlreadyExists && number < u64::MAX => {
+                    number += 1;
+                }
                 Err(error) => return Err(Error::io("create", &at)(error)),
             }
         };
@@ -365,6 +367,7 @@ fn utc(time: SystemTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::disk::RealDisk;
 
     #[test]
     fn a_clock_before_1970_or_behind_9999_stops_nothing() {
@@ -381,5 +384,21 @@ mod tests {
         assert_eq!(number_in("2026-01-02T030405Z-17"), None);
         assert_eq!(number_in("-2026-01-02T030405Z"), None);
         assert_eq!(number_in("manifest.json"), None);
+    }
+
+    #[test]
+    fn behind_the_highest_number_nothing_overflows() {
+        let directory = tempfile::tempdir().unwrap();
+        let highest = format!("{}-2026-01-02T030405Z", u64::MAX);
+        std::fs::create_dir(directory.path().join(highest)).unwrap();
+        let parent = Dir::open(directory.path()).unwrap();
+        // In one second: the second finds the name of the first.
+        let made = [(); 3].map(|()| Place::make_in(&RealDisk, &parent, false, None));
+        for made in made {
+            match made {
+                Ok(place) => assert_eq!(place.number, u64::MAX),
+                Err(error) => assert!(matches!(error, Error::Io { .. }), "{error}"),
+            }
+        }
     }
 }
