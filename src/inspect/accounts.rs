@@ -70,13 +70,12 @@ pub(crate) fn of_files(
         sound_entries,
         trust_tail: judged.tail == TailDecision::Adopt,
     })?;
-    Ok(account.map(|account| {
-        if judged.tail == TailDecision::Drop {
-            account.without_tail()
-        } else {
-            account
+    match account {
+        Some(account) if judged.tail == TailDecision::Drop => {
+            account.without_tail(&pair.store).map(Some)
         }
-    }))
+        account => Ok(account),
+    }
 }
 
 /// Whether a segment is read by its account, not by the index as it is.
