@@ -70,12 +70,13 @@ pub(crate) fn of_files(
         sound_entries,
         trust_tail: judged.tail == TailDecision::Adopt,
     })?;
-    match account {
-        Some(account) if judged.tail == TailDecision::Drop => {
-            account.without_tail(&pair.store).map(Some)
+    Ok(account.map(|account| {
+        if judged.tail == TailDecision::Drop {
+            account.without_tail()
+        } else {
+            account
         }
-        account => Ok(account),
-    }
+    }))
 }
 
 /// Whether a segment is read by its account, not by the index as it is.

@@ -3,12 +3,10 @@
 
 use super::bytes::{Bytes, readable};
 use super::chain;
-use super::cost::EMPTY_ROW;
 use super::evidence::{Evidence, explore};
 pub use super::frames::Doubt;
 use super::verdict;
 use crate::log::error::Result;
-use crate::log::format::LENGTH_BYTES;
 use crate::log::index::Index;
 use crate::log::record::Codec;
 use crate::log::units::{Offset, Position};
@@ -222,15 +220,11 @@ impl Account {
 
     /// The same after a person decided to remove the bytes at the end that are not
     /// records.
-    ///
-    /// # Errors
-    ///
-    /// Those of reading the store.
-    pub fn without_tail(mut self, store: &ReadFile) -> Result<Self> {
+    #[must_use]
+    pub fn without_tail(mut self) -> Self {
         if self.keep_index {
-            return Ok(self);
+            return self;
         }
-        self.drop_empty_row(store)?;
         self.store_end = self.store_end.min(self.records_end);
         let decided = [
             Doubt::Unnumbered,
@@ -244,35 +238,9 @@ impl Account {
         let end = self.end_slot;
         for runs in [&mut self.entries, &mut self.writes] {
             runs.retain(|run| run.first_slot < end);
-            for run in runs {
-                run.count = run.count.min(end - run.first_slot);
-            }
         }
         self.slots = self.slots.min(end.max(self.first_slot));
-        Ok(self)
-    }
-
-    /// A long row of empty records at the end: the first of them, which count if the row is
-    /// short, are part of it.
-    fn drop_empty_row(&mut self, store: &ReadFile) -> Result<()> {
-        let bytes = EMPTY_ROW * LENGTH_BYTES;
-        let (Some(start), Some(unindexed)) = (
-            self.records_end.checked_sub(bytes),
-            self.unindexed.checked_sub(EMPTY_ROW),
-        ) else {
-            return Ok(());
-        };
-        let is_row = self.doubts.contains(&Doubt::EmptyRow)
-            && store
-                .first_nonzero(start)?
-                .is_none_or(|at| at >= self.records_end);
-        if is_row {
-            self.records_end = start;
-            self.unindexed = unindexed;
-            self.records -= EMPTY_ROW.min(self.records);
-            self.end_slot -= EMPTY_ROW.min(self.end_slot);
-        }
-        Ok(())
+        self
     }
 
     /// The account of an input from its first fault on; `None` if it has more frames or
