@@ -8,8 +8,9 @@ mod render;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // Without it a limit would end us, which loses nothing either.
+    // Without them a limit would end us by a signal, which loses nothing either.
     let _ = commands::survive_limits_of_files();
+    let _ = commands::fail_without_memory();
     commands::raise_limit_of_descriptors();
     let status = match cli::parse(std::env::args_os()) {
         Ok((command, globals)) => {

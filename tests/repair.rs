@@ -328,3 +328,24 @@ fn junk_between_frames_costs_no_readable_record() {
         assert_eq!((status, stdout.as_str()), (sound, all), "{stderr}");
     }
 }
+
+/// Of a long row of empty records the first few are no more records than the rest.
+#[test]
+fn drop_tail_cuts_a_whole_row_of_empty_records() {
+    let hello = b"\0\0\0\0\0\0\0\x05hello";
+    for (before, kept) in [(&b""[..], 2), (hello, 3)] {
+        let sandbox = Sandbox::built(&LogBuilder::raw().segment(0, ["a", "b"]));
+        let tail = [before, &[0; 2000], hello].concat();
+        let mut store = std::fs::read(sandbox.file("0.store")).unwrap();
+        let end = store.len() + before.len();
+        store.extend(&tail);
+        std::fs::write(sandbox.file("0.store"), store).unwrap();
+        assert_eq!(run(&sandbox, &["repair", "log"]).0, 3);
+        let (status, out, err) = run(&sandbox, &["repair", "log", "--drop-tail"]);
+        assert_eq!(status, 0, "{out}{err}");
+        assert_eq!(sandbox.bytes("0.store"), end as u64, "{out}");
+        let (status, out, _) = run(&sandbox, &["verify", "log", "--json"]);
+        assert_eq!(status, 0);
+        assert_eq!(json(&out).pop().unwrap()["records"], kept);
+    }
+}

@@ -152,12 +152,16 @@ fn dump<W: Write>(
     let (source, hex) = (dump.source().clone(), printer.wants_bytes());
     let mut frames = 0;
     dump.each(|item, offset| {
-        let is_frame = matches!(item, FrameItem::Frame(_));
+        let frames_here = item.frames();
+        let is_frame = frames_here > 0;
+        let last = offset.map(|first| first.saturating_add(frames_here.saturating_sub(1)));
         let wanted = match selection.position {
             Some(position) => item.covers(position),
             None if is_frame && offset.is_some_and(|offset| offset > selection.to) => {
                 return Ok(ControlFlow::Break(()));
             }
+            // Of a row one of its offsets is enough.
+            None if is_frame => last.is_none_or(|last| last >= selection.from),
             None => selection.holds(offset),
         };
         if !wanted {
@@ -177,12 +181,14 @@ fn dump<W: Write>(
             },
             _ => item,
         };
-        printer.item(item, content.as_ref()).map_err(plain)?;
+        printer
+            .item(item, offset, content.as_ref())
+            .map_err(plain)?;
         if is_frame {
             selection.take();
-            frames += 1;
-            if frames % FRAMES_COUNTED == 0 {
-                WALKED.add_records(FRAMES_COUNTED);
+            frames += frames_here;
+            if frames >= FRAMES_COUNTED {
+                WALKED.add_records(std::mem::take(&mut frames));
             }
         }
         if selection.left == 0 || selection.position.is_some() {

@@ -236,6 +236,19 @@ pub fn survive_limits_of_files() -> io::Result<()> {
     Ok(())
 }
 
+/// Memory that the system refuses (`ulimit -v`) is a failure like any other: std says for how
+/// many bytes there was none, and aborts.
+///
+/// # Errors
+///
+/// The system's.
+pub fn fail_without_memory() -> io::Result<()> {
+    use signal_hook::{consts::SIGABRT, flag::register_conditional_shutdown};
+    let always = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    register_conditional_shutdown(SIGABRT, Status::Failed as i32, always)?;
+    Ok(())
+}
+
 /// The soft limit of descriptors that this process was started with.
 static DESCRIPTORS: OnceLock<Rlimit> = OnceLock::new();
 

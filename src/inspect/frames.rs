@@ -2,6 +2,8 @@
 //! each frame, where valid frames stop and where they start again. Used by `dump-store`;
 //! no index is needed, no length is trusted.
 
+mod numbers;
+
 use crate::log::dir::FilePath;
 use crate::log::error::{Error, Result};
 use crate::log::format::{LENGTH_BYTES, frame_end};
@@ -12,12 +14,19 @@ use crate::log::units::{Offset, Position};
 use crate::log::walk::{Flow, PAYLOAD_IN_MEMORY_MAX, layout_in};
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
 use crate::scan::unfinished;
+use numbers::Numbers;
 
 /// Bytes of a value that are handed over with its frame.
 pub const HEAD_BYTES: u64 = 48;
 
 /// Bytes that may be decoded on suspicion in any store, however small. See `fuel`.
 const FUEL_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Empty frames in a row from which on they are handed over together.
+const ROW_FRAMES: usize = 64;
+
+/// The same. Units: bytes.
+const ROW_BYTES: usize = ROW_FRAMES * 8;
 
 /// Why no frame begins somewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +98,13 @@ pub enum FrameItem<'a> {
         /// Why not.
         why: NoFrame,
     },
+    /// A long row of empty frames in a raw log.
+    EmptyRow {
+        /// Where the first begins. Units: bytes.
+        position: u64,
+        /// How many they are.
+        frames: u64,
+    },
     /// Zeros up to the end of the store. Units: bytes.
     Zeros {
         /// Position in the store.
@@ -108,6 +124,17 @@ impl FrameItem<'_> {
                 position, bytes, ..
             }
             | Self::Zeros { position, bytes } => (*position, *bytes),
+            Self::EmptyRow { position, frames } => (*position, frames * LENGTH_BYTES),
+        }
+    }
+
+    /// How many frames it is.
+    #[must_use]
+    pub fn frames(&self) -> u64 {
+        match self {
+            Self::Frame(_) => 1,
+            Self::EmptyRow { frames, .. } => *frames,
+            Self::NoFrame { .. } | Self::Zeros { .. } => 0,
         }
     }
 
@@ -116,57 +143,6 @@ impl FrameItem<'_> {
     pub fn covers(&self, position: u64) -> bool {
         let (start, bytes) = self.place();
         position >= start && position - start < bytes
-    }
-}
-
-/// The numbers that the next frame may carry. A frame with another number is marked;
-/// whether it took a number (a damaged offset) or repeats one (a refused append) shows in
-/// the frame after it.
-#[derive(Debug, Clone, Copy)]
-struct Numbers {
-    /// According to the valid frames before.
-    next: Option<u64>,
-    /// If the unexpected ones before it count too.
-    counted: Option<u64>,
-    /// If the frame before is right.
-    followed: Option<u64>,
-    /// Whether frames are lost before it: then it may carry any later number.
-    after_loss: bool,
-}
-
-impl Numbers {
-    fn at(next: Option<u64>) -> Self {
-        Self {
-            next,
-            counted: next,
-            followed: next,
-            after_loss: false,
-        }
-    }
-
-    /// The offset of a frame with the number `carries`, or without one.
-    fn take(&mut self, carries: Option<u64>) -> Option<Offset> {
-        let after = |number: Option<u64>| number.and_then(|number| number.checked_add(1));
-        let expected = [self.next, self.counted, self.followed];
-        match carries {
-            Some(carries)
-                if expected.contains(&Some(carries))
-                    || (self.after_loss && self.next.is_some_and(|next| carries > next)) =>
-            {
-                *self = Self::at(carries.checked_add(1));
-                Some(Offset(carries))
-            }
-            Some(carries) => {
-                self.counted = after(self.counted);
-                self.followed = carries.checked_add(1);
-                self.next.map(Offset)
-            }
-            None => {
-                let offset = self.counted;
-                *self = Self::at(after(offset));
-                offset.map(Offset)
-            }
-        }
     }
 }
 
@@ -271,6 +247,10 @@ impl StoreDump {
                 let item = FrameItem::Zeros { position, bytes };
                 position = file_bytes;
                 each(&item, self.next_offset())?
+            } else if let Some(frames) = self.row_at(position)? {
+                let item = FrameItem::EmptyRow { position, frames };
+                position += frames * LENGTH_BYTES;
+                each(&item, self.numbers.take_row(frames))?
             } else {
                 match self.frame(position)? {
                     Ok(frame) => {
@@ -300,6 +280,24 @@ impl StoreDump {
             }
         }
         Ok(())
+    }
+
+    /// How many empty frames are at `position`, if they are a long row.
+    fn row_at(&mut self, position: u64) -> Result<Option<u64>> {
+        let left = self.zeros_from - position;
+        if self.codec == Codec::Protobuf || left < ROW_BYTES as u64 {
+            return Ok(None);
+        }
+        match self.window.bytes(position, ROW_BYTES) {
+            Ok(bytes) if bytes.iter().all(|byte| *byte == 0) => {}
+            Ok(_) | Err(Error::Unreadable { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        }
+        let end = match self.window.source().first_nonzero(position) {
+            Err(Error::Unreadable { .. }) => return Ok(None),
+            end => end?.unwrap_or(self.zeros_from),
+        };
+        Ok(Some((end - position) / LENGTH_BYTES))
     }
 
     /// The end of the unfinished batch at `position`, if any.
@@ -417,16 +415,17 @@ impl StoreDump {
         if self.codec == Codec::Raw {
             return Ok(None);
         }
-        let first = position.saturating_add(1);
-        for at in first..self.zeros_from {
-            if self.fuel == 0 {
-                break;
-            }
+        let mut at = position.saturating_add(1);
+        while at < self.zeros_from && self.fuel > 0 {
+            // No length lies wholly in a hole.
+            let data = self.window.data_from(at).map_or(at, |data| data.start);
+            at = at.max(data.saturating_sub(LENGTH_BYTES - 1));
             match self.is_record(at) {
                 Ok(true) => return Ok(Some(at)),
                 Ok(false) | Err(Error::Unreadable { .. }) => {}
                 Err(error) => return Err(error),
             }
+            at += 1;
         }
         Ok(None)
     }
@@ -466,25 +465,4 @@ struct Frame {
     value: (u64, u64),
     carries: Option<u64>,
     undecodable: bool,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn offsets(carried: &[u64]) -> Vec<u64> {
-        let mut numbers = Numbers::at(Some(10));
-        carried
-            .iter()
-            .map(|carries| numbers.take(Some(*carries)).map_or(0, |offset| offset.0))
-            .collect()
-    }
-
-    #[test]
-    fn a_damaged_offset_took_a_number_and_a_refused_one_did_not() {
-        assert_eq!(offsets(&[10, 11, 12]), [10, 11, 12]);
-        assert_eq!(offsets(&[10, 999, 12, 13]), [10, 11, 12, 13]);
-        assert_eq!(offsets(&[10, 10, 10, 11]), [10, 11, 11, 11]);
-        assert_eq!(offsets(&[10, 20, 21, 22]), [10, 11, 21, 22]);
-    }
 }

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::Path;
 
-use super::dir::{Dir, FilePath, is_taken};
+use super::dir::{Dir, FilePath};
 use super::disk::{Disk, DiskFile, Ownership, is_own};
 use super::error::{Error, Result};
 use super::format::{FileKind, NameStyle};
@@ -126,41 +126,60 @@ fn sync_above(disk: &dyn Disk, above: &Dir, is_new: bool) -> Result<()> {
     }
 }
 
+/// Creates the directories above a path. Gives its name in the last of them, which stays
+/// open: another user may rename it.
+///
+/// # Errors
+///
+/// [`Error::Io`]; `InvalidInput` for a path without a name at its end.
+pub fn create_above(disk: &dyn Disk, path: &Path) -> Result<FilePath> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        let kind = io::ErrorKind::InvalidInput;
+        return Err(Error::io("create", path)(kind.into()));
+    };
+    Ok(create_directories(disk, parent, 0o777)?.at(name))
+}
+
 /// Creates a directory for a copy of a log: with the owner, group and mode of another, as
 /// far as this process may. One that is there already keeps its own. Gives it.
 ///
 /// # Errors
 ///
-/// [`Error::Untrusted`] for a symbolic link of another user, [`Error::Io`].
-pub fn create_directory_like(disk: &dyn Disk, path: &Path, like: Ownership) -> Result<Dir> {
-    let (parent, name) = match (path.parent(), path.file_name()) {
-        (Some(parent), Some(name)) if !is_taken(path) => (parent, name),
-        _ => {
-            refuse_foreign_link(path)?;
-            return create_directories(disk, path, like.mode);
-        }
-    };
-    let parent = create_directories(disk, parent, 0o777)?;
-    let at = parent.at(name);
-    disk.create_dir(&at, like.mode & 0o700)
-        .map_err(Error::io("create", path))?;
-    let dir = at.open_dir().map_err(Error::io("open", path))?;
-    disk.own_dir(&dir, like).map_err(Error::io("own", path))?;
-    disk.sync_dir(&parent)
-        .map_err(Error::io("sync", parent.path()))?;
+/// [`Error::Untrusted`] for a symbolic link of another user, [`Error::Moved`] for one that
+/// leads elsewhere now, [`Error::Io`].
+pub fn create_directory_like(disk: &dyn Disk, at: &FilePath, like: Ownership) -> Result<Dir> {
+    if at.is_taken() {
+        return open_own(at);
+    }
+    disk.create_dir(at, like.mode & 0o700)
+        .map_err(Error::io("create", at))?;
+    let dir = at.open_dir().map_err(Error::io("open", at))?;
+    disk.own_dir(&dir, like).map_err(Error::io("own", at))?;
+    disk.sync_dir(at.dir())
+        .map_err(Error::io("sync", at.dir().path()))?;
     Ok(dir)
 }
 
-/// Refuses a symbolic link that another user has made: it would lead us to where he may
-/// write nothing.
-fn refuse_foreign_link(path: &Path) -> Result<()> {
-    let link = FilePath::of(path).and_then(|at| at.link_metadata());
-    let link = link.map_err(Error::io("access", path))?;
-    if link.is_symlink() && !is_own(link.uid()) {
+/// Opens a directory. A symbolic link that another user has made is refused: it would lead
+/// us to where he may write nothing.
+fn open_own(at: &FilePath) -> Result<Dir> {
+    let link = at.link_metadata().map_err(Error::io("access", at))?;
+    if !link.is_symlink() {
+        return at.open_dir().map_err(Error::io("open", at));
+    }
+    if !is_own(link.uid()) {
         return Err(Error::Untrusted {
-            path: path.to_path_buf(),
+            path: at.to_path_buf(),
             why: format!("is a symbolic link of user {}", link.uid()),
         });
     }
-    Ok(())
+    let target = at.metadata().map_err(Error::io("access", at))?;
+    let dir = Dir::open(at).map_err(Error::io("open", at))?;
+    if dir.identity() != target.identity() {
+        return Err(Error::Moved {
+            path: at.to_path_buf(),
+            now: None,
+        });
+    }
+    Ok(dir)
 }

@@ -9,7 +9,7 @@ use super::format::{FileKind, LENGTH_BYTES};
 use super::record::{Codec, Layout};
 use super::segment::Segment;
 use super::units::{Offset, Position};
-use super::walk::{Committed, Flow, Visitor};
+use super::walk::{Committed, Flow, Visitor, Walk};
 use super::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
 use super::wire::to_usize;
 
@@ -270,21 +270,17 @@ fn look_for_sound(
     Ok(sound.found)
 }
 
-/// Walks along the requested part of one segment: first and last offset.
+/// Walks along the requested part of one segment (first and last offset). The walk begins
+/// before it.
 pub(super) fn walk_segment<E: From<Error>>(
     segment: &Segment,
-    codec: Codec,
-    entries: u64,
-    (first, last): (Offset, Option<Offset>),
-    read_bytes: usize,
+    mut walk: Walk,
+    (first, last): (Offset, Offset),
     taker: &mut impl Taker<E>,
 ) -> std::result::Result<Flow, E> {
     let first_slot = first.since(segment.base);
-    let end_slot = last.map_or(entries, |last| {
-        last.since(segment.base).saturating_add(1).min(entries)
-    });
-    let mut walk = segment.walk(codec, entries, read_bytes);
-    walk.seek(first_slot)?;
+    let end_slot = last.since(segment.base).saturating_add(1);
+    let end_slot = end_slot.min(walk.entries());
     let mut adapter = Adapter {
         segment,
         first_slot,

@@ -22,11 +22,11 @@ pub enum Wait {
 }
 
 impl Wait {
-    /// The moment at which waiting ends, if it ends.
+    /// The moment at which waiting ends, if it ends, and if a clock can show it.
     #[must_use]
     pub fn deadline(self) -> Option<Instant> {
         match self {
-            Self::AtMost(duration) => Some(Instant::now() + duration),
+            Self::AtMost(duration) => Instant::now().checked_add(duration),
             Self::Forever => None,
         }
     }
@@ -159,5 +159,16 @@ impl DirectoryLock {
     /// [`Error::Moved`] if it does not.
     pub fn check_path(&self) -> Result<()> {
         check_path(&self.dir)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_longer_than_a_clock_can_show_waits_forever() {
+        assert_eq!(Wait::AtMost(Duration::MAX).deadline(), None);
+        assert!(Wait::AtMost(Duration::ZERO).deadline().is_some());
     }
 }

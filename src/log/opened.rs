@@ -7,6 +7,7 @@ use super::format::ENTRY_BYTES;
 use super::record::Codec;
 use super::segment::{Segment, is_absent};
 use super::units::Offset;
+use super::walk::Walk;
 use super::window::ReadFile;
 use crate::scan::account::{Account, Input};
 use crate::scan::{image, reading};
@@ -56,6 +57,21 @@ impl Opened {
             entries,
             told: Vec::new(),
         })
+    }
+
+    /// A walk that begins before `slot`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Walk::seek`].
+    pub fn walk(&self, codec: Codec, slot: u64, read_bytes: usize) -> Result<Walk> {
+        let mut walk = self.segment.walk(codec, self.entries, read_bytes);
+        // Of two histories one leads back in the store: which records are valid behind that,
+        // only a walk from the beginning tells.
+        if !self.told.iter().any(|told| told.is_contested) {
+            walk.seek(slot)?;
+        }
+        Ok(walk)
     }
 
     fn without_index(

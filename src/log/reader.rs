@@ -155,7 +155,7 @@ impl LogReader {
             if last.is_some_and(|last| number + FORK_SEGMENTS < last) {
                 break;
             }
-            if last.is_some() && !self.reaches(names, codec, ends.1)? {
+            if last.is_some() && !self.reaches(names, codec, ends.0)? {
                 continue;
             }
             match Opened::open(&self.directory, names, codec) {
@@ -222,30 +222,19 @@ impl LogReader {
                 }
                 Err(error) => return Err(error.into()),
             };
-            let Opened {
-                segment,
-                entries,
-                told,
-            } = opened;
-            let told = told.iter().find(|it| (it.first..=it.last).contains(&slot));
-            if slot < entries
+            let mut told = opened.told.iter();
+            let told = told.find(|it| (it.first..=it.last).contains(&slot));
+            if slot < opened.entries
                 && let Some(told) = told
                 && each(told_item(names, told.is_contested, (offset, offset)))?.is_break()
             {
                 return Ok(ControlFlow::Break(()));
             }
-            if slot >= entries {
+            if slot >= opened.entries {
                 return Ok(ControlFlow::Continue(()));
             }
-            let wanted = (offset, Some(offset));
-            return walk_segment(
-                &segment,
-                codec,
-                entries,
-                wanted,
-                LOOKUP_BYTES,
-                &mut Each(each),
-            );
+            let walk = opened.walk(codec, slot, LOOKUP_BYTES)?;
+            return walk_segment(&opened.segment, walk, (offset, offset), &mut Each(each));
         }
         Ok(ControlFlow::Continue(()))
     }
@@ -344,16 +333,12 @@ impl LogReader {
                 }
                 Err(error) => return Err(error.into()),
             };
-            let Opened {
-                segment,
-                entries,
-                told,
-            } = opened;
+            let entries = opened.entries;
             let mut segment_end = names.base.saturating_add(entries).min(end);
             if let Some(newer) = next_base.filter(|next| *next < segment_end) {
                 // Invalid bytes at its end hide nothing of the newer one.
                 let from = newer.since(names.base);
-                let sound = last_sound(&segment, codec, entries, from..entries)?;
+                let sound = last_sound(&opened.segment, codec, entries, from..entries)?;
                 let sound_slots = sound.map_or(from, |slot| slot + 1);
                 segment_end = segment_end.min(names.base.saturating_add(sound_slots));
             }
@@ -365,12 +350,12 @@ impl LogReader {
                 if from >= to {
                     return Ok(ControlFlow::Continue(()));
                 }
-                let range = (from, Some(Offset(to.0 - 1)));
-                walk_segment(&segment, codec, entries, range, STREAM_BYTES, taker)
+                let walk = opened.walk(codec, from.since(names.base), STREAM_BYTES)?;
+                walk_segment(&opened.segment, walk, (from, Offset(to.0 - 1)), taker)
             };
             let walk = |from: Offset, to: Offset, taker: &mut _| {
                 let mut at = from;
-                for it in &told {
+                for it in &opened.told {
                     let offset = |slot| names.base.saturating_add(slot);
                     let (first, last) = (offset(it.first).max(from), offset(it.last));
                     if first >= to || last < from {

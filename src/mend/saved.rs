@@ -18,6 +18,7 @@
 
 mod manifest;
 mod place;
+mod remains;
 mod trust;
 
 use std::io::Write as _;

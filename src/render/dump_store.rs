@@ -144,10 +144,11 @@ impl<W: Write> Printer<W> {
         self.lines.text("    LENGTH  VALUE").end_line()
     }
 
-    /// Prints the items of the store; `content` has their bytes if requested.
+    /// Prints an item of the store with its offset; `content` has its bytes if requested.
     pub fn item(
         &mut self,
         item: &FrameItem<'_>,
+        offset: Option<Offset>,
         content: Option<&Content<'_>>,
     ) -> Result<(), Failed> {
         match item {
@@ -168,6 +169,10 @@ impl<W: Write> Printer<W> {
                 self.counts.others += 1;
                 self.counts.no_frame_bytes += bytes;
                 self.no_frame(*position, *bytes, *why)?;
+            }
+            FrameItem::EmptyRow { .. } => {
+                self.counts.frames += item.frames();
+                self.empty_row(item, offset)?;
             }
             FrameItem::Zeros { position, bytes } => {
                 self.counts.others += 1;
@@ -284,6 +289,29 @@ impl<W: Write> Printer<W> {
             lines.text("; continues at ").number(end);
         } else {
             lines.text("; no valid frame follows");
+        }
+        Ok(())
+    }
+
+    fn empty_row(&mut self, row: &FrameItem<'_>, first: Option<Offset>) -> io::Result<()> {
+        let (position, bytes) = row.place();
+        let frames = row.frames();
+        if self.json {
+            self.json_start("empty-row");
+            self.lines
+                .text_field("file", &self.store)?
+                .field("position", Some(position))
+                .field("bytes", Some(bytes))
+                .field("frames", Some(frames))
+                .field("offset", first.map(|first| first.0));
+            return Ok(());
+        }
+        self.lines.text("zeros  ").number(position).text("+");
+        self.lines.number(bytes).text(": ");
+        self.lines.text(&count(frames, "empty record"));
+        if let Some(first) = first {
+            self.lines.text(", offsets ").number(first.0).text("..");
+            self.lines.number(first.saturating_add(frames - 1).0);
         }
         Ok(())
     }

@@ -235,6 +235,7 @@ pub fn summary(
     line.put("next_offset", report.next_offset().0);
     line.put("codec", report.codec.map(Codec::as_str));
     line.put("in_use", report.usage.in_use);
+    line.put_some("in_use_reason", words::unknown_use(&report.usage));
     line.put("errors", counts.errors);
     line.put("warnings", counts.warnings);
     line.put("notes", counts.notes);

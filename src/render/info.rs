@@ -16,6 +16,7 @@ use super::dump::{Lines, digits};
 use super::finding_json::log;
 use super::in_use;
 use super::prose::{columns, count, labelled, wrapped};
+use super::words::unknown_use;
 
 /// Rows that a table holds; more are streamed.
 const TABLE_ROWS_MAX: usize = 200;
@@ -343,6 +344,9 @@ fn json_summary(lines: &mut Lines<impl Write>, view: &View<'_>) -> io::Result<()
         Some(false) => ",\"in_use\":false",
         None => ",\"in_use\":null",
     });
+    if let Some(why) = unknown_use(&view.report.usage) {
+        lines.text_field("in_use_reason", &why)?;
+    }
     lines.text(if view.report.is_clean() {
         ",\"clean\":true"
     } else {

@@ -23,6 +23,11 @@ pub fn unseen(usage: &Usage) -> String {
     }
 }
 
+/// The same for a log of which it is unknown.
+pub fn unknown_use(usage: &Usage) -> Option<String> {
+    usage.in_use.is_none().then(|| unseen(usage))
+}
+
 /// A finding in one line.
 pub fn message(finding: &Finding) -> String {
     let message = plain_message(finding);

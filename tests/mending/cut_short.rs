@@ -3,7 +3,7 @@
 //! had come between; with `--replica` it has every record that either copy holds.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -145,6 +145,54 @@ const ALONE: [fn(&Sandbox, u64); 7] = [
     |log, base| log.put(&format!("{base}.index"), 12, &[0; 12]),
 ];
 
+/// The saved directories of commands that ended while they saved.
+fn without_manifest(sandbox: &Sandbox) -> Vec<PathBuf> {
+    let parent = std::fs::read_dir(sandbox.path().join("log.proglog-saved"));
+    let saved = parent.into_iter().flatten();
+    let saved = saved.map(|entry| entry.unwrap().path());
+    saved
+        .filter(|saved| !saved.join("manifest.json").exists())
+        .collect()
+}
+
+/// What may be the only copy of something stays, and so does what is being filled.
+#[test]
+fn remains_of_an_ended_command_are_removed_and_nothing_else() {
+    let sandbox = Sandbox::built(&log_of(Codec::Raw));
+    let parent = sandbox.path().join("log.proglog-saved");
+    let make = |number: &str, names: &[&str]| {
+        let saved = parent.join(format!("{number}-2026-01-02T030405Z"));
+        std::fs::create_dir_all(&saved).unwrap();
+        for name in names {
+            std::fs::write(saved.join(name), b"bytes").unwrap();
+        }
+        saved
+    };
+    make("000001", &["0.before", "0.after", "17.before"]);
+    make("000002", &[]);
+    let mut kept = vec![
+        make("000003", &["0.before", "1.moved"]),
+        make("000004", &["0.before", "notes"]),
+        make("000005", &["0.before", "manifest.json"]),
+        make("mine", &["0.before"]),
+        make("000006", &["0.before"]),
+    ];
+    let filled = std::fs::File::open(kept.last().unwrap()).unwrap();
+    filled.lock().unwrap();
+    shorten(&sandbox, "8.store", 3);
+    library::repair(&sandbox.log());
+    let mut left: Vec<PathBuf> = std::fs::read_dir(&parent)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    left.sort();
+    kept.sort();
+    let (new, old): (Vec<_>, Vec<_>) = left.into_iter().partition(|path| !kept.contains(path));
+    assert_eq!(old, kept);
+    assert_eq!(new.len(), 1);
+    assert!(new[0].join("manifest.json").exists());
+}
+
 #[test]
 fn a_repair_alone_that_ends_anywhere_goes_on_as_if_it_had_not() {
     let mut ends = 0;
@@ -167,6 +215,10 @@ fn a_repair_alone_that_ends_anywhere_goes_on_as_if_it_had_not() {
                     let ended = library::try_on(&log, &first, &ending(left)).is_err();
                     let changed = sandbox.snapshot().contents() != before.contents();
                     let second = library::repair(&log);
+                    if !second.steps.is_empty() {
+                        let remains = without_manifest(&sandbox);
+                        assert!(remains.is_empty(), "{about}: {remains:?}");
+                    }
                     let after = sandbox.snapshot();
                     assert_eq!(
                         after.contents(),

@@ -65,6 +65,15 @@ fn few_descriptors() {
 }
 
 #[test]
+fn little_memory() {
+    // In KiB: from what the binary is barely loaded with up to more than it takes.
+    for memory in [12_000, 14_000, 16_000, 17_000, 18_000, 20_000, 60_000] {
+        let limit = format!("ulimit -v {memory}; $proglog --version >out || exit 2;");
+        none_panics(&limit, ">out");
+    }
+}
+
+#[test]
 fn small_files() {
     for blocks in [0, 1] {
         let piped = "| cat >/dev/null; exit ${PIPESTATUS[0]}";

@@ -34,6 +34,7 @@ mod strays;
 mod swapped;
 #[cfg(target_os = "linux")]
 mod terminals;
+mod trust;
 #[cfg(target_os = "linux")]
 mod unseen;
 mod world;

@@ -15,7 +15,7 @@ struct FileSystem {
     is_unseen: bool,
 }
 
-const FILE_SYSTEMS: [FileSystem; 7] = [
+const FILE_SYSTEMS: [FileSystem; 12] = [
     FileSystem {
         name: "ext4",
         mount: "truncate -s 256M $scratch/image; mkfs.ext4 -q $scratch/image; \
@@ -32,6 +32,17 @@ const FILE_SYSTEMS: [FileSystem; 7] = [
         name: "btrfs",
         mount: "truncate -s 256M $scratch/image; mkfs.btrfs -q $scratch/image; \
                 mount -o loop $scratch/image $mount",
+        is_unseen: false,
+    },
+    FileSystem {
+        name: "ext2",
+        mount: "truncate -s 64M $scratch/image; mkfs.ext2 -q $scratch/image; \
+                mount -o loop $scratch/image $mount",
+        is_unseen: false,
+    },
+    FileSystem {
+        name: "ramfs",
+        mount: "mount -t ramfs none $mount",
         is_unseen: false,
     },
     FileSystem {
@@ -54,6 +65,24 @@ const FILE_SYSTEMS: [FileSystem; 7] = [
         name: "ntfs-3g",
         mount: "truncate -s 256M $scratch/image; mkntfs -q -Q -F $scratch/image >&2; \
                 ntfs-3g $scratch/image $mount",
+        is_unseen: true,
+    },
+    FileSystem {
+        name: "exfat-fuse",
+        mount: "truncate -s 256M $scratch/image; mkfs.exfat $scratch/image >&2; \
+                loop=$(losetup --find --show $scratch/image); \
+                mount.exfat-fuse $loop $mount >&2; losetup --detach $loop",
+        is_unseen: true,
+    },
+    FileSystem {
+        name: "fuse-overlayfs",
+        mount: "cd $scratch; mkdir lower upper work; \
+                fuse-overlayfs -o lowerdir=lower,upperdir=upper,workdir=work $mount",
+        is_unseen: true,
+    },
+    FileSystem {
+        name: "mergerfs",
+        mount: "mkdir $scratch/one $scratch/two; mergerfs $scratch/one:$scratch/two $mount",
         is_unseen: true,
     },
 ];

@@ -14,7 +14,7 @@ use crate::world::{
 const EVIL: &[u8] = b"evil bytes\n";
 
 /// The lines of a manifest.
-fn manifest(log: &Path, lines: &[serde_json::Value]) -> String {
+pub fn manifest(log: &Path, lines: &[serde_json::Value]) -> String {
     let inode = fs::metadata(log).map_or(0, |it| it.ino());
     let head = json!({
         "kind": "log", "version": 1, "path": log, "inode": inode, "command": "repair",
@@ -42,7 +42,7 @@ fn longer_store(world: &World) -> serde_json::Value {
 }
 
 /// Puts a saved directory beside BOB's log: what it holds is this user's.
-fn forge(world: &World, manifest: &str, owner: u32) -> PathBuf {
+pub fn forge(world: &World, manifest: &str, owner: u32) -> PathBuf {
     let saved = world.parent().join("000007-2026-01-02T030405Z");
     write(&saved.join("manifest.json"), manifest.as_bytes(), owner);
     write(&saved.join("0.before"), EVIL, owner);
@@ -51,7 +51,7 @@ fn forge(world: &World, manifest: &str, owner: u32) -> PathBuf {
 }
 
 /// The log alone, so that nothing but what was saved is undone.
-fn whole() -> World {
+pub fn whole() -> World {
     let world = World::damaged();
     world.run(BOB, &["repair", "log", "--no-save"]).ended(0, "");
     world
@@ -457,6 +457,8 @@ fn a_place_that_another_user_has_made_is_not_saved_in() {
     let world = World::damaged();
     fs::create_dir(world.parent()).unwrap();
     give(&world.parent(), EVE);
+    // BOB could write to it.
+    set_mode(&world.parent(), 0o777);
     let run = world.run(BOB, &["repair", "log"]);
     run.ended(0, "saved in /var/tmp/proglog-saved-");
     assert_eq!(entries(&world.parent()), [] as [PathBuf; 0]);

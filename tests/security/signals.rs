@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use proglog_testkit::Sandbox;
+use proglog_testkit::{Sandbox, heed_signals};
 
 use crate::shell::{logs, status};
 
@@ -52,6 +52,7 @@ fn strewn() -> Option<Sandbox> {
 }
 
 fn started(dir: &Path, line: &str) -> Child {
+    heed_signals();
     Command::new(env!("CARGO_BIN_EXE_proglog"))
         .args(line.split(' '))
         .current_dir(dir)

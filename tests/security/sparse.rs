@@ -1,10 +1,10 @@
-//! Sparse files are saved, put back and salvaged sparse.
+//! Sparse files are saved, put back and salvaged sparse, and shown in a few lines.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
-use proglog_testkit::{Sandbox, entry};
+use proglog_testkit::{LogBuilder, Sandbox, entry};
 
 use crate::shell::{bash, logs, status};
 
@@ -135,4 +135,46 @@ fn a_record_of_a_terabyte_is_salvaged_and_trimmed() {
         ),
         0
     );
+}
+
+/// A terabyte of holes is no line for each eight bytes of it.
+#[test]
+fn empty_frames_in_a_row_are_one_line() {
+    let dump = |blanks: usize, options: &str| {
+        let values = [vec!["a"], vec![""; blanks], vec!["b"]].concat();
+        let sandbox = Sandbox::built(&LogBuilder::raw().segment(7, values));
+        let output = bash(
+            sandbox.path(),
+            &format!("$proglog dump-store log {options}"),
+        );
+        assert_eq!(output.status.code(), Some(0));
+        (sandbox, String::from_utf8(output.stdout).unwrap())
+    };
+    let (_, text) = dump(63, "");
+    assert!(!text.contains("zeros"), "{text}");
+    let (_, text) = dump(1000, "");
+    let row = "zeros  9+8000: 1000 empty records, offsets 8..1007\n";
+    assert!(text.contains(row), "{text}");
+    assert!(text.contains("1002 frames shown"), "{text}");
+    let (_, text) = dump(1000, "--json | sed -n 2,3p");
+    let row = "\"position\":9,\"bytes\":8000,\"frames\":1000,\"offset\":8}\n";
+    assert!(text.contains(row), "{text}");
+    assert!(text.contains("\"offset\":1008,"), "{text}");
+    for (range, shown) in [("8..8", 1000), ("1007..1008", 1001), ("1008", 1), ("7", 1)] {
+        let (_, text) = dump(1000, range);
+        assert!(
+            text.contains(&format!("\n{shown} frame")),
+            "{range}: {text}"
+        );
+    }
+    let (sandbox, _) = dump(1000, "");
+    if !stretch(&sandbox.file("7.store"), b"\0\0\0\0\0\0\0\x01c") {
+        return;
+    }
+    for codec in ["raw", "protobuf"] {
+        let line = format!("timeout 20 $proglog dump-store log --codec={codec}");
+        let output = bash(sandbox.path(), &line);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(output.stdout.len() < 2000);
+    }
 }

@@ -133,6 +133,42 @@ fn the_target_of_a_salvage_is_swapped() {
     }
 }
 
+/// What is written goes to one directory, and the command says that it is elsewhere now.
+#[test]
+fn the_parent_of_a_target_is_swapped() {
+    if !is_root() {
+        return;
+    }
+    for salvages in [true, false] {
+        let world = World::damaged();
+        let root = of_root(&world, false);
+        world.run(BOB, &["repair", "log"]).ended(0, "saved in");
+        let (dir, away) = (world.home().join("dir"), world.home().join("away"));
+        let (from, to) = (dir.clone(), away.clone());
+        let disk = Beside::after_each_directory(move |made| {
+            if made.ends_with("new") {
+                fs::rename(&from, &to).unwrap();
+                fs::rename(&root, &from).unwrap();
+            }
+        });
+        let new = dir.join("new");
+        let ended = if salvages {
+            let salvaged = salvage::plan(&world.log(), None, &Options::default()).unwrap();
+            let targets = Targets::beside(&new);
+            write::write(&salvaged, &targets, &*disk, std::iter::empty(), "{}")
+        } else {
+            let change = undo::list(&world.parent()).unwrap().pop().unwrap();
+            undo::into(&change, &world.log(), &new, &*disk)
+        };
+        let error = ended.unwrap_err().to_string();
+        assert!(error.contains("was moved or replaced"), "{error}");
+        assert!(error.contains("away"), "{error}");
+        assert_eq!(entries(&dir), [dir.join("key")], "{salvages}");
+        assert_eq!(owned(&dir), (ROOT, ROOT, 0o700));
+        assert!(away.join("new/0.store").exists());
+    }
+}
+
 fn names(tree: &Tree) -> Vec<Option<std::ffi::OsString>> {
     let skipped = tree.iter().skip(1);
     skipped

@@ -99,6 +99,12 @@ fn nobody_can_tell(directory: &Path, start: &dyn Fn() -> Command, why: &str) {
         assert_eq!(status == Some(4), dry, "{arguments:?}: {said}");
         assert_eq!(Snapshot::of(&log), before, "{arguments:?}");
     }
+    for command in ["verify", "info"] {
+        let (_, said) = with(&[command, "log", "--json"]);
+        let reason = "\"in_use\":null,\"in_use_reason\":\"";
+        let mut lines = said.lines().filter_map(|line| line.split_once(reason));
+        assert!(lines.next().is_some_and(|it| it.1.contains(why)), "{said}");
+    }
     for arguments in WRITING {
         let (status, said) = with(arguments);
         assert_eq!(status, Some(4), "{arguments:?}: {said}");

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use super::pieces::Pieces;
 use super::{NewSegment, Salvage, Stray};
-use crate::log::create::{create_directories, create_directory_like};
-use crate::log::dir::{Dir, FilePath, is_taken, real_place};
+use crate::log::create::{create_above, create_directory_like};
+use crate::log::dir::{Dir, is_taken, real_place};
 use crate::log::directory::Directory;
 use crate::log::disk::{Disk, DiskFile, Ownership};
 use crate::log::error::{Error, Result};
 use crate::log::format::{Entry, FileKind, LENGTH_BYTES, NameStyle, encode_length, file_name};
+use crate::log::lock::check_path;
 use crate::log::record::{self, Codec};
 use crate::log::units::{Offset, Position, RelativeOffset};
 use crate::log::walk::{PAYLOAD_IN_MEMORY_MAX, layout_in};
@@ -101,8 +102,9 @@ impl Targets {
 ///
 /// # Errors
 ///
-/// [`Error::Io`], and reading's. What was written by then stays, without the last line
-/// of the note.
+/// [`Error::Moved`] if the new log or the directory around it was moved meanwhile,
+/// [`Error::Io`], and reading's. What was written by then stays, without the last line of
+/// the note.
 pub fn write(
     salvage: &Salvage,
     targets: &Targets,
@@ -113,9 +115,11 @@ pub fn write(
     let source = &salvage.listing.directory.dir;
     let like = Ownership::of(source).map_err(Error::io("access", source.path()))?;
     let file_like = ownership(salvage);
-    let parent = targets.log.parent().unwrap_or(Path::new(""));
-    let parent = create_directories(disk, parent, 0o777)?;
-    let note_path = FilePath::of(&targets.note).map_err(Error::io("create", &targets.note))?;
+    let log = create_above(disk, &targets.log)?;
+    // All of it goes to one directory, also if another one has its name by then.
+    let parent = log.dir().clone();
+    let beside = |path: &Path| parent.at(path.file_name().unwrap_or_default());
+    let (note_path, side) = (beside(&targets.note), beside(&targets.side));
     let noted = disk
         .create(&note_path, file_like.clone())
         .map_err(Error::io("create", &targets.note))?;
@@ -131,7 +135,7 @@ pub fn write(
     }
     gather.finish()?;
     sync(disk, &noted)?;
-    let log = create_directory_like(disk, &targets.log, like.clone())?;
+    let log = create_directory_like(disk, &log, like.clone())?;
     let mut runs = salvage.placed.iter();
     let style = salvage.listing.directory.name_style();
     for segment in &salvage.segments {
@@ -141,12 +145,14 @@ pub fn write(
     }
     sync_directory(disk, &log)?;
     if !salvage.side.is_empty() {
-        let side = create_directory_like(disk, &targets.side, like)?;
+        let side = create_directory_like(disk, &side, like)?;
         let log = Side::new(disk, &side, salvage.codec(), file_like.as_ref())?;
         log.write(&salvage.side)?;
         sync_directory(disk, &side)?;
     }
     sync_directory(disk, &parent)?;
+    check_path(&parent)?;
+    check_path(&log)?;
     put(disk, &noted, format!("{end}\n").as_bytes(), note_bytes)?;
     sync(disk, &noted)
 }

@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::remains::{self, Filling};
 use super::trust::open_parent;
 use super::{MANIFEST, PRIVATE};
 use crate::log::create::{create_directories, create_directory};
@@ -190,6 +191,7 @@ pub(super) struct Place {
     pub time: String,
     /// The owner of its files.
     owner: Ownership,
+    _filling: Filling,
     /// The directory around it, if that was made too.
     new_parent: Option<FilePath>,
 }
@@ -203,7 +205,11 @@ impl Place {
         owner: Option<&Ownership>,
     ) -> Result<Self> {
         let is_new = !parent.is_there();
-        Self::make_in(disk, &parent.make(disk, log, owner)?, is_new, owner)
+        let opened = parent.make(disk, log, owner)?;
+        if matches!(parent, Parent::Beside(_)) && !is_new {
+            remains::remove(disk, &opened, log);
+        }
+        Self::make_in(disk, &opened, is_new, owner)
     }
 
     fn make_in(
@@ -219,7 +225,9 @@ impl Place {
             let at = parent.at(format!("{number:06}-{stem}"));
             match disk.create_dir(&at, MODE) {
                 Ok(()) => break at,
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
+                Err(error) if error.kind() == ErrorKind::AlreadyExists && number < u64::MAX => {
+                    number += 1;
+                }
                 Err(error) => return Err(Error::io("create", &at)(error)),
             }
         };
@@ -227,6 +235,7 @@ impl Place {
         give(disk, &dir, owner)?;
         let owner = owner.map(|owner| Ownership::new(owner.uid, owner.gid, PRIVATE));
         Ok(Self {
+            _filling: Filling::begin(&dir),
             dir,
             at,
             number,
@@ -282,8 +291,7 @@ impl Place {
 
     /// Takes it away with all that is in it, the manifest first.
     pub fn discard(self, disk: &dyn Disk) {
-        empty(disk, &self.dir);
-        let _ = disk.remove_dir(&self.at);
+        discard_dir(disk, &self.at, &self.dir);
         if let Some(parent) = &self.new_parent {
             let _ = disk.remove_dir(parent);
         }
@@ -304,9 +312,14 @@ pub fn discard(disk: &dyn Disk, path: &Path) {
     if let Ok(at) = FilePath::of(path)
         && let Ok(dir) = at.open_dir()
     {
-        empty(disk, &dir);
-        let _ = disk.remove_dir(&at);
+        discard_dir(disk, &at, &dir);
     }
+}
+
+/// The same of a directory that is open.
+pub(super) fn discard_dir(disk: &dyn Disk, at: &FilePath, dir: &Dir) {
+    empty(disk, dir);
+    let _ = disk.remove_dir(at);
 }
 
 fn empty(disk: &dyn Disk, saved: &Dir) {
@@ -349,7 +362,7 @@ pub(crate) fn order_of(name: &str) -> (u64, &str, usize, &str) {
 }
 
 /// The number in the name of a saved directory, which an older version's lacks.
-fn number_in(name: &str) -> Option<u64> {
+pub(super) fn number_in(name: &str) -> Option<u64> {
     let (number, time) = name.split_once('-')?;
     let numbered = time.ends_with('Z') && number.bytes().all(|byte| byte.is_ascii_digit());
     numbered.then(|| number.parse().ok()).flatten()
@@ -365,6 +378,7 @@ fn utc(time: SystemTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::disk::RealDisk;
 
     #[test]
     fn a_clock_before_1970_or_behind_9999_stops_nothing() {
@@ -381,5 +395,21 @@ mod tests {
         assert_eq!(number_in("2026-01-02T030405Z-17"), None);
         assert_eq!(number_in("-2026-01-02T030405Z"), None);
         assert_eq!(number_in("manifest.json"), None);
+    }
+
+    #[test]
+    fn behind_the_highest_number_nothing_overflows() {
+        let directory = tempfile::tempdir().unwrap();
+        let highest = format!("{}-2026-01-02T030405Z", u64::MAX);
+        let parent = Dir::open(directory.path()).unwrap();
+        RealDisk.create_dir(&parent.at(highest), MODE).unwrap();
+        // In one second: the second finds the name of the first.
+        let made = [(); 3].map(|()| Place::make_in(&RealDisk, &parent, false, None));
+        for made in made {
+            match made {
+                Ok(place) => assert_eq!(place.number, u64::MAX),
+                Err(error) => assert!(matches!(error, Error::Io { .. }), "{error}"),
+            }
+        }
     }
 }

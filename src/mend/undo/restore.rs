@@ -4,11 +4,12 @@
 use std::path::Path;
 
 use super::{SavedChange, followed};
-use crate::log::create::create_directory_like;
+use crate::log::create::{create_above, create_directory_like};
 use crate::log::dir::{Dir, FilePath};
 use crate::log::directory::Directory;
 use crate::log::disk::{Disk, Ownership};
 use crate::log::error::{Error, Result};
+use crate::log::lock::check_path;
 use crate::log::window::ReadFile;
 use crate::mend::copying::copy;
 use crate::mend::saved::{ChangeKind, SavedDirectory};
@@ -19,12 +20,14 @@ use crate::mend::saved::{ChangeKind, SavedDirectory};
 /// # Errors
 ///
 /// [`Error::NotEmpty`] if something is in `target`, [`Error::CannotAppend`] if a file
-/// lacks bytes that it had, [`Error::Io`].
+/// lacks bytes that it had, [`Error::Moved`] if the new directory was moved meanwhile,
+/// [`Error::Io`].
 pub fn into(change: &SavedChange, log: &Path, target: &Path, disk: &dyn Disk) -> Result<()> {
     let log = &Dir::open(log).map_err(Error::io("open", log))?;
     let saved = change.open(log)?;
     let like = Ownership::of(log).map_err(Error::io("access", log.path()))?;
-    let target = &create_directory_like(disk, target, like)?;
+    let target = create_above(disk, target)?;
+    let target = &create_directory_like(disk, &target, like)?;
     let there = Directory::list_in(target)?;
     if let Some(name) = there.first_name() {
         return Err(Error::NotEmpty {
@@ -53,7 +56,8 @@ pub fn into(change: &SavedChange, log: &Path, target: &Path, disk: &dyn Disk) ->
         )?;
     }
     disk.sync_dir(target)
-        .map_err(Error::io("sync", target.path()))
+        .map_err(Error::io("sync", target.path()))?;
+    check_path(target)
 }
 
 /// A file that was moved away. A link that was is followed as when it was read in the log.

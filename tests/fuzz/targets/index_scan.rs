@@ -52,7 +52,6 @@ pub fn run(data: &[u8]) {
     let lowest = reader.lowest_offset();
     let mut read = Vec::new();
     let mut told = Vec::new();
-    let mut indexed = Vec::new();
     let done = reader.read(lowest, next, |item| {
         if let Item::Obstacle {
             obstacle: Obstacle::Unindexed { .. } | Obstacle::Contested { .. },
@@ -73,7 +72,6 @@ pub fn run(data: &[u8]) {
                 let relative = u32::try_from(slot).unwrap().to_be_bytes();
                 assert_eq!(entry[..4], relative);
                 assert_eq!(entry[4..], record.position.0.to_be_bytes());
-                indexed.push((record.offset.0, value.clone()));
             }
             read.push((record.offset.0, value));
         }
@@ -94,12 +92,9 @@ pub fn run(data: &[u8]) {
     if known.len() * 12 == index.len() && base.checked_add(known.len() as u64).is_some() {
         let without_gaps = codec == Codec::Protobuf || report.findings.is_empty();
         if without_gaps {
-            assert!(
-                indexed == known,
-                "{} read, {} are there",
-                indexed.len(),
-                known.len()
-            );
+            // What is contested, or not in the index, is told and read.
+            let missed = known.iter().find(|it| !read.contains(it));
+            assert!(missed.is_none(), "{missed:?} is not read");
         }
     }
 }

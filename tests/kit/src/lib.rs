@@ -27,7 +27,7 @@ mod transcript;
 mod truth;
 
 pub use append::{Append, Ended, Running};
-pub use binary::proglog;
+pub use binary::{heed_signals, proglog};
 pub use builder::{Codec, LogBuilder, Record, entry, frame, pb};
 pub use counts::report;
 pub use life::{Life, choose};

@@ -1,0 +1,154 @@
+//! Each rule of what is trusted in a saved directory, where no other rule would refuse the
+//! same; and a directory that is held open, whatever has its name.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::process::Command;
+
+use proglog::log::dir::{Dir, Links};
+use serde_json::json;
+
+use crate::saved::{forge, manifest, whole};
+use crate::world::{BOB, ROOT, binary, fifo, is_root, link, tree, write};
+
+/// BOB may rename root's file to here; root would make it a file of BOB's log.
+#[test]
+fn a_moved_file_of_another_owner_is_refused() {
+    if !is_root() {
+        return;
+    }
+    let world = whole();
+    let bytes = fs::metadata(world.secret()).unwrap().len();
+    for change in [
+        json!({"kind": "move", "file": "5.store", "bytes": bytes}),
+        json!({"kind": "replace", "file": "0.store", "bytes": bytes, "size_after": 39}),
+    ] {
+        let saved = forge(&world, &manifest(&world.log(), &[change]), BOB);
+        fs::rename(world.secret(), saved.join("0.moved")).unwrap();
+        let before = tree(world.path());
+        for arguments in [&["undo", "log"][..], &["undo", "log", "--dry-run"]] {
+            let run = world.run(ROOT, arguments);
+            run.ended(2, "0.moved: not trusted: belongs to user 0");
+            assert_eq!(tree(world.path()), before);
+        }
+        fs::remove_dir_all(saved).unwrap();
+    }
+}
+
+#[test]
+fn a_link_in_the_place_of_what_was_saved_is_refused_though_it_leads_to_his_own_file() {
+    if !is_root() {
+        return;
+    }
+    let world = whole();
+    let store = world.log().join("0.store");
+    let end = fs::metadata(&store).unwrap().len();
+    let own = world.home().join("own");
+    write(&own, &[7; 11], BOB);
+    for (change, name) in [
+        (
+            json!({"kind": "replace", "file": "0.store", "bytes": 11, "size_after": end}),
+            "0.moved",
+        ),
+        (
+            json!({
+                "kind": "cut", "file": "0.store", "size_before": end + 11,
+                "size_after": end, "stored_bytes": 11,
+            }),
+            "0.before",
+        ),
+    ] {
+        let saved = forge(&world, &manifest(&world.log(), &[change]), BOB);
+        let _ = fs::remove_file(saved.join(name));
+        link(&own, &saved.join(name), BOB);
+        let before = tree(world.path());
+        for user in [ROOT, BOB] {
+            let run = world.run(user, &["undo", "log"]);
+            run.ended(2, &format!("{name}: not trusted: is a symbolic link"));
+            assert_eq!(tree(world.path()), before);
+        }
+        fs::remove_dir_all(saved).unwrap();
+    }
+}
+
+#[test]
+fn a_manifest_is_read_with_little_memory_and_names_an_absolute_path() {
+    if !is_root() {
+        return;
+    }
+    let world = whole();
+    let text = manifest("log".as_ref(), &[]);
+    forge(&world, &text, BOB);
+    world.run(ROOT, &["undo", "log"]).ended(2, "line 1: ");
+    // A terabyte of one line.
+    let saved = forge(&world, &"x".repeat(70_000), BOB);
+    let file = fs::File::options()
+        .append(true)
+        .open(saved.join("manifest.json"));
+    file.unwrap().set_len(1 << 40).unwrap();
+    let mut bash = Command::new("bash");
+    let line = format!("ulimit -v 150000; exec {} \"$@\"", binary().display());
+    bash.args(["-c", &line, "bash"]);
+    let run = world.run_by(bash, ROOT, &["undo", "log"]);
+    run.ended(2, "manifest.json: line 1: ");
+}
+
+#[test]
+fn a_directory_that_is_held_is_known_by_its_inode() {
+    let room = tempfile::tempdir().unwrap();
+    let [one, other] = ["one", "other"].map(|name| room.path().join(name));
+    fs::create_dir(&one).unwrap();
+    let held = Dir::open(&one).unwrap();
+    assert!(held.is_at_its_path());
+    assert_eq!(
+        held.in_parent().unwrap().unwrap().path(),
+        held.real_path().unwrap()
+    );
+    fs::rename(&one, &other).unwrap();
+    fs::create_dir(&one).unwrap();
+    assert!(!held.is_at_its_path());
+    assert_eq!(held.real_path().unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(held.in_parent().unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(held.moved_to(), Some(other.canonicalize().unwrap()));
+    // As the kernel calls what is gone.
+    fs::remove_dir(&other).unwrap();
+    fs::create_dir(room.path().join("other (deleted)")).unwrap();
+    assert_eq!(held.moved_to(), None);
+}
+
+#[test]
+fn a_name_stays_in_its_directory_and_a_file_is_a_regular_one() {
+    let room = tempfile::tempdir().unwrap();
+    let held = Dir::open(room.path()).unwrap();
+    fs::create_dir(room.path().join("dir")).unwrap();
+    fs::write(room.path().join("dir/file"), "").unwrap();
+    for name in ["", ".", "..", "dir/file", "../file", "dir/", "/etc/passwd"] {
+        let kind = |error: std::io::Error| error.kind();
+        let refused = ErrorKind::InvalidInput;
+        let at = held.at(name);
+        assert_eq!(
+            at.open(Links::Followed).map_err(kind).err(),
+            Some(refused),
+            "{name}"
+        );
+        assert_eq!(at.metadata().map_err(kind).err(), Some(refused), "{name}");
+        assert_eq!(at.open_dir().map_err(kind).err(), Some(refused), "{name}");
+    }
+    let uid = rustix::process::geteuid().as_raw();
+    fifo(&room.path().join("fifo"), uid);
+    link("fifo", &room.path().join("to-fifo"), uid);
+    for (name, links) in [
+        ("dir", Links::Refused),
+        ("fifo", Links::Refused),
+        ("to-fifo", Links::Followed),
+    ] {
+        let opened = held.at(name).open(links);
+        assert_eq!(
+            opened.unwrap_err().kind(),
+            ErrorKind::InvalidInput,
+            "{name}"
+        );
+    }
+    let linked = held.at("to-fifo").open(Links::Refused).unwrap_err();
+    assert_eq!(linked.raw_os_error(), Some(40), "ELOOP");
+}
