@@ -35,13 +35,12 @@ pub(super) struct Mark {
 }
 
 impl Mark {
-    /// Whether the mark must be durable before the rest of the batch is written. A length
-    /// in two sectors could arrive without its first byte, which then looks like the
-    /// first byte of an unmarked length. If no entry is durable, nothing distinguishes a
-    /// batch that arrived in part from a store that lost its index. (If the batch shares
-    /// its first sector with frames before it, that sector does.) If the frame before it
-    /// may be empty, nothing distinguishes a batch of which only zeros arrived from a
-    /// record that became zeros.
+    /// Whether the mark must be durable before the rest of the batch is written, even if
+    /// the batch is inside one sector, which arrives whole or as zeros. If no entry is
+    /// durable, those zeros look like empty records of a store that lost its index; if the
+    /// frame before them may be empty, like records that became zeros. (If the batch shares
+    /// its sector with frames before it, that sector does not become zeros.) A length in two
+    /// sectors could arrive without its first byte.
     pub fn comes_first(position: u64, entries: Durable, behind_zeros: bool) -> bool {
         match (entries, position % SECTOR_BYTES) {
             (Durable::None, _) | (Durable::Unknown, 0) => true,
