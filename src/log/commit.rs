@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use super::dir::Dir;
 use super::disk::{Disk, DiskFile, write_all_at};
 use super::error::{Error, Result};
-use super::format::{LENGTH_BYTES, LENGTH_MARK, SECTOR_BYTES};
+use super::format::{LENGTH_MARK, SECTOR_BYTES};
 use super::threads;
 
 /// Whether entries of the segment are on the disk.
@@ -39,12 +39,13 @@ impl Mark {
     /// the batch is inside one sector, which arrives whole or as zeros. If no entry is
     /// durable, those zeros look like empty records of a store that lost its index; if the
     /// frame before them may be empty, like records that became zeros. (If the batch shares
-    /// its sector with frames before it, that sector does not become zeros.) A length in two
-    /// sectors could arrive without its first byte.
+    /// its sector with frames before it, that sector does not become zeros.)
     pub fn comes_first(position: u64, entries: Durable, behind_zeros: bool) -> bool {
-        match (entries, position % SECTOR_BYTES) {
-            (Durable::None, _) | (Durable::Unknown, 0) => true,
-            (_, rest) => behind_zeros || rest > SECTOR_BYTES - LENGTH_BYTES,
+        let begins_sector = position.is_multiple_of(SECTOR_BYTES);
+        match entries {
+            Durable::None => true,
+            Durable::Unknown if begins_sector => true,
+            _ => behind_zeros,
         }
     }
 
