@@ -16,18 +16,19 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use proglog::inspect::finding::{FindingId, OffsetRange, Severity};
+use proglog::inspect::finding::{FindingId, Severity};
 use proglog::inspect::listing::Listing;
 use proglog::inspect::look::Before;
 use proglog::inspect::report::{Options, Report, TailDecision};
-use proglog::log::damage::{Damage, DamageKind};
+use proglog::log::damage::Damage;
 use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::lock::DirectoryLock;
 use proglog::log::record::{Codec, Layout};
 use proglog::log::units::Position;
 use proglog::log::walk::{Committed, Flow, Visitor};
 use proglog::log::window::LOOKUP_BYTES;
-use proglog::mend::plan::{self, BySegment, Plan, Step};
+use proglog::mend::lost::{self, Lost};
+use proglog::mend::plan::{self, Plan, Step};
 use proglog::mend::replica::ReplicaPlan;
 use proglog::mend::{saved as saved_changes, undo};
 
@@ -120,9 +121,8 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     if mending.dry_run {
         mending.tell(plan, None, (&before, None), Purpose::Repair, globals)?;
     }
-    let lost = lost(&before, plan);
-    let cuts = plan.cuts_entries(&before) && (arguments.replica.is_none() || !lost.is_empty());
-    let remark = (cuts && is_raft_log(&before)?).then_some(RAFT);
+    let lost = lost::of(plan, &before);
+    let remark = (!lost.is_empty() && is_raft_log(&before)?).then_some(RAFT);
     if mending.dry_run {
         if let Some(copy) = &arguments.replica {
             tell_of_copy(&helped, &before, copy, mending, globals)?;
@@ -276,48 +276,6 @@ fn foretell(
     } else {
         Status::Damage
     })
-}
-
-/// Records that entries promise and no file holds.
-#[derive(Debug, Clone, Copy)]
-struct Lost {
-    range: OffsetRange,
-    /// Whether new records will get these offsets: else a gap stays.
-    given_again: bool,
-}
-
-fn lost(report: &Report, plan: &Plan) -> Vec<Lost> {
-    let mut lost = Vec::new();
-    let steps = BySegment::of(plan);
-    for segment in &report.segments {
-        let Some(facts) = &segment.facts else {
-            continue;
-        };
-        let Some(damage) = facts.first_damage(DamageKind::Dangling) else {
-            continue;
-        };
-        // Frames that carry these very offsets may be adopted; where entries remain, the
-        // remaining finding names their loss.
-        let first = if plan.assemblies.is_empty() {
-            steps.records_after(segment, report.codec)
-        } else {
-            damage.first_slot + facts.tail().continuing
-        };
-        if first > damage.last_slot {
-            continue;
-        }
-        let range = OffsetRange {
-            first: facts.base.saturating_add(first),
-            last: facts.base.saturating_add(damage.last_slot),
-        };
-        if let Some(range) = with_replica::still_lost(plan, range) {
-            lost.push(Lost {
-                range,
-                given_again: report.is_last(segment),
-            });
-        }
-    }
-    lost
 }
 
 /// The message if a Raft log loses entries.
