@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use proglog::inspect::finding::{Finding, FindingId, Severity};
+use proglog::inspect::finding::{Finding, Severity};
 use proglog::inspect::report::{Options, Report};
 use proglog::log::lock::{DirectoryLock, Wait};
 use proglog::log::reader::Content;
@@ -82,10 +82,9 @@ fn report(log: &Path) -> Result<Report, Error> {
 }
 
 fn ids<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Vec<String> {
-    // No file shows afterwards that an index is full.
     let problems = findings
         .into_iter()
-        .filter(|finding| finding.severity != Severity::Note && finding.id != FindingId::IndexFull);
+        .filter(|finding| finding.severity != Severity::Note);
     let mut ids: Vec<String> = problems.map(|finding| finding.id.to_string()).collect();
     ids.sort();
     ids.dedup();
@@ -129,15 +128,11 @@ pub fn repair(log: &Path) -> Result<Repaired, Error> {
     };
     apply(&plan, &lock(log)?, &options)?;
     let after = report(log)?;
-    let full = before
-        .findings
-        .iter()
-        .any(|finding| finding.id == FindingId::IndexFull);
     Ok(Repaired {
         foretold: ids(&plan.left),
         changes: !plan.steps.is_empty(),
         steps: format!("{:?}", plan.steps),
-        status: if after.is_clean() && !full { 0 } else { 3 },
+        status: if after.is_clean() { 0 } else { 3 },
         lost: lost::of(&plan, &before)
             .iter()
             .map(|lost| (lost.range.first.0, lost.range.last.0))
