@@ -16,18 +16,19 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use proglog::inspect::finding::{FindingId, OffsetRange, Severity};
+use proglog::inspect::finding::{Finding, FindingId, Severity};
 use proglog::inspect::listing::Listing;
 use proglog::inspect::look::Before;
 use proglog::inspect::report::{Options, Report, TailDecision};
-use proglog::log::damage::{Damage, DamageKind};
+use proglog::log::damage::Damage;
 use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::lock::DirectoryLock;
 use proglog::log::record::{Codec, Layout};
 use proglog::log::units::Position;
 use proglog::log::walk::{Committed, Flow, Visitor};
 use proglog::log::window::LOOKUP_BYTES;
-use proglog::mend::plan::{self, BySegment, Plan, Step};
+use proglog::mend::lost::{self, Lost};
+use proglog::mend::plan::{self, Plan, Step};
 use proglog::mend::replica::ReplicaPlan;
 use proglog::mend::{saved as saved_changes, undo};
 
@@ -120,23 +121,22 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     if mending.dry_run {
         mending.tell(plan, None, (&before, None), Purpose::Repair, globals)?;
     }
-    let lost = lost(&before, plan);
-    let cuts = plan.cuts_entries(&before) && (arguments.replica.is_none() || !lost.is_empty());
-    let remark = (cuts && is_raft_log(&before)?).then_some(RAFT);
+    let lost = lost::of(plan, &before);
+    let raft = (!lost.is_empty() && is_raft_log(&before)?).then_some(RAFT);
+    let remarks = [raft, about_limit(plan, &before), about_codec(plan, &before)];
     if mending.dry_run {
         if let Some(copy) = &arguments.replica {
             tell_of_copy(&helped, &before, copy, mending, globals)?;
         }
-        let unshown = about_codec(plan, &before);
-        return foretell(plan, &before, &lost, [remark, unshown], mending, globals);
+        return foretell(plan, &before, &lost, remarks, mending, globals);
     }
     let bar = Bar::for_look("verify", &arguments.dir, None, globals);
-    let told = Before {
+    let known = Before {
         report: &before,
         changed: plan.changed(),
     };
     let listing = Listing::of_dir(&before.listing.directory.dir)?;
-    let mut after = Report::once(listing, &options, Some(&told))?;
+    let mut after = Report::once(listing, &options, Some(&known))?;
     if let Some(manifest) = manifest {
         let mut manifest = held_against::of_bytes(manifest)?;
         let held = manifest.check(&mut after)?;
@@ -149,20 +149,16 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         return Err(take_back(lock, saved, lost, mending));
     }
     // Said only once it is sure that it stays.
-    let told = (&before, saved.as_deref());
-    mending.tell(plan, lock.as_ref(), told, Purpose::Repair, globals)?;
+    let known = (&before, saved.as_deref());
+    mending.tell(plan, lock.as_ref(), known, Purpose::Repair, globals)?;
     if let Some(copy) = &arguments.replica {
         tell_of_copy(&helped, &before, copy, mending, globals)?;
     }
     drop(lock);
-    let unshown = about_codec(plan, &before);
     let mut out = stdout()?;
+    told(&mut out, &before, &lost, remarks, mending, globals)?;
     if mending.json {
-        facts_json(&mut out, &before, &lost, remark)?;
-        facts_json(&mut out, &before, &[], unshown)?;
-        // Findings that no file shows any more remain, as the dry run said.
-        let unseen = plan.left.iter().filter(|it| it.id == FindingId::IndexFull);
-        for finding in after.findings.iter().chain(unseen) {
+        for finding in &after.findings {
             crate::render::finding_json::finding(&mut out, &after, finding, None, false)?;
         }
         let summary = line("summary", &before)
@@ -175,18 +171,14 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
             .text_if("saved", saved.map(|path| path.display().to_string()));
         writeln!(out, "{summary}")?;
     } else {
-        lost_text(&mut out, &lost, &before)?;
-        if !globals.quiet {
-            remark_line(&mut out, remark)?;
-            remark_line(&mut out, unshown)?;
-        }
         super::verify::tell(&mut out, &arguments.dir, &after, globals)?;
     }
     out.flush()?;
-    // A required change of the service's configuration remains, though no file shows it
-    // now.
-    let clean = after.is_clean() && !has_full_index(&before);
-    Ok(if clean { Status::Done } else { Status::Damage })
+    Ok(if after.is_clean() {
+        Status::Done
+    } else {
+        Status::Damage
+    })
 }
 
 /// The records restored from the other copy.
@@ -232,10 +224,11 @@ fn take_back(lock: &DirectoryLock, saved: &Path, lost: u64, mending: &Mending) -
     }
 }
 
-/// Whether the log's last index is full for a service with its present limit.
-fn has_full_index(report: &Report) -> bool {
-    let findings = &report.findings;
-    findings.iter().any(|f| f.id == FindingId::IndexFull)
+/// The remark if the log's last index is full for a service with its present limit, and no
+/// file will show it any more.
+fn about_limit(plan: &Plan, before: &Report) -> Option<&'static str> {
+    let is_full = |findings: &[Finding]| findings.iter().any(|it| it.id == FindingId::IndexFull);
+    (is_full(&before.findings) && !is_full(&plan.left)).then_some(LIMIT)
 }
 
 /// The messages of a dry run besides the plan; its status is that of the real run.
@@ -243,16 +236,13 @@ fn foretell(
     plan: &Plan,
     before: &Report,
     lost: &[Lost],
-    remarks: [Option<&str>; 2],
+    remarks: Remarks,
     mending: &Mending,
     globals: Globals,
 ) -> anyhow::Result<Status> {
     let mut out = stdout()?;
+    told(&mut out, before, lost, remarks, mending, globals)?;
     if mending.json {
-        facts_json(&mut out, before, lost, None)?;
-        for remark in remarks {
-            facts_json(&mut out, before, &[], remark)?;
-        }
         for finding in &plan.left {
             crate::render::finding_json::finding(&mut out, before, finding, None, false)?;
         }
@@ -262,12 +252,6 @@ fn foretell(
             .count("left", plan.left.len());
         writeln!(out, "{summary}")?;
     } else {
-        for lost in lost {
-            lost_line(&mut out, *lost)?;
-        }
-        for remark in remarks.into_iter().filter(|_| !globals.quiet) {
-            remark_line(&mut out, remark)?;
-        }
         crate::render::plan::left(&mut out, &plan.left)?;
     }
     out.flush()?;
@@ -278,51 +262,12 @@ fn foretell(
     })
 }
 
-/// Records that entries promise and no file holds.
-#[derive(Debug, Clone, Copy)]
-struct Lost {
-    range: OffsetRange,
-    /// Whether new records will get these offsets: else a gap stays.
-    given_again: bool,
-}
-
-fn lost(report: &Report, plan: &Plan) -> Vec<Lost> {
-    let mut lost = Vec::new();
-    let steps = BySegment::of(plan);
-    for segment in &report.segments {
-        let Some(facts) = &segment.facts else {
-            continue;
-        };
-        let Some(damage) = facts.first_damage(DamageKind::Dangling) else {
-            continue;
-        };
-        // Frames that carry these very offsets may be adopted; where entries remain, the
-        // remaining finding names their loss.
-        let first = if plan.assemblies.is_empty() {
-            steps.records_after(segment, report.codec)
-        } else {
-            damage.first_slot + facts.tail().continuing
-        };
-        if first > damage.last_slot {
-            continue;
-        }
-        let range = OffsetRange {
-            first: facts.base.saturating_add(first),
-            last: facts.base.saturating_add(damage.last_slot),
-        };
-        if let Some(range) = with_replica::still_lost(plan, range) {
-            lost.push(Lost {
-                range,
-                given_again: report.is_last(segment),
-            });
-        }
-    }
-    lost
-}
-
 /// The message if a Raft log loses entries.
 const RAFT: &str = "a Raft log: if a cluster node has lost entries, it is safer to empty it and \
                     let it rejoin";
+
+/// The message if refused frames showed that the index is full.
+const LIMIT: &str = "the index is full: the service's MaxIndexBytes must be a multiple of 12";
 
 /// The message if nothing shows the codec of the next record.
 const UNSHOWN: &str = "no record remains that shows the codec: the next append needs --codec \
@@ -397,25 +342,31 @@ impl Visitor for First {
     }
 }
 
-fn remark_line(out: &mut impl Write, remark: Option<&str>) -> std::io::Result<()> {
-    match remark {
-        Some(remark) => prose::labelled(out, "remark", remark),
-        None => Ok(()),
-    }
-}
+/// What a person should know beside the steps.
+type Remarks = [Option<&'static str>; 3];
 
 /// The lines besides the steps: lost records and remarks.
-fn facts_json(
+fn told(
     out: &mut impl Write,
     report: &Report,
     lost: &[Lost],
-    remark: Option<&str>,
+    remarks: Remarks,
+    mending: &Mending,
+    globals: Globals,
 ) -> std::io::Result<()> {
-    for range in lost {
-        writeln!(out, "{}", lost_json(report, *range))?;
+    for lost in lost {
+        if mending.json {
+            writeln!(out, "{}", lost_json(report, *lost))?;
+        } else {
+            lost_line(out, *lost)?;
+        }
     }
-    if let Some(remark) = remark {
-        writeln!(out, "{}", line("remark", report).text("message", remark))?;
+    for remark in remarks.into_iter().flatten() {
+        if mending.json {
+            writeln!(out, "{}", line("remark", report).text("message", remark))?;
+        } else if !globals.quiet {
+            prose::labelled(out, "remark", remark)?;
+        }
     }
     Ok(())
 }
@@ -440,17 +391,4 @@ fn lost_line(out: &mut impl Write, lost: Lost) -> std::io::Result<()> {
     };
     let records = count(lost.range.records(), "record");
     prose::labelled(out, "lost", &format!("{}: {records}; {what}", lost.range))
-}
-
-fn lost_text(out: &mut impl Write, lost: &[Lost], report: &Report) -> std::io::Result<()> {
-    for one in lost {
-        lost_line(out, *one)?;
-    }
-    if has_full_index(report) {
-        writeln!(
-            out,
-            "left     index-full: set the service's MaxIndexBytes to a multiple of 12"
-        )?;
-    }
-    Ok(())
 }

@@ -91,7 +91,6 @@ pub(crate) fn is_read(
     judged: &Judged,
 ) -> Result<bool> {
     let as_it_is = AsItIs {
-        base: facts.base,
         entries: facts.entries,
         records: facts.records,
         damages: &facts.damages,

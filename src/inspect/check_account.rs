@@ -1,10 +1,13 @@
 //! Findings of a segment whose index hides records: how the index differs from the one
 //! that the account gives, and the decisions that a person must make.
 
+use std::ops::RangeInclusive;
+
 use super::finding::{Detail, Finding, FindingId, Severity};
 use super::report::SegmentReport;
+use crate::log::damage::{Damage, DamageKind};
 use crate::log::format::{ENTRY_BYTES, FileKind};
-use crate::scan::account::{Account, Loss};
+use crate::scan::account::Account;
 
 /// The result of the account of a segment, beside the facts of the index that it gives.
 pub(super) fn segment(segment: &SegmentReport, findings: &mut Vec<Finding>) {
@@ -16,10 +19,30 @@ pub(super) fn segment(segment: &SegmentReport, findings: &mut Vec<Finding>) {
         if segment.listing.index.is_some() {
             view.index(findings);
         }
-        view.lost(findings);
     }
+    view.lost(findings);
     view.contested(findings);
     view.decisions(findings);
+}
+
+/// The slots of acknowledged records that are lost after the last record of the store.
+pub(super) fn lost(segment: &SegmentReport) -> Option<RangeInclusive<u64>> {
+    let account = segment.account.as_ref()?;
+    account.lost_from(account.end_slot)
+}
+
+/// Whether a walk along the index shows the same.
+fn is_shown(segment: &SegmentReport, lost: &RangeInclusive<u64>) -> bool {
+    let damages = segment.facts.iter().flat_map(|facts| &facts.damages);
+    damages.into_iter().any(|damage| {
+        damage.kind == DamageKind::Dangling && *lost == (damage.first_slot..=damage.last_slot)
+    })
+}
+
+/// Whether the loss of records after the last one explains a damage.
+pub(super) fn is_explained(segment: &SegmentReport, damage: &Damage) -> bool {
+    let within = |lost: &RangeInclusive<u64>| damage.first_slot >= *lost.start();
+    lost(segment).is_some_and(|lost| within(&lost) && !is_shown(segment, &lost))
 }
 
 struct View<'a> {
@@ -108,28 +131,28 @@ impl View<'_> {
         }
     }
 
-    /// Records that entries promise after the last one of the store, where the index of
-    /// the account does not name them.
+    /// Records that entries promise after the last one of the store, where the index does
+    /// not show just these.
     fn lost(&self, findings: &mut Vec<Finding>) {
-        let named = self.account.slots > self.account.end_slot;
-        let lost = self.account.damaged.iter();
-        for lost in lost.filter(|lost| lost.loss == Loss::Lost && !named) {
-            let slot = lost.first.since(self.segment.listing.base());
-            findings.push(
-                self.finding(FindingId::IndexDangling, Severity::Error)
-                    .at(
-                        &self.name(FileKind::Index),
-                        slot * ENTRY_BYTES,
-                        (lost.last.since(lost.first) + 1) * ENTRY_BYTES,
-                    )
-                    .offsets(lost.first, lost.last)
-                    .detail(Detail::Dangling {
-                        store: self.name(FileKind::Store),
-                        store_bytes: self.store_bytes(),
-                        first_position: self.account.records_end,
-                    }),
-            );
-        }
+        let Some(slots) = lost(self.segment).filter(|slots| !is_shown(self.segment, slots)) else {
+            return;
+        };
+        let base = self.segment.listing.base();
+        let (first, last) = (*slots.start(), *slots.end());
+        findings.push(
+            self.finding(FindingId::IndexDangling, Severity::Error)
+                .at(
+                    &self.name(FileKind::Index),
+                    first * ENTRY_BYTES,
+                    (last - first + 1) * ENTRY_BYTES,
+                )
+                .offsets(base.saturating_add(first), base.saturating_add(last))
+                .detail(Detail::Dangling {
+                    store: self.name(FileKind::Store),
+                    store_bytes: self.store_bytes(),
+                    first_position: self.account.records_end,
+                }),
+        );
     }
 
     /// Offsets that records of two sides of a fork have.

@@ -39,7 +39,8 @@ pub fn segment(report: &Report, segment: &SegmentReport, findings: &mut Vec<Find
         index: segment.listing.file_name(FileKind::Index),
         is_last: report.is_last(segment),
     };
-    for damage in &facts.damages {
+    let damages = facts.damages.iter();
+    for damage in damages.filter(|damage| !check_account::is_explained(segment, damage)) {
         findings.push(view.damaged(damage));
     }
     view.uncounted(findings);
@@ -318,8 +319,9 @@ impl View<'_> {
             finding.records = Some(tail.frames);
             findings.push(finding);
         }
-        let dangling = self.facts.first_damage(DamageKind::Dangling);
-        if tail.torn_bytes > 0 && dangling.is_none() {
+        let dangling = self.facts.first_damage(DamageKind::Dangling).is_some()
+            || check_account::lost(self.segment).is_some();
+        if tail.torn_bytes > 0 && !dangling {
             let mut finding = self
                 .finding(FindingId::StoreTornTail, Severity::Warning)
                 .at(&self.store, tail.torn_position, tail.torn_bytes)
@@ -340,7 +342,7 @@ impl View<'_> {
             }
             findings.push(finding);
         }
-        if tail.zero_bytes > 0 && dangling.is_none() {
+        if tail.zero_bytes > 0 && !dangling {
             let severity = if ours {
                 Severity::Note
             } else {

@@ -373,6 +373,13 @@ impl Finding {
         self.id == FindingId::IndexDangling && (self.severity == Severity::Note || self.use_unknown)
     }
 
+    /// Whether only refused frames show that the index is full: no file does once they are
+    /// cut.
+    #[must_use]
+    pub fn is_full_by_frames(&self) -> bool {
+        matches!(self.detail, Detail::IndexFull { limit: None })
+    }
+
     /// Which bytes are concerned.
     #[must_use]
     pub fn at(mut self, file: &str, position: u64, bytes: u64) -> Self {

@@ -69,13 +69,9 @@ fn is_between_segments(finding: &Finding) -> bool {
 }
 
 /// Whether a finding is found again in the future files of a segment: not one about their
-/// names or owners, nor a full index, which needs a change of the service's configuration
-/// though no file shows it then.
+/// names or owners.
 fn is_found_in_files(id: FindingId) -> bool {
-    !matches!(
-        id,
-        FindingId::NotAFile | FindingId::OffsetOverflow | FindingId::IndexFull
-    ) && !id.is_about_names()
+    !matches!(id, FindingId::NotAFile | FindingId::OffsetOverflow) && !id.is_about_names()
 }
 
 /// Whether a plan takes care of a finding.
@@ -124,6 +120,7 @@ fn is_mended(finding: &Finding, by: &BySegment<'_>, report: &Report) -> bool {
         FindingId::StoreTornTail | FindingId::StoreZeroTail => cuts(FileKind::Store, end),
         FindingId::StoreUnindexedTail => cuts(FileKind::Store, end) || adopts(),
         FindingId::StoreMissing => touches(FileKind::Store),
+        FindingId::IndexFull => finding.is_full_by_frames() && touches(FileKind::Store),
         _ => false,
     }
 }

@@ -16,6 +16,7 @@ mod gather;
 mod guarded;
 mod kept;
 mod left;
+pub mod lost;
 mod named;
 pub mod plan;
 mod policy;

@@ -15,7 +15,6 @@ use crate::inspect::finding::Finding;
 use crate::inspect::listing::SegmentListing;
 use crate::inspect::report::{Report, SegmentReport};
 use crate::inspect::scan::SegmentFacts;
-use crate::log::damage::DamageKind;
 use crate::log::detect::{Mended, detect_with};
 use crate::log::format::{ENTRY_BYTES, FileKind, file_name};
 use crate::log::record::Codec;
@@ -279,25 +278,6 @@ impl Plan {
             }
             (None, None) => written_to.unwrap_or(before),
         }
-    }
-
-    /// Whether entries of acknowledged records are removed.
-    #[must_use]
-    pub fn cuts_entries(&self, report: &Report) -> bool {
-        let cuts_index = |step: &&Step| {
-            matches!(
-                step,
-                Step::Cut {
-                    kind: FileKind::Index,
-                    ..
-                }
-            )
-        };
-        self.steps.iter().filter(cuts_index).any(|step| {
-            let facts = report.segment(step.file().0);
-            let facts = facts.and_then(|segment| segment.facts.as_ref());
-            facts.is_some_and(|facts| facts.first_damage(DamageKind::Dangling).is_some())
-        })
     }
 }
 

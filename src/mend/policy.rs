@@ -6,7 +6,7 @@ use super::plan::{NewEntries, Step, cut};
 use crate::inspect::report::SegmentReport;
 use crate::log::format::{ENTRY_BYTES, FileKind};
 use crate::log::units::Offset;
-use crate::scan::account::{Account, Doubt, Loss, Unreferenced};
+use crate::scan::account::{Account, Doubt, Unreferenced};
 
 /// Decisions that are the same for every part of a segment.
 pub(super) struct Policy {
@@ -72,7 +72,7 @@ impl Policy {
             .filter(|_| account.doubts.is_empty() || only_padding);
         // Entries without frames, and the padding behind refused ones, say what may be cut:
         // an interrupted repair needs them until the bytes are gone.
-        let lost = account.damaged.iter().any(|it| it.loss == Loss::Lost);
+        let lost = account.lost_from(account.end_slot).is_some();
         let refused = |it: &crate::scan::account::Stretch| it.kind == Unreferenced::Refused;
         if lost || account.unreferenced.iter().any(refused) {
             steps.extend(cut_store.into_iter().chain(cut_index));

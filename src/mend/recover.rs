@@ -10,8 +10,8 @@ use crate::log::record::Codec;
 use crate::log::writer::COMMIT_STORE_BYTES;
 
 use super::apply::{ApplyOptions, Save, apply};
-use super::kept;
 use super::plan::{self, Plan};
+use super::{kept, lost};
 
 /// The result of a recovery.
 #[derive(Debug, Clone)]
@@ -57,6 +57,12 @@ pub fn plan(lock: &DirectoryLock, codec: Option<Codec>) -> Result<(Report, Plan)
         return Err(Error::CannotAppend {
             path: lock.path().to_path_buf(),
             why: left.id.to_string(),
+        });
+    }
+    if let Some(lost) = lost::of(&plan, &report).first() {
+        return Err(Error::CannotAppend {
+            path: lock.path().to_path_buf(),
+            why: format!("acknowledged records are lost: offsets {}", lost.range),
         });
     }
     Ok((report, plan))

@@ -1,6 +1,8 @@
 //! The account of a segment: what each byte of its two files is, by the reading that needs
 //! the fewest faults.
 
+use std::ops::RangeInclusive;
+
 use super::bytes::{Bytes, readable};
 use super::chain;
 use super::evidence::{Evidence, explore};
@@ -70,8 +72,6 @@ pub enum Loss {
     Payload,
     /// Eight zero bytes are where the record was.
     Zeros,
-    /// Entries promise them after the last record of the store.
-    Lost,
 }
 
 /// Offsets whose records cannot be read, both ends included.
@@ -154,6 +154,9 @@ pub struct Account {
     pub unindexed: u64,
     /// The slot after the last record, readable or not.
     pub end_slot: u64,
+    /// The slot after the last one that an entry of the index as it was found names, or
+    /// the first slot.
+    pub promised_end: u64,
     /// The entries that are not in the index as they should be, in ascending order.
     pub writes: Vec<Entries>,
     /// The first wrong entry that is not padding.
@@ -193,6 +196,7 @@ impl Account {
             records: records.saturating_sub(slots),
             unindexed: 0,
             end_slot: slots,
+            promised_end: slots,
             writes: Vec::new(),
             misplaced: None,
             first_wrong: None,
@@ -208,13 +212,20 @@ impl Account {
         }
     }
 
+    /// The slots of acknowledged records that are lost if the log ends before slot `end`:
+    /// entries of the index as it was found name them, and the last one all before it.
+    #[must_use]
+    pub fn lost_from(&self, end: u64) -> Option<RangeInclusive<u64>> {
+        (end < self.promised_end).then(|| end..=self.promised_end - 1)
+    }
+
     /// Whether nothing is unusual but frames that continue where the index ends.
     #[must_use]
     pub fn is_plain_tail(&self) -> bool {
         self.first_wrong.is_none()
             && self.misplaced.is_none()
             && self.contested.is_empty()
-            && self.damaged.iter().all(|it| it.loss == Loss::Lost)
+            && self.damaged.is_empty()
             && self.entries.iter().filter(|run| run.follow).count() <= 1
     }
 

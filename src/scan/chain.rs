@@ -64,6 +64,7 @@ pub(super) fn account(
     let mut account = Account::sound(next, next, store.size, false);
     account.first_slot = slot;
     account.records = next - slot;
+    account.promised_end = sound;
     account.unindexed = next - sound;
     account.entries = vec![run(slot, from)];
     if account.unindexed > 0 {

@@ -2,7 +2,7 @@
 //! records of the store, the one that the account of the segment gives. Readers and
 //! checks use this, so that both have the same records.
 
-use super::account::{Account, Input, Loss, Stretch, Unreferenced};
+use super::account::{Account, Input, Stretch, Unreferenced};
 use super::bytes::readable;
 use super::image;
 use crate::log::damage::{Damage, DamageKind, Damages};
@@ -16,8 +16,6 @@ use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
 
 /// The result of a walk along the index as it is.
 pub(crate) struct AsItIs<'a> {
-    /// The segment's base offset.
-    pub base: Offset,
     /// Entries before the padding, valid or not.
     pub entries: u64,
     /// Records that can be read.
@@ -40,13 +38,10 @@ impl AsItIs<'_> {
             None => self.entries,
         };
         let dangling = self.damages.iter().find(dangling);
-        let offset = |slot| self.base.saturating_add(slot);
+        let lost = account.lost_from(account.end_slot);
         let lost = |damage: &Damage| {
-            account.damaged.iter().any(|lost| {
-                lost.loss == Loss::Lost
-                    && (lost.first, lost.last)
-                        == (offset(damage.first_slot), offset(damage.last_slot))
-            })
+            lost.as_ref()
+                .is_some_and(|lost| *lost == (damage.first_slot..=damage.last_slot))
         };
         if dangling.is_some_and(|damage| !lost(damage))
             || !account.contested.is_empty()
@@ -150,7 +145,6 @@ pub(crate) fn other_index(
         return Ok(None);
     };
     let as_it_is = AsItIs {
-        base: segment.base,
         entries,
         records: found.records,
         damages: &found.damages.list,

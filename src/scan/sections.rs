@@ -15,7 +15,7 @@ use crate::log::index::Index;
 use crate::log::units::{Position, RelativeOffset};
 
 /// Positions at and above this are no entry's.
-const POSITION_MAX: u64 = 1 << 48;
+pub(super) const POSITION_MAX: u64 = 1 << 48;
 
 /// Limit of bytes that are not an entry and not padding, searched for entries one by one.
 /// Bytes after them are assumed to be more of the same.

@@ -1,6 +1,6 @@
 //! The accounts of small segments, one cause at a time.
 
-use super::account::{Account, Doubt, Input, Loss, Unreferenced};
+use super::account::{Account, Doubt, Input, Unreferenced};
 use super::cost;
 use super::image::Image;
 use crate::log::index::Index;
@@ -187,7 +187,7 @@ fn carried_offsets_number_what_stands_behind_damage() {
     assert_eq!(account.doubts, []);
     assert!(account.records >= 17, "{account:?}");
     assert_eq!(account.slots, 20);
-    assert!(account.damaged.iter().all(|it| it.loss != Loss::Lost));
+    assert_eq!(account.lost_from(account.end_slot), None);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use super::evidence::{Evidence, LEAST_FRAME};
 use super::frames::{Doubt, Frame, State};
 use super::number_protobuf::IndexState;
 use super::path::{Kind, Piece, Segment};
+use super::sections::EntryRun;
 use super::{tail, writes};
 use crate::log::error::Result;
 use crate::log::format::ENTRY_BYTES;
@@ -59,11 +60,7 @@ pub(super) fn account(
         unwritten_frames(store, &mut evidence, &mut doubts)?;
     }
     let numbered = Numbered::of(&evidence);
-    let mut damaged = numbered.damaged(&evidence);
-    if let Some(lost) = numbered.lost(&evidence) {
-        damaged.push(lost);
-    }
-    damaged.sort_by_key(|it| it.first);
+    let damaged = numbered.damaged(&evidence);
     if store.size == 0 && !evidence.sections.runs.is_empty() && is_all_of_a_store(&evidence) {
         doubts.push(Doubt::StoreEmpty);
     }
@@ -102,6 +99,7 @@ pub(super) fn account(
         records: readable.clone().count() as u64,
         unindexed: readable.filter(|it| !it.named).count() as u64,
         end_slot: numbered.end(),
+        promised_end: numbered.promised_end(&evidence, index)?,
         records_end: numbered.records_end(&evidence),
         index_sound: evidence.index.sound && writes.is_empty(),
         misplaced: misplaced.map(|run| {
@@ -269,26 +267,54 @@ impl Numbered {
         damaged
     }
 
-    /// Offsets that entries promise after the last record; believed where the entry
-    /// before them is right.
-    fn lost(&self, evidence: &Evidence) -> Option<Damaged> {
+    /// The slot after the last one that an entry names, wherever the entry is. One of
+    /// zeros alone may be padding, if what is in the store has no number.
+    fn promised_end(&self, evidence: &Evidence, index: &mut Index) -> Result<u64> {
+        let runs = evidence.sections.runs.iter();
+        let ends = runs.map(|run| run.slot + run.positions.len() as u64);
+        let promised = ends.max().unwrap_or(0);
+        let promised = promised.max(writes::promised_in_place(index, self.first_slot)?);
         let end = self.end();
-        let promised = self
-            .claimed
-            .range(end..)
-            .next_back()
-            .map(|(slot, _)| *slot)?;
-        if end == 0 && promised == 0 && !evidence.frames.is_empty() {
-            return None;
-        }
-        let before = end
-            .checked_sub(1)
-            .filter(|before| *before >= self.first_slot);
-        let agrees = before.is_none_or(|before| {
-            let frame = self.frames.get(&before).map(|frame| frame.start);
-            self.claimed.get(&before).copied() == frame
+        let padding = promised == 1 && end == 0 && !evidence.frames.is_empty();
+        let another = self.are_of_another_log(evidence);
+        let believed = if padding || another { 0 } else { promised };
+        Ok(believed.max(self.first_slot))
+    }
+
+    /// Whether the entries of the last records name no frame, each one another distance
+    /// away from its own: entries of this log are all as far off, if bytes were added to
+    /// the store, and those of lost records go on where it ends.
+    fn are_of_another_log(&self, evidence: &Evidence) -> bool {
+        let end = self.end();
+        let position = |run: &EntryRun, slot: u64| {
+            let at = usize::try_from(slot.checked_sub(run.slot)?).ok()?;
+            run.positions.get(at).copied()
+        };
+        let off_by = |run: &EntryRun, slot: u64| {
+            let start = self.frames.get(&slot)?.start;
+            Some(start.wrapping_sub(position(run, slot)?))
+        };
+        let runs = &evidence.sections.runs;
+        let last = (end.saturating_sub(3)..end).flat_map(|slot| {
+            let of_slot = move |run| position(run, slot);
+            runs.iter().filter_map(of_slot)
         });
-        agrees.then(|| self.range(end, promised, Loss::Lost))
+        let starts = &evidence.frames;
+        let mut last = last.peekable();
+        let end_is_named = evidence
+            .sections
+            .claims()
+            .any(|it| it.1 == self.records_end(evidence));
+        let is_frame = |at: u64| {
+            starts
+                .binary_search_by_key(&at, |frame| frame.start)
+                .is_ok()
+        };
+        let differ = |run: &EntryRun| {
+            let before = end.checked_sub(2).and_then(|slot| off_by(run, slot));
+            before.is_none_or(|before| off_by(run, end - 1) != Some(before))
+        };
+        last.peek().is_some() && !last.any(is_frame) && runs.iter().all(differ) && !end_is_named
     }
 
     /// The entries that the index should have.

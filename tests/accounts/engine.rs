@@ -5,13 +5,14 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use proglog::inspect::finding::{FindingId, Severity};
+use proglog::inspect::finding::{Finding, Severity};
 use proglog::inspect::report::{Options, Report};
 use proglog::log::lock::{DirectoryLock, Wait};
 use proglog::log::reader::Content;
 use proglog::log::record::Codec as ItsCodec;
 use proglog::mend::apply::{ApplyOptions, Save, apply};
 use proglog::mend::exclusive::Others;
+use proglog::mend::lost;
 use proglog::mend::plan;
 use proglog::mend::{saved, undo};
 use proglog::{Disk, Error, Item, LogReader, NewRecord, Offset, OpenOptions, RealDisk, Session};
@@ -22,6 +23,8 @@ pub struct Verified {
     pub codec: Option<Codec>,
     /// Ids of findings that are no notes, sorted.
     pub ids: Vec<String>,
+    /// Offsets that these findings are about.
+    pub offsets: Vec<(u64, u64)>,
 }
 
 /// What a repair did.
@@ -36,6 +39,8 @@ pub struct Repaired {
     /// What is found before and afterwards.
     pub before: Verified,
     pub after: Verified,
+    /// Offsets that it said are lost.
+    pub lost: Vec<(u64, u64)>,
     /// Readable records that it cost, which the command takes back.
     pub cost: u64,
 }
@@ -76,13 +81,10 @@ fn report(log: &Path) -> Result<Report, Error> {
     Report::of(log, &options)
 }
 
-fn ids<'a>(
-    findings: impl IntoIterator<Item = &'a proglog::inspect::finding::Finding>,
-) -> Vec<String> {
-    // No file shows afterwards that an index is full.
+fn ids<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Vec<String> {
     let problems = findings
         .into_iter()
-        .filter(|finding| finding.severity != Severity::Note && finding.id != FindingId::IndexFull);
+        .filter(|finding| finding.severity != Severity::Note);
     let mut ids: Vec<String> = problems.map(|finding| finding.id.to_string()).collect();
     ids.sort();
     ids.dedup();
@@ -96,7 +98,14 @@ fn verified(report: &Report) -> Verified {
             ItsCodec::Protobuf => Codec::Protobuf,
         }),
         ids: ids(&report.findings),
+        offsets: report.findings.iter().filter_map(offsets).collect(),
     }
+}
+
+/// The offsets of a finding that is no note.
+fn offsets(finding: &Finding) -> Option<(u64, u64)> {
+    let range = finding.offsets?;
+    (finding.severity != Severity::Note).then_some((range.first.0, range.last.0))
 }
 
 /// Inspects a log.
@@ -119,15 +128,15 @@ pub fn repair(log: &Path) -> Result<Repaired, Error> {
     };
     apply(&plan, &lock(log)?, &options)?;
     let after = report(log)?;
-    let full = before
-        .findings
-        .iter()
-        .any(|finding| finding.id == FindingId::IndexFull);
     Ok(Repaired {
         foretold: ids(&plan.left),
         changes: !plan.steps.is_empty(),
         steps: format!("{:?}", plan.steps),
-        status: if after.is_clean() && !full { 0 } else { 3 },
+        status: if after.is_clean() { 0 } else { 3 },
+        lost: lost::of(&plan, &before)
+            .iter()
+            .map(|lost| (lost.range.first.0, lost.range.last.0))
+            .collect(),
         cost: before.records_lost_in(&after),
         before: verified(&before),
         after: verified(&after),

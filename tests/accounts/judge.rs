@@ -87,6 +87,8 @@ pub struct Truth<'a> {
     valid: BTreeMap<u64, (u64, bool)>,
     /// Frames that a surviving entry names: file and position.
     named: BTreeSet<(u64, usize)>,
+    /// Offsets that surviving entries name. One of zeros may be padding.
+    promised: BTreeSet<u64>,
 }
 
 impl<'a> Truth<'a> {
@@ -102,6 +104,7 @@ impl<'a> Truth<'a> {
             histories: BTreeSet::new(),
             valid: BTreeMap::new(),
             named: BTreeSet::new(),
+            promised: BTreeSet::new(),
         };
         for ((base, index), file) in &harmed.files {
             if *index {
@@ -191,6 +194,9 @@ impl<'a> Truth<'a> {
                 }
                 let position = entry.position as usize;
                 let offset = base + u64::from(entry.slot);
+                if (entry.slot, entry.position) != (0, 0) {
+                    self.promised.insert(offset);
+                }
                 let named = |place: &&Place<'_>| {
                     place.base == base && place.home == base && place.at == position
                 };
@@ -352,6 +358,15 @@ impl<'a> Truth<'a> {
         offset == place.base + entries && run
             || padded && offset < place.base + entries
             || padded && offset == place.base + 1 && run
+    }
+
+    /// The first offset that an entry names, and that is neither given nor within one of
+    /// these ranges.
+    pub fn unsaid(&self, given: &[Given], said: &[(u64, u64)]) -> Option<u64> {
+        let given: BTreeSet<u64> = given.iter().map(|given| given.offset).collect();
+        let is_said = |offset: u64| said.iter().any(|it| (it.0..=it.1).contains(&offset));
+        let mut silent = self.promised.difference(&given);
+        silent.find(|offset| !is_said(**offset)).copied()
     }
 
     /// Asks for nothing but that no frame is cut.

@@ -165,6 +165,11 @@ fn repair(truth: &Truth<'_>, log: &Path, before: &Snapshot, result: &mut Result)
         };
         result.add(kind, format!("{what}\n    {steps}"));
     }
+    let said = [&repaired.lost[..], &repaired.after.offsets].concat();
+    if let Some(offset) = truth.unsaid(&given, &said).filter(|_| !result.foreign) {
+        let what = format!("{offset}, said {said:?}\n    {steps}");
+        result.add("R1 a lost record is not named", what);
+    }
     if repaired.foretold != repaired.after.ids {
         let found = &repaired.after.ids;
         let what = format!("said {:?}, found {found:?}\n    {steps}", repaired.foretold);

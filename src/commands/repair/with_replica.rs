@@ -16,7 +16,6 @@ use proglog::inspect::finding::OffsetRange;
 use proglog::inspect::report::{Options, Report};
 use proglog::log::format::{FileKind, file_name};
 use proglog::log::units::Offset;
-use proglog::mend::plan::Plan;
 use proglog::mend::replica::manifest as replica_manifest;
 use proglog::mend::replica::{self, ReplicaPlan, Taken, Verdict};
 use proglog::mend::runs::agree::{Difference, Side};
@@ -226,28 +225,4 @@ pub fn say_not_taken(plan: &ReplicaPlan, log: &Path, copy: &Path, globals: Globa
             quote(log),
         ));
     }
-}
-
-/// The part of a range of offsets that is still lost after the plan.
-pub fn still_lost(plan: &Plan, range: OffsetRange) -> Option<OffsetRange> {
-    let mut first = range.first.0;
-    let mut runs: Vec<(u64, u64)> = plan
-        .assemblies
-        .iter()
-        .flat_map(|made| {
-            made.parts
-                .iter()
-                .map(|part| (part.run.first, part.run.next))
-        })
-        .collect();
-    runs.sort_unstable();
-    for (from, next) in runs {
-        if from <= first && first < next {
-            first = next;
-        }
-    }
-    (first <= range.last.0).then_some(OffsetRange {
-        first: Offset(first),
-        last: range.last,
-    })
 }

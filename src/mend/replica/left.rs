@@ -35,7 +35,6 @@ pub(super) fn is_about_content(id: FindingId) -> bool {
     !matches!(
         id,
         FindingId::NotAFile
-            | FindingId::IndexFull
             | FindingId::IndexOverLimit
             | FindingId::SegmentGap
             | FindingId::SegmentOverlap
@@ -60,6 +59,9 @@ pub(super) fn is_mended(finding: &Finding, whole: &BTreeSet<Offset>, held: &Rang
     };
     match finding.segment {
         _ if finding.id == FindingId::SegmentGap => false,
+        Some(base) if finding.id == FindingId::IndexFull => {
+            finding.is_full_by_frames() && whole.contains(&base)
+        }
         Some(base) if is_about_content(finding.id) => whole.contains(&base) || is_held(),
         _ => false,
     }
