@@ -368,6 +368,7 @@ pub(super) fn held_back_for() -> Duration {
 mod tests {
     use super::*;
     use crate::log::disk::RealDisk;
+    use crate::mend::guarded::Guarded;
     use rustix::fs::{Mode, OFlags};
 
     /// A file of the log, opened for changing, after the first step.
@@ -385,6 +386,30 @@ mod tests {
         (path, exclusive)
     }
 
+    /// Each operation on the disk that others would see is refused.
+    fn no_operation_is_done(path: &Path, exclusive: &Exclusive) {
+        let guarded = Guarded {
+            disk: &RealDisk,
+            exclusive,
+        };
+        let (there, file) = (FilePath::of(path).unwrap(), exclusive.file(path).unwrap());
+        let free = there.dir().at("free");
+        let refused = [
+            guarded.create(&free, None).map(drop),
+            guarded.link(file, &free),
+            guarded.write_at(file, b"x", 0).map(drop),
+            guarded.set_len(file, 9),
+            guarded.rename(&there, &free),
+            guarded.replace(&there, &free),
+            guarded.remove(&there),
+        ];
+        for (number, operation) in refused.into_iter().enumerate() {
+            let kind = operation.map_err(|error| error.kind());
+            assert_eq!(kind, Err(io::ErrorKind::ResourceBusy), "{number}");
+        }
+        assert!(there.is_there() && !free.is_there());
+    }
+
     #[test]
     fn who_has_waited_for_long_ends_the_steps() {
         let directory = tempfile::tempdir().unwrap();
@@ -399,6 +424,7 @@ mod tests {
         exclusive.check_again().unwrap();
         let long_ago = Instant::now().checked_sub(held_back_for());
         exclusive.held().nobody_waits = long_ago.unwrap();
+        no_operation_is_done(&path, &exclusive);
         let busy = exclusive.check_again().unwrap_err();
         let error = exclusive.explain(directory.path(), Error::io("write", &path)(busy));
         assert!(matches!(error, Error::InUse { .. }), "{error}");

@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use std::process::Command;
 
 use proglog::log::dir::{Dir, Links};
+use proglog::log::disk::{self, Disk, RealDisk};
 use serde_json::json;
 
 use crate::saved::{forge, manifest, whole};
@@ -149,6 +150,35 @@ fn a_name_stays_in_its_directory_and_a_file_is_a_regular_one() {
             "{name}"
         );
     }
+    link("dir", &room.path().join("to-dir"), uid);
+    assert!(held.at("dir").open_dir().is_ok());
+    assert!(held.at("to-dir").open_dir().is_err());
     let linked = held.at("to-fifo").open(Links::Refused).unwrap_err();
     assert_eq!(linked.raw_os_error(), Some(40), "ELOOP");
+}
+
+#[test]
+fn nothing_that_is_there_is_created_again_or_replaced_by_a_move() {
+    let room = tempfile::tempdir().unwrap();
+    let held = Dir::open(room.path()).unwrap();
+    for name in ["file", "other"] {
+        fs::write(room.path().join(name), name).unwrap();
+    }
+    let uid = rustix::process::geteuid().as_raw();
+    link("file", &room.path().join("link"), uid);
+    link("nothing", &room.path().join("dangling"), uid);
+    for name in ["file", "link", "dangling"] {
+        let at = held.at(name);
+        let created = RealDisk.create(&at, None).map(drop);
+        let moved = RealDisk.rename(&held.at("other"), &at);
+        for done in [created, moved] {
+            let kind = done.map_err(|error| error.kind());
+            assert_eq!(kind, Err(ErrorKind::AlreadyExists), "{name}");
+        }
+    }
+    // What is no file of ours has the name of what is to be created.
+    fs::create_dir(room.path().join(".cursor.proglog-new")).unwrap();
+    disk::try_beside(&held.at("cursor")).unwrap();
+    assert_eq!(fs::read(room.path().join("file")).unwrap(), b"file");
+    assert!(!room.path().join("nothing").exists());
 }

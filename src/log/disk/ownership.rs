@@ -185,3 +185,37 @@ fn as_allowed(done: io::Result<()>) -> io::Result<bool> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_two_files_have_in_common_is_no_wider_than_either() {
+        let one = Ownership::new(1, 10, 0o640);
+        let common = |other: &Ownership| one.clone().common(other);
+        assert_eq!(common(&one), Some(one.clone()));
+        assert_eq!(common(&Ownership::new(2, 10, 0o640)), None);
+        let narrower = Ownership::new(1, 10, 0o604);
+        assert_eq!(common(&narrower), Some(Ownership::new(1, 10, 0o600)));
+        let other_group = Ownership::new(1, 20, 0o660);
+        assert_eq!(common(&other_group), Some(Ownership::new(1, 10, 0o600)));
+        let mut with_list = one.clone();
+        with_list.acls[0] = Some(vec![1]);
+        assert_eq!(common(&with_list), Some(Ownership::new(1, 10, 0o600)));
+    }
+
+    #[test]
+    fn without_its_access_control_list_a_file_is_its_owners_alone() {
+        let file = tempfile::tempfile().unwrap();
+        let mode = || file.metadata().unwrap().mode() & PERMISSIONS;
+        let own = Ownership::of_this_process(0o644);
+        take_ownership(&file, &own, Path::new("file")).unwrap();
+        assert_eq!(mode(), 0o644);
+        // No system takes such a list.
+        let mut with_list = own;
+        with_list.acls[0] = Some(vec![1]);
+        take_ownership(&file, &with_list, Path::new("file")).unwrap();
+        assert_eq!(mode(), 0o600);
+    }
+}
