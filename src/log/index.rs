@@ -140,6 +140,32 @@ impl Index {
         Ok(end)
     }
 
+    /// The slot after the one that the last entry names, at whatever byte it begins: behind
+    /// padding a service does not go on at the 12-byte boundaries. 0 if nothing there
+    /// follows an entry.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadFile::read_at`].
+    pub fn named_end(&mut self) -> Result<u64> {
+        let used = self.used_end(self.file_bytes())?;
+        // Its last bytes may be zeros.
+        for end in used..(used + ENTRY_BYTES).min(self.file_bytes() + 1) {
+            let Some(at) = end.checked_sub(2 * ENTRY_BYTES) else {
+                continue;
+            };
+            let bytes = self.bytes(at, 24)?;
+            let mut entries = bytes.as_chunks::<12>().0.iter().map(Entry::decode);
+            if let (Some(before), Some(last)) = (entries.next(), entries.next())
+                && before.relative.0.checked_add(1) == Some(last.relative.0)
+                && before.position < last.position
+            {
+                return Ok(u64::from(last.relative.0) + 1);
+            }
+        }
+        Ok(0)
+    }
+
     /// The first of the slots of 0xff that end at `end`, if any.
     fn unused_from(&mut self, end: u64) -> Result<Option<u64>> {
         let mut start = end;

@@ -252,10 +252,9 @@ pub(crate) fn check_earlier_segments(directory: &Directory) -> Result<()> {
         if !metadata.is_file() || metadata.len() / ENTRY_BYTES <= room {
             continue;
         }
-        let entries = ReadFile::open(&path)
-            .map(|file| super::index::Index::of(file, LOOKUP_BYTES))?
-            .bisect_end()?;
-        if entries > room {
+        let mut index =
+            ReadFile::open(&path).map(|file| super::index::Index::of(file, LOOKUP_BYTES))?;
+        if index.bisect_end()?.max(index.named_end()?) > room {
             return Err(Error::CannotAppend {
                 path: directory.path.clone(),
                 why: format!(
