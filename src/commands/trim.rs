@@ -90,7 +90,11 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         codec: arguments.mending.codec,
         ..Options::default()
     };
-    let (lock, report) = mending.look(&arguments.dir, &options, globals)?;
+    let (lock, mut report) = mending.look(&arguments.dir, &options, globals)?;
+    if arguments.after.is_some() {
+        report.look_at_end()?;
+        report.require_ours()?;
+    }
     let Some(keep) = arguments.keep(&report)? else {
         return Ok(Status::Failed);
     };

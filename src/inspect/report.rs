@@ -337,6 +337,33 @@ impl Report {
         Ok(report)
     }
 
+    /// Inspects the last segment in full, where the report is a quick one: what is at the
+    /// end of its index does not tell what its store holds.
+    ///
+    /// # Errors
+    ///
+    /// Reading's.
+    pub fn look_at_end(&mut self) -> Result<()> {
+        let Some(last) = self.segments.last_mut() else {
+            return Ok(());
+        };
+        let options = Options {
+            quick: false,
+            segment: Some(last.listing.base()),
+            ..self.options
+        };
+        let look = Look {
+            listing: &self.listing,
+            codec: self.codec,
+            options: &options,
+            before: None,
+        };
+        if let Some(found) = look.at_segments()?.pop() {
+            *last = found;
+        }
+        Ok(())
+    }
+
     /// Fails if another program's layout was found: nothing may be changed then.
     ///
     /// # Errors

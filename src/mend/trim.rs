@@ -2,10 +2,12 @@
 //! a log without a gap, wherever a crash interrupts it.
 
 use super::plan::{Plan, Step};
+use crate::inspect::check_directory::claimed_records;
 use crate::inspect::report::{Report, SegmentReport};
 use crate::log::directory::Directory;
 use crate::log::error::{Error, Result};
 use crate::log::format::{ENTRY_BYTES, FileKind, LENGTH_BYTES, frame_end};
+use crate::log::index::Index;
 use crate::log::record::Codec;
 use crate::log::segment::Segment;
 use crate::log::units::Offset;
@@ -34,10 +36,17 @@ pub fn plan(report: &Report, keep: Keep) -> Result<Plan> {
     let segments = &report.segments;
     let mut plan = Plan::over(report);
     let dropped = match keep {
-        Keep::From(offset) => segments
-            .windows(2)
-            .take_while(|pair| matches!(pair, [_, next] if next.listing.base() <= offset))
-            .count(),
+        Keep::From(offset) => {
+            let mut dropped = 0;
+            for pair in segments.windows(2) {
+                let [segment, next] = pair else { break };
+                if next.listing.base() > offset || reach(report, segment)? > offset {
+                    break;
+                }
+                dropped += 1;
+            }
+            dropped
+        }
         Keep::Bytes(bytes) => {
             let mut left = bytes;
             let kept = segments
@@ -69,6 +78,24 @@ pub fn plan(report: &Report, keep: Keep) -> Result<Plan> {
     Ok(plan)
 }
 
+/// The offset after the last one that a segment claims. Where it may claim those of the
+/// next segment, its index is searched for entries behind padding.
+fn reach(report: &Report, segment: &SegmentReport) -> Result<Offset> {
+    let (listing, directory) = (&segment.listing, &report.listing.directory);
+    let base = listing.base();
+    let mut claimed = claimed_records(segment, report.codec);
+    let room = directory.next_base(base).map(|next| next.since(base));
+    let slots = listing
+        .index
+        .as_ref()
+        .map_or(0, |it| it.bytes / ENTRY_BYTES);
+    if room.is_some_and(|room| slots > room) && listing.is_readable_pair() {
+        let path = directory.file(&listing.names, FileKind::Index);
+        claimed = claimed.max(Index::open(&path, LOOKUP_BYTES)?.named_end()?);
+    }
+    Ok(base.saturating_add(claimed))
+}
+
 fn file_bytes(segment: &SegmentReport) -> u64 {
     let bytes = |file: &Option<crate::inspect::listing::FileFacts>| {
         file.as_ref().map_or(0, |file| file.bytes)
@@ -97,14 +124,23 @@ fn drop_after(report: &Report, last: Offset, plan: &mut Plan) -> Result<()> {
             report.lowest_offset()
         )));
     }
-    if last >= report.next_offset() {
+    // Half a segment has no records, but may claim offsets.
+    let whole_ones = report
+        .segments
+        .last()
+        .is_some_and(|it| it.listing.base() > last);
+    if last >= report.next_offset() && !whole_ones {
         return Ok(());
     }
     let Some(next) = last.checked_add(1) else {
         return Ok(());
     };
+    let mut ended = false;
     for segment in report.segments.iter().rev() {
         let base = segment.listing.base();
+        if ended && reach(report, segment)? <= next {
+            continue;
+        }
         if base > next {
             // The store first: an index alone is a segment of lost records, and
             // they are to go anyway.
@@ -118,7 +154,8 @@ fn drop_after(report: &Report, last: Offset, plan: &mut Plan) -> Result<()> {
         }
         let (entries, store_end) = end_of(report, segment, last)?;
         cut(segment, entries, store_end, plan);
-        break;
+        // An older segment of a fork may have records above it too.
+        ended = true;
     }
     Ok(())
 }
@@ -152,6 +189,9 @@ fn end_of(report: &Report, segment: &SegmentReport, last: Offset) -> Result<(u64
         path: directory.path.clone(),
         why: format!("offset {last}: {why}"),
     };
+    if segment.by_account {
+        return Err(damaged("the index does not name all records"));
+    }
     let codec = report.codec.unwrap_or(Codec::Raw);
     if slot >= pair.entries_for(slot, codec)? {
         return Err(damaged("it has no entry"));
