@@ -48,6 +48,18 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     };
     let mending = &arguments.mending;
     let (lock, report) = mending.look(&arguments.dir, &options, globals)?;
+    if let Some(index) = truncate::misread(&report) {
+        let why = "entries name records, but not in their place, and would be cut";
+        return Err(Failure::new(
+            Status::Damage,
+            format!("{index}: {why}; nothing was changed"),
+        )
+        .hint(format!(
+            "proglog repair {} --dry-run",
+            quote(&arguments.dir)
+        ))
+        .into());
+    }
     let (plan, buried) = truncate::plan(&report);
     if let Some(first) = buried.first()
         && !arguments.leave_tail

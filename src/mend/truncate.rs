@@ -3,6 +3,7 @@
 
 use super::plan::{Plan, cut};
 use crate::inspect::report::Report;
+use crate::log::damage::DamageKind;
 use crate::log::format::{ENTRY_BYTES, FileKind};
 use crate::log::units::Offset;
 
@@ -17,18 +18,32 @@ pub struct Buried {
     pub bytes: u64,
 }
 
-/// The plan of `truncate-index`: each index is cut to its real entries, no store is
-/// touched. Reports which stores would keep bytes that a later append buries; without
-/// `leave_tail` those are a reason to do nothing.
+/// The first index that is not read as it is: it names records by entries that stand
+/// elsewhere, so that none of them may be cut.
+#[must_use]
+pub fn misread(report: &Report) -> Option<String> {
+    let mut segments = report.segments.iter();
+    let misread = segments.find(|it| it.by_account && it.listing.index.is_some())?;
+    Some(misread.listing.file_name(FileKind::Index))
+}
+
+/// The plan of `truncate-index`: each index that is read as it is is cut to its real
+/// entries, no store is touched. Entries that name nothing are cut too where all before
+/// them are right: else more of them would seem to name nothing then. Reports which stores
+/// would keep bytes that a later append buries; without `leave_tail` those are a reason to
+/// do nothing.
 #[must_use]
 pub fn plan(report: &Report) -> (Plan, Vec<Buried>) {
     let mut plan = Plan::over(report);
     let mut buried = Vec::new();
     for segment in &report.segments {
-        let Some(facts) = &segment.facts else {
+        let Some(facts) = segment.facts.as_ref().filter(|_| !segment.by_account) else {
             continue;
         };
-        let end = facts.next_slot() * ENTRY_BYTES;
+        let end = match facts.damages.as_slice() {
+            [damage] if damage.kind == DamageKind::Dangling => facts.next_slot() * ENTRY_BYTES,
+            _ => facts.rest.map_or(facts.index_bytes, |rest| rest.position),
+        };
         let step = cut(facts.base, FileKind::Index, facts.index_bytes, end);
         let Some(step) = step else { continue };
         if let Some(link) = segment.listing.link() {
