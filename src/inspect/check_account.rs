@@ -15,10 +15,8 @@ pub(super) fn segment(segment: &SegmentReport, findings: &mut Vec<Finding>) {
         return;
     };
     let view = View { segment, account };
-    if segment.by_account {
-        if segment.listing.index.is_some() {
-            view.index(findings);
-        }
+    if segment.by_account && segment.listing.index.is_some() {
+        view.index(findings);
     }
     view.lost(findings);
     view.contested(findings);

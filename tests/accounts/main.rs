@@ -4,6 +4,7 @@
 //!
 //! - `indexes`, `services`, `names`, `unfinished`: harmed logs of every kind that was seen, in many
 //!   sizes, with the exact `outcome`
+//! - `lost`, `forks`: records that are gone but named, segments that reach into each other
 //! - `layouts`: healthy logs of other programs, which every writing command leaves alone
 //! - `random`: thousands of random damages against a truth worked out from their tags
 //!
@@ -26,9 +27,11 @@ use std::sync::RwLock;
 mod damage;
 mod engine;
 mod forge;
+mod forks;
 mod indexes;
 mod judge;
 mod layouts;
+mod lost;
 mod made;
 mod names;
 mod outcome;
