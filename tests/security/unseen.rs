@@ -183,6 +183,18 @@ fn below_a_fuse_mount_nobody_is_seen() {
     let _mount = Mount(above.path());
     let _writer = Writer::of(&below.log());
     nobody_can_tell(above.path(), &binary, "FUSE");
+    // Nobody could tell afterwards, so no log is made.
+    for target in ["new", "new/below"] {
+        let mut append = binary();
+        append.args(["append", target]);
+        let (status, said) = run(append, above.path());
+        assert_eq!(status, Some(4), "{said}");
+        assert!(
+            said.contains("cannot tell") && said.contains("FUSE"),
+            "{said}"
+        );
+        assert!(!below.path().join("new").exists());
+    }
 }
 
 /// Root in a container: without `CAP_LEASE`, and here without /proc, so that nothing else
