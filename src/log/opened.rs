@@ -66,8 +66,8 @@ impl Opened {
     /// As [`Walk::seek`].
     pub fn walk(&self, codec: Codec, slot: u64, read_bytes: usize) -> Result<Walk> {
         let mut walk = self.segment.walk(codec, self.entries, read_bytes);
-        // Of two histories one leads back in the store: which records are valid behind that,
-        // only a walk from the beginning tells.
+        // Of two sides of a fork one leads back in the store: which records are valid
+        // after that, only a walk from the beginning tells.
         if !self.told.iter().any(|told| told.is_contested) {
             walk.seek(slot)?;
         }

@@ -283,7 +283,7 @@ impl Numbered {
 
     /// Whether the entries of the last records name no frame, each one another distance
     /// away from its own: entries of this log are all as far off, if bytes were added to
-    /// the store, and those of lost records go on where it ends.
+    /// the store, and those of lost records continue where it ends.
     fn are_of_another_log(&self, evidence: &Evidence) -> bool {
         let end = self.end();
         let position = |run: &EntryRun, slot: u64| {

@@ -68,9 +68,9 @@ pub(super) fn differences(
     Ok((writes, first_wrong))
 }
 
-/// The slot after the last one from `slot` on that an entry in its own place names, or one of
-/// those with which a service goes on behind padding: it counts from 1 on again. 0 if there
-/// is none.
+/// The slot after the last one from `slot` on that an entry in its own place names, or
+/// one of those with which a service continues behind padding: it counts from 1 on again.
+/// 0 if not found.
 pub(super) fn promised_in_place(index: &mut Index, mut slot: u64) -> Result<u64> {
     let mut promised = 0;
     while slot < index.slots() {
@@ -106,7 +106,7 @@ fn names(index: &mut Index, at: u64, slot: u64) -> Result<bool> {
     }))
 }
 
-/// The entry at byte `at`; `None` behind the end, and where the disk fails.
+/// The entry at byte `at`; `None` after the end, and where the disk fails.
 fn entry_at(index: &mut Index, at: u64) -> Result<Option<Entry>> {
     if at + ENTRY_BYTES > index.file_bytes() {
         return Ok(None);

@@ -116,7 +116,7 @@ fn the_run_of_a_changed_record_is_named() {
         "{stdout}"
     );
     assert!(
-        stdout.contains("offsets 2048..3071: at least one of 1024 records is"),
+        stdout.contains("offsets 2048..3071: at least one of 1024 records differs"),
         "{stdout}"
     );
     let allowed = held(
