@@ -21,7 +21,7 @@ use super::commit::{self, Batch, Committer, Done, Mark};
 use super::config::Limits;
 use super::create::{Tail, create_pair};
 use super::dir::Dir;
-use super::disk::{Disk, DiskFile, Ownership};
+use super::disk::{Disk, DiskFile, Ownership, cut};
 use super::error::{Error, Result};
 use super::format::{ENTRY_BYTES, Entry, NameStyle, encode_length};
 use super::record::{self, Codec};
@@ -62,6 +62,8 @@ pub struct Writer {
     store_thread: Option<StoreThread>,
     /// Started by the first batch that is full.
     committer: Option<Committer>,
+    /// Whether a sync beside that of a batch failed: no more batches count.
+    sync_failed: bool,
     /// Bytes and records committed by this writer, over all segments.
     committed: Committed,
     /// Number of segments that this writer has begun.
@@ -164,6 +166,7 @@ impl Writer {
             active: Active::of(tail),
             store_thread: None,
             committer: None,
+            sync_failed: false,
             committed: Committed {
                 records: 0,
                 bytes: 0,
@@ -373,6 +376,10 @@ impl Writer {
     /// Counts a batch that is through.
     fn take_over(&mut self, (batch, result): Done) -> Result<()> {
         result?;
+        if self.sync_failed {
+            // The kernel reports an error of the disk once: it may be the batch's.
+            return Ok(());
+        }
         let active = &mut self.active;
         active.found = false;
         let records = batch.entries.len() as u64 / ENTRY_BYTES;
@@ -477,9 +484,7 @@ impl Writer {
             let path = file.path();
             let metadata = file.file().metadata().map_err(Error::io("access", path))?;
             if metadata.len() > bytes {
-                self.disk
-                    .set_len(file, bytes)
-                    .map_err(Error::io("cut", path))?;
+                cut(&*self.disk, file, bytes).map_err(Error::io("cut", path))?;
             }
         }
         active.written = active.committed_store;

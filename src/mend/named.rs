@@ -11,7 +11,7 @@ use std::path::Path;
 use rustix::fs::{Access, AtFlags, StatxFlags, accessat, statx};
 
 use super::copying::copy;
-use crate::log::dir::{Dir, FilePath};
+use crate::log::dir::{Dir, FilePath, FileStatus};
 use crate::log::disk::{Disk, DiskFile, Ownership};
 use crate::log::error::{Error, Result};
 use crate::log::window::ReadFile;
@@ -91,7 +91,7 @@ impl<'a> Unnamed<'a> {
         let mut failed = None;
         for place in places(log, path)? {
             // Left by a repairing that was killed.
-            let _ = disk.remove(&place);
+            remove_left(disk, log, &place);
             match disk.create(&place, like.cloned()) {
                 Ok(file) => {
                     return Ok(Self {
@@ -267,9 +267,19 @@ pub(super) fn in_one_mount(one: &Dir, other: &Dir) -> bool {
 
 /// Removes the leftovers beside the log of a change that was killed; its lock is held.
 pub(super) fn clear(disk: &dyn Disk, log: &Dir) {
-    let Ok(Some(left)) = beside(log) else { return };
-    if left.link_metadata().is_ok_and(|it| it.is_file()) {
-        let _ = disk.remove(&left);
+    if let Ok(Some(left)) = beside(log) {
+        remove_left(disk, log, &left);
+    }
+}
+
+/// Removes a temporary file that a killed command left, if it belongs to this user or to the
+/// owner of the log.
+fn remove_left(disk: &dyn Disk, log: &Dir, left: &FilePath) {
+    let own = rustix::process::geteuid().as_raw();
+    let owner = log.metadata().map_or(own, |it| it.uid());
+    let is_ours = |it: FileStatus| it.is_file() && [own, owner].contains(&it.uid());
+    if left.link_metadata().is_ok_and(is_ours) {
+        let _ = disk.remove(left);
     }
 }
 

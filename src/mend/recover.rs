@@ -5,6 +5,7 @@ use crate::inspect::finding::{Detail, Finding, FindingId, Severity};
 use crate::inspect::listing::Listing;
 use crate::inspect::report::{Options, Report, SegmentReport};
 use crate::log::error::{Error, Result};
+use crate::log::format::ENTRY_BYTES;
 use crate::log::lock::DirectoryLock;
 use crate::log::record::Codec;
 use crate::log::writer::COMMIT_STORE_BYTES;
@@ -90,6 +91,15 @@ pub fn recover(
     })
 }
 
+/// Zero entries at the end of the last index: an append of ours leaves no more of them than
+/// it was writing.
+fn unused_entries(report: &Report) -> u64 {
+    let padded = |it: &&Finding| it.id == FindingId::IndexPadded;
+    let place = report.findings.iter().rfind(padded);
+    let place = place.and_then(|it| it.place.as_ref());
+    place.map_or(0, |it| it.bytes / ENTRY_BYTES)
+}
+
 /// Whether a crash of a writer leaves this, and recovery may repair it.
 fn may_be_a_crash(report: &Report, finding: &Finding) -> bool {
     let active = report.segments.last();
@@ -118,7 +128,8 @@ fn may_be_a_crash(report: &Report, finding: &Finding) -> bool {
                 .is_some_and(|facts| {
                     let tail = facts.tail();
                     if tail.unfinished {
-                        return true;
+                        // A service that was started on it may have written after it.
+                        return unused_entries(report) <= tail.continuing;
                     }
                     let last_begins = match (tail.torn_bytes, tail.frames) {
                         (0, 0) => tail.bytes,

@@ -146,6 +146,12 @@ fn unwritten_frames(
         return Ok(());
     }
     let last_named = evidence.frames.iter().rposition(|frame| frame.named);
+    let unnamed = evidence.frames.len() - last_named.map_or(0, |at| at + 1);
+    // An append of ours that was interrupted leaves no more zeros than it has entries.
+    let unused = evidence.sections.unused_slots();
+    if unused.is_some_and(|unused| unused <= unnamed as u64) {
+        return Ok(());
+    }
     let behind = evidence
         .frames
         .iter_mut()

@@ -22,7 +22,14 @@ pub(super) fn differences(
     let there = index.slots();
     for run in entries {
         let mut position = run.position;
-        for slot in run.first_slot..run.first_slot + run.count {
+        let end = run.first_slot + run.count;
+        // What the index does not have is written in one go if nothing has to be followed.
+        let one_by_one = if run.follow {
+            end
+        } else {
+            end.min(there.max(run.first_slot + 1))
+        };
+        for slot in run.first_slot..one_by_one {
             let entry = match index.entry(slot.min(there)) {
                 Ok(entry) if slot < there => Some(entry),
                 Ok(_) | Err(Error::Unreadable { .. } | Error::Shrunk { .. }) => None,
@@ -62,6 +69,21 @@ pub(super) fn differences(
             }
             if run.follow {
                 position = Position(store.end(position.0)?.unwrap_or(position.0));
+            }
+        }
+        if let Some(last) = writes.last_mut().filter(|_| end > one_by_one) {
+            if last.first_slot + last.count == one_by_one
+                && !last.follow
+                && last.position == position
+            {
+                last.count += end - one_by_one;
+            } else {
+                writes.push(Entries {
+                    first_slot: one_by_one,
+                    count: end - one_by_one,
+                    position,
+                    follow: false,
+                });
             }
         }
     }

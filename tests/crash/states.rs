@@ -22,6 +22,9 @@ const TORN_SUBSETS_MAX: usize = 4;
 /// Bytes that come together or not at all.
 const SECTOR: usize = 512;
 
+/// A cut zeroes the rest of the block in which a file shall end, before it is shorter.
+const BLOCK: usize = 4096;
+
 /// What stands where a torn write did not come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rest {
@@ -175,8 +178,19 @@ impl<'r> States<'r> {
         let mut choices = Vec::new();
         for absent in absent_sets(&pending, random_subsets, at as u64) {
             let last = pending.iter().rev().find(|op| {
-                !absent.contains(op) && matches!(self.recording.ops[**op], Op::Write { .. })
+                !absent.contains(op)
+                    && matches!(
+                        self.recording.ops[**op],
+                        Op::Write { .. } | Op::SetLen { .. }
+                    )
             });
+            if let Some(&op) = last
+                && matches!(self.recording.ops[op], Op::SetLen { .. })
+            {
+                let torn = Some((op, 0, Rest::Zero));
+                let absent = absent.clone();
+                choices.push(Choice { at, absent, torn });
+            }
             let telling = pending.len() <= TORN_SUBSETS_MAX || absent.len() <= 1;
             if let Some(&op) = last
                 && telling
@@ -258,7 +272,14 @@ impl<'r> States<'r> {
                     }
                 }
                 Op::SetLen { file, bytes } => {
-                    contents.entry(*file).or_default().resize(*bytes, 0);
+                    let content = contents.entry(*file).or_default();
+                    match choice.torn {
+                        Some((op, ..)) if op == number && *bytes < content.len() => {
+                            let end = bytes.next_multiple_of(BLOCK).min(content.len());
+                            content[*bytes..end].fill(0);
+                        }
+                        _ => content.resize(*bytes, 0),
+                    }
                 }
                 Op::Remove { path } => {
                     names.remove(path);

@@ -45,7 +45,9 @@ impl Writer {
         if fits && !active.mark_comes_first {
             return Ok(());
         }
-        Mark::write_first(&*self.disk, &active.store, mark.position)?;
+        let written = Mark::write_first(&*self.disk, &active.store, mark.position);
+        self.sync_failed |= written.is_err();
+        written?;
         active.frames.remove(0);
         active.written += 1;
         Ok(())
@@ -61,5 +63,6 @@ fn ends_in_zeros(store: &DiskFile, end: u64) -> Result<bool> {
             .read_exact_at(&mut last, position)
             .map_err(Error::io("read", store.path()))?;
     }
-    Ok(last == encode_length(0))
+    // That of a batch of which nothing is durable yet has a mark.
+    Ok(last == encode_length(0) || last == encode_marked_length(0))
 }
