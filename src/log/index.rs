@@ -140,9 +140,9 @@ impl Index {
         Ok(end)
     }
 
-    /// The slot after the one that the last entry names, at whatever byte it begins: behind
-    /// padding a service does not go on at the 12-byte boundaries. 0 if nothing there
-    /// follows an entry.
+    /// The slot after the one that the last entry names, at whatever byte it begins:
+    /// behind padding a service does not continue at the 12-byte boundaries. 0 if nothing
+    /// there follows an entry.
     ///
     /// # Errors
     ///
