@@ -464,6 +464,7 @@ impl Numbering<'_> {
         self.least = self.least.max(last_named.map_or(0, |last| last + 1));
         Ok(())
     }
+
     /// Whether the eight zero bytes of an empty frame are what is left of another: the next
     /// entry says so, or they lead nowhere.
     fn held_a_value(&self, store: &Bytes, frame: &Frame, slot: u64, starts: &[u64]) -> bool {

@@ -365,42 +365,47 @@ fn life(maker: &mut Maker<'_>, base: u64, n: u64) -> &'static str {
             PASSED_OVER
         }
         // An interrupted append of ours, on whose rest a service goes on.
-        8 => {
-            maker.records(base, n);
-            let size = maker.segment.store.len();
-            maker.push(base + n, Kind::Unindexed);
-            maker.segment.frames.pop();
-            match maker.rng.u8(..3) {
-                0 => maker.mark(size),
-                1 => maker.segment.store[size..].fill(0),
-                _ => {
-                    let end = maker.rng.usize(size + 1..=size + 8);
-                    maker.segment.store.truncate(end);
-                }
-            }
-            let more = maker.rng.u64(1..6);
-            maker.records(base + n, more);
-            "interrupted, then goes on"
-        }
-        // A batch whose first length is a mark: it was never acknowledged.
+        8 => interrupted(maker, base, n),
+        _ => batch(maker, base, n),
+    }
+}
+
+/// The rest of an interrupted append, and records after it.
+fn interrupted(maker: &mut Maker<'_>, base: u64, n: u64) -> &'static str {
+    maker.records(base, n);
+    let size = maker.segment.store.len();
+    maker.push(base + n, Kind::Unindexed);
+    maker.segment.frames.pop();
+    match maker.rng.u8(..3) {
+        0 => maker.mark(size),
+        1 => maker.segment.store[size..].fill(0),
         _ => {
-            maker.records(base, n);
-            // One batch is committed but for its entries while the next is written.
-            let next = base + n + maker.rng.u64(..2) * 2;
-            for offset in base + n..next {
-                maker.push(offset, Kind::Unindexed);
-            }
-            let size = maker.segment.store.len();
-            for offset in next..next + maker.rng.u64(1..4) {
-                maker.push(offset, Kind::Unindexed);
-            }
-            maker.segment.frames.retain(|frame| frame.position < size);
-            maker.mark(size);
-            if maker.rng.bool() {
-                let end = maker.rng.usize(size + 8..=maker.segment.store.len());
-                maker.segment.store.truncate(end);
-            }
-            "an unfinished batch"
+            let end = maker.rng.usize(size + 1..=size + 8);
+            maker.segment.store.truncate(end);
         }
     }
+    let more = maker.rng.u64(1..6);
+    maker.records(base + n, more);
+    "interrupted, then goes on"
+}
+
+/// A batch whose first length is a mark: it was never acknowledged.
+fn batch(maker: &mut Maker<'_>, base: u64, n: u64) -> &'static str {
+    maker.records(base, n);
+    // One batch is committed but for its entries while the next is written.
+    let next = base + n + maker.rng.u64(..2) * 2;
+    for offset in base + n..next {
+        maker.push(offset, Kind::Unindexed);
+    }
+    let size = maker.segment.store.len();
+    for offset in next..next + maker.rng.u64(1..4) {
+        maker.push(offset, Kind::Unindexed);
+    }
+    maker.segment.frames.retain(|frame| frame.position < size);
+    maker.mark(size);
+    if maker.rng.bool() {
+        let end = maker.rng.usize(size + 8..=maker.segment.store.len());
+        maker.segment.store.truncate(end);
+    }
+    "an unfinished batch"
 }
