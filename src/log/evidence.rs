@@ -285,27 +285,6 @@ impl Walk {
         Ok(None)
     }
 
-    /// Whether a marked length is between two places of a raw log, at the first or after
-    /// frames: an append was interrupted there, and a service continued after it. A part
-    /// of one is not enough: the last bytes of a value whose length is wrong may look so.
-    pub(super) fn is_unfinished_between(&mut self, from: Position, to: Position) -> Result<bool> {
-        let to = to.0.min(self.store.file_bytes());
-        let mut position = from;
-        while position.0.saturating_add(LENGTH_BYTES) <= to {
-            match self.store.bytes(position.0, 8) {
-                Ok(bytes) if is_marked_length(bytes) => return Ok(true),
-                Ok(_) => {}
-                Err(Error::Unreadable { .. }) => return Ok(false),
-                Err(error) => return Err(error),
-            }
-            match self.follow_lengths(position, 1)? {
-                Some(end) => position = end,
-                None => return Ok(false),
-            }
-        }
-        Ok(false)
-    }
-
     /// Whether the bytes at `position` begin as a frame does: with a length, marked or
     /// not, and the beginning of a Record. That is what refused and torn appends leave.
     pub(super) fn begins_as_frame(&mut self, position: Position, bytes: u64) -> Result<bool> {

@@ -30,12 +30,15 @@ impl Walk {
             }
             region = self.region()?;
         }
-        let mut exact = self.lengths_fit(region, FRAMES_MAX)?;
+        let lost = self.lost_slot(region)?;
+        let mut exact = lost.is_none() && self.lengths_fit(region, FRAMES_MAX)?;
         if !exact && self.lengths_speak_against_anchor(&mut region)? {
             exact = true;
         }
         while region.slot < region.anchor.min(to) {
-            let flow = if exact || self.codec == Codec::Protobuf {
+            let flow = if lost == Some(region.slot) {
+                self.trailing(&mut region, visitor)?
+            } else if exact || self.codec == Codec::Protobuf {
                 match self.fit(region.slot, region.position)? {
                     Fit::Record { payload_bytes, end } if end <= region.limit => {
                         let flow = self.frame_found(region, payload_bytes, visitor)?;
@@ -47,7 +50,9 @@ impl Walk {
                 }
             } else {
                 let flow = self.frame_damaged(&mut region, visitor)?;
-                exact = region.slot < region.anchor && self.lengths_fit(region, RETRY_FRAMES)?;
+                exact = lost.is_none()
+                    && region.slot < region.anchor
+                    && self.lengths_fit(region, RETRY_FRAMES)?;
                 flow
             };
             self.slot = region.slot;
@@ -71,7 +76,7 @@ impl Walk {
             return Ok(None);
         };
         if self.codec == Codec::Raw {
-            return self.judge_unfinished(slot, entry, visitor);
+            return self.judge_between(slot, entry, visitor);
         }
         if entry.position < self.end || !self.confirmed(slot, entry)? {
             return Ok(None);
@@ -133,48 +138,6 @@ impl Walk {
             self.slot = slot + 1;
             self.end = limit;
             return visitor.damage(damage).map(Some);
-        }
-        let flow = self.tell(slot, entry.position, payload_bytes, visitor)?;
-        self.slot = slot + 1;
-        self.end = end;
-        Ok(Some(flow))
-    }
-
-    /// A frame of a raw log before or after an interrupted append: nothing else can be
-    /// between two frames.
-    fn judge_unfinished<V: Visitor>(
-        &mut self,
-        slot: u64,
-        entry: Entry,
-        visitor: &mut V,
-    ) -> Result<Option<Flow>> {
-        let before = entry.position > self.end;
-        if entry.position < self.end
-            || u64::from(entry.relative.0) != slot
-            || (before && !self.is_unfinished_between(self.end, entry.position)?)
-        {
-            return Ok(None);
-        }
-        let Fit::Record { payload_bytes, end } = self.fit(slot, entry.position)? else {
-            return Ok(None);
-        };
-        let next = match self.index.entry(slot + 1) {
-            Ok(next) if slot + 1 < self.entries => Some(next),
-            _ => None,
-        };
-        let behind = match next {
-            Some(next) if u64::from(next.relative.0) == slot + 1 && next.position > end => {
-                self.is_unfinished_between(end, next.position)?
-            }
-            _ => false,
-        };
-        let followed = next.is_none_or(|next| next.position == end);
-        if !(behind || (before && followed)) {
-            return Ok(None);
-        }
-        let gap = entry.position.0 - self.end.0;
-        if before && visitor.dead_bytes(slot, self.end, gap)?.is_break() {
-            return Ok(Some(Flow::Break(())));
         }
         let flow = self.tell(slot, entry.position, payload_bytes, visitor)?;
         self.slot = slot + 1;

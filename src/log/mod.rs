@@ -7,6 +7,7 @@
 //! `disk` alone. `lock`, `lease` and `processes` detect other processes. Nothing here
 //! prints or repairs.
 
+pub(crate) mod between;
 mod codec;
 mod commit;
 pub mod config;

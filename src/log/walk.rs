@@ -1,8 +1,9 @@
 //! The walk along a segment's entries and frames, and the one definition of what is
 //! valid: entry i is valid if its relative offset is i, its frame begins where the one
-//! before ends (in a protobuf log: not before), ends within the store and not past the
-//! next valid entry's position, and, in a protobuf log, its record decodes and has offset
-//! base + i. A record is committed if its entry is valid.
+//! before ends (in a protobuf log: not before; in a raw log: or after appends that were
+//! not acknowledged), ends within the store and not past the next valid entry's position,
+//! and, in a protobuf log, its record decodes and has offset base + i. A record is
+//! committed if its entry is valid.
 //!
 //! The hot loop is here; if entries and frames disagree, `judge` decides which is wrong,
 //! and the walk continues after it.
@@ -70,7 +71,7 @@ pub trait Visitor {
         Ok(None)
     }
 
-    /// Bytes of a protobuf log's store before the frame of `slot` that no entry names.
+    /// Bytes of the store before the frame of `slot` that no entry names.
     ///
     /// # Errors
     ///

@@ -1,6 +1,7 @@
 //! The bytes of a store as frames: lengths, ends and carried offsets at any position.
 
 use super::unfinished;
+use crate::log::between::{Unacknowledged, unacknowledged};
 use crate::log::error::{Error, Result};
 use crate::log::format::LENGTH_BYTES;
 use crate::log::walk::layout_in;
@@ -139,6 +140,13 @@ impl Bytes {
             )) => Err(error),
             Err(_) => Ok(None),
         }
+    }
+
+    /// Whether appends that were not acknowledged left the bytes from the end of the frame
+    /// at `frame` up to a place that an entry names.
+    pub fn is_unacknowledged(&mut self, frame: u64, from: u64, to: u64) -> Result<bool> {
+        let left = readable(unacknowledged(&mut self.near, Some(frame), from, to))?;
+        Ok(left.is_some_and(|left| left != Unacknowledged::No))
     }
 
     /// Hands over `count` bytes at `position`, or nothing where the disk fails.

@@ -1,8 +1,6 @@
 //! The inputs of an account: the sections of the index, the cheapest path through the
 //! store, and its frames with their numbers.
 
-use std::collections::HashMap;
-
 use super::account::Input;
 use super::bytes::Bytes;
 use super::candidates::{self, Search};
@@ -154,13 +152,15 @@ impl Evidence {
             path = number_raw::without_lost_zeros(&segment, path);
         }
         let mut frames = frames::of_path(&path);
+        let lives = sections.lives();
         let doubts = match input.codec {
             Codec::Raw => {
-                let claims: HashMap<u64, u64> = sections.claims().collect();
                 let next = input.next_base.map(|next| next.0);
-                number_raw::number(&segment, store, &path, &claims, next, &mut frames)?
+                number_raw::number(&segment, store, &path, &lives, next, &mut frames)?
             }
-            Codec::Protobuf => number_protobuf::number(&segment, store, &path, state, &mut frames)?,
+            Codec::Protobuf => {
+                number_protobuf::number(&segment, store, &path, &lives, state, &mut frames)?
+            }
         };
         if let Some(room) = input
             .next_base

@@ -1,6 +1,9 @@
 //! The frames of the cheapest path, and what becomes of each.
 
+use super::bytes::Bytes;
 use super::path::{Kind, Piece};
+use crate::log::error::Result;
+use crate::log::format::LENGTH_BYTES;
 
 /// Facts about a frame besides its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -98,6 +101,24 @@ pub(super) fn of_path(path: &[Piece]) -> Vec<Frame> {
         });
     }
     frames
+}
+
+/// Whether the frame at `position` is lost whole or in part: the store ends there, or in a
+/// frame that ends before.
+pub(super) fn is_lost(store: &mut Bytes, path: &[Piece], position: u64) -> Result<bool> {
+    let last = path.last().filter(|it| it.end == store.size);
+    let torn = last.filter(|it| matches!(it.kind, Kind::Torn | Kind::Gap));
+    let start = torn.map(|it| it.start);
+    if position <= store.size {
+        return Ok(position == store.size || start == Some(position));
+    }
+    let Some(start) = start else {
+        return Ok(false);
+    };
+    let end = store
+        .length(start)?
+        .map(|length| (start + LENGTH_BYTES).saturating_add(length));
+    Ok(end.is_none_or(|end| end <= position))
 }
 
 /// The start of the gap that ends at `end`.

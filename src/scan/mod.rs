@@ -19,6 +19,7 @@ mod evidence;
 mod frames;
 pub(crate) mod image;
 pub mod layouts;
+mod lives;
 mod number_protobuf;
 mod number_raw;
 mod path;

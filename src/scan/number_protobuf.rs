@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::bytes::Bytes;
-use super::frames::{Doubt, Frame, State, gap_before};
+use super::frames::{Doubt, Frame, State, gap_before, is_lost};
+use super::lives::Life;
 use super::path::{Kind, Piece, Segment};
 use crate::log::error::Result;
 use crate::log::format::LENGTH_BYTES;
@@ -31,6 +32,7 @@ pub(super) fn number(
     segment: &Segment,
     store: &mut Bytes,
     path: &[Piece],
+    lives: &[Life],
     index: IndexState,
     frames: &mut Vec<Frame>,
 ) -> Result<Vec<Doubt>> {
@@ -53,6 +55,9 @@ pub(super) fn number(
         && store.zeros <= LENGTH_BYTES
     {
         only.state = State::Zeros;
+    }
+    if let Some(life) = lives.last() {
+        numbering.before_lost(store, life, frames)?;
     }
     numbering.repeated(frames);
     numbering.histories(frames);
@@ -197,10 +202,32 @@ impl Numbering<'_> {
         }
     }
 
+    /// Frames under an offset whose entry names a later place, where its record is lost:
+    /// appends that the service refused.
+    fn before_lost(&self, store: &mut Bytes, life: &Life, frames: &mut [Frame]) -> Result<()> {
+        for frame in frames.iter_mut().rev() {
+            if frame.named {
+                break;
+            }
+            let slot = frame
+                .carried
+                .and_then(|it| it.checked_sub(self.segment.base));
+            let place = slot.and_then(|slot| life.claims.get(&slot).copied());
+            if let Some(place) = place.filter(|place| *place > frame.start)
+                && is_lost(store, self.path, place)?
+            {
+                frame.state = State::Repeated;
+            }
+        }
+        Ok(())
+    }
+
     /// Runs of frames under one offset: appends that the service refused.
     fn repeated(&self, frames: &mut [Frame]) {
         let first = self.first_offset();
-        let live: Vec<usize> = live(frames, |state| state == State::Unnumbered);
+        let live: Vec<usize> = live(frames, |state| {
+            matches!(state, State::Unnumbered | State::Repeated)
+        });
         // The frame to which an entry assigns an offset.
         let mut owners: HashMap<u64, u64> = HashMap::new();
         for frame in live.iter().filter_map(|at| frames.get(*at)) {

@@ -2,11 +2,12 @@
 //! group, else by the frames before it from the start, else by one flipped bit of a
 //! length, else by the next segment's base.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 
 use super::bytes::Bytes;
 use super::cost::EMPTY_ROW;
-use super::frames::{Doubt, Frame, State, begins_gap, gap_before};
+use super::frames::{Doubt, Frame, State, begins_gap, gap_before, is_lost};
+use super::lives::Life;
 use super::path::{Kind, Piece, Segment, changed_bits, is_one_bit};
 use crate::log::error::Result;
 use crate::log::format::LENGTH_BYTES;
@@ -16,14 +17,19 @@ pub(super) fn number(
     segment: &Segment,
     store: &mut Bytes,
     path: &[Piece],
-    claims: &HashMap<u64, u64>,
+    lives: &[Life],
     next_base: Option<u64>,
     frames: &mut Vec<Frame>,
 ) -> Result<Vec<Doubt>> {
+    let [life, later @ ..] = lives else {
+        return Ok(Vec::new());
+    };
+    let mut later = later.iter().peekable();
     let mut numbering = Numbering {
         segment,
         path,
-        claims,
+        life,
+        is_later: false,
         room: next_base.and_then(|next| next.checked_sub(segment.base)),
         following: Some(segment.slot),
         least: segment.slot,
@@ -32,30 +38,28 @@ pub(super) fn number(
     };
     let starts: Vec<u64> = frames.iter().map(|frame| frame.start).collect();
     let mut begin = 0;
-    while let Some(first) = frames.get(begin) {
+    while let Some(first) = frames.get(begin).copied() {
         let group = first.group;
+        while let Some(life) = later.next_if(|life| life.from <= first.start) {
+            (numbering.life, numbering.is_later) = (life, true);
+            (numbering.following, numbering.least) = (None, 1);
+        }
+        let to = later.peek().map_or(u64::MAX, |life| life.from);
+        let same = |it: &&Frame| it.group == group && it.start < to;
         let count = frames.get(begin..).unwrap_or_default();
-        let count = count.iter().take_while(|it| it.group == group).count();
+        let count = count.iter().take_while(same).count();
         let (before, rest) = frames.split_at_mut(begin);
         let (members, behind) = rest.split_at_mut(count);
         let previous = before.last_mut().filter(|it| it.group + 1 == group);
         numbering.group(store, members, previous, behind.is_empty(), &starts)?;
         begin += count;
     }
-    // Later entries may imply offsets of frames without entries.
-    let mut lowest = u64::MAX;
-    for frame in frames.iter_mut().rev() {
-        match frame.slot {
-            Some(slot) if frame.named => lowest = lowest.min(slot),
-            Some(slot) if slot >= lowest => {
-                frame.slot = None;
-                frame.state = State::Unnumbered;
-            }
-            _ => {}
-        }
-    }
+    Numbering::without_counted(lives, store.size, frames);
     frames.append(&mut numbering.added);
     frames.retain(|frame| frame.state != State::Inside);
+    if lives.len() > 1 {
+        numbering.histories(frames);
+    }
     Ok(numbering.doubts)
 }
 
@@ -104,8 +108,10 @@ pub(super) fn without_lost_zeros(segment: &Segment, path: Vec<Piece>) -> Vec<Pie
 struct Numbering<'a> {
     segment: &'a Segment,
     path: &'a [Piece],
-    /// The position that the entry of each slot names.
-    claims: &'a HashMap<u64, u64>,
+    /// The entries of the service that wrote the frames.
+    life: &'a Life,
+    /// Whether it is not the first one.
+    is_later: bool,
     /// Number of records that fit before the next segment.
     room: Option<u64>,
     /// The slot after the last numbered frame, if the chain shows it.
@@ -134,6 +140,59 @@ fn count(votes: &[Vote]) -> BTreeMap<i128, (usize, usize)> {
 }
 
 impl Numbering<'_> {
+    /// Takes the offsets of frames without entries that entries after them give to other
+    /// frames. Those between two frames whose entries follow each other were refused.
+    fn without_counted(lives: &[Life], size: u64, frames: &mut [Frame]) {
+        let mut lowest = u64::MAX;
+        // The frames without entries before the one that an entry names, and what the
+        // entry before that names.
+        let (mut between, mut before): (Vec<usize>, Option<u64>) = (Vec::new(), None);
+        for at in (0..frames.len()).rev() {
+            let next = frames.get(at + 1).copied();
+            let Some(frame) = frames.get(at).copied() else {
+                break;
+            };
+            let mut set = |at: usize, state: State| {
+                if let Some(frame) = frames.get_mut(at) {
+                    frame.slot = None;
+                    frame.state = state;
+                }
+            };
+            if let Some(slot) = frame.slot.filter(|_| frame.named) {
+                for at in between.drain(..).filter(|_| before == Some(frame.start)) {
+                    set(at, State::Repeated);
+                }
+                let life = lives.iter().rfind(|life| life.from <= frame.start);
+                // An entry alone may be wrong, unless its frame is the last one.
+                let proven = next.is_some_and(|next| next.named && next.slot == Some(slot + 1))
+                    || frame.end == size;
+                before = life.filter(|_| proven).and_then(|life| life.before(slot));
+                lowest = lowest.min(slot);
+            } else if frame.state != State::Inside && frame.slot.is_none_or(|it| it >= lowest) {
+                set(at, State::Unnumbered);
+                between.push(at);
+            }
+        }
+    }
+
+    /// Records of a later service whose offsets an earlier one gave out are another
+    /// history.
+    fn histories(&mut self, frames: &mut [Frame]) {
+        let mut taken = HashSet::new();
+        frames.sort_unstable_by_key(|frame| frame.start);
+        for frame in frames.iter_mut() {
+            let Some(slot) = frame.slot else { continue };
+            if slot < self.segment.slot || !taken.insert(slot) {
+                frame.carried = self.segment.base.checked_add(slot);
+                frame.slot = None;
+                frame.state = State::Second;
+            }
+        }
+        if frames.iter().any(|frame| frame.state == State::Second) {
+            self.doubts.push(Doubt::TwoHistories);
+        }
+    }
+
     fn group(
         &mut self,
         store: &mut Bytes,
@@ -150,9 +209,9 @@ impl Numbering<'_> {
             let slots = self.segment.slots_at(frame.start);
             votes.extend(slots.map(|slot| (at, i128::from(slot) - at as i128)));
         }
-        let at_start = first == self.segment.from;
+        let at_start = first == self.segment.from && !self.is_later;
         let mut gap = gap_before(self.path, first);
-        let mut shift = self.by_entries(&votes, at_start);
+        let mut shift = self.by_entries(&votes, at_start, members.len());
         if let (Some(gap), Some(following)) = (gap, self.following)
             && self.segment.is_claimed(gap, following)
         {
@@ -203,39 +262,53 @@ impl Numbering<'_> {
                 });
             } else if slot == following
                 && let Some(previous) = previous
+                && !store.is_unacknowledged(previous.start, previous.end, first)?
             {
                 // No record is in the gap: the length before it is wrong.
                 previous.end = first;
                 previous.state = State::Length;
             }
         }
-        self.assign(store, members, slot, &votes, starts);
-        Ok(())
+        self.assign(store, members, slot, &votes, starts)
     }
 
-    /// The slot of a group's first frame by the entries that name its frames.
-    fn by_entries(&mut self, votes: &[Vote], at_start: bool) -> Option<i128> {
+    /// The slot of a group's first frame by the entries that name its `frames` frames.
+    fn by_entries(&mut self, votes: &[Vote], at_start: bool, frames: usize) -> Option<i128> {
         let counts = count(votes);
-        if at_start {
-            let slot = i128::from(self.segment.slot);
-            let wrong = counts.iter().any(|(at, it)| *at != slot && it.0 >= 2);
-            if wrong && !counts.contains_key(&slot) {
-                self.doubts.push(Doubt::EntriesDisagree);
-                return None;
-            }
-            return Some(slot);
-        }
-        let fits = |(slot, (_, at)): &(&i128, &(usize, usize))| {
-            i128::from(self.least) <= **slot + *at as i128
-        };
-        let most = counts.iter().filter(fits).map(|(_, it)| it.0).max()?;
-        let mut best = counts.iter().filter(fits).filter(|(_, it)| it.0 == most);
-        let (slot, _) = best.next()?;
-        if best.next().is_some() {
+        let start = i128::from(self.segment.slot);
+        let least = i128::from(self.least);
+        let fits = |(slot, (_, at)): &(&i128, &(usize, usize))| least <= **slot + *at as i128;
+        let most = counts.iter().filter(fits).map(|(_, it)| it.0).max();
+        let best = counts.iter().filter(fits).filter(|it| Some(it.1.0) == most);
+        let best: Vec<i128> = best.map(|it| *it.0).collect();
+        if self.life.is_doubtful {
             self.doubts.push(Doubt::EntriesDisagree);
             return None;
         }
-        Some(*slot)
+        if at_start {
+            // Two entries name the first frame: the record of the first one is missing.
+            let first = votes.iter().filter(|it| it.0 == 0 && it.1 > start);
+            let first = first.map(|it| it.1).max();
+            let alone = frames == 1 || !best.contains(&start);
+            if let Some(first) = first.filter(|first| alone && best.contains(first)) {
+                return Some(first);
+            }
+            let wrong = counts.iter().any(|(at, it)| *at != start && it.0 >= 2);
+            if wrong && !counts.contains_key(&start) {
+                self.doubts.push(Doubt::EntriesDisagree);
+                return None;
+            }
+            return Some(start);
+        }
+        match best.as_slice() {
+            [slot] => Some(*slot),
+            [.., highest] if frames == 1 => Some(*highest),
+            [] => None,
+            _ => {
+                self.doubts.push(Doubt::EntriesDisagree);
+                None
+            }
+        }
     }
 
     /// Number of frames at a group's beginning that are part of the damaged value before
@@ -247,7 +320,7 @@ impl Numbering<'_> {
             let own = slot + at as i128;
             let claimed = u64::try_from(own)
                 .ok()
-                .and_then(|own| self.claims.get(&own));
+                .and_then(|own| self.life.claims.get(&own));
             own < i128::from(self.least) || claimed.is_some_and(|it| *it != frame.start)
         };
         before
@@ -285,12 +358,12 @@ impl Numbering<'_> {
     /// Numbers a group from its first slot on.
     fn assign(
         &mut self,
-        store: &Bytes,
+        store: &mut Bytes,
         members: &mut [Frame],
         first: u64,
         votes: &[Vote],
         starts: &[u64],
-    ) {
+    ) -> Result<()> {
         let counts = count(votes);
         let is_start = |position: u64| starts.binary_search(&position).is_ok();
         // Frames that no record has, between two runs of entries: the entries say so.
@@ -300,7 +373,7 @@ impl Numbering<'_> {
         let is_last = |(at, wanted): &Vote| {
             let slot = u64::try_from(*wanted + *at as i128).ok();
             let before = slot.and_then(|slot| slot.checked_sub(1));
-            let claimed = before.and_then(|slot| self.claims.get(&slot));
+            let claimed = before.and_then(|slot| self.life.claims.get(&slot));
             let chained = before.and_then(|slot| usize::try_from(slot.checked_sub(first)?).ok());
             let chained = chained
                 .and_then(|at| members.get(at))
@@ -345,8 +418,8 @@ impl Numbering<'_> {
             };
             frame.slot = Some(slot);
             frame.named = self.segment.is_claimed(start, slot);
-            let claimed = self.claims.get(&slot).copied();
-            let next_claimed = self.claims.get(&(slot + 1)).copied();
+            let claimed = self.life.claims.get(&slot).copied();
+            let next_claimed = self.life.claims.get(&(slot + 1)).copied();
             if blanks > EMPTY_ROW && !frame.named && !vague {
                 vague = true;
                 self.doubts.push(Doubt::EmptyRow);
@@ -364,37 +437,53 @@ impl Numbering<'_> {
                 vague = false;
                 last_named = last_named.max(Some(slot));
             }
+            if !frame.named
+                && let Some(place) = claimed
+                && place > start
+                && is_lost(store, self.path, place)?
+            {
+                // Its record was to begin there: this one was refused.
+                vague = true;
+            }
             if vague || (empty && !frame.named && claimed.is_some_and(is_start)) {
                 frame.slot = None;
                 frame.state = State::Unnumbered;
             } else if !empty
                 && begins_gap(self.path, end)
                 && claimed == Some(start)
-                && next_claimed.is_some_and(|next| next > end)
+                && let Some(next) = next_claimed.filter(|next| *next > end)
+                && !store.is_unacknowledged(start, end, next)?
             {
                 frame.state = State::Length;
-            } else if empty {
-                // The next entry says that the record had a value.
-                let unnamed = frame.named && !self.segment.is_named(end);
-                let elsewhere = next_claimed.is_some_and(|next| {
-                    next != end && (is_start(next) || end >= store.zeros || unnamed && next > end)
-                });
-                let before_gap =
-                    begins_gap(self.path, end) && next_claimed.is_some_and(|next| next != end);
-                let in_zeros = frame.named
-                    && end >= store.zeros
-                    && end < store.size
-                    && next_claimed.is_none()
-                    && !self.segment.are_of_a_commit(end, store.size);
-                // Eight zero bytes that lead nowhere, with nothing but their entry for them.
-                let nowhere = frame.named && next_claimed.is_none() && begins_gap(self.path, end);
-                if elsewhere || before_gap || in_zeros || nowhere {
-                    frame.state = State::Zeros;
-                }
+            } else if empty && self.held_a_value(store, frame, slot, starts) {
+                frame.state = State::Zeros;
             }
             slot += 1;
         }
         self.following = (!vague).then_some(slot);
         self.least = self.least.max(last_named.map_or(0, |last| last + 1));
+        Ok(())
+    }
+
+    /// Whether the eight zero bytes of an empty frame are what is left of another: the next
+    /// entry says so, or they lead nowhere.
+    fn held_a_value(&self, store: &Bytes, frame: &Frame, slot: u64, starts: &[u64]) -> bool {
+        let (named, end) = (frame.named, frame.end);
+        let next_claimed = self.life.claims.get(&(slot + 1)).copied();
+        let unnamed = named && !self.segment.is_named(end);
+        let is_start = |position: u64| starts.binary_search(&position).is_ok();
+        let elsewhere = next_claimed.is_some_and(|next| {
+            next != end && (is_start(next) || end >= store.zeros || unnamed && next > end)
+        });
+        let begins_gap = begins_gap(self.path, end);
+        let before_gap = begins_gap && next_claimed.is_some_and(|next| next != end);
+        let in_zeros = named
+            && end >= store.zeros
+            && end < store.size
+            && next_claimed.is_none()
+            && !self.segment.are_of_a_commit(end, store.size);
+        // Nothing but its entry speaks for it.
+        let nowhere = named && next_claimed.is_none() && begins_gap;
+        elsewhere || before_gap || in_zeros || nowhere
     }
 }

@@ -4,7 +4,8 @@
 //! A service that was killed leaves its index padded with zeros to `MaxIndexBytes`; one
 //! that is started on it with another limit continues after the padding, where no 12-byte
 //! boundary need fall. Three entries in a row prove themselves; two need an intact frame;
-//! one needs an intact frame and its own place, or padding before it.
+//! one needs an intact frame and its own place, padding before it, or a frame that is as
+//! many frames after the one before as its slot is.
 
 use std::collections::HashMap;
 
@@ -20,6 +21,9 @@ pub(super) const POSITION_MAX: u64 = 1 << 48;
 /// Limit of bytes that are not an entry and not padding, searched for entries one by one.
 /// Bytes after them are assumed to be more of the same.
 const JUNK_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Frames between two entries that are followed.
+const MISSING_MAX: u64 = 1024;
 
 /// Entries of all runs that are kept.
 pub const ENTRIES_MAX: usize = 16 * 1024 * 1024;
@@ -55,6 +59,8 @@ pub struct Sections {
     pub rest: Vec<Rest>,
     /// Whether an entry counts although one bit of its slot is wrong.
     pub corrected: bool,
+    /// The numbers of the runs with which a service began anew.
+    pub(super) restarts: Vec<usize>,
 }
 
 impl Sections {
@@ -78,14 +84,6 @@ impl Sections {
         let last = self.rest.last()?;
         let reaches_end = last.padding && last.at + last.bytes == index_bytes;
         reaches_end.then_some((last.at, last.bytes))
-    }
-
-    /// Every entry, as (slot, position).
-    pub(super) fn claims(&self) -> impl Iterator<Item = (u64, u64)> {
-        self.runs.iter().flat_map(|run| {
-            let slots = run.slot..;
-            slots.zip(run.positions.iter().copied())
-        })
     }
 
     fn add_rest(&mut self, at: u64, bytes: u64, padding: bool) {
@@ -147,7 +145,9 @@ pub(super) fn divide(index: &mut Index, store: &mut Bytes, from: u64) -> Result<
         at += 1;
     }
     divider.drop_unfinished()?;
-    Ok(Some(divider.found))
+    let mut found = divider.found;
+    found.find_restarts(store)?;
+    Ok(Some(found))
 }
 
 struct Divider<'a> {
@@ -187,7 +187,14 @@ impl Divider<'_> {
         };
         let slot = u64::from(first.relative.0);
         let mut last = first.position.0;
-        if slot > self.slots_max || last >= POSITION_MAX || (slot == 0) != (last == 0) {
+        let first = match slot {
+            // Bytes of appends that were not acknowledged may be before the first record.
+            0 => last == 0 || at == 0,
+            // A service that was started on padding and an empty store gives it out first.
+            1 => true,
+            _ => last > 0,
+        };
+        if slot > self.slots_max || last >= POSITION_MAX || !first {
             return Ok(0);
         }
         let mut length = 1;
@@ -229,7 +236,11 @@ impl Divider<'_> {
         let wrong = u64::from(entry.relative.0) ^ slot;
         let position = entry.position.0;
         let fits = wrong.is_power_of_two() && position >= least && (slot > 0 || position == 0);
-        if !fits || self.ascending(at)? > 1 || self.store.end(position)?.is_none() {
+        if !fits
+            || self.ascending(at)? > 1
+            || self.store.end(position)?.is_none()
+            || self.is_at_distance(entry)?
+        {
             return Ok(None);
         }
         Ok(Some(EntryRun {
@@ -269,14 +280,46 @@ impl Divider<'_> {
         });
         let behind_last = before.is_none_or(|last| position >= last + 8);
         let behind_padding = self.found.rest.last().is_none_or(|rest| rest.padding);
+        let again_at_0 = at > 0 && position == 0;
         let proven = first_is_whole
-            && (position > 0 || at == 0)
+            && (!again_at_0 || !first.is_zero() && self.is_last(at)?)
             && if own_place {
                 behind_last
             } else {
-                behind_padding
+                behind_padding || self.is_at_distance(first)?
             };
         Ok(u64::from(proven))
+    }
+
+    /// Whether nothing but zeros is after the entry at byte `at`.
+    fn is_last(&mut self, at: u64) -> Result<bool> {
+        let other = self.index.source().first_nonzero(at + ENTRY_BYTES);
+        Ok(readable(other)?.is_some_and(|it| it.is_none_or(|it| it >= self.size)))
+    }
+
+    /// Whether the frame that an entry names is as many frames after the one that the
+    /// entry before names as its slot is: entries between them are missing.
+    fn is_at_distance(&mut self, entry: Entry) -> Result<bool> {
+        let last = self.found.runs.last();
+        let last = last.and_then(|run| {
+            let slot = run.slot + (run.positions.len() as u64).checked_sub(1)?;
+            Some((slot, *run.positions.last()?))
+        });
+        let Some((slot, mut position)) = last else {
+            return Ok(false);
+        };
+        let missing = u64::from(entry.relative.0).saturating_sub(slot);
+        let to = entry.position.0;
+        if !(2..=MISSING_MAX).contains(&missing) || to <= position {
+            return Ok(false);
+        }
+        for _ in 0..missing {
+            match self.store.end(position)?.filter(|end| *end <= to) {
+                Some(end) => position = end,
+                None => return Ok(false),
+            }
+        }
+        Ok(position == to)
     }
 
     fn take(&mut self, at: u64, length: u64) -> Result<()> {
@@ -322,7 +365,11 @@ impl Divider<'_> {
             relative: RelativeOffset(slot),
             position,
         };
-        let unfinished = entry(position).is_unfinished(entry(Position(end)));
+        let mut unfinished = entry(position).is_unfinished(entry(Position(end)));
+        if position.0 == before {
+            // Both name the last frame: that of the first one is not in the store.
+            unfinished &= self.store.end(end)?.is_some();
+        }
         let behind = self.found.rest.partition_point(|rest| rest.at < at);
         let mut rest = self.found.rest.get(behind..).unwrap_or_default().iter();
         if position.0 == end || !unfinished || rest.any(|rest| !rest.padding) {

@@ -8,6 +8,8 @@ use crate::log::record::{Codec, Record};
 use crate::log::units::Offset;
 use crate::log::window::LOOKUP_BYTES;
 
+mod lives;
+
 type Bytes = Vec<u8>;
 
 fn frame(payload: &[u8]) -> Bytes {
@@ -294,27 +296,6 @@ fn appends_refused_behind_the_padding_of_an_empty_segment_are_cut() {
     let (store, _) = protobuf([0, 1, 1, 1]);
     let found = account(Codec::Protobuf, &store, Some(&[0; 1024]));
     assert_eq!(found.records, 2, "{found:?}");
-}
-
-#[test]
-fn two_histories_are_for_a_person() {
-    let (first, entries) = protobuf(0..2);
-    let again: Vec<Bytes> = (1..31).map(record).collect();
-    let (second, _) = lay(&again);
-    let store = [&first[..], &second].concat();
-    let mut index = entries;
-    index.resize(1024, 0);
-    let mut position = first.len();
-    for (slot, payload) in again.iter().enumerate() {
-        index.extend(entry(u32::try_from(slot).unwrap() + 1, position));
-        position += payload.len() + 8;
-    }
-    let found = account(Codec::Protobuf, &store, Some(&index));
-    assert_eq!(found.doubts, [Doubt::TwoHistories]);
-    assert!(found.keep_index);
-    assert_eq!((found.records, found.store_end), (31, store.len() as u64));
-    assert_eq!(found.contested.len(), 1);
-    assert_eq!(found.misplaced, Some((1024, 1, 31)));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::account::{
 use super::bytes::Bytes;
 use super::cost::EMPTY_ROW;
 use super::evidence::{Evidence, LEAST_FRAME};
-use super::frames::{Doubt, Frame, State};
+use super::frames::{Doubt, Frame, State, is_lost};
 use super::number_protobuf::IndexState;
 use super::path::{Kind, Piece, Segment};
 use super::sections::EntryRun;
@@ -73,7 +73,7 @@ pub(super) fn account(
     let mut entries = numbered.entries(&evidence);
     if !doubts.is_empty() {
         // Entries on which a decision rests are evidence.
-        numbered.keep_claims(&evidence, store.size, &mut entries);
+        numbered.keep_claims(store, &evidence, &mut entries)?;
     }
     let keep_index = doubts
         .iter()
@@ -390,18 +390,20 @@ impl Numbered {
     }
 
     /// Adds the entries after the last record that name the frames of an open decision.
-    fn keep_claims(&self, evidence: &Evidence, size: u64, entries: &mut Vec<Entries>) {
+    fn keep_claims(
+        &self,
+        store: &mut Bytes,
+        evidence: &Evidence,
+        entries: &mut Vec<Entries>,
+    ) -> Result<()> {
         let end = self.end();
-        let is_edge = |position: u64| {
-            let at = evidence
-                .path
-                .partition_point(|piece| piece.start < position);
-            let piece = evidence.path.get(at);
-            position == size
-                || piece.is_some_and(|it| it.start == position && it.kind != Kind::Frame)
-        };
+        let path = &evidence.path;
         for (number, (&slot, &position)) in self.claimed.range(end..).enumerate() {
-            if slot != end + number as u64 || (number == 0 && !is_edge(position)) {
+            let at = path.partition_point(|piece| piece.start < position);
+            let piece = path.get(at).filter(|piece| piece.start == position);
+            let is_edge =
+                piece.is_some_and(|it| it.kind != Kind::Frame) || is_lost(store, path, position)?;
+            if slot != end + number as u64 || (number == 0 && !is_edge) {
                 break;
             }
             entries.push(Entries {
@@ -411,6 +413,7 @@ impl Numbered {
                 follow: false,
             });
         }
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 //! left intact is known whatever was done.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use fastrand::Rng;
 use proglog_testkit::{choose, frame};
@@ -321,4 +322,11 @@ impl Harmed {
 
 fn junk(rng: &mut Rng, count: usize) -> Vec<u8> {
     (0..count).map(|_| rng.u8(..)).collect()
+}
+
+/// Writes the files of a harmed log to an empty directory.
+pub fn write(harmed: &Harmed, directory: &Path) {
+    for (name, file) in harmed.named() {
+        std::fs::write(directory.join(name), &file.bytes).unwrap();
+    }
 }

@@ -2,70 +2,20 @@
 //! its bytes comes from; and what a command made of it, compared with that.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use proglog_testkit::{Codec, Record, Snapshot, frames};
 use prost::Message as _;
 
-use super::damage::{File, Harmed, Origin};
+use super::damage::Harmed;
 use super::engine::Given;
 use super::made::{Entry, Frame, Kind, Made};
+use super::places::{Claim, Place, intact, is_whole, starts};
 
 /// A record was given that nobody wrote.
 pub const MADE_UP: &str = "made up";
 
 /// A record was given under the offset of another.
 const WRONG_OFFSET: &str = "wrong offset";
-
-/// An intact frame and where it stands now.
-#[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
-    /// The base that its file's name says.
-    pub base: u64,
-    pub at: usize,
-    /// The base of the segment that it was written to.
-    pub home: u64,
-    pub frame: &'a Frame,
-    /// Nothing but zeros, and no other intact frame follows: it may be none.
-    pub vague: bool,
-}
-
-impl Place<'_> {
-    fn end(&self) -> usize {
-        self.at + self.frame.bytes.len()
-    }
-
-    pub fn describe(&self) -> String {
-        let Self {
-            base, at, frame, ..
-        } = self;
-        format!(
-            "{:?} {} at {base}.store {at}+{}",
-            frame.kind,
-            frame.offset,
-            frame.bytes.len()
-        )
-    }
-}
-
-/// A damaged frame that seems to be whole.
-#[derive(Debug, Clone, Copy)]
-struct Claim {
-    base: u64,
-    at: usize,
-    end: usize,
-    /// Whether its length is the one that was written.
-    is_length: bool,
-    /// Whether its payload is a record.
-    is_record: bool,
-}
-
-impl Claim {
-    /// Whether a position is in it, and not its beginning.
-    fn holds(&self, at: usize) -> bool {
-        self.at < at && at < self.end
-    }
-}
 
 /// All that is known of a harmed log.
 pub struct Truth<'a> {
@@ -117,10 +67,12 @@ impl<'a> Truth<'a> {
         for number in 0..made.segments.len() {
             truth.look_at_index(number);
         }
-        truth.determinable = match made.codec {
+        let mut determinable = match made.codec {
             Codec::Raw => truth.determinable_raw(),
             Codec::Protobuf => truth.determinable_protobuf(),
         };
+        determinable.retain(|place| !truth.is_in_batch(place));
+        truth.determinable = determinable;
         truth
     }
 
@@ -227,8 +179,16 @@ impl<'a> Truth<'a> {
     /// that are intact.
     fn determinable_raw(&self) -> Vec<Place<'a>> {
         let mut known: Vec<Place<'a>> = Vec::new();
-        if self.harmed.moved || restarted(self.made) {
+        if self.harmed.moved {
             return known;
+        }
+        if self.made.restarted() {
+            // Only entries tell who wrote a frame.
+            let named = |place: &&Place<'a>| {
+                self.named.contains(&(place.base, place.at))
+                    && !self.disputed.contains(&place.frame.offset)
+            };
+            return self.intact.iter().filter(named).copied().collect();
         }
         for place in &self.intact {
             let base = place.base;
@@ -317,8 +277,26 @@ impl<'a> Truth<'a> {
         }
     }
 
+    /// Whether no entry says any more that a frame is not of the unfinished batch before it.
+    fn is_in_batch(&self, place: &Place<'_>) -> bool {
+        let mut segments = self.made.segments.iter();
+        let home = segments.find(|segment| segment.base == place.home);
+        let Some(mark) = home.and_then(|home| home.mark) else {
+            return false;
+        };
+        let position = place.frame.position;
+        let ends = |it: &Place<'_>| {
+            let behind = mark < it.frame.position && it.frame.position <= position;
+            it.home == place.home && behind && self.named.contains(&(it.base, it.at))
+        };
+        position > mark && !self.intact.iter().any(ends)
+    }
+
     /// Whether a frame may be cut: it may be none, or it was proven to be refused.
     pub fn may_be_cut(&self, place: &Place<'_>) -> bool {
+        if self.is_in_batch(place) {
+            return true;
+        }
         // Where bytes went missing, a frame seems whole that ends inside the next one.
         let hides = |claim: &Claim| {
             claim.base == place.base
@@ -421,6 +399,12 @@ impl<'a> Truth<'a> {
                 place.base == given.base && place.at == given.position && place.end() == end
             };
             if let Some(place) = self.intact.iter().find(same) {
+                if self.made.passed_over()
+                    && self.harmed.done.is_empty()
+                    && place.frame.kind == Kind::Refused
+                {
+                    wrong.push((MADE_UP, format!("{what}, {}", place.describe())));
+                }
                 let known = match self.made.codec {
                     Codec::Raw => self.is_determinable(place),
                     Codec::Protobuf => {
@@ -444,67 +428,5 @@ impl<'a> Truth<'a> {
             }
         }
         wrong
-    }
-}
-
-/// Whether a service went on at its first offsets again: then raw frames dispute them.
-fn restarted(made: &Made) -> bool {
-    made.history.iter().any(|line| line.contains("restarted"))
-}
-
-/// Whether `count` bytes from `at` on are those from `origin` on.
-fn is_whole(file: &File, at: usize, origin: Origin, count: usize) -> bool {
-    let from = file.from.get(at..at + count);
-    from.is_some_and(|from| {
-        (origin.at..)
-            .zip(from)
-            .all(|(at, from)| *from == Some(Origin { at, ..origin }))
-    })
-}
-
-/// Where frames of the log begin in a store, whole or not.
-fn starts<'a>(made: &'a Made, file: &'a File) -> impl Iterator<Item = (usize, &'a Frame)> {
-    file.from.iter().enumerate().filter_map(|(at, from)| {
-        let origin = from.filter(|origin| !origin.index)?;
-        let frames = &made.segments[origin.segment].frames;
-        let frame = frames
-            .binary_search_by_key(&origin.at, |frame| frame.position)
-            .ok()?;
-        Some((at, &frames[frame]))
-    })
-}
-
-fn intact<'a>(made: &'a Made, base: u64, file: &'a File) -> Vec<Place<'a>> {
-    let mut places: Vec<Place<'a>> = starts(made, file)
-        .filter_map(|(at, frame)| {
-            let origin = file.from[at]?;
-            let home = made.segments[origin.segment].base;
-            let vague = false;
-            let whole = file.bytes[at..].starts_with(&frame.bytes)
-                && is_whole(file, at, origin, frame.bytes.len());
-            whole.then_some(Place {
-                base,
-                at,
-                home,
-                frame,
-                vague,
-            })
-        })
-        .collect();
-    let mut next = None;
-    for place in places.iter_mut().rev() {
-        let zeros = place.frame.bytes.iter().all(|byte| *byte == 0);
-        place.vague = zeros && next != Some(place.end());
-        if !place.vague {
-            next = Some(place.at);
-        }
-    }
-    places
-}
-
-/// Writes the files of a harmed log to an empty directory.
-pub fn write(harmed: &Harmed, directory: &Path) {
-    for (name, file) in harmed.named() {
-        std::fs::write(directory.join(name), &file.bytes).unwrap();
     }
 }

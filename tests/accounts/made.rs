@@ -44,6 +44,8 @@ pub struct Segment {
     pub index: Vec<u8>,
     pub frames: Vec<Frame>,
     pub entries: Vec<Entry>,
+    /// Where an unfinished batch begins with a mark.
+    pub mark: Option<usize>,
 }
 
 /// A log and how it came about.
@@ -52,6 +54,21 @@ pub struct Made {
     pub codec: Codec,
     pub segments: Vec<Segment>,
     pub history: Vec<String>,
+}
+
+/// The life after which frames were passed over: the entries after them name what is lost.
+const PASSED_OVER: &str = "refused, then lost";
+
+impl Made {
+    /// Whether a service went on at its first offsets again: then raw frames dispute them.
+    pub fn restarted(&self) -> bool {
+        self.history.iter().any(|line| line.contains("restarted"))
+    }
+
+    /// Whether frames are there that a later entry of the same offset passed over.
+    pub fn passed_over(&self) -> bool {
+        self.history.iter().any(|line| line.contains(PASSED_OVER))
+    }
 }
 
 /// What the values of a log are.
@@ -161,6 +178,11 @@ impl Maker<'_> {
         segment.frames.retain(|frame| frame.position < size);
     }
 
+    fn mark(&mut self, position: usize) {
+        self.segment.store[position] = 0xff;
+        self.segment.mark = Some(position);
+    }
+
     fn pad(&mut self, size: usize) {
         let index = &mut self.segment.index;
         if index.len() < size {
@@ -260,7 +282,7 @@ fn ending(maker: &mut Maker<'_>, base: u64, n: u64) -> &'static str {
 
 /// The last segment of a service that was killed, restarted and refused appends.
 fn life(maker: &mut Maker<'_>, base: u64, n: u64) -> &'static str {
-    match maker.rng.u8(..7) {
+    match maker.rng.u8(..11) {
         // The index is full: appends are refused under one offset.
         0 => {
             maker.records(base, n);
@@ -317,25 +339,73 @@ fn life(maker: &mut Maker<'_>, base: u64, n: u64) -> &'static str {
                 "restarted with a larger limit"
             }
         }
-        // A batch whose first length is a mark: it was never acknowledged.
-        _ => {
+        // Killed with an empty segment, restarted with a larger limit.
+        6 => {
+            let size = limit(maker.rng, 0);
+            maker.pad(size);
+            maker.records(base + 1, n);
+            if maker.rng.bool() {
+                let size = limit(maker.rng, maker.segment.index.len());
+                maker.pad(size);
+            }
+            "restarted on padding alone"
+        }
+        // Refused, restarted with a larger limit, killed before its records were written.
+        7 => {
             maker.records(base, n);
-            // One batch is committed but for its entries while the next is written.
-            let next = base + n + maker.rng.u64(..2) * 2;
-            for offset in base + n..next {
-                maker.push(offset, Kind::Unindexed);
+            for _ in 0..maker.rng.u64(1..4) {
+                maker.push(base + n, Kind::Refused);
             }
             let size = maker.segment.store.len();
-            for offset in next..next + maker.rng.u64(1..4) {
-                maker.push(offset, Kind::Unindexed);
-            }
-            maker.segment.frames.retain(|frame| frame.position < size);
-            maker.segment.store[size] = 0xff;
-            if maker.rng.bool() {
-                let end = maker.rng.usize(size + 8..=maker.segment.store.len());
-                maker.segment.store.truncate(end);
-            }
-            "an unfinished batch"
+            let more = maker.rng.u64(1..6);
+            maker.records(base + n, more);
+            maker.lose(size);
+            let size = limit(maker.rng, maker.segment.index.len());
+            maker.pad(size);
+            PASSED_OVER
+        }
+        // An interrupted append of ours, on whose rest a service goes on.
+        8 => interrupted(maker, base, n),
+        _ => batch(maker, base, n),
+    }
+}
+
+/// The rest of an interrupted append, and records after it.
+fn interrupted(maker: &mut Maker<'_>, base: u64, n: u64) -> &'static str {
+    maker.records(base, n);
+    let size = maker.segment.store.len();
+    maker.push(base + n, Kind::Unindexed);
+    maker.segment.frames.pop();
+    match maker.rng.u8(..3) {
+        0 => maker.mark(size),
+        1 => maker.segment.store[size..].fill(0),
+        _ => {
+            let end = maker.rng.usize(size + 1..=size + 8);
+            maker.segment.store.truncate(end);
         }
     }
+    let more = maker.rng.u64(1..6);
+    maker.records(base + n, more);
+    "interrupted, then goes on"
+}
+
+/// A batch whose first length is a mark: it was never acknowledged.
+fn batch(maker: &mut Maker<'_>, base: u64, n: u64) -> &'static str {
+    maker.records(base, n);
+    // One batch is committed but for its entries while the next is written.
+    let next = base + n + maker.rng.u64(..2) * 2;
+    for offset in base + n..next {
+        maker.push(offset, Kind::Unindexed);
+    }
+    let size = maker.segment.store.len();
+    for offset in next..next + maker.rng.u64(1..4) {
+        maker.push(offset, Kind::Unindexed);
+    }
+    maker.segment.frames.retain(|frame| frame.position < size);
+    maker.mark(size);
+    if maker.rng.bool() {
+        let end = maker.rng.usize(size + 8..=maker.segment.store.len());
+        maker.segment.store.truncate(end);
+    }
+    "an unfinished batch"
 }

@@ -35,6 +35,7 @@ mod lost;
 mod made;
 mod names;
 mod outcome;
+mod places;
 mod random;
 mod run;
 mod services;

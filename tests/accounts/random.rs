@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use fastrand::Rng;
 use proglog_testkit::{Codec, Snapshot, memory_directory, report};
 
-use super::damage::Harmed;
+use super::damage::{Harmed, write};
 use super::engine;
-use super::judge::{MADE_UP, Truth, write};
+use super::judge::{MADE_UP, Truth};
 use super::made::{Made, make};
 use super::run::{Said, compare_dry_run, run_in, same_contents};
 

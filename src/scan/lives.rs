@@ -1,0 +1,118 @@
+//! The lives of the services that wrote an index. One that was started on padding took it
+//! for the entry of its first record: it gives out slot 1 again, for the frame at what was
+//! the store's end then.
+
+use std::collections::{HashMap, HashSet};
+
+use super::bytes::Bytes;
+use super::sections::Sections;
+use crate::log::error::Result;
+use crate::log::format::ENTRY_BYTES;
+
+/// The entries of one service, from its start to its end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Life {
+    /// The store's end when it started. Units: bytes.
+    pub from: u64,
+    /// The position that the entry of each slot names.
+    pub claims: HashMap<u64, u64>,
+    /// Whether it may be one flipped bit of the padding that looks like its only entry.
+    pub is_doubtful: bool,
+    /// The slots whose entries do not follow the entry of the slot before.
+    begins: HashSet<u64>,
+}
+
+impl Life {
+    /// The position that the entry right before the one of `slot` names.
+    pub fn before(&self, slot: u64) -> Option<u64> {
+        let before = slot.checked_sub(1).filter(|_| !self.begins.contains(&slot));
+        before.and_then(|before| self.claims.get(&before)).copied()
+    }
+}
+
+impl Sections {
+    /// Every entry, as (slot, position), but those of frames that were lost before a
+    /// service went on at their place.
+    pub(super) fn claims(&self) -> impl Iterator<Item = (u64, u64)> {
+        let limits = self.limits();
+        self.runs.iter().zip(limits).flat_map(|(run, limit)| {
+            let claims = (run.slot..).zip(run.positions.iter().copied());
+            claims.filter(move |(_, position)| *position < limit)
+        })
+    }
+
+    /// The lives of the services that wrote the index, in their order: one or more.
+    pub(super) fn lives(&self) -> Vec<Life> {
+        let mut lives = Vec::new();
+        let mut life = Life::default();
+        let runs = self.runs.iter().zip(self.limits());
+        for (number, (run, limit)) in runs.enumerate() {
+            if self.restarts.binary_search(&number).is_ok() {
+                lives.push(std::mem::take(&mut life));
+                life.from = run.positions.first().copied().unwrap_or(0);
+                let padded = self.rest.last().is_some_and(|rest| rest.at > run.at);
+                life.is_doubtful = run.positions == [0] && padded;
+            }
+            let claims = (run.slot..).zip(run.positions.iter().copied());
+            life.begins.insert(run.slot);
+            life.claims
+                .extend(claims.filter(|(_, position)| *position < limit));
+        }
+        lives.push(life);
+        lives
+    }
+
+    /// Finds the runs with which a service began anew: those that give out slots again.
+    pub(super) fn find_restarts(&mut self, store: &mut Bytes) -> Result<()> {
+        // The entries before the first run are right.
+        let first = self.runs.first().map_or(0, |run| run.slot);
+        let mut before: HashMap<u64, u64> = HashMap::new();
+        for (number, run) in self.runs.iter().enumerate() {
+            let claims = (run.slot..).zip(run.positions.iter().copied());
+            let is_first = run.slot == 1 && self.is_behind_padding(run.at);
+            // A copy of entries begins nothing, nor do entries that name no frames.
+            let needed = if is_first { 1 } else { 2 };
+            let mut again = u64::from(is_first && number == 0);
+            for (slot, position) in claims.clone() {
+                let is_other = match before.get(&slot) {
+                    Some(other) => *other != position,
+                    None => slot < first || (is_first && position == 0),
+                };
+                if again >= needed {
+                    break;
+                }
+                again += u64::from(is_other && (is_first || store.end(position)?.is_some()));
+            }
+            let begins = again >= needed;
+            if begins {
+                self.restarts.push(number);
+            }
+            before.extend(claims);
+        }
+        Ok(())
+    }
+
+    /// Whether at least one unused slot is before byte `at`.
+    fn is_behind_padding(&self, at: u64) -> bool {
+        let rest = self.rest.partition_point(|rest| rest.at < at);
+        let rest = rest.checked_sub(1).and_then(|rest| self.rest.get(rest));
+        rest.is_some_and(|rest| {
+            rest.padding && rest.at + rest.bytes == at && rest.bytes >= ENTRY_BYTES
+        })
+    }
+
+    /// The place from which on each run names nothing: where a later service began.
+    fn limits(&self) -> Vec<u64> {
+        let mut limits = vec![u64::MAX; self.runs.len()];
+        let mut limit = u64::MAX;
+        for (number, run) in self.runs.iter().enumerate().rev() {
+            if let Some(it) = limits.get_mut(number) {
+                *it = limit;
+            }
+            if self.restarts.binary_search(&number).is_ok() {
+                limit = limit.min(run.positions.first().copied().unwrap_or(limit));
+            }
+        }
+        limits
+    }
+}
