@@ -203,3 +203,28 @@ fn a_store_that_is_a_link_is_in_nobodys_way() {
         }
     }
 }
+
+/// A damaged entry or length next to the end costs no other record.
+#[test]
+fn a_damaged_end_cuts_nothing_else() {
+    let values: Vec<String> = (0..20).map(|number| format!("value {number}")).collect();
+    let frame = |slot: usize| -> usize { values[..slot].iter().map(|it| 8 + it.len()).sum() };
+    let made = || Sandbox::built(&LogBuilder::raw().segment(0, &values));
+    let sandbox = made();
+    let mut index = sandbox.read("0.index");
+    index[124..132].fill(0);
+    sandbox.write("0.index", &index);
+    let (status, _, stderr) = run(&sandbox, &["trim", "log", "--after", "10"]);
+    assert_eq!(status, 3, "{stderr}");
+    assert_eq!(sandbox.bytes("0.store"), frame(20) as u64);
+    for (length, status) in [(2, 0), (200, 3)] {
+        let sandbox = made();
+        let mut store = sandbox.read("0.store");
+        store[frame(10) + 7] = length;
+        sandbox.write("0.store", &store);
+        let (found, _, stderr) = run(&sandbox, &["trim", "log", "--after", "10"]);
+        assert_eq!(found, status, "{stderr}");
+        let end = if status == 0 { frame(11) } else { frame(20) };
+        assert_eq!(sandbox.bytes("0.store"), end as u64, "{length}");
+    }
+}

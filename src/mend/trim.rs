@@ -206,8 +206,25 @@ fn end_of(report: &Report, segment: &SegmentReport, last: Offset) -> Result<(u64
         return Err(damaged("its frame is not in the store"));
     }
     let payload_bytes = walk.store().length_at(entry.position.0)?;
-    match frame_end(entry.position, payload_bytes, limit) {
-        Some(end) => Ok((slot + 1, end.0)),
-        None => Err(damaged("its frame is incomplete")),
+    let Some(end) = frame_end(entry.position, payload_bytes, limit) else {
+        return Err(damaged("its frame is incomplete"));
+    };
+    // A damaged entry or length must not cut other records, or a part of this one.
+    let mut neighbor = |slot: u64| -> Result<Option<u64>> {
+        let entry = walk.index().entry(slot)?;
+        Ok((u64::from(entry.relative.0) == slot).then_some(entry.position.0))
+    };
+    if let Some(before) = slot.checked_sub(1)
+        && let Some(before) = neighbor(before)?
+        && before.saturating_add(LENGTH_BYTES) > entry.position.0
+    {
+        return Err(damaged("its entry is damaged"));
+    }
+    let has_next = pair.entries_for(slot + 1, codec)? > slot + 1;
+    match if has_next { neighbor(slot + 1)? } else { None } {
+        Some(next) if next < end.0 => Err(damaged("its length or the next entry is damaged")),
+        // Bytes that no record has may be in between.
+        Some(next) => Ok((slot + 1, next.min(limit))),
+        None => Ok((slot + 1, end.0)),
     }
 }
