@@ -85,7 +85,8 @@ impl Policy {
     /// A store whose index is gone gets a new one.
     fn without_index(&self, base: Offset, account: &Account, cut_store: Option<Step>) -> Vec<Step> {
         if account.slots == 0 {
-            if !self.last && account.store_end > 0 {
+            // Bytes without one frame stay: the file may be another program's.
+            if account.store_end > 0 {
                 return Vec::new();
             }
             let empty = Step::CreateEmpty {

@@ -115,11 +115,23 @@ pub(super) struct Walk {
     pub stop: Stop,
 }
 
+/// The positions that entries may name. Units: bytes.
+pub(super) struct Places {
+    /// The start of each frame, a torn one included.
+    pub starts: Vec<u64>,
+    /// The end of each whole frame.
+    pub ends: Vec<u64>,
+}
+
 impl Walk {
-    /// The positions that entries may name: those of the frames and of a torn one.
-    pub fn places(&self) -> Vec<u64> {
+    /// The positions that entries may name.
+    pub fn places(&self) -> Places {
         let torn = (self.stop == Stop::Torn).then_some(self.end);
-        self.starts.iter().copied().chain(torn).collect()
+        let ends = self.starts.iter().skip(1).copied();
+        Places {
+            starts: self.starts.iter().copied().chain(torn).collect(),
+            ends: ends.chain((self.end > 0).then_some(self.end)).collect(),
+        }
     }
 
     /// Whether the frames explain the whole store. A single frame does if its length has
