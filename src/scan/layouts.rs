@@ -113,6 +113,8 @@ pub struct EntryLayout {
     pub from_one: bool,
     /// Whether the position is the end of the frame, not its start.
     pub ends: bool,
+    /// Whether records between those of two entries have none.
+    pub sparse: bool,
 }
 
 impl EntryLayout {
@@ -188,6 +190,9 @@ impl fmt::Display for EntryLayout {
         if self.more_bytes > 0 {
             write!(f, ", {} more bytes", self.more_bytes)?;
         }
+        if self.sparse {
+            write!(f, ", not one for each record")?;
+        }
         Ok(())
     }
 }
@@ -254,7 +259,9 @@ fn layout_of(base: Offset, store: &ReadFile, index: Option<&ReadFile>) -> Result
     }
     if let Some((layout, named)) = entries::other_pairs(base, index, &mut store, pairs)?
         && named >= PROOF
-        && named > unknown::entries_of_ours(index, &mut store)?
+        && (layout.is_of_our_widths()
+            || entries::is_complete(index, layout)
+            || named > unknown::entries_of_ours(index, &mut store, &ours.places())?)
     {
         return Ok(Some(Layout::of_entries(layout, named)));
     }
@@ -347,7 +354,10 @@ fn index_alone(
     {
         return Ok(Some(Layout::of_entries(layout, named)));
     }
-    Ok(unknown::find(index, store)?.map(|index| Layout {
+    if let Some((layout, named)) = entries::sparse(base, index, &places)? {
+        return Ok(Some(Layout::of_entries(layout, named)));
+    }
+    Ok(unknown::find(index, store, &places)?.map(|index| Layout {
         index: Some(index),
         perhaps: true,
         ..Layout::default()
@@ -384,6 +394,50 @@ pub fn require_ours(directory: &Directory) -> Result<()> {
     Ok(())
 }
 
+/// Fails if none of these segments is empty or shows a record of ours: they may be files of
+/// another program that has the same names.
+///
+/// # Errors
+///
+/// [`Error::ForeignLayout`], and as [`recognize`].
+pub fn require_record<'a>(
+    directory: &Directory,
+    segments: impl Iterator<Item = &'a SegmentNames>,
+) -> Result<()> {
+    let mut first = None;
+    for names in segments {
+        let Some(store) = open(directory, names, FileKind::Store)? else {
+            return Ok(());
+        };
+        let index = open(directory, names, FileKind::Index)?;
+        if shows_record(names.base, &store, index.as_ref())? {
+            return Ok(());
+        }
+        first.get_or_insert(directory.file(names, FileKind::Store));
+    }
+    first.map_or(Ok(()), |path| {
+        Err(Error::ForeignLayout {
+            path: path.to_path_buf(),
+            layout: "perhaps, without one record".to_owned(),
+        })
+    })
+}
+
+fn shows_record(base: Offset, store: &ReadFile, index: Option<&ReadFile>) -> Result<bool> {
+    let may_be_torn = store.file_bytes < OUR_FRAMES.length.bytes;
+    if may_be_torn || store.first_nonzero(0)?.is_none() {
+        return Ok(true);
+    }
+    if unfinished::is_marked(&mut Window::new(store.clone(), LOOKUP_BYTES), 0)? {
+        return Ok(true);
+    }
+    let mut store = Store::new(store);
+    let index = &mut index.map(|index| Window::new(index.clone(), LOOKUP_BYTES));
+    Ok(store.walk(OUR_FRAMES, PROOF)?.filled > 0
+        || entries::pairs(index, &mut store, OUR_ENTRIES, base)? > 0
+        || store.resumed()? >= PROOF)
+}
+
 /// The layout of a segment that another program wrote, as [`recognize`] finds it in its
 /// files.
 ///
@@ -395,15 +449,18 @@ pub fn of_segment(directory: &Directory, names: &SegmentNames) -> Result<Option<
 }
 
 fn of_segment_once(directory: &Directory, names: &SegmentNames) -> Result<Option<Layout>> {
-    let open = |kind| match ReadFile::open(&directory.file(names, kind)) {
+    // The index first, as readers do: each of its entries has its frame.
+    let index = open(directory, names, FileKind::Index)?;
+    match open(directory, names, FileKind::Store)? {
+        Some(store) => recognise(names.base, &store, index.as_ref()),
+        None => Ok(None),
+    }
+}
+
+fn open(directory: &Directory, names: &SegmentNames, kind: FileKind) -> Result<Option<ReadFile>> {
+    match ReadFile::open(&directory.file(names, kind)) {
         Ok(file) => Ok(Some(file)),
         Err(error) if is_absent(&error) => Ok(None),
         Err(error) => Err(error),
-    };
-    // The index first, as readers do: each of its entries has its frame.
-    let index = open(FileKind::Index)?;
-    match open(FileKind::Store)? {
-        Some(store) => recognise(names.base, &store, index.as_ref()),
-        None => Ok(None),
     }
 }

@@ -109,6 +109,7 @@ pub const OUR_ENTRIES: EntryLayout = EntryLayout {
     absolute: false,
     from_one: false,
     ends: false,
+    sparse: false,
 };
 
 pub fn all_frames() -> Vec<FrameLayout> {
@@ -148,7 +149,12 @@ pub fn all_entries(base: u64) -> Vec<EntryLayout> {
                 for kind in 0..12 {
                     let (absolute, position_first) = (kind % 2 == 1, kind / 2 % 2 == 1);
                     let (from_one, ends) = (kind / 4 == 1, kind / 4 == 2);
-                    if absolute && base == 0 || position_first && more_bytes > 0 {
+                    let is_plain = !from_one && !ends;
+                    let is_big = first == Order::Big && second == Order::Big;
+                    if absolute && base == 0
+                        || position_first && more_bytes > 0
+                        || !is_plain && !is_big
+                    {
                         continue;
                     }
                     all.push(EntryLayout {
@@ -165,6 +171,7 @@ pub fn all_entries(base: u64) -> Vec<EntryLayout> {
                         absolute,
                         from_one,
                         ends,
+                        sparse: false,
                     });
                 }
             }

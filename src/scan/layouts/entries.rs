@@ -1,7 +1,7 @@
 //! The entries of an index in one layout, compared with the positions of frames.
 
 use super::frames::{Places, Store};
-use super::{EntryLayout, FRAMES_MAX, Number, Order};
+use super::{EntryLayout, FRAMES_MAX, Number, Order, PROOF};
 use crate::log::error::Result;
 use crate::log::format::{ENTRY_BYTES, Entry, LENGTH_BYTES};
 use crate::log::units::Offset;
@@ -22,6 +22,7 @@ pub(super) const OURS: EntryLayout = EntryLayout {
     absolute: false,
     from_one: false,
     ends: false,
+    sparse: false,
 };
 
 /// The widths that are tested: of the offset, of the position, of what follows.
@@ -75,6 +76,13 @@ impl EntryLayout {
     fn first(&self, base: Offset) -> u64 {
         let base = if self.absolute { base.0 } else { 0 };
         base.saturating_add(u64::from(self.from_one))
+    }
+
+    /// Whether an entry has the numbers of one of ours.
+    pub(super) fn is_of_our_widths(&self) -> bool {
+        (self.offset, self.position) == (OURS.offset, OURS.position)
+            && !self.position_first
+            && self.more_bytes == 0
     }
 
     /// The offset and the position of the entry at byte `at`.
@@ -146,6 +154,64 @@ pub(super) fn named(
     Ok(named)
 }
 
+/// The layout of entries, from the first to the padding, that name frames without naming
+/// each, and their number. Entries of ours of which some are lost are fewer, or have no
+/// equal distances.
+pub(super) fn sparse(
+    base: Offset,
+    index: &mut Option<Window>,
+    places: &Places,
+) -> Result<Option<(EntryLayout, usize)>> {
+    let Some(index) = index else { return Ok(None) };
+    let all = others(base).chain(std::iter::once(OURS));
+    for layout in all.filter(|it| !it.from_one && !it.ends) {
+        let slots = named_slots(index, layout, base, places)?;
+        let (Some(0), Some(&step)) = (slots.first(), slots.get(1)) else {
+            continue;
+        };
+        let is_sparse = slots.last().is_some_and(|last| *last >= slots.len() as u64);
+        let mut pairs = slots.iter().zip(slots.iter().skip(1));
+        let is_regular = pairs.all(|(a, b)| a < b && (layout != OURS || b - a == step));
+        let is_plain = layout != OURS && layout.more_bytes == 0;
+        let least = if is_plain { 2 } else { PROOF };
+        let is_moved = layout != OURS && moved(index, &places.starts)? + 1 >= slots.len();
+        if slots.len() >= least && is_sparse && is_regular && !is_moved {
+            let sparse = true;
+            return Ok(Some((EntryLayout { sparse, ..layout }, slots.len())));
+        }
+    }
+    Ok(None)
+}
+
+/// The slots of the entries up to the padding, if each names its frame.
+fn named_slots(
+    index: &mut Window,
+    layout: EntryLayout,
+    base: Offset,
+    places: &Places,
+) -> Result<Vec<u64>> {
+    let bytes = layout.bytes();
+    let mut slots = Vec::new();
+    for number in 0..index.file_bytes() / bytes {
+        let at = number * bytes;
+        if number > 0 && is_padding(index, at, bytes)? {
+            break;
+        }
+        let (offset, position) = layout.entry(index, at)?;
+        let slot = offset.checked_sub(layout.first(base));
+        // Frames behind these were not read.
+        if slot.is_some_and(|slot| slot >= FRAMES_MAX as u64) && number > 0 {
+            break;
+        }
+        let place = slot.and_then(|slot| places.starts.get(usize::try_from(slot).ok()?));
+        if place != Some(&position) {
+            return Ok(Vec::new());
+        }
+        slots.extend(slot);
+    }
+    Ok(slots)
+}
+
 /// Entries of a layout, at their places, each of which names a frame of ours with a payload
 /// that ends where the next one begins, or the store ends: wherever the frames between
 /// them are damaged.
@@ -180,8 +246,14 @@ pub(super) fn pairs(
 }
 
 /// Whether the entries of a layout are intact up to the padding: offsets that count, and
-/// positions that ascend by a frame of ours or more.
-fn are_intact(index: &mut Window, layout: EntryLayout, base: Offset) -> Result<bool> {
+/// positions that ascend by a frame of ours or more. The first one tells entries of ours of
+/// which the first are lost.
+fn are_intact(
+    index: &mut Window,
+    store: &mut Store,
+    layout: EntryLayout,
+    base: Offset,
+) -> Result<bool> {
     let mut least = if layout.ends { LENGTH_BYTES } else { 0 };
     let bytes = layout.bytes();
     for slot in 0..(index.file_bytes() / bytes).min(FRAMES_MAX as u64) {
@@ -190,14 +262,24 @@ fn are_intact(index: &mut Window, layout: EntryLayout, base: Offset) -> Result<b
             break;
         }
         let (offset, position) = layout.entry(index, at)?;
-        let is_first_start = slot > 0 || layout.ends || position == 0;
+        let is_first = match (slot, layout.ends) {
+            (0, false) => position == 0,
+            (0, true) if layout.is_of_our_widths() => store.our_frame_end(0)? == Some(position),
+            _ => true,
+        };
         let is_next = layout.first(base).checked_add(slot) == Some(offset);
-        if !is_next || position < least || !is_first_start {
+        if !is_next || position < least || !is_first {
             return Ok(false);
         }
         least = position.saturating_add(LENGTH_BYTES);
     }
     Ok(true)
+}
+
+/// Whether the index holds whole entries of a layout.
+pub(super) fn is_complete(index: &Option<Window>, layout: EntryLayout) -> bool {
+    let bytes = index.as_ref().map_or(0, Window::file_bytes);
+    bytes.is_multiple_of(layout.bytes())
 }
 
 /// The layout but ours of intact entries with the most [`pairs`], if it has more than
@@ -211,7 +293,7 @@ pub(super) fn other_pairs(
     let mut best: Option<(EntryLayout, usize)> = None;
     for layout in others(base) {
         let is_intact = match index {
-            Some(index) => are_intact(index, layout, base)?,
+            Some(index) => are_intact(index, store, layout, base)?,
             None => false,
         };
         if !is_intact {

@@ -121,6 +121,21 @@ pub(super) struct Places {
     pub starts: Vec<u64>,
     /// The end of each whole frame.
     pub ends: Vec<u64>,
+    /// Whether frames that were not found may follow.
+    pub more: bool,
+}
+
+impl Places {
+    /// Whether the frame of `slot` begins at `position`, or one with a payload does after
+    /// the frames that are known.
+    pub fn is_frame(&self, store: &mut Store, slot: u64, position: u64) -> Result<bool> {
+        let slot = usize::try_from(slot).unwrap_or(usize::MAX);
+        if slot < self.starts.len() || !self.more {
+            return Ok(self.starts.get(slot) == Some(&position));
+        }
+        let end = store.our_frame_end(position)?;
+        Ok(end.is_some_and(|end| end > position + OURS.length.bytes))
+    }
 }
 
 impl Walk {
@@ -131,6 +146,7 @@ impl Walk {
         Places {
             starts: self.starts.iter().copied().chain(torn).collect(),
             ends: ends.chain((self.end > 0).then_some(self.end)).collect(),
+            more: matches!(self.stop, Stop::Enough | Stop::Misfit),
         }
     }
 

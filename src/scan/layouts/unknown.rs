@@ -1,8 +1,9 @@
 //! An index that fits none of the layouts. It is another program's if
 //!
-//! - it has no entry of ours: no two at any byte that name consecutive slots and ascending
-//!   positions, and none at its own place that names a frame. Our index keeps some of these,
-//!   whatever damages a part of it;
+//! - it has no entries of ours: none at its own place that names its frame, and at no byte
+//!   two or more of consecutive slots and ascending positions of which one names its frame,
+//!   or which are most of the index (another log's). Our index keeps some of these, whatever
+//!   damages a part of it;
 //! - its bytes repeat, as those of numbers and of text do: junk has no order, and a single
 //!   value is a range that was cleared;
 //! - it is larger than what a few entries of ours with damage leave.
@@ -13,7 +14,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::frames::Store;
+use super::frames::{Places, Store};
 use super::{PROOF, entries};
 use crate::log::error::Result;
 use crate::log::format::{ENTRY_BYTES, Entry, LENGTH_BYTES};
@@ -69,6 +70,8 @@ struct Run {
     entries: u64,
     /// Entries whose position is the end of a frame after the one before, or more.
     ascending: u64,
+    /// Entries that name their frames.
+    named: u64,
 }
 
 impl Run {
@@ -78,7 +81,7 @@ impl Run {
             first: entry,
             last: entry,
             entries: 1,
-            ascending: 0,
+            ..Self::default()
         }
     }
 
@@ -89,40 +92,48 @@ impl Run {
         self.entries += 1;
     }
 
-    fn end(&self) -> u64 {
-        self.at + self.entries * ENTRY_BYTES
+    fn bytes(&self) -> u64 {
+        self.entries * ENTRY_BYTES
     }
 
-    /// Whether these are entries of ours.
-    fn is_ours(&self) -> bool {
-        if self.entries < 2 {
-            return false;
-        }
+    /// Whether these are entries of ours: of this store, or of another one.
+    fn is_ours(&self, used_bytes: u64) -> bool {
         let counted_from_one = self.first.relative.0 > 0 && self.first.position.0 == 0;
-        let most_ascend = self.ascending * 3 + 2 >= (self.entries - 1) * 2;
-        self.ascending > 0 && most_ascend && !counted_from_one
+        let most_ascend = self.ascending * 3 + 2 >= self.entries.saturating_sub(1) * 2;
+        let is_most = self.named > 0 || self.bytes() * 2 >= used_bytes;
+        self.ascending > 0 && most_ascend && !counted_from_one && is_most
     }
 }
 
 /// The index, if another program wrote it.
-pub(super) fn find(index: &mut Option<Window>, store: &mut Store) -> Result<Option<UnknownIndex>> {
+pub(super) fn find(
+    index: &mut Option<Window>,
+    store: &mut Store,
+    places: &Places,
+) -> Result<Option<UnknownIndex>> {
     let Some(index) = index else { return Ok(None) };
     let content = content(index)?;
     let found = |header_bytes| UnknownIndex {
         bytes: index.file_bytes(),
         header_bytes,
     };
-    match runs(&content, store.file_bytes()).as_slice() {
-        [] if is_written(&content) && !names_a_frame(&content, store)? => Ok(Some(found(None))),
+    match runs(&content, store, places)?.as_slice() {
+        [] if is_written(&content) && !names_a_frame(&content, store, places)? => {
+            Ok(Some(found(None)))
+        }
         [run] if is_behind_header(*run, &content) => Ok(Some(found(Some(run.at)))),
         _ => Ok(None),
     }
 }
 
 /// Entries of ours in the longest run of them.
-pub(super) fn entries_of_ours(index: &mut Option<Window>, store: &mut Store) -> Result<usize> {
+pub(super) fn entries_of_ours(
+    index: &mut Option<Window>,
+    store: &mut Store,
+    places: &Places,
+) -> Result<usize> {
     let Some(index) = index else { return Ok(0) };
-    let runs = runs(&content(index)?, store.file_bytes());
+    let runs = runs(&content(index)?, store, places)?;
     let longest = runs.iter().map(|run| run.entries).max().unwrap_or(0);
     Ok(usize::try_from(longest).unwrap_or(usize::MAX))
 }
@@ -136,7 +147,9 @@ fn content(index: &mut Window) -> Result<Vec<u8>> {
 }
 
 /// The runs of entries of ours, wherever they begin.
-fn runs(content: &[u8], store_bytes: u64) -> Vec<Run> {
+fn runs(content: &[u8], store: &mut Store, places: &Places) -> Result<Vec<Run>> {
+    let used_bytes = without_ranges(content).len() as u64;
+    let position_max = store.file_bytes().max(STORE_BYTES);
     let mut rows: [Run; entries::OURS_BYTES] = Default::default();
     let mut runs = Vec::new();
     let windows = content.windows(entries::OURS_BYTES).zip(0_u64..);
@@ -145,34 +158,31 @@ fn runs(content: &[u8], store_bytes: u64) -> Vec<Run> {
         else {
             continue;
         };
-        let next = run.last.relative.0.checked_add(1);
-        let is_possible = entry.position.0 < store_bytes.max(STORE_BYTES);
-        if is_possible && run.entries > 0 && next == Some(entry.relative.0) {
-            run.add(entry);
+        let (slot, position) = (entry.relative.0, entry.position.0);
+        let mut end = |run: Run| runs.extend(Some(run).filter(|run| run.entries > 1));
+        if position >= position_max {
+            end(std::mem::take(run));
             continue;
         }
-        runs.extend(Some(*run).filter(Run::is_ours));
-        *run = if is_possible {
-            Run::of(at, entry)
+        if run.entries > 0 && run.last.relative.0.checked_add(1) == Some(slot) {
+            run.add(entry);
         } else {
-            Run::default()
-        };
+            end(std::mem::replace(run, Run::of(at, entry)));
+        }
+        let is_named = slot > 0 && places.is_frame(store, u64::from(slot), position)?;
+        run.named += u64::from(is_named);
     }
-    runs.extend(rows.into_iter().filter(Run::is_ours));
-    runs
+    runs.extend(rows);
+    runs.retain(|run| run.is_ours(used_bytes));
+    Ok(runs)
 }
 
-/// Whether an entry of ours at its own place names a frame.
-fn names_a_frame(content: &[u8], store: &mut Store) -> Result<bool> {
-    for (bytes, slot) in content.chunks_exact(entries::OURS_BYTES).zip(0_u64..) {
+/// Whether an entry of ours at its own place names its frame.
+fn names_a_frame(content: &[u8], store: &mut Store, places: &Places) -> Result<bool> {
+    for (bytes, slot) in content.chunks_exact(entries::OURS_BYTES).zip(0_u32..) {
         let entry = bytes.first_chunk().map(Entry::decode).unwrap_or_default();
-        let position = entry.position.0;
-        let is_placed = slot > 0 && u64::from(entry.relative.0) == slot && position > 0;
-        if is_placed
-            && store
-                .our_frame_end(position)?
-                .is_some_and(|end| end > position + LENGTH_BYTES)
-        {
+        let is_placed = slot > 0 && entry.relative.0 == slot;
+        if is_placed && places.is_frame(store, u64::from(slot), entry.position.0)? {
             return Ok(true);
         }
     }
@@ -203,7 +213,7 @@ fn is_behind_header(run: Run, content: &[u8]) -> bool {
     let Some((header, behind)) = content.split_at_checked(at) else {
         return false;
     };
-    let rest = usize::try_from(run.end() - run.at).unwrap_or(usize::MAX);
+    let rest = usize::try_from(run.bytes()).unwrap_or(usize::MAX);
     let is_complete = behind
         .get(rest..)
         .is_none_or(|it| without_ranges(it).len() < entries::OURS_BYTES);
