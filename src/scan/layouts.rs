@@ -418,7 +418,7 @@ pub fn require_record<'a>(
     first.map_or(Ok(()), |path| {
         Err(Error::ForeignLayout {
             path: path.to_path_buf(),
-            layout: "perhaps, without one record".to_owned(),
+            layout: "perhaps a store without one record".to_owned(),
         })
     })
 }

@@ -1,10 +1,11 @@
 //! Frames of ours under an index that fits no layout, one bit of a length flipped in
 //! another program's log, and files that are no logs at all.
 
+use proglog::scan::layouts::EntryLayout;
 use proglog_testkit::{Sandbox, entry, frame, memory_directory};
 
 use super::commands::{is_left_alone, sandbox, texts};
-use super::made::{OUR_FRAMES, all_entries, files, recognised};
+use super::made::{OUR_ENTRIES, OUR_FRAMES, all_entries, files, recognised};
 
 /// Makes the entry of a record: its slot, where its frame begins, and the frame's size.
 type Entry<'a> = &'a dyn Fn(u32, u64, u64) -> Vec<u8>;
@@ -120,7 +121,13 @@ fn a_flipped_length_does_not_hide_the_layout_of_the_entries() {
     let directory = memory_directory();
     let mut missed = Vec::new();
     for layout in all_entries(100) {
-        if layout == super::made::OUR_ENTRIES {
+        // Absolute ends may be entries of ours without the first ones.
+        let is_ours = EntryLayout {
+            absolute: false,
+            ends: false,
+            ..layout
+        } == OUR_ENTRIES;
+        if is_ours && (layout.absolute || !layout.ends) {
             continue;
         }
         for count in [6, 20] {
@@ -164,7 +171,6 @@ fn files_without_a_frame_are_left_alone() {
             &["repair", "--dry-run"],
             &["trim", "--keep-segments", "1"],
             &["trim", "--keep-segments", "1", "--dry-run"],
-            &["append"],
         ] {
             let (command, options) = arguments.split_first().unwrap();
             let mut ran = sandbox.proglog();

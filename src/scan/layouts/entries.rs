@@ -264,7 +264,9 @@ fn are_intact(
         let (offset, position) = layout.entry(index, at)?;
         let is_first = match (slot, layout.ends) {
             (0, false) => position == 0,
-            (0, true) if layout.is_of_our_widths() => store.our_frame_end(0)? == Some(position),
+            (0, true) if layout.is_of_our_widths() && offset > 0 => {
+                store.our_frame_end(0)? == Some(position)
+            }
             _ => true,
         };
         let is_next = layout.first(base).checked_add(slot) == Some(offset);

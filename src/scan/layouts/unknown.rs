@@ -2,7 +2,7 @@
 //!
 //! - it has no entries of ours: none at its own place that names its frame, and at no byte
 //!   two or more of consecutive slots and ascending positions of which one names its frame,
-//!   or which are most of the index (another log's). Our index keeps some of these, whatever
+//!   or which are a third of the index (another log's). Our index keeps some of these, whatever
 //!   damages a part of it;
 //! - its bytes repeat, as those of numbers and of text do: junk has no order, and a single
 //!   value is a range that was cleared;
@@ -96,12 +96,11 @@ impl Run {
         self.entries * ENTRY_BYTES
     }
 
-    /// Whether these are entries of ours: of this store, or of another one.
-    fn is_ours(&self, used_bytes: u64) -> bool {
+    /// Whether these may be entries of ours, of this store or of another one.
+    fn is_in_form(&self) -> bool {
         let counted_from_one = self.first.relative.0 > 0 && self.first.position.0 == 0;
         let most_ascend = self.ascending * 3 + 2 >= self.entries.saturating_sub(1) * 2;
-        let is_most = self.named > 0 || self.bytes() * 2 >= used_bytes;
-        self.ascending > 0 && most_ascend && !counted_from_one && is_most
+        self.ascending > 0 && most_ascend && !counted_from_one
     }
 }
 
@@ -173,7 +172,20 @@ fn runs(content: &[u8], store: &mut Store, places: &Places) -> Result<Vec<Run>> 
         run.named += u64::from(is_named);
     }
     runs.extend(rows);
-    runs.retain(|run| run.is_ours(used_bytes));
+    runs.retain(Run::is_in_form);
+    runs.sort_unstable_by_key(|run| run.at);
+    // Those of another log name nothing here, but there is little else.
+    let mut end = 0;
+    let mut in_order = 0;
+    for run in &runs {
+        if run.first.relative.0 >= end {
+            end = run.last.relative.0;
+            in_order += run.bytes();
+        }
+    }
+    if in_order * 3 < used_bytes {
+        runs.retain(|run| run.named > 0);
+    }
     Ok(runs)
 }
 
@@ -207,7 +219,8 @@ fn is_printed(byte: &u8) -> bool {
     PRINTED.contains(byte) || byte.is_ascii_whitespace()
 }
 
-/// Whether all entries of ours follow bytes that may be a header.
+/// Whether all entries of ours follow bytes that may be a header: a name, or numbers
+/// without the unused entries of an index of ours.
 fn is_behind_header(run: Run, content: &[u8]) -> bool {
     let at = usize::try_from(run.at).unwrap_or(usize::MAX);
     let Some((header, behind)) = content.split_at_checked(at) else {
@@ -225,7 +238,7 @@ fn is_behind_header(run: Run, content: &[u8]) -> bool {
         && header.len() > PROOF
         && values.len() >= PROOF
         && run.at <= HEADER_BYTES_MAX
-        && (is_named || repeats(header))
+        && (is_named || without_ranges(header) == header && repeats(header))
 }
 
 /// Whether pairs of equal bytes are several times as frequent as in junk.
