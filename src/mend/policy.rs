@@ -47,7 +47,10 @@ impl Policy {
     fn by_account(&self, base: Offset, segment: &SegmentReport, account: &Account) -> Vec<Step> {
         let bytes = |kind| segment.listing.file(kind).map(|file| file.bytes);
         let store_bytes = bytes(FileKind::Store).unwrap_or(0);
+        // Bytes without one record stay as they are: the file may be another program's.
+        let is_known = account.first_slot + account.records > 0 || account.store_end == 0;
         let cut_store = cut(base, FileKind::Store, store_bytes, account.store_end);
+        let cut_store = cut_store.filter(|_| is_known);
         if account.keep_index {
             return cut_store.into_iter().collect();
         }
@@ -85,7 +88,7 @@ impl Policy {
     /// A store whose index is gone gets a new one.
     fn without_index(&self, base: Offset, account: &Account, cut_store: Option<Step>) -> Vec<Step> {
         if account.slots == 0 {
-            if !self.last && account.store_end > 0 {
+            if account.store_end > 0 {
                 return Vec::new();
             }
             let empty = Step::CreateEmpty {

@@ -12,6 +12,7 @@ use crate::log::record::Codec;
 use crate::log::segment::Segment;
 use crate::log::units::Offset;
 use crate::log::window::LOOKUP_BYTES;
+use crate::scan::layouts;
 
 /// The part that remains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +32,8 @@ pub enum Keep {
 /// # Errors
 ///
 /// [`Error::Config`] for an offset that the log does not have,
-/// [`Error::CannotAppend`] where the record to keep is damaged, [`Error::Io`].
+/// [`Error::CannotAppend`] where the record to keep is damaged,
+/// [`Error::ForeignLayout`] where no segment to remove shows a record, [`Error::Io`].
 pub fn plan(report: &Report, keep: Keep) -> Result<Plan> {
     let segments = &report.segments;
     let mut plan = Plan::over(report);
@@ -71,8 +73,13 @@ pub fn plan(report: &Report, keep: Keep) -> Result<Plan> {
             return Ok(plan);
         }
     };
+    let removed = segments.iter().take(dropped);
+    layouts::require_record(
+        &report.listing.directory,
+        removed.clone().map(|segment| &segment.listing.names),
+    )?;
     // Front to back, the index first: a store alone can be given its index again.
-    for segment in segments.iter().take(dropped) {
+    for segment in removed {
         move_away(segment, [FileKind::Index, FileKind::Store], &mut plan);
     }
     Ok(plan)

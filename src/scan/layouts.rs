@@ -8,12 +8,14 @@
 mod entries;
 mod frames;
 mod spans;
+mod unknown;
 
 use std::fmt;
 
 use self::entries::OURS as OUR_ENTRIES;
-use self::frames::{OURS as OUR_FRAMES, Stop, Store};
+use self::frames::{OURS as OUR_FRAMES, Places, Stop, Store};
 pub use self::spans::SpanLayout;
+pub use self::unknown::UnknownIndex;
 use super::unfinished;
 use crate::log::directory::{Directory, SegmentNames};
 use crate::log::error::{Error, Result};
@@ -107,6 +109,12 @@ pub struct EntryLayout {
     pub more_bytes: u64,
     /// Whether offsets are those of the log, not relative to the segment's base.
     pub absolute: bool,
+    /// Whether the first record of a segment is 1, not 0.
+    pub from_one: bool,
+    /// Whether the position is the end of the frame, not its start.
+    pub ends: bool,
+    /// Whether records between those of two entries have none.
+    pub sparse: bool,
 }
 
 impl EntryLayout {
@@ -118,7 +126,7 @@ impl EntryLayout {
 }
 
 /// A layout of another program: of the frames, of the entries, or of both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Layout {
     /// The frames, if they differ from ours.
     pub frames: Option<FrameLayout>,
@@ -126,8 +134,21 @@ pub struct Layout {
     pub spans: Option<SpanLayout>,
     /// The entries, if they differ from ours.
     pub entries: Option<EntryLayout>,
+    /// The index, if its layout is unknown.
+    pub index: Option<UnknownIndex>,
     /// Whether the evidence is too weak for a proof, and too strong to change anything.
     pub perhaps: bool,
+}
+
+impl Layout {
+    /// The layout of entries of which `named` name frames of ours.
+    fn of_entries(entries: EntryLayout, named: usize) -> Self {
+        Self {
+            entries: Some(entries),
+            perhaps: named < PROOF,
+            ..Self::default()
+        }
+    }
 }
 
 impl fmt::Display for FrameLayout {
@@ -156,8 +177,10 @@ impl fmt::Display for EntryLayout {
             format!("u{}{order}", number.bytes * 8)
         };
         let absolute = if self.absolute { " absolute" } else { "" };
-        let offset = format!("{}{absolute} offset", number(self.offset));
-        let position = format!("{} position", number(self.position));
+        let from_one = if self.from_one { " from 1" } else { "" };
+        let offset = format!("{}{absolute} offset{from_one}", number(self.offset));
+        let end = if self.ends { " end" } else { "" };
+        let position = format!("{}{end} position", number(self.position));
         let [first, second] = if self.position_first {
             [position, offset]
         } else {
@@ -166,6 +189,9 @@ impl fmt::Display for EntryLayout {
         write!(f, "entries of {} bytes: {first}, {second}", self.bytes())?;
         if self.more_bytes > 0 {
             write!(f, ", {} more bytes", self.more_bytes)?;
+        }
+        if self.sparse {
+            write!(f, ", not one for each record")?;
         }
         Ok(())
     }
@@ -178,6 +204,9 @@ impl fmt::Display for Layout {
         }
         if let Some(spans) = &self.spans {
             return spans.fmt(f);
+        }
+        if let Some(index) = &self.index {
+            return index.fmt(f);
         }
         match (&self.frames, &self.entries) {
             (Some(frames), Some(entries)) => write!(f, "{frames}; {entries}"),
@@ -209,36 +238,43 @@ pub fn recognise(
 fn layout_of(base: Offset, store: &ReadFile, index: Option<&ReadFile>) -> Result<Option<Layout>> {
     // The mark of a first batch is 255 in the other byte order.
     let mut window = Window::new(store.clone(), LOOKUP_BYTES);
-    let is_marked =
-        index.is_none_or(|index| index.file_bytes == 0) && unfinished::is_marked(&mut window, 0)?;
     let mut store = Store::new(store);
     let mut index = index.map(|index| Window::new(index.clone(), LOOKUP_BYTES));
     let index = &mut index;
+    let is_marked = unfinished::is_marked(&mut window, 0)? && entries::is_unused(index)?;
     // A few entries decide for nearly every log of ours.
     let first = store.walk(OUR_FRAMES, PROOF)?;
     // Empty frames are zeros, which are empty frames in most layouts.
     let filled = first.filled == first.starts.len();
-    if filled && entries::named(index, OUR_ENTRIES, 0, &first.starts)? >= PROOF {
+    if filled && entries::named(index, OUR_ENTRIES, base, &first.places())? >= PROOF {
         return Ok(None);
     }
     store.find_zeros()?;
     let ours = store.walk(OUR_FRAMES, FRAMES_MAX)?;
-    let pairs = entries::pairs(index, &mut store)?;
+    let pairs = entries::pairs(index, &mut store, OUR_ENTRIES, base)?;
     // Only we mark what we append.
     let ends_in_mark = ours.filled > 0 && unfinished::is_marked(&mut window, ours.end())?;
     if ends_in_mark {
         return Ok(None);
+    }
+    if let Some((layout, named)) = entries::other_pairs(base, index, &mut store, pairs)?
+        && named >= PROOF
+        && (layout.is_of_our_widths()
+            || entries::is_complete(index, layout)
+            || named > unknown::entries_of_ours(index, &mut store, &ours.places())?)
+    {
+        return Ok(Some(Layout::of_entries(layout, named)));
     }
     if pairs >= PROOF {
         return spans_alone(index, &mut store);
     }
     let is_whole = matches!(ours.stop, Stop::End | Stop::Zeros | Stop::Enough);
     if ours.filled > 0 && is_whole {
-        let named = entries::named(index, OUR_ENTRIES, 0, &ours.starts)?;
+        let named = entries::named(index, OUR_ENTRIES, base, &ours.places())?;
         if named == ours.starts.len() {
             return Ok(None);
         }
-        return entries_alone(base, index, &ours);
+        return index_alone(base, index, (&mut store, &ours));
     }
     let own = ours.filled.max(pairs);
     let in_form = entries::in_form(index)?;
@@ -251,7 +287,7 @@ fn layout_of(base: Offset, store: &ReadFile, index: Option<&ReadFile>) -> Result
         }
         let places = walk.places();
         let other = entries::other(base, index, &places)?;
-        let by_ours = entries::named(index, OUR_ENTRIES, 0, &places)?;
+        let by_ours = entries::named(index, OUR_ENTRIES, base, &places)?;
         let named = other.map_or(0, |(_, named)| named).max(by_ours);
         if in_form >= 2 && named < 2 {
             // An index of ours that names other bytes: the store is damaged.
@@ -281,9 +317,9 @@ fn layout_of(base: Offset, store: &ReadFile, index: Option<&ReadFile>) -> Result
         if proven || is_all(named, &places) {
             let layout = Layout {
                 frames: Some(frames),
-                spans: None,
                 entries: other.map(|(layout, _)| layout),
                 perhaps: !proven,
+                ..Layout::default()
             };
             best = Some((key, layout));
         }
@@ -293,7 +329,7 @@ fn layout_of(base: Offset, store: &ReadFile, index: Option<&ReadFile>) -> Result
         return Ok(best);
     }
     match spans_alone(index, &mut store)?.or(best) {
-        None => entries_alone(base, index, &ours),
+        None => index_alone(base, index, (&mut store, &ours)),
         found => Ok(found),
     }
 }
@@ -301,35 +337,36 @@ fn layout_of(base: Offset, store: &ReadFile, index: Option<&ReadFile>) -> Result
 /// The size of frames that entries of ours name.
 fn spans_alone(index: &mut Option<Window>, store: &mut Store) -> Result<Option<Layout>> {
     Ok(spans::other(index, store)?.map(|spans| Layout {
-        frames: None,
         spans: Some(spans),
-        entries: None,
-        perhaps: false,
+        ..Layout::default()
     }))
 }
 
-/// The layout of entries that name frames of ours.
-fn entries_alone(
+/// The layout of entries that name frames of ours, or an index in an unknown one.
+fn index_alone(
     base: Offset,
     index: &mut Option<Window>,
-    ours: &frames::Walk,
+    (store, ours): (&mut Store, &frames::Walk),
 ) -> Result<Option<Layout>> {
     let places = ours.places();
-    let found = entries::other(base, index, &places)?;
-    let enough = |named| named >= PROOF || is_all(named, &places);
-    Ok(found
-        .filter(|(_, named)| enough(*named))
-        .map(|(layout, named)| Layout {
-            frames: None,
-            spans: None,
-            entries: Some(layout),
-            perhaps: named < PROOF,
-        }))
+    if let Some((layout, named)) = entries::other(base, index, &places)?
+        && (named >= PROOF || is_all(named, &places))
+    {
+        return Ok(Some(Layout::of_entries(layout, named)));
+    }
+    if let Some((layout, named)) = entries::sparse(base, index, &places)? {
+        return Ok(Some(Layout::of_entries(layout, named)));
+    }
+    Ok(unknown::find(index, store, &places)?.map(|index| Layout {
+        index: Some(index),
+        perhaps: true,
+        ..Layout::default()
+    }))
 }
 
 /// Whether two or more entries name every frame there is.
-fn is_all(named: usize, places: &[u64]) -> bool {
-    named >= 2 && named == places.len()
+fn is_all(named: usize, places: &Places) -> bool {
+    named >= 2 && named == places.starts.len()
 }
 
 /// Fails if a segment of the log has another program's layout. Checks a few segments
@@ -357,6 +394,50 @@ pub fn require_ours(directory: &Directory) -> Result<()> {
     Ok(())
 }
 
+/// Fails if none of these segments is empty or shows a record of ours: they may be files of
+/// another program that has the same names.
+///
+/// # Errors
+///
+/// [`Error::ForeignLayout`], and as [`recognize`].
+pub fn require_record<'a>(
+    directory: &Directory,
+    segments: impl Iterator<Item = &'a SegmentNames>,
+) -> Result<()> {
+    let mut first = None;
+    for names in segments {
+        let Some(store) = open(directory, names, FileKind::Store)? else {
+            return Ok(());
+        };
+        let index = open(directory, names, FileKind::Index)?;
+        if shows_record(names.base, &store, index.as_ref())? {
+            return Ok(());
+        }
+        first.get_or_insert(directory.file(names, FileKind::Store));
+    }
+    first.map_or(Ok(()), |path| {
+        Err(Error::ForeignLayout {
+            path: path.to_path_buf(),
+            layout: "perhaps a store without one record".to_owned(),
+        })
+    })
+}
+
+fn shows_record(base: Offset, store: &ReadFile, index: Option<&ReadFile>) -> Result<bool> {
+    let may_be_torn = store.file_bytes < OUR_FRAMES.length.bytes;
+    if may_be_torn || store.first_nonzero(0)?.is_none() {
+        return Ok(true);
+    }
+    if unfinished::is_marked(&mut Window::new(store.clone(), LOOKUP_BYTES), 0)? {
+        return Ok(true);
+    }
+    let mut store = Store::new(store);
+    let index = &mut index.map(|index| Window::new(index.clone(), LOOKUP_BYTES));
+    Ok(store.walk(OUR_FRAMES, PROOF)?.filled > 0
+        || entries::pairs(index, &mut store, OUR_ENTRIES, base)? > 0
+        || store.resumed()? >= PROOF)
+}
+
 /// The layout of a segment that another program wrote, as [`recognize`] finds it in its
 /// files.
 ///
@@ -368,15 +449,18 @@ pub fn of_segment(directory: &Directory, names: &SegmentNames) -> Result<Option<
 }
 
 fn of_segment_once(directory: &Directory, names: &SegmentNames) -> Result<Option<Layout>> {
-    let open = |kind| match ReadFile::open(&directory.file(names, kind)) {
+    // The index first, as readers do: each of its entries has its frame.
+    let index = open(directory, names, FileKind::Index)?;
+    match open(directory, names, FileKind::Store)? {
+        Some(store) => recognise(names.base, &store, index.as_ref()),
+        None => Ok(None),
+    }
+}
+
+fn open(directory: &Directory, names: &SegmentNames, kind: FileKind) -> Result<Option<ReadFile>> {
+    match ReadFile::open(&directory.file(names, kind)) {
         Ok(file) => Ok(Some(file)),
         Err(error) if is_absent(&error) => Ok(None),
         Err(error) => Err(error),
-    };
-    // The index first, as readers do: each of its entries has its frame.
-    let index = open(FileKind::Index)?;
-    match open(FileKind::Store)? {
-        Some(store) => recognise(names.base, &store, index.as_ref()),
-        None => Ok(None),
     }
 }

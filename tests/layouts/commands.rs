@@ -24,12 +24,12 @@ const WRITERS: &[&[&str]] = &[
     &["truncate-index", "--dry-run"],
 ];
 
-fn texts(count: u64) -> Vec<Vec<u8>> {
+pub fn texts(count: u64) -> Vec<Vec<u8>> {
     let text = |number| format!("record number {number}").into_bytes();
     (0..count).map(text).collect()
 }
 
-fn sandbox(log: &[(u64, Vec<u8>, Vec<u8>)]) -> Sandbox {
+pub fn sandbox(log: &[(u64, Vec<u8>, Vec<u8>)]) -> Sandbox {
     let sandbox = Sandbox::empty();
     for (base, store, index) in log {
         sandbox.write(&format!("{base}.store"), store);
@@ -39,7 +39,7 @@ fn sandbox(log: &[(u64, Vec<u8>, Vec<u8>)]) -> Sandbox {
 }
 
 /// No command changes a byte, and each one that reads values prints none.
-fn is_left_alone(sandbox: &Sandbox, layout: &str) {
+pub fn is_left_alone(sandbox: &Sandbox, layout: &str) {
     let before = sandbox.snapshot();
     let beside = std::fs::read_dir(sandbox.path()).unwrap().count();
     let log = sandbox.log();

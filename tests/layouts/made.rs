@@ -66,8 +66,10 @@ pub fn files(
     let (mut store, mut index) = (Vec::new(), Vec::new());
     for (payload, slot) in payloads.iter().zip(0..) {
         let offset = if entries.absolute { base + slot } else { slot };
-        let offset = number(offset, entries.offset);
-        let position = number(store.len() as u64, entries.position);
+        let offset = number(offset + u64::from(entries.from_one), entries.offset);
+        let frame = frame(payload, frames);
+        let end = if entries.ends { frame.len() } else { 0 };
+        let position = number((store.len() + end) as u64, entries.position);
         let order = if entries.position_first {
             [position, offset]
         } else {
@@ -80,7 +82,7 @@ pub fn files(
                 .wrapping_mul(slot + 1)
                 .to_be_bytes()[..more],
         );
-        store.extend(frame(payload, frames));
+        store.extend(frame);
     }
     (store, index)
 }
@@ -105,6 +107,9 @@ pub const OUR_ENTRIES: EntryLayout = EntryLayout {
     position_first: false,
     more_bytes: 0,
     absolute: false,
+    from_one: false,
+    ends: false,
+    sparse: false,
 };
 
 pub fn all_frames() -> Vec<FrameLayout> {
@@ -141,10 +146,15 @@ pub fn all_entries(base: u64) -> Vec<EntryLayout> {
     ] {
         for first in [Order::Big, Order::Little] {
             for second in [Order::Big, Order::Little] {
-                for (absolute, position_first) in
-                    [(false, false), (false, true), (true, false), (true, true)]
-                {
-                    if absolute && base == 0 || position_first && more_bytes > 0 {
+                for kind in 0..12 {
+                    let (absolute, position_first) = (kind % 2 == 1, kind / 2 % 2 == 1);
+                    let (from_one, ends) = (kind / 4 == 1, kind / 4 == 2);
+                    let is_plain = !from_one && !ends;
+                    let is_big = first == Order::Big && second == Order::Big;
+                    if absolute && base == 0
+                        || position_first && more_bytes > 0
+                        || !is_plain && !is_big
+                    {
                         continue;
                     }
                     all.push(EntryLayout {
@@ -159,6 +169,9 @@ pub fn all_entries(base: u64) -> Vec<EntryLayout> {
                         position_first,
                         more_bytes,
                         absolute,
+                        from_one,
+                        ends,
+                        sparse: false,
                     });
                 }
             }

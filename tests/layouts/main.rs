@@ -15,3 +15,4 @@ mod commands;
 mod damaged;
 mod healthy;
 mod made;
+mod unknown;

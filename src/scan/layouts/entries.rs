@@ -1,7 +1,7 @@
 //! The entries of an index in one layout, compared with the positions of frames.
 
-use super::frames::Store;
-use super::{EntryLayout, FRAMES_MAX, Number, Order};
+use super::frames::{Places, Store};
+use super::{EntryLayout, FRAMES_MAX, Number, Order, PROOF};
 use crate::log::error::Result;
 use crate::log::format::{ENTRY_BYTES, Entry, LENGTH_BYTES};
 use crate::log::units::Offset;
@@ -20,6 +20,9 @@ pub(super) const OURS: EntryLayout = EntryLayout {
     position_first: false,
     more_bytes: 0,
     absolute: false,
+    from_one: false,
+    ends: false,
+    sparse: false,
 };
 
 /// The widths that are tested: of the offset, of the position, of what follows.
@@ -34,31 +37,64 @@ const WIDTHS: [(u64, u64, u64); 6] = [
 
 /// Every tested layout, except ours.
 fn others(base: Offset) -> impl Iterator<Item = EntryLayout> {
-    let orders = Order::BOTH
-        .into_iter()
-        .flat_map(|a| Order::BOTH.map(|b| (a, b)));
-    // In the first segment they are the same.
-    let absolute = [false, true]
-        .into_iter()
-        .take(if base.0 > 0 { 2 } else { 1 });
-    let swapped = [false, true].into_iter();
-    let kinds = absolute.flat_map(move |it| swapped.clone().map(move |swapped| (it, swapped)));
-    let all = kinds.flat_map(move |(absolute, position_first)| {
-        let orders = orders.clone();
-        WIDTHS
-            .into_iter()
-            .flat_map(move |(offset, position, more_bytes)| {
-                let number = |bytes, order| Number { bytes, order };
-                orders.clone().map(move |(a, b)| EntryLayout {
-                    offset: number(offset, a),
-                    position: number(position, b),
-                    position_first,
-                    more_bytes,
-                    absolute,
-                })
-            })
+    let both = [false, true];
+    // In the first segment absolute offsets are relative ones too.
+    let absolutes = both.into_iter().take(if base.0 > 0 { 2 } else { 1 });
+    let kinds = absolutes.flat_map(move |absolute| {
+        // Entries of ours that lost their first one count from 1 and name ends.
+        let counts = [(false, false), (false, true), (true, false)];
+        counts.map(move |(from_one, ends)| EntryLayout {
+            absolute,
+            from_one,
+            ends,
+            ..OURS
+        })
+    });
+    let orders = kinds.flat_map(move |kind| both.map(move |it| (kind, it)));
+    let orders = orders.flat_map(|it| Order::BOTH.map(move |a| (it, a)));
+    let orders = orders.flat_map(|it| Order::BOTH.map(move |b| (it, b)));
+    let all = orders.flat_map(|(((kind, position_first), a), b)| {
+        WIDTHS.map(move |(offset, position, more_bytes)| EntryLayout {
+            offset: Number {
+                bytes: offset,
+                order: a,
+            },
+            position: Number {
+                bytes: position,
+                order: b,
+            },
+            position_first,
+            more_bytes,
+            ..kind
+        })
     });
     all.filter(|it| *it != OURS && !(it.position_first && it.more_bytes > 0))
+}
+
+impl EntryLayout {
+    /// The offset of the first entry.
+    fn first(&self, base: Offset) -> u64 {
+        let base = if self.absolute { base.0 } else { 0 };
+        base.saturating_add(u64::from(self.from_one))
+    }
+
+    /// Whether an entry has the numbers of one of ours.
+    pub(super) fn is_of_our_widths(&self) -> bool {
+        (self.offset, self.position) == (OURS.offset, OURS.position)
+            && !self.position_first
+            && self.more_bytes == 0
+    }
+
+    /// The offset and the position of the entry at byte `at`.
+    fn entry(&self, index: &mut Window, at: u64) -> Result<(u64, u64)> {
+        let (offset_at, position_at) = if self.position_first {
+            (at + self.position.bytes, at)
+        } else {
+            (at, at + self.offset.bytes)
+        };
+        let offset = number(index, offset_at, self.offset)?;
+        Ok((offset, number(index, position_at, self.position)?))
+    }
 }
 
 /// The layout but ours in which most entries name `places`, and their number; `None`
@@ -66,12 +102,11 @@ fn others(base: Offset) -> impl Iterator<Item = EntryLayout> {
 pub(super) fn other(
     base: Offset,
     index: &mut Option<Window>,
-    places: &[u64],
+    places: &Places,
 ) -> Result<Option<(EntryLayout, usize)>> {
     let mut best: Option<(EntryLayout, usize)> = None;
     for layout in others(base) {
-        let first = if layout.absolute { base.0 } else { 0 };
-        let named = named(index, layout, first, places)?;
+        let named = named(index, layout, base, places)?;
         if named >= 2 && best.is_none_or(|(_, most)| named > most) {
             best = Some((layout, named));
         }
@@ -81,7 +116,7 @@ pub(super) fn other(
     };
     // Entries of ours after bytes that were inserted or lost read as entries of eight and
     // four bytes, little-endian. Then the last one is not complete.
-    let moved = moved(index, places)? + 1 >= named;
+    let moved = moved(index, &places.starts)? + 1 >= named;
     let end = named as u64 * layout.bytes();
     let complete = index.file_bytes() == end || is_padding(index, end, layout.bytes())?;
     Ok((!moved || complete).then_some((layout, named)))
@@ -92,11 +127,16 @@ pub(super) fn other(
 pub(super) fn named(
     index: &mut Option<Window>,
     layout: EntryLayout,
-    first: u64,
-    places: &[u64],
+    base: Offset,
+    places: &Places,
 ) -> Result<usize> {
     let Some(index) = index else { return Ok(0) };
     let entry_bytes = layout.bytes();
+    let places = if layout.ends {
+        &places.ends
+    } else {
+        &places.starts
+    };
     let mut named = 0_usize;
     let mut at = 0;
     for (place, slot) in places.iter().take(FRAMES_MAX).zip(0..) {
@@ -104,14 +144,8 @@ pub(super) fn named(
         {
             break;
         }
-        let (offset_at, position_at) = if layout.position_first {
-            (at + layout.position.bytes, at)
-        } else {
-            (at, at + layout.offset.bytes)
-        };
-        let found = number(index, offset_at, layout.offset)?;
-        let position = number(index, position_at, layout.position)?;
-        if Some(found) != first.checked_add(slot) || position != *place {
+        let (offset, position) = layout.entry(index, at)?;
+        if Some(offset) != layout.first(base).checked_add(slot) || position != *place {
             return Ok(0);
         }
         named += 1;
@@ -120,30 +154,159 @@ pub(super) fn named(
     Ok(named)
 }
 
-/// Entries of ours, at their places, each of which names a frame of ours with a payload that
-/// ends where the next one begins, or the store ends.
-pub(super) fn pairs(index: &mut Option<Window>, store: &mut Store) -> Result<usize> {
+/// The layout of entries, from the first to the padding, that name frames without naming
+/// each, and their number. Entries of ours of which some are lost are fewer, or have no
+/// equal distances.
+pub(super) fn sparse(
+    base: Offset,
+    index: &mut Option<Window>,
+    places: &Places,
+) -> Result<Option<(EntryLayout, usize)>> {
+    let Some(index) = index else { return Ok(None) };
+    let all = others(base).chain(std::iter::once(OURS));
+    for layout in all.filter(|it| !it.from_one && !it.ends) {
+        let slots = named_slots(index, layout, base, places)?;
+        let (Some(0), Some(&step)) = (slots.first(), slots.get(1)) else {
+            continue;
+        };
+        let is_sparse = slots.last().is_some_and(|last| *last >= slots.len() as u64);
+        let mut pairs = slots.iter().zip(slots.iter().skip(1));
+        let is_regular = pairs.all(|(a, b)| a < b && (layout != OURS || b - a == step));
+        let is_plain = layout != OURS && layout.more_bytes == 0;
+        let least = if is_plain { 2 } else { PROOF };
+        let is_moved = layout != OURS && moved(index, &places.starts)? + 1 >= slots.len();
+        if slots.len() >= least && is_sparse && is_regular && !is_moved {
+            let sparse = true;
+            return Ok(Some((EntryLayout { sparse, ..layout }, slots.len())));
+        }
+    }
+    Ok(None)
+}
+
+/// The slots of the entries up to the padding, if each names its frame.
+fn named_slots(
+    index: &mut Window,
+    layout: EntryLayout,
+    base: Offset,
+    places: &Places,
+) -> Result<Vec<u64>> {
+    let bytes = layout.bytes();
+    let mut slots = Vec::new();
+    for number in 0..index.file_bytes() / bytes {
+        let at = number * bytes;
+        if number > 0 && is_padding(index, at, bytes)? {
+            break;
+        }
+        let (offset, position) = layout.entry(index, at)?;
+        let slot = offset.checked_sub(layout.first(base));
+        // Frames behind these were not read.
+        if slot.is_some_and(|slot| slot >= FRAMES_MAX as u64) && number > 0 {
+            break;
+        }
+        let place = slot.and_then(|slot| places.starts.get(usize::try_from(slot).ok()?));
+        if place != Some(&position) {
+            return Ok(Vec::new());
+        }
+        slots.extend(slot);
+    }
+    Ok(slots)
+}
+
+/// Entries of a layout, at their places, each of which names a frame of ours with a payload
+/// that ends where the next one begins, or the store ends: wherever the frames between
+/// them are damaged.
+pub(super) fn pairs(
+    index: &mut Option<Window>,
+    store: &mut Store,
+    layout: EntryLayout,
+    base: Offset,
+) -> Result<usize> {
     let Some(index) = index else { return Ok(0) };
-    let slots = (index.file_bytes() / ENTRY_BYTES).min(FRAMES_MAX as u64);
+    let slots = (index.file_bytes() / layout.bytes()).min(FRAMES_MAX as u64);
     let mut pairs = 0;
-    let mut before = None;
+    // The end of the last frame is the start of the one that comes.
+    let mut before = layout.ends.then_some(0);
     for slot in 0..=slots {
         let mut here = None;
         if slot < slots {
-            let entry = entry(index, slot * ENTRY_BYTES)?;
-            let is_ours = u64::from(entry.relative.0) == slot;
-            here = is_ours.then_some(entry.position.0);
+            let (offset, position) = layout.entry(index, slot * layout.bytes())?;
+            let is_next = layout.first(base).checked_add(slot) == Some(offset);
+            here = is_next.then_some(position);
         }
         if let Some(before) = before
             && let Some(end) = store.our_frame_end(before)?
             && end > before + LENGTH_BYTES
-            && (here == Some(end) || end == store.file_bytes())
+            && (here == Some(end) || end == store.file_bytes() && !layout.ends)
         {
             pairs += 1;
         }
         before = here;
     }
     Ok(pairs)
+}
+
+/// Whether the entries of a layout are intact up to the padding: offsets that count, and
+/// positions that ascend by a frame of ours or more. The first one tells entries of ours of
+/// which the first are lost.
+fn are_intact(
+    index: &mut Window,
+    store: &mut Store,
+    layout: EntryLayout,
+    base: Offset,
+) -> Result<bool> {
+    let mut least = if layout.ends { LENGTH_BYTES } else { 0 };
+    let bytes = layout.bytes();
+    for slot in 0..(index.file_bytes() / bytes).min(FRAMES_MAX as u64) {
+        let at = slot * bytes;
+        if slot > 1 && is_padding(index, at, bytes)? {
+            break;
+        }
+        let (offset, position) = layout.entry(index, at)?;
+        let is_first = match (slot, layout.ends) {
+            (0, false) => position == 0,
+            (0, true) if layout.is_of_our_widths() && offset > 0 => {
+                store.our_frame_end(0)? == Some(position)
+            }
+            _ => true,
+        };
+        let is_next = layout.first(base).checked_add(slot) == Some(offset);
+        if !is_next || position < least || !is_first {
+            return Ok(false);
+        }
+        least = position.saturating_add(LENGTH_BYTES);
+    }
+    Ok(true)
+}
+
+/// Whether the index holds whole entries of a layout.
+pub(super) fn is_complete(index: &Option<Window>, layout: EntryLayout) -> bool {
+    let bytes = index.as_ref().map_or(0, Window::file_bytes);
+    bytes.is_multiple_of(layout.bytes())
+}
+
+/// The layout but ours of intact entries with the most [`pairs`], if it has more than
+/// `ours`.
+pub(super) fn other_pairs(
+    base: Offset,
+    index: &mut Option<Window>,
+    store: &mut Store,
+    ours: usize,
+) -> Result<Option<(EntryLayout, usize)>> {
+    let mut best: Option<(EntryLayout, usize)> = None;
+    for layout in others(base) {
+        let is_intact = match index {
+            Some(index) => are_intact(index, store, layout, base)?,
+            None => false,
+        };
+        if !is_intact {
+            continue;
+        }
+        let pairs = pairs(index, store, layout, base)?;
+        if pairs > best.map_or(ours, |(_, most)| most) {
+            best = Some((layout, pairs));
+        }
+    }
+    Ok(best)
 }
 
 /// Positions and sizes of what entries of ours name one after the other, from the first
@@ -216,11 +379,18 @@ fn entry(index: &mut Window, at: u64) -> Result<Entry> {
 }
 
 /// The size of an entry of ours. Units: bytes.
-const OURS_BYTES: usize = 12;
+pub(super) const OURS_BYTES: usize = 12;
 
 fn number(index: &mut Window, at: u64, number: Number) -> Result<u64> {
     let count = usize::try_from(number.bytes).unwrap_or(8);
     Ok(number.order.number(index.bytes(at, count)?))
+}
+
+/// Whether an index names nothing: it is missing, empty or unused.
+pub(super) fn is_unused(index: &mut Option<Window>) -> Result<bool> {
+    let Some(index) = index else { return Ok(true) };
+    let bytes = index.file_bytes();
+    Ok(bytes == 0 || index.source().nonzero_end(bytes)? == 0)
 }
 
 /// Whether the entry at `at`, or what there is of it, is unused.

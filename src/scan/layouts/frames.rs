@@ -115,11 +115,39 @@ pub(super) struct Walk {
     pub stop: Stop,
 }
 
+/// The positions that entries may name. Units: bytes.
+pub(super) struct Places {
+    /// The start of each frame, a torn one included.
+    pub starts: Vec<u64>,
+    /// The end of each whole frame.
+    pub ends: Vec<u64>,
+    /// Whether frames that were not found may follow.
+    pub more: bool,
+}
+
+impl Places {
+    /// Whether the frame of `slot` begins at `position`, or one with a payload does after
+    /// the frames that are known.
+    pub fn is_frame(&self, store: &mut Store, slot: u64, position: u64) -> Result<bool> {
+        let slot = usize::try_from(slot).unwrap_or(usize::MAX);
+        if slot < self.starts.len() || !self.more {
+            return Ok(self.starts.get(slot) == Some(&position));
+        }
+        let end = store.our_frame_end(position)?;
+        Ok(end.is_some_and(|end| end > position + OURS.length.bytes))
+    }
+}
+
 impl Walk {
-    /// The positions that entries may name: those of the frames and of a torn one.
-    pub fn places(&self) -> Vec<u64> {
+    /// The positions that entries may name.
+    pub fn places(&self) -> Places {
         let torn = (self.stop == Stop::Torn).then_some(self.end);
-        self.starts.iter().copied().chain(torn).collect()
+        let ends = self.starts.iter().skip(1).copied();
+        Places {
+            starts: self.starts.iter().copied().chain(torn).collect(),
+            ends: ends.chain((self.end > 0).then_some(self.end)).collect(),
+            more: matches!(self.stop, Stop::Enough | Stop::Misfit),
+        }
     }
 
     /// Whether the frames explain the whole store. A single frame does if its length has
