@@ -14,13 +14,12 @@ use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 
 use super::dir::{Dir, FilePath, Links};
-use super::format::LENGTH_MARK;
 use ownership::{OWNERS, take_ownership};
 pub use ownership::{Ownership, is_own, owner_not_kept};
 
@@ -94,34 +93,6 @@ pub trait Disk: Send + Sync {
     fn replace(&self, _from: &FilePath, _to: &FilePath) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
-}
-
-/// The largest block of a file system that is taken into account. Units: bytes.
-const BLOCK_BYTES_MAX: u64 = 4096;
-
-/// Cuts a file to `bytes`, durably. A file system zeroes the rest of the last block before
-/// the new size is durable, and a crash in between must not leave zeros with frames after
-/// them. So the blocks after it go first; of a marked batch all but the mark.
-///
-/// # Errors
-///
-/// Those of the disk.
-pub fn cut(disk: &dyn Disk, file: &DiskFile, bytes: u64) -> io::Result<()> {
-    let now = file.file().metadata()?;
-    let mut first = [0];
-    let is_marked = file.file().read_at(&mut first, bytes)? == 1 && first == [LENGTH_MARK];
-    let block = now.blksize().clamp(1, BLOCK_BYTES_MAX);
-    let before = if is_marked {
-        bytes + 1
-    } else {
-        bytes.next_multiple_of(block)
-    };
-    if now.len() > before && before > bytes {
-        disk.set_len(file, before)?;
-        disk.sync_data(file)?;
-    }
-    disk.set_len(file, bytes)?;
-    disk.sync_data(file)
 }
 
 /// Writes all of `bytes`, continuing after short writes and interruptions.

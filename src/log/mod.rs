@@ -9,7 +9,7 @@
 
 pub(crate) mod between;
 mod codec;
-mod commit;
+pub(crate) mod commit;
 pub mod config;
 #[doc(hidden)] // for the commands, which make a directory before they lock it
 pub mod create;

@@ -21,7 +21,7 @@ use super::commit::{self, Batch, Committer, Done, Mark};
 use super::config::Limits;
 use super::create::{Tail, create_pair};
 use super::dir::Dir;
-use super::disk::{Disk, DiskFile, Ownership, cut};
+use super::disk::{Disk, DiskFile, Ownership};
 use super::error::{Error, Result};
 use super::format::{ENTRY_BYTES, Entry, NameStyle, encode_length};
 use super::record::{self, Codec};
@@ -484,7 +484,7 @@ impl Writer {
             let path = file.path();
             let metadata = file.file().metadata().map_err(Error::io("access", path))?;
             if metadata.len() > bytes {
-                cut(&*self.disk, file, bytes).map_err(Error::io("cut", path))?;
+                commit::cut(&*self.disk, file, bytes)?;
             }
         }
         active.written = active.committed_store;

@@ -17,9 +17,10 @@ use super::kept;
 use super::named;
 use super::plan::{NewEntries, Plan, Step};
 use super::runs::assembly::Assembly;
+use crate::log::commit::cut;
 use crate::log::dir::{Dir, FilePath};
 use crate::log::directory::{Directory, SegmentNames};
-use crate::log::disk::{Disk, DiskFile, Ownership, cut, write_all_at};
+use crate::log::disk::{Disk, DiskFile, Ownership, write_all_at};
 use crate::log::error::{Error, Result};
 use crate::log::format::{ENTRY_BYTES, Entry, FileKind};
 use crate::log::lock::DirectoryLock;
@@ -323,7 +324,7 @@ impl Job<'_> {
             Step::Assemble { to, assembly, .. } => self.assemble(base, kind, to, assembly),
             Step::Cut { to, .. } => {
                 let file = self.exclusive.file(&path)?;
-                cut(self.disk, file, to).map_err(Error::io("cut", &path))
+                cut(self.disk, file, to)
             }
             Step::MoveAway { .. } => {
                 match place {

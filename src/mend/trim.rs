@@ -149,8 +149,6 @@ fn drop_after(report: &Report, last: Offset, plan: &mut Plan) -> Result<()> {
             continue;
         }
         if base > next {
-            // The store first: an index alone is a segment of lost records, and
-            // they are to go anyway.
             move_away(segment, [FileKind::Index, FileKind::Store], plan);
             continue;
         }

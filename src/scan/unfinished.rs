@@ -1,6 +1,6 @@
 //! The unfinished batch: the bytes in a store of an append of ours that was interrupted
 //! before the batch was durable. Nothing of it was acknowledged, and its bytes are not
-//! frames, whatever they look like. This module is the only one that recognizes it.
+//! frames, whatever they look like.
 //!
 //! The batch begins after the last committed frame, or after the chain of intact frames
 //! that continues it: a large append commits one batch while it writes the next. It

@@ -224,12 +224,24 @@ pub fn rehearse(
         disk: &**disk,
         exclusive: &Exclusive::default(),
     };
-    job.check(&directory)
+    job.check(&directory)?;
+    let in_place =
+        |kind: &ChangeKind| matches!(kind, ChangeKind::Write { .. } | ChangeKind::Cut { .. });
+    if !change.manifest.changes.iter().all(|it| in_place(&it.kind)) {
+        log.check_writable()
+            .map_err(Error::io("change", log.path()))?;
+    }
+    Ok(())
 }
 
-/// The files that are there and will be written to.
+/// The files that are there and will be written to, and those of the first segment: their
+/// lease keeps a service from starting meanwhile.
 fn changed_files(change: &SavedChange, directory: &Directory) -> Vec<FilePath> {
-    let mut paths: Vec<FilePath> = Vec::new();
+    let first = directory.segments.first().into_iter();
+    let mut paths: Vec<FilePath> = first
+        .flat_map(|names| [FileKind::Store, FileKind::Index].map(|it| directory.file(names, it)))
+        .filter(|path| path.link_metadata().is_ok_and(|it| it.is_file()))
+        .collect();
     for change in &change.manifest.changes {
         let path = directory.dir.at(&change.file);
         let written = !matches!(change.kind, ChangeKind::Move { .. });
