@@ -39,6 +39,8 @@ pub enum Rest {
     Late,
     /// Of the bytes behind the first sector only those of the next one came.
     Alone,
+    /// A cut that is not durable: zeros up to the end of the block, and the size as before.
+    Zeroed,
 }
 
 /// One state that a crash may leave.
@@ -66,6 +68,7 @@ impl fmt::Display for Choice {
                 Rest::Junk => 'j',
                 Rest::Late => 'l',
                 Rest::Alone => 'a',
+                Rest::Zeroed => 'c',
             };
             write!(f, "~{op}.{kept}{rest}")?;
         }
@@ -91,6 +94,7 @@ impl FromStr for Choice {
                     Some('j') => Rest::Junk,
                     Some('l') => Rest::Late,
                     Some('a') => Rest::Alone,
+                    Some('c') => Rest::Zeroed,
                     _ => Rest::Missing,
                 };
                 let kept = kept.trim_end_matches(char::is_alphabetic);
@@ -187,7 +191,7 @@ impl<'r> States<'r> {
             if let Some(&op) = last
                 && matches!(self.recording.ops[op], Op::SetLen { .. })
             {
-                let torn = Some((op, 0, Rest::Zero));
+                let torn = Some((op, 0, Rest::Zeroed));
                 let absent = absent.clone();
                 choices.push(Choice { at, absent, torn });
             }
@@ -337,7 +341,7 @@ fn torn(bytes: &[u8], kept: usize, rest: Rest) -> Vec<u8> {
     let mut there = bytes[..kept.min(bytes.len())].to_vec();
     let mut random = Random(bytes.len() as u64 * 1_000_003 + kept as u64);
     match rest {
-        Rest::Missing | Rest::Late | Rest::Alone => {}
+        Rest::Missing | Rest::Late | Rest::Alone | Rest::Zeroed => {}
         Rest::Zero => there.resize(bytes.len(), 0),
         Rest::Junk => there.resize_with(bytes.len(), || random.next().to_be_bytes()[3]),
     }
