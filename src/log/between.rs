@@ -179,7 +179,11 @@ impl Walk {
         let is_its = match next {
             Some(next) => next.position == end,
             // Eight zero bytes may be what is left of a record.
-            None => payload_bytes > 0 && !matches!(self.fit(last + 1, end)?, Fit::Record { .. }),
+            None => {
+                payload_bytes > 0
+                    && self.index.file_bytes() == (last + 1) * ENTRY_BYTES
+                    && !matches!(self.fit(last + 1, end)?, Fit::Record { .. })
+            }
         };
         Ok((last > slot && is_its).then_some(last))
     }

@@ -262,7 +262,7 @@ impl Numbering<'_> {
                 });
             } else if slot == following
                 && let Some(previous) = previous
-                && !store.is_unacknowledged(previous.start, previous.end, first)?
+                && !store.is_unacknowledged(Some(previous.start), previous.end, first)?
             {
                 // No record is in the gap: the length before it is wrong.
                 previous.end = first;
@@ -293,8 +293,14 @@ impl Numbering<'_> {
             if let Some(first) = first.filter(|first| alone && best.contains(first)) {
                 return Some(first);
             }
-            let wrong = counts.iter().any(|(at, it)| *at != start && it.0 >= 2);
-            if wrong && !counts.contains_key(&start) {
+            // An entry of zeros may be padding.
+            let zeros = counts.get(&start).is_some_and(|it| *it == (1, 0));
+            let zeros = zeros && start == 0 && self.segment.from == 0;
+            let told = counts.contains_key(&start);
+            let wrong = |(at, it): (&i128, &(usize, usize))| {
+                it.0 >= 2 && *at != start && (!told || (zeros && *at > start))
+            };
+            if counts.iter().any(wrong) {
                 self.doubts.push(Doubt::EntriesDisagree);
                 return None;
             }
@@ -452,7 +458,7 @@ impl Numbering<'_> {
                 && begins_gap(self.path, end)
                 && claimed == Some(start)
                 && let Some(next) = next_claimed.filter(|next| *next > end)
-                && !store.is_unacknowledged(start, end, next)?
+                && !store.is_unacknowledged(Some(start), end, next)?
             {
                 frame.state = State::Length;
             } else if empty && self.held_a_value(store, frame, slot, starts) {

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use super::bytes::{Bytes, readable};
 use crate::log::error::Result;
-use crate::log::format::{ENTRY_BYTES, Entry};
+use crate::log::format::{ENTRY_BYTES, Entry, LENGTH_BYTES};
 use crate::log::index::Index;
 use crate::log::units::{Position, RelativeOffset};
 
@@ -189,7 +189,7 @@ impl Divider<'_> {
         let mut last = first.position.0;
         let first = match slot {
             // Bytes of appends that were not acknowledged may be before the first record.
-            0 => last == 0 || at == 0,
+            0 => last == 0 || (at == 0 && self.is_behind_rest(last)?),
             // A service that was started on padding and an empty store gives it out first.
             1 => true,
             _ => last > 0,
@@ -291,6 +291,14 @@ impl Divider<'_> {
         Ok(u64::from(proven))
     }
 
+    /// Whether a frame with a value is at `position`, and before it nothing but what appends
+    /// left that were not acknowledged.
+    fn is_behind_rest(&mut self, position: u64) -> Result<bool> {
+        let end = self.store.end(position)?;
+        Ok(end.is_some_and(|end| end > position + LENGTH_BYTES)
+            && self.store.is_unacknowledged(None, 0, position)?)
+    }
+
     /// Whether nothing but zeros is after the entry at byte `at`.
     fn is_last(&mut self, at: u64) -> Result<bool> {
         let other = self.index.source().first_nonzero(at + ENTRY_BYTES);
@@ -366,7 +374,7 @@ impl Divider<'_> {
             position,
         };
         let mut unfinished = entry(position).is_unfinished(entry(Position(end)));
-        if position.0 == before {
+        if position.0 == before && at + ENTRY_BYTES == self.size {
             // Both name the last frame: that of the first one is not in the store.
             unfinished &= self.store.end(end)?.is_some();
         }

@@ -72,6 +72,16 @@ impl<'a> Truth<'a> {
             Codec::Protobuf => truth.determinable_protobuf(),
         };
         determinable.retain(|place| !truth.is_in_batch(place));
+        if made.codec == Codec::Raw {
+            // A torn frame before it may seem to end where one begins inside its value.
+            let around = |place: &Place<'_>, claim: &Claim| {
+                claim.base == place.base && claim.holds(place.at) && claim.end < place.end()
+            };
+            determinable.retain(|place| {
+                let swallowed = truth.claims.iter().any(|claim| around(place, claim));
+                !(place.frame.nested && swallowed)
+            });
+        }
         truth.determinable = determinable;
         truth
     }
@@ -298,9 +308,10 @@ impl<'a> Truth<'a> {
             return true;
         }
         // Where bytes went missing, a frame seems whole that ends inside the next one.
+        let vague = self.made.codec == Codec::Raw && !self.named.contains(&(place.base, place.at));
         let hides = |claim: &Claim| {
             claim.base == place.base
-                && claim.is_length
+                && (claim.is_length || vague)
                 && claim.holds(place.at)
                 && claim.end < place.end()
         };
@@ -341,6 +352,10 @@ impl<'a> Truth<'a> {
     /// The first offset that an entry names, and that is neither given nor within one of
     /// these ranges.
     pub fn unsaid(&self, given: &[Given], said: &[(u64, u64)]) -> Option<u64> {
+        // After damage nothing tells refused frames from what they were followed by.
+        if self.made.passed_over() && !self.harmed.done.is_empty() {
+            return None;
+        }
         let given: BTreeSet<u64> = given.iter().map(|given| given.offset).collect();
         let is_said = |offset: u64| said.iter().any(|it| (it.0..=it.1).contains(&offset));
         let mut silent = self.promised.difference(&given);

@@ -1,9 +1,9 @@
 //! What Go services leave that were killed and restarted, or whose stores were exchanged.
 
-use proglog_testkit::{Codec, frame, pb};
+use proglog_testkit::{Codec, entry, frame, pb};
 
 use super::forge::{padded, pair, proto};
-use super::outcome::{Append, Outcome, check, lines, made, numbered, salvages, text};
+use super::outcome::{Append, Outcome, check, lines, made, numbered, read, salvages, text};
 use super::run::{Case, none, run_in};
 
 /// No value is printed with the bytes of its message around it.
@@ -14,6 +14,19 @@ fn prints_no_message(case: &Case, wrong: &mut Vec<String>) {
             wrong.push(format!("{}: read prints {:?}", case.name, said.out));
         }
     }
+}
+
+/// The frames of records from the second offset on, and their entries, behind `position`.
+fn again(codec: Codec, base: u64, values: &[Vec<u8>], position: u64) -> (Vec<u8>, Vec<u8>) {
+    if codec == Codec::Protobuf {
+        return proto(values, base + 1, 1, position);
+    }
+    let (mut store, mut index) = (Vec::new(), Vec::new());
+    for (slot, value) in (1..).zip(values) {
+        index.extend(entry(slot, position + store.len() as u64));
+        store.extend(frame(value));
+    }
+    (store, index)
 }
 
 fn second(first: u64, n: u64) -> Vec<Vec<u8>> {
@@ -64,20 +77,25 @@ fn swapped_stores_are_left() {
 #[test]
 fn a_service_restarted_with_a_larger_limit_lost_one_record() {
     let mut wrong = Vec::new();
-    for (base, limit, lost, n) in [
-        (0, 1024, 2, 20),
-        (0, 4096, 2, 3),
-        (10, 1000, 3, 50),
-        (0, 100, 1, 8),
+    for (codec, base, limit, lost, n) in [
+        (Codec::Protobuf, 0, 1024, 2, 20),
+        (Codec::Protobuf, 0, 4096, 2, 3),
+        (Codec::Protobuf, 10, 1000, 3, 50),
+        (Codec::Protobuf, 0, 100, 1, 8),
+        (Codec::Protobuf, 7, 1024, 0, 1),
+        (Codec::Raw, 0, 1024, 2, 20),
+        (Codec::Raw, 10, 1020, 0, 3),
+        (Codec::Raw, 0, 4096, 30, 50),
+        (Codec::Raw, 7, 1020, 0, 1),
     ] {
-        let (_, old) = proto(&text(lost), base, 0, 0);
+        let (_, old) = made(codec, base, &text(lost));
         let values = second(base + 1, n);
-        let (store, new) = proto(&values, base + 1, 1, 0);
+        let (store, new) = again(codec, base, &values, 0);
         let mut index = padded(old, limit);
         index.extend(new);
         let case = Case::new(
             format!(
-                "restarted at {limit}, {lost} lost, then {n} from {}",
+                "{codec:?}, restarted at {limit}, {lost} lost, then {n} from {}",
                 base + 1
             ),
             pair(base, (store, index)),
@@ -101,15 +119,22 @@ fn a_service_restarted_with_a_larger_limit_lost_one_record() {
 #[test]
 fn a_service_restarted_with_a_larger_limit_has_two_histories() {
     let mut wrong = Vec::new();
-    for (limit, first, n) in [(1024, 2, 30), (4096, 2, 5), (1000, 3, 20)] {
-        let (mut store, old) = proto(&text(first), 0, 0, 0);
+    for (codec, limit, first, n) in [
+        (Codec::Protobuf, 1024, 2, 30),
+        (Codec::Protobuf, 4096, 2, 5),
+        (Codec::Protobuf, 1000, 3, 20),
+        (Codec::Raw, 1024, 2, 30),
+        (Codec::Raw, 1020, 10, 1),
+        (Codec::Raw, 4096, 10, 5),
+    ] {
+        let (mut store, old) = made(codec, 0, &text(first));
         let values = second(1, n);
-        let (more, new) = proto(&values, 1, 1, store.len() as u64);
+        let (more, new) = again(codec, 0, &values, store.len() as u64);
         store.extend(more);
         let mut index = padded(old, limit);
         index.extend(new);
         let case = Case::new(
-            format!("restarted at {limit}, {first} flushed, then {n} from 1"),
+            format!("{codec:?}, restarted at {limit}, {first} flushed, then {n} from 1"),
             pair(0, (store, index)),
         );
         wrong.extend(check(
@@ -121,6 +146,10 @@ fn a_service_restarted_with_a_larger_limit_has_two_histories() {
             },
         ));
         prints_no_message(&case, &mut wrong);
+        let repair = case.untouched(&["repair", "log"], "", &mut wrong);
+        if repair.status != 3 {
+            wrong.push(format!("{}: {}", case.name, repair.all()));
+        }
         let mut older = numbered(1, &values);
         older.extend(numbered(0, &text(first)));
         salvages(&case, &["--prefer", "old"], &older, &mut wrong);
@@ -210,6 +239,37 @@ fn frames_that_were_all_refused_are_cut() {
                     ));
                 }
             }
+        }
+    }
+    none(&wrong);
+}
+
+#[test]
+fn refused_appends_between_two_records_are_no_fault_of_theirs() {
+    let mut wrong = Vec::new();
+    for (refused, n) in [(1, 10), (2, 1), (5, 3)] {
+        let values = text(20 + n);
+        let (mut store, mut index) = made(Codec::Raw, 0, &values[..20]);
+        for value in second(0, refused) {
+            store.extend(frame(&value));
+        }
+        for (slot, value) in (20..).zip(&values[20..]) {
+            index.extend(entry(slot, store.len() as u64));
+            store.extend(frame(value));
+        }
+        let case = Case::new(
+            format!("{refused} refused, then {n} more"),
+            pair(0, (store, index)),
+        );
+        for command in ["verify", "repair"] {
+            let said = case.untouched(&[command, "log"], "", &mut wrong);
+            if said.status != 0 || !said.out.contains("store-dead-bytes") {
+                wrong.push(format!("{}: {}", case.name, said.all()));
+            }
+        }
+        let (found, said) = read(&case.sandbox());
+        if found != numbered(0, &values) {
+            wrong.push(format!("{}: {}", case.name, said.all()));
         }
     }
     none(&wrong);

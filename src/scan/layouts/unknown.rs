@@ -178,7 +178,9 @@ fn runs(content: &[u8], store: &mut Store, places: &Places) -> Result<Vec<Run>> 
     let mut end = 0;
     let mut in_order = 0;
     for run in &runs {
-        if run.first.relative.0 >= end {
+        // A service that took padding for its first entry goes on at slot 1.
+        let begins_again = run.at > 0 && run.first.is_zero();
+        if run.first.relative.0 >= end || begins_again {
             end = run.last.relative.0;
             in_order += run.bytes();
         }

@@ -138,8 +138,7 @@ fn a_refused_frame_is_not_the_record_that_is_lost_after_it() {
                 assert!(found.doubts.contains(&Doubt::Unnumbered), "{found:?}");
                 let kept = store.len() as u64 - torn as u64;
                 assert!(found.store_end >= kept, "{found:?}");
-                let lost = found.damaged.last().unwrap();
-                assert_eq!((lost.first, lost.last), (Offset(20), Offset(21)));
+                assert_eq!(found.lost_from(20), Some(20..=21));
                 assert!(found.writes.is_empty() && found.slots == 22, "{found:?}");
             }
         }
