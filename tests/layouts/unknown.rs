@@ -21,17 +21,21 @@ const KINDS: &[(&str, Entry<'_>)] = &[
         [header, &entry(slot, at)].concat()
     }),
     ("times", &|slot, _, _| {
-        entry(slot, 1_700_000_000_000 + 997 * u64::from(slot)).to_vec()
+        entry(slot, 1_700_000_000_000 + 997 * u64::from(slot))
     }),
     ("offsets and times", &|slot, _, _| {
         let time = 1_700_000_000_000 + 997 * u64::from(slot);
         [u64::from(slot).to_be_bytes(), time.to_be_bytes()].concat()
     }),
-    ("lengths", &|slot, _, bytes| entry(slot, bytes - 8).to_vec()),
-    ("lengths alone", &|_, _, bytes| bytes.to_le_bytes().to_vec()),
+    ("lengths", &|slot, _, bytes| entry(slot, bytes - 8)),
+    ("lengths alone", &|_, _, bytes| {
+        let mut number = bytes.to_be_bytes();
+        number.reverse();
+        number.to_vec()
+    }),
     ("positions", &|_, at, _| at.to_be_bytes().to_vec()),
     ("positions and lengths", &|_, at, bytes| {
-        [&at.to_be_bytes()[..], &(bytes as u32).to_be_bytes()].concat()
+        [&at.to_be_bytes()[..], &bytes.to_be_bytes()[4..]].concat()
     }),
 ];
 
@@ -65,7 +69,7 @@ fn an_index_of_an_unknown_layout_is_left_alone() {
 fn entries_for_a_part_of_the_records_are_recognised() {
     let wide = |slot: u32, at: u64| [[0; 4].as_slice(), &entry(slot, at)].concat();
     let (store, ours) = log(20, &|slot, at, _| match slot % 5 {
-        0 => entry(slot, at).to_vec(),
+        0 => entry(slot, at),
         _ => Vec::new(),
     });
     let words = "entries of 12 bytes: u32 offset, u64 position, not one for each record";

@@ -279,8 +279,8 @@ fn are_intact(
 }
 
 /// Whether the index holds whole entries of a layout.
-pub(super) fn is_complete(index: &Option<Window>, layout: EntryLayout) -> bool {
-    let bytes = index.as_ref().map_or(0, Window::file_bytes);
+pub(super) fn is_complete(index: Option<&Window>, layout: EntryLayout) -> bool {
+    let bytes = index.map_or(0, Window::file_bytes);
     bytes.is_multiple_of(layout.bytes())
 }
 

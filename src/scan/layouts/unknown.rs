@@ -196,7 +196,7 @@ fn names_a_frame(content: &[u8], store: &mut Store, places: &Places) -> Result<b
 /// Whether a program wrote these bytes, and not only a few of them.
 fn is_written(content: &[u8]) -> bool {
     let used = without_ranges(content);
-    let is_text = used.len() >= TEXT_BYTES_MIN && used.iter().all(is_printed);
+    let is_text = used.len() >= TEXT_BYTES_MIN && used.iter().copied().all(is_printed);
     is_text || used.len() >= BYTES_MIN && repeats(&used)
 }
 
@@ -207,8 +207,8 @@ fn without_ranges(content: &[u8]) -> Vec<u8> {
     short.flatten().copied().collect()
 }
 
-fn is_printed(byte: &u8) -> bool {
-    PRINTED.contains(byte) || byte.is_ascii_whitespace()
+fn is_printed(byte: u8) -> bool {
+    PRINTED.contains(&byte) || byte.is_ascii_whitespace()
 }
 
 /// Whether all entries of ours follow bytes that may be a header: a name, or numbers
