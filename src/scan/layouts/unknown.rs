@@ -2,7 +2,7 @@
 //!
 //! - it has no entries of ours: none at its own place that names its frame, and at no byte
 //!   two or more of consecutive slots and ascending positions of which one names its frame;
-//!   and runs of three or more are less than a third of the index (another log's). Our index
+//!   and all of these are less than a third of the index (another log's). Our index
 //!   keeps some of these, whatever damages a part of it;
 //! - its bytes repeat, as those of numbers and of text do: junk has no order, and a single
 //!   value is a range that was cleared;
@@ -174,8 +174,7 @@ fn runs(content: &[u8], store: &mut Store, places: &Places) -> Result<Vec<Run>> 
     runs.extend(rows);
     runs.retain(Run::is_in_form);
     // Those of another log, or of another history, name nothing here.
-    let long = runs.iter().filter(|run| run.entries >= PROOF as u64);
-    if long.map(Run::bytes).sum::<u64>() * 3 < used_bytes {
+    if runs.iter().map(Run::bytes).sum::<u64>() * 3 < used_bytes {
         runs.retain(|run| run.named > 0);
     }
     Ok(runs)
