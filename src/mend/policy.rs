@@ -63,7 +63,7 @@ impl Policy {
             return Vec::new();
         }
         let Some(index_bytes) = bytes(FileKind::Index) else {
-            return self.without_index(base, account, cut_store);
+            return Self::without_index(base, account, cut_store);
         };
         let mut steps = writes(base, account);
         let index_end = account.slots * ENTRY_BYTES;
@@ -86,7 +86,7 @@ impl Policy {
     }
 
     /// A store whose index is gone gets a new one.
-    fn without_index(&self, base: Offset, account: &Account, cut_store: Option<Step>) -> Vec<Step> {
+    fn without_index(base: Offset, account: &Account, cut_store: Option<Step>) -> Vec<Step> {
         if account.slots == 0 {
             if account.store_end > 0 {
                 return Vec::new();

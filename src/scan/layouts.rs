@@ -98,6 +98,10 @@ pub struct FrameLayout {
 
 /// The layout of an index's entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is another choice of a program"
+)]
 pub struct EntryLayout {
     /// The offset.
     pub offset: Number,
@@ -260,7 +264,7 @@ fn layout_of(base: Offset, store: &ReadFile, index: Option<&ReadFile>) -> Result
     if let Some((layout, named)) = entries::other_pairs(base, index, &mut store, pairs)?
         && named >= PROOF
         && (layout.is_of_our_widths()
-            || entries::is_complete(index, layout)
+            || entries::is_complete(index.as_ref(), layout)
             || named > unknown::entries_of_ours(index, &mut store, &ours.places())?)
     {
         return Ok(Some(Layout::of_entries(layout, named)));

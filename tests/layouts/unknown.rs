@@ -21,17 +21,21 @@ const KINDS: &[(&str, Entry<'_>)] = &[
         [header, &entry(slot, at)].concat()
     }),
     ("times", &|slot, _, _| {
-        entry(slot, 1_700_000_000_000 + 997 * u64::from(slot)).to_vec()
+        entry(slot, 1_700_000_000_000 + 997 * u64::from(slot))
     }),
     ("offsets and times", &|slot, _, _| {
         let time = 1_700_000_000_000 + 997 * u64::from(slot);
         [u64::from(slot).to_be_bytes(), time.to_be_bytes()].concat()
     }),
-    ("lengths", &|slot, _, bytes| entry(slot, bytes - 8).to_vec()),
-    ("lengths alone", &|_, _, bytes| bytes.to_le_bytes().to_vec()),
+    ("lengths", &|slot, _, bytes| entry(slot, bytes - 8)),
+    ("lengths alone", &|_, _, bytes| {
+        let mut number = bytes.to_be_bytes();
+        number.reverse();
+        number.to_vec()
+    }),
     ("positions", &|_, at, _| at.to_be_bytes().to_vec()),
     ("positions and lengths", &|_, at, bytes| {
-        [&at.to_be_bytes()[..], &(bytes as u32).to_be_bytes()].concat()
+        [&at.to_be_bytes()[..], &bytes.to_be_bytes()[4..]].concat()
     }),
 ];
 
@@ -39,7 +43,7 @@ const KINDS: &[(&str, Entry<'_>)] = &[
 fn log(count: u64, made: Entry<'_>) -> (Vec<u8>, Vec<u8>) {
     let (mut store, mut index) = (Vec::new(), Vec::new());
     for (text, slot) in texts(count).iter().zip(0..) {
-        let frame = frame(&[text.as_slice(), &b"....."[..slot as usize % 5]].concat());
+        let frame = frame(&[text.as_slice(), &b"............"[..slot as usize * 7 % 13]].concat());
         index.extend(made(slot, store.len() as u64, frame.len() as u64));
         store.extend(frame);
     }
@@ -65,7 +69,7 @@ fn an_index_of_an_unknown_layout_is_left_alone() {
 fn entries_for_a_part_of_the_records_are_recognised() {
     let wide = |slot: u32, at: u64| [[0; 4].as_slice(), &entry(slot, at)].concat();
     let (store, ours) = log(20, &|slot, at, _| match slot % 5 {
-        0 => entry(slot, at).to_vec(),
+        0 => entry(slot, at),
         _ => Vec::new(),
     });
     let words = "entries of 12 bytes: u32 offset, u64 position, not one for each record";
@@ -135,7 +139,13 @@ fn a_flipped_length_does_not_hide_the_layout_of_the_entries() {
             let (store, index) = files(100, &values, OUR_FRAMES, layout);
             let mut start = 0;
             for value in &values {
-                for bit in [0, 3, 9] {
+                // Behind the first one it is as likely that an entry of ours is wrong.
+                let bits: &[usize] = if is_ours && start == 0 {
+                    &[]
+                } else {
+                    &[0, 3, 9]
+                };
+                for bit in bits {
                     let mut store = store.clone();
                     store[start + 7 - bit / 8] ^= 1 << (bit % 8);
                     let found = recognised(directory.path(), 100, &store, Some(&index));

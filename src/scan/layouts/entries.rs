@@ -104,21 +104,24 @@ pub(super) fn other(
     index: &mut Option<Window>,
     places: &Places,
 ) -> Result<Option<(EntryLayout, usize)>> {
-    let mut best: Option<(EntryLayout, usize)> = None;
+    let mut best: Option<(EntryLayout, (usize, bool))> = None;
     for layout in others(base) {
         let named = named(index, layout, base, places)?;
-        if named >= 2 && best.is_none_or(|(_, most)| named > most) {
-            best = Some((layout, named));
+        let Some(index) = index.as_mut().filter(|_| named >= 2) else {
+            continue;
+        };
+        let end = named as u64 * layout.bytes();
+        let complete = index.file_bytes() == end || is_padding(index, end, layout.bytes())?;
+        if best.is_none_or(|(_, most)| (named, complete) > most) {
+            best = Some((layout, (named, complete)));
         }
     }
-    let (Some((layout, named)), Some(index)) = (best, index) else {
+    let (Some((layout, (named, complete))), Some(index)) = (best, index) else {
         return Ok(None);
     };
     // Entries of ours after bytes that were inserted or lost read as entries of eight and
     // four bytes, little-endian. Then the last one is not complete.
     let moved = moved(index, &places.starts)? + 1 >= named;
-    let end = named as u64 * layout.bytes();
-    let complete = index.file_bytes() == end || is_padding(index, end, layout.bytes())?;
     Ok((!moved || complete).then_some((layout, named)))
 }
 
@@ -279,8 +282,8 @@ fn are_intact(
 }
 
 /// Whether the index holds whole entries of a layout.
-pub(super) fn is_complete(index: &Option<Window>, layout: EntryLayout) -> bool {
-    let bytes = index.as_ref().map_or(0, Window::file_bytes);
+pub(super) fn is_complete(index: Option<&Window>, layout: EntryLayout) -> bool {
+    let bytes = index.map_or(0, Window::file_bytes);
     bytes.is_multiple_of(layout.bytes())
 }
 

@@ -119,7 +119,7 @@ pub(super) struct Walk {
 pub(super) struct Places {
     /// The start of each frame, a torn one included.
     pub starts: Vec<u64>,
-    /// The end of each whole frame.
+    /// The end of each intact frame.
     pub ends: Vec<u64>,
     /// Whether frames that were not found may follow.
     pub more: bool,
@@ -133,8 +133,12 @@ impl Places {
         if slot < self.starts.len() || !self.more {
             return Ok(self.starts.get(slot) == Some(&position));
         }
+        let frame_bytes = OURS.length.bytes;
+        if position / frame_bytes < slot as u64 {
+            return Ok(false);
+        }
         let end = store.our_frame_end(position)?;
-        Ok(end.is_some_and(|end| end > position + OURS.length.bytes))
+        Ok(end.is_some_and(|end| end > position + frame_bytes))
     }
 }
 

@@ -1,9 +1,9 @@
 //! An index that fits none of the layouts. It is another program's if
 //!
 //! - it has no entries of ours: none at its own place that names its frame, and at no byte
-//!   two or more of consecutive slots and ascending positions of which one names its frame,
-//!   or which are a third of the index (another log's). Our index keeps some of these, whatever
-//!   damages a part of it;
+//!   two or more of consecutive slots and ascending positions of which one names its frame;
+//!   and all of these are less than a third of the index (another log's). Our index
+//!   keeps some of these, whatever damages a part of it;
 //! - its bytes repeat, as those of numbers and of text do: junk has no order, and a single
 //!   value is a range that was cleared;
 //! - it is larger than what a few entries of ours with damage leave.
@@ -173,19 +173,8 @@ fn runs(content: &[u8], store: &mut Store, places: &Places) -> Result<Vec<Run>> 
     }
     runs.extend(rows);
     runs.retain(Run::is_in_form);
-    runs.sort_unstable_by_key(|run| run.at);
-    // Those of another log name nothing here, but there is little else.
-    let mut end = 0;
-    let mut in_order = 0;
-    for run in &runs {
-        // A service that took padding for its first entry goes on at slot 1.
-        let begins_again = run.at > 0 && run.first.is_zero();
-        if run.first.relative.0 >= end || begins_again {
-            end = run.last.relative.0;
-            in_order += run.bytes();
-        }
-    }
-    if in_order * 3 < used_bytes {
+    // Those of another log, or of another history, name nothing here.
+    if runs.iter().map(Run::bytes).sum::<u64>() * 3 < used_bytes {
         runs.retain(|run| run.named > 0);
     }
     Ok(runs)
@@ -206,7 +195,7 @@ fn names_a_frame(content: &[u8], store: &mut Store, places: &Places) -> Result<b
 /// Whether a program wrote these bytes, and not only a few of them.
 fn is_written(content: &[u8]) -> bool {
     let used = without_ranges(content);
-    let is_text = used.len() >= TEXT_BYTES_MIN && used.iter().all(is_printed);
+    let is_text = used.len() >= TEXT_BYTES_MIN && used.iter().copied().all(is_printed);
     is_text || used.len() >= BYTES_MIN && repeats(&used)
 }
 
@@ -217,8 +206,8 @@ fn without_ranges(content: &[u8]) -> Vec<u8> {
     short.flatten().copied().collect()
 }
 
-fn is_printed(byte: &u8) -> bool {
-    PRINTED.contains(byte) || byte.is_ascii_whitespace()
+fn is_printed(byte: u8) -> bool {
+    PRINTED.contains(&byte) || byte.is_ascii_whitespace()
 }
 
 /// Whether all entries of ours follow bytes that may be a header: a name, or numbers
