@@ -32,7 +32,7 @@ impl Life {
 
 impl Sections {
     /// Every entry, as (slot, position), but those of frames that were lost before a
-    /// service went on at their place.
+    /// service continued at their place.
     pub(super) fn claims(&self) -> impl Iterator<Item = (u64, u64)> {
         let limits = self.limits();
         self.runs.iter().zip(limits).flat_map(|(run, limit)| {
@@ -62,7 +62,7 @@ impl Sections {
         lives
     }
 
-    /// Finds the runs with which a service began anew: those that give out slots again.
+    /// Finds the runs with which a service began again: those that give out slots again.
     pub(super) fn find_restarts(&mut self, store: &mut Bytes) -> Result<()> {
         // The entries before the first run are right.
         let first = self.runs.first().map_or(0, |run| run.slot);

@@ -59,7 +59,7 @@ pub struct Sections {
     pub rest: Vec<Rest>,
     /// Whether an entry counts although one bit of its slot is wrong.
     pub corrected: bool,
-    /// The numbers of the runs with which a service began anew.
+    /// The numbers of the runs with which a service began again.
     pub(super) restarts: Vec<usize>,
 }
 

@@ -57,7 +57,7 @@ const LOG_FLOORS: &[&[&str]] = &[
     &["index", "payload"],
     &["walk"],
     &["evidence", "segment"],
-    &["trailing", "live"],
+    &["trailing", "live", "between"],
     &["judge"],
     &["detect", "writer", "items"],
     &["opened"],
