@@ -23,9 +23,14 @@ pub(super) fn segment(segment: &SegmentReport, findings: &mut Vec<Finding>) {
     view.decisions(findings);
 }
 
-/// The slots of acknowledged records that are lost after the last record of the store.
+/// The slots of acknowledged records that are lost after the last record of the store. Entries
+/// that stay for a decision show what they are about themselves.
 pub(super) fn lost(segment: &SegmentReport) -> Option<RangeInclusive<u64>> {
     let account = segment.account.as_ref()?;
+    let stay = !segment.by_account || account.slots > account.end_slot;
+    if stay && !account.doubts.is_empty() {
+        return None;
+    }
     account.lost_from(account.end_slot)
 }
 
