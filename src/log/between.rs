@@ -63,8 +63,12 @@ pub(crate) fn unacknowledged(
         let length = decode_length(*length);
         let end = (position + LENGTH_BYTES).saturating_add(length);
         if end > to {
+            // One that leads on is no torn frame: the place inside it is the wrong one.
+            let size = store.file_bytes();
+            let leads_on = frame.is_none()
+                && (end == size || (end < size && store.frame_end_at(end)?.is_some()));
             return Ok(Unacknowledged::likely(
-                !is_one_bit && length < UNFINISHED_MAX,
+                !is_one_bit && !leads_on && length < UNFINISHED_MAX,
             ));
         }
         filled |= length > 0;

@@ -153,7 +153,12 @@ fn a_padded_index_keeps_what_is_behind_a_mark() {
         index.resize(1024, 0);
         sandbox.write("0.index", &index);
         let before = sandbox.read("0.store");
-        let refused = run(&sandbox, 3, &["append", "log", "--codec", codec.as_str()], "new\n");
+        let refused = run(
+            &sandbox,
+            3,
+            &["append", "log", "--codec", codec.as_str()],
+            "new\n",
+        );
         assert!(refused.contains("store-torn-tail"), "{codec:?}: {refused}");
         assert_eq!(sandbox.read("0.store"), before, "{codec:?}");
     }
