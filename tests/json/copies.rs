@@ -104,4 +104,10 @@ pub fn mended(seen: &mut Seen) {
     sandbox.append_bytes("3.store", b"\xff\0\0\0\0\0\0\x03new");
     seen.run(&sandbox, &["verify", "log"]);
     seen.run(&sandbox, &["dump-store", "log"]);
+    for base in [0, u64::MAX] {
+        let values = [&["begin"][..], &[""; 64], &["end"]].concat();
+        let sandbox = Sandbox::built(&LogBuilder::raw().segment(base, values));
+        seen.run(&sandbox, &["dump-store", "log"]);
+        seen.run(&sandbox, &["dump-store", "log", "--hex"]);
+    }
 }

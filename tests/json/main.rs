@@ -38,6 +38,12 @@ const WITH_A_WRITER: &[(&str, &str, &str)] = &[
     ("info", "segment", "pending"),
 ];
 
+/// The fields that need another user or a file system that hides writers.
+const WHERE_NOBODY_KNOWS: &[(&str, &str, &str)] = &[
+    ("info", "summary", "in_use_reason"),
+    ("verify", "summary", "in_use_reason"),
+];
+
 /// What a command prints under one `kind`; the kind is empty where there is none.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Kind {
@@ -245,7 +251,8 @@ impl Seen {
                 continue;
             }
             for (field, row) in rows {
-                if !writers_are_known && excused(WITH_A_WRITER, kind, Some(field)) {
+                let excuse = |list| excused(list, kind, Some(field));
+                if excuse(WHERE_NOBODY_KNOWS) || !writers_are_known && excuse(WITH_A_WRITER) {
                     continue;
                 }
                 let place = (row.heading, field.clone());
