@@ -115,7 +115,8 @@ pub(super) fn promised_in_place(index: &mut Index, mut slot: u64) -> Result<u64>
             next += 1;
         }
         promised = promised.max(if next > 1 { next } else { 0 });
-        slot = stop / ENTRY_BYTES;
+        // A writer may have filled the entry meanwhile.
+        slot = (stop / ENTRY_BYTES).max(slot + 1);
     }
     Ok(promised)
 }
