@@ -364,7 +364,8 @@ fn changes_codec(
         let steps = steps.steps(base);
         after.is_some_and(SegmentFacts::is_clean) && matches!(steps[..], [Step::BuildIndex { .. }])
     };
-    if report.options.codec.is_some() || afterwards.keys().all(|base| is_made(*base)) {
+    let mut changed = plan.steps.iter().map(|step| step.file().0);
+    if report.options.codec.is_some() || changed.all(is_made) {
         return false;
     }
     // The last segment is cached: it is requested again.

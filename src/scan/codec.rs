@@ -28,6 +28,8 @@ pub struct Evidence {
     pub gaps: u64,
     /// Whether any entry names a place in the store.
     pub is_promised: bool,
+    /// The segments that were asked.
+    pub segments: u64,
 }
 
 impl Evidence {
@@ -50,14 +52,20 @@ impl Evidence {
             frames: frames(self) + frames(other),
             gaps: self.gaps + other.gaps,
             is_promised,
+            segments: self.segments + other.segments,
         }
     }
 
     /// The codec for this evidence: protobuf if most frames have a confirmed offset.
-    /// After damage, which hides them, a quarter is enough.
+    /// After damage, which hides them, and among several segments, of which one may be in
+    /// another's place, a quarter is enough.
     #[must_use]
     pub fn codec(self) -> Option<Codec> {
-        let weight = if self.gaps > 0 { 4 } else { 2 };
+        let weight = if self.gaps > 0 || self.segments > 1 {
+            4
+        } else {
+            2
+        };
         // A record without an offset is little evidence.
         let frames = self.frames + u64::from(self.numbered == 0);
         if self.confirmed > 0 && self.confirmed * weight >= frames {
@@ -79,7 +87,10 @@ pub fn evidence(store: &ReadFile, index: Option<&ReadFile>, base: Offset) -> Res
         file
     };
     let (store, index) = (beginning(store), index.map(beginning));
-    let mut found = Evidence::default();
+    let mut found = Evidence {
+        segments: 1,
+        ..Evidence::default()
+    };
     let mut raw: Vec<Piece> = Vec::new();
     for codec in [Codec::Raw, Codec::Protobuf] {
         let input = Input {
