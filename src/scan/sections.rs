@@ -191,7 +191,7 @@ impl Divider<'_> {
             // Bytes of appends that were not acknowledged may be before the first record.
             0 => last == 0 || (at == 0 && self.is_behind_rest(last)?),
             // A service that was started on padding and an empty store gives it out first.
-            1 => true,
+            1 => last > 0 || at >= ENTRY_BYTES,
             _ => last > 0,
         };
         if slot > self.slots_max || last >= POSITION_MAX || !first {
