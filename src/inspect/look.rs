@@ -165,7 +165,7 @@ impl SegmentReport {
         };
         let tail = tail::look(&pair.store, codec, start, |_| Ok::<_, Error>(()))?;
         if !tail.is_frames_only() {
-            self.layout = layouts::recognise(pair.base, &pair.store, None)?.map(Box::new);
+            self.layout = layouts::recognize(pair.base, &pair.store, None)?.map(Box::new);
         }
         if self.layout.is_some() {
             return Ok(());

@@ -158,7 +158,7 @@ impl SegmentReport {
         };
         if facts.unclean.is_some() {
             self.layout =
-                layouts::recognise(pair.base, &pair.store, Some(&pair.index))?.map(Box::new);
+                layouts::recognize(pair.base, &pair.store, Some(&pair.index))?.map(Box::new);
         }
         if self.layout.is_some() {
             return Ok(());

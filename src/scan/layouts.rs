@@ -228,7 +228,7 @@ impl fmt::Display for Layout {
 /// # Errors
 ///
 /// [`Error::Shrunk`], [`Error::Io`]; unreadable bytes are no evidence.
-pub fn recognise(
+pub fn recognize(
     base: Offset,
     store: &ReadFile,
     index: Option<&ReadFile>,
@@ -456,7 +456,7 @@ fn of_segment_once(directory: &Directory, names: &SegmentNames) -> Result<Option
     // The index first, as readers do: each of its entries has its frame.
     let index = open(directory, names, FileKind::Index)?;
     match open(directory, names, FileKind::Store)? {
-        Some(store) => recognise(names.base, &store, index.as_ref()),
+        Some(store) => recognize(names.base, &store, index.as_ref()),
         None => Ok(None),
     }
 }

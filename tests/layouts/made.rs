@@ -6,7 +6,7 @@ use std::path::Path;
 use proglog::log::dir::FilePath;
 use proglog::log::units::Offset;
 use proglog::log::window::ReadFile;
-use proglog::scan::layouts::{EntryLayout, FrameLayout, Layout, Number, Order, Place, recognise};
+use proglog::scan::layouts::{EntryLayout, FrameLayout, Layout, Number, Order, Place, recognize};
 
 pub fn number(value: u64, number: Number) -> Vec<u8> {
     let bytes = value.to_be_bytes();
@@ -194,5 +194,5 @@ pub fn recognised(
     };
     let store = open("store", store);
     let index = index.map(|index| open("index", index));
-    recognise(Offset(base), &store, index.as_ref()).expect("readable")
+    recognize(Offset(base), &store, index.as_ref()).expect("readable")
 }
