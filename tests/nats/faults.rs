@@ -174,7 +174,7 @@ fn a_stranger_between_what_is_in_flight() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(
-        said.contains(&format!("message {at} has no Proglog-")),
+        said.contains(&format!("message {at} has no valid Proglog-")),
         "{said}"
     );
     assert!(said.contains(&format!("up to offset {}", at - 2)), "{said}");

@@ -112,7 +112,7 @@ fn a_stranger_between() {
     append(&sandbox, "log", &[], "a\nb\nc\nd\n");
     refused(&sandbox, &["push", "log", &url], 1, &["message 102"]);
     server.client().delete("LOG", 102);
-    refused(&sandbox, &["push", "log", &url], 3, &["hole"]);
+    refused(&sandbox, &["push", "log", &url], 3, &["gap"]);
     assert_eq!(client::state(server.port, "LOG").1, 102);
 }
 
@@ -128,15 +128,15 @@ fn a_hole() {
         &sandbox,
         &["push", "log", &url],
         3,
-        &["hole", "message 42", "offset 41"],
+        &["gap", "message 42", "offset 41"],
     );
     refused(
         &sandbox,
         &["pull", &url, "new"],
         3,
-        &["hole", "message 42", "offset 41"],
+        &["gap", "message 42", "offset 41"],
     );
-    refused(&sandbox, &["pull", &url, "copy"], 3, &["hole"]);
+    refused(&sandbox, &["pull", &url, "copy"], 3, &["gap"]);
     assert!(is_untouched(&sandbox.path().join("new")));
     assert_eq!(client::state(server.port, "LOG"), (99, 100));
 }
