@@ -91,6 +91,10 @@ pub fn recover(
     })
 }
 
+/// Unused entries that are no service's padding, beside those of frames that continue the
+/// log: the first entries that an interrupted append wrote may be there in part.
+const UNUSED_MAX: u64 = 16;
+
 /// Zero entries at the end of the last index: an append of ours leaves no more of them than
 /// it was writing.
 fn unused_entries(report: &Report) -> u64 {
@@ -129,7 +133,7 @@ fn may_be_a_crash(report: &Report, finding: &Finding) -> bool {
                     let tail = facts.tail();
                     if tail.unfinished {
                         // A service that was started on it may have written after it.
-                        return unused_entries(report) <= tail.continuing;
+                        return unused_entries(report) <= tail.continuing + UNUSED_MAX;
                     }
                     let last_begins = match (tail.torn_bytes, tail.frames) {
                         (0, 0) => tail.bytes,
