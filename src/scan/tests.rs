@@ -368,3 +368,16 @@ fn a_long_row_of_zeros_is_for_a_person() {
         assert!(found.records <= 3, "{zeros}: {found:?}");
     }
 }
+
+/// The entries of missing records are written also where the index has the first of them.
+#[test]
+fn the_rest_of_a_missing_row_is_written() {
+    let (store, index) = protobuf([0, 1]);
+    let (behind, _) = protobuf([5]);
+    let gap = store.len();
+    let store = [&store[..], &[0xa5; 100], &behind].concat();
+    let index = [&index[..], &entry(2, gap)].concat();
+    let found = account(Codec::Protobuf, &store, Some(&index));
+    let written = found.writes.iter().map(|it| (it.first_slot, it.count));
+    assert_eq!(written.collect::<Vec<_>>(), [(3, 2), (5, 1)], "{found:?}");
+}

@@ -1,5 +1,7 @@
 //! Which entries of an index are not as they should be.
 
+use std::ops::Range;
+
 use super::account::{Entries, WrongEntry};
 use super::bytes::{Bytes, readable};
 use super::sections::POSITION_MAX;
@@ -27,7 +29,7 @@ pub(super) fn differences(
         let one_by_one = if run.follow {
             end
         } else {
-            end.min(there.max(run.first_slot + 1))
+            end.min(there.max(run.first_slot))
         };
         for slot in run.first_slot..one_by_one {
             let entry = match index.entry(slot.min(there)) {
@@ -51,43 +53,37 @@ pub(super) fn differences(
                     expected,
                 });
             }
-            let full = writes.len() >= WRITES_MAX;
-            let last = writes.last_mut().filter(|last| {
-                let next = last.first_slot + last.count == slot;
-                let same = last.follow == run.follow && slot > run.first_slot;
-                next && same && (last.follow || last.position == position)
-            });
-            match last {
-                Some(last) if !is_right || full => last.count += 1,
-                _ if !is_right || full => writes.push(Entries {
-                    first_slot: slot,
-                    count: 1,
-                    position,
-                    follow: run.follow,
-                }),
-                _ => {}
+            if !is_right || writes.len() >= WRITES_MAX {
+                add(&mut writes, run, slot..slot + 1, position);
             }
             if run.follow {
                 position = Position(store.end(position.0)?.unwrap_or(position.0));
             }
         }
-        if let Some(last) = writes.last_mut().filter(|_| end > one_by_one) {
-            if last.first_slot + last.count == one_by_one
-                && !last.follow
-                && last.position == position
-            {
-                last.count += end - one_by_one;
-            } else {
-                writes.push(Entries {
-                    first_slot: one_by_one,
-                    count: end - one_by_one,
-                    position,
-                    follow: false,
-                });
-            }
+        if end > one_by_one {
+            add(&mut writes, run, one_by_one..end, position);
         }
     }
     Ok((writes, first_wrong))
+}
+
+/// Adds entries of `run` that are to be written, the first of which names `position`.
+fn add(writes: &mut Vec<Entries>, run: &Entries, slots: Range<u64>, position: Position) {
+    let count = slots.end - slots.start;
+    let last = writes.last_mut().filter(|last| {
+        let next = last.first_slot + last.count == slots.start;
+        let same = last.follow == run.follow && slots.start > run.first_slot;
+        next && same && (last.follow || last.position == position)
+    });
+    match last {
+        Some(last) => last.count += count,
+        None => writes.push(Entries {
+            first_slot: slots.start,
+            count,
+            position,
+            follow: run.follow,
+        }),
+    }
 }
 
 /// The slot after the last one from `slot` on that an entry in its own place names, or
