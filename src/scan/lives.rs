@@ -4,10 +4,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::bytes::Bytes;
-use super::sections::Sections;
+use super::bytes::{Bytes, readable};
+use super::sections::{POSITION_MAX, Sections, entry_at};
 use crate::log::error::Result;
-use crate::log::format::ENTRY_BYTES;
+use crate::log::format::{ENTRY_BYTES, Entry};
+use crate::log::index::Index;
 
 /// The entries of one service, from its start to its end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,11 +35,8 @@ impl Sections {
     /// Every entry, as (slot, position), but those of frames that were lost before a
     /// service continued at their place.
     pub(super) fn claims(&self) -> impl Iterator<Item = (u64, u64)> {
-        let limits = self.limits();
-        self.runs.iter().zip(limits).flat_map(|(run, limit)| {
-            let claims = (run.slot..).zip(run.positions.iter().copied());
-            claims.filter(move |(_, position)| *position < limit)
-        })
+        let runs = self.runs.iter().zip(self.limits());
+        runs.flat_map(|(run, limit)| run.claims().filter(move |(_, at)| *at < limit))
     }
 
     /// The lives of the services that wrote the index, in their order: one or more.
@@ -53,10 +51,9 @@ impl Sections {
                 let padded = self.rest.last().is_some_and(|rest| rest.at > run.at);
                 life.is_doubtful = run.positions == [0] && padded;
             }
-            let claims = (run.slot..).zip(run.positions.iter().copied());
             life.begins.insert(run.slot);
-            life.claims
-                .extend(claims.filter(|(_, position)| *position < limit));
+            let claims = run.claims().filter(|(_, at)| *at < limit);
+            life.claims.extend(claims);
         }
         lives.push(life);
         lives
@@ -68,12 +65,11 @@ impl Sections {
         let first = self.runs.first().map_or(0, |run| run.slot);
         let mut before: HashMap<u64, u64> = HashMap::new();
         for (number, run) in self.runs.iter().enumerate() {
-            let claims = (run.slot..).zip(run.positions.iter().copied());
             let is_first = run.slot == 1 && self.is_behind_padding(run.at);
             // A copy of entries begins nothing, nor do entries that name no frames.
             let needed = if is_first { 1 } else { 2 };
             let mut again = u64::from(is_first && number == 0);
-            for (slot, position) in claims.clone() {
+            for (slot, position) in run.claims() {
                 let is_other = match before.get(&slot) {
                     Some(other) => *other != position,
                     None => slot < first || (is_first && position == 0),
@@ -87,7 +83,7 @@ impl Sections {
             if begins {
                 self.restarts.push(number);
             }
-            before.extend(claims);
+            before.extend(run.claims());
         }
         Ok(())
     }
@@ -115,4 +111,43 @@ impl Sections {
         }
         limits
     }
+}
+
+/// The slot after the last one from `slot` on that an entry in its own place names, or
+/// one of those with which a service continues behind padding: it counts from 1 on again.
+/// 0 if not found.
+pub(super) fn promised_in_place(index: &mut Index, mut slot: u64) -> Result<u64> {
+    let mut promised = 0;
+    while slot < index.slots() {
+        let at = slot * ENTRY_BYTES;
+        let entry = entry_at(index, at)?;
+        if !entry.is_some_and(Entry::is_zero) {
+            if names(entry, slot) {
+                promised = slot + 1;
+            }
+            slot += 1;
+            continue;
+        }
+        let Some(stop) = readable(index.source().first_nonzero(at))?.flatten() else {
+            break;
+        };
+        // The last byte of the number 1.
+        let (first, mut next) = (stop.saturating_sub(3), 1);
+        while first >= at + ENTRY_BYTES
+            && names(entry_at(index, first + (next - 1) * ENTRY_BYTES)?, next)
+        {
+            next += 1;
+        }
+        promised = promised.max(if next > 1 { next } else { 0 });
+        // A writer may have filled the entry meanwhile.
+        slot = (stop / ENTRY_BYTES).max(slot + 1);
+    }
+    Ok(promised)
+}
+
+/// Whether an entry is one for `slot`.
+fn names(entry: Option<Entry>, slot: u64) -> bool {
+    entry.is_some_and(|it| {
+        u64::from(it.relative.0) == slot && (1..POSITION_MAX).contains(&it.position.0)
+    })
 }

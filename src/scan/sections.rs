@@ -39,6 +39,13 @@ pub struct EntryRun {
     pub positions: Vec<u64>,
 }
 
+impl EntryRun {
+    /// Every entry, as (slot, position).
+    pub(super) fn claims(&self) -> impl Iterator<Item = (u64, u64)> {
+        (self.slot..).zip(self.positions.iter().copied())
+    }
+}
+
 /// Bytes of an index between runs of entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rest {
@@ -150,6 +157,16 @@ pub(super) fn divide(index: &mut Index, store: &mut Bytes, from: u64) -> Result<
     Ok(Some(found))
 }
 
+/// The entry at byte `at`; `None` past the end, and where the disk fails.
+pub(super) fn entry_at(index: &mut Index, at: u64) -> Result<Option<Entry>> {
+    if at.saturating_add(ENTRY_BYTES) > index.file_bytes() {
+        return Ok(None);
+    }
+    let bytes = readable(index.bytes(at, 12))?;
+    let bytes = bytes.and_then(|bytes| bytes.first_chunk::<12>());
+    Ok(bytes.map(Entry::decode))
+}
+
 struct Divider<'a> {
     index: &'a mut Index,
     store: &'a mut Bytes,
@@ -163,14 +180,8 @@ struct Divider<'a> {
 }
 
 impl Divider<'_> {
-    /// The entry at byte `at`; `None` past the end, and where the disk fails.
     fn entry(&mut self, at: u64) -> Result<Option<Entry>> {
-        if at.saturating_add(ENTRY_BYTES) > self.size {
-            return Ok(None);
-        }
-        let bytes = readable(self.index.bytes(at, 12))?;
-        let bytes = bytes.and_then(|bytes| bytes.first_chunk::<12>());
-        Ok(bytes.map(Entry::decode))
+        entry_at(self.index, at)
     }
 
     fn is_zero_entry(&mut self, at: u64) -> Result<bool> {

@@ -10,6 +10,7 @@ use super::bytes::Bytes;
 use super::cost::EMPTY_ROW;
 use super::evidence::{Evidence, LEAST_FRAME};
 use super::frames::{Doubt, Frame, State, is_lost};
+use super::lives::promised_in_place;
 use super::number_protobuf::IndexState;
 use super::path::{Kind, Piece, Segment};
 use super::sections::EntryRun;
@@ -207,14 +208,14 @@ impl Numbered {
         }
         let mut claimed = BTreeMap::new();
         for run in &evidence.sections.runs {
-            let names = |(slot, position): (u64, &u64)| {
+            let names = |(slot, position): (u64, u64)| {
                 frames
                     .get(&slot)
-                    .is_some_and(|frame| frame.start == *position)
+                    .is_some_and(|frame| frame.start == position)
             };
-            if run.at == run.slot * ENTRY_BYTES || (run.slot..).zip(&run.positions).any(names) {
-                for (slot, position) in (run.slot..).zip(&run.positions) {
-                    claimed.entry(slot).or_insert(*position);
+            if run.at == run.slot * ENTRY_BYTES || run.claims().any(names) {
+                for (slot, position) in run.claims() {
+                    claimed.entry(slot).or_insert(position);
                 }
             }
         }
@@ -279,7 +280,7 @@ impl Numbered {
         let runs = evidence.sections.runs.iter();
         let ends = runs.map(|run| run.slot + run.positions.len() as u64);
         let promised = ends.max().unwrap_or(0);
-        let promised = promised.max(writes::promised_in_place(index, self.first_slot)?);
+        let promised = promised.max(promised_in_place(index, self.first_slot)?);
         let end = self.end();
         let padding = promised == 1 && end == 0 && !evidence.frames.is_empty();
         let another = self.are_of_another_log(evidence);

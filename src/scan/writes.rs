@@ -3,10 +3,8 @@
 use std::ops::Range;
 
 use super::account::{Entries, WrongEntry};
-use super::bytes::{Bytes, readable};
-use super::sections::POSITION_MAX;
+use super::bytes::Bytes;
 use crate::log::error::{Error, Result};
-use crate::log::format::{ENTRY_BYTES, Entry};
 use crate::log::index::Index;
 use crate::log::units::Position;
 
@@ -84,53 +82,4 @@ fn add(writes: &mut Vec<Entries>, run: &Entries, slots: Range<u64>, position: Po
             follow: run.follow,
         }),
     }
-}
-
-/// The slot after the last one from `slot` on that an entry in its own place names, or
-/// one of those with which a service continues behind padding: it counts from 1 on again.
-/// 0 if not found.
-pub(super) fn promised_in_place(index: &mut Index, mut slot: u64) -> Result<u64> {
-    let mut promised = 0;
-    while slot < index.slots() {
-        let at = slot * ENTRY_BYTES;
-        if !entry_at(index, at)?.is_some_and(Entry::is_zero) {
-            slot += 1;
-            promised = if names(index, at, slot - 1)? {
-                slot
-            } else {
-                promised
-            };
-            continue;
-        }
-        let Some(stop) = readable(index.source().first_nonzero(at))?.flatten() else {
-            break;
-        };
-        // The last byte of the number 1.
-        let (first, mut next) = (stop.saturating_sub(3), 1);
-        while first >= at + ENTRY_BYTES && names(index, first + (next - 1) * ENTRY_BYTES, next)? {
-            next += 1;
-        }
-        promised = promised.max(if next > 1 { next } else { 0 });
-        // A writer may have filled the entry meanwhile.
-        slot = (stop / ENTRY_BYTES).max(slot + 1);
-    }
-    Ok(promised)
-}
-
-/// Whether an entry for `slot` is at byte `at`.
-fn names(index: &mut Index, at: u64, slot: u64) -> Result<bool> {
-    let entry = entry_at(index, at)?;
-    Ok(entry.is_some_and(|it| {
-        u64::from(it.relative.0) == slot && (1..POSITION_MAX).contains(&it.position.0)
-    }))
-}
-
-/// The entry at byte `at`; `None` after the end, and where the disk fails.
-fn entry_at(index: &mut Index, at: u64) -> Result<Option<Entry>> {
-    if at + ENTRY_BYTES > index.file_bytes() {
-        return Ok(None);
-    }
-    let bytes = readable(index.bytes(at, 12))?;
-    let bytes = bytes.and_then(|bytes| bytes.first_chunk::<12>());
-    Ok(bytes.map(Entry::decode))
 }
