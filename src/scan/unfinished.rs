@@ -10,7 +10,7 @@
 
 use crate::log::damage::Damage;
 use crate::log::error::{Error, Result};
-use crate::log::format::{LENGTH_BYTES, SECTOR_BYTES, frame_end, is_marked_length};
+use crate::log::format::{LENGTH_BYTES, SECTOR_BYTES, is_marked_length};
 use crate::log::record::{Codec, LayoutError};
 use crate::log::segment::Segment;
 use crate::log::units::Position;
@@ -36,9 +36,9 @@ pub fn in_segment(segment: &Segment, codec: Codec) -> Result<Option<u64>> {
         position: walk.end().0,
         carried: segment.base.0.checked_add(entries),
     };
-    let (store, end) = (walk.store(), segment.store.file_bytes);
-    while chain.step(store, end)? {}
-    let found = chain.position < end && is_marked(store, chain.position)?;
+    let store = walk.store();
+    while chain.step(store)? {}
+    let found = chain.position < store.file_bytes() && is_marked(store, chain.position)?;
     Ok(found.then_some(chain.position))
 }
 
@@ -110,18 +110,11 @@ struct Chain {
 
 impl Chain {
     /// Takes the next frame, if one is there.
-    fn step(&mut self, store: &mut Window, end: u64) -> Result<bool> {
-        if self.position.saturating_add(LENGTH_BYTES) > end {
-            return Ok(false);
-        }
-        let payload_bytes = match store.length_at(self.position) {
-            Ok(payload_bytes) => payload_bytes,
-            Err(Error::Unreadable { .. }) => return Ok(false),
-            Err(error) => return Err(error),
-        };
-        let Some(Position(next)) = frame_end(Position(self.position), payload_bytes, end) else {
+    fn step(&mut self, store: &mut Window) -> Result<bool> {
+        let Some(Position(next)) = store.frame_end_at(self.position)? else {
             return Ok(false);
         };
+        let payload_bytes = next - self.position - LENGTH_BYTES;
         if self.codec == Codec::Protobuf {
             match layout_in(store, self.position + LENGTH_BYTES, payload_bytes) {
                 Ok(layout) if Some(layout.offset) == self.carried => {}
