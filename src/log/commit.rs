@@ -4,27 +4,16 @@
 //! front of it is intact, and an entry names intact frames only. A large append commits one
 //! batch beside the writer, which gathers the next one while the disk syncs.
 
-use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
 
 use super::dir::Dir;
 use super::disk::{Disk, DiskFile, write_all_at};
+use super::durable::{sync, sync_dir};
 use super::error::{Error, Result};
-use super::format::{LENGTH_MARK, SECTOR_BYTES};
+use super::format::LENGTH_MARK;
 use super::threads;
-
-/// Whether entries of the segment are on the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Durable {
-    /// None is.
-    None,
-    /// A predecessor wrote some, and may have been killed before it synced them.
-    Unknown,
-    /// Some are.
-    Some,
-}
 
 /// The mark of a batch that is not durable yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,20 +25,6 @@ pub(super) struct Mark {
 }
 
 impl Mark {
-    /// Whether the mark must be durable before the rest of the batch is written, even if
-    /// the batch is inside one sector, which arrives whole or as zeros. If no entry is
-    /// durable, those zeros look like empty records of a store that lost its index; if the
-    /// frame before them may be empty, like records that became zeros. (If the batch shares
-    /// its sector with frames before it, that sector does not become zeros.)
-    pub fn comes_first(position: u64, entries: Durable, behind_zeros: bool) -> bool {
-        let begins_sector = position.is_multiple_of(SECTOR_BYTES);
-        match entries {
-            Durable::None => true,
-            Durable::Unknown if begins_sector => true,
-            _ => behind_zeros,
-        }
-    }
-
     /// Writes the mark alone and makes it durable.
     ///
     /// # Errors
@@ -68,7 +43,7 @@ impl Mark {
 pub(super) struct Batch {
     pub store: Arc<DiskFile>,
     pub index: Arc<DiskFile>,
-    /// The entries, as they will are in the index.
+    /// The entries, as they will be in the index.
     pub entries: Vec<u8>,
     /// Their future position.
     pub index_position: u64,
@@ -123,47 +98,6 @@ impl Batch {
         let (frames, found) = threads::beside(|| sync(disk, &self.store), sync_found);
         found.and(frames)
     }
-}
-
-/// Makes a file's bytes and size durable.
-pub(super) fn sync(disk: &dyn Disk, file: &DiskFile) -> Result<()> {
-    disk.sync_data(file).map_err(Error::io("sync", file.path()))
-}
-
-/// The largest block of a file system that is taken into account. Units: bytes.
-const BLOCK_BYTES_MAX: u64 = 4096;
-
-/// Cuts a file to `bytes`, durably. A file system zeroes the rest of the last block before
-/// the new size is durable, and a crash in between must not leave zeros with frames after
-/// them. So the blocks after it go first; of a marked batch all but the mark.
-///
-/// # Errors
-///
-/// [`Error::Io`].
-pub(crate) fn cut(disk: &dyn Disk, file: &DiskFile, bytes: u64) -> Result<()> {
-    let error = || Error::io("cut", file.path());
-    let now = file.file().metadata().map_err(error())?;
-    let mut first = [0];
-    let count = file.file().read_at(&mut first, bytes).map_err(error())?;
-    let is_marked = count == 1 && first == [LENGTH_MARK];
-    let block = now.blksize().clamp(1, BLOCK_BYTES_MAX);
-    let before = if is_marked {
-        bytes + 1
-    } else {
-        bytes.next_multiple_of(block)
-    };
-    if now.len() > before && before > bytes {
-        disk.set_len(file, before).map_err(error())?;
-        sync(disk, file)?;
-    }
-    disk.set_len(file, bytes).map_err(error())?;
-    sync(disk, file)
-}
-
-/// Makes a directory's names durable.
-pub(super) fn sync_dir(disk: &dyn Disk, directory: &Dir) -> Result<()> {
-    disk.sync_dir(directory)
-        .map_err(Error::io("sync", directory.path()))
 }
 
 /// A batch that has been through, and how that went.

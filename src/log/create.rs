@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::dir::{Dir, FilePath};
 use super::disk::{Disk, DiskFile, Ownership, is_own};
+use super::durable::sync_dir;
 use super::error::{Error, Result};
 use super::format::{FileKind, NameStyle};
 use super::units::Offset;
@@ -155,8 +156,7 @@ pub fn create_directory_like(disk: &dyn Disk, at: &FilePath, like: Ownership) ->
         .map_err(Error::io("create", at))?;
     let dir = at.open_dir().map_err(Error::io("open", at))?;
     disk.own_dir(&dir, like).map_err(Error::io("own", at))?;
-    disk.sync_dir(at.dir())
-        .map_err(Error::io("sync", at.dir().path()))?;
+    sync_dir(disk, at.dir())?;
     Ok(dir)
 }
 

@@ -9,7 +9,7 @@
 
 pub(crate) mod between;
 mod codec;
-pub(crate) mod commit;
+mod commit;
 pub mod config;
 #[doc(hidden)] // for the commands, which make a directory before they lock it
 pub mod create;
@@ -18,6 +18,7 @@ pub mod detect;
 pub mod dir;
 pub mod directory;
 pub mod disk;
+pub(crate) mod durable;
 pub mod error;
 mod evidence;
 #[cfg(target_os = "linux")]

@@ -17,11 +17,12 @@ use std::sync::Arc;
 use self::flush::gather_buffer;
 use self::gather::Room;
 use self::store_thread::StoreThread;
-use super::commit::{self, Batch, Committer, Done, Mark};
+use super::commit::{Batch, Committer, Done, Mark};
 use super::config::Limits;
 use super::create::{Tail, create_pair};
 use super::dir::Dir;
 use super::disk::{Disk, DiskFile, Ownership};
+use super::durable;
 use super::error::{Error, Result};
 use super::format::{ENTRY_BYTES, Entry, NameStyle, encode_length};
 use super::record::{self, Codec};
@@ -439,7 +440,7 @@ impl Writer {
     fn roll(&mut self) -> Result<()> {
         if !self.sync || self.active.found {
             for file in [&self.active.store, &self.active.index] {
-                commit::sync(&*self.disk, file)?;
+                durable::sync(&*self.disk, file)?;
             }
         }
         let Some(base) = self.next_offset() else {
@@ -481,11 +482,7 @@ impl Writer {
             (&active.store, active.committed_store),
         ];
         for (file, bytes) in cuts {
-            let path = file.path();
-            let metadata = file.file().metadata().map_err(Error::io("access", path))?;
-            if metadata.len() > bytes {
-                commit::cut(&*self.disk, file, bytes)?;
-            }
+            durable::cut(&*self.disk, file, bytes)?;
         }
         active.written = active.committed_store;
         active.batched_store = active.committed_store;

@@ -17,10 +17,10 @@ use super::kept;
 use super::named;
 use super::plan::{NewEntries, Plan, Step};
 use super::runs::assembly::Assembly;
-use crate::log::commit::cut;
 use crate::log::dir::{Dir, FilePath};
 use crate::log::directory::{Directory, SegmentNames};
 use crate::log::disk::{Disk, DiskFile, Ownership, write_all_at};
+use crate::log::durable::{cut, sync, sync_dir};
 use crate::log::error::{Error, Result};
 use crate::log::format::{ENTRY_BYTES, Entry, FileKind};
 use crate::log::lock::DirectoryLock;
@@ -219,10 +219,6 @@ fn changed_files(plan: &Plan, directory: &Directory) -> Vec<FilePath> {
     paths
 }
 
-fn sync(disk: &dyn Disk, file: &DiskFile) -> Result<()> {
-    disk.sync_data(file).map_err(Error::io("sync", file.path()))
-}
-
 /// A plan that is being carried out.
 struct Job<'a> {
     plan: &'a Plan,
@@ -333,9 +329,7 @@ impl Job<'_> {
                 }
                 .map_err(Error::io("move away", &path))?;
                 if let Some(parent) = place.map(FilePath::dir) {
-                    self.disk
-                        .sync_dir(parent)
-                        .map_err(Error::io("sync", parent.path()))?;
+                    sync_dir(self.disk, parent)?;
                 }
                 self.sync_directory()
             }
@@ -343,9 +337,7 @@ impl Job<'_> {
     }
 
     fn sync_directory(&self) -> Result<()> {
-        self.disk
-            .sync_dir(&self.directory.dir)
-            .map_err(Error::io("sync", &self.directory.path))
+        sync_dir(self.disk, &self.directory.dir)
     }
 
     /// Owner and mode for a new file: those of the one that it replaces, of its twin, or

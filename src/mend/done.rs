@@ -9,6 +9,7 @@ use std::path::Path;
 use super::saved::{Saved, SavedDirectory};
 use crate::log::dir::FilePath;
 use crate::log::disk::{Disk, write_all_at};
+use crate::log::durable::{sync, sync_dir};
 use crate::log::error::{Error, Result};
 use crate::log::window::{ReadFile, STREAM_BYTES, Window};
 
@@ -38,9 +39,8 @@ pub fn mark<'a>(
     let mark = saved.create(disk, DONE)?;
     let path = mark.path();
     write_all_at(disk, &mark, lines.as_bytes(), 0).map_err(Error::io("write", path))?;
-    disk.sync_data(&mark).map_err(Error::io("sync", path))?;
-    disk.sync_dir(saved.dir())
-        .map_err(Error::io("sync", saved.path()))
+    sync(disk, &mark)?;
+    sync_dir(disk, saved.dir())
 }
 
 /// Whether a file that the change made or replaced was written to after the change was

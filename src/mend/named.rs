@@ -13,6 +13,7 @@ use rustix::fs::{Access, AtFlags, StatxFlags, accessat, statx};
 use super::copying::copy;
 use crate::log::dir::{Dir, FilePath, FileStatus};
 use crate::log::disk::{Disk, DiskFile, Ownership};
+use crate::log::durable::sync;
 use crate::log::error::{Error, Result};
 use crate::log::window::ReadFile;
 
@@ -206,8 +207,7 @@ fn copy_of<'a>(
     let source = ReadFile::of(source, path)?;
     let copied = Unnamed::temporary(disk, log, path, Some(&like))?;
     copy(disk, &source, 0, source.file_bytes, &copied.file, 0)?;
-    disk.sync_data(&copied.file)
-        .map_err(Error::io("sync", copied.file.path()))?;
+    sync(disk, &copied.file)?;
     Ok(copied)
 }
 

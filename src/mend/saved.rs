@@ -29,6 +29,7 @@ use serde_json::{Value, json};
 use super::copying::{copy, keep};
 use crate::log::dir::{Dir, FilePath};
 use crate::log::disk::{Disk, DiskFile, Ownership, write_all_at};
+use crate::log::durable::{sync, sync_dir};
 use crate::log::error::{Error, Result};
 use crate::log::window::{ReadFile, STREAM_BYTES};
 use place::Place;
@@ -168,9 +169,7 @@ impl<'d> Saver<'d> {
     }
 
     fn finish(&self, file: &DiskFile) -> Result<()> {
-        self.disk
-            .sync_data(file)
-            .map_err(Error::io("sync", file.path()))
+        sync(self.disk, file)
     }
 
     /// Saves what `after` will be written over, and `after` itself.
@@ -290,18 +289,14 @@ impl<'d> Saver<'d> {
 
     fn write_manifest(&self) -> Result<()> {
         let directory = &self.place.dir;
-        let sync = |dir: &Dir| {
-            let synced = self.disk.sync_dir(dir);
-            synced.map_err(Error::io("sync", dir.path()))
-        };
         // A manifest must not outlive the names of the files it lists.
-        sync(directory)?;
+        sync_dir(self.disk, directory)?;
         let file = self.place.create(self.disk, MANIFEST)?;
         write_all_at(self.disk, &file, &self.manifest, 0)
             .map_err(Error::io("write", file.path()))?;
         self.finish(&file)?;
-        sync(directory)?;
-        sync(self.place.at.dir())
+        sync_dir(self.disk, directory)?;
+        sync_dir(self.disk, self.place.at.dir())
     }
 }
 

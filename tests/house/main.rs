@@ -53,6 +53,7 @@ const LOG_FLOORS: &[&[&str]] = &[
     &["format", "layout", "lease", "procfs", "disk"],
     &["record", "damage", "processes"],
     &["error"],
+    &["durable"],
     &["window", "lock", "config", "directory", "commit", "create"],
     &["index", "payload"],
     &["walk"],

@@ -3,7 +3,7 @@
 use std::os::unix::fs::FileExt;
 
 use super::Writer;
-use crate::log::commit::{Durable, Mark};
+use crate::log::commit::Mark;
 use crate::log::disk::DiskFile;
 use crate::log::error::{Error, Result};
 use crate::log::format::{SECTOR_BYTES, encode_length, encode_marked_length};
@@ -15,12 +15,13 @@ impl Writer {
         let [first_byte, ..] = encode_length(payload_bytes);
         let active = &mut self.active;
         let position = active.end();
-        let durable = match active.committed_entries {
-            0 => Durable::None,
-            _ if active.found => Durable::Unknown,
-            _ => Durable::Some,
-        };
         let behind_zeros = self.codec == Codec::Raw && ends_in_zeros(&active.store, position)?;
+        // A batch inside one sector arrives whole or as zeros. If no entry is durable, those
+        // look like empty records of a store that lost its index; if the frame before them
+        // may be empty, like records that became zeros. (If the batch shares its sector with
+        // frames before it, that sector does not become zeros.)
+        let may_lack_entries = active.found && position.is_multiple_of(SECTOR_BYTES);
+        active.mark_comes_first = active.committed_entries == 0 || may_lack_entries || behind_zeros;
         active
             .frames
             .extend_from_slice(&encode_marked_length(payload_bytes));
@@ -28,7 +29,6 @@ impl Writer {
             position,
             first_byte,
         });
-        active.mark_comes_first = Mark::comes_first(position, durable, behind_zeros);
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 
 use super::assembly::Assembly;
 use crate::log::disk::{Disk, DiskFile, write_all_at};
+use crate::log::durable::sync;
 use crate::log::error::{Error, Result};
 use crate::log::format::{FileKind, LENGTH_BYTES, encode_length};
 use crate::log::window::ReadFile;
@@ -34,7 +35,6 @@ pub fn store(
     let write = |piece: &[u8], at: u64| {
         write_all_at(disk, file, piece, at).map_err(Error::io("write", file.path()))
     };
-    let sync = || disk.sync_data(file).map_err(Error::io("sync", file.path()));
     let metadata = file.file().metadata();
     let old_end = metadata.map_err(Error::io("access", file.path()))?.len();
     // Behind the old end no frame is intact before it is written to its end.
@@ -46,7 +46,7 @@ pub fn store(
             at += piece.len() as u64;
             Ok(())
         })?;
-        sync()?;
+        sync(disk, file)?;
     }
     let mut at = position;
     let mut gathered = Vec::with_capacity(GATHER_BYTES);
@@ -68,12 +68,12 @@ pub fn store(
         Ok(())
     })?;
     write(&gathered, at)?;
-    sync()?;
+    sync(disk, file)?;
     assembly.each_frame(position, behind, here, |frame, _, _| {
         let payload_bytes = frame.end - frame.start - LENGTH_BYTES;
         write(&encode_length(payload_bytes), frame.start)
     })?;
-    sync()
+    sync(disk, file)
 }
 
 /// Position of the first frame between two places that ends after `old_end`; `end` if not

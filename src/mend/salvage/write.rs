@@ -11,6 +11,7 @@ use crate::log::create::{create_above, create_directory_like};
 use crate::log::dir::{Dir, is_taken, real_place};
 use crate::log::directory::Directory;
 use crate::log::disk::{Disk, DiskFile, Ownership};
+use crate::log::durable::{sync, sync_dir};
 use crate::log::error::{Error, Result};
 use crate::log::format::{Entry, FileKind, LENGTH_BYTES, NameStyle, encode_length, file_name};
 use crate::log::lock::check_path;
@@ -143,14 +144,14 @@ pub fn write(
         write_segment(disk, (&log, style), segment, &own, file_like.as_ref())?;
         runs.by_ref().take(segment.runs).for_each(drop);
     }
-    sync_directory(disk, &log)?;
+    sync_dir(disk, &log)?;
     if !salvage.side.is_empty() {
         let side = create_directory_like(disk, &side, like)?;
         let log = Side::new(disk, &side, salvage.codec(), file_like.as_ref())?;
         log.write(&salvage.side)?;
-        sync_directory(disk, &side)?;
+        sync_dir(disk, &side)?;
     }
-    sync_directory(disk, &parent)?;
+    sync_dir(disk, &parent)?;
     check_path(&parent)?;
     check_path(&log)?;
     put(disk, &noted, format!("{end}\n").as_bytes(), note_bytes)?;
@@ -184,14 +185,6 @@ fn ownership(salvage: &Salvage) -> Option<Ownership> {
         }
     }
     common
-}
-
-fn sync(disk: &dyn Disk, file: &DiskFile) -> Result<()> {
-    disk.sync_data(file).map_err(Error::io("sync", file.path()))
-}
-
-fn sync_directory(disk: &dyn Disk, dir: &Dir) -> Result<()> {
-    disk.sync_dir(dir).map_err(Error::io("sync", dir.path()))
 }
 
 fn write_segment<'a>(

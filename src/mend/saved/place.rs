@@ -11,6 +11,7 @@ use super::{MANIFEST, PRIVATE};
 use crate::log::create::{create_directories, create_directory};
 use crate::log::dir::{Dir, FilePath, nearest, real_place};
 use crate::log::disk::{Disk, DiskFile, Ownership, random_name};
+use crate::log::durable::sync_dir;
 use crate::log::error::{Error, Result};
 use crate::mend::named::{in_one_mount, may_write};
 
@@ -154,9 +155,7 @@ impl Parent {
                     Err(error) => return Err(Error::io("create", path)(error)),
                 };
                 // Its creator may have been killed before its name was durable.
-                let above = path.dir();
-                disk.sync_dir(above)
-                    .map_err(Error::io("sync", above.path()))?;
+                sync_dir(disk, path.dir())?;
                 Ok(opened)
             }
             Self::Named(path) => create_directories(disk, path, MODE),

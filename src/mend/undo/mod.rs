@@ -13,6 +13,7 @@ use std::sync::Arc;
 use crate::log::dir::{Dir, FilePath, is_taken};
 use crate::log::directory::Directory;
 use crate::log::disk::{Disk, DiskFile, Ownership};
+use crate::log::durable::{sync, sync_dir};
 use crate::log::error::{Error, Result};
 use crate::log::format::FileKind;
 use crate::log::lock::DirectoryLock;
@@ -193,8 +194,7 @@ pub fn undo(
     }
     if !change.dir.at(UNDONE).is_taken() {
         saved.create(&**disk, UNDONE)?;
-        disk.sync_dir(&change.dir)
-            .map_err(Error::io("sync", &change.path))?;
+        sync_dir(&**disk, &change.dir)?;
     }
     Ok(())
 }
@@ -317,7 +317,7 @@ impl Undo<'_> {
                         };
                         self.resize(file, bytes)?;
                         copy(self.disk, &before, 0, bytes, file, 0)?;
-                        return self.sync(file);
+                        return sync(self.disk, file);
                     }
                     Err(error) if error.kind() == ErrorKind::NotFound => {}
                     replaced => replaced.map_err(Error::io("move back", &path))?,
@@ -345,7 +345,7 @@ impl Undo<'_> {
                 if self.cut_of(&change.file).is_none() {
                     self.resize(file, size_before)?;
                 }
-                self.sync(file)
+                sync(self.disk, file)
             }
             ChangeKind::Cut {
                 size_before,
@@ -356,7 +356,7 @@ impl Undo<'_> {
                 let file = self.exclusive.file(&path)?;
                 copy(self.disk, &before, 0, stored_bytes, file, size_after)?;
                 self.resize(file, size_before)?;
-                self.sync(file)
+                sync(self.disk, file)
             }
         }
     }
@@ -370,7 +370,7 @@ impl Undo<'_> {
         let like = twin.or_else(|| Ownership::of(before.file()).ok());
         let made = Unnamed::create(self.disk, self.log, path, like.as_ref())?;
         copy(self.disk, before, 0, before.file_bytes, made.file(), 0)?;
-        self.sync(made.file())?;
+        sync(self.disk, made.file())?;
         made.name(path)?;
         self.sync_directories()
     }
@@ -386,16 +386,9 @@ impl Undo<'_> {
             .map_err(Error::io("resize", path))
     }
 
-    fn sync(&self, file: &DiskFile) -> Result<()> {
-        self.disk
-            .sync_data(file)
-            .map_err(Error::io("sync", file.path()))
-    }
-
     fn sync_directories(&self) -> Result<()> {
         for dir in [self.log, &self.change.dir] {
-            let synced = self.disk.sync_dir(dir);
-            synced.map_err(Error::io("sync", dir.path()))?;
+            sync_dir(self.disk, dir)?;
         }
         Ok(())
     }

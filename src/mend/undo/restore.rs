@@ -8,6 +8,7 @@ use crate::log::create::{create_above, create_directory_like};
 use crate::log::dir::{Dir, FilePath};
 use crate::log::directory::Directory;
 use crate::log::disk::{Disk, Ownership};
+use crate::log::durable::sync_dir;
 use crate::log::error::{Error, Result};
 use crate::log::lock::check_path;
 use crate::log::window::ReadFile;
@@ -55,8 +56,7 @@ pub fn into(change: &SavedChange, log: &Path, target: &Path, disk: &dyn Disk) ->
             disk,
         )?;
     }
-    disk.sync_dir(target)
-        .map_err(Error::io("sync", target.path()))?;
+    sync_dir(disk, target)?;
     check_path(target)
 }
 
