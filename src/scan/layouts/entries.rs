@@ -3,7 +3,7 @@
 use super::frames::{Places, Store};
 use super::{EntryLayout, FRAMES_MAX, Number, Order, PROOF};
 use crate::log::error::Result;
-use crate::log::format::{ENTRY_BYTES, Entry, LENGTH_BYTES};
+use crate::log::format::{ENTRY_BYTES, LENGTH_BYTES};
 use crate::log::units::Offset;
 use crate::log::window::Window;
 
@@ -322,10 +322,9 @@ pub(super) fn spans(index: &mut Option<Window>, store_bytes: u64) -> Result<Vec<
     let mut spans = Vec::new();
     let mut before = None;
     for slot in 0..slots {
-        let entry = entry(index, slot * ENTRY_BYTES)?;
-        let end = entry.position.0;
+        let (number, end) = OURS.entry(index, slot * ENTRY_BYTES)?;
         let follows = before.is_none_or(|start| start < end);
-        if u64::from(entry.relative.0) != slot || !follows || end >= store_bytes {
+        if number != slot || !follows || end >= store_bytes {
             break;
         }
         spans.extend(before.map(|start| (start, end - start)));
@@ -340,11 +339,11 @@ pub(super) fn in_form(index: &mut Option<Window>) -> Result<usize> {
     let slots = (index.file_bytes() / ENTRY_BYTES).min(FRAMES_MAX as u64);
     let mut end = 0;
     for slot in 0..slots {
-        let entry = entry(index, slot * ENTRY_BYTES)?;
-        if u64::from(entry.relative.0) != slot || entry.position.0 < end {
+        let (number, position) = OURS.entry(index, slot * ENTRY_BYTES)?;
+        if number != slot || position < end {
             return Ok(usize::try_from(slot).unwrap_or(FRAMES_MAX));
         }
-        end = entry.position.0.saturating_add(LENGTH_BYTES);
+        end = position.saturating_add(LENGTH_BYTES);
     }
     Ok(usize::try_from(slots).unwrap_or(FRAMES_MAX))
 }
@@ -358,10 +357,9 @@ fn moved(index: &mut Window, places: &[u64]) -> Result<usize> {
         let Some((length, next)) = rows.get_mut(row) else {
             continue;
         };
-        let entry = entry(index, at)?;
-        let slot = u64::from(entry.relative.0);
+        let (slot, position) = OURS.entry(index, at)?;
         let place = usize::try_from(slot).ok().and_then(|slot| places.get(slot));
-        if slot == 0 || place != Some(&entry.position.0) {
+        if slot == 0 || place != Some(&position) {
             *length = 0;
             continue;
         }
@@ -374,11 +372,6 @@ fn moved(index: &mut Window, places: &[u64]) -> Result<usize> {
         longest = longest.max(*length);
     }
     Ok(longest)
-}
-
-fn entry(index: &mut Window, at: u64) -> Result<Entry> {
-    let bytes = index.bytes(at, OURS_BYTES)?;
-    Ok(bytes.first_chunk().map(Entry::decode).unwrap_or_default())
 }
 
 /// The size of an entry of ours. Units: bytes.
