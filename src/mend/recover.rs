@@ -95,13 +95,11 @@ pub fn recover(
 /// log: the first entries that an interrupted append wrote may be there in part.
 const UNUSED_MAX: u64 = 16;
 
-/// Zero entries at the end of the last index: an append of ours leaves no more of them than
-/// it was writing.
-fn unused_entries(report: &Report) -> u64 {
-    let padded = |it: &&Finding| it.id == FindingId::IndexPadded;
-    let place = report.findings.iter().rfind(padded);
-    let place = place.and_then(|it| it.place.as_ref());
-    place.map_or(0, |it| it.bytes / ENTRY_BYTES)
+/// Unused entries at the end of a segment's index: an append of ours leaves no more of them
+/// than it was writing.
+fn unused_entries(segment: &SegmentReport) -> u64 {
+    let padding = segment.account.as_ref().and_then(|it| it.padding);
+    padding.map_or(0, |(_, bytes)| bytes / ENTRY_BYTES)
 }
 
 /// Whether a crash of a writer leaves this, and recovery may repair it.
@@ -128,12 +126,12 @@ fn may_be_a_crash(report: &Report, finding: &Finding) -> bool {
         FindingId::StoreMissing => active.and_then(SegmentReport::lone_index) == Some(0),
         FindingId::StoreTornTail | FindingId::StoreZeroTail | FindingId::StoreUnindexedTail => {
             active
-                .and_then(|segment| segment.facts.as_ref())
-                .is_some_and(|facts| {
+                .and_then(|segment| Some((segment, segment.facts.as_ref()?)))
+                .is_some_and(|(segment, facts)| {
                     let tail = facts.tail();
                     if tail.unfinished {
                         // A service that was started on it may have written after it.
-                        return unused_entries(report) <= tail.continuing + UNUSED_MAX;
+                        return unused_entries(segment) <= tail.continuing + UNUSED_MAX;
                     }
                     let last_begins = match (tail.torn_bytes, tail.frames) {
                         (0, 0) => tail.bytes,

@@ -147,18 +147,15 @@ fn unwritten_frames(
         return Ok(());
     }
     let last_named = evidence.frames.iter().rposition(|frame| frame.named);
-    let unnamed = evidence.frames.len() - last_named.map_or(0, |at| at + 1);
+    let behind = last_named.map_or(0, |at| at + 1);
     // An append of ours that was interrupted leaves no more zeros than it has entries.
     let unused = evidence.sections.unused_slots();
-    if unused.is_some_and(|unused| unused <= unnamed as u64) {
+    if unused.is_some_and(|unused| unused <= (evidence.frames.len() - behind) as u64) {
         return Ok(());
     }
-    let behind = evidence
-        .frames
-        .iter_mut()
-        .skip(last_named.map_or(0, |at| at + 1));
+    let unnamed = evidence.frames.iter_mut().skip(behind);
     let mut found = false;
-    for frame in behind.filter(|frame| frame.slot.is_some()) {
+    for frame in unnamed.filter(|frame| frame.slot.is_some()) {
         found = found || store.holds_zero_sector(frame.start, frame.end)?;
         if found {
             frame.slot = None;
