@@ -13,10 +13,11 @@ use std::io::Write;
 use std::ops::ControlFlow;
 
 use clap::Args;
+use proglog::inspect::awaited::{Awaited, awaited};
 use proglog::inspect::entries::{EntryItem, IndexDump};
 use proglog::inspect::finding::FindingId;
 use proglog::inspect::listing::Listing;
-use proglog::inspect::usage::{self, Awaited, Buffered};
+use proglog::inspect::usage::Buffered;
 use proglog::log::directory::{Directory, SegmentNames};
 use proglog::log::format::{ENTRY_BYTES, FileKind};
 use proglog::log::reader::LogReader;
@@ -147,7 +148,7 @@ fn dump<W: Write>(
         }
         shown = true;
         match buffered_entry(item, || {
-            *buffered.get_or_insert_with(|| usage::awaited(directory, names.base))
+            *buffered.get_or_insert_with(|| awaited(directory, names.base))
         }) {
             Some(item) => printer.item(&item)?,
             None => printer.item(item)?,

@@ -2,7 +2,8 @@
 //! records than their bytes hold.
 
 use super::facts::SegmentFacts;
-use super::report::TailDecision;
+use super::report::{Options, SegmentReport, TailDecision};
+use crate::log::directory::Directory;
 use crate::log::error::Result;
 use crate::log::format::ENTRY_BYTES;
 use crate::log::record::Codec;
@@ -21,6 +22,17 @@ pub(crate) struct Judged {
     pub next_base: Option<Offset>,
     /// The decision of a person about its end.
     pub tail: TailDecision,
+}
+
+impl Options {
+    /// How a segment is judged.
+    pub(crate) fn judged(&self, codec: Codec, next_base: Option<Offset>) -> Judged {
+        Judged {
+            codec,
+            next_base,
+            tail: self.tail,
+        }
+    }
 }
 
 /// The account of a pair; `None` where its files are as a clean commit leaves them, and
@@ -116,4 +128,34 @@ pub(crate) fn by_account(
         entries: None,
         ..pair.clone()
     }))
+}
+
+impl SegmentReport {
+    /// Opens the segment as its facts were found: no longer than it was, and by the index
+    /// that it should have where its own is not read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Segment::open`].
+    pub fn open(&self, directory: &Directory) -> Result<Segment> {
+        let names = &self.listing.names;
+        let has_index = self.listing.index.is_some();
+        let mut pair = if has_index || !self.by_account {
+            Segment::open(directory, names)?
+        } else {
+            Segment::without_index(directory, names)?
+        };
+        let Some(facts) = &self.facts else {
+            return Ok(pair);
+        };
+        pair.store.file_bytes = pair.store.file_bytes.min(facts.store_bytes);
+        if self.by_account
+            && let Some(account) = &self.account
+            && let Some(read) = by_account(account, &pair, has_index)?
+        {
+            return Ok(read);
+        }
+        pair.index.file_bytes = pair.index.file_bytes.min(facts.index_bytes);
+        Ok(pair)
+    }
 }

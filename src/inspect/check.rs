@@ -3,7 +3,7 @@
 
 use super::check_directory;
 use super::check_segment;
-use super::finding::Finding;
+use super::finding::{self, Finding};
 use super::report::Report;
 
 /// Everything worth telling of a log, in the order of severity and place.
@@ -16,14 +16,6 @@ pub fn findings(report: &Report) -> Vec<Finding> {
         check_segment::segment(report, segment, &mut findings);
     }
     check_directory::neighbours(report, &mut findings);
-    sort(&mut findings);
+    finding::sort(&mut findings);
     findings
-}
-
-/// The order in which findings are reported: severity, then place.
-pub fn sort(findings: &mut [Finding]) {
-    findings.sort_by_key(|finding| {
-        let position = finding.place.as_ref().map(|place| place.position);
-        (finding.severity, finding.segment, position)
-    });
 }

@@ -415,3 +415,11 @@ impl Finding {
         self
     }
 }
+
+/// The order in which findings are reported: severity, then place.
+pub fn sort(findings: &mut [Finding]) {
+    findings.sort_by_key(|finding| {
+        let position = finding.place.as_ref().map(|place| place.position);
+        (finding.severity, finding.segment, position)
+    });
+}

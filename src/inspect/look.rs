@@ -5,10 +5,14 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::accounts;
+use super::accounts::{self, Judged};
+use super::check;
 use super::listing::{Listing, SegmentListing};
 use super::report::{Lone, Options, Report, SegmentReport};
+use super::scan::{self, SegmentFacts};
 use super::tail::{self, TailStart};
+use super::usage::Usage;
+use crate::log::detect::detect;
 use crate::log::error::{Error, Result};
 use crate::log::format::{ENTRY_BYTES, FileKind};
 use crate::log::index::Index;
@@ -18,6 +22,7 @@ use crate::log::segment::{Segment, is_absent};
 use crate::log::threads;
 use crate::log::units::{Offset, Position};
 use crate::log::window::{LOOKUP_BYTES, ReadFile};
+use crate::scan::account::Account;
 use crate::scan::layouts;
 
 /// An earlier scan of the same log, under a lock that was not let go since.
@@ -149,6 +154,65 @@ impl Look<'_> {
 }
 
 impl SegmentReport {
+    /// Scans both files, as far as the options ask for it and but for the first `made`
+    /// entries, which are valid.
+    pub(crate) fn take_pair(
+        &mut self,
+        pair: &Segment,
+        codec: Codec,
+        next_base: Option<Offset>,
+        options: &Options,
+        threads: usize,
+    ) -> Result<()> {
+        let facts = if options.quick {
+            scan::scan_end(pair, codec)?
+        } else if options.tail_only {
+            scan::scan_last_commit(pair, codec)?
+        } else {
+            scan::scan(pair, codec, threads)?
+        };
+        if facts.unclean.is_some() {
+            self.layout =
+                layouts::recognize(pair.base, &pair.store, Some(&pair.index))?.map(Box::new);
+        }
+        if self.layout.is_some() {
+            return Ok(());
+        }
+        if options.quick {
+            self.facts = Some(facts);
+            return Ok(());
+        }
+        let judged = options.judged(codec, next_base);
+        let account = accounts::of_pair(pair, &facts, &judged)?;
+        self.take_account(pair, Some(facts), account, &judged, threads)
+    }
+
+    /// Takes the account of a segment, and its facts: where the index hides records of
+    /// the account, the facts of the index that it should have.
+    pub(crate) fn take_account(
+        &mut self,
+        pair: &Segment,
+        facts: Option<SegmentFacts>,
+        account: Option<Account>,
+        judged: &Judged,
+        threads: usize,
+    ) -> Result<()> {
+        self.facts = facts;
+        let Some(account) = account else {
+            return Ok(());
+        };
+        let other = match &self.facts {
+            Some(facts) => accounts::is_read(&account, pair, facts, judged)?,
+            None => true,
+        };
+        if other && let Some(read) = accounts::by_account(&account, pair, self.facts.is_some())? {
+            self.facts = Some(scan::scan(&read, judged.codec, threads)?);
+            self.by_account = true;
+        }
+        self.account = Some(Box::new(account));
+        Ok(())
+    }
+
     /// Fills in the result of a scan of a store without index.
     pub(crate) fn take_store(
         &mut self,
@@ -181,5 +245,95 @@ impl SegmentReport {
             return Ok(());
         }
         self.take_account(pair, None, account, &judged, threads)
+    }
+}
+
+impl Report {
+    /// One scan, whatever other processes do to the log meanwhile: for a caller that has
+    /// locked it. Results in `before` are reused where nothing changed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Report::of`].
+    pub fn once(listing: Listing, options: &Options, before: Option<&Before<'_>>) -> Result<Self> {
+        let path = listing.path().to_path_buf();
+        let usage = if options.ask_usage {
+            Usage::of(&listing.directory)
+        } else {
+            Usage {
+                in_use: Some(false),
+                ..Usage::default()
+            }
+        };
+        let mut codec = match options.codec {
+            Some(codec) => Some(codec),
+            None => detect(&listing.directory)?,
+        };
+        if let Some(base) = options.segment
+            && !listing
+                .segments
+                .iter()
+                .any(|segment| segment.base() == base)
+        {
+            return Err(Error::Config(format!(
+                "{}: no segment begins at {base}",
+                path.display()
+            )));
+        }
+        let look = |codec| {
+            let look = Look {
+                listing: &listing,
+                codec,
+                options,
+                before,
+            };
+            look.at_segments()
+        };
+        let mut segments = look(codec)?;
+        let any = |segment: &SegmentReport| segment.facts.as_ref().is_some_and(|it| it.records > 0);
+        if codec.is_none() && segments.iter().any(any) {
+            // The first frames may have come since then.
+            codec = detect(&listing.directory)?;
+            if codec.is_some() {
+                segments = look(codec)?;
+            }
+        }
+        let mut report = Self {
+            listing,
+            codec,
+            usage,
+            segments,
+            findings: Vec::new(),
+            options: *options,
+        };
+        report.findings = check::findings(&report);
+        Ok(report)
+    }
+
+    /// Inspects the last segment in full, where the report is a quick one: what is at the
+    /// end of its index does not tell what its store holds.
+    ///
+    /// # Errors
+    ///
+    /// Reading's.
+    pub fn look_at_end(&mut self) -> Result<()> {
+        let Some(last) = self.segments.last_mut() else {
+            return Ok(());
+        };
+        let options = Options {
+            quick: false,
+            segment: Some(last.listing.base()),
+            ..self.options
+        };
+        let look = Look {
+            listing: &self.listing,
+            codec: self.codec,
+            options: &options,
+            before: None,
+        };
+        if let Some(found) = look.at_segments()?.pop() {
+            *last = found;
+        }
+        Ok(())
     }
 }

@@ -6,6 +6,7 @@
 //! of one, made and compared with it), over the stretches of `coverage`.
 
 pub(crate) mod accounts;
+pub mod awaited;
 pub(crate) mod check;
 mod check_account;
 pub(crate) mod check_directory;

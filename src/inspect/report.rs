@@ -1,28 +1,20 @@
 //! A whole scan of a log as one value: listing, facts of each segment, findings.
 //! Everything that prints, plans or serialises starts from it.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use super::accounts::{self, Judged};
-use super::check;
-use super::finding::{Finding, Severity};
+use super::facts::SegmentFacts;
+use super::finding::{self, Finding, Severity};
 use super::listing::{Listing, SegmentListing};
-use super::look::{Before, Look};
-use super::scan::{self, SegmentFacts};
-use super::settle;
 use super::tail::Tail;
 use super::usage::Usage;
-use crate::log::detect::detect;
-use crate::log::directory::Directory;
 use crate::log::error::{Error, Result};
 use crate::log::format::FileKind;
 use crate::log::record::Codec;
-use crate::log::segment::Segment;
 use crate::log::threads;
 use crate::log::units::Offset;
 use crate::scan::account::Account;
-use crate::scan::layouts::{self, Layout};
+use crate::scan::layouts::Layout;
 
 /// How a log is inspected.
 #[derive(Debug, Clone, Copy, Default)]
@@ -59,15 +51,6 @@ pub enum TailDecision {
 }
 
 impl Options {
-    /// How a segment is judged.
-    pub(crate) fn judged(&self, codec: Codec, next_base: Option<Offset>) -> Judged {
-        Judged {
-            codec,
-            next_base,
-            tail: self.tail,
-        }
-    }
-
     /// Threads to use, at least one.
     pub(crate) fn threads(&self) -> usize {
         threads::number(self.threads)
@@ -138,93 +121,6 @@ impl SegmentReport {
         let looked_at = self.facts.is_some() || self.lone.is_some() || self.layout.is_some();
         !looked_at && self.listing.is_readable_pair()
     }
-
-    /// Scans both files, as far as the options ask for it and but for the first `made`
-    /// entries, which are valid.
-    pub(crate) fn take_pair(
-        &mut self,
-        pair: &Segment,
-        codec: Codec,
-        next_base: Option<Offset>,
-        options: &Options,
-        threads: usize,
-    ) -> Result<()> {
-        let facts = if options.quick {
-            scan::scan_end(pair, codec)?
-        } else if options.tail_only {
-            scan::scan_last_commit(pair, codec)?
-        } else {
-            scan::scan(pair, codec, threads)?
-        };
-        if facts.unclean.is_some() {
-            self.layout =
-                layouts::recognize(pair.base, &pair.store, Some(&pair.index))?.map(Box::new);
-        }
-        if self.layout.is_some() {
-            return Ok(());
-        }
-        if options.quick {
-            self.facts = Some(facts);
-            return Ok(());
-        }
-        let judged = options.judged(codec, next_base);
-        let account = accounts::of_pair(pair, &facts, &judged)?;
-        self.take_account(pair, Some(facts), account, &judged, threads)
-    }
-
-    /// Takes the account of a segment, and its facts: where the index hides records of
-    /// the account, the facts of the index that it should have.
-    pub(crate) fn take_account(
-        &mut self,
-        pair: &Segment,
-        facts: Option<SegmentFacts>,
-        account: Option<Account>,
-        judged: &Judged,
-        threads: usize,
-    ) -> Result<()> {
-        self.facts = facts;
-        let Some(account) = account else {
-            return Ok(());
-        };
-        let other = match &self.facts {
-            Some(facts) => accounts::is_read(&account, pair, facts, judged)?,
-            None => true,
-        };
-        if other && let Some(read) = accounts::by_account(&account, pair, self.facts.is_some())? {
-            self.facts = Some(scan::scan(&read, judged.codec, threads)?);
-            self.by_account = true;
-        }
-        self.account = Some(Box::new(account));
-        Ok(())
-    }
-
-    /// Opens the segment as its facts were found: no longer than it was, and by the index
-    /// that it should have where its own is not read.
-    ///
-    /// # Errors
-    ///
-    /// As [`Segment::open`].
-    pub fn open(&self, directory: &Directory) -> Result<Segment> {
-        let names = &self.listing.names;
-        let has_index = self.listing.index.is_some();
-        let mut pair = if has_index || !self.by_account {
-            Segment::open(directory, names)?
-        } else {
-            Segment::without_index(directory, names)?
-        };
-        let Some(facts) = &self.facts else {
-            return Ok(pair);
-        };
-        pair.store.file_bytes = pair.store.file_bytes.min(facts.store_bytes);
-        if self.by_account
-            && let Some(account) = &self.account
-            && let Some(read) = accounts::by_account(account, &pair, has_index)?
-        {
-            return Ok(read);
-        }
-        pair.index.file_bytes = pair.index.file_bytes.min(facts.index_bytes);
-        Ok(pair)
-    }
 }
 
 /// The result for a log.
@@ -245,125 +141,6 @@ pub struct Report {
 }
 
 impl Report {
-    /// Inspects the log in `path`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NoDirectory`], [`Error::NotADirectory`], [`Error::NotALog`],
-    /// [`Error::Config`] for a segment that is not there, [`Error::Io`].
-    ///
-    /// # Examples
-    ///
-    /// ```no_run
-    /// use proglog::inspect::report::{Options, Report};
-    ///
-    /// let report = Report::of("data".as_ref(), &Options::default())?;
-    /// for finding in &report.findings {
-    ///     println!("{} {}", finding.severity, finding.id);
-    /// }
-    /// # Ok::<(), proglog::log::error::Error>(())
-    /// ```
-    pub fn of(path: &Path, options: &Options) -> Result<Self> {
-        Self::over(Listing::of(path)?, options)
-    }
-
-    /// The same of the files in a listing, and of no others.
-    ///
-    /// # Errors
-    ///
-    /// As [`Report::of`].
-    pub fn over(listing: Listing, options: &Options) -> Result<Self> {
-        settle::settled(listing, options)
-    }
-
-    /// One scan, whatever other processes do to the log meanwhile: for a caller that has
-    /// locked it. Results in `before` are reused where nothing changed.
-    ///
-    /// # Errors
-    ///
-    /// As [`Report::of`].
-    pub fn once(listing: Listing, options: &Options, before: Option<&Before<'_>>) -> Result<Self> {
-        let path = listing.path().to_path_buf();
-        let usage = if options.ask_usage {
-            Usage::of(&listing.directory)
-        } else {
-            Usage {
-                in_use: Some(false),
-                ..Usage::default()
-            }
-        };
-        let mut codec = match options.codec {
-            Some(codec) => Some(codec),
-            None => detect(&listing.directory)?,
-        };
-        if let Some(base) = options.segment
-            && !listing
-                .segments
-                .iter()
-                .any(|segment| segment.base() == base)
-        {
-            return Err(Error::Config(format!(
-                "{}: no segment begins at {base}",
-                path.display()
-            )));
-        }
-        let look = |codec| {
-            let look = Look {
-                listing: &listing,
-                codec,
-                options,
-                before,
-            };
-            look.at_segments()
-        };
-        let mut segments = look(codec)?;
-        let any = |segment: &SegmentReport| segment.facts.as_ref().is_some_and(|it| it.records > 0);
-        if codec.is_none() && segments.iter().any(any) {
-            // The first frames may have come since then.
-            codec = detect(&listing.directory)?;
-            if codec.is_some() {
-                segments = look(codec)?;
-            }
-        }
-        let mut report = Self {
-            listing,
-            codec,
-            usage,
-            segments,
-            findings: Vec::new(),
-            options: *options,
-        };
-        report.findings = check::findings(&report);
-        Ok(report)
-    }
-
-    /// Inspects the last segment in full, where the report is a quick one: what is at the
-    /// end of its index does not tell what its store holds.
-    ///
-    /// # Errors
-    ///
-    /// Reading's.
-    pub fn look_at_end(&mut self) -> Result<()> {
-        let Some(last) = self.segments.last_mut() else {
-            return Ok(());
-        };
-        let options = Options {
-            quick: false,
-            segment: Some(last.listing.base()),
-            ..self.options
-        };
-        let look = Look {
-            listing: &self.listing,
-            codec: self.codec,
-            options: &options,
-            before: None,
-        };
-        if let Some(found) = look.at_segments()?.pop() {
-            *last = found;
-        }
-        Ok(())
-    }
-
     /// Fails if another program's layout was found: nothing may be changed then.
     ///
     /// # Errors
@@ -384,7 +161,7 @@ impl Report {
     /// Adds the findings of another scan.
     pub fn add_findings(&mut self, findings: Vec<Finding>) {
         self.findings.extend(findings);
-        check::sort(&mut self.findings);
+        finding::sort(&mut self.findings);
     }
 
     /// The segment with this base.

@@ -3,6 +3,7 @@
 //! are reused for segments that did not change.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -20,6 +21,39 @@ const PATIENCE: Duration = Duration::from_millis(10);
 
 /// The same for two-step writes of a writer.
 const LONG_PATIENCE: Duration = Duration::from_millis(100);
+
+impl Report {
+    /// Inspects the log in `path`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoDirectory`], [`Error::NotADirectory`], [`Error::NotALog`],
+    /// [`Error::Config`] for a segment that is not there, [`Error::Io`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use proglog::inspect::report::{Options, Report};
+    ///
+    /// let report = Report::of("data".as_ref(), &Options::default())?;
+    /// for finding in &report.findings {
+    ///     println!("{} {}", finding.severity, finding.id);
+    /// }
+    /// # Ok::<(), proglog::log::error::Error>(())
+    /// ```
+    pub fn of(path: &Path, options: &Options) -> Result<Self> {
+        Self::over(Listing::of(path)?, options)
+    }
+
+    /// The same of the files in a listing, and of no others.
+    ///
+    /// # Errors
+    ///
+    /// As [`Report::of`].
+    pub fn over(listing: Listing, options: &Options) -> Result<Self> {
+        settled(listing, options)
+    }
+}
 
 /// Scans until no file shrinks meanwhile, and until the findings are those of the
 /// previous scan. A caller that locks the log asks for no usage, and no process

@@ -5,10 +5,9 @@
 use std::collections::BTreeMap;
 
 use super::plan::{BySegment, Plan, Step};
-use crate::inspect::check;
 use crate::inspect::check_directory::{between, claimed_records};
 use crate::inspect::check_segment;
-use crate::inspect::finding::{Detail, Finding, FindingId, Severity};
+use crate::inspect::finding::{self, Detail, Finding, FindingId, Severity};
 use crate::inspect::report::{Report, SegmentReport};
 use crate::inspect::scan::SegmentFacts;
 use crate::log::format::FileKind;
@@ -39,7 +38,7 @@ pub(super) fn foreseen(
         left.extend(found.into_iter().filter(|it| is_found_in_files(it.id)));
     }
     left.retain(|finding| finding.severity != Severity::Note);
-    check::sort(&mut left);
+    finding::sort(&mut left);
     // The ends of segments may leave a gap then, or no longer overlap.
     let then = report.segments.iter().map(|segment| {
         let after = afterwards.get(&segment.listing.base());

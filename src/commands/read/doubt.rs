@@ -5,7 +5,8 @@
 use std::ops::ControlFlow;
 use std::thread;
 
-use proglog::inspect::usage::{self, Awaited, Buffered, Usage};
+use proglog::inspect::awaited::{Awaited, awaited};
+use proglog::inspect::usage::{Buffered, Usage};
 use proglog::log::damage::DamageKind;
 use proglog::log::directory::Directory;
 use proglog::log::error::Error;
@@ -77,7 +78,7 @@ impl Doubt {
         };
         let awaited = match self.known {
             Some((known, awaited)) if known == segment => awaited,
-            _ => usage::awaited(directory, segment),
+            _ => awaited(directory, segment),
         };
         self.known = Some((segment, awaited));
         match awaited {

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use proglog::inspect::usage::{self, Awaited};
+use proglog::inspect::awaited::{Awaited, awaited};
 use proglog::log::directory::Directory;
 use proglog::log::follow::Blocked;
 
@@ -83,5 +83,5 @@ impl Standing {
 fn may_wait_in_a_buffer(directory: &Directory, blocked: &Blocked) -> bool {
     let mut obstacles = blocked.obstacles.iter();
     let dangling = obstacles.find_map(|(obstacle, ..)| doubt::dangling(obstacle));
-    dangling.is_some_and(|segment| usage::awaited(directory, segment) != Awaited::Lost)
+    dangling.is_some_and(|segment| awaited(directory, segment) != Awaited::Lost)
 }
