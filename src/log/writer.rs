@@ -14,7 +14,7 @@ mod store_thread;
 
 use std::sync::Arc;
 
-use self::flush::gather_buffer;
+use self::gather::gather_buffer;
 use self::gather::Room;
 use self::store_thread::StoreThread;
 use super::commit::{Batch, Committer, Done, Mark};

@@ -5,14 +5,9 @@ use std::sync::Arc;
 
 use super::gather::Room;
 use super::store_thread::{Piece, StoreThread};
-use super::{GATHER_BYTES, LARGE_VALUE_BYTES, Writer};
+use super::Writer;
 use crate::log::disk::write_all_at;
 use crate::log::error::{Error, Result};
-
-/// Room for frames, also for the last ones, which exceed the gathered size.
-pub(super) fn gather_buffer() -> Vec<u8> {
-    Vec::with_capacity(GATHER_BYTES + LARGE_VALUE_BYTES)
-}
 
 impl Writer {
     /// Has the gathered frames handed to the kernel, and continues with another buffer.

@@ -20,6 +20,11 @@ pub(super) struct Room {
     slot: u32,
 }
 
+/// Room for frames, also for the last ones, which exceed the gathered size.
+pub(super) fn gather_buffer() -> Vec<u8> {
+    Vec::with_capacity(GATHER_BYTES + LARGE_VALUE_BYTES)
+}
+
 impl Writer {
     /// Appends a record where nothing but gathering is to be done; `false` if it is
     /// for [`Writer::append`].

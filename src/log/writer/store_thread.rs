@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use super::ahead::Stretch;
-use super::flush::gather_buffer;
+use super::gather::gather_buffer;
 use crate::log::disk::{Disk, DiskFile, write_all_at};
 use crate::log::threads;
 
