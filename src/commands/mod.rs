@@ -281,8 +281,7 @@ pub fn with_given_descriptors<T>(start: impl FnOnce() -> T) -> T {
 pub fn status_of(error: &Error) -> Status {
     match error {
         Error::InUse { .. } | Error::UseUnknown { .. } => Status::InUse,
-        Error::Damage { .. }
-        | Error::NeedsRecovery { .. }
+        Error::NeedsRecovery { .. }
         | Error::CannotAppend { .. }
         | Error::ForeignLayout { .. }
         | Error::OffsetsExhausted { .. } => Status::Damage,

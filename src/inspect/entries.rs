@@ -107,7 +107,6 @@ impl EntryItem {
 pub struct IndexDump {
     base: Offset,
     codec: Codec,
-    is_last: bool,
     index: ReadFile,
     store: Option<ReadFile>,
     /// Real entries: those before the padding.
@@ -142,7 +141,6 @@ impl IndexDump {
         let mut dump = Self {
             base: names.base,
             codec,
-            is_last: directory.is_last(names.base),
             index,
             store,
             entries: 0,
@@ -179,7 +177,6 @@ impl IndexDump {
             base: self.base,
             store: self.store.clone()?,
             index: self.index.clone(),
-            is_last: self.is_last,
             entries: None,
         })
     }

@@ -271,12 +271,6 @@ impl Listing {
     pub fn path(&self) -> &Path {
         &self.directory.path
     }
-
-    /// The base of the segment behind number `at`.
-    #[must_use]
-    pub fn next_base(&self, at: usize) -> Option<Offset> {
-        self.segments.get(at + 1).map(|segment| segment.base())
-    }
 }
 
 #[cfg(test)]

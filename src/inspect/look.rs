@@ -134,9 +134,8 @@ impl Look<'_> {
             }
         } else if is_file(FileKind::Store) {
             let store = ReadFile::open(&path(FileKind::Store))?;
-            let (base, listing) = (segment.base(), self.listing);
-            let pair = Segment::of_store(base, store, listing.directory.is_last(base));
-            let next = listing.directory.next_base(base);
+            let pair = Segment::of_store(segment.base(), store);
+            let next = self.listing.directory.next_base(segment.base());
             report.take_store(&pair, codec, next, self.options, threads)?;
         } else if is_file(FileKind::Index) {
             let mut index = Index::open(&path(FileKind::Index), LOOKUP_BYTES)?;

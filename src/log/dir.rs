@@ -9,7 +9,7 @@ mod status;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -465,17 +465,6 @@ impl FilePath {
                 opened => return Ok(opened?.into()),
             }
         }
-    }
-
-    /// All of a text file. A link is refused.
-    ///
-    /// # Errors
-    ///
-    /// As [`FilePath::open`].
-    pub fn read_to_string(&self) -> io::Result<String> {
-        let mut text = String::new();
-        self.open(Links::Refused)?.0.read_to_string(&mut text)?;
-        Ok(text)
     }
 }
 

@@ -1,12 +1,11 @@
 //! The errors that stop the engine, as one enum with path, position and both figures of
-//! each comparison. Damage that verify reports is not an error; for a reader that meets
-//! it in the requested range, it is [`Error::Damage`].
+//! each comparison. Damage that verify reports is not an error, nor is an obstacle that a
+//! reader meets.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::codec::Codec;
-use super::damage::Damage;
 use super::processes::{Process, Unseen};
 use super::units::Offset;
 
@@ -190,14 +189,6 @@ pub enum Error {
     /// A raw log has no place for a term or a type.
     #[error("a raw log has no terms and no types")]
     RawHoldsValuesOnly,
-    /// Damage in the requested range.
-    #[error("{}: {damage}", path.display())]
-    Damage {
-        /// The directory.
-        path: PathBuf,
-        /// The damage and its place.
-        damage: Damage,
-    },
 }
 
 fn is_now(now: Option<&Path>) -> String {

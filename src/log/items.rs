@@ -32,12 +32,6 @@ impl Content<'_> {
         }
     }
 
-    /// Whether it does not exist.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// All bytes in memory, however many they are.
     ///
     /// # Errors

@@ -59,7 +59,6 @@ pub fn open(lock: &DirectoryLock, config: &Config, disk: &Arc<dyn Disk>) -> Resu
         base: last.base,
         store: readable(&store)?,
         index: readable(&index)?,
-        is_last: true,
         entries: None,
     };
     let entries = check_tail(&segment, codec, &directory.path)?;

@@ -24,8 +24,6 @@ pub struct Segment {
     pub store: ReadFile,
     /// The entries.
     pub index: ReadFile,
-    /// Whether it is the log's last one, to which appends go.
-    pub is_last: bool,
     /// Number of real entries, if [`Segment::fix`] has counted them.
     pub entries: Option<u64>,
 }
@@ -61,7 +59,6 @@ impl Segment {
             base: names.base,
             store,
             index,
-            is_last: directory.is_last(names.base),
             entries: None,
         })
     }
@@ -73,22 +70,17 @@ impl Segment {
     /// As [`ReadFile::open`].
     pub fn without_index(directory: &Directory, names: &SegmentNames) -> Result<Self> {
         let store = ReadFile::open(&directory.file(names, FileKind::Store))?;
-        Ok(Self::of_store(
-            names.base,
-            store,
-            directory.is_last(names.base),
-        ))
+        Ok(Self::of_store(names.base, store))
     }
 
     /// A store that is open already, with an index that has no entry.
-    pub(crate) fn of_store(base: Offset, store: ReadFile, is_last: bool) -> Self {
+    pub(crate) fn of_store(base: Offset, store: ReadFile) -> Self {
         let mut index = store.clone();
         index.file_bytes = 0;
         Self {
             base,
             store,
             index,
-            is_last,
             entries: Some(0),
         }
     }

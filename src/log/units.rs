@@ -44,21 +44,6 @@ impl Offset {
     pub fn room(self) -> u64 {
         Self::MAX.0 - self.0
     }
-
-    /// The same record counted from `base`, or `None` where 32 bits cannot say it.
-    #[must_use]
-    pub fn relative_to(self, base: Self) -> Option<RelativeOffset> {
-        let relative = self.0.checked_sub(base.0)?;
-        u32::try_from(relative).ok().map(RelativeOffset)
-    }
-}
-
-impl RelativeOffset {
-    /// The same record counted in the whole log, or `None` past 2^64 - 1.
-    #[must_use]
-    pub fn absolute(self, base: Offset) -> Option<Offset> {
-        base.checked_add(u64::from(self.0))
-    }
 }
 
 impl Position {
@@ -92,21 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn relative_offsets_stop_at_32_bits() {
-        let base = Offset(10);
-        assert_eq!(Offset(9).relative_to(base), None);
-        assert_eq!(Offset(10).relative_to(base), Some(RelativeOffset(0)));
-        let last = 10 + u64::from(u32::MAX);
-        assert_eq!(
-            Offset(last).relative_to(base),
-            Some(RelativeOffset(u32::MAX))
-        );
-        assert_eq!(Offset(last + 1).relative_to(base), None);
-    }
-
-    #[test]
     fn offsets_do_not_wrap() {
-        assert_eq!(RelativeOffset(1).absolute(Offset::MAX), None);
         assert_eq!(Offset::MAX.checked_add(1), None);
         assert_eq!(Position(u64::MAX).checked_add(1), None);
     }

@@ -67,8 +67,6 @@ pub struct Writer {
     sync_failed: bool,
     /// Bytes and records committed by this writer, over all segments.
     committed: Committed,
-    /// Number of segments that this writer has begun.
-    segments_begun: u64,
 }
 
 /// The records that a writer has committed so far.
@@ -174,7 +172,6 @@ impl Writer {
                 next_offset,
                 last_segment: None,
             },
-            segments_begun: 0,
         }
     }
 
@@ -194,12 +191,6 @@ impl Writer {
     #[must_use]
     pub fn committed(&self) -> Committed {
         self.committed
-    }
-
-    /// Number of segments begun since the writer was opened.
-    #[must_use]
-    pub fn segments_begun(&self) -> u64 {
-        self.segments_begun
     }
 
     /// The offset that the next record gets, committed or not.
@@ -457,7 +448,6 @@ impl Writer {
             frames,
             ..Active::of(tail)
         };
-        self.segments_begun += 1;
         Ok(())
     }
 

@@ -24,12 +24,6 @@ impl Ranges {
         self.0.iter()
     }
 
-    /// Whether `at` is in one of them.
-    #[must_use]
-    pub fn holds(&self, at: u64) -> bool {
-        self.holds_all(at, at)
-    }
-
     /// Whether all from `first` up to `last`, which is included, is in one of them.
     #[must_use]
     pub fn holds_all(&self, first: u64, last: u64) -> bool {
@@ -70,7 +64,7 @@ mod tests {
     #[test]
     fn what_meets_is_one_and_ends_are_excluded() {
         let ranges = Ranges::of([(7, 9), (0, 2), (1, 3), (3, 5)].into_iter());
-        assert!(ranges.holds_all(0, 4) && ranges.holds(8));
-        assert!(!ranges.holds_all(0, 5) && !ranges.holds(6) && !ranges.holds(9));
+        assert!(ranges.holds_all(0, 4) && ranges.holds_all(8, 8));
+        assert!(!ranges.holds_all(0, 5) && !ranges.holds_all(6, 6) && !ranges.holds_all(9, 9));
     }
 }

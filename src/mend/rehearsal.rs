@@ -286,7 +286,6 @@ pub(super) fn mended(
         base,
         store,
         index: image.read()?,
-        is_last: report.is_last(segment),
         entries: None,
     };
     let has_index = segment.listing.index.is_some() || steps.iter().any(makes_index);

@@ -147,12 +147,6 @@ impl<'d> Saver<'d> {
         Ok(saver)
     }
 
-    /// The saved directory.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        self.place.dir.path()
-    }
-
     /// Removes the saved data: nothing was changed.
     pub fn discard(self) {
         self.place.discard(self.disk);

@@ -440,6 +440,5 @@ fn decision(finding: &Finding) -> &'static str {
                                   written"
         }
         Doubt::StoreEmpty => "the store is empty, its index is not",
-        Doubt::TooLarge => "too many frames to compare",
     }
 }

@@ -310,7 +310,6 @@ fn unfinished_behind_entries(input: &Input<'_>) -> Result<Option<u64>> {
         base: input.base,
         store: input.store.clone(),
         index: index.clone(),
-        is_last: input.next_base.is_none(),
         entries: None,
     };
     let found = readable(super::unfinished::in_segment(&segment, input.codec))?;

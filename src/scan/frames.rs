@@ -77,8 +77,6 @@ pub enum Doubt {
     MayBeUnwritten,
     /// The index names records, and the store is empty.
     StoreEmpty,
-    /// More frames than are judged at once.
-    TooLarge,
 }
 
 /// The frames of a path, with the group that each is in.

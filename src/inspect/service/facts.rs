@@ -24,8 +24,6 @@ pub enum FileFact {
     Directory,
     /// A FIFO, a device or a socket.
     Special,
-    /// A file that the service is known to be unable to open for writing.
-    Denied,
 }
 
 /// A directory as the service would find it.

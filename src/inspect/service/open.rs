@@ -246,7 +246,6 @@ impl<F: Facts> GoLog<F> {
             }
             FileFact::Directory => "is a directory",
             FileFact::Special => "not a regular file",
-            FileFact::Denied => "permission denied",
         };
         Ok(Err(Failure::Open {
             file: name.to_owned(),

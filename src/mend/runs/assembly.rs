@@ -73,14 +73,6 @@ impl Assembly {
         }
     }
 
-    /// Number of records from elsewhere.
-    #[must_use]
-    pub fn taken(&self) -> u64 {
-        let parts = self.parts.iter();
-        let taken = parts.filter(|part| part.source == Source::Elsewhere);
-        taken.map(|part| part.run.records()).sum()
-    }
-
     /// Hands over `bytes` bytes of one of its files from `position` on, in pieces.
     /// `here` is the segment's own store, where it is open already. No part may be
     /// missing there.

@@ -223,7 +223,6 @@ pub fn of_segment(report: &Report, segment: &SegmentReport, plan: &Plan) -> Resu
             base,
             index: store.clone(),
             store,
-            is_last: report.is_last(segment),
             entries: None,
         }
     } else {

@@ -79,12 +79,6 @@ impl SavedDirectory {
         Ok(opened)
     }
 
-    /// The directory.
-    #[must_use]
-    pub fn dir(&self) -> &Dir {
-        &self.dir
-    }
-
     /// A file in it that this program wrote, open.
     ///
     /// # Errors
