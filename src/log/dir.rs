@@ -110,6 +110,13 @@ impl Dir {
         FileStatus::of(self)
     }
 
+    /// Whether its owner may have us read a file through a link in it.
+    fn may_lead_to(&self, file: &FileStatus) -> io::Result<bool> {
+        let owner = self.metadata()?.uid();
+        let trusted = [0, rustix::process::geteuid().as_raw(), file.uid()];
+        Ok(trusted.contains(&owner))
+    }
+
     /// Whether names in it could be changed, as far as the system tells without doing it.
     ///
     /// # Errors
@@ -236,7 +243,9 @@ impl Dir {
 /// Whether a symbolic link leads to another file or is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Links {
-    /// It leads on: for reading a log that has some.
+    /// It leads on, for reading a log that has some: to a file of the directory's owner, or
+    /// wherever a directory of our own or of root leads. Another owner could have us copy a
+    /// file that he may not read.
     Followed,
     /// It is refused.
     Refused,
@@ -426,12 +435,18 @@ impl FilePath {
 
     fn open_with(&self, access: OFlags, links: Links) -> io::Result<(File, FileStatus)> {
         let at_once = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let flags = match links {
-            Links::Followed => access | at_once,
-            Links::Refused => access | at_once | OFlags::NOFOLLOW,
-        };
+        let flags = access | at_once | OFlags::NOFOLLOW;
         let name = self.name()?;
-        let file = match rustix::fs::openat(&self.dir, name, flags, Mode::empty()) {
+        let open = |flags| rustix::fs::openat(&self.dir, name, flags, Mode::empty());
+        let opened = open(flags);
+        let leads_on = links == Links::Followed && matches!(opened, Err(Errno::LOOP));
+        let (flags, opened) = if leads_on {
+            let flags = access | at_once;
+            (flags, open(flags))
+        } else {
+            (flags, opened)
+        };
+        let file = match opened {
             Err(Errno::WOULDBLOCK) => self.open_leased(access, flags)?,
             // A FIFO without a reader, or a socket.
             Err(Errno::NXIO) => return Err(ErrorKind::InvalidInput.into()),
@@ -440,6 +455,12 @@ impl FilePath {
         let status = FileStatus::of(&file)?;
         if !status.is_file() {
             return Err(ErrorKind::InvalidInput.into());
+        }
+        if leads_on && !self.dir.may_lead_to(&status)? {
+            return Err(io::Error::new(
+                ErrorKind::PermissionDenied,
+                "a symbolic link to a file that is not of the directory's owner",
+            ));
         }
         Ok((file, status))
     }

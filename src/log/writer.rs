@@ -14,8 +14,8 @@ mod store_thread;
 
 use std::sync::Arc;
 
-use self::gather::gather_buffer;
 use self::gather::Room;
+use self::gather::gather_buffer;
 use self::store_thread::StoreThread;
 use super::commit::{Batch, Committer, Done, Mark};
 use super::config::Limits;

@@ -138,20 +138,48 @@ fn bytes_of_another_owner_are_saved_for_root_alone() {
         assert_eq!(owned(&path), (ROOT, ROOT, 0o600), "{}", path.display());
     }
     world.run(ROOT, &["undo", "log"]).ended(0, "undone");
-    // A link to another user's file is no more his than what it leads to.
+}
+
+/// The owner of a log cannot have a file copied that he may not read: a link in his log, or
+/// in a copy of it, leads to his own files only.
+#[test]
+fn a_link_of_the_logs_owner_leads_to_no_file_of_another_user() {
+    if !is_root() {
+        return;
+    }
     let world = World::damaged();
     world.run(BOB, &["repair", "log", "--no-save"]).ended(0, "");
-    let secret = world.path().join("secret.store");
-    fs::rename(world.log().join("0.store"), &secret).unwrap();
-    give(&secret, ROOT);
-    set_mode(&secret, 0o600);
-    link(&secret, &world.log().join("0.store"), BOB);
-    let run = world.run(ROOT, &["salvage", "log", "new"]);
-    assert!([0, 3].contains(&run.status), "{run:?}");
-    for name in ["0.store", "0.index"] {
-        let (uid, _, mode) = owned(&world.home().join("new").join(name));
-        assert_eq!((uid, mode), (ROOT, 0o600), "{name}");
+    let (log, copy) = (world.log(), world.home().join("copy"));
+    let (store, index) = (log.join("0.store"), log.join("0.index"));
+    write(&copy.join("0.index"), &fs::read(&index).unwrap(), BOB);
+    let elsewhere = world.path().join("elsewhere.store");
+    fs::rename(&store, &elsewhere).unwrap();
+    link(&elsewhere, &copy.join("0.store"), BOB);
+    let refused = "a symbolic link to a file that is not of the directory's owner";
+    for owner in [ROOT, EVE] {
+        give(&elsewhere, owner);
+        set_mode(&elsewhere, 0o600);
+        let before = tree(&log);
+        world
+            .run(ROOT, &["repair", "log", "--replica", "copy"])
+            .ended(2, refused);
+        assert_eq!(tree(&log), before);
+        link(&elsewhere, &store, BOB);
+        world.run(ROOT, &["read", "log"]).ended(2, refused);
+        world
+            .run(ROOT, &["salvage", "log", "new"])
+            .ended(2, refused);
+        assert!(!world.home().join("new").exists());
+        fs::remove_file(&store).unwrap();
     }
+    // His own, and any link of root's in a directory of root's.
+    give(&elsewhere, BOB);
+    world
+        .run(ROOT, &["repair", "log", "--replica", "copy"])
+        .ended(0, "restored");
+    give(&elsewhere, EVE);
+    give(&copy, ROOT);
+    world.run(ROOT, &["read", "copy"]).ended(0, "");
 }
 
 #[test]

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
+use super::Writer;
 use super::gather::Room;
 use super::store_thread::{Piece, StoreThread};
-use super::Writer;
 use crate::log::disk::write_all_at;
 use crate::log::error::{Error, Result};
 
