@@ -228,3 +228,23 @@ fn a_damaged_end_cuts_nothing_else() {
         assert_eq!(sandbox.bytes("0.store"), end as u64, "{length}");
     }
 }
+
+/// Records without an index would come back with the next repair.
+#[test]
+fn records_that_no_index_names_are_not_taken_for_nothing() {
+    for gone in ["17.index", "17.store"] {
+        let sandbox = log();
+        std::fs::remove_file(sandbox.file(gone)).unwrap();
+        let before = sandbox.snapshot();
+        for dry_run in [&["--dry-run"][..], &[]] {
+            let arguments = [&["trim", "log", "--after", "18"], dry_run].concat();
+            let (status, stdout, stderr) = run(&sandbox, &arguments);
+            assert_eq!((status, stdout.as_str()), (3, ""), "{gone}: {stderr}");
+            assert!(stderr.contains("does not name all records"), "{stderr}");
+            assert_eq!(sandbox.snapshot(), before);
+        }
+        let (status, _, stderr) = run(&sandbox, &["trim", "log", "--after", "15"]);
+        assert_eq!(status, 0, "{stderr}");
+        assert_eq!(offsets(&sandbox), [10, 11, 12, 13, 14, 15]);
+    }
+}

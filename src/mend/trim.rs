@@ -136,7 +136,12 @@ fn drop_after(report: &Report, last: Offset, plan: &mut Plan) -> Result<()> {
         .segments
         .last()
         .is_some_and(|it| it.listing.base() > last);
-    if last >= report.next_offset() && !whole_ones {
+    // Records that no index names count: a repair would bring them back.
+    let mut end = report.next_offset();
+    for segment in &report.segments {
+        end = end.max(reach(report, segment)?);
+    }
+    if last >= end && !whole_ones {
         return Ok(());
     }
     let Some(next) = last.checked_add(1) else {
@@ -188,15 +193,15 @@ fn cut(segment: &SegmentReport, entries: u64, store_end: u64, plan: &mut Plan) {
 /// Entries and store bytes of a segment that ends with the record at `last`.
 fn end_of(report: &Report, segment: &SegmentReport, last: Offset) -> Result<(u64, u64)> {
     let directory: &Directory = &report.listing.directory;
-    let pair = Segment::open(directory, &segment.listing.names)?;
-    let slot = last.since(pair.base);
     let damaged = |why: &str| Error::CannotAppend {
         path: directory.path.clone(),
         why: format!("offset {last}: {why}"),
     };
-    if segment.by_account {
+    if segment.by_account || !segment.listing.is_readable_pair() {
         return Err(damaged("the index does not name all records"));
     }
+    let pair = Segment::open(directory, &segment.listing.names)?;
+    let slot = last.since(pair.base);
     let codec = report.codec.unwrap_or(Codec::Raw);
     if slot >= pair.entries_for(slot, codec)? {
         return Err(damaged("it has no entry"));
