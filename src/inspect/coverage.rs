@@ -117,6 +117,8 @@ fn of_half(report: &Report, number: usize, segment: &SegmentReport, all: &mut Ve
     };
     let next = report.segments.get(number + 1).map(|it| it.listing.base());
     let last = next.and_then(|next| next.0.checked_sub(1)).map(Offset);
+    // How many records the last one has is unknown: at least its first is not to be had.
+    let last = last.or(first.filter(|_| id == FindingId::NotAFile && next.is_none()));
     if let (Some(first), Some(last)) = (first, last)
         && first <= last
     {

@@ -390,3 +390,15 @@ fn what_breaks_meanwhile_is_called_what_it_is() {
         ]
     );
 }
+
+/// The last segment is no file: what it holds is unknown, so nothing is called equal.
+#[test]
+fn a_last_segment_that_is_no_file_is_not_equal() {
+    let sandbox = Sandbox::built(&raw());
+    fs::create_dir(sandbox.file("10.store")).unwrap();
+    fs::create_dir(sandbox.file("10.index")).unwrap();
+    let (status, stdout, _) = proglog(&sandbox, &["diff", "log", "log", "--json"]);
+    let found = ranges(&lines(&stdout));
+    assert_eq!(status, 3, "{stdout}");
+    assert_eq!(found, ["damaged both 10..10"], "{stdout}");
+}
