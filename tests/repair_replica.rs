@@ -478,3 +478,15 @@ fn a_record_that_came_later_is_not_undone() {
     let kept = whole_records(&sandbox.log(), proglog_testkit::Codec::Raw);
     assert_eq!(kept.len(), all.len());
 }
+
+/// Records that come from the copy show the codec.
+#[test]
+fn records_of_the_copy_show_the_codec() {
+    let two = LogBuilder::raw().segment(0, ["a", "b"]);
+    let sandbox = Sandbox::built(&two);
+    write_copy(&sandbox, &two);
+    std::fs::remove_file(sandbox.file("0.store")).unwrap();
+    let (status, stdout, stderr) = run(&sandbox, &["repair", "log", "--replica", "copy"]);
+    assert_eq!(status, 0, "{stderr}");
+    assert!(!stdout.contains("shows the codec"), "{stdout}");
+}

@@ -287,7 +287,8 @@ fn about_codec(plan: &Plan, before: &Report) -> Option<&'static str> {
 /// Whether a valid log without records will be left.
 fn shows_no_codec(plan: &Plan, before: &Report) -> bool {
     let adopts = |step: &Step| matches!(step, Step::BuildIndex { .. } | Step::WriteEntries { .. });
-    before.records() == 0 && plan.left.is_empty() && !plan.steps.iter().any(adopts)
+    let gains = plan.steps.iter().any(adopts) || !plan.assemblies.is_empty();
+    before.records() == 0 && plan.left.is_empty() && !gains
 }
 
 /// Whether the records have a term and a type, as those of a Raft log do. Reads the first

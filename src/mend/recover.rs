@@ -8,6 +8,7 @@ use crate::log::error::{Error, Result};
 use crate::log::format::ENTRY_BYTES;
 use crate::log::lock::DirectoryLock;
 use crate::log::record::Codec;
+use crate::log::units::Offset;
 use crate::log::writer::COMMIT_STORE_BYTES;
 
 use super::apply::{ApplyOptions, Save, apply};
@@ -30,7 +31,8 @@ pub struct Recovered {
 ///
 /// # Errors
 ///
-/// [`Error::CannotAppend`] if the end of the log is not the result of a crash.
+/// [`Error::CannotAppend`] if the end of the log is not the result of a crash,
+/// [`Error::OffsetsExhausted`] if no record could follow.
 pub fn plan(lock: &DirectoryLock, codec: Option<Codec>) -> Result<(Report, Plan)> {
     let options = Options {
         tail_only: true,
@@ -38,6 +40,12 @@ pub fn plan(lock: &DirectoryLock, codec: Option<Codec>) -> Result<(Report, Plan)
         ..Options::default()
     };
     let report = Report::over(Listing::of_dir(lock.dir())?, &options)?;
+    let last = report.segments.last().map(|segment| segment.listing.base());
+    if last == Some(Offset::MAX) {
+        // No record would follow: an append that is refused changes nothing.
+        let last = Offset(Offset::MAX.0 - 1);
+        return Err(Error::OffsetsExhausted { last });
+    }
     let plan = plan::repair(&report);
     let completes = kept::completes_entries(&plan, &report.listing.directory)?;
     for finding in &report.findings {

@@ -114,6 +114,17 @@ fn a_log_without_a_record_needs_its_codec() {
     assert_eq!(bases(&sandbox.log()), [5]);
 }
 
+/// No record can follow the largest offset: the missing half of a segment there is not made.
+#[test]
+fn a_log_without_a_free_offset_stays_as_it_is() {
+    let sandbox = Sandbox::new();
+    sandbox.appended(&[], lines(0..3));
+    sandbox.file("log/18446744073709551615.store", "");
+    let assert = sandbox.append(&[]).write_stdin("a\n").assert().code(3);
+    assert!(stderr(&assert).contains("no record can follow it"));
+    assert!(!sandbox.log().join("18446744073709551615.index").exists());
+}
+
 #[test]
 fn options_that_cannot_be() {
     let sandbox = Sandbox::new();
