@@ -27,8 +27,11 @@ impl Report {
     ///
     /// # Errors
     ///
-    /// [`Error::NoDirectory`], [`Error::NotADirectory`], [`Error::NotALog`],
-    /// [`Error::Config`] for a segment that is not there, [`Error::Io`].
+    /// [`NoDirectory`](crate::log::error::Error::NoDirectory),
+    /// [`NotADirectory`](crate::log::error::Error::NotADirectory),
+    /// [`NotALog`](crate::log::error::Error::NotALog),
+    /// [`Config`](crate::log::error::Error::Config) for a segment that is not there,
+    /// [`Io`](crate::log::error::Error::Io).
     ///
     /// # Examples
     ///

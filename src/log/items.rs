@@ -32,6 +32,12 @@ impl Content<'_> {
         }
     }
 
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// All bytes in memory, however many they are.
     ///
     /// # Errors

@@ -115,6 +115,11 @@ pub trait Bytes {
     /// The payload's length in bytes; stays the same.
     fn len(&self) -> u64;
 
+    /// Whether it has no byte.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The byte at `at`, which is below the length and only ever grows.
     ///
     /// # Errors
