@@ -173,6 +173,7 @@ fn command() -> clap::Command {
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Command, Globals), Status> {
     let arguments = typed::joined(arguments.into_iter().collect());
     commands::choose_color(usage::color_choice(&arguments));
+    commands::keep_command_line(&arguments);
     // Ordering the help of each command costs as much as everything else before the
     // command runs, so it is done only if help is printed.
     let parsed = Cli::command()

@@ -14,6 +14,7 @@ use clap::Args;
 use proglog::inspect::finding::FindingId;
 
 use super::{Globals, Status, stdout};
+use crate::render::prose::{columns, fitted};
 use crate::render::{explain, finding_json as json};
 
 const EXAMPLES: &str = "\
@@ -44,8 +45,15 @@ pub fn run(arguments: &Arguments, _: Globals) -> anyhow::Result<Status> {
                     json::explanation(&mut out, *id)?;
                 }
             }
-            (Some(id), false) => out.write_all(id.explanation().as_bytes())?,
-            (None, false) => explain::list(&mut out)?,
+            (Some(id), false) => {
+                out.write_all(fitted(id.explanation(), columns(), 0).as_bytes())?;
+            }
+            (None, false) => {
+                let mut list = Vec::new();
+                explain::list(&mut list)?;
+                let list = String::from_utf8_lossy(&list);
+                out.write_all(fitted(&list, columns(), 4).as_bytes())?;
+            }
         }
         out.flush()
     };

@@ -57,7 +57,7 @@ pub fn run(arguments: &Arguments, command: Command) -> anyhow::Result<Status> {
         None => &whole,
         Some(name) => whole.find_subcommand(name).ok_or_else(|| {
             let failure = Failure::new(Status::Failed, format!("{name} is not a command"));
-            failure.hint("proglog --help lists them")
+            failure.hint("proglog --help")
         })?,
     };
     let mut out = stdout()?;

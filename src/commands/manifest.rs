@@ -69,7 +69,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let header = Header {
         codec: report.codec,
     };
-    writeln!(out, "{}", line::header(header)).context("cannot write to stdout")?;
+    writeln!(out, "{}", line::header(&arguments.dir, header)).context("cannot write to stdout")?;
     if !globals.quiet {
         pending(&report, &arguments.dir);
     }
@@ -102,6 +102,8 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     };
     let dir = quote(&arguments.dir);
     let message = format!("{dir} is damaged{why}: the manifest covers the valid records only");
-    let hint = format!("proglog verify {dir}; repair the log, then make the manifest again");
-    Err(Failure::new(Status::Damage, message).hint(hint).into())
+    Err(Failure::new(Status::Damage, message)
+        .hint("repair the log, then make the manifest again:")
+        .hint(format!("proglog verify {dir}"))
+        .into())
 }

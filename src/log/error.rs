@@ -14,7 +14,7 @@ use super::units::Offset;
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused.
-    #[error("{}: cannot {action}: {source}", path.display())]
+    #[error("{}: cannot {action}: {}", path.display(), reason(source))]
     Io {
         /// The attempted action, as a verb.
         action: &'static str,
@@ -24,7 +24,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The disk reports an error for these bytes.
-    #[error("{}: bytes {position}+{bytes} cannot be read: {source}", path.display())]
+    #[error("{}: bytes {position}+{bytes} cannot be read: {}", path.display(), reason(source))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -177,6 +177,14 @@ pub enum Error {
         /// The directory.
         path: PathBuf,
     },
+    /// The log has no such segment.
+    #[error("{}: no segment begins at {base}", path.display())]
+    NoSegment {
+        /// The log.
+        path: PathBuf,
+        /// The base offset that was asked for.
+        base: Offset,
+    },
     /// A setting that cannot be.
     #[error("{0}")]
     Config(String),
@@ -205,6 +213,18 @@ fn named(processes: &[u32]) -> String {
         [] => "another process".to_owned(),
         named => named.join(", "),
     }
+}
+
+/// The description of an error, without the number that the standard library adds.
+#[must_use]
+pub fn reason(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    while let Some(begin) = text.find(" (os error ")
+        && let Some(bytes) = text.get(begin..).and_then(|rest| rest.find(')'))
+    {
+        text.replace_range(begin..=begin + bytes, "");
+    }
+    text
 }
 
 /// The engine's result.

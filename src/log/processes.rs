@@ -4,6 +4,7 @@
 //! Not seen: descriptors on their way through a socket, and what other machines have
 //! open.
 
+use crate::log::error::reason;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -117,7 +118,7 @@ impl From<io::Error> for Unseen {
     fn from(error: io::Error) -> Self {
         match error.raw_os_error() {
             Some(libc::EACCES) => Self::NotTheOwner,
-            _ => Self::NotTold(error.to_string()),
+            _ => Self::NotTold(reason(&error)),
         }
     }
 }

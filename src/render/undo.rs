@@ -50,6 +50,10 @@ impl View<'_> {
         Ok(())
     }
 
+    fn line(&self, kind: &str) -> JsonLine {
+        JsonLine::of(kind).text("log", self.log.display().to_string())
+    }
+
     /// The same, an object a line.
     pub fn json(&self, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "{}", saved(self.change, self.log, self.dry_run))?;
@@ -59,7 +63,7 @@ impl View<'_> {
         let mut files = 0_usize;
         let mut file = |name: &str, action: &str, bytes: u64| {
             files += 1;
-            let line = JsonLine::of("file").text("file", name);
+            let line = self.line("file").text("file", name);
             writeln!(
                 out,
                 "{}",
@@ -78,7 +82,8 @@ impl View<'_> {
             }
         }
         let target = self.into.unwrap_or(self.log);
-        let summary = JsonLine::of("summary")
+        let summary = self
+            .line("summary")
             .flag("dry_run", true)
             .text("target", target.display().to_string())
             .count("files", files);

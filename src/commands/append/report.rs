@@ -2,6 +2,7 @@
 //! to continue after an error. A stdout that fails is ignored: it never stops an append
 //! and never changes its status.
 
+use proglog::log::error::reason;
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::Path;
@@ -13,8 +14,8 @@ use super::framing::Format;
 use super::input::Input;
 use super::target::Totals;
 use crate::commands::signals::interruptible;
-use crate::commands::{quote, say};
-use crate::render::prose::count;
+use crate::commands::{quote, quote_word, say};
+use crate::render::prose::{count, escaped_json};
 
 /// Stdout and stderr.
 pub struct Talk {
@@ -87,8 +88,9 @@ impl Talk {
         // A closed stdout is not an error: the append continues.
         if self.print_offsets && error.kind() != ErrorKind::BrokenPipe {
             say(&format!(
-                "error: cannot write to stdout: {error}: offsets are missing there; the append \
-                 continues"
+                "error: cannot write to stdout: {}: offsets are missing there; the append \
+                 continues",
+                reason(&error)
             ));
         }
         if let Some(out) = self.out.take() {
@@ -99,12 +101,13 @@ impl Talk {
     }
 
     /// Ends with the summary, as JSON and, if all went well, in words.
-    pub fn summary(&mut self, totals: &Totals, went_well: bool) {
+    pub fn summary(&mut self, log: &Path, totals: &Totals, went_well: bool) {
         if went_well {
             self.say(&in_words(totals));
         }
         if self.json {
-            let line = Value::Object(as_json(totals, self.print_offsets)).to_string();
+            let line = Value::Object(as_json(log, totals, self.print_offsets)).to_string();
+            let line = escaped_json(&line);
             self.print(|out| writeln!(out, "{line}"));
         }
         self.flush();
@@ -129,11 +132,12 @@ pub fn in_words(totals: &Totals) -> String {
     }
 }
 
-fn as_json(totals: &Totals, with_kind: bool) -> Map<String, Value> {
+fn as_json(log: &Path, totals: &Totals, with_kind: bool) -> Map<String, Value> {
     let mut object = Map::new();
     if with_kind {
         object.insert("kind".to_owned(), json!("summary"));
     }
+    object.insert("log".to_owned(), json!(log.display().to_string()));
     for (name, offset) in [
         ("first_offset", totals.first_offset),
         ("last_offset", totals.last_offset),
@@ -173,7 +177,15 @@ pub struct Resume<'a> {
 
 impl Resume<'_> {
     /// How to continue from here: a command where there is one, else what to skip.
-    pub fn hint(&self) -> Option<String> {
+    pub fn hints(&self) -> Vec<String> {
+        let Some(hint) = self.onwards() else {
+            return Vec::new();
+        };
+        let first = self.mend_first.then(|| "fix the input, then:".to_owned());
+        first.into_iter().chain([hint]).collect()
+    }
+
+    fn onwards(&self) -> Option<String> {
         let committed = self.totals.records;
         // Behind the last offset nothing can be appended.
         let next = self.totals.next_offset.filter(|next| *next < Offset::MAX)?;
@@ -195,18 +207,13 @@ impl Resume<'_> {
             self.format_options(),
             self.options
         );
-        let first = if self.mend_first {
-            "fix the input, then: "
-        } else {
-            ""
-        };
         let command = self.skipping(input, done).map(|skip| {
             let input = if rest.is_empty() { "" } else { " -" };
-            format!("{first}{skip}proglog append {log}{input}{rest}{options}")
+            format!("{skip}proglog append {log}{input}{rest}{options}")
         });
         Some(command.unwrap_or_else(|| {
             let (name, records) = (input.name(), count(done, "record"));
-            format!("{first}skip {records} of {name} and append the rest with{options}")
+            format!("skip {records} of {name} and append the rest with{options}")
         }))
     }
 
@@ -228,7 +235,7 @@ impl Resume<'_> {
     fn format_options(&self) -> String {
         let text = |bytes: &[u8]| {
             let escaped: String = bytes.iter().map(|&byte| escape(byte)).collect();
-            format!(" -d {}", quote(Path::new(&escaped)))
+            format!(" -d {}", quote_word(escaped))
         };
         match self.format {
             Format::Byte(b'\n') => String::new(),

@@ -1,6 +1,7 @@
 //! The connection to the server, or to one server of a cluster; it reconnects by itself
 //! when it is lost, and its user is notified.
 
+use proglog::log::error::reason;
 use std::path::Path;
 use std::time::Duration;
 
@@ -71,10 +72,13 @@ impl Link {
             None => options,
         };
         if let Some(creds) = creds {
-            options = options
-                .credentials_file(creds)
-                .await
-                .map_err(|error| cannot(format!("{}: no credentials: {error}", creds.display())))?;
+            options = options.credentials_file(creds).await.map_err(|error| {
+                cannot(format!(
+                    "{}: no credentials: {}",
+                    creds.display(),
+                    reason(&error)
+                ))
+            })?;
         }
         let client = options
             .connect(url.servers.clone())
@@ -182,10 +186,10 @@ fn unconnected(url: &StreamUrl, error: &async_nats::ConnectError) -> Trouble {
 
 /// An error and its causes, each text once.
 pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+    let mut text = reason(error);
     let mut source = error.source();
     while let Some(cause) = source {
-        let cause_text = cause.to_string();
+        let cause_text = reason(cause);
         if !text.contains(&cause_text) {
             text = format!("{text}: {cause_text}");
         }

@@ -108,8 +108,13 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let ended = ended.and(finished.map_err(Trouble::from));
     let (totals, retries) = (pull.totals, pull.patience.retries);
     let (stream, json) = (&arguments.url.stream, arguments.both.json);
-    pull.talk
-        .summary(&totals, retries, stream, json, ended.is_ok());
+    pull.talk.summary(
+        &totals,
+        retries,
+        (&arguments.dir, stream),
+        json,
+        ended.is_ok(),
+    );
     drop(pull);
     runtime.shutdown_background();
     options::conclude(ended, &totals, |last| {

@@ -28,7 +28,7 @@ use super::url::StreamUrl;
 use super::{Trouble, cannot, no};
 use crate::commands::options::{number, within};
 use crate::commands::signals::Signals;
-use crate::commands::{Failure, Globals, Status, quote};
+use crate::commands::{Failure, Globals, Status, again, quote};
 
 /// How often, and how long apart, a stream is searched for that the server would not
 /// make.
@@ -101,8 +101,13 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let (totals, retries) = (push.totals, push.patience.retries);
     let stream = &arguments.url.stream;
     let json = arguments.both.json;
-    push.talk
-        .summary(&totals, retries, stream, json, ended.is_ok());
+    push.talk.summary(
+        &totals,
+        retries,
+        (&arguments.dir, stream),
+        json,
+        ended.is_ok(),
+    );
     drop(push);
     runtime.shutdown_background();
     options::conclude(ended, &totals, |last| {
@@ -254,13 +259,9 @@ async fn find(
                 .ok_or_else(|| Trouble::Passing(format!("stream {name} does not exist yet")))?
         }
         None => {
-            let hint = format!(
-                "create it with: proglog push {} {} --create",
-                quote(&arguments.dir),
-                arguments.url
-            );
             let message = format!("stream {name} does not exist");
-            return Err(Failure::new(Status::Failed, message).hint(hint).into());
+            let failure = Failure::new(Status::Failed, message);
+            return Err(failure.hint(again("--create")).into());
         }
     };
     let config = &stream.config;

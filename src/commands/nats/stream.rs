@@ -147,14 +147,15 @@ impl Stream {
     }
 }
 
+/// The hint for a server without JetStream.
+const JETSTREAM: &str = "start the server with JetStream: options -js and -sd of nats-server";
+
 /// The server refused: permanently, unless time changes it.
 pub fn refusal(name: &str, refused: &async_nats::jetstream::Error) -> Trouble {
     let message = format!("stream {name}: {refused}");
     match refused.error_code() {
         ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
-            Failure::new(Status::Failed, message)
-                .hint("the server must be started with JetStream: nats-server -js -sd DIR")
-                .into()
+            Failure::new(Status::Failed, message).hint(JETSTREAM).into()
         }
         _ if passes(refused) => Trouble::Passing(message),
         _ => cannot(message),
@@ -181,7 +182,7 @@ fn unanswered(link: &Link, name: &str, error: &dyn std::error::Error) -> Trouble
                 Status::Failed,
                 "the server runs without JetStream".to_owned(),
             )
-            .hint("nats-server -js -sd DIR")
+            .hint(JETSTREAM)
             .into();
         }
     }

@@ -1,6 +1,7 @@
 //! Progress of push and pull: a line on a terminal, and the summary at the end.
 
 use std::io::Write;
+use std::path::Path;
 
 use proglog::log::progress::Progress;
 use proglog::log::units::Offset;
@@ -81,7 +82,14 @@ impl Talk {
     }
 
     /// Ends with the summary, as JSON and, if all went well, in words.
-    pub fn summary(&mut self, totals: &Totals, retries: u64, stream: &str, json: bool, well: bool) {
+    pub fn summary(
+        &mut self,
+        totals: &Totals,
+        retries: u64,
+        (log, stream): (&Path, &str),
+        json: bool,
+        well: bool,
+    ) {
         self.bar = None;
         let records = totals.records();
         if well {
@@ -101,7 +109,9 @@ impl Talk {
         if !json {
             return;
         }
-        let mut line = JsonLine::of("summary").text("stream", stream);
+        let mut line = JsonLine::of("summary")
+            .text("log", log.display().to_string())
+            .text("stream", stream);
         if records > 0
             && let (Some(first), Some(next)) = (totals.first, totals.next)
         {

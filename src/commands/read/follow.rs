@@ -385,10 +385,8 @@ impl Session<'_> {
             Status::Damage,
             format!("{log}: history was rewritten: {what}"),
         )
-        .hint(format!(
-            "inspect it, then start again: proglog info {0}; proglog read {0} -f --from N",
-            quote(&self.arguments.dir)
-        ))
+        .hint(format!("proglog info {}", quote(&self.arguments.dir)))
+        .hint("then start again, with --from or a new cursor file")
     }
 
     /// Nothing came for so long.

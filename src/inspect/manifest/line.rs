@@ -12,6 +12,7 @@
 //! a manifest without a summary was cut off.
 
 use std::io::{self, BufRead, Read};
+use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
@@ -59,11 +60,12 @@ pub enum ManifestError {
     },
 }
 
-/// The first line.
+/// The first line, which names the log.
 #[must_use]
-pub fn header(header: Header) -> String {
+pub fn header(log: &Path, header: Header) -> String {
     json!({
         "kind": "manifest",
+        "log": log.display().to_string(),
         "version": VERSION,
         "hash": "blake3",
         "codec": header.codec.map(crate::log::record::Codec::as_str),
