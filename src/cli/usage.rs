@@ -8,7 +8,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ColorChoice, CommandFactory};
 
 use super::{Cli, help};
-use crate::commands::{self, Status, quote_word};
+use crate::commands::{self, Status, explain, quote_word};
 use crate::render::prose::{columns_of, drives_a_terminal, escaped, fitted};
 
 /// Commands, and what other tools call them.
@@ -50,8 +50,16 @@ pub fn report(mut error: clap::Error, arguments: &[OsString]) -> Status {
         Some(_) => Ok(()),
         None => print(&error, arguments),
     };
-    if error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        let hint = hint.unwrap_or_else(|| help_of(arguments));
+    let is_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    let text = error.render().to_string();
+    // A tip is a hint too.
+    let has_tip = hint.is_none() && text.contains("\n  tip: ");
+    if error.use_stderr() && !is_help && !has_tip {
+        let other = || match text.find(explain::UNKNOWN) {
+            Some(_) => "proglog explain".to_owned(),
+            None => help_of(arguments),
+        };
+        let hint = hint.unwrap_or_else(other);
         commands::say_hints(&[hint]);
     }
     match error.kind() {

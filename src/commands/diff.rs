@@ -66,7 +66,7 @@ pub struct Arguments {
     codec: Option<Codec>,
 }
 
-/// Compares, prints, says by the status whether they are equal.
+/// Compares and prints; the status is whether they are equal.
 pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     if arguments.files {
         return compare_files(arguments, globals);

@@ -20,7 +20,7 @@ use proglog::log::error::Result;
 use proglog::log::format::FileKind;
 use proglog::log::live;
 use proglog::log::progress::WALKED;
-use proglog::log::reader::Content;
+use proglog::log::reader::{Content, LogReader};
 use proglog::log::record::Codec;
 use proglog::log::segment::{Segment, is_absent};
 use proglog::log::units::Offset;
@@ -78,7 +78,10 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     }
     drop(bar);
     if selection.has_from && printer.shown() == 0 && selection.left > 0 {
+        // Empty records at the end of a store are seen in the index only.
+        let claimed = LogReader::open(&arguments.dir).and_then(|mut log| log.claimed_end());
         let end = end_of_stores(&directory, &segments, codec)?;
+        let end = end.max(claimed.unwrap_or(end));
         if selection.from > end {
             printer.discard();
             return Err(beyond(selection.from, end));

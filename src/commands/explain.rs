@@ -61,16 +61,16 @@ pub fn run(arguments: &Arguments, _: Globals) -> anyhow::Result<Status> {
     Ok(Status::Done)
 }
 
+/// The error for a word that is not an id.
+pub const UNKNOWN: &str = "no finding has this id";
+
 /// The id that is written so; else an error with those that are written nearly so.
 pub fn find(word: &str) -> Result<FindingId, String> {
     word.parse().map_err(|()| {
         let near: Vec<&str> = nearest(word).iter().map(|id| id.as_str()).collect();
         match near.as_slice() {
-            [] => "no finding has this id; proglog explain lists them".to_owned(),
-            near => format!(
-                "no finding has this id; did you mean {}?",
-                near.join(" or ")
-            ),
+            [] => UNKNOWN.to_owned(),
+            near => format!("{UNKNOWN}; did you mean {}?", near.join(" or ")),
         }
     })
 }

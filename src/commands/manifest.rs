@@ -3,7 +3,7 @@
 //! ```console
 //! $ proglog manifest log > log.manifest
 //! $ proglog verify log --manifest log.manifest
-//! log: 3 segments, 60 whole records, offsets 0..59, protobuf, not in use
+//! log: 3 segments, 60 intact records, offsets 0..59, protobuf, not in use
 //! manifest: 3 of 3 runs fit, 60 records
 //! ok: 3 segments, 60 records, offsets 0..59 (values checked up to offset 59)
 //! $ ssh b proglog manifest /srv/log | proglog verify /srv/log --manifest -
@@ -69,7 +69,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let header = Header {
         codec: report.codec,
     };
-    writeln!(out, "{}", line::header(&arguments.dir, header)).context("cannot write to stdout")?;
+    writeln!(out, "{}", line::header(header)).context("cannot write to stdout")?;
     if !globals.quiet {
         pending(&report, &arguments.dir);
     }

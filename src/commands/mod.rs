@@ -171,7 +171,7 @@ pub fn for_each_log(
     Ok(worst)
 }
 
-/// Ends a command: says on stderr what went wrong.
+/// Ends a command: prints its error on stderr.
 pub fn conclude(result: anyhow::Result<Status>) -> Status {
     match result {
         Ok(status) => status,
@@ -179,7 +179,7 @@ pub fn conclude(result: anyhow::Result<Status>) -> Status {
     }
 }
 
-/// Says where a new file could not be given to the owner that it was to have.
+/// Reports where a new file could not be given to the owner that it was to have.
 pub fn tell_of_owners(globals: Globals) {
     if let Some((path, uid)) = owner_not_kept()
         && !globals.quiet
@@ -219,7 +219,7 @@ pub fn say_hints(hints: &[String]) {
 }
 
 /// An error and its causes, each said once: those of the engine quote the system's
-/// words themselves. What comes from the system and says no more is about stdout.
+/// words themselves. An error of the system alone is about stdout.
 fn in_one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     let outermost: &(dyn std::error::Error + 'static) = error.as_ref();
@@ -407,26 +407,6 @@ fn more_descriptors(error: &io::Error) -> Option<String> {
             None => "the system is out of file descriptors".to_owned(),
         }
     })
-}
-
-/// A free name beside a directory: its own with this at the end, and a number if need be.
-pub fn free_name(directory: &Path, suffix: &str) -> PathBuf {
-    // Without the slash that a shell puts after it; `.` has no name.
-    let directory: PathBuf = match directory.file_name() {
-        Some(_) => directory.components().collect(),
-        None => directory.canonicalize().unwrap_or_default(),
-    };
-    let name = |number| {
-        let mut name = directory.clone().into_os_string();
-        name.push(suffix);
-        if number > 0 {
-            name.push(format!("-{number}"));
-        }
-        PathBuf::from(name)
-    };
-    let mut names = (0_u64..).map(name);
-    let free = names.find(|name| name.symlink_metadata().is_err());
-    free.unwrap_or(directory)
 }
 
 /// Which directories below one that is not a log are logs.

@@ -258,7 +258,13 @@ fn check(arguments: &Arguments) -> Result<(), Failure> {
     let given = |place: Option<Place>| place.filter(|_| !is_typed);
     let others = [
         ("--from", given(span.from).map(|from| format!("{from}.."))),
-        ("--to", given(span.to).map(|to| format!("{offset}..{to}"))),
+        (
+            "--to",
+            given(span.to).map(|to| match (offset, to) {
+                (Place::At(offset), Place::At(to)) if offset > to => format!("..{to}"),
+                _ => format!("{offset}..{to}"),
+            }),
+        ),
         (
             "--count",
             arguments

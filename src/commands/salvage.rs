@@ -26,7 +26,8 @@ use proglog::mend::salvage::{self, NewSegment, Prefer, Salvage};
 
 use super::mending::is_full;
 use super::progress::Bar;
-use super::{Failure, Globals, Status, again, free_name, options, quote, say, stdout};
+use super::{Failure, Globals, Status, again, options, quote, say, stdout};
+use crate::render::undo::free_name;
 use crate::render::{in_use, salvage as words};
 
 const EXAMPLES: &str = "\

@@ -3,8 +3,8 @@
 //! ```console
 //! $ proglog trim log --before 1000
 //! changed, in this order:
-//!   0.index: taken away whole (6000 bytes)
-//!   0.store: taken away whole (52000 bytes)
+//!   0.index: removed (6000 bytes)
+//!   0.store: removed (52000 bytes)
 //! log begins at offset 500 now; next offset 1200
 //! ```
 
@@ -177,7 +177,7 @@ fn ends(plan: &Plan, keep: Keep, report: &Report) -> (Offset, Offset) {
     (lowest.unwrap_or_else(|| report.lowest_offset()), next)
 }
 
-/// The symbolic links that are taken away.
+/// The symbolic links that are removed.
 fn links<'a>(plan: &'a Plan, report: &'a Report) -> impl Iterator<Item = String> + 'a {
     plan.steps.iter().filter_map(|step| {
         let Step::MoveAway { base, kind, .. } = *step else {

@@ -20,7 +20,7 @@ use proglog::mend::undo::{self, SavedChange};
 
 use super::mending::is_full;
 use super::waiting::Waiting;
-use super::{Failure, Globals, Status, again, free_name, quote, say, stdout};
+use super::{Failure, Globals, Status, again, quote, say, stdout};
 use crate::render::undo as words;
 
 const EXAMPLES: &str = "\
@@ -75,7 +75,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
             undo::undo(&change, &lock, &disk, &others)
         };
         done.map_err(|error| {
-            let elsewhere = free_name(&log, ".undone");
+            let elsewhere = words::free_name(&log, ".undone");
             let hint = again(&format!("--into {}", quote(&elsewhere)));
             match &error {
                 Error::CannotAppend { why, .. } => anyhow::Error::from(

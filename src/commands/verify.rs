@@ -1,8 +1,8 @@
-//! `proglog verify DIR`: is the log whole? What is lost, what would the service do?
+//! `proglog verify DIR`: checks a log: damage, lost records, what the service would do.
 //!
 //! ```console
 //! $ proglog verify log
-//! log: 3 segments, 60 whole records, offsets 0..59, protobuf, not in use
+//! log: 3 segments, 60 intact records, offsets 0..59, protobuf, not in use
 //! ok: 3 segments, 60 records, offsets 0..59 (values unchecked: no manifest)
 //! $ proglog verify -q log || echo bad
 //! ```
@@ -321,8 +321,8 @@ fn forecasts(arguments: &Arguments, report: &Report) -> anyhow::Result<Vec<Forec
     Ok(told.collect())
 }
 
-/// Says why the service's view is missing. That a file of a log in use came or went since
-/// the scan is not a reason to say anything.
+/// Reports why the service's view is missing. That a file of a log in use came or went since
+/// the scan is not a reason for a message.
 fn untold(report: &Report, error: &anyhow::Error) {
     let error_kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
     let moved = matches!(

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::codec::Codec;
 use super::processes::{Process, Unseen};
+pub use super::reason::reason;
 use super::units::Offset;
 
 /// An error that stopped the engine.
@@ -213,18 +214,6 @@ fn named(processes: &[u32]) -> String {
         [] => "another process".to_owned(),
         named => named.join(", "),
     }
-}
-
-/// The description of an error, without the number that the standard library adds.
-#[must_use]
-pub fn reason(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    while let Some(begin) = text.find(" (os error ")
-        && let Some(bytes) = text.get(begin..).and_then(|rest| rest.find(')'))
-    {
-        text.replace_range(begin..=begin + bytes, "");
-    }
-    text
 }
 
 /// The engine's result.

@@ -4,7 +4,6 @@
 //! Not seen: descriptors on their way through a socket, and what other machines have
 //! open.
 
-use crate::log::error::reason;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -13,6 +12,8 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::{Mode, OFlags};
+
+use super::reason::reason;
 
 use super::lease::{self, Probe};
 use super::procfs::{
@@ -217,7 +218,7 @@ fn open_to_probe(path: &Path) -> io::Result<Option<File>> {
     })
 }
 
-/// Looks through `/proc` for the other processes that have any of `paths` open.
+/// Searches `/proc` for the other processes that have any of `paths` open.
 ///
 /// Files are compared by device and inode, so other names of them count. A process that
 /// ends meanwhile is left out. It takes a few milliseconds for a hundred processes.

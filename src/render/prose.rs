@@ -223,7 +223,7 @@ fn touches(before: OffsetRange, range: OffsetRange) -> bool {
 }
 
 /// Breaks text at spaces, so that each line fits beside an indent. A word that is too
-/// long stays whole.
+/// long is not broken.
 pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {

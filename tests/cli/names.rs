@@ -40,6 +40,13 @@ fn every_finding_and_every_object_names_its_log() {
             "repair log --json --dry-run",
             "trim log --json --dry-run --after 5",
             "truncate-index log --json --dry-run",
+            "dump-index log --json",
+            "dump-store log --json",
+            "salvage log new --json --dry-run --prefer old",
+            "diff log log --json",
+            "diff log log --json --files",
+            "append log --json",
+            "undo log --json --dry-run",
             "repair log --json",
         ] {
             let (_, stdout, _) = run(&Sandbox::of(&case), &words(command));

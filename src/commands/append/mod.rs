@@ -396,7 +396,7 @@ fn refuse_overreaching(
     }
 }
 
-/// Says in which input it was that dividing stopped.
+/// Reports in which input it was that dividing stopped.
 fn stop(stopped: Stopped<Trouble>, input: &Input, record: u64) -> Stop {
     match stopped {
         Stopped::Malformed(what) => Stop::Input(format!("{}: {what}", input.name())),

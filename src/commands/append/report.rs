@@ -38,7 +38,7 @@ impl Talk {
         }
     }
 
-    /// Says a line on stderr, unless it is to be quiet.
+    /// Prints a line on stderr, unless it is to be quiet.
     pub fn say(&self, line: &str) {
         if !self.quiet {
             say(line);
@@ -76,7 +76,7 @@ impl Talk {
         self.print(Write::flush);
     }
 
-    /// Prints; after a failure never again. Says whether it went well.
+    /// Prints; after a failure never again. Returns whether it went well.
     fn print(&mut self, print: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>) -> bool {
         let Some(out) = &mut self.out else {
             return false;
@@ -187,7 +187,7 @@ impl Resume<'_> {
 
     fn onwards(&self) -> Option<String> {
         let committed = self.totals.records;
-        // Behind the last offset nothing can be appended.
+        // After the last offset nothing can be appended.
         let next = self.totals.next_offset.filter(|next| *next < Offset::MAX)?;
         let at = self.begun.iter().rposition(|&begun| begun <= committed)?;
         let input = self.inputs.get(at)?;

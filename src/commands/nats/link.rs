@@ -109,7 +109,7 @@ impl Link {
         Ok(())
     }
 
-    /// Takes note of what happened; says whether the connection was lost since.
+    /// Takes note of what happened; returns whether the connection was lost since.
     pub fn note_events(&mut self) -> Result<bool, Trouble> {
         let mut lost = false;
         while let Ok(event) = self.events.try_recv() {

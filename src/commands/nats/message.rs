@@ -96,7 +96,7 @@ impl Stamp {
     }
 
     /// The headers of the message; it is stored as `sequence` of `stream` or not at all.
-    /// `behind` is the message that must be before it, where that is known.
+    /// `after` is the message that must be before it, where that is known.
     pub fn headers(&self, stream: &str, sequence: u64, behind: Option<Offset>) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in self.fields(stream, sequence, behind) {

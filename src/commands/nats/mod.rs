@@ -1,6 +1,6 @@
-//! The road to and from a NATS JetStream stream: `proglog push` and `proglog pull`.
+//! Transfers to and from a NATS JetStream stream: `proglog push` and `proglog pull`.
 //!
-//! Behind the cargo feature `nats`, because of its dependencies. Without it the two
+//! Part of the cargo feature `nats`, because of its dependencies. Without it the two
 //! commands print what they need. `message` has the format of a message, `agree` compares
 //! a log with a stream, `patience` limits the retries.
 //!

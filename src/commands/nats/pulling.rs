@@ -121,7 +121,7 @@ async fn take(
                 Some(Ok(message)) => {
                     append(part, plan, &message, *next)?;
                     *next = Offset(next.0.saturating_add(1));
-                    // A batch that was sent whole says no more.
+                    // A batch that was sent completely reports no more.
                     if left(*next) == Some(0) {
                         break;
                     }

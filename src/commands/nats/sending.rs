@@ -44,7 +44,7 @@ pub struct Plan {
     pub codec: Codec,
     /// The next record.
     pub next: Offset,
-    /// The records behind `next` that are there now end here.
+    /// The records after `next` that are there now end here.
     pub end: Offset,
     /// Whether those that come later are sent too.
     pub follow: bool,

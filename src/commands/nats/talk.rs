@@ -74,7 +74,7 @@ impl Talk {
         }
     }
 
-    /// Says a line, unless it is to be quiet.
+    /// Prints a line, unless it is to be quiet.
     pub fn note(&self, line: &str) {
         if !self.quiet {
             say(line);

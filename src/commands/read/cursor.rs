@@ -24,7 +24,7 @@ use crate::commands::{Failure, Status, quote};
 /// More bytes than a cursor file has.
 const BYTES_MAX: u64 = 256;
 
-/// How long a cursor may lag behind a busy log.
+/// How long the cursor of a busy log may lag.
 const LAG: Duration = Duration::from_millis(250);
 
 /// How long to wait for a cursor file that is in use: a killed reader that was just

@@ -282,7 +282,7 @@ impl Session<'_> {
         if ended.code() != 0 {
             self.stays(&ended.words(), before);
             self.settle(true)?;
-            // The status is the command's, and all is said and written.
+            // The status is the command's, and all messages and output are written.
             if self.signals.raised().is_none() {
                 self.cursor = None;
                 std::process::exit(ended.code().into());

@@ -12,7 +12,6 @@
 //! a manifest without a summary was cut off.
 
 use std::io::{self, BufRead, Read};
-use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
@@ -47,7 +46,7 @@ pub enum ManifestError {
     /// It has no end.
     #[error("the manifest is cut off after line {line}: it has no summary")]
     CutOff {
-        /// Its last whole line, from 1.
+        /// Its last complete line, from 1.
         line: u64,
     },
     /// It was made from a log with another codec.
@@ -60,12 +59,11 @@ pub enum ManifestError {
     },
 }
 
-/// The first line, which names the log.
+/// The first line.
 #[must_use]
-pub fn header(log: &Path, header: Header) -> String {
+pub fn header(header: Header) -> String {
     json!({
         "kind": "manifest",
-        "log": log.display().to_string(),
         "version": VERSION,
         "hash": "blake3",
         "codec": header.codec.map(crate::log::record::Codec::as_str),
