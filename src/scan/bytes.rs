@@ -161,6 +161,11 @@ impl Bytes {
         readable(self.near.bytes(position, count))
     }
 
+    /// How much of the store is no hole. Units: bytes.
+    pub fn data_bytes(&self) -> u64 {
+        self.near.source().data_bytes()
+    }
+
     /// The byte after the last one before `limit` that is not zero.
     pub fn nonzero_end(&self, limit: u64) -> Result<u64> {
         Ok(readable(self.near.source().nonzero_end(limit))?.unwrap_or(limit))
