@@ -360,9 +360,7 @@ fn changes_codec(
     if report.options.codec.is_some() {
         return false;
     }
-    let Some(then) = shown_after(plan, report, afterwards) else {
-        return false;
-    };
+    let then = shown_after(plan, report, afterwards);
     let is_empty = |segment: &SegmentReport| {
         let after = afterwards.get(&segment.listing.base()).unwrap_or(segment);
         let store = after.listing.store.as_ref();
@@ -374,13 +372,13 @@ fn changes_codec(
         && !(then.is_none() && report.segments.iter().all(is_empty))
 }
 
-/// The codec that the log would show afterwards; `None` if the plan does not change what
+/// The codec that the log would show afterwards: the same, if the plan does not change what
 /// shows it.
 pub(super) fn shown_after(
     plan: &Plan,
     report: &Report,
     afterwards: &BTreeMap<Offset, SegmentReport>,
-) -> Option<Option<Detected>> {
+) -> Option<Detected> {
     let steps = BySegment::of(plan);
     // An index built for all frames of a store shows the same as the store alone.
     let is_made = |base: Offset| {
@@ -388,9 +386,13 @@ pub(super) fn shown_after(
         let steps = steps.steps(base);
         after.is_some_and(SegmentFacts::is_clean) && matches!(steps[..], [Step::BuildIndex { .. }])
     };
+    let same = report.codec.map(|codec| Detected {
+        codec,
+        certain: false,
+    });
     let mut changed = plan.steps.iter().map(|step| step.file().0);
     if changed.all(is_made) {
-        return None;
+        return same;
     }
     // The last segment is cached: it is requested again.
     let last: RefCell<Option<Mended>> = RefCell::default();
@@ -409,7 +411,7 @@ pub(super) fn shown_after(
         Ok(last.clone())
     };
     // Errors of reading are reported when the plan is carried out.
-    detect_with(&report.listing.directory, &instead).ok()
+    detect_with(&report.listing.directory, &instead).unwrap_or(same)
 }
 
 /// The step that cuts a file, if it is longer.

@@ -48,7 +48,7 @@ pub fn plan(lock: &DirectoryLock, codec: Option<Codec>) -> Result<(Report, Plan)
     }
     let (plan, afterwards) = plan::repair_foreseen(&report);
     // The records that remain would say that the codec is another one.
-    let shown = plan::shown_after(&plan, &report, &afterwards).flatten();
+    let shown = plan::shown_after(&plan, &report, &afterwards);
     if shown.is_some_and(|then| then.certain && Some(then.codec) != report.codec) {
         return Err(Error::CannotAppend {
             path: lock.path().to_path_buf(),
