@@ -33,7 +33,8 @@ impl Unacknowledged {
 /// Whether appends that were not acknowledged left the bytes of a raw log from the end of
 /// the frame at `frame` up to a place that an entry names: frames that a service refused,
 /// then what an interrupted append leaves. Anything but a mark and frames with values may
-/// also be the rest of that frame, if one bit of its length is wrong.
+/// also be the rest of that frame, if one bit of its length is wrong. `next` is the place
+/// that the entry after that one names.
 ///
 /// # Errors
 ///
@@ -43,6 +44,7 @@ pub(crate) fn unacknowledged(
     frame: Option<u64>,
     from: u64,
     to: u64,
+    next: Option<u64>,
 ) -> Result<Unacknowledged> {
     let to = to.min(store.file_bytes());
     let length = |end: u64, frame: u64| end.saturating_sub(frame + LENGTH_BYTES);
@@ -63,9 +65,11 @@ pub(crate) fn unacknowledged(
         let length = decode_length(*length);
         let end = (position + LENGTH_BYTES).saturating_add(length);
         if end > to {
-            // One that leads on is no torn frame: the place inside it is the wrong one.
+            // One that leads on is no torn frame: the place inside it is the wrong one, if it
+            // is the only one.
             let size = store.file_bytes();
             let leads_on = frame.is_none()
+                && next.is_none_or(|next| end <= next)
                 && (end == size || (end < size && store.frame_end_at(end)?.is_some()));
             return Ok(Unacknowledged::likely(
                 !is_one_bit && !leads_on && length < UNFINISHED_MAX,
@@ -97,8 +101,14 @@ impl Walk {
             self.slot = next;
             return visitor.damage(damage).map(Some);
         }
+        let next = match self.index.entry(slot + 1) {
+            Ok(next) if slot + 1 < self.entries => Some(next),
+            _ => None,
+        };
         let before = if entry.position > self.end {
-            self.unacknowledged(None, self.end, entry.position)?
+            let own = next.filter(|next| u64::from(next.relative.0) == slot + 1);
+            let next = own.map(|next| next.position.0);
+            self.unacknowledged(None, self.end, entry.position, next)?
         } else {
             Unacknowledged::No
         };
@@ -108,13 +118,9 @@ impl Walk {
         let Fit::Record { payload_bytes, end } = self.fit(slot, entry.position)? else {
             return Ok(None);
         };
-        let next = match self.index.entry(slot + 1) {
-            Ok(next) if slot + 1 < self.entries => Some(next),
-            _ => None,
-        };
         let behind = match next {
             Some(next) if u64::from(next.relative.0) == slot + 1 && next.position > end => {
-                match self.unacknowledged(Some(entry.position), end, next.position)? {
+                match self.unacknowledged(Some(entry.position), end, next.position, None)? {
                     // Eight zero bytes may be what is left of a record.
                     Unacknowledged::Likely => {
                         payload_bytes > 0 && self.leads_to_next(slot + 1, next.position)?
@@ -212,9 +218,10 @@ impl Walk {
         frame: Option<Position>,
         from: Position,
         to: Position,
+        next: Option<u64>,
     ) -> Result<Unacknowledged> {
         let frame = frame.map(|frame| frame.0);
-        match unacknowledged(&mut self.store, frame, from.0, to.0) {
+        match unacknowledged(&mut self.store, frame, from.0, to.0, next) {
             Err(Error::Unreadable { .. }) => Ok(Unacknowledged::No),
             other => other,
         }

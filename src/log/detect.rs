@@ -38,7 +38,7 @@ struct Votes {
     zero: Option<bool>,
     /// Whether record 0 has a payload at all.
     zero_empty: bool,
-    /// Samples with another offset than their place.
+    /// Samples with another offset than their place, and entries without a frame.
     astray: u64,
 }
 
@@ -114,8 +114,8 @@ type Instead<'a> = &'a dyn Fn(Offset) -> Result<Option<Mended>>;
 /// # Errors
 ///
 /// As [`detect`], and those of `instead`.
-pub(crate) fn detect_with(directory: &Directory, instead: Instead<'_>) -> Result<Option<Codec>> {
-    Ok(judge_once(&Files { directory, instead })?.map(|detected| detected.codec))
+pub(crate) fn detect_with(directory: &Directory, instead: Instead<'_>) -> Result<Option<Detected>> {
+    judge_once(&Files { directory, instead })
 }
 
 /// The files of a log, some of which may be other ones than on the disk.
@@ -368,7 +368,11 @@ impl Sampler {
                 best = sample.filter(|it| it.carries() || weak).or(best);
             }
         }
-        let Some(best) = best else { return Ok(None) };
+        let Some(best) = best else {
+            // What the entry or a length says is wrong.
+            votes.astray += u64::from(named.is_some());
+            return Ok(None);
+        };
         votes.astray += u64::from(best.carried == Carried::Other);
         if offset.0 > 0 {
             // Nothing speaks for a codec, nor do the zeros of bytes that got lost.

@@ -98,6 +98,19 @@ pub fn encode_length(payload_bytes: u64) -> [u8; 8] {
 /// frame begins with it.
 pub const LENGTH_MARK: u8 = 0xff;
 
+/// The first byte of the length of a frame that is written over others and not durable yet.
+/// Unlike a mark it says nothing of the bytes after the frame.
+pub const LENGTH_UNFINISHED: u8 = 0xfe;
+
+/// The length without such a first byte.
+#[must_use]
+pub fn finished_length(length: u64) -> u64 {
+    match length.to_be_bytes() {
+        [LENGTH_UNFINISHED, 0, 0, ..] => length << 8 >> 8,
+        _ => length,
+    }
+}
+
 /// The length field of the first frame of a batch before the batch is durable: the mark,
 /// then seven true bytes.
 #[must_use]

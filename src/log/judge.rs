@@ -274,6 +274,14 @@ impl Walk {
         {
             region.slot += 1;
             region.position = end;
+            if payload_bytes == 0
+                && let Some(next) = self.place_behind_zeros(slot + 1, end)?
+            {
+                // A frame of which nothing arrived.
+                let expected = next.0 - position.0 - LENGTH_BYTES;
+                region.position = next.min(region.limit);
+                return visitor.damage(Damage::length(slot, position, Some(0), Some(expected)));
+            }
             return self.tell(slot, position, payload_bytes, visitor);
         }
         let Some(next_position) = self.next_place(*region)? else {
@@ -370,6 +378,24 @@ impl Walk {
         }
         Ok(matches!(self.fit(slot, entry.position)?,
             Fit::Record { end, .. } if end <= region.limit))
+    }
+
+    /// The place that the entry of `slot` names, if that is later than `end`, where the
+    /// frame before it seems to end, and nothing but zeros follow there.
+    fn place_behind_zeros(&mut self, slot: u64, end: Position) -> Result<Option<Position>> {
+        let Ok(entry) = self.index.entry(slot) else {
+            return Ok(None);
+        };
+        let is_next = slot < self.entries && u64::from(entry.relative.0) == slot;
+        if self.codec != Codec::Raw || !is_next || entry.position <= end {
+            return Ok(None);
+        }
+        let count = (self.store.file_bytes() - end.0).min(LENGTH_BYTES);
+        let behind = self
+            .store
+            .bytes(end.0, usize::try_from(count).unwrap_or(0))?;
+        let zeros = count > 0 && behind.iter().all(|&byte| byte == 0);
+        Ok(zeros.then_some(entry.position))
     }
 
     /// The problem of the frame at `position`, which should have `expected` bytes.

@@ -15,7 +15,7 @@ use crate::inspect::finding::Finding;
 use crate::inspect::listing::SegmentListing;
 use crate::inspect::report::{Report, SegmentReport};
 use crate::inspect::scan::SegmentFacts;
-use crate::log::detect::{Mended, detect_with};
+use crate::log::detect::{Detected, Mended, detect_with};
 use crate::log::format::{ENTRY_BYTES, FileKind, file_name};
 use crate::log::record::Codec;
 use crate::log::units::{Offset, Position};
@@ -357,6 +357,28 @@ fn changes_codec(
     report: &Report,
     afterwards: &BTreeMap<Offset, SegmentReport>,
 ) -> bool {
+    if report.options.codec.is_some() {
+        return false;
+    }
+    let then = shown_after(plan, report, afterwards);
+    let is_empty = |segment: &SegmentReport| {
+        let after = afterwards.get(&segment.listing.base()).unwrap_or(segment);
+        let store = after.listing.store.as_ref();
+        store.is_none_or(|store| store.bytes == 0)
+    };
+    // A log that shows no codec is read as a raw one.
+    let raw = Codec::Raw;
+    then.map_or(raw, |then| then.codec) != report.codec.unwrap_or(raw)
+        && !(then.is_none() && report.segments.iter().all(is_empty))
+}
+
+/// The codec that the log would show afterwards: the same, if the plan does not change what
+/// shows it.
+pub(super) fn shown_after(
+    plan: &Plan,
+    report: &Report,
+    afterwards: &BTreeMap<Offset, SegmentReport>,
+) -> Option<Detected> {
     let steps = BySegment::of(plan);
     // An index built for all frames of a store shows the same as the store alone.
     let is_made = |base: Offset| {
@@ -364,9 +386,13 @@ fn changes_codec(
         let steps = steps.steps(base);
         after.is_some_and(SegmentFacts::is_clean) && matches!(steps[..], [Step::BuildIndex { .. }])
     };
+    let same = report.codec.map(|codec| Detected {
+        codec,
+        certain: false,
+    });
     let mut changed = plan.steps.iter().map(|step| step.file().0);
-    if report.options.codec.is_some() || changed.all(is_made) {
-        return false;
+    if changed.all(is_made) {
+        return same;
     }
     // The last segment is cached: it is requested again.
     let last: RefCell<Option<Mended>> = RefCell::default();
@@ -385,17 +411,7 @@ fn changes_codec(
         Ok(last.clone())
     };
     // Errors of reading are reported when the plan is carried out.
-    let Ok(then) = detect_with(&report.listing.directory, &instead) else {
-        return false;
-    };
-    let is_empty = |segment: &SegmentReport| {
-        let after = afterwards.get(&segment.listing.base()).unwrap_or(segment);
-        let store = after.listing.store.as_ref();
-        store.is_none_or(|store| store.bytes == 0)
-    };
-    // A log that shows no codec is read as a raw one.
-    let codec = report.codec.unwrap_or(Codec::Raw);
-    then.unwrap_or(Codec::Raw) != codec && !(then.is_none() && report.segments.iter().all(is_empty))
+    detect_with(&report.listing.directory, &instead).unwrap_or(same)
 }
 
 /// The step that cuts a file, if it is longer.

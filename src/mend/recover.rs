@@ -46,7 +46,15 @@ pub fn plan(lock: &DirectoryLock, codec: Option<Codec>) -> Result<(Report, Plan)
         let last = Offset(Offset::MAX.0 - 1);
         return Err(Error::OffsetsExhausted { last });
     }
-    let plan = plan::repair(&report);
+    let (plan, afterwards) = plan::repair_foreseen(&report);
+    // The records that remain would say that the codec is another one.
+    let shown = plan::shown_after(&plan, &report, &afterwards);
+    if shown.is_some_and(|then| then.certain && Some(then.codec) != report.codec) {
+        return Err(Error::CannotAppend {
+            path: lock.path().to_path_buf(),
+            why: "only the bytes to be removed show its codec".to_owned(),
+        });
+    }
     let completes = kept::completes_entries(&plan, &report.listing.directory)?;
     for finding in &report.findings {
         // Entries on their way to the disk that did not arrive, or not completely.

@@ -21,9 +21,11 @@ pub enum Keep {
     From(Offset),
     /// Records up to this offset, which stays too.
     UpTo(Offset),
-    /// The last segments whose files have at most this many bytes; at least one.
+    /// The last segments whose files have at most this many bytes; at least one, and those
+    /// with records from the first one's base on.
     Bytes(u64),
-    /// This many of the last segments; at least one.
+    /// This many of the last segments; at least one, and those with records from the first
+    /// one's base on.
     Segments(u64),
 }
 
@@ -37,42 +39,37 @@ pub enum Keep {
 pub fn plan(report: &Report, keep: Keep) -> Result<Plan> {
     let segments = &report.segments;
     let mut plan = Plan::over(report);
-    let dropped = match keep {
-        Keep::From(offset) => {
-            let mut dropped = 0;
-            for pair in segments.windows(2) {
-                let [segment, next] = pair else { break };
-                if next.listing.base() > offset || reach(report, segment)? > offset {
-                    break;
-                }
-                dropped += 1;
-            }
-            dropped
-        }
+    let first_of = |kept: usize| {
+        let first = segments.len().saturating_sub(kept.max(1));
+        segments.get(first).map(|first| first.listing.base())
+    };
+    let from = match keep {
+        Keep::From(offset) => Some(offset),
         Keep::Bytes(bytes) => {
             let mut left = bytes;
-            let kept = segments
-                .iter()
-                .rev()
-                .take_while(|segment| match left.checked_sub(file_bytes(segment)) {
-                    Some(rest) => {
-                        left = rest;
-                        true
-                    }
-                    None => false,
-                })
-                .count();
-            segments.len() - kept.max(1)
+            let fits = |segment: &&SegmentReport| {
+                let rest = left.checked_sub(file_bytes(segment));
+                left = rest.unwrap_or(0);
+                rest.is_some()
+            };
+            first_of(segments.iter().rev().take_while(fits).count())
         }
-        Keep::Segments(count) => {
-            let kept = usize::try_from(count).unwrap_or(usize::MAX).max(1);
-            segments.len().saturating_sub(kept)
-        }
+        Keep::Segments(count) => first_of(usize::try_from(count).unwrap_or(usize::MAX)),
         Keep::UpTo(offset) => {
             drop_after(report, offset, &mut plan)?;
             return Ok(plan);
         }
     };
+    // An older segment of a fork may have records that are not older than those that stay.
+    let mut dropped = 0;
+    for pair in segments.windows(2) {
+        let [segment, next] = pair else { break };
+        let ends_before = |from| Ok(next.listing.base() <= from && reach(report, segment)? <= from);
+        if !from.map_or(Ok(false), ends_before)? {
+            break;
+        }
+        dropped += 1;
+    }
     let removed = segments.iter().take(dropped);
     layouts::require_record(
         &report.listing.directory,

@@ -143,15 +143,27 @@ impl Bytes {
     }
 
     /// Whether appends that were not acknowledged left the bytes from the end of the frame
-    /// at `frame`, if one is there, up to a place that an entry names.
-    pub fn is_unacknowledged(&mut self, frame: Option<u64>, from: u64, to: u64) -> Result<bool> {
-        let left = readable(unacknowledged(&mut self.near, frame, from, to))?;
+    /// at `frame`, if one is there, up to a place that an entry names; `next` is that of the
+    /// entry after it.
+    pub fn is_unacknowledged(
+        &mut self,
+        frame: Option<u64>,
+        from: u64,
+        to: u64,
+        next: Option<u64>,
+    ) -> Result<bool> {
+        let left = readable(unacknowledged(&mut self.near, frame, from, to, next))?;
         Ok(left.is_some_and(|left| left != Unacknowledged::No))
     }
 
     /// Hands over `count` bytes at `position`, or nothing where the disk fails.
     pub fn block(&mut self, position: u64, count: usize) -> Result<Option<&[u8]>> {
         readable(self.near.bytes(position, count))
+    }
+
+    /// How much of the store is no hole. Units: bytes.
+    pub fn data_bytes(&self) -> u64 {
+        self.near.source().data_bytes()
     }
 
     /// The byte after the last one before `limit` that is not zero.

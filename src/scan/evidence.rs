@@ -17,6 +17,10 @@ use crate::log::record::Codec;
 /// Number of entries before the first fault that are searched for the largest frame.
 const ENTRIES_BEFORE: u64 = 64;
 
+/// Missing records whose entries are written however few bytes the store has (not counting
+/// holes).
+const MISSING_MAX: u64 = 1 << 20;
+
 /// The inputs of the account.
 pub(super) struct Evidence {
     pub segment: Segment,
@@ -62,10 +66,18 @@ pub(super) fn explore(
     store: &mut Bytes,
     index: &mut Index,
 ) -> Result<Option<Explored>> {
-    let (slot, from) = first_place(input, store, index)?;
-    let Some(sections) = sections::divide(index, store, slot * ENTRY_BYTES)? else {
+    let (mut slot, mut from) = first_place(input, store, index)?;
+    let Some(mut sections) = sections::divide(index, store, slot * ENTRY_BYTES)? else {
         return Ok(None);
     };
+    if sections.restarts_before(from) {
+        // The frames of those entries were lost: a later service wrote others in their place.
+        (slot, from) = (0, 0);
+        match sections::divide(index, store, 0)? {
+            Some(whole) => sections = whole,
+            None => return Ok(None),
+        }
+    }
     let base = input.base.0;
     let slots = store.size / 9 + index.file_bytes() / ENTRY_BYTES + 2;
     let mut named: Vec<(u64, u64)> = sections
@@ -175,6 +187,7 @@ impl Evidence {
             }
         }
         frames.sort_unstable_by_key(|frame| (frame.start, frame.end));
+        within_room(&segment, store, &mut frames);
         Ok(Self {
             segment,
             sections,
@@ -184,6 +197,24 @@ impl Evidence {
             doubts,
             table,
         })
+    }
+}
+
+/// Takes the numbers of frames behind more missing ones than the store can have held: an
+/// offset in a record or an entry must not say how large an index gets.
+fn within_room(segment: &Segment, store: &Bytes, frames: &mut [Frame]) {
+    let mut room = MISSING_MAX.saturating_add(store.data_bytes() / LEAST_FRAME);
+    let mut next = segment.slot;
+    for frame in frames {
+        let Some(slot) = frame.slot else { continue };
+        let missing = slot.saturating_sub(next);
+        if missing > room {
+            frame.slot = None;
+            frame.state = frames::State::Unnumbered;
+        } else {
+            room -= missing;
+            next = next.max(slot.saturating_add(1));
+        }
     }
 }
 

@@ -59,6 +59,17 @@ impl Sections {
         lives
     }
 
+    /// Whether a service certainly began again before this place of the store: one entry may
+    /// be one flipped bit of the padding.
+    pub(super) fn restarts_before(&self, position: u64) -> bool {
+        let runs = self.restarts.iter().filter_map(|at| self.runs.get(*at));
+        let mut firsts = runs.filter_map(|run| match run.positions.as_slice() {
+            [first, _, ..] => Some(*first),
+            _ => None,
+        });
+        firsts.any(|first| first < position)
+    }
+
     /// Finds the runs with which a service began again: those that give out slots again.
     pub(super) fn find_restarts(&mut self, store: &mut Bytes) -> Result<()> {
         // The entries before the first run are right.

@@ -262,7 +262,7 @@ impl Numbering<'_> {
                 });
             } else if slot == following
                 && let Some(previous) = previous
-                && !store.is_unacknowledged(Some(previous.start), previous.end, first)?
+                && !store.is_unacknowledged(Some(previous.start), previous.end, first, None)?
             {
                 // No record is in the gap: the length before it is wrong.
                 previous.end = first;
@@ -458,7 +458,7 @@ impl Numbering<'_> {
                 && begins_gap(self.path, end)
                 && claimed == Some(start)
                 && let Some(next) = next_claimed.filter(|next| *next > end)
-                && !store.is_unacknowledged(Some(start), end, next)?
+                && !store.is_unacknowledged(Some(start), end, next, None)?
             {
                 frame.state = State::Length;
             } else if empty && self.held_a_value(store, frame, slot, starts) {

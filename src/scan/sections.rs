@@ -306,8 +306,10 @@ impl Divider<'_> {
     /// left that were not acknowledged.
     fn is_behind_rest(&mut self, position: u64) -> Result<bool> {
         let end = self.store.end(position)?;
+        let next = self.entry(ENTRY_BYTES)?.filter(|next| next.relative.0 == 1);
+        let next = next.map(|next| next.position.0);
         Ok(end.is_some_and(|end| end > position + LENGTH_BYTES)
-            && self.store.is_unacknowledged(None, 0, position)?)
+            && self.store.is_unacknowledged(None, 0, position, next)?)
     }
 
     /// Whether nothing but zeros is after the entry at byte `at`.

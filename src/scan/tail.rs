@@ -52,7 +52,10 @@ pub(super) fn cut(store: &mut Bytes, evidence: &Evidence, doubts: &mut Vec<Doubt
                     doubts.push(Doubt::HoldsFrames);
                     break;
                 }
-                if !surely && evidence.table.any_frames(piece.start + 1, size) {
+                // The zeros before it may be the beginning of a length.
+                let zeros = ends_at(piece.start).filter(|frame| frame.is_empty());
+                let inside = zeros.map_or(piece.start, |frame| frame.start) + 1;
+                if !surely && evidence.table.any_frames(inside, size) {
                     doubts.push(Doubt::HoldsFrames);
                     break;
                 }

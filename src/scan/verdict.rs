@@ -13,7 +13,6 @@ use super::frames::{Doubt, Frame, State, is_lost};
 use super::lives::promised_in_place;
 use super::number_protobuf::IndexState;
 use super::path::{Kind, Piece, Segment};
-use super::sections::EntryRun;
 use super::{tail, writes};
 use crate::log::error::Result;
 use crate::log::format::ENTRY_BYTES;
@@ -285,40 +284,19 @@ impl Numbered {
         Ok(believed.max(self.first_slot))
     }
 
-    /// Whether the entries of the last records name no frame, each one another distance
-    /// away from its own: entries of this log are all as far off, if bytes were added to
-    /// the store, and those of lost records continue where it ends.
+    /// Whether the entries behind the first right ones are another log's: the frames continue to
+    /// the store's end without a fault, and the first wrong entry names a place beyond it.
     fn are_of_another_log(&self, evidence: &Evidence) -> bool {
-        let end = self.end();
-        let position = |run: &EntryRun, slot: u64| {
-            let at = usize::try_from(slot.checked_sub(run.slot)?).ok()?;
-            run.positions.get(at).copied()
+        let sections = &evidence.sections;
+        let ([run], []) = (sections.runs.as_slice(), sections.rest.as_slice()) else {
+            return false;
         };
-        let off_by = |run: &EntryRun, slot: u64| {
-            let start = self.frames.get(&slot)?.start;
-            Some(start.wrapping_sub(position(run, slot)?))
-        };
-        let runs = &evidence.sections.runs;
-        let last = (end.saturating_sub(3)..end).flat_map(|slot| {
-            let of_slot = move |run| position(run, slot);
-            runs.iter().filter_map(of_slot)
-        });
-        let starts = &evidence.frames;
-        let mut last = last.peekable();
-        let end_is_named = evidence
-            .sections
-            .claims()
-            .any(|it| it.1 == self.records_end(evidence));
-        let is_frame = |at: u64| {
-            starts
-                .binary_search_by_key(&at, |frame| frame.start)
-                .is_ok()
-        };
-        let differ = |run: &EntryRun| {
-            let before = end.checked_sub(2).and_then(|slot| off_by(run, slot));
-            before.is_none_or(|before| off_by(run, end - 1) != Some(before))
-        };
-        last.peek().is_some() && !last.any(is_frame) && runs.iter().all(differ) && !end_is_named
+        let start = |slot| self.frames.get(&slot).map(|frame| frame.start);
+        let wrong = run.claims().find(|(slot, at)| start(*slot) != Some(*at));
+        let is_whole = evidence.path.iter().all(|it| it.kind == Kind::Frame);
+        let size = evidence.path.last().map_or(0, |it| it.end);
+        // The entry of slot 0 names the beginning in any log.
+        is_whole && wrong.is_some_and(|(slot, at)| (2..self.end()).contains(&slot) && at > size)
     }
 
     /// The entries that the index should have.

@@ -55,9 +55,16 @@ fn trim_goes_by_the_records_of_a_segment() {
         ("entries behind padding", behind),
     ] {
         let case = Case::new(name, forked(0, first, 2));
-        let said = case.untouched(&["trim", "log", "--before", "3"], "", &mut wrong);
-        if said.status != 0 {
-            wrong.push(format!("{name}: {}", said.all()));
+        for part in [
+            ["--before", "3"],
+            ["--keep-segments", "1"],
+            ["--keep-bytes", "1"],
+        ] {
+            let arguments = [&["trim", "log"][..], &part].concat();
+            let said = case.untouched(&arguments, "", &mut wrong);
+            if said.status != 0 {
+                wrong.push(format!("{name}: {}", said.all()));
+            }
         }
         let (said, trimmed, _) = case.run(&["trim", "log", "--before", "10"], "");
         if said.status == 0 && trimmed.names().contains(&"0.store".to_owned()) {

@@ -37,6 +37,8 @@ pub struct Truth<'a> {
     valid: BTreeMap<u64, (u64, bool)>,
     /// Frames that a surviving entry names: file and position.
     named: BTreeSet<(u64, usize)>,
+    /// Where an unfinished batch begins: file and position.
+    marks: Vec<(u64, usize)>,
     /// Offsets that surviving entries name. One of zeros may be padding.
     promised: BTreeSet<u64>,
 }
@@ -54,6 +56,7 @@ impl<'a> Truth<'a> {
             histories: BTreeSet::new(),
             valid: BTreeMap::new(),
             named: BTreeSet::new(),
+            marks: Vec::new(),
             promised: BTreeSet::new(),
         };
         for ((base, index), file) in &harmed.files {
@@ -61,6 +64,12 @@ impl<'a> Truth<'a> {
                 continue;
             }
             truth.intact.extend(intact(made, *base, file));
+            let is_mark = |at: &usize| {
+                let from = file.from[*at].filter(|from| !from.index);
+                from.is_some_and(|from| made.segments[from.segment].mark == Some(from.at))
+            };
+            let marks = (0..file.from.len()).filter(is_mark);
+            truth.marks.extend(marks.map(|at| (*base, at)));
         }
         truth.find_claims();
         truth.find_disputes();
@@ -287,8 +296,18 @@ impl<'a> Truth<'a> {
         }
     }
 
-    /// Whether no entry says any more that a frame is not of the unfinished batch before it.
+    /// Whether no entry says any more that a frame is not of the unfinished batch before it,
+    /// where it was or where it is now.
     fn is_in_batch(&self, place: &Place<'_>) -> bool {
+        let marks = self.marks.iter().filter(|mark| mark.0 == place.base);
+        let mut before = marks.map(|mark| mark.1).filter(|at| *at < place.at);
+        let ended = |at: usize| {
+            let mut named = self.named.range((place.base, at)..=(place.base, place.at));
+            named.next().is_some()
+        };
+        if before.any(|at| !ended(at)) {
+            return true;
+        }
         let mut segments = self.made.segments.iter();
         let home = segments.find(|segment| segment.base == place.home);
         let Some(mark) = home.and_then(|home| home.mark) else {
@@ -349,17 +368,22 @@ impl<'a> Truth<'a> {
             || padded && offset == place.base + 1 && run
     }
 
-    /// The first offset that an entry names, and that is neither given nor within one of
-    /// these ranges.
-    pub fn unsaid(&self, given: &[Given], said: &[(u64, u64)]) -> Option<u64> {
-        // After damage nothing tells refused frames from what they were followed by.
-        if self.made.passed_over() && !self.harmed.done.is_empty() {
-            return None;
-        }
+    /// The offsets that an entry names, and that are neither given nor within one of these
+    /// ranges.
+    pub fn unsaid(&self, given: &[Given], said: &[(u64, u64)]) -> impl Iterator<Item = u64> {
         let given: BTreeSet<u64> = given.iter().map(|given| given.offset).collect();
         let is_said = |offset: u64| said.iter().any(|it| (it.0..=it.1).contains(&offset));
-        let mut silent = self.promised.difference(&given);
-        silent.find(|offset| !is_said(**offset)).copied()
+        let silent = self.promised.difference(&given).copied();
+        let silent: Vec<u64> = silent.filter(|offset| !is_said(*offset)).collect();
+        // After damage nothing tells refused frames from what they were followed by.
+        let unknown = self.made.passed_over() && !self.harmed.done.is_empty();
+        silent.into_iter().filter(move |_| !unknown)
+    }
+
+    /// The base of the segment that an offset was written to.
+    pub fn base_of(&self, offset: u64) -> u64 {
+        let bases = self.made.segments.iter().map(|segment| segment.base);
+        bases.filter(|base| *base <= offset).max().unwrap_or(0)
     }
 
     /// Asks for nothing but that no frame is cut.

@@ -168,3 +168,20 @@ fn bytes_without_entries_do_not_hide_what_is_lost() {
     lose("bytes added", files, (11, 11), &mut wrong);
     none(&wrong);
 }
+
+#[test]
+fn a_store_of_another_segment_does_not_hide_what_is_lost() {
+    let mut wrong = Vec::new();
+    for codec in CODECS {
+        let (_, index) = killed(codec, 0, 40, 40, b"");
+        let values = (0..5).map(|n: u64| vec![b'o'; 31 + n as usize]);
+        let others = (0..).zip(values).map(|(offset, value)| match codec {
+            Codec::Raw => value,
+            Codec::Protobuf => pb(&value, offset, 0, 0),
+        });
+        let (store, _) = lay(others.collect::<Vec<_>>(), frame, entry);
+        let name = format!("{codec:?}, another store");
+        lose(&name, pair(0, (store, index)), (5, 39), &mut wrong);
+    }
+    none(&wrong);
+}

@@ -20,6 +20,12 @@ use super::run::{Said, compare_dry_run, run_in, same_contents};
 /// How many cases are run without `PROGLOG_ACCOUNT_CASES`.
 const CASES: u64 = 10_000;
 
+/// Seeds beyond these that failed once, each for a reason of its own: they are run too.
+const FAILED_ONCE: [u64; 10] = [
+    5_000_081, 5_000_414, 5_000_666, 5_003_824, 5_007_483, 5_007_651, 5_008_251, 5_009_040,
+    7_006_988, 7_011_264,
+];
+
 /// Of so many cases one is repaired by the binary as well.
 const BY_BINARY: u64 = 20;
 
@@ -166,10 +172,18 @@ fn repair(truth: &Truth<'_>, log: &Path, before: &Snapshot, result: &mut Result)
         result.add(kind, format!("{what}\n    {steps}"));
     }
     let said = [&repaired.lost[..], &repaired.after.offsets].concat();
-    // Where nothing is written, all entries are there, and the findings say that a person
-    // decides.
-    let decided = repaired.changes && !result.foreign;
-    if let Some(offset) = truth.unsaid(&given, &said).filter(|_| decided) {
+    // Where a person decides, the findings say so, and all entries are there.
+    let index = |snapshot: &Snapshot, base: u64| {
+        let file = snapshot.get(&format!("{base}.index"));
+        file.map(|file| file.bytes.clone())
+    };
+    let decision = repaired.after.ids.iter().any(|id| id == "needs-decision");
+    let decided = |offset: &u64| {
+        let base = truth.base_of(*offset);
+        let same = index(before, base) == index(&after, base);
+        repaired.changes && !result.foreign && !(decision && same)
+    };
+    if let Some(offset) = truth.unsaid(&given, &said).find(decided) {
         let what = format!("{offset}, said {said:?}\n    {steps}");
         result.add("R1 a lost record is not named", what);
     }
@@ -358,7 +372,7 @@ fn random_damages_cost_no_record_that_can_be_determined() {
     let number = |name, or| std::env::var(name).map_or(or, |it| it.parse::<u64>().unwrap());
     let cases = number("PROGLOG_ACCOUNT_CASES", CASES);
     let first = number("PROGLOG_ACCOUNT_FIRST", 0);
-    let next = AtomicU64::new(first);
+    let next = AtomicU64::new(0);
     let results = Mutex::new(BTreeMap::new());
     let started = std::time::Instant::now();
     std::thread::scope(|scope| {
@@ -366,10 +380,12 @@ fn random_damages_cost_no_record_that_can_be_determined() {
             scope.spawn(|| {
                 let root = memory_directory();
                 loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= first + cases {
-                        return;
-                    }
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let seed = match number.checked_sub(cases) {
+                        None => Some(first + number),
+                        Some(more) => FAILED_ONCE.get(more as usize).copied(),
+                    };
+                    let Some(seed) = seed else { return };
                     let directory = root.path().join(seed.to_string());
                     std::fs::create_dir(&directory).unwrap();
                     let result = caught(seed, &directory);

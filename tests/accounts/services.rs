@@ -274,3 +274,31 @@ fn refused_appends_between_two_records_are_no_fault_of_theirs() {
     }
     none(&wrong);
 }
+
+/// The length of the interrupted append leads into the records after it, wherever they end.
+#[test]
+fn the_rest_of_an_append_swallows_no_record() {
+    let mut wrong = Vec::new();
+    let values = text(6);
+    let (first, _) = made(Codec::Raw, 0, &values[..1]);
+    let (behind, _) = made(Codec::Raw, 0, &values[1..]);
+    for end in behind.len() - 30..=behind.len() {
+        // The rest of a frame that would end there.
+        let mut store = [&first[..], &(end as u64).to_be_bytes()].concat();
+        let mut index = entry(0, 0);
+        for (slot, value) in (1..).zip(&values[1..]) {
+            index.extend(entry(slot, store.len() as u64));
+            store.extend(frame(value));
+        }
+        let case = Case::new(format!("a rest of {end} bytes"), pair(0, (store, index)));
+        let said = case.untouched(&["verify", "log"], "", &mut wrong);
+        if said.status != 0 {
+            wrong.push(format!("{}: {}", case.name, said.all()));
+        }
+        let (found, said) = read(&case.sandbox());
+        if found != numbered(0, &values) {
+            wrong.push(format!("{}: {}", case.name, said.all()));
+        }
+    }
+    none(&wrong);
+}

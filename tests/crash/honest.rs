@@ -13,7 +13,7 @@ use proglog::log::record::Codec;
 use proglog_testkit::{frame, report};
 
 use crate::appending::Script;
-use crate::mending::{LOG, Mending};
+use crate::mending::{COPY, LOG, Mending};
 use crate::recorder::{FileId, Op, Recorder, Recording};
 use crate::scenarios::{self, Patient, WIDE, as_it_is};
 use crate::tree::{Tree, timeless};
@@ -278,16 +278,18 @@ impl Case {
                     patient.keeps,
                     &as_it_is,
                 );
-                let (command, options): (_, &[&str]) = match patient.name.split('/').next() {
-                    Some("truncate-index") => ("truncate-index", &["--leave-tail"]),
-                    Some("trim-before") => ("trim", &["--before=9"]),
-                    Some("trim-after") => ("trim", &["--after=6"]),
-                    Some("trim-after-edge") => ("trim", &["--after=3"]),
-                    _ => ("repair", &[]),
+                let replica = format!("--replica={}", other.join(COPY).display());
+                let (command, option) = match patient.name.split('/').next() {
+                    Some("truncate-index") => ("truncate-index", Some("--leave-tail")),
+                    Some("trim-before") => ("trim", Some("--before=9")),
+                    Some("trim-after") => ("trim", Some("--after=6")),
+                    Some("trim-after-edge") => ("trim", Some("--after=3")),
+                    Some("replica-entries" | "replica-one-entry") => ("repair", Some(&*replica)),
+                    _ => ("repair", None),
                 };
                 let log = other.join(LOG).display().to_string();
                 let mut mend = vec![command.to_owned(), log.clone()];
-                mend.extend(options.iter().map(|option| (*option).to_owned()));
+                mend.extend(option.map(str::to_owned));
                 let undo = vec!["undo".to_owned(), log];
                 (mending.unwrap().recording, vec![mend, undo])
             }

@@ -13,6 +13,7 @@ use proglog::log::lock::{DirectoryLock, Wait};
 use proglog::mend::apply::{ApplyOptions, Save, apply};
 use proglog::mend::exclusive::Others;
 use proglog::mend::plan::{self, Plan};
+use proglog::mend::replica::{self, Verdict};
 use proglog::mend::{saved, undo};
 
 use crate::appending::words;
@@ -35,6 +36,20 @@ pub const LOG: &str = "log";
 )]
 pub fn repair(report: &Report) -> Result<Plan, Error> {
     Ok(plan::repair(report))
+}
+
+/// The copy of a log that `from_copy` takes records of, in a sandbox.
+pub const COPY: &str = "copy";
+
+/// The plan of `repair --replica`.
+pub fn from_copy(report: &Report) -> Result<Plan, Error> {
+    let log = &report.listing.directory.path;
+    let here = Report::of(log, &report.options)?;
+    let (here, there) = replica::look(here, &log.with_file_name(COPY), &report.options)?;
+    match replica::plan(&here, &there)? {
+        Verdict::Plan(plan) => Ok(plan.plan),
+        other => Err(Error::Config(format!("not the same log: {other:?}"))),
+    }
 }
 
 /// The plan of `truncate-index --leave-tail`.

@@ -307,6 +307,28 @@ pub fn patients() -> Vec<Patient> {
                 keeps,
             });
         }
+        for (name, entries) in [("entries", 5), ("one-entry", 1)] {
+            let values = (0..6).map(|n| vec![b'a' + n; 300]);
+            let sandbox = Sandbox::built(&LogBuilder::new(codec).segment(0, values));
+            std::fs::create_dir(sandbox.path().join(mending::COPY)).unwrap();
+            for file in ["0.store", "0.index"] {
+                let copy = sandbox.path().join(mending::COPY).join(file);
+                std::fs::write(copy, sandbox.read(file)).unwrap();
+            }
+            // The other copy has records in the middle, and after the end.
+            let entry = sandbox.read("0.index")[16..24].try_into();
+            let second = u64::from_be_bytes(entry.unwrap_or_default());
+            sandbox.cut("0.store", 700);
+            sandbox.cut("0.index", 12 * entries);
+            sandbox.put("0.store", second, &[0xee; 20]);
+            patients.push(Patient {
+                name: format!("replica-{name}/{}", codec.as_str()),
+                sandbox,
+                codec: codec_of(codec),
+                mender: mending::from_copy,
+                keeps: |_| true,
+            });
+        }
         let torn = Sandbox::built(&four_segments(codec));
         torn.remove("4.index");
         torn.append_bytes("11.store", &[0, 0, 0, 0, 0, 0, 0, 90, 1, 2, 3]);

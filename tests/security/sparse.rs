@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
-use proglog_testkit::{LogBuilder, Sandbox, entry};
+use proglog_testkit::{LogBuilder, Sandbox, entry, frame, pb};
 
 use crate::shell::{bash, logs, status};
 
@@ -135,6 +135,34 @@ fn a_record_of_a_terabyte_is_salvaged_and_trimmed() {
         ),
         0
     );
+}
+
+/// The records behind a hole carry offsets far away: their index would have a line for each
+/// offset between.
+#[test]
+fn offsets_behind_a_hole_do_not_size_an_index() {
+    for with_index in [true, false] {
+        let sandbox = logs();
+        let frames = |offsets: std::ops::Range<u64>| -> Vec<u8> {
+            offsets.flat_map(|it| frame(&pb(b"v", it, 0, 0))).collect()
+        };
+        let before = frames(0..4);
+        sandbox.write("0.store", &before);
+        sandbox.write("0.index", &[]);
+        if with_index {
+            let entries = [entry(0, 0), entry(1, 11), entry(2, 24)];
+            sandbox.write("0.index", &entries.concat());
+        }
+        let end = u64::from(u32::MAX);
+        if !stretch(&sandbox.file("0.store"), &frames(end - 3..end)) {
+            return;
+        }
+        runs(&sandbox, "verify -q log", 3);
+        runs(&sandbox, "repair --dry-run log", 3);
+        runs(&sandbox, "repair log", 3);
+        assert!(sandbox.bytes("0.index") < 4096);
+        runs(&sandbox, "read --from 3 log", 3);
+    }
 }
 
 /// A terabyte of holes is no line for each eight bytes of it.

@@ -1,24 +1,17 @@
-//! Writes frames of another copy over damaged ones, such that an interruption leaves
-//! frames that are damaged, never half of one that looks intact: first those after the
-//! old end, one after the other; then the others with lengths that lead past the end of
-//! any store, and their own lengths when that is durable.
+//! Writes frames of another copy over damaged ones and after the end, such that neither a
+//! kill nor a power cut leaves a frame that looks intact before it is: as in a commit, a mark
+//! is in place of each length's first byte until all bytes of the frames are durable.
 
 use super::assembly::Assembly;
 use crate::log::disk::{Disk, DiskFile, write_all_at};
 use crate::log::durable::sync;
 use crate::log::error::{Error, Result};
-use crate::log::format::{FileKind, LENGTH_BYTES, encode_length};
-use crate::log::window::ReadFile;
-
-/// The length of a frame that is not finished. (Zeros would make it an empty record.)
-pub const UNFINISHED: u8 = 0xff;
-
-/// Bytes gathered before they are written.
-const GATHER_BYTES: usize = 256 * 1024;
+use crate::log::format::{LENGTH_BYTES, LENGTH_UNFINISHED, encode_length};
+use crate::log::window::{ReadFile, STREAM_BYTES};
 
 /// Writes `bytes` bytes of an assembly's store from `position` on: intact frames of
-/// another copy. They are gone through once for each thing that is to be known or
-/// written, so that no list of them is held.
+/// another copy. They are gone through once for each thing that is to be written, so that
+/// no list of them is held.
 ///
 /// # Errors
 ///
@@ -37,63 +30,33 @@ pub fn store(
     };
     let metadata = file.file().metadata();
     let old_end = metadata.map_err(Error::io("access", file.path()))?.len();
-    // After the old end no frame is intact before it is written to its end.
-    let behind = first_behind(assembly, here, position, end, old_end)?;
-    if behind < end {
-        let mut at = behind;
-        assembly.stream(FileKind::Store, at, end - at, here, &mut |piece| {
-            write(piece, at)?;
-            at += piece.len() as u64;
+    // A frame that the end cuts short must not become whole when the store grows. It grows
+    // up to the last mark: zeros that look like an empty record have more after them than
+    // their entries say, or do not fit.
+    for behind in [false, true] {
+        assembly.each_frame(position, end, here, |frame, _, _| {
+            if (frame.start >= old_end) == behind {
+                write(&[LENGTH_UNFINISHED], frame.start)?;
+            }
             Ok(())
         })?;
         sync(disk, file)?;
     }
-    let mut at = position;
-    let mut gathered = Vec::with_capacity(GATHER_BYTES);
-    assembly.each_frame(position, behind, here, |frame, source, window| {
-        gathered.extend_from_slice(&[UNFINISHED; size_of::<u64>()]);
-        let mut done = LENGTH_BYTES;
+    // The marks are not written again: whatever becomes of these writes, they stay.
+    assembly.each_frame(position, end, here, |frame, source, window| {
+        let mut done = 1;
         while done < frame.end - frame.start {
-            let room = GATHER_BYTES.saturating_sub(gathered.len()).max(1);
-            let count = usize::try_from(frame.end - frame.start - done).unwrap_or(usize::MAX);
-            let count = count.min(room);
-            gathered.extend_from_slice(window.bytes(source + done, count)?);
-            done += count as u64;
-            if gathered.len() >= GATHER_BYTES {
-                write(&gathered, at)?;
-                at += gathered.len() as u64;
-                gathered.clear();
-            }
+            let count = (frame.end - frame.start - done).min(STREAM_BYTES as u64);
+            let size = usize::try_from(count).unwrap_or(STREAM_BYTES);
+            write(window.bytes(source + done, size)?, frame.start + done)?;
+            done += count;
         }
         Ok(())
     })?;
-    write(&gathered, at)?;
     sync(disk, file)?;
-    assembly.each_frame(position, behind, here, |frame, _, _| {
-        let payload_bytes = frame.end - frame.start - LENGTH_BYTES;
-        write(&encode_length(payload_bytes), frame.start)
+    assembly.each_frame(position, end, here, |frame, _, _| {
+        let [first_byte, ..] = encode_length(frame.end - frame.start - LENGTH_BYTES);
+        write(&[first_byte], frame.start)
     })?;
     sync(disk, file)
-}
-
-/// Position of the first frame between two places that ends after `old_end`; `end` if not
-/// found.
-fn first_behind(
-    assembly: &Assembly,
-    here: Option<&ReadFile>,
-    position: u64,
-    end: u64,
-    old_end: u64,
-) -> Result<u64> {
-    if end <= old_end {
-        return Ok(end);
-    }
-    let mut behind = end;
-    assembly.each_frame(position, end, here, |frame, _, _| {
-        if frame.end > old_end {
-            behind = behind.min(frame.start);
-        }
-        Ok(())
-    })?;
-    Ok(behind)
 }

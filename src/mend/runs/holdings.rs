@@ -269,10 +269,12 @@ pub fn push(runs: &mut Vec<Run>, frames: Run) {
 #[must_use]
 pub fn claimed(segment: &SegmentReport) -> u64 {
     let by_entries = |facts: &SegmentFacts| facts.claimed_end().since(facts.base);
+    let account = segment.account.as_ref();
     segment
         .facts
         .as_ref()
         .map_or(segment.lone_index().unwrap_or(0), by_entries)
+        .max(account.map_or(0, |account| account.promised_end))
 }
 
 /// The runs of one segment while they are being found.

@@ -4,10 +4,9 @@ use super::Undo;
 use crate::log::dir::FilePath;
 use crate::log::directory::Directory;
 use crate::log::error::{Error, Result};
-use crate::log::format::FileKind;
+use crate::log::format::{FileKind, LENGTH_UNFINISHED};
 use crate::log::window::{ReadFile, STREAM_BYTES, Window};
 use crate::mend::done;
-use crate::mend::runs::fill::UNFINISHED;
 use crate::mend::saved::{Change, ChangeKind};
 
 /// Bytes that are compared at once.
@@ -27,7 +26,7 @@ impl Layer {
     /// Strikes the bytes from `at` on that are as this layer has them.
     fn explain(&mut self, at: u64, here: &[u8], unexplained: &mut [bool]) -> Result<()> {
         for (place, (byte, flag)) in (at..).zip(here.iter().zip(unexplained.iter_mut())) {
-            let unfinished = [0, UNFINISHED].contains(byte);
+            let unfinished = [0, LENGTH_UNFINISHED].contains(byte);
             if unfinished && place >= self.position && place < self.zeros_to {
                 *flag = false;
             }

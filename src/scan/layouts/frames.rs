@@ -4,6 +4,8 @@ use crc::{CRC_32_ISCSI, CRC_32_ISO_HDLC, Crc, Table};
 
 use super::{FRAMES_MAX, FrameLayout, Number, Order, Place};
 use crate::log::error::{Error, Result};
+use crate::log::format::{LENGTH_BYTES, finished_length, frame_end};
+use crate::log::units::Position;
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
 
 /// Our own layout.
@@ -250,7 +252,15 @@ impl Store {
 
     /// The end of our frame at `position`.
     pub fn our_frame_end(&mut self, position: u64) -> Result<Option<u64>> {
-        Ok(self.window.frame_end_at(position)?.map(|end| end.0))
+        if position.saturating_add(LENGTH_BYTES) > self.file_bytes() {
+            return Ok(None);
+        }
+        let length = match self.number(position, OURS.length) {
+            Err(Error::Unreadable { .. }) => return Ok(None),
+            length => length?,
+        };
+        let end = frame_end(Position(position), length, self.file_bytes());
+        Ok(end.map(|end| end.0))
     }
 
     /// Number of frames of ours with a payload in the longest chain that begins near the
@@ -263,7 +273,7 @@ impl Store {
         let mut chains = vec![0_u32; count];
         let mut longest = (0, 0);
         for (at, length) in bytes.windows(8).enumerate().rev() {
-            let length = OURS.length.order.number(length);
+            let length = finished_length(OURS.length.order.number(length));
             let start = at as u64 + OURS.length.bytes;
             if length > limit - start.min(limit) {
                 continue;
@@ -341,7 +351,13 @@ impl Store {
 
     pub fn number(&mut self, position: u64, number: Number) -> Result<u64> {
         let count = usize::try_from(number.bytes).unwrap_or(8);
-        Ok(number.order.number(self.window.bytes(position, count)?))
+        let value = number.order.number(self.window.bytes(position, count)?);
+        // One of ours may be unfinished.
+        Ok(if number == OURS.length {
+            finished_length(value)
+        } else {
+            value
+        })
     }
 
     /// Whether the checksum of the frame at `start` is a CRC-32 or CRC-32C of its payload.
