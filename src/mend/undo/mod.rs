@@ -84,16 +84,14 @@ pub fn load_of(at: &FilePath, log: &Dir) -> Result<Option<SavedChange>> {
     if manifest.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         return Ok(None);
     }
-    let change = load_in(dir)?;
-    let is_of_it = |change: &SavedChange| {
+    // The path in a manifest of another user is never looked at: it could lead to a mount
+    // of his that does not answer.
+    let saved = SavedDirectory::of(&dir, log)?;
+    let change = saved.manifest()?.map(|manifest| change_in(dir, manifest));
+    Ok(change.filter(|change| {
         let of = Dir::open(&change.manifest.log).map(|it| it.identity());
         of.is_ok_and(|of| of == log.identity()) || !is_taken(&change.manifest.log)
-    };
-    let Some(change) = change.filter(is_of_it) else {
-        return Ok(None);
-    };
-    SavedDirectory::of(&change.dir, log)?;
-    Ok(Some(change))
+    }))
 }
 
 /// One saved change.
@@ -114,12 +112,16 @@ pub fn load(path: &Path) -> Result<SavedChange> {
 
 fn load_in(dir: Dir) -> Result<Option<SavedChange>> {
     let manifest = saved::read_manifest(&dir)?;
-    Ok(manifest.map(|manifest| SavedChange {
+    Ok(manifest.map(|manifest| change_in(dir, manifest)))
+}
+
+fn change_in(dir: Dir, manifest: Manifest) -> SavedChange {
+    SavedChange {
         path: dir.path().to_path_buf(),
         manifest,
         undone: dir.at(UNDONE).is_taken(),
         dir,
-    }))
+    }
 }
 
 impl SavedChange {
