@@ -138,6 +138,19 @@ fn bytes_of_another_owner_are_saved_for_root_alone() {
         assert_eq!(owned(&path), (ROOT, ROOT, 0o600), "{}", path.display());
     }
     world.run(ROOT, &["undo", "log"]).ended(0, "undone");
+    // A file of anybody's that is moved there as a whole, too.
+    let world = World::damaged();
+    world.run(BOB, &["repair", "log", "--no-save"]).ended(0, "");
+    let roll = ["--max-store-bytes", "1"];
+    world.append(BOB, "four\n", &roll).ended(0, "");
+    give(&world.log().join("0.store"), EVE);
+    let before = tree(&world.log());
+    world
+        .run(ROOT, &["trim", "log", "--before", "3"])
+        .ended(0, "saved in");
+    assert_eq!(owned(&world.saved()), (ROOT, ROOT, 0o700));
+    world.run(ROOT, &["undo", "log"]).ended(0, "undone");
+    assert_eq!(tree(&world.log()), before);
 }
 
 /// The owner of a log cannot have a file copied that he may not read: a link in his log, or

@@ -3,11 +3,13 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::json;
 
 use crate::world::{
-    BOB, EVE, ROOT, Tree, World, entries, fifo, give, is_root, link, set_mode, tree, write,
+    BOB, EVE, ROOT, Run, Tree, World, binary, entries, fifo, give, is_root, link, owned, set_mode,
+    tree, write,
 };
 
 /// Bytes that nobody wants in a file of theirs.
@@ -68,12 +70,107 @@ fn what_we_save_is_trusted() {
         world.run(repairs, &["repair", "log"]).ended(0, "saved in");
         assert_ne!(tree(&world.log()), before);
         let saved = world.saved();
+        assert_eq!(owned(&saved).2 | owned(&world.parent()).2, 0o700);
         let dry = world.run(undoes, &["undo", "log", "--dry-run"]);
         dry.ended(0, "would be changed in log:\n  0.store: 9 bytes restored");
         dry.ended(0, " at the end\n  0.index: removed\n");
         let named = world.run(undoes, &["undo", saved.to_str().unwrap()]);
         named.ended(0, &format!("the log is {}", world.log().display()));
         assert_eq!(tree(&world.log()), before);
+        // A file that was moved there as a whole.
+        world.run(BOB, &["repair", "log", "--no-save"]).ended(0, "");
+        world.append(BOB, "four\n", &["--max-store-bytes", "1"]);
+        let before = tree(&world.log());
+        let trim = ["trim", "log", "--before", "3"];
+        world.run(repairs, &trim).ended(0, "saved in");
+        assert_ne!(tree(&world.log()), before);
+        world.run(undoes, &["undo", "log"]).ended(0, "undone: trim");
+        assert_eq!(tree(&world.log()), before);
+    }
+}
+
+/// What is no saved directory, or an incomplete one, says nothing of the others.
+#[test]
+fn what_is_beside_saved_directories_is_passed_over() {
+    if !is_root() {
+        return;
+    }
+    let world = whole();
+    let saved = forge(
+        &world,
+        &manifest(&world.log(), &[longer_store(&world)]),
+        BOB,
+    );
+    write(&world.parent().join("notes"), b"mine", BOB);
+    link(
+        &saved,
+        &world.parent().join("000008-2026-01-02T030405Z"),
+        BOB,
+    );
+    let incomplete = world.parent().join("000009-2026-01-02T030405Z");
+    write(&incomplete.join("0.before"), b"bytes", EVE);
+    let run = world.run(ROOT, &["undo", "log", "--dry-run"]);
+    run.ended(0, "0.store: 11 bytes restored");
+    assert_eq!(run.err, "");
+    // A power cut left zeros in the place of a line.
+    let text = manifest(&world.log(), &[longer_store(&world)]);
+    let (head, end) = text.split_at(text.rfind("{\"kind\":\"end\"}").unwrap());
+    forge(&world, &format!("{head}{}\n", "\0".repeat(end.len())), BOB);
+    let run = world.run(ROOT, &["undo", "log"]);
+    run.ended(1, "nothing to undo");
+    assert!(!run.err.contains("skipped"), "{run:?}");
+}
+
+/// Nothing that is not certain to be left by a command that ended is removed.
+#[test]
+fn remains_are_removed_only_where_they_can_be_ours() {
+    if !is_root() {
+        return;
+    }
+    let world = World::damaged();
+    let elsewhere = world.path().join("elsewhere");
+    write(&elsewhere.join("0.before"), b"bytes", ROOT);
+    let [linked, of_eve, ours] = [7, 8, 9].map(|it| {
+        let name = format!("00000{it}-2026-01-02T030405Z");
+        world.parent().join(name)
+    });
+    write(&ours.join("0.before"), b"bytes", BOB);
+    write(&of_eve.join("0.before"), b"bytes", EVE);
+    link(&elsewhere, &linked, BOB);
+    give(&world.parent(), BOB);
+    world.run(ROOT, &["repair", "log"]).ended(0, "saved in");
+    assert!(elsewhere.join("0.before").exists());
+    assert!(of_eve.join("0.before").exists());
+    assert!(!ours.exists());
+    // Where other logs are saved too, one of theirs may be filled now.
+    world.run(ROOT, &["undo", "log"]).ended(0, "undone");
+    write(&ours.join("0.before"), b"bytes", BOB);
+    let parent = world.parent();
+    let save_to = ["repair", "log", "--save-to", parent.to_str().unwrap()];
+    world.run(ROOT, &save_to).ended(0, "saved in");
+    assert!(ours.exists());
+}
+
+/// A log that was copied with its saved changes has another inode.
+#[test]
+fn what_the_owner_of_the_log_saved_is_his_in_a_copy_too() {
+    if !is_root() {
+        return;
+    }
+    // Who is known to no container is a user like others outside of one.
+    let nobody = 65_534;
+    for owner in [BOB, ROOT, nobody] {
+        let world = World::damaged();
+        world.run(ROOT, &["repair", "log"]).ended(0, "saved in");
+        let copy = "cp -r log copy && cp -r log.proglog-saved copy.proglog-saved && rm -r log";
+        let mut shell = Command::new("sh");
+        shell.args(["-c", copy]);
+        world.run_by(shell, ROOT, &[]).ended(0, "");
+        for (path, ..) in tree(&world.home()) {
+            give(&path, owner);
+        }
+        let run = world.run(ROOT, &["undo", "copy", "--dry-run"]);
+        run.ended(0, "0.store: 9 bytes restored");
     }
 }
 
@@ -172,6 +269,12 @@ fn the_log_is_the_one_that_was_named() {
         .run(ROOT, &["undo", "log"])
         .ended(1, "nothing to undo");
     assert_eq!(tree(world.path()), before);
+    // The log is gone.
+    let away = world.home().join("away");
+    fs::rename(world.log(), &away).unwrap();
+    let run = world.run(ROOT, &["undo", saved.to_str().unwrap()]);
+    run.ended(2, "proglog undo LOG --save-to");
+    fs::rename(away, world.log()).unwrap();
     // It is beside no log.
     let elsewhere = world.home().join("unpacked");
     fs::rename(&saved, &elsewhere).unwrap();
@@ -226,17 +329,35 @@ fn what_another_user_has_made_is_refused() {
     // A file in it is another user's, or he may write to it.
     for name in ["manifest.json", "0.before"] {
         let path = saved.join(name);
-        for (owner, mode) in [(EVE, 0o644), (ROOT, 0o644), (BOB, 0o666), (BOB, 0o664)] {
+        for (owner, mode, refuse) in [
+            (EVE, 0o644, &[ROOT, BOB][..]),
+            // Root can do nothing for BOB that BOB does not trust.
+            (ROOT, 0o644, &[ROOT]),
+            (BOB, 0o666, &[ROOT, BOB]),
+            (BOB, 0o664, &[ROOT, BOB]),
+        ] {
             give(&path, owner);
             set_mode(&path, mode);
             let before = tree(world.path());
-            let run = world.run(ROOT, &["undo", "log"]);
-            run.ended(2, &format!("{}: not trusted: ", path.display()));
-            assert_eq!(tree(world.path()), before);
+            for user in [ROOT, BOB] {
+                let run = world.run(user, &["undo", "log", "--dry-run"]);
+                if refuse.contains(&user) {
+                    run.ended(2, &format!("{}: not trusted: ", path.display()));
+                } else {
+                    run.ended(0, "0.store: 11 bytes restored");
+                }
+                assert_eq!(tree(world.path()), before);
+            }
         }
         give(&path, BOB);
-        set_mode(&path, 0o664);
-        // Nobody else gets there.
+        set_mode(&path, 0o666);
+        // The group gets there, or everybody else.
+        for mode in [0o710, 0o701] {
+            set_mode(&saved, mode);
+            let run = world.run(ROOT, &["undo", "log", "--dry-run"]);
+            run.ended(2, &format!("{}: not trusted: ", path.display()));
+        }
+        // Nobody else does.
         set_mode(&saved, 0o700);
         world
             .run(ROOT, &["undo", "log", "--dry-run"])
@@ -326,21 +447,29 @@ fn figures_that_no_change_has_are_refused_before_anything_is_changed() {
             "size_after": size_after, "stored_bytes": stored_bytes,
         })
     };
-    for line in [
-        write(max, 1, 1, 1),
-        write(max >> 1, 1, 0, 1),
-        write(1, max >> 1, 0, 1),
-        write(0, 4, 5, end),
-        write(end, 4, 4, end),
-        cut(max, end, 11),
-        cut(end, end + 1, 0),
-        cut(end + 10, end, 11),
-        json!({"kind": "create", "file": "0.store", "bytes": -1}),
-        json!({"kind": "chmod", "file": "0.store"}),
-        json!({"kind": "log", "path": "/", "command": "again"}),
+    let (impossible, no_number) = ("impossible figures", "no number");
+    let other_bytes = "has 11 bytes, and 1";
+    for (line, why) in [
+        (write(max, 1, 1, 1), no_number),
+        (write(max >> 1, 1, 0, 1), impossible),
+        (write(1, max >> 1, 0, 1), impossible),
+        (write(0, 4, 5, end), impossible),
+        (write(end, 4, 4, end), impossible),
+        (cut(max, end, 11), no_number),
+        (cut(end, end + 1, 0), impossible),
+        (cut(end + 10, end, 11), impossible),
+        (
+            json!({"kind": "create", "file": "0.store", "bytes": -1}),
+            no_number,
+        ),
+        (json!({"kind": "chmod", "file": "0.store"}), "unknown kind"),
+        (
+            json!({"kind": "log", "path": "/", "command": "again"}),
+            "the first line",
+        ),
         // More is there than was saved, and less.
-        cut(end + 11, end, 10),
-        cut(end + 12, end, 12),
+        (cut(end + 11, end, 10), other_bytes),
+        (cut(end + 12, end, 12), other_bytes),
     ] {
         forge(
             &world,
@@ -350,7 +479,7 @@ fn figures_that_no_change_has_are_refused_before_anything_is_changed() {
         let before = tree(world.path());
         for user in [ROOT, BOB] {
             let run = world.run(user, &["undo", "log"]);
-            assert_eq!(run.status, 2, "{line} {run:?}");
+            run.ended(2, why);
             assert_eq!(tree(world.path()), before, "{line}");
         }
     }
@@ -420,6 +549,12 @@ fn what_was_saved_of_another_log_is_not_given_to_the_owner_of_this_one() {
     world.run(ROOT, &["undo", "root"]).ended(0, "undone");
 }
 
+/// Where a change was saved that is not saved beside the log.
+fn place_of(run: &Run) -> String {
+    let place = run.err.split("--save-to ").nth(1);
+    place.unwrap().trim().to_owned()
+}
+
 #[test]
 fn a_place_that_another_user_has_made_is_not_saved_in() {
     if !is_root() {
@@ -436,17 +571,40 @@ fn a_place_that_another_user_has_made_is_not_saved_in() {
     let run = world.run(ROOT, &["repair", "log"]);
     run.ended(0, "saved in /var/tmp/proglog-saved-");
     assert_eq!(entries(&to), [] as [PathBuf; 0]);
-    let place = run
-        .err
-        .split("--save-to ")
-        .nth(1)
-        .unwrap()
-        .trim()
-        .to_owned();
+    let place = place_of(&run);
     world
         .run(ROOT, &["undo", "log", "--save-to", &place])
         .ended(0, "undone");
+    assert_eq!(owned(place.as_ref()), (BOB, BOB, 0o700));
     fs::remove_dir_all(place).unwrap();
+    // Nor is what the environment names, if it is another user's, relative, or in the log.
+    // In the log it is a stray name.
+    for (state, owner, status) in [
+        ("state", BOB, 0),
+        ("state", ROOT, 0),
+        ("log/state", ROOT, 3),
+    ] {
+        let path = world.home().join(state);
+        fs::create_dir(&path).unwrap();
+        give(&path, owner);
+        let mut env = Command::new("env");
+        let is_relative = state == "state" && owner == ROOT;
+        let value = if is_relative {
+            state.as_ref()
+        } else {
+            path.as_path()
+        };
+        env.arg(format!("XDG_STATE_HOME={}", value.display()));
+        env.arg(binary());
+        let run = world.run_by(env, ROOT, &["repair", "log"]);
+        run.ended(status, "saved in /var/tmp/proglog-saved-");
+        assert_eq!(entries(&path), [] as [PathBuf; 0]);
+        fs::remove_dir(&path).unwrap();
+        let place = place_of(&run);
+        let undo = ["undo", "log", "--save-to", &place];
+        world.run(ROOT, &undo).ended(0, "undone");
+        fs::remove_dir_all(place).unwrap();
+    }
     // A link of root's own is followed.
     fs::remove_file(world.parent()).unwrap();
     link(&to, &world.parent(), ROOT);
@@ -462,12 +620,7 @@ fn a_place_that_another_user_has_made_is_not_saved_in() {
     let run = world.run(BOB, &["repair", "log"]);
     run.ended(0, "saved in /var/tmp/proglog-saved-");
     assert_eq!(entries(&world.parent()), [] as [PathBuf; 0]);
-    let place = run
-        .err
-        .split("--save-to ")
-        .nth(1)
-        .unwrap()
-        .trim()
-        .to_owned();
+    let place = place_of(&run);
+    assert_eq!(owned(place.as_ref()), (BOB, BOB, 0o700));
     fs::remove_dir_all(place).unwrap();
 }
