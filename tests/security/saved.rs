@@ -52,13 +52,6 @@ pub fn forge(world: &World, manifest: &str, owner: u32) -> PathBuf {
     saved
 }
 
-/// The log alone, so that nothing but what was saved is undone.
-pub fn whole() -> World {
-    let world = World::damaged();
-    world.run(BOB, &["repair", "log", "--no-save"]).ended(0, "");
-    world
-}
-
 #[test]
 fn what_we_save_is_trusted() {
     if !is_root() {
@@ -95,7 +88,7 @@ fn what_is_beside_saved_directories_is_passed_over() {
     if !is_root() {
         return;
     }
-    let world = whole();
+    let world = World::whole();
     let saved = forge(
         &world,
         &manifest(&world.log(), &[longer_store(&world)]),
@@ -179,7 +172,7 @@ fn a_manifest_in_the_directory_of_the_log_is_a_stray_file() {
     if !is_root() {
         return;
     }
-    let world = whole();
+    let world = World::whole();
     let victim = world.path().join("root/profile");
     write(&victim, b"mine", ROOT);
     let lines = [json!({
@@ -213,7 +206,7 @@ fn only_files_of_segments_are_named() {
     if !is_root() {
         return;
     }
-    let world = whole();
+    let world = World::whole();
     let victim = world.home().join("profile");
     write(&victim, b"mine", BOB);
     write(&world.log().join("profile"), b"mine", BOB);
@@ -254,7 +247,7 @@ fn the_log_is_the_one_that_was_named() {
         return;
     }
     // The manifest says another log, which is there.
-    let world = whole();
+    let world = World::whole();
     let other = world.path().join("other");
     fs::create_dir(&other).unwrap();
     for name in ["0.store", "0.index"] {
@@ -290,7 +283,7 @@ fn what_another_user_has_made_is_refused() {
     if !is_root() {
         return;
     }
-    let world = whole();
+    let world = World::whole();
     let text = manifest(&world.log(), &[longer_store(&world)]);
     // The directory is another user's, or lets him write.
     for (owner, mode, why) in [
@@ -373,7 +366,7 @@ fn nothing_is_read_for_whoever_may_not_read_it() {
     if !is_root() {
         return;
     }
-    let world = whole();
+    let world = World::whole();
     let secret = world.secret();
     let bytes = fs::metadata(&secret).unwrap().len();
     let end = fs::metadata(world.log().join("0.store")).unwrap().len();
@@ -432,7 +425,7 @@ fn figures_that_no_change_has_are_refused_before_anything_is_changed() {
     if !is_root() {
         return;
     }
-    let world = whole();
+    let world = World::whole();
     let end = fs::metadata(world.log().join("0.store")).unwrap().len();
     let max = u64::MAX;
     let write = |position: u64, bytes: u64, before_bytes: u64, size_before: u64| {
@@ -509,7 +502,7 @@ fn what_was_saved_of_another_log_is_not_given_to_the_owner_of_this_one() {
         return;
     }
     // Root keeps a log of his own in BOB's home, and its saved changes are beside it.
-    let world = whole();
+    let world = World::whole();
     let (other, others) = (
         world.home().join("root"),
         world.home().join("root.proglog-saved"),

@@ -10,8 +10,8 @@ use proglog::log::disk::{self, Disk, RealDisk};
 use proglog::mend::undo;
 use serde_json::json;
 
-use crate::saved::{forge, manifest, whole};
-use crate::world::{BOB, EVE, ROOT, binary, fifo, give, is_root, link, tree, write};
+use crate::saved::{forge, manifest};
+use crate::world::{BOB, EVE, ROOT, World, binary, fifo, give, is_root, link, tree, write};
 
 /// BOB may rename root's file to here; root would make it a file of BOB's log.
 #[test]
@@ -19,7 +19,7 @@ fn a_moved_file_of_another_owner_is_refused() {
     if !is_root() {
         return;
     }
-    let world = whole();
+    let world = World::whole();
     let bytes = fs::metadata(world.secret()).unwrap().len();
     for change in [
         json!({"kind": "move", "file": "5.store", "bytes": bytes}),
@@ -53,7 +53,7 @@ fn a_link_in_the_place_of_what_was_saved_is_refused_though_it_leads_to_his_own_f
     if !is_root() {
         return;
     }
-    let world = whole();
+    let world = World::whole();
     let store = world.log().join("0.store");
     let end = fs::metadata(&store).unwrap().len();
     let own = world.home().join("own");
@@ -89,7 +89,7 @@ fn a_manifest_is_read_with_little_memory_and_names_an_absolute_path() {
     if !is_root() {
         return;
     }
-    let world = whole();
+    let world = World::whole();
     let text = manifest("log".as_ref(), &[]);
     forge(&world, &text, BOB);
     world.run(ROOT, &["undo", "log"]).ended(2, "line 1: ");
@@ -114,7 +114,7 @@ fn the_path_in_a_manifest_is_looked_at_only_if_the_manifest_is_trusted() {
     if !is_root() {
         return;
     }
-    let world = whole();
+    let world = World::whole();
     let elsewhere = world.path().join("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
     let looks = init(CreateFlags::NONBLOCK).unwrap();
