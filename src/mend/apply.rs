@@ -319,12 +319,8 @@ impl Job<'_> {
             first.map(|names| self.directory.file(names, FileKind::Store)),
             first.map(|names| self.directory.file(names, FileKind::Index)),
         ];
-        let ownership = |path: FilePath| match self.exclusive.file(&path) {
-            // Opened by name it would wait for our own lease.
-            Ok(file) => Ownership::of(file.file()).ok(),
-            Err(_) => Ownership::at(&path),
-        };
-        models.into_iter().flatten().find_map(ownership)
+        let mut models = models.into_iter().flatten();
+        models.find_map(|path| self.exclusive.ownership(&path))
     }
 
     fn write_entries(

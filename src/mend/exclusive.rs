@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::log::dir::{Dir, FilePath, FileStatus, Identity};
 use crate::log::directory::{Directory, SegmentNames};
-use crate::log::disk::{Disk, DiskFile};
+use crate::log::disk::{Disk, DiskFile, Ownership};
 use crate::log::error::{Error, Result};
 use crate::log::format::FileKind;
 use crate::log::lease::{self, Grant, Pending, WriteLease};
@@ -247,6 +247,15 @@ impl Exclusive {
     pub fn readable(&self, path: &Path) -> Result<ReadFile> {
         let file = self.file(path)?.file().try_clone();
         ReadFile::of(file.map_err(Error::io("read", path))?, path)
+    }
+
+    /// Owner and mode of a file, which may be open.
+    pub(super) fn ownership(&self, path: &FilePath) -> Option<Ownership> {
+        match self.file(path) {
+            // Opened by name it would wait for our own lease.
+            Ok(file) => Ownership::of(file.file()).ok(),
+            Err(_) => Ownership::at(path),
+        }
     }
 
     /// Waits until the first step may be done: until no writer waits to open one of the

@@ -347,7 +347,7 @@ impl Undo<'_> {
     fn make_again(&self, path: &FilePath, before: &ReadFile) -> Result<()> {
         let twins =
             [FileKind::Store, FileKind::Index].map(|kind| path.with_extension(kind.extension()));
-        let twin = twins.iter().find_map(Ownership::at);
+        let twin = twins.iter().find_map(|twin| self.exclusive.ownership(twin));
         // The copy that was saved has its owner at least.
         let like = twin.or_else(|| Ownership::of(before.file()).ok());
         let made = Unnamed::create(self.disk, self.log, path, like.as_ref())?;
