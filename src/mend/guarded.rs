@@ -23,7 +23,7 @@ impl Guarded<'_> {
 
 impl Disk for Guarded<'_> {
     forward_to_disk! { |self| self.ours()? => create link write_at set_len remove rename replace }
-    // What nobody else sees, or what is durable already.
+    // What no other process notices.
     forward_to_disk! { |self| self.disk =>
         open create_unnamed create_dir sync_data sync_dir remove_dir own_dir
     }

@@ -84,7 +84,7 @@ pub fn load_of(at: &FilePath, log: &Dir) -> Result<Option<SavedChange>> {
     if manifest.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         return Ok(None);
     }
-    // The path in a manifest of another user is never looked at: it could lead to a mount
+    // The path in a manifest of another user is never resolved: it could lead to a mount
     // of his that does not answer.
     let saved = SavedDirectory::of(&dir, log)?;
     let change = saved.manifest()?.map(|manifest| change_in(dir, manifest));
