@@ -95,6 +95,101 @@ pub trait Disk: Send + Sync {
     }
 }
 
+/// Methods of a [`Disk`] that another carries out: `|self| DISK => NAME...`, where `DISK` may
+/// also return an error of the operating system.
+#[doc(hidden)] // for the tests, whose disks differ in a few methods
+#[macro_export]
+macro_rules! forward_to_disk {
+    (|$this:ident| $disk:expr => $($name:ident)+) => {
+        $($crate::forward_to_disk! { @$name $this, $disk })+
+    };
+    (@@ $this:ident, $disk:expr, $name:ident($($argument:ident: $of:ty),+) -> $gives:ty) => {
+        fn $name(&$this, $($argument: $of),+) -> std::io::Result<$gives> {
+            ($disk).$name($($argument),+)
+        }
+    };
+    (@open $($to:tt)+) => {
+        $crate::forward_to_disk! { @@ $($to)+, open(
+            path: &$crate::log::dir::FilePath
+        ) -> $crate::log::disk::DiskFile }
+    };
+    (@create $($to:tt)+) => {
+        $crate::forward_to_disk! { @@ $($to)+, create(
+            path: &$crate::log::dir::FilePath,
+            like: Option<$crate::log::disk::Ownership>
+        ) -> $crate::log::disk::DiskFile }
+    };
+    (@create_unnamed $($to:tt)+) => {
+        $crate::forward_to_disk! { @@ $($to)+, create_unnamed(
+            dir: &$crate::log::dir::Dir,
+            like: Option<$crate::log::disk::Ownership>
+        ) -> $crate::log::disk::DiskFile }
+    };
+    (@link $($to:tt)+) => {
+        $crate::forward_to_disk! { @@ $($to)+, link(
+            file: &$crate::log::disk::DiskFile,
+            path: &$crate::log::dir::FilePath
+        ) -> () }
+    };
+    (@create_dir $($to:tt)+) => {
+        $crate::forward_to_disk! { @@ $($to)+, create_dir(
+            path: &$crate::log::dir::FilePath,
+            mode: u32
+        ) -> () }
+    };
+    (@write_at $($to:tt)+) => {
+        $crate::forward_to_disk! { @@ $($to)+, write_at(
+            file: &$crate::log::disk::DiskFile,
+            bytes: &[u8],
+            position: u64
+        ) -> usize }
+    };
+    (@set_len $($to:tt)+) => {
+        $crate::forward_to_disk! { @@ $($to)+, set_len(
+            file: &$crate::log::disk::DiskFile,
+            bytes: u64
+        ) -> () }
+    };
+    (@sync_data $($to:tt)+) => {
+        $crate::forward_to_disk! { @@ $($to)+, sync_data(
+            file: &$crate::log::disk::DiskFile
+        ) -> () }
+    };
+    (@sync_dir $($to:tt)+) => {
+        $crate::forward_to_disk! { @@ $($to)+, sync_dir(
+            dir: &$crate::log::dir::Dir
+        ) -> () }
+    };
+    (@own_dir $($to:tt)+) => {
+        $crate::forward_to_disk! { @@ $($to)+, own_dir(
+            dir: &$crate::log::dir::Dir,
+            like: $crate::log::disk::Ownership
+        ) -> () }
+    };
+    (@remove $($to:tt)+) => {
+        $crate::forward_to_disk! { @@ $($to)+, remove(
+            path: &$crate::log::dir::FilePath
+        ) -> () }
+    };
+    (@remove_dir $($to:tt)+) => {
+        $crate::forward_to_disk! { @@ $($to)+, remove_dir(
+            path: &$crate::log::dir::FilePath
+        ) -> () }
+    };
+    (@rename $($to:tt)+) => {
+        $crate::forward_to_disk! { @@ $($to)+, rename(
+            from: &$crate::log::dir::FilePath,
+            to: &$crate::log::dir::FilePath
+        ) -> () }
+    };
+    (@replace $($to:tt)+) => {
+        $crate::forward_to_disk! { @@ $($to)+, replace(
+            from: &$crate::log::dir::FilePath,
+            to: &$crate::log::dir::FilePath
+        ) -> () }
+    };
+}
+
 /// Writes all of `bytes`, continuing after short writes and interruptions.
 ///
 /// # Errors

@@ -14,6 +14,8 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+use super::dir::Identity;
+
 /// The files that are searched for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Targets {
@@ -27,7 +29,7 @@ impl Targets {
     /// Adds the file behind `path`, links followed, nothing opened.
     pub(super) fn add(&mut self, path: &Path) -> io::Result<()> {
         let path = fs::canonicalize(path)?;
-        let identity = Identity::of(&path)?;
+        let identity = identity_of(&path)?;
         self.identities.insert(identity);
         self.inodes.insert(identity.inode);
         self.paths.insert(escaped(&path));
@@ -35,25 +37,13 @@ impl Targets {
     }
 }
 
-/// The identity of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Identity {
-    device: (u32, u32),
-    inode: u64,
-}
-
-impl Identity {
-    /// That of the file behind `path`, links followed, nothing opened.
-    fn of(path: &Path) -> io::Result<Self> {
-        let found = fs::metadata(path)?;
-        Ok(Self {
-            device: (
-                rustix::fs::major(found.dev()),
-                rustix::fs::minor(found.dev()),
-            ),
-            inode: found.ino(),
-        })
-    }
+/// That of the file behind `path`, links followed, nothing opened.
+fn identity_of(path: &Path) -> io::Result<Identity> {
+    let found = fs::metadata(path)?;
+    Ok(Identity {
+        device: found.dev(),
+        inode: found.ino(),
+    })
 }
 
 /// How a file is open.
@@ -126,7 +116,7 @@ fn descriptor_access(
     if !fs::read_link(&descriptor)?.is_absolute() {
         return Ok(None);
     }
-    let identity = Identity::of(&descriptor)?;
+    let identity = identity_of(&descriptor)?;
     if !targets.identities.contains(&identity) {
         return Ok(None);
     }
@@ -175,7 +165,7 @@ impl Mapping {
         if !same_path && !targets.inodes.contains(&self.identity.inode) {
             return Some(false);
         }
-        match Identity::of(&entry.join("map_files").join(&self.link)) {
+        match identity_of(&entry.join("map_files").join(&self.link)) {
             Ok(identity) => Some(targets.identities.contains(&identity)),
             Err(error) if has_vanished(&error) => Some(false),
             Err(_) if same_path => Some(true),
@@ -221,7 +211,7 @@ fn parse_mapping(line: &[u8]) -> Option<Mapping> {
         ),
         writes: permissions.get(1) == Some(&b'w') && permissions.get(3) == Some(&b's'),
         identity: Identity {
-            device: (hexadecimal(major)?, hexadecimal(minor)?),
+            device: rustix::fs::makedev(hexadecimal(major)?, hexadecimal(minor)?),
             inode: fields.next()?.parse().ok()?,
         },
         path: path.to_vec(),
@@ -356,7 +346,7 @@ mod tests {
                 link: "400000-401000".to_owned(),
                 writes: true,
                 identity: Identity {
-                    device: (0xfe, 0),
+                    device: rustix::fs::makedev(0xfe, 0),
                     inode: 12345
                 },
                 path: b"/a b/0.index".to_vec(),
@@ -366,7 +356,7 @@ mod tests {
             let line = format!("7f00-7f01 {permissions} 00000000 00:1f 9    /x");
             let mapping = parse_mapping(line.as_bytes()).unwrap();
             assert_eq!((mapping.writes, permissions), (writes, permissions));
-            assert_eq!(mapping.identity.device, (0, 0x1f));
+            assert_eq!(mapping.identity.device, rustix::fs::makedev(0, 0x1f));
         }
         for (end, _) in line.iter().enumerate().take(58) {
             assert_eq!(parse_mapping(&line[..end]), None);
@@ -388,11 +378,11 @@ mod tests {
             .filter_map(parse_mapping)
             .find(|mapping| targets.paths.contains(&mapping.path))
             .unwrap();
-        mapping.identity.device = (0, 99);
+        mapping.identity.device = rustix::fs::makedev(0, 99);
         assert_eq!(mapping.is_one_of(entry, &targets), Some(true));
         // By its path alone, if the link is not enough.
         let other = |path: &[u8]| {
-            let mut identity = Identity::of(&own).unwrap();
+            let mut identity = identity_of(&own).unwrap();
             identity.inode ^= 1;
             Targets {
                 identities: HashSet::from([identity]),
@@ -400,7 +390,7 @@ mod tests {
                 paths: HashSet::from([path.to_vec()]),
             }
         };
-        let resolved = Identity::of(&entry.join("map_files").join(&mapping.link)).is_ok();
+        let resolved = identity_of(&entry.join("map_files").join(&mapping.link)).is_ok();
         let by_path = other(&mapping.path);
         assert_eq!(mapping.is_one_of(entry, &by_path), Some(!resolved));
         // Neither inode nor path.

@@ -4,7 +4,6 @@
 mod save;
 mod whole;
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,7 +17,7 @@ use super::named;
 use super::plan::{NewEntries, Plan, Step};
 use super::runs::assembly::Assembly;
 use crate::log::dir::{Dir, FilePath};
-use crate::log::directory::{Directory, SegmentNames};
+use crate::log::directory::Directory;
 use crate::log::disk::{Disk, DiskFile, Ownership, write_all_at};
 use crate::log::durable::{cut, sync, sync_dir};
 use crate::log::error::{Error, Result};
@@ -138,20 +137,16 @@ pub fn rehearse(plan: &Plan, log: &Dir, save: &Save, others: &Others<'_>) -> Res
     if plan.steps.is_empty() {
         return others.wait_for_writers(&directory);
     }
-    others.wait_for_writers(&directory)?;
-    exclusive::rehearse(&changed_files(plan, &directory), others)?;
-    save::place(plan, log, save)?;
-    let changes_names = |step: &Step| {
-        !matches!(
+    let in_place = |step: &Step| {
+        matches!(
             step,
             Step::WriteEntries { .. } | Step::Fill { .. } | Step::Cut { .. }
         )
     };
-    if plan.steps.iter().any(changes_names) {
-        log.check_writable()
-            .map_err(Error::io("change", log.path()))?;
-    }
-    Ok(())
+    let changes_names = !plan.steps.iter().all(in_place);
+    let files = changed_files(plan, &directory);
+    exclusive::rehearse(&directory, &files, changes_names, others)?;
+    save::place(plan, log, save).map(drop)
 }
 
 /// Whether every file is as the plan saw it.
@@ -176,47 +171,24 @@ fn check_seen(plan: &Plan, directory: &Directory) -> Result<()> {
     Ok(())
 }
 
-/// The files that a plan changes, and those of the first segment that has regular ones:
-/// their lease keeps a service from starting meanwhile. A symbolic link that is moved
-/// away is not changed, nor is its target.
+/// The files that a plan changes, and those of the first segment. A symbolic link that is
+/// moved away is not changed, nor is its target.
 fn changed_files(plan: &Plan, directory: &Directory) -> Vec<FilePath> {
-    let metadata = |base: Offset, kind: FileKind| {
-        let names = directory.segment(base)?;
-        directory.file(names, kind).link_metadata().ok()
+    let there = |base, kind| {
+        let names = directory.segment(base).filter(|names| names.has(kind))?;
+        Some(directory.file(names, kind))
     };
-    let mut paths = Vec::new();
-    let mut added = HashSet::new();
-    let mut add = |base: Offset, kind: FileKind| {
-        if let Some(names) = directory.segment(base)
-            && names.has(kind)
-            && added.insert((base, kind))
-        {
-            paths.push(directory.file(names, kind));
-        }
-    };
-    let halves = [FileKind::Store, FileKind::Index];
-    let is_regular = |names: &&SegmentNames| {
-        halves
-            .into_iter()
-            .filter(|kind| names.has(*kind))
-            .all(|kind| metadata(names.base, kind).is_some_and(|it| it.is_file()))
-    };
-    if let Some(first) = directory.segments.iter().find(is_regular) {
-        for kind in halves {
-            add(first.base, kind);
-        }
-    }
-    for step in &plan.steps {
+    let is_link = |path: &FilePath| path.link_metadata().is_ok_and(|it| it.is_symlink());
+    let changed = plan.steps.iter().flat_map(|step| {
         let (base, kind) = step.file();
-        if !matches!(step, Step::MoveAway { .. }) {
-            add(base, kind);
+        let file = there(base, kind);
+        match step {
+            Step::MoveAway { .. } => [file.filter(|path| !is_link(path)), None],
             // Entries represent frames: both are made durable first.
-            add(base, FileKind::Store);
-        } else if !metadata(base, kind).is_some_and(|it| it.is_symlink()) {
-            add(base, kind);
+            _ => [file, there(base, FileKind::Store)],
         }
-    }
-    paths
+    });
+    exclusive::files(directory, changed.flatten())
 }
 
 /// A plan that is being carried out.
@@ -247,13 +219,6 @@ impl Job<'_> {
             .unwrap_or_default()
     }
 
-    /// A file that is open for changing, as a reader sees it.
-    fn readable(&self, path: &Path) -> Result<ReadFile> {
-        let file = self.exclusive.file(path)?.file();
-        let file = file.try_clone().map_err(Error::io("read", path))?;
-        ReadFile::of(file, path)
-    }
-
     /// The files that are new, or have taken another's name.
     fn made(&self) -> Vec<FilePath> {
         let is_new = |step: &&Step| {
@@ -273,7 +238,7 @@ impl Job<'_> {
         wanted: &NewEntries,
         put: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
-        let store = self.readable(&self.path(base, FileKind::Store))?;
+        let store = self.exclusive.readable(&self.path(base, FileKind::Store))?;
         let mut gather = Gather::to(put);
         entries::make(&store, wanted, |entry: Entry| gather.add(&entry.encode()))?;
         gather.finish()
@@ -354,12 +319,8 @@ impl Job<'_> {
             first.map(|names| self.directory.file(names, FileKind::Store)),
             first.map(|names| self.directory.file(names, FileKind::Index)),
         ];
-        let ownership = |path: FilePath| match self.exclusive.file(&path) {
-            // Opened by name it would wait for our own lease.
-            Ok(file) => Ownership::of(file.file()).ok(),
-            Err(_) => Ownership::at(&path),
-        };
-        models.into_iter().flatten().find_map(ownership)
+        let mut models = models.into_iter().flatten();
+        models.find_map(|path| self.exclusive.ownership(&path))
     }
 
     fn write_entries(
@@ -401,6 +362,6 @@ impl Job<'_> {
             return Ok(None);
         }
         // The file that was there when all began, also where another has its name now.
-        self.readable(&path).map(Some)
+        self.exclusive.readable(&path).map(Some)
     }
 }

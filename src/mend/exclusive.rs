@@ -3,19 +3,22 @@
 //! writer that waits before the first change is let in, and the leases are taken again
 //! when it has closed the files, as long as there is time to wait.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::log::dir::{Dir, FilePath, FileStatus, Identity};
-use crate::log::directory::Directory;
-use crate::log::disk::{Disk, DiskFile};
+use crate::log::directory::{Directory, SegmentNames};
+use crate::log::disk::{Disk, DiskFile, Ownership};
 use crate::log::error::{Error, Result};
+use crate::log::format::FileKind;
 use crate::log::lease::{self, Grant, Pending, WriteLease};
 use crate::log::lock::Wait;
 use crate::log::processes::{self, Unseen, Use};
+use crate::log::window::ReadFile;
+use crate::mend::leases::Leases;
 
 /// Interval between two checks for a process in the way.
 const RETRY: Duration = Duration::from_millis(20);
@@ -90,19 +93,52 @@ impl Others<'_> {
     }
 }
 
+/// The files that a change opens: those of the first segment that has regular ones, whose
+/// leases keep a service from starting meanwhile, and those that it changes.
+pub(super) fn files(
+    directory: &Directory,
+    changed: impl Iterator<Item = FilePath>,
+) -> Vec<FilePath> {
+    let halves = |names: &SegmentNames| {
+        let kinds = [FileKind::Store, FileKind::Index].into_iter();
+        let there = kinds.filter(|kind| names.has(*kind));
+        there.map(|kind| directory.file(names, kind)).collect()
+    };
+    let is_regular = |path: &FilePath| path.link_metadata().is_ok_and(|it| it.is_file());
+    let mut segments = directory.segments.iter().map(halves);
+    let first = segments.find(|paths: &Vec<FilePath>| paths.iter().all(is_regular));
+    let mut added = HashSet::new();
+    let files = first.into_iter().flatten().chain(changed);
+    files
+        .filter(|path| added.insert(path.to_path_buf()))
+        .collect()
+}
+
 /// Whether [`Exclusive::take`] would get all of `files`, as far as the system and /proc
-/// show. Waits until no other process has one open, even for reading. Opens nothing.
+/// show, and whether names could be changed if that is needed. Waits until no other process
+/// has one open, even for reading. Opens nothing.
 ///
 /// # Errors
 ///
 /// As [`Exclusive::take`].
-pub fn rehearse(files: &[FilePath], others: &Others<'_>) -> Result<()> {
+pub(super) fn rehearse(
+    directory: &Directory,
+    files: &[FilePath],
+    changes_names: bool,
+    others: &Others<'_>,
+) -> Result<()> {
+    others.wait_for_writers(directory)?;
     for path in files {
         let link = path.link_metadata().map_err(Error::io("access", path))?;
         check_kind(path, &link)?;
         path.check_writable().map_err(Error::io("open", path))?;
     }
-    others.retry(|| nobody_has(files))
+    others.retry(|| nobody_has(files))?;
+    if changes_names {
+        let writable = directory.dir.check_writable();
+        writable.map_err(Error::io("change", &directory.path))?;
+    }
+    Ok(())
 }
 
 /// Whether no other process has one of `files` open, as far as /proc shows.
@@ -132,22 +168,11 @@ pub struct Exclusive {
 }
 
 /// Exclusive access.
+#[derive(Default)]
 struct Held {
-    leases: Vec<WriteLease>,
+    leases: Leases,
     /// Whether a step may have been done already.
     begun: bool,
-    /// The last time when no process was known to wait.
-    nobody_waits: Instant,
-}
-
-impl Default for Held {
-    fn default() -> Self {
-        Self {
-            leases: Vec::new(),
-            begun: false,
-            nobody_waits: Instant::now(),
-        }
-    }
 }
 
 impl Exclusive {
@@ -187,7 +212,7 @@ impl Exclusive {
             |(grant, users)| matches!(grant, Grant::Refused) && (waits || users.is_empty()),
         );
         match grant {
-            Grant::Held(lease) => self.held().leases.push(lease),
+            Grant::Held(lease) => self.held().leases.add(lease),
             Grant::Refused => {
                 return Err(Error::InUse {
                     path: path.to_path_buf(),
@@ -212,6 +237,25 @@ impl Exclusive {
         self.files.get(path).ok_or_else(|| Error::Missing {
             path: path.to_path_buf(),
         })
+    }
+
+    /// An open file as a reader sees it. Opened by name it would wait for our own lease.
+    ///
+    /// # Errors
+    ///
+    /// As [`Exclusive::file`], [`Error::Io`].
+    pub fn readable(&self, path: &Path) -> Result<ReadFile> {
+        let file = self.file(path)?.file().try_clone();
+        ReadFile::of(file.map_err(Error::io("read", path))?, path)
+    }
+
+    /// Owner and mode of a file, which may be open.
+    pub(super) fn ownership(&self, path: &FilePath) -> Option<Ownership> {
+        match self.file(path) {
+            // Opened by name it would wait for our own lease.
+            Ok(file) => Ownership::of(file.file()).ok(),
+            Err(_) => Ownership::at(path),
+        }
     }
 
     /// Waits until the first step may be done: until no writer waits to open one of the
@@ -261,7 +305,6 @@ impl Exclusive {
         for (path, file) in &self.files {
             self.lease(path, file, others)?;
         }
-        self.held().nobody_waits = Instant::now();
         Ok(())
     }
 
@@ -313,15 +356,8 @@ impl Exclusive {
 impl Held {
     /// Whether no process waits that may have been let in.
     fn hold_back(&mut self) -> bool {
-        let pending = self.leases.iter().map(WriteLease::pending).max();
-        match pending.unwrap_or(Pending::None) {
-            Pending::None => {
-                self.nobody_waits = Instant::now();
-                true
-            }
-            Pending::Writer if !self.begun => false,
-            Pending::Reader | Pending::Writer => self.nobody_waits.elapsed() < held_back_for(),
-        }
+        let may_begin = self.begun || self.leases.pending() != Pending::Writer;
+        may_begin && self.leases.hold_back(Pending::Reader)
     }
 }
 
@@ -358,17 +394,12 @@ fn check_kind(path: &FilePath, link: &FileStatus) -> Result<()> {
     Ok(())
 }
 
-/// How long other processes are certainly held back: half of the kernel's limit.
-pub(super) fn held_back_for() -> Duration {
-    let text = std::fs::read_to_string("/proc/sys/fs/lease-break-time").unwrap_or_default();
-    Duration::from_secs(text.trim().parse().unwrap_or(0) / 2)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::log::disk::RealDisk;
     use crate::mend::guarded::Guarded;
+    use crate::mend::leases::held_back_for;
     use rustix::fs::{Mode, OFlags};
 
     /// A file of the log, opened for changing, after the first step.
@@ -414,7 +445,7 @@ mod tests {
     fn who_has_waited_for_long_ends_the_steps() {
         let directory = tempfile::tempdir().unwrap();
         let (path, exclusive) = taken(directory.path());
-        if exclusive.held().leases.is_empty() {
+        if exclusive.held().leases.len() == 0 {
             return; // there are none here
         }
         exclusive.check_again().unwrap();
@@ -423,7 +454,7 @@ mod tests {
         assert!(comes.is_err());
         exclusive.check_again().unwrap();
         let long_ago = Instant::now().checked_sub(held_back_for());
-        exclusive.held().nobody_waits = long_ago.unwrap();
+        exclusive.held().leases.nobody_waits = long_ago.unwrap();
         no_operation_is_done(&path, &exclusive);
         let busy = exclusive.check_again().unwrap_err();
         let error = exclusive.explain(directory.path(), Error::io("write", &path)(busy));

@@ -15,6 +15,7 @@ pub mod foresee;
 mod gather;
 mod guarded;
 mod kept;
+mod leases;
 mod left;
 pub mod lost;
 mod named;

@@ -19,7 +19,8 @@ use crate::log::writer::{Committed, NewRecord, Writer};
 use crate::scan::layouts;
 
 use super::apply::{ApplyOptions, Save};
-use super::exclusive::{Others, held_back_for};
+use super::exclusive::Others;
+use super::leases::Leases;
 use super::recover::{self, Recovered};
 
 /// How a log is opened for appending.
@@ -78,9 +79,7 @@ pub struct Session {
     writer: Writer,
     recovered: Option<Recovered>,
     shown: ShownLimits,
-    leases: Vec<WriteLease>,
-    /// The last time when no process was known to wait for them.
-    nobody_waits: Instant,
+    leases: Leases,
     /// When /proc was last checked for writers.
     looked: Instant,
     /// Records committed when the leases were last asked after.
@@ -166,8 +165,7 @@ impl Session {
             writer,
             recovered,
             shown,
-            leases: Vec::new(),
-            nobody_waits: Instant::now(),
+            leases: Leases::default(),
             looked: Instant::now(),
             checked_records: 0,
             let_in: false,
@@ -182,7 +180,7 @@ impl Session {
             others().wait_for_writers(&Directory::list_in(lock.dir())?)?;
             session.writer = open::open(&lock, &config, disk)?;
             session.lock = lock;
-            session.leases = Vec::new();
+            session.leases = Leases::default();
             session.take_leases();
         }
         Ok(session)
@@ -201,7 +199,7 @@ impl Session {
         for file in self.writer.active_files() {
             let taken = match WriteLease::take(file.file()) {
                 Grant::Held(lease) => {
-                    self.leases.push(lease);
+                    self.leases.add(lease);
                     continue;
                 }
                 Grant::Refused => Taken::Refused,
@@ -210,33 +208,21 @@ impl Session {
             self.leases.clear();
             return taken;
         }
-        self.nobody_waits = Instant::now();
         Taken::All
     }
 
-    /// Which process waits to open the files.
-    fn pending(&self) -> Pending {
-        let pending = self.leases.iter().map(WriteLease::pending).max();
-        pending.unwrap_or(Pending::None)
-    }
-
-    /// Checked directly before each write: whether a writer has waited for so long that
-    /// the kernel may have let it in. Bytes not written by then must not be written.
+    /// Checked directly before each write: whether the kernel may have let a writer in.
     fn still_held(&mut self) -> Result<()> {
-        match self.pending() {
-            Pending::None => self.nobody_waits = Instant::now(),
-            Pending::Writer if self.nobody_waits.elapsed() >= held_back_for() => {
-                return Err(self.in_use(Vec::new()));
-            }
-            Pending::Reader | Pending::Writer => {}
+        if self.leases.hold_back(Pending::Writer) {
+            return Ok(());
         }
-        Ok(())
+        Err(self.in_use(Vec::new()))
     }
 
     /// Beside a reader the kernel gives no lease. It is requested again, and /proc is
     /// checked for writers from time to time.
     fn writers_beside_readers(&mut self) -> Vec<u32> {
-        if !self.leases.is_empty()
+        if self.leases.len() > 0
             || self.take_leases() == Taken::All
             || self.looked.elapsed() < LOOKS
         {
@@ -328,7 +314,7 @@ impl Session {
             return self.commit();
         }
         self.check_path()?;
-        self.nobody_waits = Instant::now();
+        self.still_held()?;
         self.writer.commit_behind()
     }
 
@@ -343,7 +329,7 @@ impl Session {
     /// Whether a process waits to open the files: it is let in after a commit.
     #[must_use]
     pub fn is_awaited(&self) -> bool {
-        self.pending() != Pending::None
+        self.leases.pending() != Pending::None
     }
 
     /// Commits everything appended so far, before the log is let go: a writer that waits
@@ -373,7 +359,7 @@ impl Session {
     fn after_commit(&mut self) -> Result<()> {
         self.checked_records = self.writer.committed().records;
         let writers = self.writers_beside_readers();
-        match self.pending() {
+        match self.leases.pending() {
             // A service is starting: never roll under it, nor write after its writes.
             pending if pending == Pending::Writer || !writers.is_empty() => {
                 self.writer.commit()?;
@@ -405,6 +391,7 @@ impl Session {
 mod tests {
     use super::*;
     use crate::log::disk::RealDisk;
+    use crate::mend::leases::held_back_for;
     use rustix::fs::{Mode, OFlags};
 
     #[test]
@@ -419,7 +406,7 @@ mod tests {
             ..NewRecord::default()
         };
         session.append(record).unwrap();
-        if session.leases.is_empty() {
+        if session.leases.len() == 0 {
             return; // there are none here
         }
         let [store, _] = session.writer.active_files();
@@ -429,7 +416,7 @@ mod tests {
         let comes = rustix::fs::open(&store, OFlags::RDWR | OFlags::NONBLOCK, Mode::empty());
         assert!(comes.is_err());
         let long_ago = Instant::now().checked_sub(held_back_for());
-        session.nobody_waits = long_ago.unwrap();
+        session.leases.nobody_waits = long_ago.unwrap();
         let refused = [session.append(record).map(|_| ()), session.commit()];
         assert!(
             refused

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use proglog::forward_to_disk;
 use proglog::log::config::Limits;
-use proglog::log::dir::{Dir, FilePath};
-use proglog::log::disk::{Disk, DiskFile, Ownership, RealDisk};
+use proglog::log::disk::{Disk, DiskFile, RealDisk};
 use proglog::log::record::Codec;
 use proglog_testkit::report;
 
@@ -85,10 +85,10 @@ impl Failing {
         Some(fault)
     }
 
-    fn fails(&self) -> io::Result<()> {
+    fn unless_it_fails(&self) -> io::Result<&dyn Disk> {
         match self.call(false) {
             Some(Fault::Errno(errno)) => Err(io::Error::from_raw_os_error(errno)),
-            Some(Fault::Short) | None => Ok(()),
+            Some(Fault::Short) | None => Ok(&*self.disk),
         }
     }
 
@@ -104,29 +104,8 @@ impl Failing {
 }
 
 impl Disk for Failing {
-    fn open(&self, path: &FilePath) -> io::Result<DiskFile> {
-        self.fails()?;
-        self.disk.open(path)
-    }
-
-    fn create(&self, path: &FilePath, like: Option<Ownership>) -> io::Result<DiskFile> {
-        self.fails()?;
-        self.disk.create(path, like)
-    }
-
-    fn create_unnamed(&self, dir: &Dir, like: Option<Ownership>) -> io::Result<DiskFile> {
-        self.fails()?;
-        self.disk.create_unnamed(dir, like)
-    }
-
-    fn link(&self, file: &DiskFile, path: &FilePath) -> io::Result<()> {
-        self.fails()?;
-        self.disk.link(file, path)
-    }
-
-    fn create_dir(&self, path: &FilePath, mode: u32) -> io::Result<()> {
-        self.fails()?;
-        self.disk.create_dir(path, mode)
+    forward_to_disk! { |self| self.unless_it_fails()? =>
+        open create create_unnamed link create_dir set_len sync_data sync_dir remove remove_dir rename
     }
 
     fn write_at(&self, file: &DiskFile, bytes: &[u8], position: u64) -> io::Result<usize> {
@@ -138,36 +117,6 @@ impl Disk for Failing {
             }
             None => self.disk.write_at(file, bytes, position),
         }
-    }
-
-    fn set_len(&self, file: &DiskFile, bytes: u64) -> io::Result<()> {
-        self.fails()?;
-        self.disk.set_len(file, bytes)
-    }
-
-    fn sync_data(&self, file: &DiskFile) -> io::Result<()> {
-        self.fails()?;
-        self.disk.sync_data(file)
-    }
-
-    fn sync_dir(&self, path: &Dir) -> io::Result<()> {
-        self.fails()?;
-        self.disk.sync_dir(path)
-    }
-
-    fn remove(&self, path: &FilePath) -> io::Result<()> {
-        self.fails()?;
-        self.disk.remove(path)
-    }
-
-    fn remove_dir(&self, path: &FilePath) -> io::Result<()> {
-        self.fails()?;
-        self.disk.remove_dir(path)
-    }
-
-    fn rename(&self, from: &FilePath, to: &FilePath) -> io::Result<()> {
-        self.fails()?;
-        self.disk.rename(from, to)
     }
 }
 

@@ -147,7 +147,7 @@ const RESOLVERS: &[&str] = &[
 const PROC_READERS: &[(&str, &str)] = &[
     ("log/lock.rs", "read"),
     ("log/lock.rs", "read_to_string"),
-    ("mend/exclusive.rs", "read_to_string"),
+    ("mend/leases.rs", "read_to_string"),
     ("mend/saved/trust.rs", "read_to_string"),
 ];
 

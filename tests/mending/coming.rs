@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use proglog::forward_to_disk;
 use proglog::log::dir::FilePath;
 use proglog::log::disk::{Disk, DiskFile, RealDisk};
 use proglog::log::error::Error;
@@ -32,7 +33,9 @@ struct Coming {
 }
 
 impl Disk for Coming {
-    real! { create create_unnamed link create_dir write_at set_len sync_data sync_dir remove remove_dir rename }
+    forward_to_disk! { |self| RealDisk =>
+        create create_unnamed link create_dir write_at set_len sync_data sync_dir remove remove_dir rename
+    }
     fn open(&self, path: &FilePath) -> io::Result<DiskFile> {
         let first = self
             .first
@@ -274,7 +277,9 @@ fn those_who_come_and_go_are_waited_for() {
 struct Latecomer(Mutex<Option<fs::File>>);
 
 impl Disk for Latecomer {
-    real! { create create_unnamed link create_dir write_at set_len sync_data sync_dir remove remove_dir rename }
+    forward_to_disk! { |self| RealDisk =>
+        create create_unnamed link create_dir write_at set_len sync_data sync_dir remove remove_dir rename
+    }
     fn open(&self, path: &FilePath) -> io::Result<DiskFile> {
         let came = fs::File::options().read(true).write(true).open(path)?;
         *self.0.lock().unwrap() = Some(came);

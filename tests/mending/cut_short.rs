@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use proglog::forward_to_disk;
 use proglog::inspect::report::Options;
-use proglog::log::dir::FilePath;
-use proglog::log::disk::{Disk, DiskFile, Ownership, RealDisk};
+use proglog::log::disk::{Disk, DiskFile, RealDisk};
 use proglog::mend::plan::{self, Plan};
 use proglog::mend::replica::{self, Verdict};
 use proglog_testkit::{Codec, LogBuilder, Sandbox, whole_records};
@@ -22,26 +22,19 @@ struct Ending {
 }
 
 impl Ending {
-    fn next(&self) -> io::Result<()> {
+    fn next(&self) -> io::Result<RealDisk> {
         let left = self.left.load(Ordering::Relaxed);
         if left == 0 {
             return Err(io::Error::other("the end"));
         }
         self.left.store(left - 1, Ordering::Relaxed);
-        Ok(())
+        Ok(RealDisk)
     }
 }
 
 impl Disk for Ending {
-    real! { open create_unnamed create_dir sync_data sync_dir }
-    fn create(&self, path: &FilePath, like: Option<Ownership>) -> io::Result<DiskFile> {
-        self.next()?;
-        RealDisk.create(path, like)
-    }
-    fn link(&self, file: &DiskFile, path: &FilePath) -> io::Result<()> {
-        self.next()?;
-        RealDisk.link(file, path)
-    }
+    forward_to_disk! { |self| RealDisk => open create_unnamed create_dir sync_data sync_dir own_dir }
+    forward_to_disk! { |self| self.next()? => create link set_len remove remove_dir rename replace }
     fn write_at(&self, file: &DiskFile, bytes: &[u8], position: u64) -> io::Result<usize> {
         if self.next().is_err() {
             // Half of what is written arrives.
@@ -49,26 +42,6 @@ impl Disk for Ending {
             return Err(io::Error::other("the end"));
         }
         RealDisk.write_at(file, bytes, position)
-    }
-    fn set_len(&self, file: &DiskFile, bytes: u64) -> io::Result<()> {
-        self.next()?;
-        RealDisk.set_len(file, bytes)
-    }
-    fn remove(&self, path: &FilePath) -> io::Result<()> {
-        self.next()?;
-        RealDisk.remove(path)
-    }
-    fn remove_dir(&self, path: &FilePath) -> io::Result<()> {
-        self.next()?;
-        RealDisk.remove_dir(path)
-    }
-    fn rename(&self, from: &FilePath, to: &FilePath) -> io::Result<()> {
-        self.next()?;
-        RealDisk.rename(from, to)
-    }
-    fn replace(&self, from: &FilePath, to: &FilePath) -> io::Result<()> {
-        self.next()?;
-        RealDisk.replace(from, to)
     }
 }
 

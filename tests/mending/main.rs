@@ -8,9 +8,6 @@
     reason = "all of it is test: it changes its own sandbox and fails by panicking"
 )]
 
-#[macro_use]
-mod real;
-
 mod coming;
 mod crashed;
 mod cut_short;

@@ -6,8 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use proglog::log::dir::{Dir, FilePath};
-use proglog::log::disk::{Disk, DiskFile, Ownership};
+use proglog::forward_to_disk;
+use proglog::log::dir::FilePath;
+use proglog::log::disk::{Disk, DiskFile};
 use proglog::mend::apply::Save;
 use proglog_testkit::{Codec, LogBuilder, Sandbox, whole_records};
 
@@ -34,39 +35,12 @@ impl Mounted {
 }
 
 impl Disk for Mounted {
-    fn open(&self, path: &FilePath) -> io::Result<DiskFile> {
-        self.disk.open(path)
-    }
-    fn create(&self, path: &FilePath, like: Option<Ownership>) -> io::Result<DiskFile> {
-        self.disk.create(path, like)
-    }
-    fn create_unnamed(&self, dir: &Dir, like: Option<Ownership>) -> io::Result<DiskFile> {
-        self.disk.create_unnamed(dir, like)
+    forward_to_disk! { |self| self.disk =>
+        open create create_unnamed create_dir write_at set_len sync_data sync_dir remove remove_dir
     }
     fn link(&self, file: &DiskFile, path: &FilePath) -> io::Result<()> {
         self.within(path)?;
         self.disk.link(file, path)
-    }
-    fn create_dir(&self, path: &FilePath, mode: u32) -> io::Result<()> {
-        self.disk.create_dir(path, mode)
-    }
-    fn write_at(&self, file: &DiskFile, bytes: &[u8], position: u64) -> io::Result<usize> {
-        self.disk.write_at(file, bytes, position)
-    }
-    fn set_len(&self, file: &DiskFile, bytes: u64) -> io::Result<()> {
-        self.disk.set_len(file, bytes)
-    }
-    fn sync_data(&self, file: &DiskFile) -> io::Result<()> {
-        self.disk.sync_data(file)
-    }
-    fn sync_dir(&self, path: &Dir) -> io::Result<()> {
-        self.disk.sync_dir(path)
-    }
-    fn remove(&self, path: &FilePath) -> io::Result<()> {
-        self.disk.remove(path)
-    }
-    fn remove_dir(&self, path: &FilePath) -> io::Result<()> {
-        self.disk.remove_dir(path)
     }
     fn rename(&self, from: &FilePath, to: &FilePath) -> io::Result<()> {
         self.within(from)?;

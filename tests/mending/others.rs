@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use proglog::forward_to_disk;
 use proglog::log::disk::{Disk, DiskFile, RealDisk};
 use proglog_testkit::{Sandbox, proglog};
 
@@ -126,7 +127,9 @@ struct Visited {
 }
 
 impl Disk for Visited {
-    real! { open create create_unnamed link create_dir write_at sync_data sync_dir remove remove_dir rename }
+    forward_to_disk! { |self| RealDisk =>
+        open create create_unnamed link create_dir write_at sync_data sync_dir remove remove_dir rename
+    }
     fn set_len(&self, file: &DiskFile, bytes: u64) -> io::Result<()> {
         let mut visitor = self.visitor.lock().unwrap();
         if visitor.is_none() {

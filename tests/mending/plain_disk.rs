@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
+use proglog::forward_to_disk;
 use proglog::log::dir::{Dir, FilePath};
 use proglog::log::disk::{Disk, DiskFile, Ownership, RealDisk};
 use proglog::log::units::Offset;
@@ -73,11 +74,8 @@ fn refused(errno: Option<i32>) -> io::Result<()> {
 }
 
 impl Disk for Plain {
-    fn open(&self, path: &FilePath) -> io::Result<DiskFile> {
-        self.disk.open(path)
-    }
-    fn create(&self, path: &FilePath, like: Option<Ownership>) -> io::Result<DiskFile> {
-        self.disk.create(path, like)
+    forward_to_disk! { |self| self.disk =>
+        open create create_dir write_at set_len sync_data sync_dir remove remove_dir replace
     }
     fn create_unnamed(&self, dir: &Dir, like: Option<Ownership>) -> io::Result<DiskFile> {
         refused(self.lacks.unnamed)?;
@@ -87,33 +85,9 @@ impl Disk for Plain {
         refused(self.lacks.link)?;
         self.disk.link(file, path)
     }
-    fn create_dir(&self, path: &FilePath, mode: u32) -> io::Result<()> {
-        self.disk.create_dir(path, mode)
-    }
-    fn write_at(&self, file: &DiskFile, bytes: &[u8], position: u64) -> io::Result<usize> {
-        self.disk.write_at(file, bytes, position)
-    }
-    fn set_len(&self, file: &DiskFile, bytes: u64) -> io::Result<()> {
-        self.disk.set_len(file, bytes)
-    }
-    fn sync_data(&self, file: &DiskFile) -> io::Result<()> {
-        self.disk.sync_data(file)
-    }
-    fn sync_dir(&self, path: &Dir) -> io::Result<()> {
-        self.disk.sync_dir(path)
-    }
-    fn remove(&self, path: &FilePath) -> io::Result<()> {
-        self.disk.remove(path)
-    }
-    fn remove_dir(&self, path: &FilePath) -> io::Result<()> {
-        self.disk.remove_dir(path)
-    }
     fn rename(&self, from: &FilePath, to: &FilePath) -> io::Result<()> {
         refused(self.lacks.rename)?;
         self.disk.rename(from, to)
-    }
-    fn replace(&self, from: &FilePath, to: &FilePath) -> io::Result<()> {
-        self.disk.replace(from, to)
     }
 }
 
@@ -229,16 +203,12 @@ fn whole_files_are_moved_there_and_back() {
 struct Outrun;
 
 impl Disk for Outrun {
-    real! { open create create_unnamed link create_dir write_at sync_data sync_dir remove remove_dir }
-    fn set_len(&self, file: &DiskFile, bytes: u64) -> io::Result<()> {
-        RealDisk.set_len(file, bytes)
+    forward_to_disk! { |self| RealDisk =>
+        open create create_unnamed link create_dir write_at set_len sync_data sync_dir remove remove_dir replace
     }
     fn rename(&self, _: &FilePath, to: &FilePath) -> io::Result<()> {
         std::fs::write(to, "somebody else's")?;
         refused(Some(libc::EINVAL))
-    }
-    fn replace(&self, from: &FilePath, to: &FilePath) -> io::Result<()> {
-        RealDisk.replace(from, to)
     }
 }
 

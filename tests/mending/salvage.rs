@@ -3,14 +3,19 @@
 //! `PROGLOG_TEST_SEED=17 cargo test --test mending salvage`; `PROGLOG_TEST_RUNS` for more.
 
 use std::cell::Cell;
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
+use proglog::forward_to_disk;
 use proglog::inspect::finding::{FindingId, Severity};
 use proglog::inspect::report::Options;
-use proglog::log::disk::RealDisk;
+use proglog::log::dir::{Dir, FilePath};
+use proglog::log::disk::{Disk, DiskFile, Ownership, RealDisk};
 use proglog::mend::salvage::write::{self, Targets};
 use proglog::mend::salvage::{self, Prefer};
-use proglog_testkit::{Codec, frame, pb, whole_records};
+use proglog_testkit::{Codec, LogBuilder, Sandbox, frame, pb, whole_records};
 
 use crate::library;
 use crate::random::{Random, damage, make};
@@ -116,4 +121,72 @@ fn what_is_sound_is_salvaged_and_nothing_else() {
         beside.get()
     );
     assert!(wrong.is_empty(), "seeds {wrong:?}");
+}
+
+/// The last line of the note.
+const END: &str = "{\"kind\":\"end\"}";
+
+/// A disk that knows the files and directories whose changes no sync has made durable.
+#[derive(Default)]
+struct Unsynced {
+    paths: Mutex<BTreeSet<PathBuf>>,
+    files: Mutex<usize>,
+}
+
+impl Unsynced {
+    fn note(&self, path: &Path) -> RealDisk {
+        self.paths.lock().unwrap().insert(path.to_path_buf());
+        RealDisk
+    }
+
+    fn synced(&self, path: &Path) -> RealDisk {
+        self.paths.lock().unwrap().remove(path);
+        RealDisk
+    }
+}
+
+impl Disk for Unsynced {
+    forward_to_disk! { |self| RealDisk =>
+        open create_unnamed link remove remove_dir rename replace own_dir
+    }
+    fn create(&self, path: &FilePath, like: Option<Ownership>) -> io::Result<DiskFile> {
+        self.note(path);
+        *self.files.lock().unwrap() += 1;
+        self.note(path.dir().path()).create(path, like)
+    }
+    fn create_dir(&self, path: &FilePath, mode: u32) -> io::Result<()> {
+        self.note(path.dir().path()).create_dir(path, mode)
+    }
+    fn write_at(&self, file: &DiskFile, bytes: &[u8], position: u64) -> io::Result<usize> {
+        if bytes.starts_with(END.as_bytes()) {
+            assert_eq!(*self.paths.lock().unwrap(), BTreeSet::new());
+        }
+        self.note(file.path()).write_at(file, bytes, position)
+    }
+    fn set_len(&self, file: &DiskFile, bytes: u64) -> io::Result<()> {
+        self.note(file.path()).set_len(file, bytes)
+    }
+    fn sync_data(&self, file: &DiskFile) -> io::Result<()> {
+        self.synced(file.path()).sync_data(file)
+    }
+    fn sync_dir(&self, dir: &Dir) -> io::Result<()> {
+        self.synced(dir.path()).sync_dir(dir)
+    }
+}
+
+#[test]
+fn all_of_it_is_durable_before_the_note_says_so() {
+    let mut log = LogBuilder::raw();
+    for base in 0..40 {
+        log = log.segment(base, ["one", "two"]);
+    }
+    let sandbox = Sandbox::built(&log);
+    let salvaged = salvage::plan(&sandbox.log(), Some(Prefer::Old), &Options::default());
+    let targets = Targets::beside(&sandbox.path().join("new"));
+    let disk = Unsynced::default();
+    write::write(&salvaged.unwrap(), &targets, &disk, std::iter::empty(), END).unwrap();
+    assert_eq!(*disk.paths.lock().unwrap(), BTreeSet::new());
+    // The note, the side log, and segments enough for every thread.
+    assert!(*disk.files.lock().unwrap() > 2 * 40);
+    assert!(targets.side.join("0.store").exists());
 }

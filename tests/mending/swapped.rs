@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use proglog::forward_to_disk;
 use proglog::inspect::listing::Listing;
 use proglog::inspect::report::{Options, Report};
-use proglog::log::dir::{Dir, FilePath};
-use proglog::log::disk::{Disk, DiskFile, Ownership, RealDisk};
+use proglog::log::dir::FilePath;
+use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::error::Error;
 use proglog::log::reader::LogReader;
 use proglog::log::units::Offset;
@@ -29,57 +30,20 @@ struct Swapping {
 }
 
 impl Swapping {
-    fn next(&self) -> io::Result<()> {
+    fn next(&self) -> io::Result<RealDisk> {
         let left = self.left.fetch_sub(1, Ordering::Relaxed);
         if left == 0 {
             std::fs::rename(&self.log, self.log.with_file_name("away"))?;
             std::os::unix::fs::symlink(&self.other, &self.log)?;
         }
-        Ok(())
+        Ok(RealDisk)
     }
 }
 
 impl Disk for Swapping {
-    real! { write_at set_len sync_data }
-    fn open(&self, path: &FilePath) -> io::Result<DiskFile> {
-        self.next()?;
-        RealDisk.open(path)
-    }
-    fn create(&self, path: &FilePath, like: Option<Ownership>) -> io::Result<DiskFile> {
-        self.next()?;
-        RealDisk.create(path, like)
-    }
-    fn create_unnamed(&self, dir: &Dir, like: Option<Ownership>) -> io::Result<DiskFile> {
-        self.next()?;
-        RealDisk.create_unnamed(dir, like)
-    }
-    fn link(&self, file: &DiskFile, path: &FilePath) -> io::Result<()> {
-        self.next()?;
-        RealDisk.link(file, path)
-    }
-    fn create_dir(&self, path: &FilePath, mode: u32) -> io::Result<()> {
-        self.next()?;
-        RealDisk.create_dir(path, mode)
-    }
-    fn sync_dir(&self, dir: &Dir) -> io::Result<()> {
-        self.next()?;
-        RealDisk.sync_dir(dir)
-    }
-    fn remove(&self, path: &FilePath) -> io::Result<()> {
-        self.next()?;
-        RealDisk.remove(path)
-    }
-    fn remove_dir(&self, path: &FilePath) -> io::Result<()> {
-        self.next()?;
-        RealDisk.remove_dir(path)
-    }
-    fn rename(&self, from: &FilePath, to: &FilePath) -> io::Result<()> {
-        self.next()?;
-        RealDisk.rename(from, to)
-    }
-    fn replace(&self, from: &FilePath, to: &FilePath) -> io::Result<()> {
-        self.next()?;
-        RealDisk.replace(from, to)
+    forward_to_disk! { |self| RealDisk => write_at set_len sync_data own_dir }
+    forward_to_disk! { |self| self.next()? =>
+        open create create_unnamed link create_dir sync_dir remove remove_dir rename replace
     }
 }
 

@@ -4,8 +4,8 @@
 use std::io;
 use std::sync::Mutex;
 
-use proglog::log::dir::{Dir, FilePath};
-use proglog::log::disk::{Disk, DiskFile, Ownership, RealDisk};
+use proglog::forward_to_disk;
+use proglog::log::disk::{Disk, DiskFile, RealDisk};
 
 /// When a disk fails, and how.
 #[derive(Debug, Clone, Copy)]
@@ -54,38 +54,17 @@ impl Mortal {
         Fate::Fails { torn }
     }
 
-    fn pass(&self) -> io::Result<()> {
+    fn pass(&self) -> io::Result<RealDisk> {
         match self.fate() {
-            Fate::Passes => Ok(()),
+            Fate::Passes => Ok(RealDisk),
             Fate::Fails { .. } => Err(io::Error::other("the disk fails")),
         }
     }
 }
 
 impl Disk for Mortal {
-    fn open(&self, path: &FilePath) -> io::Result<DiskFile> {
-        self.pass()?;
-        RealDisk.open(path)
-    }
-
-    fn create(&self, path: &FilePath, like: Option<Ownership>) -> io::Result<DiskFile> {
-        self.pass()?;
-        RealDisk.create(path, like)
-    }
-
-    fn create_unnamed(&self, dir: &Dir, like: Option<Ownership>) -> io::Result<DiskFile> {
-        self.pass()?;
-        RealDisk.create_unnamed(dir, like)
-    }
-
-    fn link(&self, file: &DiskFile, path: &FilePath) -> io::Result<()> {
-        self.pass()?;
-        RealDisk.link(file, path)
-    }
-
-    fn create_dir(&self, path: &FilePath, mode: u32) -> io::Result<()> {
-        self.pass()?;
-        RealDisk.create_dir(path, mode)
+    forward_to_disk! { |self| self.pass()? =>
+        open create create_unnamed link create_dir set_len sync_data sync_dir remove remove_dir rename
     }
 
     fn write_at(&self, file: &DiskFile, bytes: &[u8], position: u64) -> io::Result<usize> {
@@ -98,35 +77,5 @@ impl Disk for Mortal {
                 Err(io::Error::other("the disk fails"))
             }
         }
-    }
-
-    fn set_len(&self, file: &DiskFile, bytes: u64) -> io::Result<()> {
-        self.pass()?;
-        RealDisk.set_len(file, bytes)
-    }
-
-    fn sync_data(&self, file: &DiskFile) -> io::Result<()> {
-        self.pass()?;
-        RealDisk.sync_data(file)
-    }
-
-    fn sync_dir(&self, path: &Dir) -> io::Result<()> {
-        self.pass()?;
-        RealDisk.sync_dir(path)
-    }
-
-    fn remove(&self, path: &FilePath) -> io::Result<()> {
-        self.pass()?;
-        RealDisk.remove(path)
-    }
-
-    fn remove_dir(&self, path: &FilePath) -> io::Result<()> {
-        self.pass()?;
-        RealDisk.remove_dir(path)
-    }
-
-    fn rename(&self, from: &FilePath, to: &FilePath) -> io::Result<()> {
-        self.pass()?;
-        RealDisk.rename(from, to)
     }
 }

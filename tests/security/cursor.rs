@@ -12,8 +12,7 @@ use crate::world::{
 
 /// A log of three records, and a directory as /tmp is one.
 fn world() -> (World, PathBuf) {
-    let world = World::damaged();
-    world.run(BOB, &["repair", "log", "--no-save"]).ended(0, "");
+    let world = World::whole();
     let shared = world.path().join("shared");
     fs::create_dir(&shared).unwrap();
     set_mode(&shared, 0o1777);

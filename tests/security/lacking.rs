@@ -16,6 +16,8 @@ use seccompiler::{
     SeccompFilter, SeccompRule, apply_filter,
 };
 
+use crate::shell::in_mounts;
+
 /// A system call that fails, if one of its arguments is such.
 struct Denied {
     call: i64,
@@ -173,10 +175,7 @@ fn under(system: &System, directory: &Path, arguments: &[&str]) -> Option<Comman
             return None;
         }
         let script = "mount -t tmpfs none /proc && exec \"$@\"";
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "--propagation=private", "sh", "-c", script, "sh"]);
-        command.arg(binary);
-        command
+        in_mounts(script, binary)
     } else {
         Command::new(binary)
     };

@@ -22,6 +22,7 @@ mod mounts;
 mod owners;
 #[cfg(target_os = "linux")]
 mod pipes;
+mod places;
 mod saved;
 #[cfg(target_os = "linux")]
 mod shell;

@@ -2,9 +2,9 @@
 //! what it does elsewhere. Where others may write unseen it first says that it cannot tell.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use crate::lacking::{System, cases, done};
+use crate::shell::in_mounts;
 
 /// A file system, and the shell's commands that mount it on `$mount`; `$scratch` is a
 /// directory to begin with.
@@ -112,16 +112,7 @@ fn every_command_on_every_file_system() {
             "(set -e; {}) || exit {CANNOT_MOUNT}; \"$@\"; status=$?; umount $mount; exit $status",
             system.mount
         );
-        let mut child = Command::new("unshare");
-        child.args([
-            "--mount",
-            "--propagation=private",
-            "sh",
-            "-c",
-            &script,
-            "sh",
-        ]);
-        child.arg(std::env::current_exe().unwrap());
+        let mut child = in_mounts(&script, std::env::current_exe().unwrap());
         child.args([
             "mounts::every_command_on_every_file_system",
             "--exact",

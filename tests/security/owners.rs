@@ -7,7 +7,9 @@ use std::process::Command;
 
 use proglog_testkit::LogBuilder;
 use rustix::fs::{XattrFlags, getxattr, setxattr};
+use serde_json::json;
 
+use crate::saved::manifest;
 use crate::world::{
     BOB, EVE, ROOT, World, binary, entries, give, is_root, link, owned, set_mode, tree, write,
 };
@@ -138,6 +140,18 @@ fn bytes_of_another_owner_are_saved_for_root_alone() {
         assert_eq!(owned(&path), (ROOT, ROOT, 0o600), "{}", path.display());
     }
     world.run(ROOT, &["undo", "log"]).ended(0, "undone");
+    // A file of anybody's that is moved there as a whole, too.
+    let world = World::whole();
+    let roll = ["--max-store-bytes", "1"];
+    world.append(BOB, "four\n", &roll).ended(0, "");
+    give(&world.log().join("0.store"), EVE);
+    let before = tree(&world.log());
+    world
+        .run(ROOT, &["trim", "log", "--before", "3"])
+        .ended(0, "saved in");
+    assert_eq!(owned(&world.saved()), (ROOT, ROOT, 0o700));
+    world.run(ROOT, &["undo", "log"]).ended(0, "undone");
+    assert_eq!(tree(&world.log()), before);
 }
 
 /// The owner of a log cannot have a file copied that he may not read: a link in his log, or
@@ -147,8 +161,7 @@ fn a_link_of_the_logs_owner_leads_to_no_file_of_another_user() {
     if !is_root() {
         return;
     }
-    let world = World::damaged();
-    world.run(BOB, &["repair", "log", "--no-save"]).ended(0, "");
+    let world = World::whole();
     let (log, copy) = (world.log(), world.home().join("copy"));
     let (store, index) = (log.join("0.store"), log.join("0.index"));
     write(&copy.join("0.index"), &fs::read(&index).unwrap(), BOB);
@@ -231,38 +244,38 @@ fn a_file_that_is_made_again_is_nobodys_program() {
         return;
     };
     set_mode(elsewhere.path(), 0o755);
-    let world = World::damaged();
-    if fs::metadata(elsewhere.path()).unwrap().dev() == fs::metadata(world.path()).unwrap().dev() {
-        eprintln!("SKIPPED: security: /dev/shm is no file system of its own");
-        return;
+    for (twin_is_link, expected) in [(true, (BOB, BOB, 0o644)), (false, (EVE, EVE, 0o640))] {
+        let world = World::whole();
+        let device = |path| fs::metadata(path).unwrap().dev();
+        if device(elsewhere.path()) == device(world.path()) {
+            eprintln!("SKIPPED: security: /dev/shm is no file system of its own");
+            return;
+        }
+        let program = world.path().join("program");
+        write(&program, b"#!/bin/sh\n", ROOT);
+        set_mode(&program, 0o4755);
+        let [store, index] = ["0.store", "0.index"].map(|name| world.log().join(name));
+        fs::remove_file(&store).unwrap();
+        if twin_is_link {
+            fs::remove_file(&index).unwrap();
+            link(&program, &index, BOB);
+        } else {
+            give(&index, EVE);
+            set_mode(&index, 0o640);
+        }
+        let change = json!({"kind": "replace", "file": "0.store", "bytes": 4, "size_after": 9});
+        let saved = elsewhere.path().join("000001-2026-01-02T030405Z");
+        let text = manifest(&world.log(), &[change]);
+        write(&saved.join("manifest.json"), text.as_bytes(), BOB);
+        write(&saved.join("0.moved"), b"evil", BOB);
+        let place = elsewhere.path().to_str().unwrap();
+        let run = world.run(ROOT, &["undo", "log", "--save-to", place]);
+        run.ended(0, "undone");
+        assert_eq!(owned(&store), expected);
+        assert_eq!(owned(&program), (ROOT, ROOT, 0o4755));
+        assert_eq!(fs::read(&program).unwrap(), b"#!/bin/sh\n");
+        fs::remove_dir_all(saved).unwrap();
     }
-    world.run(BOB, &["repair", "log", "--no-save"]).ended(0, "");
-    let program = world.path().join("program");
-    write(&program, b"#!/bin/sh\n", ROOT);
-    set_mode(&program, 0o4755);
-    let store = world.log().join("0.store");
-    let bytes = fs::metadata(&store).unwrap().len();
-    let saved = elsewhere.path().join("000001-2026-01-02T030405Z");
-    let head = format!(
-        "{{\"kind\":\"log\",\"path\":{:?},\"command\":\"repair\",\"number\":1,\"time\":\"\"}}",
-        world.log()
-    );
-    let change =
-        format!("{{\"kind\":\"replace\",\"file\":\"0.store\",\"bytes\":4,\"size_after\":{bytes}}}");
-    let text = format!("{head}\n{change}\n{{\"kind\":\"end\"}}\n");
-    write(&saved.join("manifest.json"), text.as_bytes(), BOB);
-    write(&saved.join("0.moved"), b"evil", BOB);
-    fs::remove_file(&store).unwrap();
-    fs::remove_file(world.log().join("0.index")).unwrap();
-    link(&program, &world.log().join("0.index"), BOB);
-    let place = elsewhere.path().to_str().unwrap();
-    let run = world.run(ROOT, &["undo", "log", "--save-to", place]);
-    if store.exists() {
-        let (uid, _, mode) = owned(&store);
-        assert_eq!((uid, mode), (BOB, 0o644), "{run:?}");
-    }
-    assert_eq!(owned(&program), (ROOT, ROOT, 0o4755));
-    assert_eq!(fs::read(&program).unwrap(), b"#!/bin/sh\n");
 }
 
 #[test]

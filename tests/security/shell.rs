@@ -1,5 +1,6 @@
 //! Lines of shell with `$proglog` in them, and logs to run them on.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -14,6 +15,14 @@ pub fn bash(dir: &Path, line: &str) -> Output {
         .env_remove("XDG_STATE_HOME")
         .output()
         .unwrap()
+}
+
+/// A program in mounts of its own: a script makes them, and runs it as `"$@"`.
+pub fn in_mounts(script: &str, program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation=private", "sh", "-c", script, "sh"]);
+    command.arg(program);
+    command
 }
 
 /// The exit status of the last command of a line.

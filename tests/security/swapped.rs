@@ -8,9 +8,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 
+use proglog::forward_to_disk;
 use proglog::inspect::report::Options;
-use proglog::log::dir::{Dir, FilePath};
-use proglog::log::disk::{Disk, DiskFile, Ownership, RealDisk};
+use proglog::log::dir::FilePath;
+use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::lock::{DirectoryLock, Wait};
 use proglog::mend::apply::{ApplyOptions, Save, apply};
 use proglog::mend::exclusive::Others;
@@ -37,49 +38,14 @@ impl Beside {
 }
 
 impl Disk for Beside {
-    fn open(&self, path: &FilePath) -> io::Result<DiskFile> {
-        RealDisk.open(path)
-    }
-    fn create(&self, path: &FilePath, like: Option<Ownership>) -> io::Result<DiskFile> {
-        RealDisk.create(path, like)
-    }
-    fn create_unnamed(&self, dir: &Dir, like: Option<Ownership>) -> io::Result<DiskFile> {
-        RealDisk.create_unnamed(dir, like)
-    }
-    fn link(&self, file: &DiskFile, path: &FilePath) -> io::Result<()> {
-        RealDisk.link(file, path)
+    forward_to_disk! { |self| RealDisk =>
+        open create create_unnamed link write_at set_len sync_data sync_dir remove remove_dir rename
+        own_dir replace
     }
     fn create_dir(&self, path: &FilePath, mode: u32) -> io::Result<()> {
         RealDisk.create_dir(path, mode)?;
         (self.moment.lock().unwrap())(path);
         Ok(())
-    }
-    fn write_at(&self, file: &DiskFile, bytes: &[u8], position: u64) -> io::Result<usize> {
-        RealDisk.write_at(file, bytes, position)
-    }
-    fn set_len(&self, file: &DiskFile, bytes: u64) -> io::Result<()> {
-        RealDisk.set_len(file, bytes)
-    }
-    fn sync_data(&self, file: &DiskFile) -> io::Result<()> {
-        RealDisk.sync_data(file)
-    }
-    fn sync_dir(&self, dir: &Dir) -> io::Result<()> {
-        RealDisk.sync_dir(dir)
-    }
-    fn remove(&self, path: &FilePath) -> io::Result<()> {
-        RealDisk.remove(path)
-    }
-    fn remove_dir(&self, path: &FilePath) -> io::Result<()> {
-        RealDisk.remove_dir(path)
-    }
-    fn rename(&self, from: &FilePath, to: &FilePath) -> io::Result<()> {
-        RealDisk.rename(from, to)
-    }
-    fn own_dir(&self, dir: &Dir, like: Ownership) -> io::Result<()> {
-        RealDisk.own_dir(dir, like)
-    }
-    fn replace(&self, from: &FilePath, to: &FilePath) -> io::Result<()> {
-        RealDisk.replace(from, to)
     }
 }
 

@@ -5,12 +5,13 @@ use std::fs;
 use std::io::ErrorKind;
 use std::process::Command;
 
-use proglog::log::dir::{Dir, Links};
+use proglog::log::dir::{Dir, FilePath, Links};
 use proglog::log::disk::{self, Disk, RealDisk};
+use proglog::mend::undo;
 use serde_json::json;
 
-use crate::saved::{forge, manifest, whole};
-use crate::world::{BOB, ROOT, binary, fifo, is_root, link, tree, write};
+use crate::saved::{forge, manifest};
+use crate::world::{BOB, EVE, ROOT, World, binary, fifo, give, is_root, link, tree, write};
 
 /// BOB may rename root's file to here; root would make it a file of BOB's log.
 #[test]
@@ -18,13 +19,14 @@ fn a_moved_file_of_another_owner_is_refused() {
     if !is_root() {
         return;
     }
-    let world = whole();
+    let world = World::whole();
     let bytes = fs::metadata(world.secret()).unwrap().len();
     for change in [
         json!({"kind": "move", "file": "5.store", "bytes": bytes}),
         json!({"kind": "replace", "file": "0.store", "bytes": bytes, "size_after": 39}),
     ] {
-        let saved = forge(&world, &manifest(&world.log(), &[change]), BOB);
+        let text = manifest(&world.log(), std::slice::from_ref(&change));
+        let saved = forge(&world, &text, BOB);
         fs::rename(world.secret(), saved.join("0.moved")).unwrap();
         let before = tree(world.path());
         for arguments in [&["undo", "log"][..], &["undo", "log", "--dry-run"]] {
@@ -32,6 +34,16 @@ fn a_moved_file_of_another_owner_is_refused() {
             run.ended(2, "0.moved: not trusted: belongs to user 0");
             assert_eq!(tree(world.path()), before);
         }
+        let name = change["file"].as_str().unwrap();
+        let line = json!({"kind": "file", "name": name, "bytes": bytes});
+        forge(
+            &world,
+            &manifest(&world.log(), &[line, change.clone()]),
+            BOB,
+        );
+        let run = world.run(ROOT, &["undo", "log", "--into", "new"]);
+        run.ended(2, "0.moved: not trusted: belongs to user 0");
+        fs::remove_dir_all(world.home().join("new")).unwrap();
         fs::remove_dir_all(saved).unwrap();
     }
 }
@@ -41,7 +53,7 @@ fn a_link_in_the_place_of_what_was_saved_is_refused_though_it_leads_to_his_own_f
     if !is_root() {
         return;
     }
-    let world = whole();
+    let world = World::whole();
     let store = world.log().join("0.store");
     let end = fs::metadata(&store).unwrap().len();
     let own = world.home().join("own");
@@ -77,7 +89,7 @@ fn a_manifest_is_read_with_little_memory_and_names_an_absolute_path() {
     if !is_root() {
         return;
     }
-    let world = whole();
+    let world = World::whole();
     let text = manifest("log".as_ref(), &[]);
     forge(&world, &text, BOB);
     world.run(ROOT, &["undo", "log"]).ended(2, "line 1: ");
@@ -92,6 +104,30 @@ fn a_manifest_is_read_with_little_memory_and_names_an_absolute_path() {
     bash.args(["-c", &line, "bash"]);
     let run = world.run_by(bash, ROOT, &["undo", "log"]);
     run.ended(2, "manifest.json: line 1: ");
+}
+
+/// It could be a mount of hers that never answers.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_path_in_a_manifest_is_looked_at_only_if_the_manifest_is_trusted() {
+    use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
+    if !is_root() {
+        return;
+    }
+    let world = World::whole();
+    let elsewhere = world.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let looks = init(CreateFlags::NONBLOCK).unwrap();
+    add_watch(&looks, &elsewhere, WatchFlags::OPEN).unwrap();
+    let saved = forge(&world, &manifest(&elsewhere, &[]), BOB);
+    let (log, at) = (Dir::open(&world.log()), FilePath::of(&saved).unwrap());
+    let log = log.unwrap();
+    for (owner, is_trusted) in [(EVE, false), (BOB, true)] {
+        give(&saved, owner);
+        assert_eq!(undo::load_of(&at, &log).is_ok(), is_trusted);
+        let looked = rustix::io::read(&looks, &mut [0_u8; 256]).is_ok();
+        assert_eq!(looked, is_trusted);
+    }
 }
 
 #[test]

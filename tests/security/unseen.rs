@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use proglog_testkit::{LogBuilder, Sandbox, Snapshot};
 
+use crate::shell::in_mounts;
+
 /// The log's owner and its group, and another user of that group.
 const OWNER: u32 = 54321;
 const GROUP: u32 = 54322;
@@ -42,7 +44,7 @@ fn is_root(what: &str) -> bool {
 }
 
 fn binary() -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin("proglog"));
+    let mut command = Command::new(crate::world::binary());
     command.env("LC_ALL", "C");
     command
 }
@@ -202,17 +204,7 @@ fn below_a_fuse_mount_nobody_is_seen() {
 fn container(without: &str) -> Command {
     let script =
         format!("mount -t tmpfs none /proc && exec setpriv --bounding-set={without} \"$@\"");
-    let mut command = Command::new("unshare");
-    command.args([
-        "--mount",
-        "--propagation=private",
-        "sh",
-        "-c",
-        &script,
-        "sh",
-    ]);
-    command.arg(assert_cmd::cargo::cargo_bin("proglog"));
-    command
+    in_mounts(&script, crate::world::binary())
 }
 
 #[test]

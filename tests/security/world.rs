@@ -83,6 +83,13 @@ impl World {
         world
     }
 
+    /// The same log, repaired, and nothing saved.
+    pub fn whole() -> Self {
+        let world = Self::damaged();
+        world.run(BOB, &["repair", "log", "--no-save"]).ended(0, "");
+        world
+    }
+
     pub fn path(&self) -> &Path {
         self.directory.path()
     }

@@ -97,19 +97,19 @@ impl Job<'_> {
                 Step::WriteEntries { base, entries } => {
                     let position = entries.first_slot * ENTRY_BYTES;
                     let bytes = entries.count * ENTRY_BYTES;
-                    let index = self.readable(&path)?;
+                    let index = self.exclusive.readable(&path)?;
                     saver.write(&name, &index, position, bytes, |put| {
                         self.make_entries(base, &entries, put)
                     })?;
                 }
-                Step::Cut { to, .. } => saver.cut(&name, &self.readable(&path)?, to)?,
+                Step::Cut { to, .. } => saver.cut(&name, &self.exclusive.readable(&path)?, to)?,
                 Step::Fill {
                     position,
                     bytes,
                     assembly,
                     ..
                 } => {
-                    let file = self.readable(&path)?;
+                    let file = self.exclusive.readable(&path)?;
                     saver.write(&name, &file, position, bytes, |put| {
                         self.stream(assembly, kind, position, bytes, put)
                     })?;
@@ -119,7 +119,7 @@ impl Job<'_> {
                     from: Some(_), to, ..
                 } => {
                     let file = self.exclusive.file(&path)?;
-                    saver.replace_file(&name, file, &self.readable(&path)?, to)?;
+                    saver.replace_file(&name, file, &self.exclusive.readable(&path)?, to)?;
                 }
                 Step::MoveAway { bytes, .. } => {
                     moved.push((number, saver.move_file(&name, bytes)));

@@ -4,6 +4,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use super::pieces::Pieces;
 use super::{NewSegment, Salvage, Stray};
@@ -16,6 +17,7 @@ use crate::log::error::{Error, Result};
 use crate::log::format::{Entry, FileKind, LENGTH_BYTES, NameStyle, encode_length, file_name};
 use crate::log::lock::check_path;
 use crate::log::record::{self, Codec};
+use crate::log::threads;
 use crate::log::units::{Offset, Position, RelativeOffset};
 use crate::log::walk::{PAYLOAD_IN_MEMORY_MAX, layout_in};
 use crate::log::window::STREAM_BYTES;
@@ -29,6 +31,10 @@ const GATHER_BYTES: usize = 256 * 1024;
 
 /// Permission bits of what only its owner may read.
 const PRIVATE: u32 = 0o600;
+
+/// Segments that are written at once. Their threads wait for syncs most of the time, and the
+/// file system makes syncs durable together that are requested together.
+const WRITERS: usize = 8;
 
 /// Runs that are put together at once.
 const PARTS_MAX: usize = 4096;
@@ -137,13 +143,7 @@ pub fn write(
     gather.finish()?;
     sync(disk, &noted)?;
     let log = create_directory_like(disk, &log, like.clone())?;
-    let mut runs = salvage.placed.iter();
-    let style = salvage.listing.directory.name_style();
-    for segment in &salvage.segments {
-        let own = runs.clone().take(segment.runs);
-        write_segment(disk, (&log, style), segment, &own, file_like.as_ref())?;
-        runs.by_ref().take(segment.runs).for_each(drop);
-    }
+    write_segments(salvage, disk, &log, file_like.as_ref())?;
     sync_dir(disk, &log)?;
     if !salvage.side.is_empty() {
         let side = create_directory_like(disk, &side, like)?;
@@ -185,6 +185,36 @@ fn ownership(salvage: &Salvage) -> Option<Ownership> {
         }
     }
     common
+}
+
+/// Writes the segments of the new log, several at once.
+fn write_segments(
+    salvage: &Salvage,
+    disk: &dyn Disk,
+    log: &Dir,
+    like: Option<&Ownership>,
+) -> Result<()> {
+    let style = salvage.listing.directory.name_style();
+    let left = Mutex::new((salvage.segments.iter(), salvage.placed.iter()));
+    let lock = || left.lock().unwrap_or_else(PoisonError::into_inner);
+    let next = || {
+        let (segments, runs) = &mut *lock();
+        let segment = segments.next()?;
+        let own = runs.clone().take(segment.runs);
+        runs.by_ref().take(segment.runs).for_each(drop);
+        Some((segment, own))
+    };
+    let write = || {
+        while let Some((segment, runs)) = next() {
+            let written = write_segment(disk, (log, style), segment, &runs, like);
+            if written.is_err() {
+                lock().0 = [].iter();
+                return written;
+            }
+        }
+        Ok(())
+    };
+    threads::together(WRITERS, write).into_iter().collect()
 }
 
 fn write_segment<'a>(

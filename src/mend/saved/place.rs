@@ -60,7 +60,7 @@ pub fn log_of(saved: &Path) -> Option<PathBuf> {
     let parent = saved.parent()?;
     let name = parent.file_name()?.to_str()?.strip_suffix(SAVED)?;
     let log = parent.with_file_name(name);
-    (!name.is_empty() && log.is_dir()).then_some(log)
+    log.is_dir().then_some(log)
 }
 
 /// Whether a change of the log in `real` is saved beside it, where the log's name leads

@@ -38,13 +38,14 @@ pub(super) fn remove(disk: &dyn Disk, parent: &Dir, log: &Dir) {
 fn remove_one(disk: &dyn Disk, at: &FilePath, log: &Dir) -> Option<()> {
     let dir = at.open_dir().ok()?;
     SavedDirectory::of(&dir, log).ok()?;
-    let names = dir.names().ok()?;
     let locked = dir.reopen().ok()?;
     match locked.try_lock() {
         Ok(()) | Err(TryLockError::Error(_)) => {}
         // Another log was here under this name, and is being repaired.
         Err(TryLockError::WouldBlock) => return None,
     }
+    // Listed under the lock: it may have been completed until then.
+    let names = dir.names().ok()?;
     if names.iter().all(|name| is_copy(name)) {
         discard_dir(disk, at, &dir);
     }

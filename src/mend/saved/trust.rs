@@ -66,7 +66,7 @@ impl SavedDirectory {
         // Root's of another log, moved to here by the owner of this one, would give him
         // that log's bytes.
         let owner = of_log.uid();
-        if uid != owner && !is_own(owner) {
+        if uid != owner {
             let inode = opened.manifest()?.map(|manifest| manifest.inode);
             if inode != Some(log.identity().inode) {
                 let why = format!(

@@ -84,16 +84,14 @@ pub fn load_of(at: &FilePath, log: &Dir) -> Result<Option<SavedChange>> {
     if manifest.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         return Ok(None);
     }
-    let change = load_in(dir)?;
-    let is_of_it = |change: &SavedChange| {
+    // The path in a manifest of another user is never resolved: it could lead to a mount
+    // of his that does not answer.
+    let saved = SavedDirectory::of(&dir, log)?;
+    let change = saved.manifest()?.map(|manifest| change_in(dir, manifest));
+    Ok(change.filter(|change| {
         let of = Dir::open(&change.manifest.log).map(|it| it.identity());
         of.is_ok_and(|of| of == log.identity()) || !is_taken(&change.manifest.log)
-    };
-    let Some(change) = change.filter(is_of_it) else {
-        return Ok(None);
-    };
-    SavedDirectory::of(&change.dir, log)?;
-    Ok(Some(change))
+    }))
 }
 
 /// One saved change.
@@ -114,12 +112,16 @@ pub fn load(path: &Path) -> Result<SavedChange> {
 
 fn load_in(dir: Dir) -> Result<Option<SavedChange>> {
     let manifest = saved::read_manifest(&dir)?;
-    Ok(manifest.map(|manifest| SavedChange {
+    Ok(manifest.map(|manifest| change_in(dir, manifest)))
+}
+
+fn change_in(dir: Dir, manifest: Manifest) -> SavedChange {
+    SavedChange {
         path: dir.path().to_path_buf(),
         manifest,
         undone: dir.at(UNDONE).is_taken(),
         dir,
-    }))
+    }
 }
 
 impl SavedChange {
@@ -169,9 +171,7 @@ pub fn undo(
 ) -> Result<()> {
     let saved = change.open(lock.dir())?;
     let directory = Directory::list_in(lock.dir())?;
-    if !directory.segments.is_empty() {
-        others.wait_for_writers(&directory)?;
-    }
+    others.wait_for_writers(&directory)?;
     let paths = changed_files(change, &directory);
     let exclusive = Exclusive::take(&**disk, &paths, others)?;
     let guarded = Guarded {
@@ -213,10 +213,11 @@ pub fn rehearse(
     let directory = Directory::list(log)?;
     let log = &directory.dir;
     let saved = change.open(log)?;
-    if !directory.segments.is_empty() {
-        others.wait_for_writers(&directory)?;
-    }
-    exclusive::rehearse(&changed_files(change, &directory), others)?;
+    let in_place =
+        |kind: &ChangeKind| matches!(kind, ChangeKind::Write { .. } | ChangeKind::Cut { .. });
+    let changes_names = !change.manifest.changes.iter().all(|it| in_place(&it.kind));
+    let files = changed_files(change, &directory);
+    exclusive::rehearse(&directory, &files, changes_names, others)?;
     let job = Undo {
         change,
         saved: &saved,
@@ -224,32 +225,15 @@ pub fn rehearse(
         disk: &**disk,
         exclusive: &Exclusive::default(),
     };
-    job.check(&directory)?;
-    let in_place =
-        |kind: &ChangeKind| matches!(kind, ChangeKind::Write { .. } | ChangeKind::Cut { .. });
-    if !change.manifest.changes.iter().all(|it| in_place(&it.kind)) {
-        log.check_writable()
-            .map_err(Error::io("change", log.path()))?;
-    }
-    Ok(())
+    job.check(&directory)
 }
 
-/// The files that are there and will be written to, and those of the first segment: their
-/// lease keeps a service from starting meanwhile.
+/// The files that are there and will be written to, and those of the first segment.
 fn changed_files(change: &SavedChange, directory: &Directory) -> Vec<FilePath> {
-    let first = directory.segments.first().into_iter();
-    let mut paths: Vec<FilePath> = first
-        .flat_map(|names| [FileKind::Store, FileKind::Index].map(|it| directory.file(names, it)))
-        .filter(|path| path.link_metadata().is_ok_and(|it| it.is_file()))
-        .collect();
-    for change in &change.manifest.changes {
-        let path = directory.dir.at(&change.file);
-        let written = !matches!(change.kind, ChangeKind::Move { .. });
-        if written && path.is_there() && !paths.contains(&path) {
-            paths.push(path);
-        }
-    }
-    paths
+    let changes = change.manifest.changes.iter();
+    let written = changes.filter(|change| !matches!(change.kind, ChangeKind::Move { .. }));
+    let there = written.map(|change| directory.dir.at(&change.file));
+    exclusive::files(directory, there.filter(FilePath::is_there))
 }
 
 /// An undo that is being carried out.
@@ -281,15 +265,13 @@ impl Undo<'_> {
         })
     }
 
-    /// A file that is open for changing, as a reader sees it. Opened by name it would
-    /// wait for our own lease.
+    /// A file as a reader sees it.
     fn readable(&self, path: &FilePath) -> Result<ReadFile> {
-        let Ok(file) = self.exclusive.file(path) else {
+        match self.exclusive.readable(path) {
             // A rehearsal holds none.
-            return ReadFile::open(path);
-        };
-        let file = file.file().try_clone().map_err(Error::io("read", path))?;
-        ReadFile::of(file, path)
+            Err(Error::Missing { .. }) => ReadFile::open(path),
+            held => held,
+        }
     }
 
     fn put_back(&self, number: usize) -> Result<()> {
@@ -365,7 +347,7 @@ impl Undo<'_> {
     fn make_again(&self, path: &FilePath, before: &ReadFile) -> Result<()> {
         let twins =
             [FileKind::Store, FileKind::Index].map(|kind| path.with_extension(kind.extension()));
-        let twin = twins.iter().find_map(Ownership::at);
+        let twin = twins.iter().find_map(|twin| self.exclusive.ownership(twin));
         // The copy that was saved has its owner at least.
         let like = twin.or_else(|| Ownership::of(before.file()).ok());
         let made = Unnamed::create(self.disk, self.log, path, like.as_ref())?;
