@@ -11,6 +11,7 @@
 //! stream has dropped messages at its front, a new log begins after them. A missing
 //! message is an error, and no record is ever renumbered.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,15 +21,13 @@ use proglog::mend::session::OpenOptions;
 
 use super::agree::{self, Chart};
 use super::link::Link;
-use super::options::{self, Both};
-use super::patience::Patience;
-use super::pulling::{Part, Plan, pull};
-use super::source::{Bounds, Source};
+use super::pulling::Pulling;
+use super::source::Source;
 use super::stream::Stream;
-use super::talk::{Talk, Totals, Way};
+use super::transfer::{Both, Transfer};
 use super::url::StreamUrl;
 use super::{Trouble, cannot, no};
-use crate::commands::append::report;
+use crate::commands::append::report::Talk;
 use crate::commands::append::target::Target;
 use crate::commands::signals::Signals;
 use crate::commands::waiting::Waiting;
@@ -87,131 +86,72 @@ impl Arguments {
 /// Runs the command.
 pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let signals = Signals::install()?;
-    let words = report::Talk::new(false, false, globals.quiet);
-    let options = arguments.open_options();
-    let target = Target::new(&arguments.dir, options, None, false, &signals, words)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let mut pull = Pull {
-        arguments,
-        source: Source::new(&arguments.dir, None),
-        target,
-        signals: &signals,
-        patience: Patience::new(arguments.both.timeout, &signals, globals.quiet),
-        totals: Totals::default(),
-        talk: Talk::new(Way::Pull, globals),
-        link: None,
+    let words = Talk::new(false, false, globals.quiet);
+    let (dir, options) = (&arguments.dir, arguments.open_options());
+    let mut target = Target::new(dir, options, None, false, &signals, words)?;
+    let source = Source {
+        path: dir,
+        codec: None,
     };
-    let ended = runtime.block_on(pull.run());
-    let finished = pull.target.finish();
+    let place = (&arguments.url, &arguments.both);
+    let mut transfer = Transfer::new("pull", place, source, &signals, globals);
+    let follow = arguments.both.follow;
+    let ended =
+        transfer.run(async |transfer, link| round(transfer, link, &mut target, follow).await)?;
+    let finished = target.finish();
     let ended = ended.and(finished.map_err(Trouble::from));
-    let (totals, retries) = (pull.totals, pull.patience.retries);
-    let (stream, json) = (&arguments.url.stream, arguments.both.json);
-    pull.talk
-        .summary(&totals, retries, stream, json, ended.is_ok());
-    drop(pull);
-    runtime.shutdown_background();
-    options::conclude(ended, &totals, |last| {
-        format!(
-            "{} has the records up to offset {last}",
-            quote(&arguments.dir)
-        )
-    })
+    transfer.conclude(ended, "pulled", &quote(dir))
 }
 
-struct Pull<'a> {
-    arguments: &'a Arguments,
-    source: Source,
-    target: Target<'a>,
-    signals: &'a Signals,
-    patience: Patience<'a>,
-    totals: Totals,
-    talk: Talk,
-    link: Option<Link>,
-}
-
-/// The outcome of one round without an error.
-enum Round {
-    /// It is done.
-    Done,
-    /// The stream has nothing yet.
-    Empty,
-}
-
-impl Pull<'_> {
-    async fn run(&mut self) -> Result<(), Trouble> {
-        loop {
-            match self.round().await {
-                Ok(Round::Done) => return Ok(()),
-                Ok(Round::Empty) => {
-                    self.patience.progress();
-                    if let Some(signal) = self.signals.raised() {
-                        return Err(Trouble::Signal(signal));
-                    }
-                    tokio::time::sleep(LOOK_AGAIN).await;
-                }
-                Err(Trouble::Passing(why)) => self.patience.again(why).await?,
-                Err(trouble) => return Err(trouble),
-            }
-        }
-    }
-
-    /// From the comparison of both sides to the end, or to the next error.
-    async fn round(&mut self) -> Result<Round, Trouble> {
-        let arguments = self.arguments;
-        let (name, follow) = (&arguments.url.stream, arguments.both.follow);
-        if self.link.is_none() {
-            let creds = arguments.both.creds.as_deref();
-            self.link = Some(Link::connect(&arguments.url, creds).await?);
-        }
-        let Some(link) = &mut self.link else {
-            return Ok(Round::Done);
-        };
-        link.settle().await?;
+/// From the comparison of both sides to the end, or to the next error.
+async fn round(
+    transfer: &mut Transfer<'_>,
+    link: &mut Link,
+    target: &mut Target<'_>,
+    follow: bool,
+) -> Result<(), Trouble> {
+    let (name, source) = (&transfer.url.stream, transfer.source);
+    let (stream, chart) = loop {
         let stream = Stream::look(link, name).await?;
         let stream = stream.ok_or_else(|| cannot(format!("stream {name} does not exist")))?;
-        let Some(chart) = agree::chart(link, &stream).await? else {
-            return Ok(if follow { Round::Empty } else { Round::Done });
-        };
-        let bounds = self.source.bounds_if_any()?;
-        let end = Offset(chart.last.0.saturating_add(1));
-        let next = match bounds {
-            None => chart.first,
-            Some(bounds) => go_on(link, &stream, &chart, &self.source, bounds).await?,
-        };
-        if next == end && !follow {
-            self.totals.first.get_or_insert(next);
-            self.totals.next = Some(next);
-            return Ok(Round::Done);
+        match agree::chart(link, &stream).await? {
+            Some(chart) => break (stream, chart),
+            None if !follow => return Ok(()),
+            None => transfer.progress(),
         }
-        let initial = bounds.is_none().then_some(chart.first);
-        let codec = bounds.is_none_or(Bounds::is_empty).then_some(chart.codec);
-        let locked = self.target.begin(initial, codec)?;
-        let next = match (locked, self.source.bounds_if_any()?) {
-            (Some(locked), _) if locked == next => next,
-            // A crash had left more after the last record than it seemed.
-            (Some(_), Some(bounds)) => go_on(link, &stream, &chart, &self.source, bounds).await?,
-            _ => return Err(no("the log has no next offset")),
-        };
-        self.totals.first.get_or_insert(next);
-        self.totals.next = Some(next);
-        let plan = Plan {
-            stream: &stream,
-            chart: &chart,
-            next,
-            end: (!follow).then_some(end),
-        };
-        let part = Part {
-            link,
-            target: &mut self.target,
-            signals: self.signals,
-            patience: &mut self.patience,
-            totals: &mut self.totals,
-        };
-        pull(part, plan).await?;
-        Ok(Round::Done)
+        transfer.sleep(LOOK_AGAIN).await?;
+    };
+    let log_has = source.bounds_if_any()?;
+    let end = chart.last.saturating_add(1);
+    let next = match &log_has {
+        None => chart.first,
+        Some(log_has) => go_on(link, &stream, &chart, source, log_has).await?,
+    };
+    if next == end && !follow {
+        transfer.begins_at(next);
+        return Ok(());
     }
+    let initial = log_has.is_none().then_some(chart.first);
+    let is_empty = log_has.is_none_or(|log_has| log_has.is_empty());
+    let locked = target.begin(initial, is_empty.then_some(chart.codec))?;
+    let next = match (locked, source.bounds_if_any()?) {
+        (Some(locked), _) if locked == next => next,
+        // A crash had left more after the last record than it seemed.
+        (Some(_), Some(log_has)) => go_on(link, &stream, &chart, source, &log_has).await?,
+        _ => return Err(no("the log has no next offset")),
+    };
+    transfer.begins_at(next);
+    Pulling {
+        transfer,
+        link,
+        target,
+        stream: &stream,
+        chart: &chart,
+        next,
+        end: (!follow).then_some(end),
+    }
+    .run()
+    .await
 }
 
 /// The next message for an existing log, if it agrees with the stream.
@@ -219,12 +159,12 @@ async fn go_on(
     link: &Link,
     stream: &Stream,
     chart: &Chart,
-    source: &Source,
-    bounds: Bounds,
+    source: Source<'_>,
+    log_has: &Range<Offset>,
 ) -> Result<Offset, Trouble> {
-    let (name, log, next) = (stream.name(), quote(source.path()), bounds.next);
-    let compared = agree::compare(link, stream, chart, source, bounds).await?;
-    if next.0 > chart.last.0.saturating_add(1) {
+    let (name, log, next) = (stream.name(), quote(source.path), log_has.end);
+    let compared = agree::compare(link, stream, chart, source, log_has).await?;
+    if next > chart.last.saturating_add(1) {
         return Err(no(format!(
             "{log} is ahead of stream {name}: its next offset is {next}, and the stream ends \
              with {}",
@@ -238,7 +178,7 @@ async fn go_on(
             chart.first
         )));
     }
-    if !compared && !bounds.is_empty() {
+    if !compared && !log_has.is_empty() {
         return Err(no(format!(
             "{log} and stream {name} have no record in common: cannot tell whether they are the \
              same log"
