@@ -6,7 +6,6 @@ use std::ops::Range;
 use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 
-use super::link::Link;
 use super::message::Stamp;
 use super::source::Source;
 use super::stream::Stream;
@@ -35,7 +34,7 @@ pub fn sequence(base: Offset, offset: Offset) -> u64 {
 
 /// Reads the stream's numbering off its first and its last message; `None` if it never
 /// got one.
-pub async fn chart(link: &Link, stream: &Stream) -> Result<Option<Chart>, Trouble> {
+pub async fn chart(stream: &Stream) -> Result<Option<Chart>, Trouble> {
     let (name, state) = (stream.name(), stream.state());
     let ends = (state.first_sequence, state.last_sequence);
     if ends.1 == 0 {
@@ -48,7 +47,7 @@ pub async fn chart(link: &Link, stream: &Stream) -> Result<Option<Chart>, Troubl
             ends.1
         )));
     }
-    let stamp = async |sequence: u64| match stream.get(link, sequence).await? {
+    let stamp = async |sequence: u64| match stream.get(sequence).await? {
         Some((stamp, _)) => Ok(stamp),
         // Removed at the front since, or its leader is behind: ask again.
         None => Err(Trouble::Passing(format!(
@@ -56,7 +55,7 @@ pub async fn chart(link: &Link, stream: &Stream) -> Result<Option<Chart>, Troubl
         ))),
     };
     let first = stamp(ends.0).await?;
-    if let Some(missing) = stream.hole(link).await? {
+    if let Some(missing) = stream.hole().await? {
         let offset = first.offset.saturating_add(missing.saturating_sub(ends.0));
         return Err(hole(name, missing, offset, offset));
     }
@@ -97,7 +96,6 @@ pub fn hole(name: &str, sequence: u64, first: Offset, last: Offset) -> Trouble {
 /// Compares the log with the stream at both ends of the common range, and by the name of
 /// the log. Returns whether anything could be compared.
 pub async fn compare(
-    link: &Link,
     stream: &Stream,
     chart: &Chart,
     source: Source<'_>,
@@ -122,7 +120,7 @@ pub async fn compare(
     }
     let differs = async |offset: u64| {
         let (offset, sequence) = (Offset(offset), sequence(chart.base, Offset(offset)));
-        let Some((stamp, message)) = stream.get(link, sequence).await? else {
+        let Some((stamp, message)) = stream.get(sequence).await? else {
             return Ok(false);
         };
         if stamp.offset != offset {

@@ -74,13 +74,6 @@ impl Link {
         })
     }
 
-    /// The way to JetStream.
-    pub fn context(&self) -> Context {
-        let mut context = jetstream::new(self.client.clone());
-        context.set_timeout(ANSWER);
-        context
-    }
-
     /// Waits until there is a connection, and forgets what happened before.
     pub async fn settle(&mut self) -> Result<(), Trouble> {
         let begun = Instant::now();
@@ -121,10 +114,17 @@ impl Link {
     }
 }
 
+/// The way to JetStream.
+pub fn context(client: &Client) -> Context {
+    let mut context = jetstream::new(client.clone());
+    context.set_timeout(ANSWER);
+    context
+}
+
 /// Why the connection failed.
 fn unconnected(url: &StreamUrl, error: &async_nats::ConnectError) -> Trouble {
     let (why, kind) = (chain(error), error.kind());
-    let failure = |what: &str| Failure::new(Status::Failed, format!("{url}: {what}"));
+    let failure = |what: &str| Failure::new(Status::Failed, format!("{}: {what}", url.shown));
     match kind {
         ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
             failure(&format!("the server refuses these credentials: {kind}"))
@@ -141,7 +141,7 @@ fn unconnected(url: &StreamUrl, error: &async_nats::ConnectError) -> Trouble {
         _ if why.contains("corrupt message") => {
             failure(&format!("the server does not use TLS: {why}"))
         }
-        _ => return Trouble::Passing(format!("{url}: cannot connect: {why}")),
+        _ => return Trouble::Passing(format!("{}: cannot connect: {why}", url.shown)),
     }
     .into()
 }

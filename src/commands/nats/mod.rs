@@ -13,7 +13,6 @@ mod agree;
 mod link;
 mod message;
 pub mod pull;
-mod pulling;
 pub mod push;
 mod sending;
 mod source;

@@ -18,7 +18,7 @@ use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 
 use super::agree::{self, Chart};
-use super::link::Link;
+use super::link::{Link, context};
 use super::message::Stamp;
 use super::sending::Sending;
 use super::source::{Feed, Source};
@@ -121,10 +121,10 @@ impl Push<'_> {
         let stream = self.find(transfer, link, &log_has).await?;
         let name = stream.name();
         let subject = stream.subject(arguments.subject.as_deref())?;
-        let chart = agree::chart(link, &stream).await?;
+        let chart = agree::chart(&stream).await?;
         let (base, next, log) = match chart {
             Some(chart) => {
-                let next = self.go_on(link, &stream, &chart, source, &log_has).await?;
+                let next = self.go_on(&stream, &chart, source, &log_has).await?;
                 (chart.base, next, Some(chart.log))
             }
             None => {
@@ -156,7 +156,7 @@ impl Push<'_> {
         // The end may be before what the stream has, or never have been reached so far.
         let feed = Feed::of(source, next..end.max(next))?;
         Sending {
-            context: link.context(),
+            context: context(&link.client),
             transfer,
             link,
             stream: name,
@@ -186,7 +186,7 @@ impl Push<'_> {
         log_has: &Range<Offset>,
     ) -> Result<Stream, Trouble> {
         let (arguments, name) = (self.arguments, &self.arguments.url.stream);
-        let mut stream = Stream::look(link, name).await?;
+        let mut stream = Stream::look(&link.client, name).await?;
         if stream.is_none() && arguments.create {
             let first = self.begin(log_has)?;
             // Nothing is made for a log that cannot go there.
@@ -195,11 +195,11 @@ impl Push<'_> {
             source.check_sizes(first..log_has.end, most, transfer.signals)?;
             let subject = arguments.subject.as_deref().unwrap_or(name);
             let replicas = arguments.replicas.unwrap_or(1);
-            match Stream::create(link, name, subject, replicas).await {
+            match Stream::create(&link.client, name, subject, replicas).await {
                 Ok(()) => transfer.talk.say(&format!("created stream {name}")),
                 Err(refused) => made_by_another(link, name, refused).await?,
             }
-            stream = Stream::look(link, name).await?;
+            stream = Stream::look(&link.client, name).await?;
             if stream.is_none() {
                 let why = format!("stream {name} does not exist yet");
                 return Err(Trouble::Passing(why));
@@ -211,7 +211,7 @@ impl Push<'_> {
             return Err(Failure::new(Status::Failed, message)
                 .hint(format!(
                     "create it with: proglog push {dir} {} --create",
-                    arguments.url
+                    arguments.url.shown
                 ))
                 .into());
         };
@@ -250,7 +250,6 @@ impl Push<'_> {
     /// The next offset for a stream with messages, if it belongs to this log.
     async fn go_on(
         &self,
-        link: &Link,
         stream: &Stream,
         chart: &Chart,
         source: Source<'_>,
@@ -262,7 +261,7 @@ impl Push<'_> {
                 "--from {from} needs a new stream: {name} begins with offset {base}"
             )));
         }
-        let compared = agree::compare(link, stream, chart, source, log_has).await?;
+        let compared = agree::compare(stream, chart, source, log_has).await?;
         let next = chart.last.saturating_add(1);
         if next > log_has.end {
             return Err(no(format!(
@@ -293,7 +292,7 @@ impl Push<'_> {
 /// `refused` applies
 async fn made_by_another(link: &Link, name: &str, refused: Trouble) -> Result<(), Trouble> {
     for _ in 0..LOOKS {
-        if let Ok(Some(_)) = Stream::look(link, name).await {
+        if let Ok(Some(_)) = Stream::look(&link.client, name).await {
             return Ok(());
         }
         tokio::time::sleep(BETWEEN_LOOKS).await;

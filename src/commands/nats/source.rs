@@ -4,7 +4,6 @@
 use std::ops::{ControlFlow, Range};
 use std::path::Path;
 
-use proglog::log::directory::Directory;
 use proglog::log::error::Error;
 use proglog::log::follow::{Follower, Pass, Step};
 use proglog::log::reader::{Item, LogReader, Obstacle, RecordView};
@@ -48,11 +47,9 @@ impl Source<'_> {
 
     /// The same, or `None` if the log does not exist yet and may be created.
     pub fn bounds_if_any(&self) -> Result<Option<Range<Offset>>, Error> {
-        match Directory::list(self.path) {
-            Err(Error::NoDirectory { .. }) => Ok(None),
-            Err(error) => Err(error),
-            Ok(directory) if directory.segments.is_empty() => Ok(None),
-            Ok(_) => self.bounds().map(Some),
+        match self.bounds() {
+            Err(Error::NoDirectory { .. } | Error::NotALog { .. }) => Ok(None),
+            bounds => bounds.map(Some),
         }
     }
 

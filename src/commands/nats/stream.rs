@@ -1,5 +1,6 @@
 //! The stream on the server: its state, single messages, and its creation.
 
+use async_nats::Client;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::message::StreamMessage;
@@ -7,22 +8,26 @@ use async_nats::jetstream::stream::{
     Config, Info, RawMessageErrorKind, State, StorageType, Stream as RemoteStream,
 };
 
-use super::link::{Link, chain};
+use super::link::{chain, context};
 use super::message::Stamp;
 use super::{Trouble, cannot};
 use crate::commands::{Failure, Status};
 
 /// A stream, and its state when it was inspected.
 pub struct Stream {
+    client: Client,
     /// For consumers.
     pub remote: RemoteStream<Info>,
 }
 
 impl Stream {
     /// Inspects a stream; `None` where it does not exist.
-    pub async fn look(link: &Link, name: &str) -> Result<Option<Self>, Trouble> {
-        match link.context().get_stream(name).await {
-            Ok(remote) => Ok(Some(Self { remote })),
+    pub async fn look(client: &Client, name: &str) -> Result<Option<Self>, Trouble> {
+        match context(client).get_stream(name).await {
+            Ok(remote) => Ok(Some(Self {
+                client: client.clone(),
+                remote,
+            })),
             Err(error) => match error.kind() {
                 GetStreamErrorKind::JetStream(refused)
                     if refused.error_code() == ErrorCode::STREAM_NOT_FOUND =>
@@ -30,14 +35,14 @@ impl Stream {
                     Ok(None)
                 }
                 GetStreamErrorKind::JetStream(refused) => Err(refusal(name, &refused)),
-                _ => Err(unanswered(link, name, &error)),
+                _ => Err(unanswered(client, name, &error)),
             },
         }
     }
 
     /// Makes a stream: on disk, without limits, on so many servers.
     pub async fn create(
-        link: &Link,
+        client: &Client,
         name: &str,
         subject: &str,
         replicas: u8,
@@ -49,7 +54,7 @@ impl Stream {
             num_replicas: usize::from(replicas),
             ..Config::default()
         };
-        let Err(error) = link.context().create_stream(config).await else {
+        let Err(error) = context(client).create_stream(config).await else {
             return Ok(());
         };
         Err(match error.kind() {
@@ -57,7 +62,7 @@ impl Stream {
             CreateStreamErrorKind::EmptyStreamName | CreateStreamErrorKind::InvalidStreamName => {
                 cannot(format!("{name} is not a valid stream name"))
             }
-            _ => unanswered(link, name, &error),
+            _ => unanswered(client, name, &error),
         })
     }
 
@@ -77,11 +82,7 @@ impl Stream {
     }
 
     /// One message and its headers; `None` where the stream does not hold it.
-    pub async fn get(
-        &self,
-        link: &Link,
-        sequence: u64,
-    ) -> Result<Option<(Stamp, StreamMessage)>, Trouble> {
+    pub async fn get(&self, sequence: u64) -> Result<Option<(Stamp, StreamMessage)>, Trouble> {
         match self.remote.get_raw_message(sequence).await {
             Ok(message) => Ok(Some((
                 Stamp::of(Some(&message.headers), sequence)?,
@@ -90,13 +91,13 @@ impl Stream {
             Err(error) => match error.kind() {
                 RawMessageErrorKind::NoMessageFound => Ok(None),
                 RawMessageErrorKind::JetStream(refused) => Err(refusal(self.name(), &refused)),
-                _ => Err(unanswered(link, self.name(), &error)),
+                _ => Err(unanswered(&self.client, self.name(), &error)),
             },
         }
     }
 
     /// The first sequence in the middle that is missing, if any.
-    pub async fn hole(&self, link: &Link) -> Result<Option<u64>, Trouble> {
+    pub async fn hole(&self) -> Result<Option<u64>, Trouble> {
         let state = self.state();
         let span = state.last_sequence.saturating_sub(state.first_sequence);
         if state.messages == 0 || state.messages == span.saturating_add(1) {
@@ -104,7 +105,7 @@ impl Stream {
         }
         let info = self.remote.info_builder().with_deleted(true).fetch().await;
         let state = info
-            .map_err(|error| unanswered(link, self.name(), &error))?
+            .map_err(|error| unanswered(&self.client, self.name(), &error))?
             .info
             .state;
         let inside = |it: &u64| (state.first_sequence..=state.last_sequence).contains(it);
@@ -149,10 +150,10 @@ pub fn refusal(name: &str, refused: &async_nats::jetstream::Error) -> Trouble {
 }
 
 /// No answer came.
-fn unanswered(link: &Link, name: &str, error: &dyn std::error::Error) -> Trouble {
+fn unanswered(client: &Client, name: &str, error: &dyn std::error::Error) -> Trouble {
     let why = chain(error);
     if why.contains("does not exist") || why.contains("no responders") {
-        let info = link.client.server_info();
+        let info = client.server_info();
         if !info.jetstream && info.cluster.is_none() {
             return Failure::new(Status::Failed, "the server runs without JetStream")
                 .hint("nats-server -js -sd DIR")

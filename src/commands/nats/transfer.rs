@@ -111,7 +111,16 @@ impl<'a> Transfer<'a> {
         let ended = runtime.block_on(async {
             let mut link = None;
             loop {
-                match self.attempt(&mut link, &mut round).await {
+                let attempt = async {
+                    let creds = self.both.creds.as_deref();
+                    let link = match &mut link {
+                        Some(link) => link,
+                        None => link.insert(Link::connect(self.url, creds).await?),
+                    };
+                    link.settle().await?;
+                    round(self, link).await
+                };
+                match attempt.await {
                     Err(Trouble::Passing(why)) => self.wait_after(why).await?,
                     ended => return ended,
                 }
@@ -119,19 +128,6 @@ impl<'a> Transfer<'a> {
         });
         runtime.shutdown_background();
         Ok(ended)
-    }
-
-    async fn attempt(
-        &mut self,
-        link: &mut Option<Link>,
-        round: &mut impl AsyncFnMut(&mut Self, &mut Link) -> Result<(), Trouble>,
-    ) -> Result<(), Trouble> {
-        let link = match link {
-            Some(link) => link,
-            None => link.insert(Link::connect(self.url, self.both.creds.as_deref()).await?),
-        };
-        link.settle().await?;
-        round(self, link).await
     }
 
     /// The next record to be transferred has this offset.

@@ -20,16 +20,10 @@ pub struct StreamUrl {
     /// The stream's name.
     pub stream: String,
     /// The address without a login.
-    shown: String,
+    pub shown: String,
 }
 
 impl fmt::Debug for StreamUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.shown)
-    }
-}
-
-impl fmt::Display for StreamUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.shown)
     }
@@ -125,7 +119,7 @@ mod tests {
             ("::1", 4333)
         );
         assert_eq!(url.login, Some(("me".into(), Some("p@ss:".into()))));
-        assert_eq!(url.to_string(), "tls://[::1]:4333/a-b_c");
+        assert_eq!(url.shown, "tls://[::1]:4333/a-b_c");
         assert!(!format!("{url:?}").contains("p@ss"));
         let url = parse("nats://t0ken@a:1,b:2,c/S");
         assert_eq!(url.login, Some(("t0ken".into(), None)));
