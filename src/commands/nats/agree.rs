@@ -62,8 +62,7 @@ pub async fn chart(stream: &Stream) -> Result<Option<Chart>, Trouble> {
     let last = stamp(ends.1).await?;
     // Offset - sequence + 1 is one number for the whole stream.
     let base = |stamp: &Stamp, sequence: u64| stamp.offset.0.checked_sub(sequence.checked_sub(1)?);
-    let base = base(&last, ends.1).filter(|it| base(&first, ends.0) == Some(*it));
-    let Some(base) = base else {
+    let Some(base) = base(&last, ends.1).filter(|it| base(&first, ends.0) == Some(*it)) else {
         return Err(no(format!(
             "stream {name} is not a log: message {} is offset {}, and message {} offset {}",
             ends.0, first.offset, ends.1, last.offset

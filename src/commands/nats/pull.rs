@@ -111,9 +111,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     };
     let place = (&arguments.url, &arguments.both);
     let mut transfer = Transfer::new("pull", place, source, &signals, globals);
-    let follow = arguments.both.follow;
-    let ended =
-        transfer.run(async |transfer, link| round(transfer, link, &mut target, follow).await)?;
+    let ended = transfer.run(async |transfer, link| round(transfer, link, &mut target).await)?;
     let finished = target.finish();
     let ended = ended.and(finished.map_err(Trouble::from));
     transfer.conclude(ended, "pulled", &quote(dir))
@@ -124,9 +122,9 @@ async fn round(
     transfer: &mut Transfer<'_>,
     link: &mut Link,
     target: &mut Target<'_>,
-    follow: bool,
 ) -> Result<(), Trouble> {
     let (name, source) = (&transfer.url.stream, transfer.source);
+    let follow = transfer.both.follow;
     let (stream, chart) = loop {
         let stream = Stream::look(&link.client, name).await?;
         let stream = stream.ok_or_else(|| cannot(format!("stream {name} does not exist")))?;
@@ -179,27 +177,25 @@ async fn go_on(
 ) -> Result<Offset, Trouble> {
     let (name, log, next) = (stream.name(), quote(source.path), log_has.end);
     let compared = agree::compare(stream, chart, source, log_has).await?;
-    if next > chart.last.saturating_add(1) {
-        return Err(no(format!(
-            "{log} is ahead of stream {name}: its next offset is {next}, and the stream ends \
-             with {}",
-            chart.last
-        )));
-    }
-    if next < chart.first {
-        return Err(no(format!(
-            "{log} ends before offset {next}, and stream {name} begins with {}: it has dropped \
-             the records between",
-            chart.first
-        )));
-    }
-    if !compared && !log_has.is_empty() {
-        return Err(no(format!(
+    let (first, last) = (chart.first, chart.last);
+    Err(no(if next > last.saturating_add(1) {
+        format!(
+            "{log} is ahead of stream {name}: its next offset is {next}, and the stream ends with \
+             {last}"
+        )
+    } else if next < first {
+        format!(
+            "{log} ends before offset {next}, and stream {name} begins with {first}: it has \
+             dropped the records between"
+        )
+    } else if !compared && !log_has.is_empty() {
+        format!(
             "{log} and stream {name} have no record in common: cannot tell whether they are the \
              same log"
-        )));
-    }
-    Ok(next)
+        )
+    } else {
+        return Ok(next);
+    }))
 }
 
 /// The state of one pull.
@@ -260,17 +256,18 @@ impl Pulling<'_, '_, '_> {
                 trouble = self.link.lost() => return Err(trouble),
                 message = messages.next() => message,
                 () = tokio::time::sleep(PAUSE) => {
-                    match self.end {
-                        // Nothing of the log is held while nothing comes.
-                        None => self.commit()?,
-                        Some(_) => self.target.breathe()?,
+                    if self.end.is_some() {
+                        if heard.elapsed() >= ANSWER {
+                            let why = format!("stream {name} does not respond");
+                            return Err(Trouble::Passing(why));
+                        }
+                        self.target.breathe()?;
+                        continue;
                     }
-                    if self.end.is_none() && begun.elapsed() >= GOOD {
+                    // Nothing of the log is held while nothing comes.
+                    self.commit()?;
+                    if begun.elapsed() >= GOOD {
                         self.transfer.progress();
-                    }
-                    if self.end.is_some() && heard.elapsed() >= ANSWER {
-                        let why = format!("stream {name} does not respond");
-                        return Err(Trouble::Passing(why));
                     }
                     continue;
                 }
@@ -279,13 +276,9 @@ impl Pulling<'_, '_, '_> {
             match message {
                 Some(Ok(message)) => self.append(&message)?,
                 Some(Err(error)) if error.kind() != MessagesErrorKind::MissingHeartbeat => {
-                    let why = format!("stream {name}: {}", chain(&error));
-                    return Err(Trouble::Passing(why));
+                    return Err(Trouble::Passing(format!("stream {name}: {error}")));
                 }
-                _ => {
-                    let why = format!("no answer from stream {name}");
-                    return Err(Trouble::Passing(why));
-                }
+                _ => return Err(Trouble::Passing(format!("no answer from stream {name}"))),
             }
         }
         Ok(())
@@ -329,16 +322,15 @@ impl Pulling<'_, '_, '_> {
             )));
         }
         let stamp = Stamp::of(message.headers.as_ref(), at)?;
-        if stamp.offset != next {
+        let (offset, other, log) = (stamp.offset, stamp.log, &self.chart.log);
+        if offset != next {
             return Err(no(format!(
-                "message {at} of stream {name} is offset {}, not {next}",
-                stamp.offset
+                "message {at} of stream {name} is offset {offset}, not {next}"
             )));
         }
-        if stamp.log != self.chart.log {
+        if other != *log {
             return Err(no(format!(
-                "message {at} of stream {name} belongs to another log ({}, not {})",
-                stamp.log, self.chart.log
+                "message {at} of stream {name} belongs to another log ({other}, not {log})"
             )));
         }
         self.target.append(NewRecord {

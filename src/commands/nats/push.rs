@@ -110,13 +110,11 @@ impl Push<'_> {
     /// From asking the stream for its end to the end of the log, or to the next error.
     async fn round(&mut self, transfer: &mut Transfer<'_>, link: &mut Link) -> Result<(), Trouble> {
         let (arguments, source) = (self.arguments, transfer.source);
-        let follow = arguments.both.follow;
         let log_has = source.bounds()?;
         let begun = *self.end.get_or_insert(log_has.end);
-        let end = if follow {
-            log_has.end
-        } else {
-            begun.min(log_has.end)
+        let end = match arguments.both.follow {
+            true => log_has.end,
+            false => begun.min(log_has.end),
         };
         let stream = self.find(transfer, link, &log_has).await?;
         let name = stream.name();
@@ -164,7 +162,6 @@ impl Push<'_> {
             base,
             log,
             codec: source.codec()?,
-            follow,
             in_flight: usize::from(arguments.in_flight),
             value_bytes_max,
             feed,
@@ -200,19 +197,15 @@ impl Push<'_> {
                 Err(refused) => made_by_another(link, name, refused).await?,
             }
             stream = Stream::look(&link.client, name).await?;
-            if stream.is_none() {
-                let why = format!("stream {name} does not exist yet");
-                return Err(Trouble::Passing(why));
-            }
         }
         let Some(stream) = stream else {
             let message = format!("stream {name} does not exist");
-            let dir = quote(&arguments.dir);
+            if arguments.create {
+                return Err(Trouble::Passing(message + " yet"));
+            }
+            let (dir, url) = (quote(&arguments.dir), &arguments.url.shown);
             return Err(Failure::new(Status::Failed, message)
-                .hint(format!(
-                    "create it with: proglog push {dir} {} --create",
-                    arguments.url.shown
-                ))
+                .hint(format!("create it with: proglog push {dir} {url} --create"))
                 .into());
         };
         let config = stream.config();
@@ -231,20 +224,15 @@ impl Push<'_> {
 
     /// The first offset of a new stream.
     fn begin(&self, log_has: &Range<Offset>) -> Result<Offset, Trouble> {
-        let from = self.arguments.from.map_or(log_has.start, Offset);
-        if from < log_has.start {
-            return Err(no(format!(
-                "offset {from} is no longer in the log, which begins at {}",
-                log_has.start
-            )));
-        }
-        if from > log_has.end {
-            return Err(no(format!(
-                "offset {from} is not in the log yet: the next offset is {}",
-                log_has.end
-            )));
-        }
-        Ok(from)
+        let (first, end) = (log_has.start, log_has.end);
+        let from = self.arguments.from.map_or(first, Offset);
+        Err(no(if from < first {
+            format!("offset {from} is no longer in the log, which begins at {first}")
+        } else if from > end {
+            format!("offset {from} is not in the log yet: the next offset is {end}")
+        } else {
+            return Ok(from);
+        }))
     }
 
     /// The next offset for a stream with messages, if it belongs to this log.
@@ -262,28 +250,26 @@ impl Push<'_> {
             )));
         }
         let compared = agree::compare(stream, chart, source, log_has).await?;
-        let next = chart.last.saturating_add(1);
-        if next > log_has.end {
-            return Err(no(format!(
-                "stream {name} is ahead of {log}: it has offset {}, and the log's next offset is \
-                 {}",
-                chart.last, log_has.end
-            )));
-        }
-        if next < log_has.start {
-            return Err(no(format!(
-                "{log} begins with offset {}, and stream {name} ends with {}: the records between \
-                 are gone",
-                log_has.start, chart.last
-            )));
-        }
-        if !compared {
-            return Err(no(format!(
+        let (first, end, last) = (log_has.start, log_has.end, chart.last);
+        let next = last.saturating_add(1);
+        Err(no(if next > end {
+            format!(
+                "stream {name} is ahead of {log}: it has offset {last}, and the log's next offset \
+                 is {end}"
+            )
+        } else if next < first {
+            format!(
+                "{log} begins with offset {first}, and stream {name} ends with {last}: the \
+                 records between are gone"
+            )
+        } else if !compared {
+            format!(
                 "stream {name} and {log} have no record in common: cannot tell whether they are \
                  the same log"
-            )));
-        }
-        Ok(next)
+            )
+        } else {
+            return Ok(next);
+        }))
     }
 }
 

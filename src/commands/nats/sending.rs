@@ -17,7 +17,7 @@ use proglog::log::units::Offset;
 
 use super::agree::sequence;
 use super::link::{ANSWER, Link, chain};
-use super::message::Stamp;
+use super::message::{LogDigest, Stamp};
 use super::source::Feed;
 use super::stream::refusal;
 use super::transfer::Transfer;
@@ -50,8 +50,6 @@ pub struct Sending<'a, 'b> {
     pub log: Option<String>,
     /// The log's codec.
     pub codec: Codec,
-    /// Whether records that come later are sent too.
-    pub follow: bool,
     /// The most records in flight.
     pub in_flight: usize,
     /// The most bytes that a value may have.
@@ -87,7 +85,7 @@ impl Sending<'_, '_> {
                 self.transfer.progress();
                 match self.ending.take() {
                     Some(trouble) => return Err(trouble),
-                    None if !self.follow => return Ok(()),
+                    None if !self.transfer.both.follow => return Ok(()),
                     None => {}
                 }
             }
@@ -116,16 +114,18 @@ impl Sending<'_, '_> {
     }
 
     async fn publish(&mut self, record: Record) -> Result<(), Trouble> {
-        if self.log.is_none() {
+        let log = self.log.get_or_insert_with(|| {
             // Only a stream's first record is sent before the log has a name.
-            self.log = self.transfer.source.id(record.offset)?;
-        }
+            let mut digest = LogDigest::new(record.offset, record.term, record.record_type);
+            digest.update(&record.value);
+            digest.finish()
+        });
         let stamp = Stamp {
             offset: record.offset,
             term: record.term,
             record_type: record.record_type,
             codec: self.codec,
-            log: self.log.clone().unwrap_or_default(),
+            log: log.clone(),
         };
         let sequence = sequence(self.base, record.offset);
         let headers = stamp.headers(self.stream, sequence, self.behind);
@@ -150,15 +150,14 @@ impl Sending<'_, '_> {
         let ack = acked.map_err(|error| self.unsent(offset, &error))?;
         let (name, sequence) = (self.stream, sequence(self.base, offset));
         if ack.stream != name {
-            return Err(cannot(format!(
-                "subject {} belongs to stream {}, not {name}",
-                self.subject, ack.stream
-            )));
+            let (subject, other) = (&self.subject, ack.stream);
+            let message = format!("subject {subject} belongs to stream {other}, not {name}");
+            return Err(cannot(message));
         }
         if ack.sequence != sequence {
+            let other = ack.sequence;
             return Err(no(format!(
-                "stream {name} has offset {offset} as message {}, not {sequence}",
-                ack.sequence
+                "stream {name} has offset {offset} as message {other}, not {sequence}"
             )));
         }
         self.window_bytes -= bytes;
@@ -171,36 +170,38 @@ impl Sending<'_, '_> {
 
     /// Why a record was not stored, as far as known.
     fn unsent(&self, offset: Offset, error: &PublishError) -> Trouble {
-        let (name, subject, why) = (self.stream, &self.subject, chain(error));
-        let source = error.source();
-        let refused = source.and_then(|it| it.downcast_ref::<jetstream::Error>());
-        Trouble::Passing(match (error.kind(), refused) {
-            (_, Some(refused)) => match refused.error_code() {
+        let (name, subject) = (self.stream, &self.subject);
+        let (kind, source) = (error.kind(), error.source());
+        if let Some(refused) = source.and_then(|it| it.downcast_ref::<jetstream::Error>()) {
+            return match refused.error_code() {
                 ErrorCode::STREAM_WRONG_LAST_SEQUENCE | ErrorCode::STREAM_WRONG_LAST_MESSAGE_ID => {
-                    format!("stream {name}: offset {offset} is not the next one: {refused}")
+                    Trouble::Passing(format!(
+                        "stream {name}: offset {offset} is not the next one: {refused}"
+                    ))
                 }
-                ErrorCode::STREAM_NOT_MATCH => {
-                    return cannot(format!(
-                        "subject {subject} belongs to another stream than {name}"
-                    ));
-                }
-                _ => return refusal(name, refused),
-            },
-            (PublishErrorKind::StreamNotFound, _) => {
-                format!("stream {name}: no responders on subject {subject}")
+                ErrorCode::STREAM_NOT_MATCH => cannot(format!(
+                    "subject {subject} belongs to another stream than {name}"
+                )),
+                _ => refusal(name, refused),
+            };
+        }
+        let why = chain(error);
+        if kind == PublishErrorKind::MaxPayloadExceeded
+            || source.is_some_and(|it| it.is::<SubjectError>())
+        {
+            return cannot(format!("offset {offset}: {why}"));
+        }
+        let why = match kind {
+            PublishErrorKind::StreamNotFound => format!("no responders on subject {subject}"),
+            PublishErrorKind::TimedOut => {
+                format!(
+                    "offset {offset} was not acknowledged in {} s",
+                    ANSWER.as_secs()
+                )
             }
-            (PublishErrorKind::TimedOut, _) => {
-                let seconds = ANSWER.as_secs();
-                format!("stream {name}: offset {offset} was not acknowledged in {seconds} s")
-            }
-            (PublishErrorKind::MaxPayloadExceeded, _) => {
-                return cannot(format!("offset {offset}: {why}"));
-            }
-            _ if source.is_some_and(|it| it.is::<SubjectError>()) => {
-                return cannot(format!("offset {offset}: {why}"));
-            }
-            _ => format!("stream {name}: offset {offset}: {why}"),
-        })
+            _ => format!("offset {offset}: {why}"),
+        };
+        Trouble::Passing(format!("stream {name}: {why}"))
     }
 
     /// Now and then: a signal, and new records.
@@ -211,7 +212,7 @@ impl Sending<'_, '_> {
             self.ending = Some(Trouble::Signal(signal));
             self.backlog.clear();
         }
-        if self.follow
+        if self.transfer.both.follow
             && self.ending.is_none()
             && self.is_idle()
             && let Some(grown) = self.feed.grown()?

@@ -52,7 +52,8 @@ pub struct Both {
 pub struct Transfer<'a> {
     /// The stream.
     pub url: &'a StreamUrl,
-    both: &'a Both,
+    /// The options.
+    pub both: &'a Both,
     /// The log.
     pub source: Source<'a>,
     /// The cancellation.
