@@ -93,7 +93,7 @@ fn more_bytes_than_are_sent_at_once() {
     let server = Server::start("");
     let sandbox = Sandbox::bare();
     let value = "x".repeat(10_000);
-    let lines: String = (0..2000).map(|n| format!("{n}{value}\n")).collect();
+    let lines = (0..2000).fold(String::new(), |lines, n| lines + &format!("{n}{value}\n"));
     append(&sandbox, "log", &[], &lines);
     let url = server.url("LOG");
     ends(&sandbox, &["push", "log", &url, "--create"], 0);

@@ -3,14 +3,16 @@
 
 use std::ops::Range;
 
+use proglog::inspect::finding::OffsetRange;
 use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 
 use super::message::Stamp;
 use super::source::Source;
 use super::stream::Stream;
-use super::{Trouble, no, offsets};
+use super::{Trouble, no};
 use crate::commands::{Failure, Status, quote};
+use crate::render::prose;
 
 /// Which offsets a stream holds.
 #[derive(Debug, Clone)]
@@ -87,7 +89,7 @@ pub async fn chart(stream: &Stream) -> Result<Option<Chart>, Trouble> {
 pub fn hole(name: &str, sequence: u64, first: Offset, last: Offset) -> Trouble {
     let message = format!(
         "stream {name} has a gap: message {sequence} is missing, {}",
-        offsets(first, last)
+        prose::offsets(&[OffsetRange { first, last }])
     );
     Failure::new(Status::Damage, message).into()
 }
@@ -101,12 +103,10 @@ pub async fn compare(
     log_has: &Range<Offset>,
 ) -> Result<bool, Trouble> {
     let (name, log) = (stream.name(), quote(source.path));
-    let id = if log_has.contains(&chart.base) {
-        source.id(chart.base)?
-    } else {
-        None
-    };
-    if id.as_ref().is_some_and(|id| *id != chart.log) {
+    let is_there = log_has.contains(&chart.base);
+    let named = is_there.then(|| source.name(chart.base));
+    let named = named.transpose()?.flatten();
+    if named.as_ref().is_some_and(|name| *name != chart.log) {
         return Err(no(format!(
             "stream {name} holds another log than {log}: it begins with another record at offset {}",
             chart.base
@@ -115,7 +115,7 @@ pub async fn compare(
     let first = chart.first.max(log_has.start);
     let last = chart.last.0.min(log_has.end.0.saturating_sub(1));
     if log_has.is_empty() || first.0 > last {
-        return Ok(id.is_some());
+        return Ok(named.is_some());
     }
     let differs = async |offset: u64| {
         let (offset, sequence) = (Offset(offset), sequence(chart.base, Offset(offset)));
@@ -128,7 +128,12 @@ pub async fn compare(
                 stamp.offset
             )));
         }
-        Ok(stamp.log != chart.log || !source.holds(&stamp, &message.payload)?)
+        let record = source.record(offset)?;
+        let same = record.is_some_and(|record| {
+            (record.term, record.record_type) == (stamp.term, stamp.record_type)
+                && record.value == message.payload
+        });
+        Ok(stamp.log != chart.log || !same)
     };
     // Two histories are one up to where they part.
     let (mut same, mut other) = (first.0, first.0);

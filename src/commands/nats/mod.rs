@@ -21,7 +21,6 @@ mod transfer;
 mod url;
 
 use proglog::log::error::Error;
-use proglog::log::units::Offset;
 
 use super::append::target;
 use super::{Failure, Status};
@@ -68,13 +67,4 @@ fn no(message: impl Into<String>) -> Trouble {
 /// It cannot be done, and waiting does not help.
 fn cannot(message: impl Into<String>) -> Trouble {
     Trouble::Final(Failure::new(Status::Failed, message))
-}
-
-/// `offset 3`, `offsets 3..5`.
-fn offsets(first: Offset, last: Offset) -> String {
-    if last <= first {
-        format!("offset {first}")
-    } else {
-        format!("offsets {first}..{last}")
-    }
 }

@@ -109,8 +109,8 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         path: dir,
         codec: None,
     };
-    let place = (&arguments.url, &arguments.both);
-    let mut transfer = Transfer::new("pull", place, source, &signals, globals);
+    let (url, both) = (&arguments.url, &arguments.both);
+    let mut transfer = Transfer::new("pull", url, both, source, &signals, globals);
     let ended = transfer.run(async |transfer, link| round(transfer, link, &mut target).await)?;
     let finished = target.finish();
     let ended = ended.and(finished.map_err(Trouble::from));
@@ -338,7 +338,7 @@ impl Pulling<'_, '_, '_> {
             term: stamp.term,
             record_type: stamp.record_type,
         })?;
-        self.transfer.count(message.payload.len());
+        Transfer::count(message.payload.len());
         if next.0.is_multiple_of(BREATHS) {
             self.target.breathe()?;
         }

@@ -86,8 +86,8 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     // A directory that is not a log is reported before the server is asked.
     source.bounds()?;
     let signals = Signals::install()?;
-    let place = (&arguments.url, &arguments.both);
-    let mut transfer = Transfer::new("push", place, source, &signals, globals);
+    let (url, both) = (&arguments.url, &arguments.both);
+    let mut transfer = Transfer::new("push", url, both, source, &signals, globals);
     let mut push = Push {
         arguments,
         end: None,
@@ -112,24 +112,22 @@ impl Push<'_> {
         let (arguments, source) = (self.arguments, transfer.source);
         let log_has = source.bounds()?;
         let begun = *self.end.get_or_insert(log_has.end);
-        let end = match arguments.both.follow {
-            true => log_has.end,
-            false => begun.min(log_has.end),
+        let end = if arguments.both.follow {
+            log_has.end
+        } else {
+            begun.min(log_has.end)
         };
         let stream = self.find(transfer, link, &log_has).await?;
         let name = stream.name();
         let subject = stream.subject(arguments.subject.as_deref())?;
         let chart = agree::chart(&stream).await?;
-        let (base, next, log) = match chart {
-            Some(chart) => {
-                let next = self.go_on(&stream, &chart, source, &log_has).await?;
-                (chart.base, next, Some(chart.log))
-            }
-            None => {
-                let base = self.begin(&log_has)?;
-                let log = log_has.contains(&base).then(|| source.id(base));
-                (base, base, log.transpose()?.flatten())
-            }
+        let (base, next, log) = if let Some(chart) = chart {
+            let next = self.go_on(&stream, &chart, source, &log_has).await?;
+            (chart.base, next, Some(chart.log))
+        } else {
+            let base = self.begin(&log_has)?;
+            let log = log_has.contains(&base).then(|| source.name(base));
+            (base, base, log.transpose()?.flatten())
         };
         let server = link.client.max_payload();
         let own = usize::try_from(stream.config().max_message_size).unwrap_or(0);

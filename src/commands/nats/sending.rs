@@ -3,7 +3,7 @@
 //! error ends the sending.
 
 use std::collections::VecDeque;
-use std::error::Error as _;
+use std::error::Error;
 use std::future::IntoFuture;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use proglog::log::units::Offset;
 
 use super::agree::sequence;
 use super::link::{ANSWER, Link, chain};
-use super::message::{LogDigest, Stamp};
+use super::message::{Stamp, log_name};
 use super::source::Feed;
 use super::stream::refusal;
 use super::transfer::Transfer;
@@ -114,12 +114,8 @@ impl Sending<'_, '_> {
     }
 
     async fn publish(&mut self, record: Record) -> Result<(), Trouble> {
-        let log = self.log.get_or_insert_with(|| {
-            // Only a stream's first record is sent before the log has a name.
-            let mut digest = LogDigest::new(record.offset, record.term, record.record_type);
-            digest.update(&record.value);
-            digest.finish()
-        });
+        // Only a stream's first record is sent before the log has a name.
+        let log = self.log.get_or_insert_with(|| log_name(&record));
         let stamp = Stamp {
             offset: record.offset,
             term: record.term,
@@ -161,7 +157,7 @@ impl Sending<'_, '_> {
             )));
         }
         self.window_bytes -= bytes;
-        self.transfer.count(bytes);
+        Transfer::count(bytes);
         self.transfer.next = offset.checked_add(1);
         self.transfer.last_sequence = Some(sequence);
         self.transfer.progress();
@@ -187,7 +183,7 @@ impl Sending<'_, '_> {
         }
         let why = chain(error);
         if kind == PublishErrorKind::MaxPayloadExceeded
-            || source.is_some_and(|it| it.is::<SubjectError>())
+            || source.is_some_and(<dyn Error>::is::<SubjectError>)
         {
             return cannot(format!("offset {offset}: {why}"));
         }

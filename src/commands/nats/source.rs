@@ -4,6 +4,7 @@
 use std::ops::{ControlFlow, Range};
 use std::path::Path;
 
+use proglog::inspect::finding::OffsetRange;
 use proglog::log::error::Error;
 use proglog::log::follow::{Follower, Pass, Step};
 use proglog::log::reader::{Item, LogReader, Obstacle, RecordView};
@@ -11,13 +12,17 @@ use proglog::log::record::{Codec, Record};
 use proglog::log::units::Offset;
 use proglog::scan::layouts;
 
-use super::message::{LogDigest, Stamp};
-use super::{Trouble, cannot, no, offsets};
+use super::message::log_name;
+use super::{Trouble, cannot, no};
 use crate::commands::signals::Signals;
 use crate::commands::{Failure, Status, quote};
+use crate::render::prose;
 
 /// Limits of what is read at a time: bytes of values, and records.
 const BATCH: (usize, usize) = (512 * 1024, 1024);
+
+/// No message holds more: the most that the server's `max_payload` may be. Units: bytes.
+const VALUE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// A log that is read.
 #[derive(Clone, Copy)]
@@ -58,16 +63,13 @@ impl Source<'_> {
         self.reader()?.codec()
     }
 
-    /// Reads one record, if it exists and is valid.
-    fn record<T>(
-        &self,
-        offset: Offset,
-        mut take: impl FnMut(&RecordView<'_>) -> Result<T, Error>,
-    ) -> Result<Option<T>, Trouble> {
-        let mut taken = None;
+    /// Reads one record, if it is there and valid, and a message may hold it.
+    pub fn record(&self, offset: Offset) -> Result<Option<Record>, Trouble> {
+        let mut found = None;
         let _ = self.reader()?.lookup::<Trouble>(offset, |item| {
             match item {
-                Item::Record(record) => taken = Some(take(record)?),
+                Item::Record(record) if record.value.len() > VALUE_BYTES_MAX => {}
+                Item::Record(record) => found = Some(owned(record)?),
                 Item::Obstacle {
                     obstacle,
                     first,
@@ -76,36 +78,12 @@ impl Source<'_> {
             }
             Ok(ControlFlow::Break(()))
         })?;
-        Ok(taken)
-    }
-
-    /// Whether it has the record of a message.
-    pub fn holds(&self, stamp: &Stamp, value: &[u8]) -> Result<bool, Trouble> {
-        let message = (value.len() as u64, stamp.term, stamp.record_type);
-        let same = self.record(stamp.offset, |record| {
-            if (record.value.len(), record.term, record.record_type) != message {
-                return Ok(false);
-            }
-            let mut rest = Some(value);
-            record.value.pieces(|piece| {
-                rest = rest.and_then(|rest| rest.strip_prefix(piece));
-                Ok::<(), Error>(())
-            })?;
-            Ok(rest.is_some())
-        })?;
-        Ok(same == Some(true))
+        Ok(found)
     }
 
     /// The name of a log whose stream begins with this record; `None` if it is not there.
-    pub fn id(&self, first: Offset) -> Result<Option<String>, Trouble> {
-        self.record(first, |record| {
-            let mut digest = LogDigest::new(first, record.term, record.record_type);
-            record.value.pieces(|piece| {
-                digest.update(piece);
-                Ok::<(), Error>(())
-            })?;
-            Ok(digest.finish())
-        })
+    pub fn name(&self, first: Offset) -> Result<Option<String>, Trouble> {
+        Ok(self.record(first)?.as_ref().map(log_name))
     }
 
     /// Refuses a record that no message holds: a value of more than `value_bytes_max`. A
@@ -149,12 +127,25 @@ impl Source<'_> {
                 format!("segment {segment} has no {missing:?}").to_lowercase()
             }
         };
-        let (log, offsets) = (quote(self.path), offsets(first, last.unwrap_or(first)));
+        let last = last.unwrap_or(first);
+        let offsets = prose::offsets(&[OffsetRange { first, last }]);
+        let log = quote(self.path);
         let message = format!("{log}: {offsets} cannot be read: {what}");
         Failure::new(Status::Damage, message)
             .hint(format!("proglog verify {log}"))
             .into()
     }
+}
+
+/// A record in memory.
+fn owned(record: &RecordView<'_>) -> Result<Record, Error> {
+    Ok(Record {
+        value: record.value.to_vec()?,
+        offset: record.offset,
+        term: record.term,
+        record_type: record.record_type,
+        ..Record::default()
+    })
 }
 
 /// The records of a log, in order, up to an end that moves as the log grows.
@@ -191,42 +182,30 @@ impl<'a> Feed<'a> {
         }
         let end = self.end;
         let pass = self.follower.pass::<Error>(|record| {
-            let value = record.value.to_vec()?;
-            bytes += value.len();
-            records.push(Record {
-                value,
-                offset: record.offset,
-                term: record.term,
-                record_type: record.record_type,
-                ..Record::default()
-            });
-            let is_full = bytes >= BATCH.0 || records.len() >= BATCH.1;
+            let record = owned(record)?;
+            bytes += record.value.len();
             let is_last = record.offset.saturating_add(1) >= end;
+            records.push(record);
+            let is_full = bytes >= BATCH.0 || records.len() >= BATCH.1;
             Ok(if is_full || is_last {
                 Step::Last
             } else {
                 Step::Next
             })
         })?;
-        match pass {
+        let why = match pass {
             // First what came before it; it comes again.
-            _ if !records.is_empty() => Ok(records),
-            Pass::Blocked(blocked) if !blocked.obstacles.is_empty() => {
-                let mut obstacles = blocked.obstacles.iter();
-                let first = obstacles.next();
-                first.map_or(Ok(records), |(obstacle, first, last)| {
-                    Err(self.source.unreadable(obstacle, *first, *last))
-                })
-            }
-            Pass::Gone { first, last } => {
-                Err(self.source.unreadable(&Obstacle::Gap, first, Some(last)))
-            }
-            // The next attempt compares it with the stream.
-            _ => Err(Trouble::Passing(format!(
-                "{} changed where it was read",
-                quote(self.source.path)
-            ))),
+            _ if !records.is_empty() => return Ok(records),
+            Pass::Blocked(blocked) => blocked.obstacles.into_iter().next(),
+            Pass::Gone { first, last } => Some((Obstacle::Gap, first, Some(last))),
+            _ => None,
+        };
+        if let Some((obstacle, first, last)) = why {
+            return Err(self.source.unreadable(&obstacle, first, last));
         }
+        // The next attempt compares it with the stream.
+        let log = quote(self.source.path);
+        Err(Trouble::Passing(format!("{log} changed where it was read")))
     }
 
     /// The offsets of what has come since the end, if anything has.

@@ -15,7 +15,6 @@ use crate::commands::{Failure, Status};
 
 /// A stream, and its state when it was inspected.
 pub struct Stream {
-    client: Client,
     /// For consumers.
     pub remote: RemoteStream<Info>,
 }
@@ -24,10 +23,7 @@ impl Stream {
     /// Inspects a stream; `None` where it does not exist.
     pub async fn look(client: &Client, name: &str) -> Result<Option<Self>, Trouble> {
         match context(client).get_stream(name).await {
-            Ok(remote) => Ok(Some(Self {
-                client: client.clone(),
-                remote,
-            })),
+            Ok(remote) => Ok(Some(Self { remote })),
             Err(error) => match error.kind() {
                 GetStreamErrorKind::JetStream(refused)
                     if refused.error_code() == ErrorCode::STREAM_NOT_FOUND =>
@@ -59,9 +55,6 @@ impl Stream {
         };
         Err(match error.kind() {
             CreateStreamErrorKind::JetStream(refused) => refusal(name, &refused),
-            CreateStreamErrorKind::EmptyStreamName | CreateStreamErrorKind::InvalidStreamName => {
-                cannot(format!("{name} is not a valid stream name"))
-            }
             _ => unanswered(client, name, &error),
         })
     }
@@ -91,7 +84,7 @@ impl Stream {
             Err(error) => match error.kind() {
                 RawMessageErrorKind::NoMessageFound => Ok(None),
                 RawMessageErrorKind::JetStream(refused) => Err(refusal(self.name(), &refused)),
-                _ => Err(unanswered(&self.client, self.name(), &error)),
+                _ => Err(silent(self.name(), &error)),
             },
         }
     }
@@ -105,7 +98,7 @@ impl Stream {
         }
         let info = self.remote.info_builder().with_deleted(true).fetch().await;
         let state = info
-            .map_err(|error| unanswered(&self.client, self.name(), &error))?
+            .map_err(|error| silent(self.name(), &error))?
             .info
             .state;
         let inside = |it: &u64| (state.first_sequence..=state.last_sequence).contains(it);
@@ -149,16 +142,22 @@ pub fn refusal(name: &str, refused: &async_nats::jetstream::Error) -> Trouble {
     }
 }
 
-/// No answer came.
+/// No answer came, perhaps because there is no JetStream.
 fn unanswered(client: &Client, name: &str, error: &dyn std::error::Error) -> Trouble {
     let why = chain(error);
-    if why.contains("does not exist") || why.contains("no responders") {
-        let info = client.server_info();
-        if !info.jetstream && info.cluster.is_none() {
-            return Failure::new(Status::Failed, "the server runs without JetStream")
-                .hint("nats-server -js -sd DIR")
-                .into();
-        }
+    let info = client.server_info();
+    if (why.contains("does not exist") || why.contains("no responders"))
+        && !info.jetstream
+        && info.cluster.is_none()
+    {
+        return Failure::new(Status::Failed, "the server runs without JetStream")
+            .hint("nats-server -js -sd DIR")
+            .into();
     }
+    silent(name, error)
+}
+
+fn silent(name: &str, error: &dyn std::error::Error) -> Trouble {
+    let why = chain(error);
     Trouble::Passing(format!("stream {name}: JetStream does not respond: {why}"))
 }

@@ -4,20 +4,21 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use proglog::inspect::finding::OffsetRange;
 use proglog::log::progress::Progress;
 use proglog::log::units::Offset;
 
+use super::Trouble;
 use super::link::Link;
 use super::source::Source;
 use super::url::StreamUrl;
-use super::{Trouble, offsets};
 use crate::commands::append::report::Talk;
 use crate::commands::options::seconds;
 use crate::commands::progress::{self, Bar};
 use crate::commands::signals::{self, Signals};
 use crate::commands::{Failure, Globals, Status, say, status_of};
 use crate::render::json_line::JsonLine;
-use crate::render::prose::count;
+use crate::render::prose::{self, count};
 
 /// The first pause after an error, and the longest; each is twice the one before.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -78,7 +79,8 @@ impl<'a> Transfer<'a> {
     /// Nothing was transferred yet.
     pub fn new(
         verb: &'static str,
-        (url, both): (&'a StreamUrl, &'a Both),
+        url: &'a StreamUrl,
+        both: &'a Both,
         source: Source<'a>,
         signals: &'a Signals,
         globals: Globals,
@@ -138,7 +140,7 @@ impl<'a> Transfer<'a> {
     }
 
     /// Counts a record for the progress line.
-    pub fn count(&self, bytes: usize) {
+    pub fn count(bytes: usize) {
         MOVED.add_records(1);
         MOVED.add_bytes(bytes as u64);
     }
@@ -230,7 +232,10 @@ impl<'a> Transfer<'a> {
         let mut words = format!("{way} {}", count(records, "record"));
         let mut line = JsonLine::of("summary").text("stream", &self.url.stream);
         if let Some((first, last)) = range {
-            words = format!("{words}, {}", offsets(first, last));
+            words = format!(
+                "{words}, {}",
+                prose::offsets(&[OffsetRange { first, last }])
+            );
             line = line
                 .number("first_offset", first.0)
                 .number("last_offset", last.0);
