@@ -3,7 +3,7 @@
 //! error ends the sending.
 
 use std::collections::VecDeque;
-use std::error::Error;
+use std::error::Error as _;
 use std::future::IntoFuture;
 use std::time::Duration;
 
@@ -181,10 +181,11 @@ impl Sending<'_, '_> {
                 _ => refusal(name, refused),
             };
         }
+        if let Some(invalid) = source.and_then(|it| it.downcast_ref::<SubjectError>()) {
+            return cannot(format!("offset {offset}: invalid subject: {invalid}"));
+        }
         let why = chain(error);
-        if kind == PublishErrorKind::MaxPayloadExceeded
-            || source.is_some_and(<dyn Error>::is::<SubjectError>)
-        {
+        if kind == PublishErrorKind::MaxPayloadExceeded {
             return cannot(format!("offset {offset}: {why}"));
         }
         let why = match kind {

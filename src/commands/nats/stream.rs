@@ -135,7 +135,9 @@ pub fn refusal(name: &str, refused: &async_nats::jetstream::Error) -> Trouble {
         }
         ErrorCode::CLUSTER_NO_PEERS => Trouble::Passing(message),
         code if FULL.contains(&code.0) => Trouble::Passing(message),
-        ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED => cannot(message),
+        ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED | ErrorCode::STREAM_INVALID_CONFIG => {
+            cannot(message)
+        }
         // It is busy, or has no leader.
         _ if refused.code() >= 500 => Trouble::Passing(message),
         _ => cannot(message),
