@@ -69,21 +69,21 @@ impl Stamp {
             NATS_EXPECTED_LAST_SEQUENCE,
             sequence.saturating_sub(1).to_string(),
         );
-        headers.insert(LOG, self.log.as_str());
-        headers.insert(OFFSET, self.offset.to_string());
+        headers.insert(HeaderName::from_static(LOG), self.log.as_str());
+        headers.insert(HeaderName::from_static(OFFSET), self.offset.to_string());
         // A sequence alone is not enough: another client's message could take it, and the
         // next message of this log would follow that one.
         if let Some(behind) = behind {
             headers.insert(NATS_EXPECTED_LAST_MESSAGE_ID, id(behind));
         }
         if self.term != 0 {
-            headers.insert(TERM, self.term.to_string());
+            headers.insert(HeaderName::from_static(TERM), self.term.to_string());
         }
         if self.record_type != 0 {
-            headers.insert(TYPE, self.record_type.to_string());
+            headers.insert(HeaderName::from_static(TYPE), self.record_type.to_string());
         }
         if self.codec != Codec::Raw {
-            headers.insert(CODEC, self.codec.to_string());
+            headers.insert(HeaderName::from_static(CODEC), self.codec.to_string());
         }
         headers
     }
@@ -176,10 +176,10 @@ mod tests {
     fn headers_of_strangers_are_none() {
         assert!(Stamp::of(None, 1).is_err());
         let mut headers = stamp().headers("S", 64, None);
-        headers.insert(OFFSET, "-1");
+        headers.insert(HeaderName::from_static(OFFSET), "-1");
         assert!(Stamp::of(Some(&headers), 1).is_err());
         let mut headers = stamp().headers("S", 64, None);
-        headers.insert(TYPE, "4294967296");
+        headers.insert(HeaderName::from_static(TYPE), "4294967296");
         assert!(Stamp::of(Some(&headers), 1).is_err());
     }
 

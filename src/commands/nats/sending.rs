@@ -12,6 +12,7 @@ use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErro
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::{self, Context, ErrorCode};
 use async_nats::subject::SubjectError;
+use futures_util::FutureExt;
 use proglog::log::record::{Codec, Record};
 use proglog::log::units::Offset;
 
@@ -92,7 +93,13 @@ impl Sending<'_, '_> {
             tokio::select! {
                 biased;
                 trouble = self.link.lost() => return Err(trouble),
-                acked = first_of(&mut self.window) => self.acknowledged(acked)?,
+                acked = first_of(&mut self.window) => {
+                    self.acknowledged(acked)?;
+                    // Together with those that came with it, so that many are sent at a time.
+                    while let Some(acked) = first_of(&mut self.window).now_or_never() {
+                        self.acknowledged(acked)?;
+                    }
+                }
                 _ = tick.tick() => self.look()?,
             }
         }
