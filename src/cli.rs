@@ -164,15 +164,16 @@ impl Command {
     }
 }
 
-/// The whole command line as clap knows it, with the help of each command in order.
+/// The command line as clap knows it, with the help of each command in order.
 fn command() -> clap::Command {
     Cli::command().mut_subcommands(help::in_order)
 }
 
-/// Reads the command line. What clap has to say (help, version, usage) is printed.
+/// Reads the command line. What clap reports (help, version, usage) is printed.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Command, Globals), Status> {
     let arguments = typed::joined(arguments.into_iter().collect());
     commands::choose_color(usage::color_choice(&arguments));
+    commands::keep_command_line(&arguments);
     // Ordering the help of each command costs as much as everything else before the
     // command runs, so it is done only if help is printed.
     let parsed = Cli::command()

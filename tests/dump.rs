@@ -394,7 +394,7 @@ fn what_cannot_be_shown_is_said() {
         fails(
             &[command, "log", "--position", "0"],
             2,
-            &["--segment 0, or 23"],
+            &["--segment 0\n", "--segment 23\n"],
         );
         fails(&[command, "log", "--from", "x"], 2, &["--from"]);
         fails(

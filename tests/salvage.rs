@@ -193,7 +193,7 @@ fn targets_that_would_harm_or_mislead_are_refused() {
     let (status, _, stderr) = run(&sandbox, &["salvage", "log", "new"]);
     assert_eq!(status, 2, "{stderr}");
     assert!(stderr.contains("was interrupted"), "{stderr}");
-    let hint = stderr.split("start again: ").nth(1).unwrap();
+    let hint = stderr.split("start again:\nhint: ").nth(1).unwrap();
     let removed = Command::new("sh")
         .args(["-ec", hint])
         .current_dir(sandbox.path())
@@ -304,7 +304,7 @@ fn what_is_in_the_way_is_called_what_it_is() {
         "{stderr}"
     );
     assert!(
-        stderr.contains("mv log log.damaged && mv new log"),
+        stderr.contains("hint: mv log log.damaged\nhint: mv new log\n"),
         "{stderr}"
     );
     fs::remove_dir_all(sandbox.path().join("new")).unwrap();

@@ -111,7 +111,7 @@ fn what_the_system_says_is_said_once() {
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(
         said,
-        "error: cannot write to stdout: No space left on device (os error 28)\n"
+        "error: cannot write to stdout: No space left on device\n"
     );
     let locked = std::fs::Permissions::from_mode(0o000);
     std::fs::set_permissions(sandbox.path().join("log"), locked).unwrap();
@@ -123,10 +123,7 @@ fn what_the_system_says_is_said_once() {
         return;
     }
     let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(
-        said,
-        "error: log: cannot list: Permission denied (os error 13)\n"
-    );
+    assert_eq!(said, "error: log: cannot list: Permission denied\n");
 }
 
 #[test]

@@ -118,10 +118,14 @@ fn after_an_offset_below_the_log() {
 
 #[test]
 fn by_number_and_by_size() {
-    for (keep, lowest) in [("0", 17), ("1", 17), ("2", 14), ("3", 10), ("9", 10)] {
+    for (keep, lowest) in [("1", 17), ("2", 14), ("3", 10), ("9", 10)] {
         let left: Vec<u64> = (lowest..20).collect();
         assert_eq!(trimmed("--keep-segments", keep), left, "{keep}");
     }
+    // The last segment is never removed.
+    let (status, _, stderr) = run(&log(), &["trim", "log", "--keep-segments", "0"]);
+    assert_eq!(status, 2);
+    assert!(stderr.contains("must be at least 1"), "{stderr}");
     // A record takes 16 bytes of store and 12 of index: 84, 84 and 112 bytes.
     for (keep, lowest) in [
         ("0", 17),

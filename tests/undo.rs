@@ -95,7 +95,7 @@ fn it_refuses_after_the_log_went_on() {
     for dry_run in [&["undo", "log", "--dry-run"][..], &["undo", "log"]] {
         let (status, stdout, stderr) = run(&sandbox, dry_run);
         assert_eq!((status, stdout.as_str()), (1, ""), "{stderr}");
-        assert!(stderr.contains("--into NEWDIR"), "{stderr}");
+        assert!(stderr.contains(" --into log.undone\n"), "{stderr}");
         assert_eq!(sandbox.snapshot(), went_on);
     }
     let (status, _, stderr) = run(&sandbox, &["undo", "log", "--into", "old"]);

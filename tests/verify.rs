@@ -243,7 +243,10 @@ fn one_segment_alone() {
     let (status, _, stderr) = verify(&sandbox, &["log", "--segment", "7"]);
     assert_eq!(
         (status, stderr.as_str()),
-        (2, "error: log: no segment begins at 7\n")
+        (
+            2,
+            "error: log: no segment begins at 7\nhint: proglog info log\n"
+        )
     );
 }
 

@@ -25,7 +25,7 @@ fn the_feature_is_named_whatever_was_asked_for() {
                 words[0]
             )))
             .stderr(contains(
-                "hint: in a clone of proglog: cargo install --path . --features nats",
+                "hint: in a clone of proglog:\nhint: cargo install --path . --features nats\n",
             ));
     }
     for command in ["push", "pull"] {

@@ -8,6 +8,7 @@ use clap::builder::{StyledStr, Styles};
 use clap::{Command, ValueHint};
 
 use crate::commands::options::STATUSES;
+use crate::render::prose::{COLUMNS, columns_of, width};
 
 /// The parts in their order. clap ends `before-help` with an empty line and begins
 /// `after-help` with one.
@@ -28,7 +29,8 @@ pub fn in_order(command: Command) -> Command {
     let notes = text(command.get_after_help()).map_or(String::new(), |notes| notes + "\n\n");
     command
         .help_template(TEMPLATE)
-        .before_help(section("Examples", &examples))
+        .before_help(section("Examples", &narrowed(&examples)))
+        .term_width(columns())
         .after_help(format!("{notes}{}", section("Exit status", STATUSES)))
         .mut_args(|argument| {
             let is_in = |ids: &[&str]| ids.contains(&argument.get_id().as_str());
@@ -48,6 +50,32 @@ pub fn in_order(command: Command) -> Command {
                 argument
             }
         })
+}
+
+/// The columns of help: the terminal's, or those of `COLUMNS`, at most 80.
+pub fn columns() -> usize {
+    let given = || std::env::var("COLUMNS").ok()?.parse().ok();
+    let columns = match columns_of(&std::io::stdout()) {
+        usize::MAX => given().filter(|&columns| columns > 0).unwrap_or(COLUMNS),
+        columns => columns,
+    };
+    columns.min(COLUMNS)
+}
+
+/// Examples with each comment on a line of its own, if they do not fit beside the commands.
+fn narrowed(examples: &str) -> String {
+    if examples.lines().all(|line| width(line) + 2 <= columns()) {
+        return examples.to_owned();
+    }
+    let mut narrowed = String::new();
+    for line in examples.lines() {
+        let (command, comment) = line.split_once("  ").unwrap_or((line, ""));
+        let _ = writeln!(narrowed, "{command}");
+        if !comment.is_empty() {
+            let _ = writeln!(narrowed, "    {}", comment.trim_start());
+        }
+    }
+    narrowed
 }
 
 /// Lines below a heading in the style of clap; without color where clap prints none.

@@ -1,17 +1,19 @@
-//! Arguments that clap would parse as options: a range that begins with a minus sign, and
-//! a time after `--wait`.
+//! Arguments that clap would parse as options: numbers and ranges that begin with a minus
+//! sign; and a time after `--wait`.
 
 use std::ffi::OsString;
+use std::path::Path;
+
+use clap::CommandFactory;
 
 use crate::commands::offsets::Span;
+use crate::commands::options::seconds;
 
 /// The commands that take a range.
 const RANGES: &[&str] = &["read", "dump-index", "dump-store", "diff"];
 
-/// Options whose value may be negative.
-const NEGATIVE: &[&str] = &["--from", "--to", "--offset"];
-
-/// Joins `--wait 5` to `--wait=5`, and makes `-3..` the value of an option, up to a `--`.
+/// Joins `--wait 5` and `--to -10` to `--wait=5` and `--to=-10`, and makes `-3..` the value
+/// of an option, up to a `--`.
 pub fn joined(arguments: Vec<OsString>) -> Vec<OsString> {
     let mut arguments = arguments;
     // To clap `help` is a command without options.
@@ -26,16 +28,19 @@ pub fn joined(arguments: Vec<OsString>) -> Vec<OsString> {
     for word in arguments {
         let text = word.to_str().unwrap_or_default();
         let before = joined.last().and_then(|before| before.to_str());
-        if is_behind || text == "--" {
-            is_behind = true;
-        } else if before == Some("--wait") && is_time(text) {
-            let time = format!("--wait={text}");
-            joined.pop();
-            joined.push(time.into());
-            continue;
-        } else if takes_range && is_negative_range(text) && !before.is_some_and(takes_negative) {
-            joined.push(format!("--range={text}").into());
-            continue;
+        is_behind |= text == "--";
+        let is_number = text.starts_with(|c: char| c.is_ascii_digit());
+        if !is_behind && (is_negative(text) || is_number && before == Some("--wait")) {
+            let option = before.filter(|before| takes(&joined, before, &word));
+            if let Some(option) = option {
+                let value = format!("{option}={text}");
+                joined.pop();
+                joined.push(value.into());
+                continue;
+            } else if takes_range && is_negative(text) && text.parse::<Span>().is_ok() {
+                joined.push(format!("--range={text}").into());
+                continue;
+            }
         }
         takes_range |= RANGES.contains(&text);
         joined.push(word);
@@ -43,16 +48,44 @@ pub fn joined(arguments: Vec<OsString>) -> Vec<OsString> {
     joined
 }
 
-fn is_time(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_digit()) && text.parse::<f64>().is_ok()
+fn is_negative(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or_default();
+    digits.starts_with(|c: char| c.is_ascii_digit())
 }
 
-fn is_negative_range(text: &str) -> bool {
-    text.starts_with('-') && text.parse::<Span>().is_ok()
-}
-
-fn takes_negative(option: &str) -> bool {
-    NEGATIVE.contains(&option)
+/// Whether `option` takes the word as its value, where clap would not: a negative number,
+/// or what follows `--wait`.
+fn takes(typed: &[OsString], option: &str, word: &OsString) -> bool {
+    let (long, short) = match option.strip_prefix("--") {
+        Some(long) => (Some(long), None),
+        None => (
+            None,
+            option.strip_prefix('-').and_then(|it| it.chars().last()),
+        ),
+    };
+    if long
+        .or(option.strip_prefix('-'))
+        .is_none_or(|it| it.is_empty() || it.contains('='))
+    {
+        return false;
+    }
+    let whole = super::Cli::command();
+    let is_command = |word: &OsString| whole.find_subcommand(word);
+    let Some(command) = typed.iter().find_map(is_command) else {
+        return false;
+    };
+    let is_option = |it: &&clap::Arg| {
+        (long.is_some() && it.get_long() == long) || (short.is_some() && it.get_short() == short)
+    };
+    let Some(found) = command.get_arguments().find(is_option) else {
+        return false;
+    };
+    let text = word.to_string_lossy();
+    if found.is_require_equals_set() {
+        // A file may begin with a digit too.
+        return seconds(&text).is_ok() || !Path::new(word).exists();
+    }
+    is_negative(&text) && found.get_action().takes_values()
 }
 
 #[cfg(test)]
@@ -67,8 +100,17 @@ mod tests {
             ("p read log -0 -n 3 -c3", "p read log -0 -n 3 -c3"),
             (
                 "p read log --from -3 --to -1",
-                "p read log --from -3 --to -1",
+                "p read log --from=-3 --to=-1",
             ),
+            ("p read log -n -5", "p read log -n=-5"),
+            ("p read log -fn -5", "p read log -fn=-5"),
+            ("p read log -f -5", "p read log -f --range=-5"),
+            ("p read log --json -5..", "p read log --json --range=-5.."),
+            ("p trim log --after -10", "p trim log --after=-10"),
+            ("p trim log --before 10", "p trim log --before 10"),
+            ("p append log --wait 5s", "p append log --wait=5s"),
+            ("p append log --wait 5x", "p append log --wait=5x"),
+            ("p append log --wait -5", "p append log --wait=-5"),
             (
                 "p read log -- work -3 --wait 5",
                 "p read log -- work -3 --wait 5",

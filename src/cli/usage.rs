@@ -4,30 +4,28 @@
 use std::ffi::OsString;
 use std::io::{self, Write};
 
-use clap::ColorChoice;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{ColorChoice, CommandFactory};
 
-use crate::commands::{self, Status};
-use crate::render::prose::drives_a_terminal;
+use super::{Cli, help};
+use crate::commands::{self, Status, explain, quote_word};
+use crate::render::prose::{columns_of, drives_a_terminal, escaped, fitted};
 
-/// Commands of other tools, and the hint for each.
+/// Commands, and what other tools call them.
 const ELSEWHERE: &[(&str, &[&str])] = &[
-    ("proglog verify", &["fsck", "check", "doctor"]),
-    ("proglog repair --help", &["recover", "fix"]),
-    ("proglog info", &["ls", "stat"]),
-    ("proglog append --help", &["produce"]),
-    ("proglog read", &["consume", "cat", "tail"]),
-    ("proglog read LOG | grep PATTERN", &["grep", "search"]),
-    (
-        "proglog trim --help",
-        &["vacuum", "gc", "purge", "compact", "truncate"],
-    ),
+    ("verify", &["fsck", "check", "doctor"]),
+    ("repair", &["recover", "fix"]),
+    ("info", &["ls", "stat"]),
+    ("append", &["produce"]),
+    ("read", &["consume", "cat", "tail", "grep", "search"]),
+    ("trim", &["vacuum", "gc", "purge", "compact", "truncate"]),
 ];
 
 /// The commands that write.
 const WRITING: &[&str] = &[
     "append",
     "pull",
+    "push",
     "repair",
     "salvage",
     "trim",
@@ -43,13 +41,26 @@ pub fn report(mut error: clap::Error, arguments: &[OsString]) -> Status {
     if error.kind() == ErrorKind::InvalidSubcommand
         && let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand)
     {
-        hint = hint_for(word);
-        keep_reading_commands(&mut error);
+        hint = hint_for(word, arguments).or_else(|| Some("proglog --help".to_owned()));
+        let word = redacted(word).unwrap_or_else(|| word.clone());
+        commands::say(&format!("error: {} is not a command", escaped(&word)));
     }
     redact(&mut error);
-    let printed = print(&error, arguments);
-    if let Some(hint) = hint {
-        commands::say(&format!("hint: {hint}"));
+    let printed = match hint {
+        Some(_) => Ok(()),
+        None => print(&error, arguments),
+    };
+    let is_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    let text = error.render().to_string();
+    // A tip is a hint too.
+    let has_tip = hint.is_none() && text.contains("\n  tip: ");
+    if error.use_stderr() && !is_help && !has_tip {
+        let other = || match text.find(explain::UNKNOWN) {
+            Some(_) => "proglog explain".to_owned(),
+            None => help_of(arguments),
+        };
+        let hint = hint.unwrap_or_else(other);
+        commands::say_hints(&[hint]);
     }
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
@@ -59,30 +70,55 @@ pub fn report(mut error: clap::Error, arguments: &[OsString]) -> Status {
     }
 }
 
-/// Removes the commands that write from clap's suggestions.
-fn keep_reading_commands(error: &mut clap::Error) {
-    let Some(ContextValue::Strings(mut names)) = error.remove(ContextKind::SuggestedSubcommand)
-    else {
-        return;
+/// The hint for a word that is not a command: the command that is meant, with the same
+/// arguments if it takes them and does not write; else its help.
+fn hint_for(word: &str, arguments: &[OsString]) -> Option<String> {
+    let elsewhere = ELSEWHERE.iter().find(|(_, words)| words.contains(&word));
+    let meant = match elsewhere {
+        Some((command, _)) => (*command).to_owned(),
+        None => nearest(word)?,
     };
-    names.retain(|name| !WRITING.contains(&name.as_str()));
-    if !names.is_empty() {
-        let names = ContextValue::Strings(names);
-        error.insert(ContextKind::SuggestedSubcommand, names);
+    let as_meant = |it: &OsString| {
+        if it == word {
+            meant.clone().into()
+        } else {
+            it.clone()
+        }
+    };
+    let line: Vec<OsString> = arguments.iter().map(as_meant).collect();
+    let is_search = ["grep", "search"].contains(&word);
+    let is_complete = Cli::command().try_get_matches_from(&line).is_ok();
+    if is_search || !is_complete || WRITING.contains(&meant.as_str()) {
+        return Some(format!("proglog {meant} --help"));
+    }
+    let words: Vec<String> = line.iter().skip(1).map(quote_word).collect();
+    Some(format!("proglog {}", words.join(" ")))
+}
+
+/// The help of the command that was typed.
+fn help_of(arguments: &[OsString]) -> String {
+    let whole = Cli::command();
+    let is_command = |word: &OsString| whole.find_subcommand(word);
+    match arguments.iter().skip(1).find_map(is_command) {
+        Some(command) => format!("proglog {} --help", command.get_name()),
+        None => "proglog --help".to_owned(),
     }
 }
 
-/// The hint for a word that is not a command: a command of another tool, or a command
-/// that writes, mistyped. For the latter only its help is suggested.
-fn hint_for(word: &str) -> Option<String> {
-    let elsewhere = ELSEWHERE.iter().find(|(_, words)| words.contains(&word));
-    if let Some((hint, _)) = elsewhere {
-        return Some((*hint).to_owned());
-    }
-    let distance = |name: &&&str| strsim::osa_distance(word, name);
-    let nearest = WRITING.iter().min_by_key(distance)?;
-    let is_near = distance(&nearest) <= nearest.len() / 3 && word.len() > 2;
-    is_near.then(|| format!("proglog {nearest} --help"))
+/// The command whose name is nearest to a word.
+fn nearest(word: &str) -> Option<String> {
+    let whole = Cli::command();
+    let names = whole.get_subcommands().map(clap::Command::get_name);
+    let nearest = names.min_by_key(|name| strsim::osa_distance(word, name))?;
+    let is_near = strsim::osa_distance(word, nearest) <= nearest.len() / 3 && word.len() > 2;
+    is_near.then(|| nearest.to_owned())
+}
+
+/// clap's text without its last sentence, which a hint replaces.
+fn without_help(text: &str) -> &str {
+    text.split_once("\n\nFor more information, try ")
+        .map_or(text, |(before, _)| before)
+        .trim_end()
 }
 
 /// Prints clap's text. It repeats words of the command line, which are file names where a
@@ -92,18 +128,21 @@ fn print(error: &clap::Error, arguments: &[OsString]) -> io::Result<()> {
     if error.use_stderr() {
         let drives = |word: &OsString| word.to_string_lossy().contains(drives_a_terminal);
         if commands::color_on_stderr() && !arguments.iter().any(drives) {
-            return write!(io::stderr(), "{}", text.ansi());
+            let text = text.ansi().to_string();
+            let columns = columns_of(&io::stderr());
+            return writeln!(io::stderr(), "{}", fitted(without_help(&text), columns, 2));
         }
-        commands::say(&text.to_string());
+        commands::say(without_help(&text.to_string()));
         return Ok(());
     }
     let color = commands::has_color(color_choice(arguments), commands::stdout_is_terminal());
-    let mut out = commands::stdout()?;
-    if color {
-        write!(out, "{}", text.ansi())?;
+    let text = if color {
+        text.ansi().to_string()
     } else {
-        write!(out, "{text}")?;
-    }
+        text.to_string()
+    };
+    let mut out = commands::stdout()?;
+    out.write_all(fitted(&text, help::columns(), 4).as_bytes())?;
     out.flush()
 }
 
@@ -126,12 +165,7 @@ pub fn color_choice(arguments: &[OsString]) -> ColorChoice {
 
 /// Hides the login of a URL, which clap repeats with the value that is wrong.
 fn redact(error: &mut clap::Error) {
-    let kinds = [
-        ContextKind::InvalidValue,
-        ContextKind::InvalidArg,
-        ContextKind::InvalidSubcommand,
-    ];
-    for kind in kinds {
+    for kind in [ContextKind::InvalidValue, ContextKind::InvalidArg] {
         if let Some(ContextValue::String(text)) = error.get(kind)
             && let Some(text) = redacted(text)
         {

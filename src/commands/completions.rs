@@ -36,7 +36,7 @@ pub struct Arguments {
     shell: Shell,
 }
 
-/// Prints the script. `command` is the whole command line.
+/// Prints the script. `command` is the complete command line.
 pub fn run(arguments: &Arguments, command: Command) -> anyhow::Result<Status> {
     let name = command.get_name().to_owned();
     // clap keeps static names only, and the process ends with the script.
@@ -53,8 +53,10 @@ pub fn run(arguments: &Arguments, command: Command) -> anyhow::Result<Status> {
     let script = match arguments.shell {
         Shell::Bash => bash(&script, &command),
         Shell::Fish => fish(&script, &command),
-        // Behind `*::` zsh completes no options.
+        // After `*::` zsh completes no options, and `_files -/` lists files too where there
+        // are no directories.
         Shell::Zsh => without(&script, &format!("--{HIDDEN}=[]"))
+            .replace(":_files -/'", ":_path_files -/'")
             .replace("\n'*::dirs ", "\n'*:dirs ")
             .replace("\n'*::files ", "\n'*:files "),
         _ => script,
@@ -115,13 +117,17 @@ fn bash(script: &str, command: &Command) -> String {
             };
             section = command.get_subcommands().find(of).or(section);
         }
-        let line = line.replace(&format!(" --{HIDDEN} "), " ");
+        let mut line = line.replace(&format!(" --{HIDDEN} "), " ");
+        if label == "prev=\"$3\"" {
+            // bash takes the `=` of an option for a word.
+            line += "\n    [[ \"${prev}\" == \"=\" ]] && prev=\"${COMP_WORDS[COMP_CWORD-2]}\"";
+        }
         let Some(of) = section else {
             let _ = writeln!(completed, "{line}");
             continue;
         };
         if label.starts_with("COMPREPLY=( $(compgen -W \"${opts}\"") {
-            // Behind the condition it is about options, else the last resort.
+            // After the condition it is about options, else the last resort.
             let is_for_options = line.starts_with("                C");
             if !is_for_options {
                 let reply = match words(of) {
@@ -146,6 +152,8 @@ fn bash(script: &str, command: &Command) -> String {
 /// each command.
 fn fish(script: &str, command: &Command) -> String {
     let mut completed = without(script, &format!(" -l {HIDDEN} "));
+    // Before a command, the rules of clap do not see an option that lacks its value.
+    completed += "complete -c proglog -l color -x -a \"auto always never\"\n";
     for of in command.get_subcommands() {
         let words = match words(of) {
             Words::These(words) => words,

@@ -33,7 +33,7 @@ use super::dump::{beyond, is_a_file};
 use super::offsets::Selected;
 use super::progress::{Bar, Signals};
 use super::verify::bytes_at;
-use super::{Globals, Status, options, quote, say, stdout};
+use super::{Globals, Status, options, quote, say, say_hints, stdout};
 use crate::render::diff::Printer;
 
 const EXAMPLES: &str = "\
@@ -66,7 +66,7 @@ pub struct Arguments {
     codec: Option<Codec>,
 }
 
-/// Compares, prints, says by the status whether they are equal.
+/// Compares and prints; the status is whether they are equal.
 pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     if arguments.files {
         return compare_files(arguments, globals);
@@ -88,7 +88,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         return Err(beyond(within.first, end));
     }
     if globals.quiet {
-        return quietly(arguments, &a, &b, within);
+        return quietly(&a, &b, within);
     }
     pending(&a, &arguments.a);
     pending(&b, &arguments.b);
@@ -99,7 +99,12 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         };
         bytes_at(&report.listing.directory.dir.at(file), position, count)
     };
-    let mut printer = Printer::new(stdout()?, arguments.json, &bytes_of);
+    let mut printer = Printer::new(
+        stdout()?,
+        arguments.json,
+        &bytes_of,
+        [&arguments.a, &arguments.b],
+    );
     printer.log(Side::A, &a).context(STDOUT)?;
     printer.log(Side::B, &b).context(STDOUT)?;
     let mut damaged = [false, false];
@@ -122,7 +127,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     printer.out.flush().context(STDOUT)?;
     for (damaged, dir) in damaged.into_iter().zip([&arguments.a, &arguments.b]) {
         if damaged {
-            say(&format!("hint: proglog verify {}", quote(dir)));
+            say_hints(&[format!("proglog verify {}", quote(dir))]);
         }
     }
     Ok(status(&tally))
@@ -180,12 +185,7 @@ fn status(tally: &Tally) -> Status {
 
 /// Only whether they differ: up to the first difference, unless there is damage, which
 /// the status must report.
-fn quietly(
-    arguments: &Arguments,
-    a: &Report,
-    b: &Report,
-    within: OffsetRange,
-) -> anyhow::Result<Status> {
+fn quietly(a: &Report, b: &Report, within: OffsetRange) -> anyhow::Result<Status> {
     let damaged = |report: &Report| {
         stretches(report).iter().any(|stretch| {
             matches!(stretch.state, State::Damaged { .. })
@@ -201,23 +201,7 @@ fn quietly(
             ControlFlow::Continue(())
         })
     })?;
-    let status = status(&tally);
-    if status != Status::Done && !arguments.json {
-        let both = (quote(&arguments.a), quote(&arguments.b));
-        let mut out = stdout()?;
-        if status == Status::No {
-            writeln!(out, "{} and {} differ", both.0, both.1).context(STDOUT)?;
-        } else {
-            let damaged = tally.damaged;
-            writeln!(
-                out,
-                "{} and {}: {damaged} not compared because of damage",
-                both.0, both.1
-            )?;
-        }
-        out.flush().context(STDOUT)?;
-    }
-    Ok(status)
+    Ok(status(&tally))
 }
 
 fn compare_files(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
@@ -230,7 +214,12 @@ fn compare_files(arguments: &Arguments, globals: Globals) -> anyhow::Result<Stat
         };
         bytes_at(&dir.at(file), position, count)
     };
-    let mut printer = Printer::new(stdout()?, arguments.json, &bytes_of);
+    let mut printer = Printer::new(
+        stdout()?,
+        arguments.json,
+        &bytes_of,
+        [&arguments.a, &arguments.b],
+    );
     let mut differing = 0;
     let equal = files::compare(&a, &b, |difference| {
         differing += 1;
@@ -243,9 +232,6 @@ fn compare_files(arguments: &Arguments, globals: Globals) -> anyhow::Result<Stat
     if !globals.quiet {
         printer.end_of_ranges(None).context(STDOUT)?;
         printer.files_summary(equal, differing).context(STDOUT)?;
-    } else if differing > 0 && !arguments.json {
-        let both = (quote(&arguments.a), quote(&arguments.b));
-        writeln!(printer.out, "{} and {} differ", both.0, both.1)?;
     }
     printer.out.flush().context(STDOUT)?;
     Ok(if differing == 0 {

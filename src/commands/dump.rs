@@ -14,7 +14,7 @@ use proglog::log::units::Offset;
 use proglog::scan::layouts;
 
 use super::offsets::Selected;
-use super::{Failure, Status, options, quote, say};
+use super::{Failure, Status, again, options, quote, say};
 
 /// The options of both commands.
 #[derive(Debug, Args)]
@@ -105,9 +105,8 @@ impl DumpArguments {
         let segments: Vec<&SegmentNames> = directory.segments.iter().filter(wanted).collect();
         let path = quote(&self.dir);
         if let (Some(base), []) = (self.segment, segments.as_slice()) {
-            let message = format!("{path}: no segment begins at {base}");
-            let failure = Failure::new(Status::Failed, message);
-            return Err(failure.hint(format!("proglog info {path}")).into());
+            let (path, base) = (self.dir.clone(), Offset(base));
+            return Err(Error::NoSegment { path, base }.into());
         }
         if self.position.is_some() && segments.len() > 1 {
             let bases: Vec<String> = segments
@@ -119,8 +118,8 @@ impl DumpArguments {
                 "--position needs one file, but {path} has {} segments",
                 segments.len()
             );
-            let hint = format!("choose one: --segment {}", bases.join(", or "));
-            return Err(Failure::new(Status::Failed, message).hint(hint).into());
+            let hints = bases.iter().map(|base| again(&format!("--segment {base}")));
+            return Err(Failure::new(Status::Failed, message).hints(hints).into());
         }
         Ok(segments)
     }

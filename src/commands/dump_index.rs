@@ -55,12 +55,8 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let codec = arguments.codec(&directory)?;
     let claimed_end = || Ok(LogReader::open(&arguments.dir)?.claimed_end()?);
     let mut selection = arguments.selection(claimed_end)?;
-    let mut printer = Printer::new(
-        streamed_stdout()?,
-        arguments.json,
-        arguments.hex,
-        globals.quiet,
-    );
+    let shown = (arguments.json, arguments.hex, globals.quiet);
+    let mut printer = Printer::new(streamed_stdout()?, shown, &arguments.dir);
     let whole = selection.covers_all(arguments.segment);
     let bar = Bar::for_output("dump-index", &arguments.dir, whole.then_some(0), globals);
     for names in segments {
@@ -73,16 +69,17 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         dump(&directory, names, codec, &mut selection, &mut printer)?;
     }
     drop(bar);
+    if selection.has_from && printer.shown() == 0 && selection.left > 0 {
+        let end = claimed_end()?;
+        if selection.from > end {
+            printer.discard();
+            return Err(beyond(selection.from, end));
+        }
+    }
     if arguments.position.is_none() {
         printer.summary()?;
     }
     unless_closed(printer.finish())?;
-    if selection.has_from && printer.shown() == 0 && selection.left > 0 {
-        let end = claimed_end()?;
-        if selection.from > end {
-            return Err(beyond(selection.from, end));
-        }
-    }
     Ok(Status::Done)
 }
 

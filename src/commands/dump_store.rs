@@ -20,7 +20,7 @@ use proglog::log::error::Result;
 use proglog::log::format::FileKind;
 use proglog::log::live;
 use proglog::log::progress::WALKED;
-use proglog::log::reader::Content;
+use proglog::log::reader::{Content, LogReader};
 use proglog::log::record::Codec;
 use proglog::log::segment::{Segment, is_absent};
 use proglog::log::units::Offset;
@@ -63,7 +63,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let end = || end_of_stores(&directory, &segments, codec);
     let mut selection = arguments.selection(end)?;
     let shown = (arguments.json, arguments.hex, globals.quiet);
-    let mut printer = Printer::new(streamed_stdout()?, shown, codec);
+    let mut printer = Printer::new(streamed_stdout()?, shown, codec, &arguments.dir);
     let whole = selection.covers_all(arguments.segment);
     let bar = Bar::for_output("dump-store", &arguments.dir, whole.then_some(0), globals);
     for (at, names) in segments.iter().enumerate() {
@@ -77,16 +77,20 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         dump(&directory, names, codec, &mut selection, &mut printer)?;
     }
     drop(bar);
+    if selection.has_from && printer.shown() == 0 && selection.left > 0 {
+        // Empty records at the end of a store are seen in the index only.
+        let claimed = LogReader::open(&arguments.dir).and_then(|mut log| log.claimed_end());
+        let end = end_of_stores(&directory, &segments, codec)?;
+        let end = end.max(claimed.unwrap_or(end));
+        if selection.from > end {
+            printer.discard();
+            return Err(beyond(selection.from, end));
+        }
+    }
     if arguments.position.is_none() {
         printer.summary()?;
     }
     unless_closed(printer.finish())?;
-    if selection.has_from && printer.shown() == 0 && selection.left > 0 {
-        let end = end_of_stores(&directory, &segments, codec)?;
-        if selection.from > end {
-            return Err(beyond(selection.from, end));
-        }
-    }
     Ok(Status::Done)
 }
 

@@ -14,6 +14,7 @@ use clap::Args;
 use proglog::inspect::finding::FindingId;
 
 use super::{Globals, Status, stdout};
+use crate::render::prose::{columns, fitted};
 use crate::render::{explain, finding_json as json};
 
 const EXAMPLES: &str = "\
@@ -44,8 +45,15 @@ pub fn run(arguments: &Arguments, _: Globals) -> anyhow::Result<Status> {
                     json::explanation(&mut out, *id)?;
                 }
             }
-            (Some(id), false) => out.write_all(id.explanation().as_bytes())?,
-            (None, false) => explain::list(&mut out)?,
+            (Some(id), false) => {
+                out.write_all(fitted(id.explanation(), columns(), 0).as_bytes())?;
+            }
+            (None, false) => {
+                let mut list = Vec::new();
+                explain::list(&mut list)?;
+                let list = String::from_utf8_lossy(&list);
+                out.write_all(fitted(&list, columns(), 4).as_bytes())?;
+            }
         }
         out.flush()
     };
@@ -53,16 +61,16 @@ pub fn run(arguments: &Arguments, _: Globals) -> anyhow::Result<Status> {
     Ok(Status::Done)
 }
 
+/// The error for a word that is not an id.
+pub const UNKNOWN: &str = "no finding has this id";
+
 /// The id that is written so; else an error with those that are written nearly so.
 pub fn find(word: &str) -> Result<FindingId, String> {
     word.parse().map_err(|()| {
         let near: Vec<&str> = nearest(word).iter().map(|id| id.as_str()).collect();
         match near.as_slice() {
-            [] => "no finding has this id; proglog explain lists them".to_owned(),
-            near => format!(
-                "no finding has this id; did you mean {}?",
-                near.join(" or ")
-            ),
+            [] => UNKNOWN.to_owned(),
+            near => format!("{UNKNOWN}; did you mean {}?", near.join(" or ")),
         }
     })
 }

@@ -58,11 +58,18 @@ pub struct Arguments {
 
 /// Prints an overview of each log.
 pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
-    super::for_each_log(&arguments.dirs, |dir| one(arguments, dir, globals))
+    super::for_each_log(&arguments.dirs, |dir, follows| {
+        one(arguments, dir, follows, globals)
+    })
 }
 
 /// Prints an overview of one log.
-fn one(arguments: &Arguments, dir: &Path, globals: Globals) -> anyhow::Result<Status> {
+fn one(
+    arguments: &Arguments,
+    dir: &Path,
+    follows: bool,
+    globals: Globals,
+) -> anyhow::Result<Status> {
     let options = Options {
         quick: true,
         codec: arguments.codec,
@@ -96,7 +103,7 @@ fn one(arguments: &Arguments, dir: &Path, globals: Globals) -> anyhow::Result<St
     if arguments.json {
         info::json(&mut out, &view)?;
     } else {
-        if several && arguments.dirs.first().is_some_and(|first| first != dir) {
+        if follows {
             writeln!(out)?;
         }
         info::text(&mut out, &view)?;

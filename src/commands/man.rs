@@ -38,7 +38,7 @@ pub struct Arguments {
     out: Option<PathBuf>,
 }
 
-/// Prints a page or writes all. `command` is the whole command line, with the
+/// Prints a page or writes all. `command` is the complete command line, with the
 /// examples as `before_help` and the notes as `after_help`.
 pub fn run(arguments: &Arguments, command: Command) -> anyhow::Result<Status> {
     let mut whole = command.disable_help_subcommand(true);
@@ -57,7 +57,7 @@ pub fn run(arguments: &Arguments, command: Command) -> anyhow::Result<Status> {
         None => &whole,
         Some(name) => whole.find_subcommand(name).ok_or_else(|| {
             let failure = Failure::new(Status::Failed, format!("{name} is not a command"));
-            failure.hint("proglog --help lists them")
+            failure.hint("proglog --help")
         })?,
     };
     let mut out = stdout()?;

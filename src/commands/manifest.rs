@@ -3,7 +3,7 @@
 //! ```console
 //! $ proglog manifest log > log.manifest
 //! $ proglog verify log --manifest log.manifest
-//! log: 3 segments, 60 whole records, offsets 0..59, protobuf, not in use
+//! log: 3 segments, 60 intact records, offsets 0..59, protobuf, not in use
 //! manifest: 3 of 3 runs fit, 60 records
 //! ok: 3 segments, 60 records, offsets 0..59 (values checked up to offset 59)
 //! $ ssh b proglog manifest /srv/log | proglog verify /srv/log --manifest -
@@ -102,6 +102,8 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     };
     let dir = quote(&arguments.dir);
     let message = format!("{dir} is damaged{why}: the manifest covers the valid records only");
-    let hint = format!("proglog verify {dir}; repair the log, then make the manifest again");
-    Err(Failure::new(Status::Damage, message).hint(hint).into())
+    Err(Failure::new(Status::Damage, message)
+        .hint("repair the log, then make the manifest again:")
+        .hint(format!("proglog verify {dir}"))
+        .into())
 }

@@ -220,7 +220,7 @@ fn hint(error: &Error, plan: &Plan, log: &Path) -> Option<String> {
     })
 }
 
-/// The options where what goes cannot be saved.
+/// The options if the removed bytes cannot be saved.
 pub const ELSEWHERE: &str =
     "--save-to DIR saves the removed data elsewhere; --no-save saves nothing and cannot be undone";
 

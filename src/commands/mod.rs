@@ -31,18 +31,19 @@ pub mod undo;
 pub mod verify;
 mod waiting;
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use clap::ColorChoice;
 use proglog::log::disk::owner_not_kept;
-use proglog::log::error::{Error, is_out_of_descriptors};
+use proglog::log::error::{Error, is_out_of_descriptors, reason};
 use proglog::log::processes::Unseen;
 use rustix::process::{Resource, Rlimit};
 
-use crate::render::prose::{Paint, escaped};
-pub use crate::render::quote::quote;
+use crate::render::prose::{Paint, columns_of, escaped, fitted};
+pub use crate::render::quote::{quote, quote_word};
 pub use stdout::{
     OUTPUT_BYTES, raw_stdout, refuse_stdout_in, stdout, stdout_is_terminal, streamed_stdout,
 };
@@ -123,12 +124,12 @@ pub fn color_on_stderr() -> bool {
     has_color(choice, io::stderr().is_terminal())
 }
 
-/// An error with a status and, perhaps, a way out.
+/// An error with a status and, perhaps, hints.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
     pub message: String,
-    pub hint: Option<String>,
+    pub hints: Vec<String>,
     pub status: Status,
 }
 
@@ -136,26 +137,36 @@ impl Failure {
     pub fn new(status: Status, message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
-            hint: None,
+            hints: Vec::new(),
             status,
         }
     }
 
+    /// Adds a line of help: either a sentence, or a command that can be pasted as it is.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Adds several lines.
+    pub fn hints(mut self, hints: impl IntoIterator<Item = String>) -> Self {
+        self.hints.extend(hints);
         self
     }
 }
 
 /// Runs a command for each of some logs; its status is the worst. An error about one of
-/// several logs is printed, and the others follow.
+/// several logs is printed, and the others follow. The second argument of `run` is whether
+/// something was printed about an earlier one.
 pub fn for_each_log(
     dirs: &[PathBuf],
-    mut run: impl FnMut(&Path) -> anyhow::Result<Status>,
+    mut run: impl FnMut(&Path, bool) -> anyhow::Result<Status>,
 ) -> anyhow::Result<Status> {
     let mut worst = Status::Done;
+    let mut follows = false;
     for dir in dirs {
-        let ended = run(dir);
+        let ended = run(dir, follows);
+        follows |= ended.is_ok();
         if dirs.len() == 1 || ended.as_ref().is_err_and(is_closed_pipe) {
             return ended;
         }
@@ -164,7 +175,7 @@ pub fn for_each_log(
     Ok(worst)
 }
 
-/// Ends a command: says on stderr what went wrong.
+/// Ends a command: prints its error on stderr.
 pub fn conclude(result: anyhow::Result<Status>) -> Status {
     match result {
         Ok(status) => status,
@@ -172,7 +183,7 @@ pub fn conclude(result: anyhow::Result<Status>) -> Status {
     }
 }
 
-/// Says where a new file could not be given to the owner that it was to have.
+/// Reports where a new file could not be given to the owner that it was to have.
 pub fn tell_of_owners(globals: Globals) {
     if let Some((path, uid)) = owner_not_kept()
         && !globals.quiet
@@ -192,24 +203,27 @@ fn say_error(error: &anyhow::Error) -> Status {
     // In one line also where a name has several.
     say(&format!("error: {}", escaped(&in_one_line(error))));
     if let Some(failure) = error.downcast_ref::<Failure>() {
-        if let Some(hint) = &failure.hint {
-            say(&format!("hint: {hint}"));
-        }
+        say_hints(&failure.hints);
         return failure.status;
     }
     match error.downcast_ref::<Error>() {
         Some(error) => {
-            if let Some(hint) = hint_for(error) {
-                say(&format!("hint: {hint}"));
-            }
+            say_hints(&hints_for(error));
             status_of(error)
         }
         None => Status::Failed,
     }
 }
 
+/// Prints hints, a line each.
+pub fn say_hints(hints: &[String]) {
+    for hint in hints {
+        say(&format!("hint: {hint}"));
+    }
+}
+
 /// An error and its causes, each said once: those of the engine quote the system's
-/// words themselves. What comes from the system and says no more is about stdout.
+/// words themselves. An error of the system alone is about stdout.
 fn in_one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     let outermost: &(dyn std::error::Error + 'static) = error.as_ref();
@@ -217,7 +231,7 @@ fn in_one_line(error: &anyhow::Error) -> String {
         line.push_str("cannot write to stdout");
     }
     for cause in error.chain() {
-        let words = cause.to_string();
+        let words = reason(cause);
         if !line.ends_with(&words) {
             if !line.is_empty() {
                 line.push_str(": ");
@@ -293,49 +307,97 @@ pub fn status_of(error: &Error) -> Status {
     }
 }
 
-/// The hint for an error of the engine.
-fn hint_for(error: &Error) -> Option<String> {
+/// The hints for an error of the engine.
+fn hints_for(error: &Error) -> Vec<String> {
+    let one = |hint: &str| vec![hint.to_owned()];
     match error {
-        Error::NotALog { path } => logs_below(path),
+        Error::NotALog { path } => logs_below(path).into_iter().collect(),
         Error::NotADirectory { path } => {
             let parent = path
                 .parent()
                 .filter(|parent| !parent.as_os_str().is_empty());
             let parent = parent.unwrap_or(Path::new("."));
-            let name = proglog::log::format::parse_name(path.file_name()?)?;
-            Some(format!(
-                "name the log's directory, {}; this file belongs to its segment {}",
-                quote(parent),
-                name.base
-            ))
+            let name = path.file_name().and_then(proglog::log::format::parse_name);
+            let hint = name.map(|name| {
+                format!(
+                    "name the log's directory, {}; this file belongs to its segment {}",
+                    quote(parent),
+                    name.base
+                )
+            });
+            hint.into_iter().collect()
         }
-        Error::NeedsRecovery { path, .. } | Error::CannotAppend { path, .. } => Some(format!(
-            "proglog verify {0}, then proglog repair {0} --dry-run",
-            quote(path)
-        )),
-        Error::ForeignLayout { .. } => Some("proglog explain foreign-dialect".to_owned()),
-        Error::InUse { .. } => {
-            Some("--wait waits until the log is free, --wait SECONDS at most that long".to_owned())
+        Error::NeedsRecovery { path, .. } | Error::CannotAppend { path, .. } => vec![
+            format!("proglog verify {}", quote(path)),
+            format!("proglog repair {} --dry-run", quote(path)),
+        ],
+        Error::NoSegment { path, .. } => vec![format!("proglog info {}", quote(path))],
+        Error::ForeignLayout { .. } => one("proglog explain foreign-dialect"),
+        Error::InUse { .. } => vec![again("--wait")],
+        Error::CodecUnknown { .. } => one("choose one: --codec raw or --codec protobuf"),
+        Error::Untrusted { .. } => {
+            one("only changes saved by this user, root or, for root, the log's owner are used")
         }
-        Error::CodecUnknown { .. } => {
-            Some("choose one: --codec raw or --codec protobuf".to_owned())
-        }
-        Error::Untrusted { .. } => Some(
-            "proglog uses only changes saved by this user, root or, for root, the log's owner"
-                .to_owned(),
-        ),
         Error::UseUnknown { why, .. } => {
-            let other_user = match why {
-                Unseen::NotTheOwner => "; or run as the log's owner or root",
+            let who = match why {
+                Unseen::NotTheOwner => "the log's owner and root can tell; ",
                 Unseen::Elsewhere(_) | Unseen::NotTold(_) => "",
             };
-            Some(format!(
-                "if no process writes to it: --assume-unused{other_user}"
-            ))
+            vec![
+                format!("{who}if no process writes to it:"),
+                again("--assume-unused"),
+            ]
         }
-        Error::Io { source, .. } | Error::Unreadable { source, .. } => more_descriptors(source),
-        _ => None,
+        Error::Io { source, .. } | Error::Unreadable { source, .. } => {
+            more_descriptors(source).into_iter().collect()
+        }
+        _ => Vec::new(),
     }
+}
+
+/// The arguments of this process, once they are read.
+static COMMAND_LINE: OnceLock<Vec<OsString>> = OnceLock::new();
+
+/// Keeps the arguments for [`again`].
+pub fn keep_command_line(arguments: &[OsString]) {
+    let _ = COMMAND_LINE.set(arguments.to_vec());
+}
+
+/// The command of this process with one more option, or with another value of it, to be
+/// pasted. A line that is long or contains a password is described instead.
+pub fn again(option: &str) -> String {
+    const LONG: usize = 200;
+    let name = option.split(' ').next().unwrap_or(option);
+    let arguments = COMMAND_LINE.get().map_or(&[][..], Vec::as_slice);
+    let is_end = |word: &OsString| word == "--";
+    let end = arguments.iter().position(is_end).unwrap_or(arguments.len());
+    let (options, operands) = arguments.split_at(end);
+    let mut line = "proglog".to_owned();
+    let mut words = options.iter().skip(1);
+    while let Some(word) = words.next() {
+        let text = word.to_string_lossy();
+        if text == name {
+            // Its value, if it is given one.
+            option.contains(' ').then(|| words.next());
+        } else if text
+            .strip_prefix(name)
+            .is_none_or(|it| !it.starts_with('='))
+        {
+            line = format!("{line} {}", quote_word(word));
+        }
+    }
+    line = format!("{line} {option}");
+    for word in operands {
+        line = format!("{line} {}", quote_word(word));
+    }
+    if line.len() > LONG
+        || arguments
+            .iter()
+            .any(|it| it.to_string_lossy().contains('@'))
+    {
+        return format!("the same command with {option}");
+    }
+    line
 }
 
 /// The hint if no descriptor is left.
@@ -389,15 +451,31 @@ pub fn unless_closed<E: Into<anyhow::Error>>(written: Result<(), E>) -> anyhow::
     }
 }
 
+/// Whether a line holds a command, which stays in one piece so that it can be pasted.
+fn holds_command(line: &str) -> bool {
+    const COMMANDS: &[&str] = &["proglog", "mv", "rm", "echo", "tail", "chmod", "cargo"];
+    let command = line
+        .strip_prefix("hint: ")
+        .or(line.strip_prefix("undo with: "));
+    let first = command.and_then(|it| it.split(' ').next());
+    first.is_some_and(|first| COMMANDS.contains(&first))
+}
+
 /// Prints a line on stderr, with control characters escaped. A closed stderr is ignored.
 pub fn say(text: &str) {
     let paint = Paint {
         color: color_on_stderr(),
     };
+    let columns = columns_of(&io::stderr());
     let lines = || {
         for line in text.lines() {
-            let line = paint.label(&escaped(line));
-            let _ = writeln!(io::stderr().lock(), "{line}");
+            let line = escaped(line);
+            let line = if holds_command(&line) {
+                line
+            } else {
+                fitted(&line, columns, 2)
+            };
+            let _ = writeln!(io::stderr().lock(), "{}", paint.label(&line));
         }
     };
     // The reader may be gone.

@@ -170,19 +170,14 @@ pub struct Selected {
     #[arg(value_name = "RANGE", conflicts_with_all = ["from", "to"])]
     range: Option<Span>,
     // A range that begins with a minus sign: see `cli::typed`.
-    #[arg(
-        long = "range",
-        value_name = "RANGE",
-        hide = true,
-        allow_hyphen_values = true
-    )]
+    #[arg(long = "range", value_name = "RANGE", hide = true)]
     #[arg(conflicts_with_all = ["range", "from", "to"])]
     negative_range: Option<Span>,
     /// Start at offset N; -10 is the tenth record from the end
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N")]
     from: Option<Place>,
     /// Stop after offset N
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N")]
     to: Option<Place>,
 }
 

@@ -55,16 +55,29 @@ pub fn within<T: TryFrom<u64>>(
     }
 }
 
-/// A time in seconds, with a fraction if need be.
+/// A time: seconds, with a fraction if need be, or a number with a unit: `5s`, `2m`, `1h`.
 pub fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text
-        .parse()
-        .map_err(|_| "not a number of seconds, such as 30 or 0.5".to_owned())?;
-    if seconds.is_nan() || seconds < 0.0 {
+    // What clocks can add up.
+    const MOST: f64 = 3e9;
+    let what = || "not a time, such as 30, 0.5, 30s, 5m or 2h".to_owned();
+    if text.starts_with('-') {
         return Err("must not be negative".to_owned());
     }
-    // Beyond a century the difference does not matter, and clocks cannot add it up.
-    Ok(Duration::from_secs_f64(seconds.min(3e9)))
+    let is_unit = |c: char| c.is_ascii_alphabetic();
+    let (number, unit) = text.split_at(text.find(is_unit).unwrap_or(text.len()));
+    let unit = match unit {
+        "" | "s" => 1.0,
+        "ms" => 0.001,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        "d" => 86400.0,
+        _ => return Err(what()),
+    };
+    let seconds = number.parse::<f64>().map_err(|_| what())? * unit;
+    if !(0.0..=MOST).contains(&seconds) {
+        return Err(format!("longer than {MOST} seconds"));
+    }
+    Ok(Duration::from_secs_f64(seconds))
 }
 
 /// A size: `4096`, `64KiB`, `64K`, `1GiB`, `1G` (1024 each).
@@ -104,8 +117,30 @@ mod tests {
         }
         assert!(positive("0").is_err());
         assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
-        assert!(seconds("1e300").is_ok());
-        for wrong in ["", "-1", "NaN", "5s"] {
+        for (text, milliseconds) in [
+            ("5s", 5000),
+            ("20ms", 20),
+            ("1.5m", 90_000),
+            ("2h", 7_200_000),
+        ] {
+            assert_eq!(
+                seconds(text),
+                Ok(Duration::from_millis(milliseconds)),
+                "{text}"
+            );
+        }
+        for wrong in [
+            "",
+            "-1",
+            "NaN",
+            "inf",
+            "s",
+            "5x",
+            "1e99",
+            "1e400",
+            "9999999999",
+            "1 s",
+        ] {
             assert!(seconds(wrong).is_err(), "{wrong}");
         }
     }

@@ -91,7 +91,7 @@ impl Bar {
         passes: Option<u64>,
         globals: Globals,
     ) -> Self {
-        // A pager behind a pipe has the terminal to itself.
+        // A pager at the end of a pipe has the terminal to itself.
         let stdout = rustix::fs::fstat(io::stdout());
         let is_file = |stat: rustix::fs::Stat| FileType::from_raw_mode(stat.st_mode).is_file();
         if !stdout.is_ok_and(is_file) {

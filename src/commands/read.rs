@@ -74,7 +74,7 @@ pub struct Arguments {
     #[command(flatten)]
     selected: Selected,
     /// Print only the record at offset N; -1 is the last
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N")]
     #[arg(conflicts_with_all = ["range", "negative_range"])]
     offset: Option<Place>,
     /// Print only the first K of the selected records
@@ -255,20 +255,30 @@ fn check(arguments: &Arguments) -> Result<(), Failure> {
     } else {
         "--offset selects".to_owned()
     };
+    let given = |place: Option<Place>| place.filter(|_| !is_typed);
     let others = [
-        ("--from", !is_typed && span.from.is_some()),
-        ("--to", !is_typed && span.to.is_some()),
-        ("--count", arguments.count.is_some()),
-        ("--tail", arguments.tail.is_some()),
+        ("--from", given(span.from).map(|from| format!("{from}.."))),
+        (
+            "--to",
+            given(span.to).map(|to| match (offset, to) {
+                (Place::At(offset), Place::At(to)) if offset > to => format!("..{to}"),
+                _ => format!("{offset}..{to}"),
+            }),
+        ),
+        (
+            "--count",
+            arguments
+                .count
+                .map(|count| format!("{offset}.. -c {count}")),
+        ),
+        ("--tail", arguments.tail.map(|tail| format!("-n {tail}"))),
     ];
-    let Some((other, _)) = others.iter().find(|(_, given)| *given) else {
+    let Some((other, Some(range))) = others.into_iter().find(|(_, range)| range.is_some()) else {
         return Ok(());
     };
     let message = format!("{asks} one record, {other} a range");
-    Err(Failure::new(Status::Failed, message).hint(format!(
-        "a range: proglog read {} {offset}..N, or -c K, or -n K",
-        quote(&arguments.dir)
-    )))
+    let hint = format!("proglog read {} {range}", quote(&arguments.dir));
+    Err(Failure::new(Status::Failed, message).hint(hint))
 }
 
 /// Prints the one record at an offset.

@@ -6,7 +6,7 @@
 //!   0.index: 12288 -> 2916 bytes (243 entries kept; 57 entries without records,
 //!     8688 bytes of padding)
 //!   0.store: 12288 -> 12272 bytes (16 bytes cut)
-//! lost     243..299: 57 records; these offsets will be given again
+//! lost     243..299: 57 records; these offsets will be reused
 //! ```
 
 mod with_replica;

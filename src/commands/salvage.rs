@@ -26,9 +26,9 @@ use proglog::mend::salvage::{self, NewSegment, Prefer, Salvage};
 
 use super::mending::is_full;
 use super::progress::Bar;
-use super::{Failure, Globals, Status, options, quote, say, stdout};
-use crate::render::salvage as words;
-use crate::render::words::unseen;
+use super::{Failure, Globals, Status, again, options, quote, say, stdout};
+use crate::render::undo::free_name;
+use crate::render::{in_use, salvage as words};
 
 const EXAMPLES: &str = "\
 proglog salvage log new --dry-run       what would be written and lost
@@ -94,19 +94,16 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let bar = Bar::for_passes("salvage", &source, passes, globals);
     let salvage = salvage::plan(&source, prefer, &options)?;
     if salvage.usage.in_use != Some(false) && !globals.quiet {
-        let in_use = match salvage.usage.in_use {
-            Some(_) => "in use".to_owned(),
-            None => format!("cannot tell if in use ({})", unseen(&salvage.usage)),
-        };
+        let facts = in_use::facts(&salvage.usage);
         say(&format!(
-            "{in_use}: records written from now on are not in the new log"
+            "{facts}: records written from now on are not in the new log"
         ));
     }
     for (path, why) in &salvage.unopened {
         say(&format!("cannot open {}: {why}", quote(path)));
     }
     if let Err(error) = salvage::require_choice(&salvage, prefer) {
-        return Err(choice(&error, &source, &target));
+        return Err(choice(&error));
     }
     let view = words::View {
         salvage: &salvage,
@@ -156,14 +153,12 @@ fn write(view: &words::View<'_>) -> anyhow::Result<()> {
     write::write(view.salvage, view.targets, &RealDisk, note, &end).map_err(|error| {
         let message = error.to_string();
         let there = match &error {
-            Error::Io { source, .. } if is_full(source) => ", with a target that has more space",
+            Error::Io { source, .. } if is_full(source) => " with a target that has more space",
             _ => "",
         };
         Failure::new(super::status_of(&error), message)
-            .hint(format!(
-                "the new log is incomplete; to start again: {}{there}",
-                removal(view.targets)
-            ))
+            .hint(format!("the new log is incomplete; to start again{there}:"))
+            .hint(removal(view.targets))
             .into()
     })
 }
@@ -185,38 +180,38 @@ fn refused(error: &Error, source: &Path, targets: &Targets) -> anyhow::Error {
     let elsewhere = "name a directory that does not exist yet";
     let log = quote(&targets.log);
     let is_there = targets.log.symlink_metadata().is_ok();
-    let (message, hint) = match (note, error) {
+    let one = |hint: &str| vec![hint.to_owned()];
+    let (message, hints) = match (note, error) {
         (Note::CutShort, _) => (
             format!("{log}: an earlier salvage into it was interrupted"),
-            format!("to start again: {}", removal(targets)),
+            vec!["to start again:".to_owned(), removal(targets)],
         ),
         (Note::Complete(of), _) if is_there => {
-            let mut hint = elsewhere.to_owned();
+            let mut hints = one(elsewhere);
             if of == source {
-                let [away, here] = moves(source, &targets.log);
-                hint = format!("to put it in place: {away} && {here}");
+                hints = one("to put it in place:");
+                hints.extend(moves(source, &targets.log));
             }
             let message = format!(
                 "{log}: an earlier salvage of {} into it is complete",
                 quote(&of)
             );
-            (message, hint)
+            (message, hints)
         }
         (Note::Complete(_), Error::Config(_)) => (
             error.to_string(),
-            format!("keep it elsewhere or remove it, or {elsewhere}"),
+            vec![format!("keep it elsewhere or remove it, or {elsewhere}")],
         ),
-        (_, Error::NotEmpty { path, .. }) if is_log(path) => (
-            format!("{} is a log already", quote(path)),
-            elsewhere.to_owned(),
-        ),
+        (_, Error::NotEmpty { path, .. }) if is_log(path) => {
+            (format!("{} is a log already", quote(path)), one(elsewhere))
+        }
         (_, Error::NotEmpty { path, name }) => (
             format!("{} is not empty: it contains {}", quote(path), quote(name)),
-            elsewhere.to_owned(),
+            one(elsewhere),
         ),
-        _ => (error.to_string(), elsewhere.to_owned()),
+        _ => (error.to_string(), one(elsewhere)),
     };
-    Failure::new(status, message).hint(hint).into()
+    Failure::new(status, message).hints(hints).into()
 }
 
 fn is_log(path: &Path) -> bool {
@@ -245,13 +240,13 @@ fn earlier_note(path: &Path) -> Note {
     }
 }
 
-fn choice(error: &Error, source: &Path, target: &Path) -> anyhow::Error {
-    let (source, target) = (quote(source), quote(target));
+fn choice(error: &Error) -> anyhow::Error {
     Failure::new(Status::Damage, format!("{error}; nothing was written"))
-        .hint(format!(
-            "proglog salvage {source} {target} --prefer old keeps what was there before the \
-             crash, --prefer new what came after the restart; the other side goes to the side log"
-        ))
+        .hint(
+            "old keeps the records from before the crash, new those from after the restart; the \
+             others go to the side log",
+        )
+        .hints(["old", "new"].map(|side| again(&format!("--prefer {side}"))))
         .into()
 }
 
@@ -262,19 +257,7 @@ fn without_slash(path: &Path) -> PathBuf {
 
 /// The two commands that put the new log in place; the name for the old one is free.
 fn moves(source: &Path, target: &Path) -> [String; 2] {
-    let name = source.file_name().unwrap_or_default();
-    let mut away = source.to_path_buf();
-    for number in 0.. {
-        let mut free = name.to_owned();
-        free.push(".damaged");
-        if number > 0 {
-            free.push(format!("-{number}"));
-        }
-        away.set_file_name(free);
-        if away.symlink_metadata().is_err() {
-            break;
-        }
-    }
+    let away = free_name(source, ".damaged");
     let (source, target, away) = (quote(source), quote(target), quote(&away));
     [
         format!("mv {source} {away}"),

@@ -99,8 +99,10 @@ pub fn refuse_stdout_in(logs: &[&Path]) -> Result<(), Failure> {
         let is_segments = proglog::log::format::parse_name(path.name().unwrap_or_default());
         let failure = Failure::new(Status::Failed, message);
         return Err(match is_segments {
-            Some(_) => failure.hint("write it elsewhere"),
-            None => failure.hint(format!("rm {}, and write it elsewhere", quote(&path))),
+            Some(_) => failure.hint("write to another directory"),
+            None => failure
+                .hint("write to another directory, and remove this file:")
+                .hint(format!("rm {}", quote(&path))),
         });
     }
     Ok(())

@@ -3,12 +3,13 @@
 //! ```console
 //! $ proglog trim log --before 1000
 //! changed, in this order:
-//!   0.index: taken away whole (6000 bytes)
-//!   0.store: taken away whole (52000 bytes)
+//!   0.index: removed (6000 bytes)
+//!   0.store: removed (52000 bytes)
 //! log begins at offset 500 now; next offset 1200
 //! ```
 
 use std::io::Write;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use proglog::inspect::report::{Options, Report};
@@ -41,17 +42,17 @@ pub struct Arguments {
     /// The log's directory
     pub dir: PathBuf,
     /// Remove segments whose records are all below N; never the last segment
-    #[arg(long, value_name = "N", group = "what", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", group = "what")]
     before: Option<Place>,
     /// Remove the records after offset N; -1 is the last record
-    #[arg(long, value_name = "N", group = "what", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", group = "what")]
     after: Option<Place>,
-    /// Remove the oldest segments until the log has at most SIZE bytes
+    /// Remove the oldest segments until the log has at most SIZE bytes; never the last
     #[arg(long, value_name = "SIZE", group = "what", value_parser = options::size)]
     keep_bytes: Option<u64>,
     /// Keep the newest K segments
-    #[arg(long, value_name = "K", group = "what", value_parser = options::number)]
-    keep_segments: Option<u64>,
+    #[arg(long, value_name = "K", group = "what", value_parser = options::positive)]
+    keep_segments: Option<NonZeroU64>,
     #[command(flatten)]
     mending: Mending,
 }
@@ -78,7 +79,9 @@ impl Arguments {
             return offset(place).map(|offset| Some(Keep::UpTo(offset)));
         }
         let bytes = self.keep_bytes.map(Keep::Bytes);
-        Ok(bytes.or(self.keep_segments.map(Keep::Segments)))
+        Ok(bytes.or(self
+            .keep_segments
+            .map(|number| Keep::Segments(number.get()))))
     }
 }
 
@@ -174,7 +177,7 @@ fn ends(plan: &Plan, keep: Keep, report: &Report) -> (Offset, Offset) {
     (lowest.unwrap_or_else(|| report.lowest_offset()), next)
 }
 
-/// The symbolic links that are taken away.
+/// The symbolic links that are removed.
 fn links<'a>(plan: &'a Plan, report: &'a Report) -> impl Iterator<Item = String> + 'a {
     plan.steps.iter().filter_map(|step| {
         let Step::MoveAway { base, kind, .. } = *step else {

@@ -72,8 +72,9 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
                 first.base, first.position, first.bytes
             ),
         )
+        .hint("repair changes both files; --leave-tail cuts the index anyway")
         .hint(format!(
-            "proglog repair {} repairs both files; --leave-tail cuts the index anyway",
+            "proglog repair {} --dry-run",
             quote(&arguments.dir)
         ))
         .into());

@@ -20,7 +20,7 @@ use proglog::mend::undo::{self, SavedChange};
 
 use super::mending::is_full;
 use super::waiting::Waiting;
-use super::{Failure, Globals, Status, quote, say, stdout};
+use super::{Failure, Globals, Status, again, quote, say, stdout};
 use crate::render::undo as words;
 
 const EXAMPLES: &str = "\
@@ -75,15 +75,14 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
             undo::undo(&change, &lock, &disk, &others)
         };
         done.map_err(|error| {
-            let hint = format!(
-                "proglog undo {}{} --into NEWDIR writes the log as it was elsewhere",
-                quote(&arguments.dir),
-                save_to(arguments)
-            );
+            let elsewhere = words::free_name(&log, ".undone");
+            let hint = again(&format!("--into {}", quote(&elsewhere)));
             match &error {
-                Error::CannotAppend { why, .. } => {
-                    anyhow::Error::from(Failure::new(Status::No, why.clone()).hint(hint))
-                }
+                Error::CannotAppend { why, .. } => anyhow::Error::from(
+                    Failure::new(Status::No, why.clone())
+                        .hint("to write the log as it was to a new directory:")
+                        .hint(hint),
+                ),
                 // Half of it may be back.
                 Error::Io { source, .. } if is_full(source) => {
                     Failure::new(Status::Failed, error.to_string())
@@ -108,12 +107,6 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     }
     out.flush()?;
     Ok(Status::Done)
-}
-
-/// The option that finds the change again.
-fn save_to(arguments: &Arguments) -> String {
-    let place = arguments.save_to.as_deref();
-    place.map_or_else(String::new, |it| format!(" --save-to {}", quote(it)))
 }
 
 /// Output must not go into a log.
@@ -164,7 +157,7 @@ fn choose(arguments: &Arguments, globals: Globals) -> anyhow::Result<(SavedChang
     let nothing = format!("{}: nothing to undo", arguments.dir.display());
     Err(match refused.len() {
         0 => Failure::new(Status::No, nothing)
-            .hint("--save-to DIR, if the change was saved elsewhere"),
+            .hint("if the change was saved elsewhere: --save-to DIR"),
         _ => Failure::new(Status::Failed, format!("{nothing} that is trusted")),
     }
     .into())
@@ -180,7 +173,7 @@ fn choose_saved(arguments: &Arguments, globals: Globals) -> anyhow::Result<(Save
     };
     let Some(path) = saved::log_of(&saved).filter(|_| arguments.save_to.is_none()) else {
         let parent = saved.parent().unwrap_or(Path::new("/"));
-        let hint = format!("name the log: proglog undo LOG --save-to {}", quote(parent));
+        let hint = format!("name the log, and --save-to {}", quote(parent));
         let refused = refused("it is not beside the log that it belongs to");
         return Err(refused.hint(hint).into());
     };

@@ -1,8 +1,8 @@
-//! `proglog verify DIR`: is the log whole? What is lost, what would the service do?
+//! `proglog verify DIR`: checks a log: damage, lost records, what the service would do.
 //!
 //! ```console
 //! $ proglog verify log
-//! log: 3 segments, 60 whole records, offsets 0..59, protobuf, not in use
+//! log: 3 segments, 60 intact records, offsets 0..59, protobuf, not in use
 //! ok: 3 segments, 60 records, offsets 0..59 (values unchecked: no manifest)
 //! $ proglog verify -q log || echo bad
 //! ```
@@ -34,7 +34,7 @@ use proglog::mend::plan::{self, Plan};
 use super::offsets::Span;
 use super::options;
 use super::progress::Bar;
-use super::{Failure, Globals, Status, explain, quote, say, stdout};
+use super::{Failure, Globals, Status, again, explain, quote, say, stdout};
 use crate::render::finding_json as json;
 use crate::render::prose::Paint;
 use crate::render::remedy::Remedies;
@@ -140,11 +140,18 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         let message = "--manifest needs exactly one log";
         return Err(Failure::new(Status::Failed, message).into());
     }
-    super::for_each_log(&arguments.dirs, |dir| one(arguments, dir, globals))
+    super::for_each_log(&arguments.dirs, |dir, follows| {
+        one(arguments, dir, follows, globals)
+    })
 }
 
 /// Checks one log and prints the findings.
-fn one(arguments: &Arguments, dir: &Path, globals: Globals) -> anyhow::Result<Status> {
+fn one(
+    arguments: &Arguments,
+    dir: &Path,
+    follows: bool,
+    globals: Globals,
+) -> anyhow::Result<Status> {
     let mut manifest = match &arguments.manifest {
         Some(path) => Some(held_against::open(path)?),
         None => None,
@@ -170,6 +177,7 @@ fn one(arguments: &Arguments, dir: &Path, globals: Globals) -> anyhow::Result<St
     let printing = Output {
         arguments,
         dir,
+        follows,
         globals,
         report: &report,
         forecasts: &forecasts,
@@ -261,7 +269,8 @@ fn forecasts(arguments: &Arguments, report: &Report) -> anyhow::Result<Vec<Forec
                     report.listing.path().display()
                 ),
             )
-            .hint("if it does: --codec protobuf")
+            .hint("if it does:")
+            .hint(again("--codec protobuf"))
             .into());
         }
         &[Edition::First, Edition::Later][..]
@@ -312,8 +321,8 @@ fn forecasts(arguments: &Arguments, report: &Report) -> anyhow::Result<Vec<Forec
     Ok(told.collect())
 }
 
-/// Says why the service's view is missing. That a file of a log in use came or went since
-/// the scan is not a reason to say anything.
+/// Reports why the service's view is missing. That a file of a log in use came or went since
+/// the scan is not a reason for a message.
 fn untold(report: &Report, error: &anyhow::Error) {
     let error_kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
     let moved = matches!(
@@ -329,6 +338,8 @@ fn untold(report: &Report, error: &anyhow::Error) {
 struct Output<'a> {
     arguments: &'a Arguments,
     dir: &'a Path,
+    /// Whether something was printed about another log.
+    follows: bool,
     globals: Globals,
     report: &'a Report,
     forecasts: &'a [Forecast],
@@ -371,8 +382,7 @@ impl Output<'_> {
                 },
                 checked: self.checked,
             };
-            let first = self.arguments.dirs.first();
-            if !self.globals.quiet && first.is_some_and(|first| first != self.dir) {
+            if !self.globals.quiet && self.follows {
                 writeln!(out)?;
             }
             view.print(&mut out)?;

@@ -15,8 +15,8 @@ const OTHER_PROGLOG: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct Waiting {
     /// Wait for other processes for up to SECONDS, or without a limit if SECONDS is
-    /// absent (a number after --wait is SECONDS) [default: 10 s for another proglog, 0
-    /// for other programs]
+    /// absent (30, 0.5, 5m; a number after --wait is SECONDS) [default: 10 s for another
+    /// proglog, 0 for other programs]
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true,
           default_missing_value = "forever", value_parser = time)]
     pub wait: Option<Wait>,

@@ -379,7 +379,7 @@ impl View<'_> {
             let is_run = |it: &Stretch| it.kind == Unreferenced::Refused && it.frames > 1;
             let tail = self.facts.tail();
             let refuses = match &self.segment.account {
-                // Behind padding it is the padding that refuses them.
+                // After padding it is the padding that refuses them.
                 Some(account) if account.padding.is_some() => false,
                 Some(account) => account.unreferenced.iter().any(is_run),
                 None => tail.frames > 1 && tail.continuing + tail.ahead == 0,

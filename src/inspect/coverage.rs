@@ -1,5 +1,5 @@
 //! Which offsets of a log can be read and in which segment each is, which cannot and why:
-//! the whole log as a list of stretches. Combines the reports of all segments; an offset
+//! the log as a list of stretches. Combines the reports of all segments; an offset
 //! in no stretch is not in the log.
 
 use super::finding::{FindingId, OffsetRange};
@@ -15,7 +15,7 @@ use crate::log::window::{LOOKUP_BYTES, Window};
 /// The state of some offsets of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Committed records that are whole.
+    /// Committed records that are intact.
     Sound {
         /// The number of their segment in [`Report::segments`].
         segment: usize,

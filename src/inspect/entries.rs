@@ -1,5 +1,5 @@
 //! An index entry by entry, each with the judgement that `verify` makes of it: what
-//! `dump-index` prints. Walks in bounded memory; continues behind damage; the words are
+//! `dump-index` prints. Walks in bounded memory; continues after damage; the words are
 //! `render`'s.
 
 use std::ops::ControlFlow;

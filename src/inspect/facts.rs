@@ -43,7 +43,7 @@ pub struct SegmentFacts {
     pub index_bytes: u64,
     /// Entries before the padding, valid or not.
     pub entries: u64,
-    /// Committed records that are whole.
+    /// Committed records that are intact.
     pub records: u64,
     /// The end of the last valid frame, and the slot after it.
     pub end: Position,

@@ -213,7 +213,7 @@ fn held(report: &Report, adopted: Option<&dyn Fn(&SegmentReport) -> u64>) -> Vec
     held
 }
 
-/// Whether the records of a damage are whole, and a repair finds them again.
+/// Whether the records of a damage are intact, and a repair finds them again.
 fn misnames(facts: &SegmentFacts, damage: &Damage) -> bool {
     damage.record_whole
         && match damage.kind {

@@ -274,10 +274,7 @@ impl Report {
                 .iter()
                 .any(|segment| segment.base() == base)
         {
-            return Err(Error::Config(format!(
-                "{}: no segment begins at {base}",
-                path.display()
-            )));
+            return Err(Error::NoSegment { path, base });
         }
         let look = |codec| {
             let look = Look {

@@ -1,4 +1,4 @@
-//! Facts about a directory, strictly read-only: a listing, scans that continue behind
+//! Facts about a directory, strictly read-only: a listing, scans that continue after
 //! damage, checks that make findings of both.
 //!
 //! listing -> scan (walk, tail) -> check -> `Report`. Whatever prints, plans or

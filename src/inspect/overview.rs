@@ -10,7 +10,7 @@ use crate::scan::layouts::Layout;
 /// The state of a segment in a word. An empty list means clean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Its entries name records that the store does not hold whole.
+    /// Its entries name records that are incomplete in the store.
     Lost(OffsetRange),
     /// One of its files is missing.
     NoIndex,
@@ -67,7 +67,7 @@ pub struct Row {
     pub index_bytes: Option<u64>,
     /// How much of that is not an entry. Bytes.
     pub padding_bytes: u64,
-    /// Offsets that its entries name and its store does not hold whole.
+    /// Offsets that its entries name and its store has incompletely.
     pub lost: Option<OffsetRange>,
     /// The same while a writer may have them in memory.
     pub buffered: Option<OffsetRange>,
@@ -127,7 +127,7 @@ pub struct Totals {
     pub next_offset: Offset,
     /// Places between the segments at which offsets are missing.
     pub gaps: u64,
-    /// Records that the indexes name and the stores do not hold whole.
+    /// Records that the indexes name and the stores have incompletely.
     pub lost: u64,
     /// The same while a writer may have them in memory.
     pub buffered: u64,

@@ -1,4 +1,4 @@
-//! A whole scan of a log as one value: listing, facts of each segment, findings.
+//! A complete scan of a log as one value: listing, facts of each segment, findings.
 //! Everything that prints, plans or serialises starts from it.
 
 use std::sync::Arc;
@@ -179,7 +179,7 @@ impl Report {
         self.listing.directory.is_last(segment.listing.base())
     }
 
-    /// Committed records that are whole.
+    /// Committed records that are intact.
     #[must_use]
     pub fn records(&self) -> u64 {
         let facts = self.segments.iter().filter_map(|s| s.facts.as_ref());

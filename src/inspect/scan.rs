@@ -21,7 +21,7 @@ use crate::log::writer::COMMIT_INDEX_BYTES;
 /// Entries below which a segment is not worth more than one thread.
 const PART_ENTRIES: u64 = 100_000;
 
-/// Scans a whole segment, in `threads` parts where that pays.
+/// Scans a segment, in `threads` parts where that pays.
 ///
 /// # Errors
 ///
@@ -178,7 +178,7 @@ fn last_position(segment: &Segment, entries: u64) -> Result<u64> {
     }
 }
 
-/// Real entries; an index whose padding cannot be read is taken whole.
+/// Real entries; an index whose padding cannot be read is taken completely.
 fn count_entries(segment: &Segment, index: &mut Index, codec: Codec) -> Result<u64> {
     match segment.count_entries_in(index, Some(codec)) {
         Err(Error::Unreadable { .. }) => Ok(segment.index.file_bytes / ENTRY_BYTES),
@@ -309,7 +309,7 @@ fn index_rest(segment: &Segment, entries: u64, found: &Found) -> Result<Option<I
         return Ok(None);
     }
     let mut index = segment.entries(LOOKUP_BYTES);
-    // Whole entries were counted, and none follows; one that is there now came since.
+    // Complete entries were counted, and none follows; one that is there now came since.
     let partial = segment.index.file_bytes / ENTRY_BYTES * ENTRY_BYTES;
     let padding = match index.used_end(segment.index.file_bytes) {
         Ok(end) => end <= partial.max(position),

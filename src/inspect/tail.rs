@@ -12,7 +12,7 @@ use crate::log::walk::{PAYLOAD_IN_MEMORY_MAX, layout_in};
 use crate::log::window::{ReadFile, STREAM_BYTES, Window};
 use crate::scan::unfinished;
 
-/// Bytes after a torn frame that are searched for whole ones.
+/// Bytes after a torn frame that are searched for intact ones.
 const RESYNC_BYTES: u64 = 64 * 1024 * 1024;
 
 /// The bytes after the last committed frame. Units: bytes of the store.
@@ -51,7 +51,7 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// Nothing at all behind `position`.
+    /// Nothing at all after `position`.
     pub(super) fn none_at(position: Position) -> Self {
         Self {
             position: position.0,
@@ -321,7 +321,7 @@ impl Scan {
         }
     }
 
-    /// The next place behind `position` at which an intact record is that this log can
+    /// The next place after `position` at which an intact record is that this log can
     /// have written (protobuf only).
     fn resync(&mut self, position: u64) -> Result<Option<u64>> {
         if self.codec == Codec::Raw {

@@ -13,7 +13,7 @@ pub enum DamageKind {
     Entry,
     /// The entries continue at a place that no 12-byte boundary falls on.
     Misaligned,
-    /// The entries name frames that the store does not hold whole.
+    /// The entries name frames that are incomplete in the store.
     Dangling,
     /// The frame's length disagrees with the entries around it.
     Length,
@@ -49,7 +49,7 @@ pub struct Damage {
     pub expected: Option<u64>,
     /// Position of the frame of `first_slot` in the store, if known.
     pub frame: Option<Position>,
-    /// Whether the records concerned are whole in the store all the same.
+    /// Whether the records concerned are intact in the store all the same.
     pub record_whole: bool,
     /// Whether each affected entry is an interrupted write of the right one: its first
     /// bytes, or none, and then zeros.
@@ -57,8 +57,8 @@ pub struct Damage {
 }
 
 impl Damage {
-    /// An entry that does not name its slot's frame, which is at `frame` if anybody
-    /// knows.
+    /// An entry that does not name its slot's frame, which is at `frame`, if that
+    /// is known.
     pub(super) fn entry(slot: u64, entry: Entry, frame: Option<Position>) -> Self {
         let relative_wrong = u64::from(entry.relative.0) != slot;
         let (got, expected) = match frame {

@@ -310,7 +310,7 @@ impl Sampler {
             is_uncommitted: false,
             fuel: DECODED_BYTES_MAX,
         };
-        // Without an index the frames follow each other, as far as anyone knows.
+        // Without an index the frames follow each other, as far as is known.
         if let Some(segment) = files.pair(names)?
             && let Ok(entries) = segment.bisect_entries(None)
         {
@@ -325,13 +325,13 @@ impl Sampler {
         Ok(sampler)
     }
 
-    /// Samples the first and the last frames; says whether there is any.
+    /// Samples the first and the last frames; returns whether there is any.
     fn sample(&mut self, votes: &mut Votes) -> Result<bool> {
         let mut any = false;
         let mut follows = Some(Position(0));
         let mut slot = 0;
         while slot < SAMPLES && (follows.is_some() || slot < self.entries) {
-            // Behind the last entry there may be what no commit finished.
+            // After the last entry there may be what no commit finished.
             if self.index.is_some() && slot >= self.entries {
                 break;
             }
@@ -347,7 +347,7 @@ impl Sampler {
 
     /// Inspects the frame that `slot`'s entry names and at the one that follows the frame
     /// before, since either the entry or a length may be wrong. Gives the end of the
-    /// better one, if any is whole.
+    /// better one, if any is complete.
     fn sample_slot(
         &mut self,
         slot: u64,
@@ -390,7 +390,7 @@ impl Sampler {
         (u64::from(entry.relative.0) == slot).then_some(entry.position)
     }
 
-    /// Inspects the frame at `position`, if it is whole.
+    /// Inspects the frame at `position`, if it is complete.
     fn frame(&mut self, offset: Offset, position: Position) -> Result<Option<Sample>> {
         let limit = self.store.file_bytes();
         if position.0.saturating_add(LENGTH_BYTES) > limit || self.fuel == 0 {

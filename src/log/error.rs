@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::codec::Codec;
 use super::processes::{Process, Unseen};
+pub use super::reason::reason;
 use super::units::Offset;
 
 /// An error that stopped the engine.
@@ -14,7 +15,7 @@ use super::units::Offset;
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused.
-    #[error("{}: cannot {action}: {source}", path.display())]
+    #[error("{}: cannot {action}: {}", path.display(), reason(source))]
     Io {
         /// The attempted action, as a verb.
         action: &'static str,
@@ -24,7 +25,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The disk reports an error for these bytes.
-    #[error("{}: bytes {position}+{bytes} cannot be read: {source}", path.display())]
+    #[error("{}: bytes {position}+{bytes} cannot be read: {}", path.display(), reason(source))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -176,6 +177,14 @@ pub enum Error {
     CodecUnknown {
         /// The directory.
         path: PathBuf,
+    },
+    /// The log has no such segment.
+    #[error("{}: no segment begins at {base}", path.display())]
+    NoSegment {
+        /// The log.
+        path: PathBuf,
+        /// The base offset that was asked for.
+        base: Offset,
     },
     /// A setting that cannot be.
     #[error("{0}")]

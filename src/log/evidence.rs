@@ -47,7 +47,7 @@ impl Walk {
         Ok(self.follow_lengths(region.position, frames)? == Some(region.limit))
     }
 
-    /// The first entry behind `slot` of a raw log that names the very place to which the
+    /// The first entry after `slot` of a raw log that names the very place to which the
     /// lengths lead from `position`, in as many frames as there are slots between.
     pub(super) fn anchor_by_lengths(
         &mut self,
@@ -132,7 +132,7 @@ impl Walk {
         Ok(Some(position))
     }
 
-    /// Whether nothing speaks against a raw frame that is whole and where its entry says,
+    /// Whether nothing speaks against a raw frame that is complete and where its entry says,
     /// though what comes after it is wrong. An empty frame may be nothing but the zeros
     /// of bytes that got lost.
     pub(super) fn is_plausible(

@@ -1,5 +1,5 @@
 //! The entries of an index: how many of them are real, and which they are. Whether an
-//! entry is valid is for `walk` to say, since that takes the store.
+//! entry is valid is decided by `walk`, since that takes the store.
 
 use super::dir::FilePath;
 use super::error::Result;
@@ -141,7 +141,7 @@ impl Index {
     }
 
     /// The slot after the one that the last entry names, at whatever byte it begins:
-    /// behind padding a service does not continue at the 12-byte boundaries. 0 if nothing
+    /// after padding a service does not continue at the 12-byte boundaries. 0 if nothing
     /// there follows an entry.
     ///
     /// # Errors

@@ -281,7 +281,7 @@ impl Walk {
                 && let Fit::Record { payload_bytes, end } = self.fit(slot, position)?
                 && self.is_plausible(*region, payload_bytes, end)
             {
-                // Nothing speaks against it: what comes behind is wrong.
+                // Nothing speaks against it: what comes after is wrong.
                 region.slot += 1;
                 region.position = end;
                 return self.tell(slot, position, payload_bytes, visitor);

@@ -128,7 +128,7 @@ pub(super) enum Field {
     Offset(u64, Range<u64>),
     Term(u64),
     Type(u32),
-    /// The whole field, key included.
+    /// The complete field, key included.
     Unknown(Range<u64>),
 }
 

@@ -3,7 +3,7 @@
 //!
 //! From the ground up: `units`, `format`, `record` know the bytes; `window`, `index`,
 //! `segment` read them, `live` while other processes write; `walk` and `judge` define
-//! what is valid; `reader` reads a whole log. `commit`, `writer`, `open` write, through
+//! what is valid; `reader` reads a log. `commit`, `writer`, `open` write, through
 //! `disk` alone. `lock`, `lease` and `processes` detect other processes. Nothing here
 //! prints or repairs.
 
@@ -41,6 +41,7 @@ mod procfs;
 #[doc(hidden)] // for the progress bars of the commands
 pub mod progress;
 pub mod reader;
+mod reason;
 pub mod record;
 mod reverse;
 pub mod segment;

@@ -13,6 +13,8 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{Mode, OFlags};
 
+use super::reason::reason;
+
 use super::lease::{self, Probe};
 use super::procfs::{
     Access, Look, Targets, has_vanished, process_ids, sees_every_process, started, stat,
@@ -117,7 +119,7 @@ impl From<io::Error> for Unseen {
     fn from(error: io::Error) -> Self {
         match error.raw_os_error() {
             Some(libc::EACCES) => Self::NotTheOwner,
-            _ => Self::NotTold(error.to_string()),
+            _ => Self::NotTold(reason(&error)),
         }
     }
 }
@@ -216,7 +218,7 @@ fn open_to_probe(path: &Path) -> io::Result<Option<File>> {
     })
 }
 
-/// Looks through `/proc` for the other processes that have any of `paths` open.
+/// Searches `/proc` for the other processes that have any of `paths` open.
 ///
 /// Files are compared by device and inode, so other names of them count. A process that
 /// ends meanwhile is left out. It takes a few milliseconds for a hundred processes.

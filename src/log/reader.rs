@@ -1,4 +1,4 @@
-//! Reading a whole log by offset, across segments, without changing or locking anything.
+//! Reading a log by offset, across segments, without changing or locking anything.
 //! What is in the way (damage, gaps, forks) is handed over as it is met; whether to stop
 //! there is for the caller.
 
@@ -28,7 +28,7 @@ const FORK_SEGMENTS: usize = 64;
 pub struct LogReader {
     directory: Directory,
     codec: Option<Codec>,
-    /// Behind the last committed record, and after the last claimed one.
+    /// After the last committed record, and after the last claimed one.
     ends: Option<(Offset, Offset)>,
 }
 
@@ -151,7 +151,7 @@ impl LogReader {
         let mut ends = (lowest, lowest);
         let mut last = None;
         for (number, names) in self.directory.segments.iter().enumerate().rev() {
-            // Before the last segment that is whole, only a fork's older side matters.
+            // Before the last segment that is intact, only a fork's older side matters.
             if last.is_some_and(|last| number + FORK_SEGMENTS < last) {
                 break;
             }

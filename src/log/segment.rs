@@ -12,7 +12,7 @@ use super::units::{Offset, Position};
 use super::walk::Walk;
 use super::window::{LOOKUP_BYTES, ReadFile, Window};
 
-/// Entries that are inspected together where the last whole one is searched.
+/// Entries that are inspected together where the last complete one is searched.
 const ENTRIES_FROM_BEHIND: u64 = 256;
 
 /// A segment's two files, open for reading.

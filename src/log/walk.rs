@@ -113,7 +113,7 @@ pub struct Walk {
 pub(super) enum Fit {
     /// The record of the slot, as far as the codec shows.
     Record { payload_bytes: u64, end: Position },
-    /// A frame that does not end within the store, or no whole length field.
+    /// A frame that does not end within the store, or no complete length field.
     NotWhole { payload_bytes: Option<u64> },
     /// An intact frame whose payload is not a Record.
     Undecodable { payload_bytes: u64 },
@@ -293,7 +293,7 @@ impl Walk {
                 match next {
                     Some(next)
                         if next.position == end && u64::from(next.relative.0) == slot + 1 => {}
-                    // Behind the last frame there may be the rest of its record.
+                    // After the last frame there may be the rest of its record.
                     None if reaches_end && (end.0 == limit || self.codec == Codec::Raw) => {}
                     // The block ends, or something is wrong.
                     _ => break None,
@@ -418,7 +418,7 @@ impl Walk {
         }
     }
 
-    /// Tells the visitor of a record that was found outside the hot loop.
+    /// Passes the visitor a record that was found outside the hot loop.
     pub(super) fn tell<V: Visitor>(
         &mut self,
         slot: u64,

@@ -97,7 +97,7 @@ struct Active {
     batched_entries: u64,
     /// Frames up to here are with the kernel or the thread that hands them to it.
     written: u64,
-    /// Frames behind `written`.
+    /// Frames after `written`.
     frames: Vec<u8>,
     /// Entries after the batched ones.
     entries: Vec<u8>,
@@ -410,7 +410,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Closes the active segment if it is full, and begins the next; says whether it
+    /// Closes the active segment if it is full, and begins the next; returns whether it
     /// did. An active segment is never left full.
     ///
     /// # Errors
@@ -452,7 +452,7 @@ impl Writer {
     }
 
     /// After an error: cuts both files back to the last commit, as far as that is
-    /// possible. What stays is what recovery takes away when the log is next opened.
+    /// possible. What stays is removed by recovery when the log is next opened.
     ///
     /// # Errors
     ///

@@ -59,7 +59,7 @@ pub struct ApplyOptions<'a> {
 ///
 /// [`Error::InUse`], [`Error::UseUnknown`]; [`Error::CannotAppend`] if the files are
 /// not as the plan saw them; [`Error::Io`]. After an error the log is as the last
-/// whole step left it, and the same command completes it.
+/// complete step left it, and the same command completes it.
 pub fn apply(
     plan: &Plan,
     lock: &DirectoryLock,

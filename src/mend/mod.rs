@@ -10,7 +10,7 @@ mod copying;
 mod done;
 mod entries;
 pub mod exclusive;
-#[doc(hidden)] // for the commands, which tell of a repair beforehand
+#[doc(hidden)] // for the commands, which announce a repair
 pub mod foresee;
 mod gather;
 mod guarded;

@@ -283,7 +283,7 @@ fn remove_left(disk: &dyn Disk, log: &Dir, left: &FilePath) {
     }
 }
 
-/// The name beside the log's directory for a file that is not whole yet, if the log is not
+/// The name beside the log's directory for a file that is not complete yet, if the log is not
 /// in the root directory itself.
 fn beside(log: &Dir) -> Result<Option<FilePath>> {
     let log = log.in_parent().map_err(Error::io("access", log.path()))?;

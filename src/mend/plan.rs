@@ -80,7 +80,7 @@ pub enum Step {
         /// The half.
         kind: FileKind,
     },
-    /// Makes a missing index again, written whole before it gets its name.
+    /// Makes a missing index again, written completely before it gets its name.
     BuildIndex {
         /// The segment.
         base: Offset,

@@ -73,7 +73,7 @@ impl Policy {
             && !account.doubts.contains(&Doubt::MayBeUnwritten);
         let cut_index = cut(base, FileKind::Index, index_bytes, index_end)
             .filter(|_| account.doubts.is_empty() || only_padding);
-        // Entries without frames, and the padding behind refused ones, say what may be cut:
+        // Entries without frames, and the padding after refused ones, say what may be cut:
         // an interrupted repair needs them until the bytes are gone.
         let lost = account.lost_from(account.end_slot).is_some();
         let refused = |it: &crate::scan::account::Stretch| it.kind == Unreferenced::Refused;

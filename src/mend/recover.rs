@@ -49,7 +49,7 @@ pub fn plan(lock: &DirectoryLock, codec: Option<Codec>) -> Result<(Report, Plan)
     let plan = plan::repair(&report);
     let completes = kept::completes_entries(&plan, &report.listing.directory)?;
     for finding in &report.findings {
-        // Entries on their way to the disk that did not arrive, or not whole.
+        // Entries on their way to the disk that did not arrive, or not completely.
         let is_completed = finding.id == FindingId::IndexEntryDamaged && completes;
         if finding.severity != Severity::Note && !is_completed && !may_be_a_crash(&report, finding)
         {
@@ -77,7 +77,7 @@ pub fn plan(lock: &DirectoryLock, codec: Option<Codec>) -> Result<(Report, Plan)
     Ok((report, plan))
 }
 
-/// Recovers the end of a log. What it takes away is saved, unless that holds nothing.
+/// Recovers the end of a log. What it removes is saved, unless that holds nothing.
 ///
 /// # Errors
 ///

@@ -276,7 +276,7 @@ pub(super) fn mended(
             _ => return Ok(None),
         }
     }
-    // An entry's frame is searched for in the whole store, as it is when it is made.
+    // An entry's frame is searched for in all of the store, as it is when it is made.
     store.file_bytes = store_end;
     let makes_index = |step: &&Step| {
         let makes = matches!(step, Step::BuildIndex { .. } | Step::CreateEmpty { .. });

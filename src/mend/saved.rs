@@ -5,7 +5,7 @@
 //! ```text
 //! <name of the log>.proglog-saved/<n>-<UTC time>/
 //!   manifest.json     one object a line: log, files, changes, end
-//!   <i>.before        the bytes that change i takes away, without zeros at the end
+//!   <i>.before        the bytes that change i removes, without zeros at the end
 //!   <i>.after         the bytes that it writes
 //!   <i>.moved         a whole file that it moves away, or replaces
 //!   done              made when the change was complete: a line, with a sum of its bytes,

@@ -1,4 +1,4 @@
-//! The plans of `trim`: whole segments from the front, records from the back. Each leaves
+//! The plans of `trim`: segments from the front, records from the back. Each leaves
 //! a log without a gap, wherever a crash interrupts it.
 
 use super::plan::{Plan, Step};
@@ -86,7 +86,7 @@ pub fn plan(report: &Report, keep: Keep) -> Result<Plan> {
 }
 
 /// The offset after the last one that a segment claims. Where it may claim those of the
-/// next segment, its index is searched for entries behind padding.
+/// next segment, its index is searched for entries after padding.
 fn reach(report: &Report, segment: &SegmentReport) -> Result<Offset> {
     let (listing, directory) = (&segment.listing, &report.listing.directory);
     let base = listing.base();
@@ -122,7 +122,7 @@ fn move_away(segment: &SegmentReport, kinds: [FileKind; 2], plan: &mut Plan) {
     }
 }
 
-/// Removes the records above `last`, from the back: whole segments first, so that no
+/// Removes the records above `last`, from the back: segments first, so that no
 /// crash leaves a gap.
 fn drop_after(report: &Report, last: Offset, plan: &mut Plan) -> Result<()> {
     if last < report.lowest_offset() {

@@ -18,8 +18,8 @@ pub struct Buried {
     pub bytes: u64,
 }
 
-/// The first index that is not read as it is: it names records by entries that stand
-/// elsewhere, so that none of them may be cut.
+/// The first index that is not read as it is: it names records by entries in other
+/// places, so that none of them may be cut.
 #[must_use]
 pub fn misread(report: &Report) -> Option<String> {
     let mut segments = report.segments.iter();

@@ -1,4 +1,4 @@
-//! The consequences of findings for a reader of the log: one line for a whole group of
+//! The consequences of findings for a reader of the log: one line for a group of
 //! findings with one id, from their values alone.
 
 use proglog::inspect::finding::{Detail, Finding, FindingId, Severity};
@@ -45,7 +45,7 @@ pub fn cost(group: &[&Finding]) -> String {
         FindingId::IndexPartialEntry | FindingId::StoreTornTail | FindingId::StoreZeroTail => {
             "no committed record is lost".to_owned()
         }
-        FindingId::StoreDeadBytes => "no record is affected; programs that read the whole \
+        FindingId::StoreDeadBytes => "no record is affected; programs that read all of the \
                                       store, such as the service's Raft snapshots, fail on \
                                       them"
             .to_owned(),

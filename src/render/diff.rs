@@ -2,6 +2,7 @@
 //! difference with its bytes, the files, one last line.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use proglog::inspect::compare::files::{FileDifference, FileWhat};
 use proglog::inspect::compare::{Compared, Difference, Side, Spot, Tally, Verdict, What};
@@ -31,17 +32,26 @@ pub struct Printer<'a, W> {
     pub out: W,
     pub json: bool,
     pub bytes_of: &'a BytesOf<'a>,
+    /// The paths of both logs.
+    logs: [&'a Path; 2],
     told: u64,
 }
 
 impl<'a, W: Write> Printer<'a, W> {
-    pub fn new(out: W, json: bool, bytes_of: &'a BytesOf<'a>) -> Self {
+    pub fn new(out: W, json: bool, bytes_of: &'a BytesOf<'a>, logs: [&'a Path; 2]) -> Self {
         Self {
             out,
             json,
             bytes_of,
+            logs,
             told: 0,
         }
+    }
+
+    /// A JSON line of this kind, which names both logs.
+    fn line(&self, kind: &str) -> JsonLine {
+        let [log, copy] = self.logs.map(|path| path.display().to_string());
+        JsonLine::of(kind).text("log", log).text("copy", copy)
     }
 
     /// The description of one of the logs.
@@ -51,8 +61,8 @@ impl<'a, W: Write> Printer<'a, W> {
         let (lowest, next) = (report.lowest_offset(), report.next_offset());
         if self.json {
             let line = JsonLine::of("log")
+                .text("log", path)
                 .text("side", letter(side))
-                .text("path", path)
                 .count("segments", segments)
                 .number("records", records)
                 .number("lowest_offset", lowest.0)
@@ -88,10 +98,11 @@ impl<'a, W: Write> Printer<'a, W> {
         let records = range.offsets.records();
         if self.json {
             let line = match range.verdict {
-                Verdict::Equal => JsonLine::of("equal"),
-                Verdict::Differs => JsonLine::of("differs"),
-                Verdict::Only(side) => JsonLine::of("only").text("side", letter(side)),
-                Verdict::Damaged { side, id } => JsonLine::of("damaged")
+                Verdict::Equal => self.line("equal"),
+                Verdict::Differs => self.line("differs"),
+                Verdict::Only(side) => self.line("only").text("side", letter(side)),
+                Verdict::Damaged { side, id } => self
+                    .line("damaged")
                     .text("side", side.map_or("both", letter))
                     .text("id", id.as_str()),
             };
@@ -144,7 +155,7 @@ impl<'a, W: Write> Printer<'a, W> {
     pub fn file(&mut self, difference: &FileDifference) -> io::Result<()> {
         let name = &difference.file;
         if self.json {
-            let line = JsonLine::of("file").text("file", name.clone());
+            let line = self.line("file").text("file", name.clone());
             let line = match difference.what {
                 FileWhat::Only(side, bytes) => line
                     .text("side", letter(side))
@@ -291,7 +302,7 @@ impl<'a, W: Write> Printer<'a, W> {
     }
 
     fn difference_json(&self, first: &Difference) -> JsonLine {
-        let line = JsonLine::of("difference").number("offset", first.offset.0);
+        let line = self.line("difference").number("offset", first.offset.0);
         let line = match first.what {
             What::Value(at) => line.text("what", "value").number("byte", at),
             What::Term => line.text("what", "term"),
@@ -325,7 +336,8 @@ impl<'a, W: Write> Printer<'a, W> {
     /// The last line, of records.
     pub fn summary(&mut self, tally: &Tally) -> io::Result<()> {
         if self.json {
-            let line = JsonLine::of("summary")
+            let line = self
+                .line("summary")
                 .flag("equal", tally.is_equal())
                 .number("equal_records", tally.equal)
                 .number("differing", tally.differing)
@@ -361,7 +373,8 @@ impl<'a, W: Write> Printer<'a, W> {
     /// The last line, of files.
     pub fn files_summary(&mut self, equal: u64, differing: u64) -> io::Result<()> {
         if self.json {
-            let line = JsonLine::of("summary")
+            let line = self
+                .line("summary")
                 .flag("equal", differing == 0)
                 .number("equal_files", equal)
                 .number("differing_files", differing);

@@ -2,6 +2,7 @@
 //! hex, gathered in one buffer. Nothing is allocated per line.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use proglog::inspect::listing::FileFacts;
 use proglog::log::error::Error;
@@ -223,6 +224,11 @@ impl<W: Write> Lines<W> {
         self.pass_on()
     }
 
+    /// Drops what was not passed on yet.
+    pub fn discard(&mut self) {
+        self.buffer.clear();
+    }
+
     #[inline]
     fn pass_on(&mut self) -> io::Result<()> {
         if self.buffer.len() >= BUFFER_BYTES {
@@ -238,6 +244,12 @@ impl<W: Write> Lines<W> {
         self.buffer.clear();
         self.out.flush()
     }
+}
+
+/// The field of a JSON object that names the log.
+pub fn log_field(log: &Path) -> String {
+    let text = serde_json::Value::from(log.display().to_string()).to_string();
+    format!(",\"log\":{}", escaped_json(&text))
 }
 
 /// Why bytes of a file could not be printed.

@@ -1,6 +1,7 @@
 //! An index's entries as columns or JSON lines.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use proglog::inspect::entries::{EntryItem, EntryView, Fault};
 use proglog::inspect::finding::FindingId;
@@ -8,7 +9,7 @@ use proglog::inspect::usage::Buffered;
 use proglog::log::format::{ENTRY_BYTES, LENGTH_BYTES};
 use proglog::log::units::Offset;
 
-use super::dump::{Lines, digits};
+use super::dump::{Lines, digits, log_field};
 use super::prose::count;
 
 /// The description of a segment before its entries.
@@ -69,13 +70,15 @@ pub struct Printer<W> {
     quiet: bool,
     heading: Option<Heading>,
     widths: Widths,
+    /// The field that names the log, in JSON.
+    log: String,
     /// How each line of a valid entry begins, in JSON.
     json_start: String,
     counts: Counts,
 }
 
 impl<W: Write> Printer<W> {
-    pub fn new(out: W, json: bool, hex: bool, quiet: bool) -> Self {
+    pub fn new(out: W, (json, hex, quiet): (bool, bool, bool), log: &Path) -> Self {
         Self {
             lines: Lines::new(out),
             json,
@@ -83,6 +86,7 @@ impl<W: Write> Printer<W> {
             quiet,
             heading: None,
             widths: Widths::default(),
+            log: log_field(log),
             json_start: String::new(),
             counts: Counts::default(),
         }
@@ -96,7 +100,10 @@ impl<W: Write> Printer<W> {
     /// Begins a segment.
     pub fn heading(&mut self, heading: Heading) -> io::Result<()> {
         self.widths = Widths::of(&heading);
-        self.json_start = format!("{{\"kind\":\"entry\",\"segment\":{}", heading.base);
+        self.json_start = format!(
+            "{{\"kind\":\"entry\"{},\"segment\":{}",
+            self.log, heading.base
+        );
         if self.json {
             if heading.index_bytes.is_none() {
                 self.json_line("missing", &heading, None)?;
@@ -321,7 +328,11 @@ impl<W: Write> Printer<W> {
         heading: &Heading,
         place: Option<(u64, u64)>,
     ) -> io::Result<()> {
-        self.lines.text("{\"kind\":\"").text(kind).text("\"");
+        self.lines
+            .text("{\"kind\":\"")
+            .text(kind)
+            .text("\"")
+            .text(&self.log);
         self.lines.field("segment", Some(heading.base.0));
         self.lines.text_field("file", &heading.index)?;
         if let Some((position, bytes)) = place {
@@ -336,7 +347,7 @@ impl<W: Write> Printer<W> {
     pub fn summary(&mut self) -> io::Result<()> {
         let counts = &self.counts;
         if self.json {
-            self.lines.text("{\"kind\":\"summary\"");
+            self.lines.text("{\"kind\":\"summary\"").text(&self.log);
             self.lines
                 .field("segments", Some(counts.segments))
                 .field("entries", Some(counts.entries))
@@ -353,6 +364,11 @@ impl<W: Write> Printer<W> {
         self.lines.text(&count(counts.entries, "entry"));
         self.lines.text(" shown, ").number(counts.damaged);
         self.lines.text(" of them not as expected").end_line()
+    }
+
+    /// Drops the headings of segments without an item to print.
+    pub fn discard(&mut self) {
+        self.lines.discard();
     }
 
     /// Writes everything.

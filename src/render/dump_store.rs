@@ -1,6 +1,7 @@
 //! A store's frames as columns or JSON lines.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use proglog::inspect::frames::{FrameItem, FrameView, HEAD_BYTES, NoFrame};
 use proglog::log::format::LENGTH_BYTES;
@@ -8,7 +9,7 @@ use proglog::log::reader::Content;
 use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 
-use super::dump::{Failed, Lines, digits};
+use super::dump::{Failed, Lines, digits, log_field};
 use super::prose::{COLUMNS, count, either};
 
 /// Columns that a value gets in any case.
@@ -53,6 +54,8 @@ pub struct Printer<W> {
     /// No headings and no summary.
     quiet: bool,
     codec: Codec,
+    /// The field that names the log, in JSON.
+    log: String,
     base: Offset,
     store: String,
     store_bytes: u64,
@@ -61,13 +64,14 @@ pub struct Printer<W> {
 }
 
 impl<W: Write> Printer<W> {
-    pub fn new(out: W, (json, hex, quiet): (bool, bool, bool), codec: Codec) -> Self {
+    pub fn new(out: W, (json, hex, quiet): (bool, bool, bool), codec: Codec, log: &Path) -> Self {
         Self {
             lines: Lines::new(out),
             json,
             hex,
             quiet,
             codec,
+            log: log_field(log),
             base: Offset(0),
             store: String::new(),
             store_bytes: 0,
@@ -201,8 +205,9 @@ impl<W: Write> Printer<W> {
     }
 
     fn json_start(&mut self, kind: &str) {
-        self.lines.text("{\"kind\":\"").text(kind);
-        self.lines.text("\",\"segment\":").number(self.base.0);
+        self.lines.text("{\"kind\":\"").text(kind).text("\"");
+        self.lines.text(&self.log);
+        self.lines.text(",\"segment\":").number(self.base.0);
     }
 
     fn json_frame(&mut self, view: &FrameView<'_>) {
@@ -339,7 +344,7 @@ impl<W: Write> Printer<W> {
     pub fn summary(&mut self) -> io::Result<()> {
         let counts = &self.counts;
         if self.json {
-            self.lines.text("{\"kind\":\"summary\"");
+            self.lines.text("{\"kind\":\"summary\"").text(&self.log);
             self.lines
                 .field("segments", Some(counts.segments))
                 .field("frames", Some(counts.frames))
@@ -365,6 +370,11 @@ impl<W: Write> Printer<W> {
             self.lines.text(" ").text(verb).text(" not a frame");
         }
         self.lines.end_line()
+    }
+
+    /// Drops the headings of segments without an item to print.
+    pub fn discard(&mut self) {
+        self.lines.discard();
     }
 
     /// Writes everything.

@@ -90,8 +90,12 @@ pub fn recovery(recovered: &Recovered, path: &Path) -> Vec<String> {
         if !beside {
             // The name of the log alone does not lead there.
             lines.push(format!(
-                "recovered {log}: the log before recovery: {} --into NEWDIR",
-                super::undo::command(path, saved)
+                "recovered {log}: to write the log before recovery to a new directory:"
+            ));
+            lines.push(format!(
+                "hint: {} --into {}",
+                super::undo::command(path, saved),
+                quote(&super::undo::free_name(path, ".before"))
             ));
         }
     }
@@ -110,9 +114,9 @@ pub enum Purpose {
 /// The parts of an index that a cut removes.
 #[derive(Debug, Clone, Copy, Default)]
 struct CutOff {
-    /// Whole entries of intact records.
+    /// Complete entries of intact records.
     records: u64,
-    /// Whole entries of which the records are lost.
+    /// Complete entries of which the records are lost.
     entries: u64,
     /// Zeros after the last entry. Bytes.
     padding: u64,

@@ -2,6 +2,7 @@
 //! offsets, names that cannot drive a terminal, and color where it is wanted.
 
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::sync::OnceLock;
 
 use proglog::inspect::finding::{OffsetRange, Severity};
@@ -13,16 +14,58 @@ pub const COLUMNS: usize = 80;
 /// whole, so that `grep` sees all of it.
 pub fn columns() -> usize {
     static FOUND: OnceLock<usize> = OnceLock::new();
-    *FOUND.get_or_init(|| {
-        let stdout = io::stdout();
-        if !stdout.is_terminal() {
-            return usize::MAX;
+    *FOUND.get_or_init(|| columns_of(&io::stdout()))
+}
+
+/// The columns at which text for this output is wrapped.
+pub fn columns_of(output: &(impl IsTerminal + AsFd)) -> usize {
+    if !output.is_terminal() {
+        return usize::MAX;
+    }
+    match rustix::termios::tcgetwinsize(output) {
+        Ok(size) if size.ws_col > 0 => usize::from(size.ws_col),
+        _ => COLUMNS,
+    }
+}
+
+/// Breaks the lines of a text that do not fit at spaces; what follows is indented as its
+/// line is, and by `more`. Escape sequences have no width.
+pub fn fitted(text: &str, columns: usize, more: usize) -> String {
+    let mut fitted = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let indent = line.len() - line.trim_start_matches(' ').len();
+        let (begin, rest) = line.split_at(indent);
+        fitted.push_str(begin);
+        let mut column = indent;
+        // The spaces before a word are printed with it, or dropped with the break.
+        let mut spaces = 0;
+        for word in rest.split(' ') {
+            let wide = shown(word.trim_end_matches('\n'));
+            if column > indent && column + spaces + wide > columns {
+                fitted.push('\n');
+                spaces = indent + more;
+                column = 0;
+            }
+            if wide > 0 || word.ends_with('\n') {
+                fitted.extend(std::iter::repeat_n(' ', spaces));
+                fitted.push_str(word);
+                column += spaces + wide;
+                spaces = 0;
+            }
+            spaces += 1;
         }
-        match rustix::termios::tcgetwinsize(&stdout) {
-            Ok(size) if size.ws_col > 0 => usize::from(size.ws_col),
-            _ => COLUMNS,
-        }
-    })
+    }
+    fitted
+}
+
+/// Columns of a text without its escape sequences.
+fn shown(text: &str) -> usize {
+    let sequences: usize = text
+        .split('\x1b')
+        .skip(1)
+        .map(|sequence| sequence.find('m').map_or(0, |end| end + 2))
+        .sum();
+    width(text).saturating_sub(sequences)
 }
 
 /// Ranges that are named one by one; the others are counted.
@@ -180,7 +223,7 @@ fn touches(before: OffsetRange, range: OffsetRange) -> bool {
 }
 
 /// Breaks text at spaces, so that each line fits beside an indent. A word that is too
-/// long stays whole.
+/// long is not broken.
 pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {
@@ -280,6 +323,15 @@ mod tests {
         assert_eq!(merged(runs), [range(0, 9), range(11, 11)]);
         assert_eq!(merged([range(0, 4), range(1, 3)]), [range(0, 4)]);
         assert_eq!(merged([range(5, u64::MAX)]), [range(5, u64::MAX)]);
+    }
+
+    #[test]
+    fn lines_that_do_not_fit_are_broken_at_spaces() {
+        assert_eq!(fitted("  ab cd ef\ngh\n", 7, 2), "  ab cd\n    ef\ngh\n");
+        assert_eq!(fitted("ab  cd", 10, 0), "ab  cd");
+        assert_eq!(fitted("ab  cd\n", 5, 0), "ab\ncd\n");
+        assert_eq!(fitted("\x1b[1mab\x1b[0m cd", 5, 0), "\x1b[1mab\x1b[0m cd");
+        assert_eq!(fitted("abcdefgh", 5, 0), "abcdefgh");
     }
 
     #[test]

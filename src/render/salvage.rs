@@ -29,8 +29,9 @@ impl View<'_> {
     /// All lines but the last, one by one: there may be very many.
     pub fn lines(&self) -> impl Iterator<Item = JsonLine> {
         let salvage = self.salvage;
-        let lost = salvage.lost.iter().map(|lost| {
-            JsonLine::of("lost")
+        let line = |kind: &str| self.line(kind);
+        let lost = salvage.lost.iter().map(move |lost| {
+            line("lost")
                 .number("first_offset", lost.first.0)
                 .number("last_offset", lost.last.0)
                 .number("records", lost.records())
@@ -39,16 +40,22 @@ impl View<'_> {
         let side = salvage.side.iter().map(move |stray| {
             let first = next;
             next += stray.run.records();
-            side_line(stray, first)
+            side_line(line("side"), stray, first)
         });
-        let unopened = salvage.unopened.iter().map(|(path, why)| {
+        let unopened = salvage.unopened.iter().map(move |(path, why)| {
             let file = path.file_name().unwrap_or_default();
-            JsonLine::of("unopened")
+            line("unopened")
                 .text("file", file.display().to_string())
                 .text("message", why.as_str())
         });
-        let segments = salvage.segments.iter().map(segment_line);
+        let segments = salvage.segments.iter();
+        let segments = segments.map(move |segment| segment_line(line("segment"), segment));
         segments.chain(lost).chain(side).chain(unopened)
+    }
+
+    /// A line of this kind, which names the log.
+    fn line(&self, kind: &str) -> JsonLine {
+        JsonLine::of(kind).text("log", self.source.display().to_string())
     }
 
     /// The last line.
@@ -57,9 +64,8 @@ impl View<'_> {
         let side = salvage.side_records();
         let name = |path: &Path| path.display().to_string();
         let lost: u64 = salvage.lost.iter().map(|lost| lost.records()).sum();
-        JsonLine::of("summary")
+        self.line("summary")
             .flag("dry_run", self.dry_run)
-            .text("source", name(self.source))
             .text("target", name(&self.targets.log))
             .text_if("side_log", (side > 0).then(|| name(&self.targets.side)))
             .text("note", name(&self.targets.note))
@@ -164,12 +170,12 @@ pub fn source_in(last: &str) -> Option<PathBuf> {
     let summary: serde_json::Value = serde_json::from_str(last).ok()?;
     let text = |field: &str| summary.get(field).and_then(serde_json::Value::as_str);
     (text("kind") == Some("summary")).then_some(())?;
-    text("source").map(PathBuf::from)
+    text("log").map(PathBuf::from)
 }
 
-fn segment_line(segment: &NewSegment) -> JsonLine {
+fn segment_line(line: JsonLine, segment: &NewSegment) -> JsonLine {
     let records = segment.records;
-    let mut line = JsonLine::of("segment")
+    let mut line = line
         .number("segment", segment.base.0)
         .number("records", records);
     if let Some(last) = records.checked_sub(1) {
@@ -181,10 +187,10 @@ fn segment_line(segment: &NewSegment) -> JsonLine {
 }
 
 /// Of frames in the side log, where the first of them has offset `first`.
-fn side_line(stray: &Stray, first: u64) -> JsonLine {
+fn side_line(line: JsonLine, stray: &Stray, first: u64) -> JsonLine {
     let run = &stray.run;
     let file = run.store.path.file_name().unwrap_or_default();
-    let line = JsonLine::of("side")
+    let line = line
         .number("first_offset", first)
         .number("last_offset", first + run.records() - 1)
         .number("records", run.records())

@@ -34,9 +34,6 @@ impl FromStr for Template {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if !text.contains('%') {
-            return Err(without_field(text));
-        }
         let mut parts = Vec::new();
         let mut literal = Vec::new();
         let mut rest = text.chars();
@@ -54,6 +51,9 @@ impl FromStr for Template {
                 '\\' => literal.push(escaped(&mut rest)?),
                 _ => literal.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
             }
+        }
+        if parts.is_empty() {
+            return Err(without_field(text));
         }
         if !literal.is_empty() {
             parts.push(Part::Literal(literal));

@@ -34,7 +34,7 @@ pub fn is_text(content: &Content<'_>) -> Result<bool, WriteError> {
     pieces(content, |_| Ok(()))
 }
 
-/// Hands over the content as text, in pieces of bounded size; says whether it was
+/// Hands over the content as text, in pieces of bounded size; returns whether it was
 /// text to the end.
 ///
 /// # Errors
@@ -71,7 +71,7 @@ struct Decoder {
 }
 
 impl Decoder {
-    /// Takes the next bytes; says whether they are text so far.
+    /// Takes the next bytes; returns whether they are text so far.
     fn feed(
         &mut self,
         mut piece: &[u8],

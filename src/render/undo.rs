@@ -2,7 +2,7 @@
 //! that would be changed.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use proglog::mend::saved::{Change, ChangeKind, is_beside};
 use proglog::mend::undo::SavedChange;
@@ -50,6 +50,10 @@ impl View<'_> {
         Ok(())
     }
 
+    fn line(&self, kind: &str) -> JsonLine {
+        JsonLine::of(kind).text("log", self.log.display().to_string())
+    }
+
     /// The same, an object a line.
     pub fn json(&self, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "{}", saved(self.change, self.log, self.dry_run))?;
@@ -59,7 +63,7 @@ impl View<'_> {
         let mut files = 0_usize;
         let mut file = |name: &str, action: &str, bytes: u64| {
             files += 1;
-            let line = JsonLine::of("file").text("file", name);
+            let line = self.line("file").text("file", name);
             writeln!(
                 out,
                 "{}",
@@ -78,7 +82,8 @@ impl View<'_> {
             }
         }
         let target = self.into.unwrap_or(self.log);
-        let summary = JsonLine::of("summary")
+        let summary = self
+            .line("summary")
             .flag("dry_run", true)
             .text("target", target.display().to_string())
             .count("files", files);
@@ -128,6 +133,26 @@ pub fn command(log: &Path, saved: &Path) -> String {
     let parent = saved.parent().filter(|_| !beside);
     let place = parent.map(|parent| format!(" --save-to {}", quote(parent)));
     format!("proglog undo {}{}", quote(log), place.unwrap_or_default())
+}
+
+/// A free name beside a directory: its own with this at the end, and a number if need be.
+pub fn free_name(directory: &Path, suffix: &str) -> PathBuf {
+    // Without the slash that a shell puts after it; `.` has no name.
+    let directory: PathBuf = match directory.file_name() {
+        Some(_) => directory.components().collect(),
+        None => directory.canonicalize().unwrap_or_default(),
+    };
+    let name = |number| {
+        let mut name = directory.clone().into_os_string();
+        name.push(suffix);
+        if number > 0 {
+            name.push(format!("-{number}"));
+        }
+        PathBuf::from(name)
+    };
+    let mut names = (0_u64..).map(name);
+    let free = names.find(|name| name.symlink_metadata().is_err());
+    free.unwrap_or(directory)
 }
 
 /// Which change it is.

@@ -212,7 +212,7 @@ impl View<'_> {
         Ok(())
     }
 
-    /// The findings of a group, each a whole line that names the log.
+    /// The findings of a group, each a line that names the log.
     fn quiet_group(&self, out: &mut impl Write, group: &Group<'_>) -> io::Result<()> {
         let log = self.log();
         let severity = self.paint.severity(group.severity, group.severity.as_str());

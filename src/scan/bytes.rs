@@ -22,7 +22,7 @@ pub(super) struct Bytes {
     budget: u64,
 }
 
-/// How often a whole store may be decoded for one account, and bytes beyond that: made-up
+/// How often all of a store may be decoded for one account, and bytes beyond that: made-up
 /// lengths let payloads lie in each other.
 const DECODED_TIMES: u64 = 8;
 const DECODED_BYTES: u64 = 64 * 1024 * 1024;

@@ -93,7 +93,7 @@ impl Candidates {
             .any(|it| it.links() >= 2 || (it.links() == 1 && (it.ends() || it.mine())))
     }
 
-    /// Whether two frames or more lead from a place behind `start` to the very end of the
+    /// Whether two frames or more lead from a place after `start` to the very end of the
     /// store's bytes: those of a value that was interrupted do not.
     pub fn any_chain_to_the_end(&self, store: &mut Bytes, start: u64) -> Result<bool> {
         let behind = self.ascending().filter(|it| it.position() >= start);

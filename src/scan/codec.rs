@@ -181,7 +181,7 @@ fn is_gap(piece: &Piece) -> bool {
     matches!(piece.kind, Kind::Gap | Kind::Torn)
 }
 
-/// Whether a frame is a part of the payload of one of the raw frames of `path`, whole or
+/// Whether a frame is a part of the payload of one of the raw frames of `path`, complete or
 /// interrupted. One that leads to no other frame may be none itself.
 fn is_inside(frame: &Piece, path: &[Piece]) -> bool {
     let at = path.partition_point(|piece| piece.end <= frame.start);

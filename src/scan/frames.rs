@@ -101,7 +101,7 @@ pub(super) fn of_path(path: &[Piece]) -> Vec<Frame> {
     frames
 }
 
-/// Whether the frame at `position` is lost whole or in part: the store ends there, or in a
+/// Whether the frame at `position` is lost completely or in part: the store ends there, or in a
 /// frame that ends before.
 pub(super) fn is_lost(store: &mut Bytes, path: &[Piece], position: u64) -> Result<bool> {
     let last = path.last().filter(|it| it.end == store.size);

@@ -83,7 +83,7 @@ pub enum Place {
     Before,
     /// Between length and payload.
     Between,
-    /// Behind the payload.
+    /// After the payload.
     Behind,
 }
 

@@ -114,7 +114,7 @@ impl Sections {
 }
 
 /// The slot after the last one from `slot` on that an entry in its own place names, or
-/// one of those with which a service continues behind padding: it counts from 1 on again.
+/// one of those with which a service continues after padding: it counts from 1 on again.
 /// 0 if not found.
 pub(super) fn promised_in_place(index: &mut Index, mut slot: u64) -> Result<u64> {
     let mut promised = 0;

@@ -116,7 +116,7 @@ struct Numbering<'a> {
     room: Option<u64>,
     /// The slot after the last numbered frame, if the chain shows it.
     following: Option<u64>,
-    /// No frame behind has a slot below this.
+    /// No frame after has a slot below this.
     least: u64,
     doubts: Vec<Doubt>,
     /// Frames whose length alone is wrong.

@@ -82,8 +82,8 @@ pub(crate) fn sound_entries(damages: &[Damage], entries: u64) -> u64 {
 }
 
 /// Whether the index is read as it is, whatever is wrong in its middle: its last entry
-/// names an intact frame, and nothing lies after that but what an append leaves. What the
-/// disk does not give says no.
+/// names an intact frame, and nothing lies after that but what an append leaves. Not if
+/// the disk fails to return it.
 ///
 /// # Errors
 ///

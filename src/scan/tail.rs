@@ -46,7 +46,7 @@ pub(super) fn cut(store: &mut Bytes, evidence: &Evidence, doubts: &mut Vec<Doubt
                     && !evidence
                         .table
                         .any_chain_to_the_end(store, piece.start + 1)?;
-                // An entry after it shows that its frame was whole once.
+                // An entry after it shows that its frame was complete once.
                 let named = segment.named.last();
                 if named.is_some_and(|it| it.0 > piece.start) {
                     doubts.push(Doubt::HoldsFrames);

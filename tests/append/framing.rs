@@ -130,7 +130,7 @@ fn bad_json_names_file_and_line_and_commits_what_is_before_it() {
         let said = stderr(&assert.code(2));
         assert!(said.contains("error: two: line 2: "), "{said}");
         assert!(said.contains(what), "{said}");
-        let hint = "hint: fix the input, then: tail -n +2 two | proglog append log --input json \
+        let hint = "hint: fix the input, then:\nhint: tail -n +2 two | proglog append log --input json \
                     --expect-offset 2";
         assert!(said.contains(hint), "{said}");
         assert_eq!(sandbox.values(), raw(&["x", "a"]));

@@ -165,7 +165,7 @@ fn offsets_and_summary_on_stdout() {
     let summary: serde_json::Value = serde_json::from_str(&line).unwrap();
     assert_eq!(
         summary,
-        serde_json::json!({"first_offset": 3, "last_offset": 7, "records": 5, "bytes": 45,
+        serde_json::json!({"log": "log", "first_offset": 3, "last_offset": 7, "records": 5, "bytes": 45,
                            "next_offset": 8, "segments": 3})
     );
     assert_eq!(line.lines().count(), 1);

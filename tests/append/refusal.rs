@@ -21,7 +21,7 @@ fn nothing_is_made_without_records() {
     }
     assert_eq!(
         sandbox.appended(&["--json"], ""),
-        "{\"records\":0,\"bytes\":0,\"segments\":0}\n"
+        "{\"log\":\"log\",\"records\":0,\"bytes\":0,\"segments\":0}\n"
     );
 }
 
@@ -138,12 +138,14 @@ fn options_that_cannot_be() {
         &["--max-index-bytes=11"],
         &["--wait=-1"],
         &["--wait=soon"],
+        &["--wait=1e30"],
+        &["--wait=3000000001"],
         &["--save-to=x", "--no-save"],
     ] {
         sandbox.append(options).write_stdin("a\n").assert().code(2);
         assert!(!sandbox.log().exists(), "{options:?}");
     }
-    for wait in ["--wait", "--wait=0", "--wait=0.5", "--wait=1e30"] {
+    for wait in ["--wait", "--wait=0", "--wait=0.5", "--wait=5m"] {
         sandbox.appended(&[wait], "a\n");
     }
 }

@@ -152,7 +152,7 @@ fn goes_on(sandbox: &Sandbox, state: Option<&Path>) -> (PathBuf, String) {
 /// Follows what was said: the log as it was is written elsewhere.
 fn assert_saved(sandbox: &Sandbox, place: &Path, said: &str) {
     let parent = place.parent().unwrap().to_str().unwrap();
-    let command = format!("proglog undo log --save-to {parent} --into NEWDIR");
+    let command = format!("hint: proglog undo log --save-to {parent} --into log.before\n");
     assert!(said.contains(&command), "{said}");
     let new = tempfile::tempdir().unwrap();
     let into = new.path().join("old");

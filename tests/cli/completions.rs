@@ -13,6 +13,12 @@ const CASES: &[(&str, &[&str])] = &[
     ("proglog ver", &["verify", "."]),
     ("proglog read ", &["log", "!-", "!file"]),
     ("proglog read l", &["log", "."]),
+    ("proglog read log/", &["!0.store", "!log/0.store"]),
+    ("proglog diff log log/", &["!0.store", "!log/0.store"]),
+    ("proglog --color ", &["always", "auto", "never", "."]),
+    ("proglog -q rea", &["read", "."]),
+    ("proglog read log --codec=p", &["protobuf", "."]),
+    ("proglog read log --codec=", &["protobuf", "raw", "."]),
     ("proglog append log ", &["log", "file", "!--json"]),
     (
         "proglog explain segm",
@@ -106,12 +112,17 @@ fn bash_completes() {
         return;
     }
     check("bash", |directory, line| {
-        let words: Vec<&str> = line.split(' ').collect();
+        // bash takes `=` for a word of its own.
+        let mut spaced = line.replace('=', " = ");
+        if line.ends_with('=') {
+            spaced.pop();
+        }
+        let words: Vec<&str> = spaced.split(' ').collect();
         let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
         let at = words.len() - 1;
         let script = format!(
             "source .script; COMP_WORDS=({}); COMP_CWORD={at}\n\
-             _proglog proglog \"${{COMP_WORDS[$COMP_CWORD]}}\" \"${{COMP_WORDS[$COMP_CWORD-1]}}\"\n\
+             _proglog proglog \"${{COMP_WORDS[$COMP_CWORD]#=}}\" \"${{COMP_WORDS[$COMP_CWORD-1]}}\"\n\
              printf '%s\\n' \"${{COMPREPLY[@]}}\"",
             quoted.join(" ")
         );
@@ -135,7 +146,9 @@ fn fish_completes() {
         let script = format!("source .script; complete -C '{line}'");
         let found = output(directory, "fish", &["--no-config", "-c", &script]).unwrap();
         let words = found.lines().filter_map(|line| line.split('\t').next());
-        words.map(str::to_owned).collect()
+        // fish repeats the option before a value.
+        let values = words.filter_map(|word| word.rsplit('=').next());
+        values.map(str::to_owned).collect()
     });
 }
 

@@ -34,6 +34,10 @@ fn help_fits_its_terminal_and_breaks_no_word() {
             }
             let narrow = help(&arguments, 40);
             assert_eq!(words(&narrow), words(&wide), "{arguments:?}");
+            for line in narrow.lines() {
+                let fits = line.chars().count() <= 40 || words(line).len() == 1;
+                assert!(fits, "{arguments:?}: {line}");
+            }
             // The help of the whole program is one table for 80 columns.
             if !name.is_empty() {
                 assert!(

@@ -10,6 +10,7 @@
 
 mod completions;
 mod help;
+mod hints;
 mod names;
 mod offsets;
 mod status;

@@ -212,3 +212,22 @@ fn wait_takes_its_value_with_a_space() {
     let (_, stdout, _) = run(&sandbox, &words("info log --json"));
     assert!(stdout.contains("\"next_offset\":22"), "{stdout}");
 }
+
+#[test]
+fn a_negative_number_is_a_value_of_every_option() {
+    let sandbox = twenty();
+    for command in super::commands() {
+        for option in super::options_with_values(&command) {
+            let mut arguments = vec![command.as_str(), "log"];
+            if ["diff", "salvage", "push", "pull"].contains(&command.as_str()) {
+                arguments.push("other");
+            }
+            arguments.extend([option.as_str(), "-1"]);
+            let (status, _, stderr) = run(&sandbox, &arguments);
+            assert!(
+                !stderr.contains("'-1' found") && !stderr.contains("none was supplied"),
+                "{arguments:?}: {status}: {stderr}"
+            );
+        }
+    }
+}

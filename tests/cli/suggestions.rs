@@ -42,8 +42,8 @@ fn no_suggestion_is_a_command_that_writes() {
         ("repare", "proglog repair --help"),
         ("fix", "proglog repair --help"),
         ("vacuum", "proglog trim --help"),
-        ("grep", "proglog read LOG | grep PATTERN"),
-        ("verfy", "'verify'"),
+        ("grep", "proglog read --help"),
+        ("verfy", "proglog verify log"),
         ("fsck", "proglog verify"),
     ] {
         let (_, _, stderr) = run(&sandbox, &[word, "log"]);
@@ -96,6 +96,8 @@ fn a_format_without_a_field_is_refused() {
         ("frames", "did you mean --frames?"),
         ("", "%o offset"),
         ("value\\n", "%o offset"),
+        ("%%", "%o offset"),
+        ("100%%\\n", "%o offset"),
     ] {
         let (status, stdout, stderr) = run(&sandbox, &["read", "log", "--format", format]);
         assert_eq!((status, stdout.as_str()), (2, ""), "{format}: {stderr}");

@@ -79,10 +79,18 @@ fn text_is_wrapped_on_a_terminal_only() {
         "info log",
         "repair log --dry-run",
         "salvage log new --dry-run",
+        "explain",
+        "explain index-dangling",
+        "diff log log",
+        "append log --max-store-bytes many",
+        "read log 5 --from 7",
+        "read log --until-idle many",
+        "verify log --allow gaps",
     ];
     for command in commands {
         let words: Vec<&str> = command.split(' ').collect();
-        let (_, piped, _) = run(&sandbox, &words);
+        let (_, stdout, stderr) = run(&sandbox, &words);
+        let piped = stdout + &stderr;
         for width in [40, 100] {
             let line = format!("stty cols {width}; $P --color never {command}");
             let Some(seen) = on_terminal(&sandbox, &line, &[]) else {

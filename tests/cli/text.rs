@@ -209,3 +209,77 @@ fn the_output_of_read_is_recognised_as_input() {
         assert!(!stderr.contains("note: "), "{text:?}: {stderr}");
     }
 }
+
+#[test]
+fn no_message_has_the_number_of_a_system_error() {
+    let sandbox = twenty();
+    for command in [
+        "append log missing",
+        "append log log",
+        "read log --cursor-file /proc/cursor",
+        "read log -- ./missing",
+        "read log -- missing-command",
+        "read log --json -- /etc/passwd",
+        "append /proc/new",
+        "salvage log /proc/new",
+        "manifest /dev/null",
+        "verify log --manifest missing",
+        "undo missing",
+        "man --out /proc/new",
+        "repair log --replica missing",
+    ] {
+        let (status, _, stderr) = run_with(&sandbox, &words(command), "x\n");
+        assert_ne!(status, 0, "{command}: {stderr}");
+        assert!(!stderr.contains("os error"), "{command}: {stderr}");
+    }
+}
+
+#[test]
+fn an_append_without_records_answers_as_with_one() {
+    let names: Vec<_> = cases().into_iter().map(Some).chain([None]).collect();
+    for option in [
+        "--no-recover",
+        "--codec=raw",
+        "--codec=protobuf",
+        "--expect-offset=7",
+    ] {
+        for name in &names {
+            let sandbox = name.as_ref().map_or_else(twenty, |case| Sandbox::of(case));
+            let arguments = ["append", "log", option];
+            let before = sandbox.snapshot();
+            let (without, _, said) = run_with(&sandbox, &arguments, "");
+            if option == "--no-recover" {
+                assert_eq!(sandbox.snapshot(), before, "{name:?}");
+            }
+            let (with, _, stderr) = run_with(&sandbox, &arguments, "x\n");
+            assert_eq!(without, with, "{name:?}: {option}: {said}{stderr}");
+            if with != 0 {
+                let error = |text: &str| {
+                    let line = text.lines().find(|line| line.starts_with("error: "));
+                    line.map(str::to_owned)
+                };
+                assert_eq!(error(&said), error(&stderr), "{name:?}: {option}");
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_printed_before_a_refusal() {
+    let sandbox = twenty();
+    for command in [
+        "dump-index log 30..",
+        "dump-store log 30..",
+        "dump-index log --from 30 --json",
+        "dump-store log --from 30 --hex",
+        "read log 30..",
+        "diff log log 30..",
+    ] {
+        let (status, stdout, stderr) = run(&sandbox, &words(command));
+        assert_eq!((status, stdout.as_str()), (1, ""), "{command}: {stderr}");
+        assert!(stderr.contains("the next offset is 20"), "{stderr}");
+    }
+    let (status, stdout, _) = run(&sandbox, &words("verify missing log"));
+    assert_eq!(status, 2);
+    assert!(stdout.starts_with("log: "), "{stdout}");
+}

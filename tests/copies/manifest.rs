@@ -261,7 +261,10 @@ fn a_manifest_of_another_log() {
     let (status, _, stderr) = held(&protobuf, manifest(&raw).as_bytes(), &[]);
     assert_eq!(status, 2);
     assert!(stderr.contains("the manifest is of a raw log, and this one is protobuf"));
-    assert!(stderr.contains("hint: proglog diff"), "{stderr}");
+    assert!(
+        stderr.contains("hint: the command `diff` compares"),
+        "{stderr}"
+    );
     let other = LogBuilder::raw().segment(0, ["x"; 4]).segment(4, ["y"; 3]);
     let (status, _, stderr) = held(&Sandbox::built(&other), manifest(&raw).as_bytes(), &[]);
     assert_eq!(status, 3);

@@ -48,11 +48,11 @@ fn is_refused(sandbox: &Sandbox, words: &str, next: &str) {
     ] {
         let ended = read(sandbox, arguments);
         assert_eq!(ended.out, "", "{arguments:?}");
-        ended.told(1, &[words, "hint: to accept the log as it is: "]);
+        ended.told(1, &[words, "hint: to accept the log as it is:\n"]);
         assert_eq!(cursor(sandbox), before, "{arguments:?}");
     }
     let said = read(sandbox, &[]).err;
-    let (_, command) = said.trim_end().rsplit_once("as it is: ").unwrap();
+    let (_, command) = said.trim_end().rsplit_once("hint: ").unwrap();
     let shell = std::process::Command::new("sh")
         .current_dir(sandbox.path())
         .args(["-c", command])

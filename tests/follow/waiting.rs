@@ -157,7 +157,7 @@ fn what_makes_no_sense_is_refused_with_a_hint() {
     let cases: &[(&[&str], &str)] = &[
         (&["-f", "--offset", "2"], "proglog read log 2.. -c 1 -f"),
         (&["-f", "-r"], "proglog read log -r"),
-        (&["--until-idle", "3"], "-f --until-idle 30"),
+        (&["--until-idle", "3"], "proglog read log --until-idle 3 -f"),
         (&["--cursor-file", "c", "-r"], "proglog read log -r"),
         (&["--cursor-file", "c", "-n", "3"], "--from applies while"),
         (
@@ -165,7 +165,8 @@ fn what_makes_no_sense_is_refused_with_a_hint() {
             "proglog read log 3",
         ),
         (&["--batch", "3"], "COMMAND"),
-        (&["-f", "--until-idle", "-1"], ""),
+        (&["-f", "--until-idle", "-1"], "must not be negative"),
+        (&["-f", "--until-idle", "1e400"], "not a time"),
     ];
     for (arguments, words) in cases {
         let ended = Reading::start(&sandbox, arguments).end();

@@ -365,7 +365,8 @@ fn appends(seen: &mut Seen) {
     assert_eq!(lines.len(), 2);
     let lines = seen.run_with(&sandbox, &["append", "log", "--expect-offset", "0"], "no\n");
     assert_eq!(lines[0]["records"], 0);
-    seen.run_with(&sandbox, &["append", "log", "--print-offsets"], "");
+    // Nothing is appended to a log that does not exist.
+    seen.run_with(&sandbox, &["append", "new", "--print-offsets"], "");
     looks(seen, &sandbox);
 }
 

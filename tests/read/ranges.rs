@@ -142,9 +142,17 @@ fn contradictions_end_with_2() {
         2,
         &["its first offset, 29, is above its last, 28; the next offset is 30"],
     );
-    for range in [["--from", "1"], ["--to", "1"], ["-c", "1"], ["-n", "1"]] {
+    for (range, hint) in [
+        (["--from", "1"], "1.."),
+        (["--to", "1"], "..1"),
+        (["--to", "9"], "3..9"),
+        (["-c", "1"], "3.. -c 1"),
+        (["-n", "1"], "-n 1"),
+    ] {
         let arguments = ["--offset", "3", range[0], range[1]];
-        log.read(&arguments).told(2, &["error: ", "hint: ", "3..N"]);
+        let hint = format!("/log {hint}\n");
+        let words = ["error: ", "hint: proglog read ", &hint];
+        log.read(&arguments).told(2, &words);
     }
     for wrong in [
         &["--json", "--raw"][..],

@@ -72,7 +72,7 @@ fn unescape(text: &[u8]) -> Result<Vec<u8>, String> {
 /// Why dividing an input stopped.
 #[derive(Debug)]
 pub enum Stopped<E> {
-    /// The input is wrong here; says where and what.
+    /// The input is wrong here; returns where and what.
     Malformed(String),
     /// The record was not taken.
     Refused(E),
@@ -102,7 +102,7 @@ impl<'f> Splitter<'f> {
         }
     }
 
-    /// Hands over the intact records in `bytes`; says how many bytes they took.
+    /// Hands over the intact records in `bytes`; returns how many bytes they took.
     #[inline]
     pub fn split<E>(
         &mut self,

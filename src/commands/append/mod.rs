@@ -21,7 +21,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::Context;
 use clap::ValueEnum;
 use proglog::log::config::Config;
-use proglog::log::error::Error;
+use proglog::log::error::{Error, reason};
 use proglog::log::progress::Progress;
 use proglog::log::record::Codec;
 use proglog::log::units::Offset;
@@ -196,7 +196,7 @@ impl Arguments {
         };
         let inputs = files.iter().map(|path| {
             Input::open(path).map_err(|error| {
-                let message = format!("{}: cannot open: {error}", path.display());
+                let message = format!("{}: cannot open: {}", path.display(), reason(&error));
                 Failure::new(Status::Failed, message).into()
             })
         });
@@ -246,7 +246,9 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let ended = settle(copied, &mut target, &signals);
     drop(bar);
     let totals = target.totals();
-    target.talk().summary(&totals, ended.is_ok());
+    target
+        .talk()
+        .summary(&arguments.dir, &totals, ended.is_ok());
     let Err(stop) = ended else {
         return Ok(Status::Done);
     };
@@ -345,9 +347,9 @@ fn copy(
     let mut counted = 0;
     loop {
         let filled = input.fill(buffer, signals, target.waits_for_pause());
-        match filled
-            .map_err(|error| Stop::Input(format!("{}: cannot read: {error}", input.name())))?
-        {
+        match filled.map_err(|error| {
+            Stop::Input(format!("{}: cannot read: {}", input.name(), reason(&error)))
+        })? {
             Filled::Bytes => {
                 if !chosen && splitter.records == 0 && counted == 0 {
                     note_other_format(buffer.waiting(), target);
@@ -391,7 +393,7 @@ fn refuse_overreaching(
     }
 }
 
-/// Says in which input it was that dividing stopped.
+/// Reports in which input it was that dividing stopped.
 fn stop(stopped: Stopped<Trouble>, input: &Input, record: u64) -> Stop {
     match stopped {
         Stopped::Malformed(what) => Stop::Input(format!("{}: {what}", input.name())),
@@ -439,9 +441,7 @@ fn conclude(stop: Stop, resume: &Resume<'_>) -> anyhow::Result<Status> {
                 signals::name(signal),
                 standing(resume)
             ));
-            if let Some(hint) = resume.hint() {
-                super::say(&format!("hint: {hint}"));
-            }
+            super::say_hints(&resume.hints());
             signals::end_by(signal).context("cannot end by the signal")?;
             return Ok(Status::Failed);
         }
@@ -459,11 +459,7 @@ fn conclude(stop: Stop, resume: &Resume<'_>) -> anyhow::Result<Status> {
         Stop::Log(Trouble::Log(error)) => (error.to_string(), super::status_of(&error)),
     };
     let failure = Failure::new(status, format!("{message}{}", standing(resume)));
-    Err(match resume.hint() {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
-    .into())
+    Err(failure.hints(resume.hints()).into())
 }
 
 /// The hint if a recovery cannot save the bytes that it removes.

@@ -2,6 +2,7 @@
 //! to continue after an error. A stdout that fails is ignored: it never stops an append
 //! and never changes its status.
 
+use proglog::log::error::reason;
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::Path;
@@ -13,8 +14,8 @@ use super::framing::Format;
 use super::input::Input;
 use super::target::Totals;
 use crate::commands::signals::interruptible;
-use crate::commands::{quote, say};
-use crate::render::prose::count;
+use crate::commands::{quote, quote_word, say};
+use crate::render::prose::{count, escaped_json};
 
 /// Stdout and stderr.
 pub struct Talk {
@@ -37,7 +38,7 @@ impl Talk {
         }
     }
 
-    /// Says a line on stderr, unless it is to be quiet.
+    /// Prints a line on stderr, unless it is to be quiet.
     pub fn say(&self, line: &str) {
         if !self.quiet {
             say(line);
@@ -75,7 +76,7 @@ impl Talk {
         self.print(Write::flush);
     }
 
-    /// Prints; after a failure never again. Says whether it went well.
+    /// Prints; after a failure never again. Returns whether it went well.
     fn print(&mut self, print: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>) -> bool {
         let Some(out) = &mut self.out else {
             return false;
@@ -87,8 +88,9 @@ impl Talk {
         // A closed stdout is not an error: the append continues.
         if self.print_offsets && error.kind() != ErrorKind::BrokenPipe {
             say(&format!(
-                "error: cannot write to stdout: {error}: offsets are missing there; the append \
-                 continues"
+                "error: cannot write to stdout: {}: offsets are missing there; the append \
+                 continues",
+                reason(&error)
             ));
         }
         if let Some(out) = self.out.take() {
@@ -99,9 +101,9 @@ impl Talk {
     }
 
     /// Ends with the summary.
-    pub fn summary(&mut self, totals: &Totals, went_well: bool) {
-        let line = Value::Object(as_json(totals, self.print_offsets));
-        self.end(&in_words(totals), &line.to_string(), went_well);
+    pub fn summary(&mut self, log: &Path, totals: &Totals, went_well: bool) {
+        let line = Value::Object(as_json(log, totals, self.print_offsets)).to_string();
+        self.end(&in_words(totals), &escaped_json(&line), went_well);
     }
 
     /// Ends with a result, in words if all went well, and as a line of JSON.
@@ -134,11 +136,12 @@ pub fn in_words(totals: &Totals) -> String {
     }
 }
 
-fn as_json(totals: &Totals, with_kind: bool) -> Map<String, Value> {
+fn as_json(log: &Path, totals: &Totals, with_kind: bool) -> Map<String, Value> {
     let mut object = Map::new();
     if with_kind {
         object.insert("kind".to_owned(), json!("summary"));
     }
+    object.insert("log".to_owned(), json!(log.display().to_string()));
     for (name, offset) in [
         ("first_offset", totals.first_offset),
         ("last_offset", totals.last_offset),
@@ -178,9 +181,17 @@ pub struct Resume<'a> {
 
 impl Resume<'_> {
     /// How to continue from here: a command where there is one, else what to skip.
-    pub fn hint(&self) -> Option<String> {
+    pub fn hints(&self) -> Vec<String> {
+        let Some(hint) = self.onwards() else {
+            return Vec::new();
+        };
+        let first = self.mend_first.then(|| "fix the input, then:".to_owned());
+        first.into_iter().chain([hint]).collect()
+    }
+
+    fn onwards(&self) -> Option<String> {
         let committed = self.totals.records;
-        // Behind the last offset nothing can be appended.
+        // After the last offset nothing can be appended.
         let next = self.totals.next_offset.filter(|next| *next < Offset::MAX)?;
         let at = self.begun.iter().rposition(|&begun| begun <= committed)?;
         let input = self.inputs.get(at)?;
@@ -200,18 +211,13 @@ impl Resume<'_> {
             self.format_options(),
             self.options
         );
-        let first = if self.mend_first {
-            "fix the input, then: "
-        } else {
-            ""
-        };
         let command = self.skipping(input, done).map(|skip| {
             let input = if rest.is_empty() { "" } else { " -" };
-            format!("{first}{skip}proglog append {log}{input}{rest}{options}")
+            format!("{skip}proglog append {log}{input}{rest}{options}")
         });
         Some(command.unwrap_or_else(|| {
             let (name, records) = (input.name(), count(done, "record"));
-            format!("{first}skip {records} of {name} and append the rest with{options}")
+            format!("skip {records} of {name} and append the rest with{options}")
         }))
     }
 
@@ -233,7 +239,7 @@ impl Resume<'_> {
     fn format_options(&self) -> String {
         let text = |bytes: &[u8]| {
             let escaped: String = bytes.iter().map(|&byte| escape(byte)).collect();
-            format!(" -d {}", quote(Path::new(&escaped)))
+            format!(" -d {}", quote_word(escaped))
         };
         match self.format {
             Format::Byte(b'\n') => String::new(),

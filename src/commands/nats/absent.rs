@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use crate::commands::{Failure, Globals, Status};
 
 /// How a proglog is built that has them.
-const BUILD: &str = "in a clone of proglog: cargo install --path . --features nats";
+const BUILD: &str = "cargo install --path . --features nats";
 
 const EXAMPLES: &str = "\
 proglog push DIR nats://host/STREAM --create
@@ -29,7 +29,10 @@ pub struct Arguments {
 fn needs_the_feature(command: &str) -> anyhow::Result<Status> {
     let message =
         format!("{command} needs the cargo feature nats, which this proglog was built without");
-    Err(Failure::new(Status::Failed, message).hint(BUILD).into())
+    Err(Failure::new(Status::Failed, message)
+        .hint("in a clone of proglog:")
+        .hint(BUILD)
+        .into())
 }
 
 pub mod push {

@@ -8,6 +8,7 @@ use async_nats::connection::State;
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError};
 use futures_util::FutureExt;
+use proglog::log::error::reason;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::url::StreamUrl;
@@ -58,10 +59,10 @@ impl Link {
             None => options,
         };
         if let Some(creds) = creds {
-            options = options
-                .credentials_file(creds)
-                .await
-                .map_err(|error| cannot(format!("{}: no credentials: {error}", creds.display())))?;
+            options = options.credentials_file(creds).await.map_err(|error| {
+                let (file, why) = (creds.display(), reason(&error));
+                cannot(format!("{file}: no credentials: {why}"))
+            })?;
         }
         let client = options
             .connect(url.servers.clone())
@@ -148,10 +149,10 @@ fn unconnected(url: &StreamUrl, error: &async_nats::ConnectError) -> Trouble {
 
 /// An error and its causes, each text once.
 pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+    let mut text = reason(error);
     let mut source = error.source();
     while let Some(cause) = source {
-        let cause_text = cause.to_string();
+        let cause_text = reason(cause);
         if !text.contains(&cause_text) {
             text = format!("{text}: {cause_text}");
         }

@@ -58,7 +58,7 @@ pub struct Stamp {
 
 impl Stamp {
     /// The headers of the message; it is stored as `sequence` of `stream` or not at all.
-    /// `behind` is the message that must be before it, where that is known.
+    /// `after` is the message that must be before it, where that is known.
     pub fn headers(&self, stream: &str, sequence: u64, behind: Option<Offset>) -> HeaderMap {
         // The server knows by it that two messages are one.
         let id = |offset: Offset| format!("{}-{offset}", self.log);

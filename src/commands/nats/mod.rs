@@ -1,6 +1,6 @@
-//! The road to and from a NATS JetStream stream: `proglog push` and `proglog pull`.
+//! Transfers to and from a NATS JetStream stream: `proglog push` and `proglog pull`.
 //!
-//! Behind the cargo feature `nats`, because of its dependencies; without it, `absent` is
+//! Part of the cargo feature `nats`, because of its dependencies; without it, `absent` is
 //! compiled instead. `transfer` has what both commands share, `link` the connection,
 //! `message` the format of a message, `stream` and `source` the two sides, and `agree`
 //! compares them.

@@ -28,7 +28,7 @@ use super::url::StreamUrl;
 use super::{Trouble, cannot, no};
 use crate::commands::options::{number, within};
 use crate::commands::signals::Signals;
-use crate::commands::{Failure, Globals, Status, quote};
+use crate::commands::{Failure, Globals, Status, again, quote};
 
 /// How often, and how long apart, a stream is searched for that the server would not
 /// make.
@@ -201,10 +201,8 @@ impl Push<'_> {
             if arguments.create {
                 return Err(Trouble::Passing(message + " yet"));
             }
-            let (dir, url) = (quote(&arguments.dir), &arguments.url.shown);
-            return Err(Failure::new(Status::Failed, message)
-                .hint(format!("create it with: proglog push {dir} {url} --create"))
-                .into());
+            let failure = Failure::new(Status::Failed, message);
+            return Err(failure.hint(again("--create")).into());
         };
         let config = stream.config();
         let unfit = [

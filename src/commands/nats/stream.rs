@@ -122,6 +122,9 @@ impl Stream {
     }
 }
 
+/// The hint for a server without JetStream.
+const JETSTREAM: &str = "start the server with JetStream: options -js and -sd of nats-server";
+
 /// The server refused: permanently, unless time changes it.
 pub fn refusal(name: &str, refused: &async_nats::jetstream::Error) -> Trouble {
     /// The server is short of something, or the stream is full.
@@ -129,9 +132,7 @@ pub fn refusal(name: &str, refused: &async_nats::jetstream::Error) -> Trouble {
     let message = format!("stream {name}: {refused}");
     match refused.error_code() {
         ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
-            Failure::new(Status::Failed, message)
-                .hint("the server must be started with JetStream: nats-server -js -sd DIR")
-                .into()
+            Failure::new(Status::Failed, message).hint(JETSTREAM).into()
         }
         ErrorCode::CLUSTER_NO_PEERS => Trouble::Passing(message),
         code if FULL.contains(&code.0) => Trouble::Passing(message),
@@ -153,7 +154,7 @@ fn unanswered(client: &Client, name: &str, error: &dyn std::error::Error) -> Tro
         && info.cluster.is_none()
     {
         return Failure::new(Status::Failed, "the server runs without JetStream")
-            .hint("nats-server -js -sd DIR")
+            .hint(JETSTREAM)
             .into();
     }
     silent(name, error)

@@ -230,7 +230,9 @@ impl<'a> Transfer<'a> {
         let range = range.map(|(first, next)| (first, Offset(next.0 - 1)));
         let records = range.map_or(0, |(first, last)| last.since(first).saturating_add(1));
         let mut words = format!("{way} {}", count(records, "record"));
-        let mut line = JsonLine::of("summary").text("stream", &self.url.stream);
+        let mut line = JsonLine::of("summary")
+            .text("log", self.source.path.display().to_string())
+            .text("stream", &self.url.stream);
         if let Some((first, last)) = range {
             words = format!(
                 "{words}, {}",

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use proglog::log::dir::{FilePath, FileStatus, Links};
 use proglog::log::disk::{self, Disk, RealDisk};
-use proglog::log::error::Error;
+use proglog::log::error::{Error, reason};
 use proglog::log::follow::sync_read;
 use proglog::log::lock::DirectoryLock;
 use proglog::log::processes::Process;
@@ -24,7 +24,7 @@ use crate::commands::{Failure, Status, quote};
 /// More bytes than a cursor file has.
 const BYTES_MAX: u64 = 256;
 
-/// How long a cursor may lag behind a busy log.
+/// How long the cursor of a busy log may lag.
 const LAG: Duration = Duration::from_millis(250);
 
 /// How long to wait for a cursor file that is in use: a killed reader that was just
@@ -139,7 +139,11 @@ impl Cursor {
 
 /// The hint if the file cannot be written.
 fn unwritable(given: &Path, error: &io::Error) -> Failure {
-    let message = format!("cursor file {}: cannot write it: {error}", given.display());
+    let message = format!(
+        "cursor file {}: cannot write it: {}",
+        given.display(),
+        reason(&error)
+    );
     let failure = Failure::new(Status::Failed, message);
     match error.kind() {
         ErrorKind::ResourceBusy => failure.hint(
@@ -237,10 +241,8 @@ fn load(path: &Path, given: &Path) -> anyhow::Result<Option<Held>> {
     let refused = |what: String| {
         let message = format!("cursor file {}: {what}", given.display());
         Err(Failure::new(Status::Failed, message)
-            .hint(format!(
-                "write the offset of the next record into it, or remove it and use --from: rm {}",
-                quote(given)
-            ))
+            .hint("write the offset of the next record into it, or remove it and use --from:")
+            .hint(format!("rm {}", quote(given)))
             .into())
     };
     let Some(text) = text else {

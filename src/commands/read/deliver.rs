@@ -17,7 +17,7 @@ use super::doubt::{self, Doubt, Outcome};
 use super::obstacle::{self, GoesOn, Trouble};
 use super::output::Output;
 use super::select::Range;
-use crate::commands::{quote, say};
+use crate::commands::{again, quote, say, say_hints};
 use crate::render::record::{Printer, WriteError};
 
 /// The effect of damage on a read.
@@ -353,14 +353,13 @@ impl Delivery {
         let directory = quote(&self.directory.path);
         if let (GoesOn::At(offset), true) = (goes_on, self.stopped) {
             let onwards = if self.backwards { "--to" } else { "--from" };
-            say(&format!(
-                "hint: proglog read {directory} {onwards} {offset}, or --on-error skip; proglog \
-                 verify {directory} lists all damage"
-            ));
+            say_hints(&[
+                format!("proglog read {directory} {onwards} {offset}"),
+                again("--on-error skip"),
+                format!("proglog verify {directory}"),
+            ]);
         } else if self.stopped && goes_on == GoesOn::Nowhere {
-            say(&format!(
-                "hint: proglog verify {directory} lists all damage"
-            ));
+            say_hints(&[format!("proglog verify {directory}")]);
         }
         Ok(())
     }

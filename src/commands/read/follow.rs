@@ -282,7 +282,7 @@ impl Session<'_> {
         if ended.code() != 0 {
             self.stays(&ended.words(), before);
             self.settle(true)?;
-            // The status is the command's, and all is said and written.
+            // The status is the command's, and all messages and output are written.
             if self.signals.raised().is_none() {
                 self.cursor = None;
                 std::process::exit(ended.code().into());
@@ -385,10 +385,8 @@ impl Session<'_> {
             Status::Damage,
             format!("{log}: history was rewritten: {what}"),
         )
-        .hint(format!(
-            "inspect it, then start again: proglog info {0}; proglog read {0} -f --from N",
-            quote(&self.arguments.dir)
-        ))
+        .hint(format!("proglog info {}", quote(&self.arguments.dir)))
+        .hint("then start again, with --from or a new cursor file")
     }
 
     /// Nothing came for so long.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::Arguments;
 use crate::commands::offsets::Span;
 use crate::commands::options::{positive, seconds};
-use crate::commands::{Failure, Status, quote};
+use crate::commands::{Failure, Status, again, quote};
 
 /// How a read continues.
 #[derive(Debug, clap::Args)]
@@ -58,44 +58,33 @@ impl GoingOn {
 pub fn check(arguments: &Arguments) -> Result<(), Failure> {
     let going_on = &arguments.going_on;
     let log = quote(&arguments.dir);
-    let refuse =
-        |message: &str, hint: String| Err(Failure::new(Status::Failed, message).hint(hint));
+    let refuse = |message: &str, hint: &str| Failure::new(Status::Failed, message).hint(hint);
     if !going_on.follows() && going_on.until_idle.is_some() {
-        let hint = format!("proglog read {log} -f --until-idle 30");
-        return refuse("--until-idle needs -f", hint);
+        return Err(refuse("--until-idle needs -f", &again("-f")));
     }
     if !going_on.is_asked() {
         return Ok(());
     }
     if let Some(offset) = arguments.one() {
-        let (message, hint) = if going_on.follows() {
-            (
-                "one offset selects one record, -f all that follow",
-                format!("to wait for that record: proglog read {log} {offset}.. -c 1 -f"),
-            )
+        return Err(if going_on.follows() {
+            let message = "one offset selects one record, -f all that follow";
+            let hint = format!("proglog read {log} {offset}.. -c 1 -f");
+            refuse(message, "to wait for that record:").hint(hint)
         } else {
-            (
-                "one offset selects one record, a cursor or a command all after it",
-                format!("that record alone: proglog read {log} {offset}"),
-            )
-        };
-        return refuse(message, hint);
+            let message = "one offset selects one record, a cursor or a command all after it";
+            refuse(message, "that record alone:").hint(format!("proglog read {log} {offset}"))
+        });
     }
     if arguments.reverse {
         let message = "-r begins at the end, and with -f, a cursor or a command the log has no \
                        end";
-        return refuse(
-            message,
-            format!(
-                "backwards, once: proglog read {log}{} -r",
-                selection(arguments)
-            ),
-        );
+        let hint = format!("proglog read {log}{} -r", selection(arguments));
+        return Err(refuse(message, "backwards, once:").hint(hint));
     }
     if going_on.cursor_file.is_some() && arguments.tail.is_some() {
         let message = "-n and --cursor-file both say where to begin";
         let hint = "--from applies while the cursor file does not exist";
-        return refuse(message, hint.to_owned());
+        return Err(refuse(message, hint));
     }
     Ok(())
 }

@@ -95,7 +95,7 @@ pub fn describe(
             file: Some(name(directory, *segment, FileKind::Index)),
             ..plain(
                 FindingId::IndexEntryDamaged,
-                "has no entries for records in the store (proglog repair)".to_owned(),
+                "has no entries for records in the store (a repair adds them)".to_owned(),
             )
         },
         Obstacle::Unpaired { segment, missing } => {
@@ -123,19 +123,19 @@ fn id(kind: DamageKind) -> FindingId {
 /// The problem, with both figures of the comparison.
 fn what(directory: &Directory, segment: Offset, damage: &Damage) -> String {
     let got = damage.got.unwrap_or_default();
-    let whole = if damage.record_whole {
-        " (the record is intact in the store: proglog repair)"
+    let intact = if damage.record_whole {
+        " (the record is intact in the store; a repair restores its entry)"
     } else {
         ""
     };
     match (damage.kind, damage.expected) {
         (DamageKind::Entry, Some(expected)) => {
             let slot = damage.position / ENTRY_BYTES;
-            format!("entry {slot} has {got}, expected {expected}{whole}")
+            format!("entry {slot} has {got}, expected {expected}{intact}")
         }
         (DamageKind::Entry, None) => {
             let slot = damage.position / ENTRY_BYTES;
-            format!("entry {slot} has {got}, where no record with its offset begins{whole}")
+            format!("entry {slot} has {got}, where no record with its offset begins{intact}")
         }
         (DamageKind::Misaligned, _) => {
             format!("entries continue {got} bytes after a 12-byte boundary")

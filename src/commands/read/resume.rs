@@ -27,17 +27,20 @@ pub fn check(
     if let Some((what, onwards)) = outside(at, log.lowest_offset(), log.next_offset()?) {
         let failure = Failure::new(Status::No, format!("{file}: {what}"));
         return Err(failure
-            .hint(format!(
-                "to continue there: echo {onwards} > {name}; proglog info {dir} shows the log"
-            ))
+            .hint(format!("proglog info {dir}"))
+            .hint(format!("to continue at {onwards}:"))
+            .hint(format!("echo {onwards} > {name}"))
             .into());
     }
     let Some(fingerprint) = cursor.fingerprint() else {
         return Ok(false);
     };
     let offset = fingerprint.offset();
-    let accept = format!("to accept the log as it is: echo {at} > {name}");
-    let refuse = |status, message: String| Err(Failure::new(status, message).hint(accept.clone()));
+    let refuse = |status, message: String| {
+        Err(Failure::new(status, message)
+            .hint("to accept the log as it is:")
+            .hint(format!("echo {at} > {name}")))
+    };
     Ok(match fingerprint.compare(log)? {
         Comparison::Same | Comparison::Trimmed => false,
         Comparison::Redacted => {

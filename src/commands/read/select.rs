@@ -86,7 +86,7 @@ fn count(log: &mut LogReader, from: Offset, end: Offset) -> Result<u64, Error> {
     Ok(records)
 }
 
-/// The offset of the record behind `records` others; `end` where it does not exist.
+/// The offset of the record after `records` others; `end` where it does not exist.
 fn nth(log: &mut LogReader, from: Offset, end: Offset, records: u64) -> Result<Offset, Error> {
     let mut left = records;
     let mut found = end;

@@ -1,6 +1,7 @@
 //! The command that gets records on its stdin, one run for each batch of them. What it
 //! leaves in the pipe when it ends, it has not handled.
 
+use proglog::log::error::reason;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::ErrorKind;
@@ -12,7 +13,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::ioctl_fionread;
 use rustix::pipe::PipeFlags;
 
-use crate::commands::{Failure, Status, with_given_descriptors};
+use crate::commands::{Failure, Status, quote_word, with_given_descriptors};
 
 /// One run of the command.
 pub struct Worker {
@@ -38,14 +39,19 @@ impl Worker {
         command.args(arguments).stdin(Stdio::from(input));
         let spawned = with_given_descriptors(|| command.spawn());
         let child = spawned.map_err(|error| {
-            let failure = Failure::new(Status::Failed, format!("{name}: cannot start it: {error}"));
+            let failure = Failure::new(
+                Status::Failed,
+                format!("{name}: cannot start it: {}", reason(&error)),
+            );
             match error.kind() {
                 ErrorKind::NotFound if name.contains('/') => failure.hint("no such file"),
                 ErrorKind::NotFound => failure.hint(format!(
                     "no such command in $PATH; run a local file as ./{name}, a shell command \
                      as: -- sh -c '...'"
                 )),
-                ErrorKind::PermissionDenied => failure.hint(format!("chmod +x {name}")),
+                ErrorKind::PermissionDenied => {
+                    failure.hint(format!("chmod +x {}", quote_word(program)))
+                }
                 _ => failure,
             }
         })?;
@@ -70,7 +76,10 @@ fn open_for_reading(pipe: &File) -> anyhow::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
     rustix::fs::open(path, flags, Mode::empty()).map_err(|error| {
-        let message = format!("cannot tell what a command leaves unread: {error}");
+        let message = format!(
+            "cannot tell what a command leaves unread: {}",
+            reason(&error)
+        );
         Failure::new(Status::Failed, message)
             .hint("/proc must be mounted for -- COMMAND")
             .into()

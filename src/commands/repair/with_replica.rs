@@ -59,11 +59,7 @@ pub fn plan(
                 quote(copy)
             ),
         )
-        .hint(format!(
-            "a manifest of this log decides it: proglog repair {} --replica {} --manifest FILE",
-            quote(&log),
-            quote(copy)
-        ))
+        .hint("a manifest of this log decides it: --manifest FILE")
         .into()),
         Verdict::Differ(difference) => {
             if mending.json {
@@ -88,12 +84,8 @@ fn refusal(difference: &Difference, log: &Path, copy: &Path) -> anyhow::Error {
             side(there)
         ),
     )
-    .hint(format!(
-        "the format cannot tell which one is right; a manifest can (--manifest FILE): proglog \
-         read {} --offset {offset} --hex, proglog read {} --offset {offset} --hex",
-        quote(log),
-        quote(copy)
-    ))
+    .hint("the format cannot tell which one is right; a manifest can: --manifest FILE")
+    .hints([log, copy].map(|log| format!("proglog read {} {offset} --hex", quote(log))))
     .into()
 }
 

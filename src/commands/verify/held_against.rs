@@ -98,9 +98,9 @@ pub fn explained(error: &ManifestError) -> anyhow::Error {
             "fetch it again: a complete manifest ends with a summary (set -o pipefail reports a \
              failed ssh)"
         }
-        ManifestError::Malformed { .. } => "proglog manifest DIR > FILE makes one",
+        ManifestError::Malformed { .. } => "a manifest is what the command `manifest` prints",
         ManifestError::OtherCodec { .. } => {
-            "proglog diff compares the values of two logs, whatever their codecs"
+            "the command `diff` compares the values of two logs, whatever their codecs"
         }
     };
     failure.hint(hint).into()

@@ -67,7 +67,7 @@ pub fn compare<E: From<Error>>(
     let pieces = names(a, b).flat_map(|(file, both)| pieces(a, b, &file, both));
     let threads = threads::number(0);
     let _ = rounds::in_rounds(pieces, threads, Piece::look, |answer: Answer| {
-        // Behind the first difference of a file nothing more is said of it.
+        // After the first difference of a file nothing more is said of it.
         if done.as_ref() == Some(&answer.file) {
             return Ok(ControlFlow::Continue(()));
         }

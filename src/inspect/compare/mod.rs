@@ -2,7 +2,7 @@
 //! and the framing of their codecs: ranges of offsets at which they are equal, differ,
 //! or only one can say something.
 //!
-//! Both logs are inspected first, as verify does; then what both hold whole is compared:
+//! Both logs are inspected first, as verify does; then the records that are intact in both are compared:
 //! large pieces of the stores as bytes, and record by record (`records`) where these are
 //! not the same. The files as they are, byte by byte, are for `files`.
 

@@ -148,7 +148,7 @@ pub(super) fn compare(
                 },
                 Err(Trouble::Other(error)) => return Err(error),
             },
-            // It was whole when the log was inspected.
+            // It was intact when the log was inspected.
             (None, Some(_)) => from_a.damaged(offset, Some(Side::A)),
             (Some(_), None) => from_b.damaged(offset, Some(Side::B)),
             (None, None) => from_a.damaged(offset, None),
@@ -364,7 +364,7 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// The record of an offset, if it is whole.
+    /// The record of an offset, if it is intact.
     fn take(&mut self, offset: Offset) -> Option<Taken> {
         let slot = offset.since(self.side.segment.base);
         while self.batch.taken.front().is_some_and(|it| it.slot < slot) {

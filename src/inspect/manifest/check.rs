@@ -181,7 +181,7 @@ impl<'a> Log<'a> {
         Ok(answers)
     }
 
-    /// The segment that holds an offset whole, and the last offset of which that is so.
+    /// The segment in which an offset is intact, and the last offset of which that is so.
     fn sound_at(&self, offset: Offset) -> Option<(usize, Offset)> {
         let at = self
             .stretches

@@ -46,7 +46,7 @@ pub enum ManifestError {
     /// It has no end.
     #[error("the manifest is cut off after line {line}: it has no summary")]
     CutOff {
-        /// Its last whole line, from 1.
+        /// Its last complete line, from 1.
         line: u64,
     },
     /// It was made from a log with another codec.

@@ -76,13 +76,13 @@ pub struct Roll {
 /// Whether a new segment begins where the log ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RollKind {
-    /// Behind every record of the log.
+    /// After every record of the log.
     AtTheEnd,
     /// Not after every record of the log: from here on two sides of a fork share offsets.
     Forks,
     /// On the base of a segment that is open already: a twin on the same two files.
     Twin,
-    /// Behind offset 0, which no record ever gets: an empty log's highest offset is 0.
+    /// After offset 0, which no record ever gets: an empty log's highest offset is 0.
     Skips,
 }
 

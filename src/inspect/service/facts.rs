@@ -42,7 +42,7 @@ pub trait Facts {
     /// When that cannot be found out.
     fn file(&mut self, name: &str) -> io::Result<FileFact>;
 
-    /// Fills `into` from byte `position` of the regular file `name`, and says how many
+    /// Fills `into` from byte `position` of the regular file `name`, and returns how many
     /// bytes there were; fewer than asked only at the end of the file.
     ///
     /// # Errors

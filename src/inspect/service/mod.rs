@@ -55,7 +55,7 @@ pub struct Held {
 pub struct Loaded {
     /// Its base offset.
     pub base: Offset,
-    /// Whole entries that the service takes the index to hold, padding and all.
+    /// Complete entries that the service takes the index to hold, padding and all.
     pub entries: u64,
     /// The next offset according to the service. Below the base past 2^64 - 1: Go wraps.
     pub next: Offset,

@@ -98,7 +98,7 @@ impl GoSegment {
             || (config.edition == Edition::Later && full)
     }
 
-    /// Whole entries that it believes its index to hold.
+    /// Complete entries that it believes its index to hold.
     pub(super) fn entries(&self) -> u64 {
         self.index_bytes / ENTRY_BYTES
     }

@@ -71,7 +71,7 @@ impl<F: Facts> Planned<F> {
         Ok(())
     }
 
-    /// Takes `name` away.
+    /// Removes `name`.
     pub fn remove(&mut self, name: &OsStr) {
         self.changes.insert(name.to_owned(), None);
     }
@@ -107,7 +107,7 @@ impl<F: Facts> Planned<F> {
                 patches: Vec::new(),
             })
         });
-        // A name that was taken away comes back empty.
+        // A name that was removed is created again, empty.
         Ok(slot.get_or_insert_with(|| Changed {
             from: None,
             fact: FileFact::Regular { bytes: 0 },

@@ -140,7 +140,7 @@ pub fn owner_not_kept() -> Option<(&'static Path, u32)> {
 }
 
 /// Gives a file or directory that was just created its intended ownership. If the process
-/// may not change it, the file keeps its owner, without permissions for anyone who would
+/// may not change it, the file keeps its owner, without permissions for users who would
 /// not have them: `verify` reports that as `owner-differs`.
 pub(super) fn take_ownership(file: &File, like: &Ownership, path: &Path) -> io::Result<()> {
     let now = file.metadata()?;

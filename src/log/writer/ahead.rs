@@ -22,7 +22,7 @@ pub(super) struct Stretch {
 impl Stretch {
     /// Starts writeback of the stretch; the kernel has it already.
     pub fn send(self, store: &DiskFile) {
-        // To say that bytes will not be needed again begins to write them. Those that
+        // Advice that bytes will not be needed again begins to write them. Those that
         // are not on the disk yet stay in memory; a kernel that does nothing of it
         // leaves more to the sync.
         let file = store.file();

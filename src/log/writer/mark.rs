@@ -16,7 +16,7 @@ impl Writer {
         let active = &mut self.active;
         let position = active.end();
         let behind_zeros = self.codec == Codec::Raw && ends_in_zeros(&active.store, position)?;
-        // A batch inside one sector arrives whole or as zeros. If no entry is durable, those
+        // A batch inside one sector arrives complete or as zeros. If no entry is durable, those
         // look like empty records of a store that lost its index; if the frame before them
         // may be empty, like records that became zeros. (If the batch shares its sector with
         // frames before it, that sector does not become zeros.)
@@ -33,7 +33,7 @@ impl Writer {
     }
 
     /// Before the first bytes of a batch are written: makes its mark durable alone, unless
-    /// the batch is whole and inside one sector, which has all of it or nothing. The mark is
+    /// the batch is complete and inside one sector, which has all of it or nothing. The mark is
     /// not written again then: whatever becomes of the write of the batch, the mark stays.
     pub(super) fn write_mark_first(&mut self, batch_is_whole: bool) -> Result<()> {
         let active = &mut self.active;

@@ -1,4 +1,4 @@
-//! Everything that a plan takes away or writes over, saved before the first change.
+//! Everything that a plan removes or overwrites, saved before the first change.
 
 use super::{Job, Save};
 use crate::log::dir::{Dir, FilePath, FileStatus};
@@ -36,7 +36,7 @@ fn moves_files(plan: &Plan) -> bool {
 }
 
 impl Job<'_> {
-    /// Saves everything that the plan takes away or writes over.
+    /// Saves everything that the plan removes or overwrites.
     pub(super) fn save(&self, save: &Save, command: &str) -> Result<(Option<Saved>, Moved)> {
         let log = &self.directory.dir;
         let Some(parent) = place(self.plan, log, save)? else {

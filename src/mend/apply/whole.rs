@@ -1,4 +1,4 @@
-//! Files that get their names once they are whole: a missing index, and a file put together
+//! Files that get their names once they are complete: a missing index, and a file put together
 //! from two copies.
 
 use super::{Job, sync};
@@ -11,7 +11,7 @@ use crate::mend::named::Unnamed;
 use crate::mend::plan::NewEntries;
 
 impl Job<'_> {
-    /// A file that is put together appears whole or not at all.
+    /// A file that is put together appears complete or not at all.
     pub(super) fn assemble(
         &self,
         base: Offset,

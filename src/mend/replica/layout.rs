@@ -1,6 +1,6 @@
 //! Which bytes of a segment change when records of another copy are put in: in place
-//! where they fit between what stays, else as a whole file. Which records are wanted is
-//! `replica`'s to say.
+//! where they fit between what stays, else as a whole file. `replica` decides which
+//! records are wanted.
 
 use crate::inspect::scan::DeadBytes;
 use crate::log::dir::FilePath;
@@ -182,7 +182,7 @@ fn push(parts: &mut Vec<Part>, part: Part) {
 }
 
 /// The steps that bring a segment to an assembly that leaves its own runs in place. `cut`
-/// says whether what lies after it goes.
+/// is whether the bytes after it are cut.
 pub(super) fn fill(
     files: &Files,
     assembly: &Assembly,

@@ -20,7 +20,7 @@ pub struct Proof {
     /// Runs that do not fit in the other copy where they do here, or where it holds
     /// them all the same.
     wrong_there: Vec<OffsetRange>,
-    /// Behind the last record that the manifest has, from the log's end here on without
+    /// After the last record that the manifest has, from the log's end here on without
     /// a break, and that fits in the other copy.
     until: u64,
     /// Whether any run fits in the other copy.

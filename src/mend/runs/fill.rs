@@ -37,7 +37,7 @@ pub fn store(
     };
     let metadata = file.file().metadata();
     let old_end = metadata.map_err(Error::io("access", file.path()))?.len();
-    // Behind the old end no frame is intact before it is written to its end.
+    // After the old end no frame is intact before it is written to its end.
     let behind = first_behind(assembly, here, position, end, old_end)?;
     if behind < end {
         let mut at = behind;

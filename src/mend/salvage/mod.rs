@@ -16,7 +16,7 @@ use crate::inspect::listing::Listing;
 use crate::inspect::report::{Options, Report, SegmentReport};
 use crate::inspect::usage::Usage;
 use crate::log::dir::Links;
-use crate::log::error::{Error, Result};
+use crate::log::error::{Error, Result, reason};
 use crate::log::format::{FileKind, SEGMENT_ENTRIES_MAX};
 use crate::log::record::Codec;
 use crate::log::units::Offset;
@@ -240,7 +240,7 @@ fn leave_out_unopened(listing: &mut Listing) -> Vec<(PathBuf, String)> {
             let Err(error) = path.open(Links::Followed) else {
                 continue;
             };
-            unopened.push((path.to_path_buf(), error.to_string()));
+            unopened.push((path.to_path_buf(), reason(&error)));
             let segment = Arc::make_mut(segment);
             match kind {
                 FileKind::Store => segment.store = None,

@@ -57,7 +57,7 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// The offsets from `from` up to `to` that are taken: whole runs, in order, each with
+    /// The offsets from `from` up to `to` that are taken: complete runs, in order, each with
     /// its end excluded.
     fn taken(&self, from: u64, to: u64) -> Vec<(u64, u64)> {
         if from >= to {

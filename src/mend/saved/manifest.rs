@@ -88,7 +88,7 @@ pub(super) fn parse(file: File, path: &Path) -> Result<Option<Manifest>> {
             return Ok(None);
         }
         let value: Value =
-            serde_json::from_slice(&line).map_err(|error| wrong(&error.to_string()))?;
+            serde_json::from_slice(&line).map_err(|_| wrong("a line is not JSON"))?;
         let is_end = Line(&value)
             .add_to(&mut manifest)
             .map_err(|what| wrong(&what))?;

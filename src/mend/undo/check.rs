@@ -123,7 +123,7 @@ impl Undo<'_> {
             ChangeKind::Move { bytes } => {
                 match (size(&place), size(&path)) {
                     (Some(there), None) if there == bytes => Ok(()),
-                    // Put back by an undo that was interrupted.
+                    // Restored by an undo that was interrupted.
                     (None, Some(here)) if here == bytes => Ok(()),
                     (Some(_), Some(_)) => Err(self.changed(name, "was recreated")),
                     _ => Err(self.changed(name, "or its saved copy changed")),

@@ -52,7 +52,7 @@ pub fn places(parent: &Dir) -> Result<Vec<FilePath>> {
     Ok(names.into_iter().map(|name| parent.at(name)).collect())
 }
 
-/// The saved changes in a directory, the newest last. What has no whole manifest was
+/// The saved changes in a directory, the newest last. What has no complete manifest was
 /// interrupted before it changed anything, and is left out.
 ///
 /// # Errors
@@ -155,7 +155,7 @@ pub fn is_saved(path: &Path) -> bool {
     })
 }
 
-/// Puts back what `change` took away.
+/// Restores what `change` removed.
 ///
 /// # Errors
 ///
@@ -361,7 +361,7 @@ impl Undo<'_> {
         }
     }
 
-    /// A file that is missing, with the owner and mode of its twin: whole or not at all.
+    /// A file that is missing, with the owner and mode of its twin: complete or not at all.
     fn make_again(&self, path: &FilePath, before: &ReadFile) -> Result<()> {
         let twins =
             [FileKind::Store, FileKind::Index].map(|kind| path.with_extension(kind.extension()));

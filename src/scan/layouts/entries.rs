@@ -202,7 +202,7 @@ fn named_slots(
         }
         let (offset, position) = layout.entry(index, at)?;
         let slot = offset.checked_sub(layout.first(base));
-        // Frames behind these were not read.
+        // Frames after these were not read.
         if slot.is_some_and(|slot| slot >= FRAMES_MAX as u64) && number > 0 {
             break;
         }
@@ -281,7 +281,7 @@ fn are_intact(
     Ok(true)
 }
 
-/// Whether the index holds whole entries of a layout.
+/// Whether the index holds complete entries of a layout.
 pub(super) fn is_complete(index: Option<&Window>, layout: EntryLayout) -> bool {
     let bytes = index.map_or(0, Window::file_bytes);
     bytes.is_multiple_of(layout.bytes())

@@ -154,7 +154,7 @@ impl Walk {
         }
     }
 
-    /// Whether the frames explain the whole store. A single frame does if its length has
+    /// Whether the frames explain all of the store. A single frame does if its length has
     /// eight bytes or if its checksum verifies.
     pub fn fills(&self, layout: FrameLayout, verified: usize) -> bool {
         let is_long = layout.length.bytes == 8 && layout.checksum.is_none();
