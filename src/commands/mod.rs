@@ -12,6 +12,10 @@ pub mod info;
 pub mod man;
 pub mod manifest;
 mod mending;
+#[cfg(feature = "nats")]
+pub mod nats;
+#[cfg(not(feature = "nats"))]
+#[path = "nats/absent.rs"]
 pub mod nats;
 pub mod offsets;
 pub mod options;

@@ -14,6 +14,17 @@ pub const STATUSES: &str = "\
 /// The help of `--codec`, the same in every command that reads a log.
 pub const CODEC: &str = "Read the payloads as raw or protobuf [default: detected]";
 
+/// The sizes at which a segment is full.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct SegmentSizes {
+    /// Start a new segment when a store has this size [default: as the log shows, or 1GiB]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub max_store_bytes: Option<u64>,
+    /// Start a new segment when an index has this size [default: as the log shows, or 128MiB]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub max_index_bytes: Option<u64>,
+}
+
 /// A whole number.
 pub fn number(text: &str) -> Result<u64, String> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -78,14 +78,12 @@ const CRATES: &[(&str, &[&str])] = &[
     ("comfy_table", &["render"]),
     ("indicatif", &["commands/progress.rs"]),
     ("hex", &["render", "commands/append/framing.rs"]),
-    // JSON is read in few places: the input of append, an acknowledgement, what mending
-    // and manifests keep.
+    // JSON is read in few places: the input of append, what mending and manifests keep.
     (
         "serde_json",
         &[
             "render",
             "commands/append",
-            "commands/nats/sending.rs",
             "mend/saved",
             "inspect/manifest/line.rs",
         ],

@@ -222,6 +222,18 @@ fn credentials_streams_and_servers_that_are_none() {
         "{said}"
     );
     assert!(said.contains("no progress for 1 s"), "{said}");
+    // No waiting makes this a subject.
+    let subject = [
+        "push",
+        "log",
+        &format!("{url}4"),
+        "--create",
+        "--subject=a b",
+    ];
+    refused(&sandbox, &subject, 2, &["invalid subject"]);
+    let subject = ["push", "log", &url, "--subject=a b"];
+    append(&sandbox, "log", &[], "more\n");
+    refused(&sandbox, &subject, 2, &["invalid subject"]);
     // And what is no log is said first.
     refused(
         &sandbox,

@@ -84,6 +84,27 @@ fn is_documented(summary: &Value) {
     assert!(!always.is_empty());
 }
 
+/// What the server sends is limited by bytes too: the end of such a batch is no error.
+#[test]
+fn more_bytes_than_are_sent_at_once() {
+    if !installed() {
+        return;
+    }
+    let server = Server::start("");
+    let sandbox = Sandbox::bare();
+    let value = "x".repeat(10_000);
+    let lines = (0..2000).fold(String::new(), |lines, n| lines + &format!("{n}{value}\n"));
+    append(&sandbox, "log", &[], &lines);
+    let url = server.url("LOG");
+    ends(&sandbox, &["push", "log", &url, "--create"], 0);
+    let (_, said) = ends(&sandbox, &["pull", &url, "copy"], 0);
+    assert_eq!(
+        said,
+        "created copy (raw)\npulled 2000 records, offsets 0..1999\n"
+    );
+    assert_same(&sandbox, "log", "copy");
+}
+
 #[test]
 fn terms_types_and_any_bytes_go_over() {
     if !installed() {

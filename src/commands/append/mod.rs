@@ -28,6 +28,7 @@ use proglog::log::units::Offset;
 use proglog::mend::session::OpenOptions;
 
 use super::mending;
+use super::options::SegmentSizes;
 use super::progress::{self, Bar};
 use super::signals::{self, Signals};
 use super::waiting::Waiting;
@@ -84,12 +85,8 @@ pub struct Arguments {
     /// codec [default: the codec of the log, raw for a new one]
     #[arg(long, value_name = "CODEC")]
     codec: Option<Codec>,
-    /// Start a new segment when a store has this size [default: as the log shows, or 1GiB]
-    #[arg(long, value_name = "SIZE", value_parser = super::options::size)]
-    max_store_bytes: Option<u64>,
-    /// Start a new segment when an index has this size [default: as the log shows, or 128MiB]
-    #[arg(long, value_name = "SIZE", value_parser = super::options::size)]
-    max_index_bytes: Option<u64>,
+    #[command(flatten)]
+    sizes: SegmentSizes,
     /// Start a new log at offset N [default: 0]
     #[arg(long, value_name = "N", value_parser = super::options::number)]
     initial_offset: Option<u64>,
@@ -157,8 +154,8 @@ impl Arguments {
     fn open_options(&self) -> OpenOptions {
         OpenOptions {
             config: Config {
-                max_store_bytes: self.max_store_bytes,
-                max_index_bytes: self.max_index_bytes,
+                max_store_bytes: self.sizes.max_store_bytes,
+                max_index_bytes: self.sizes.max_index_bytes,
                 initial_offset: self.initial_offset.map(Offset),
                 codec: self.codec,
                 no_sync: self.no_sync,
@@ -177,8 +174,8 @@ impl Arguments {
     fn lasting_options(&self, codec: Option<Codec>) -> String {
         let mut options = String::new();
         for (name, value) in [
-            ("max-store-bytes", self.max_store_bytes),
-            ("max-index-bytes", self.max_index_bytes),
+            ("max-store-bytes", self.sizes.max_store_bytes),
+            ("max-index-bytes", self.sizes.max_index_bytes),
         ] {
             if let Some(value) = value {
                 let _ = write!(options, " --{name} {value}");

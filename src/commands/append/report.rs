@@ -100,14 +100,18 @@ impl Talk {
         false
     }
 
-    /// Ends with the summary, as JSON and, if all went well, in words.
+    /// Ends with the summary.
     pub fn summary(&mut self, log: &Path, totals: &Totals, went_well: bool) {
+        let line = Value::Object(as_json(log, totals, self.print_offsets)).to_string();
+        self.end(&in_words(totals), &escaped_json(&line), went_well);
+    }
+
+    /// Ends with a result, in words if all went well, and as a line of JSON.
+    pub fn end(&mut self, words: &str, line: &str, went_well: bool) {
         if went_well {
-            self.say(&in_words(totals));
+            self.say(words);
         }
         if self.json {
-            let line = Value::Object(as_json(log, totals, self.print_offsets)).to_string();
-            let line = escaped_json(&line);
             self.print(|out| writeln!(out, "{line}"));
         }
         self.flush();

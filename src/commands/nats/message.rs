@@ -1,14 +1,12 @@
 //! The metadata of a message: its headers, and the name that identifies the log.
 //! Documented in `docs/scale.md`.
 
-use std::fmt;
-
 use async_nats::header::{
     NATS_EXPECTED_LAST_MESSAGE_ID, NATS_EXPECTED_LAST_SEQUENCE, NATS_EXPECTED_STREAM,
     NATS_MESSAGE_ID,
 };
-use async_nats::{HeaderMap, HeaderName};
-use proglog::log::record::Codec;
+use async_nats::{HeaderMap, HeaderName, HeaderValue};
+use proglog::log::record::{Codec, Record};
 use proglog::log::units::Offset;
 use ring::digest;
 
@@ -29,49 +27,18 @@ const LOG: &str = "Proglog-Log";
 /// line, an end, and four bytes each. Units: bytes.
 const HEAD_BYTES: (usize, usize) = ("NATS/1.0\r\n\r\n".len(), ": \r\n".len());
 
-/// The name of a log: a digest of the first record that its stream got, and of that
-/// one's offset. Two logs that begin alike have one name; `agree` compares more.
-#[derive(Clone, PartialEq, Eq)]
-pub struct LogId(String);
-
-impl fmt::Debug for LogId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+/// The name of a log: a digest of the first record that its stream got, and of that one's
+/// offset, in 16 hex digits. Two logs that begin alike have one name; `agree` compares
+/// more.
+pub fn log_name(first: &Record) -> String {
+    let mut digest = digest::Context::new(&digest::SHA256);
+    digest.update(b"proglog log 1\0");
+    for number in [first.offset.0, first.term, u64::from(first.record_type)] {
+        digest.update(&number.to_be_bytes());
     }
-}
-
-impl fmt::Display for LogId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-/// Makes a [`LogId`] of a record that comes in pieces.
-pub struct LogDigest(digest::Context);
-
-impl LogDigest {
-    /// Hashes the fields before the value.
-    pub fn new(offset: Offset, term: u64, record_type: u32) -> Self {
-        let mut context = digest::Context::new(&digest::SHA256);
-        context.update(b"proglog log 1\0");
-        for number in [offset.0, term, u64::from(record_type)] {
-            context.update(&number.to_be_bytes());
-        }
-        Self(context)
-    }
-
-    /// Takes the next piece of the value.
-    pub fn update(&mut self, piece: &[u8]) {
-        self.0.update(piece);
-    }
-
-    /// The name.
-    pub fn finish(self) -> LogId {
-        let digest = self.0.finish();
-        let first = digest.as_ref().iter().take(8);
-        let number = first.fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-        LogId(format!("{number:016x}"))
-    }
+    digest.update(&first.value);
+    let head = digest.finish().as_ref().first_chunk().copied();
+    format!("{:016x}", u64::from_be_bytes(head.unwrap_or_default()))
 }
 
 /// The headers of a message, parsed.
@@ -85,60 +52,40 @@ pub struct Stamp {
     pub record_type: u32,
     /// The log's codec.
     pub codec: Codec,
-    /// Which log it is.
-    pub log: LogId,
+    /// The log's name.
+    pub log: String,
 }
 
 impl Stamp {
-    /// The name under which the server knows a message to be the same one.
-    pub fn message_id(log: &LogId, offset: Offset) -> String {
-        format!("{log}-{offset}")
-    }
-
     /// The headers of the message; it is stored as `sequence` of `stream` or not at all.
     /// `after` is the message that must be before it, where that is known.
     pub fn headers(&self, stream: &str, sequence: u64, behind: Option<Offset>) -> HeaderMap {
+        // The server knows by it that two messages are one.
+        let id = |offset: Offset| format!("{}-{offset}", self.log);
         let mut headers = HeaderMap::new();
-        for (name, value) in self.fields(stream, sequence, behind) {
-            headers.insert(name, value);
-        }
-        headers
-    }
-
-    fn fields(
-        &self,
-        stream: &str,
-        sequence: u64,
-        behind: Option<Offset>,
-    ) -> Vec<(HeaderName, String)> {
-        let mut fields = vec![
-            (NATS_MESSAGE_ID, Self::message_id(&self.log, self.offset)),
-            (NATS_EXPECTED_STREAM, stream.to_owned()),
-            (
-                NATS_EXPECTED_LAST_SEQUENCE,
-                (sequence.saturating_sub(1)).to_string(),
-            ),
-            (HeaderName::from_static(LOG), self.log.to_string()),
-            (HeaderName::from_static(OFFSET), self.offset.to_string()),
-        ];
+        headers.insert(NATS_MESSAGE_ID, id(self.offset));
+        headers.insert(NATS_EXPECTED_STREAM, stream);
+        headers.insert(
+            NATS_EXPECTED_LAST_SEQUENCE,
+            sequence.saturating_sub(1).to_string(),
+        );
+        headers.insert(HeaderName::from_static(LOG), self.log.as_str());
+        headers.insert(HeaderName::from_static(OFFSET), self.offset.to_string());
         // A sequence alone is not enough: another client's message could take it, and the
         // next message of this log would follow that one.
         if let Some(behind) = behind {
-            fields.push((
-                NATS_EXPECTED_LAST_MESSAGE_ID,
-                Self::message_id(&self.log, behind),
-            ));
+            headers.insert(NATS_EXPECTED_LAST_MESSAGE_ID, id(behind));
         }
         if self.term != 0 {
-            fields.push((HeaderName::from_static(TERM), self.term.to_string()));
+            headers.insert(HeaderName::from_static(TERM), self.term.to_string());
         }
         if self.record_type != 0 {
-            fields.push((HeaderName::from_static(TYPE), self.record_type.to_string()));
+            headers.insert(HeaderName::from_static(TYPE), self.record_type.to_string());
         }
         if self.codec != Codec::Raw {
-            fields.push((HeaderName::from_static(CODEC), self.codec.to_string()));
+            headers.insert(HeaderName::from_static(CODEC), self.codec.to_string());
         }
-        fields
+        headers
     }
 
     /// The most bytes that the headers of any record of a stream take.
@@ -148,14 +95,14 @@ impl Stamp {
             term: u64::MAX,
             record_type: u32::MAX,
             codec: Codec::Protobuf,
-            log: LogDigest::new(Offset(0), 0, 0).finish(),
+            log: log_name(&Record::default()),
         };
-        let fields = widest.fields(stream, u64::MAX, Some(Offset::MAX));
-        let bytes: usize = fields
-            .iter()
-            .map(|(name, value)| AsRef::<str>::as_ref(name).len() + value.len() + HEAD_BYTES.1)
-            .sum();
-        (bytes + HEAD_BYTES.0) as u64
+        let headers = widest.headers(stream, u64::MAX, Some(Offset::MAX));
+        let bytes = |(name, values): (&HeaderName, &Vec<HeaderValue>)| {
+            let values: usize = values.iter().map(|value| value.as_str().len()).sum();
+            AsRef::<str>::as_ref(name).len() + values + HEAD_BYTES.1
+        };
+        (HEAD_BYTES.0 + headers.iter().map(bytes).sum::<usize>()) as u64
     }
 
     /// Reads the headers of the message with this sequence.
@@ -163,7 +110,7 @@ impl Stamp {
         let field = |name: &'static str| {
             headers
                 .and_then(|headers| headers.get(name))
-                .map(async_nats::HeaderValue::as_str)
+                .map(HeaderValue::as_str)
         };
         let wrong = |name: &str| {
             no(format!(
@@ -183,7 +130,7 @@ impl Stamp {
                 None => Codec::Raw,
                 Some(name) => name.parse().map_err(|_| wrong(CODEC))?,
             },
-            log: LogId(log.to_owned()),
+            log: log.to_owned(),
         })
     }
 }
@@ -198,7 +145,7 @@ mod tests {
             term: 3,
             record_type: 1,
             codec: Codec::Protobuf,
-            log: LogDigest::new(Offset(7), 0, 0).finish(),
+            log: log_name(&Record::default()),
         }
     }
 
@@ -229,27 +176,27 @@ mod tests {
     fn headers_of_strangers_are_none() {
         assert!(Stamp::of(None, 1).is_err());
         let mut headers = stamp().headers("S", 64, None);
-        headers.insert(OFFSET, "-1");
+        headers.insert(HeaderName::from_static(OFFSET), "-1");
         assert!(Stamp::of(Some(&headers), 1).is_err());
         let mut headers = stamp().headers("S", 64, None);
-        headers.insert(TYPE, "4294967296");
+        headers.insert(HeaderName::from_static(TYPE), "4294967296");
         assert!(Stamp::of(Some(&headers), 1).is_err());
     }
 
     #[test]
     fn a_log_is_told_by_its_first_record() {
-        let id = |offset, term, pieces: &[&str]| {
-            let mut digest = LogDigest::new(Offset(offset), term, 0);
-            for piece in pieces {
-                digest.update(piece.as_bytes());
-            }
-            digest.finish().to_string()
+        let name = |offset, term, value: &[u8]| {
+            log_name(&Record {
+                value: value.to_vec(),
+                offset: Offset(offset),
+                term,
+                ..Record::default()
+            })
         };
-        assert_eq!(id(0, 0, &["ab"]), id(0, 0, &["a", "b"]));
-        assert_eq!(id(0, 0, &["ab"]).len(), 16);
-        assert_ne!(id(0, 0, &["ab"]), id(1, 0, &["ab"]));
-        assert_ne!(id(0, 0, &["ab"]), id(0, 1, &["ab"]));
-        assert_ne!(id(0, 0, &["ab"]), id(0, 0, &["ac"]));
+        assert_eq!(name(0, 0, b"ab"), "46d9422c8cc1e5ef");
+        assert_ne!(name(0, 0, b"ab"), name(1, 0, b"ab"));
+        assert_ne!(name(0, 0, b"ab"), name(0, 1, b"ab"));
+        assert_ne!(name(0, 0, b"ab"), name(0, 0, b"ac"));
     }
 
     #[test]

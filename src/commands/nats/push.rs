@@ -9,6 +9,8 @@
 //! It keeps no state: it asks the stream for its last message, compares it with the
 //! record of the log, and continues after it. After every error it does so again.
 
+use std::collections::VecDeque;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,14 +18,12 @@ use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 
 use super::agree::{self, Chart};
-use super::link::Link;
+use super::link::{Link, context};
 use super::message::Stamp;
-use super::options::{self, Both};
-use super::patience::Patience;
-use super::sending::{Part, Plan, send};
-use super::source::{Bounds, Source};
-use super::stream::{NewStream, Stream};
-use super::talk::{Talk, Totals, Way};
+use super::sending::Sending;
+use super::source::{Feed, Source};
+use super::stream::Stream;
+use super::transfer::{Both, Transfer};
 use super::url::StreamUrl;
 use super::{Trouble, cannot, no};
 use crate::commands::options::{number, within};
@@ -79,50 +79,27 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
-    let mut source = Source::new(&arguments.dir, arguments.codec);
+    let source = Source {
+        path: &arguments.dir,
+        codec: arguments.codec,
+    };
     // A directory that is not a log is reported before the server is asked.
     source.bounds()?;
     let signals = Signals::install()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let (url, both) = (&arguments.url, &arguments.both);
+    let mut transfer = Transfer::new("push", url, both, source, &signals, globals);
     let mut push = Push {
         arguments,
-        source: &mut source,
-        signals: &signals,
-        patience: Patience::new(arguments.both.timeout, &signals, globals.quiet),
-        totals: Totals::default(),
-        talk: Talk::new(Way::Push, globals),
-        link: None,
         end: None,
         checked: None,
     };
-    let ended = runtime.block_on(push.run());
-    let (totals, retries) = (push.totals, push.patience.retries);
-    let stream = &arguments.url.stream;
-    let json = arguments.both.json;
-    push.talk.summary(
-        &totals,
-        retries,
-        (&arguments.dir, stream),
-        json,
-        ended.is_ok(),
-    );
-    drop(push);
-    runtime.shutdown_background();
-    options::conclude(ended, &totals, |last| {
-        format!("stream {stream} has the records up to offset {last}")
-    })
+    let ended = transfer.run(async |transfer, link| push.round(transfer, link).await)?;
+    let holder = format!("stream {}", arguments.url.stream);
+    transfer.conclude(ended, "pushed", &holder)
 }
 
 struct Push<'a> {
     arguments: &'a Arguments,
-    source: &'a mut Source,
-    signals: &'a Signals,
-    patience: Patience<'a>,
-    totals: Totals,
-    talk: Talk,
-    link: Option<Link>,
     /// The end of the log when the command began.
     end: Option<Offset>,
     /// The sizes of the records up to here have been compared with this limit.
@@ -130,90 +107,165 @@ struct Push<'a> {
 }
 
 impl Push<'_> {
-    async fn run(&mut self) -> Result<(), Trouble> {
-        loop {
-            match self.round().await {
-                Err(Trouble::Passing(why)) => self.patience.again(why).await?,
-                other => return other,
+    /// From asking the stream for its end to the end of the log, or to the next error.
+    async fn round(&mut self, transfer: &mut Transfer<'_>, link: &mut Link) -> Result<(), Trouble> {
+        let (arguments, source) = (self.arguments, transfer.source);
+        let log_has = source.bounds()?;
+        let begun = *self.end.get_or_insert(log_has.end);
+        let end = if arguments.both.follow {
+            log_has.end
+        } else {
+            begun.min(log_has.end)
+        };
+        let stream = self.find(transfer, link, &log_has).await?;
+        let name = stream.name();
+        let subject = stream.subject(arguments.subject.as_deref())?;
+        let chart = agree::chart(&stream).await?;
+        let (base, next, log) = if let Some(chart) = chart {
+            let next = self.go_on(&stream, &chart, source, &log_has).await?;
+            (chart.base, next, Some(chart.log))
+        } else {
+            let base = self.begin(&log_has)?;
+            let log = log_has.contains(&base).then(|| source.name(base));
+            (base, base, log.transpose()?.flatten())
+        };
+        let server = link.client.max_payload();
+        let own = usize::try_from(stream.config().max_message_size).unwrap_or(0);
+        let most = if own == 0 { server } else { server.min(own) };
+        let value_bytes_max = beside_headers(most, name);
+        if self.checked != Some((end, value_bytes_max)) {
+            source.check_sizes(next..end, value_bytes_max, transfer.signals)?;
+            self.checked = Some((end, value_bytes_max));
+        }
+        if transfer.next.is_some_and(|reached| reached > next) {
+            transfer.talk.say(&format!(
+                "note: stream {name} lost messages that it had acknowledged; they are sent again \
+                 from offset {next} on",
+            ));
+        }
+        if transfer.next.is_some_and(|reached| reached < next) {
+            transfer.progress();
+        }
+        transfer.begins_at(next);
+        let last_sequence = stream.state().last_sequence;
+        transfer.last_sequence = (last_sequence > 0).then_some(last_sequence);
+        // The end may be before what the stream has, or never have been reached so far.
+        let feed = Feed::of(source, next..end.max(next))?;
+        Sending {
+            context: context(&link.client),
+            transfer,
+            link,
+            stream: name,
+            subject: subject.into(),
+            base,
+            log,
+            codec: source.codec()?,
+            in_flight: usize::from(arguments.in_flight),
+            value_bytes_max,
+            feed,
+            backlog: VecDeque::new(),
+            window: VecDeque::new(),
+            window_bytes: 0,
+            behind: None,
+            ending: None,
+        }
+        .run()
+        .await
+    }
+
+    /// The stream, which may have to be made first.
+    async fn find(
+        &self,
+        transfer: &Transfer<'_>,
+        link: &Link,
+        log_has: &Range<Offset>,
+    ) -> Result<Stream, Trouble> {
+        let (arguments, name) = (self.arguments, &self.arguments.url.stream);
+        let mut stream = Stream::look(&link.client, name).await?;
+        if stream.is_none() && arguments.create {
+            let first = self.begin(log_has)?;
+            // Nothing is made for a log that cannot go there.
+            let most = beside_headers(link.client.max_payload(), name);
+            let source = transfer.source;
+            source.check_sizes(first..log_has.end, most, transfer.signals)?;
+            let subject = arguments.subject.as_deref().unwrap_or(name);
+            let replicas = arguments.replicas.unwrap_or(1);
+            match Stream::create(&link.client, name, subject, replicas).await {
+                Ok(()) => transfer.talk.say(&format!("created stream {name}")),
+                Err(refused) => made_by_another(link, name, refused).await?,
             }
+            stream = Stream::look(&link.client, name).await?;
+        }
+        let Some(stream) = stream else {
+            let message = format!("stream {name} does not exist");
+            if arguments.create {
+                return Err(Trouble::Passing(message + " yet"));
+            }
+            let failure = Failure::new(Status::Failed, message);
+            return Err(failure.hint(again("--create")).into());
+        };
+        let config = stream.config();
+        let unfit = [
+            (config.no_ack, "acknowledges nothing (no_ack)"),
+            (config.sealed, "is sealed"),
+            (config.mirror.is_some(), "mirrors another stream"),
+        ];
+        match unfit.iter().find(|(unfit, _)| *unfit) {
+            Some((_, why)) => Err(cannot(format!(
+                "stream {name} cannot take records: it {why}"
+            ))),
+            None => Ok(stream),
         }
     }
 
-    /// From asking the stream for its end to the end of the log, or to the next error.
-    async fn round(&mut self) -> Result<(), Trouble> {
-        let arguments = self.arguments;
-        if self.link.is_none() {
-            let creds = arguments.both.creds.as_deref();
-            self.link = Some(Link::connect(&arguments.url, creds).await?);
-        }
-        let Some(link) = &mut self.link else {
-            return Ok(());
-        };
-        link.settle().await?;
-        let bounds = self.source.bounds()?;
-        let end = *self.end.get_or_insert(bounds.next);
-        let end = if arguments.both.follow {
-            bounds.next
+    /// The first offset of a new stream.
+    fn begin(&self, log_has: &Range<Offset>) -> Result<Offset, Trouble> {
+        let (first, end) = (log_has.start, log_has.end);
+        let from = self.arguments.from.map_or(first, Offset);
+        Err(no(if from < first {
+            format!("offset {from} is no longer in the log, which begins at {first}")
+        } else if from > end {
+            format!("offset {from} is not in the log yet: the next offset is {end}")
         } else {
-            end
-        };
-        let look = (self.source as &Source, bounds, self.signals);
-        let stream = find(link, arguments, look, &self.talk).await?;
-        let subject = stream.subject(arguments.subject.as_deref())?;
-        let chart = agree::chart(link, &stream).await?;
-        let (base, next) = match &chart {
-            None => begin(arguments, bounds).map(|base| (base, base))?,
-            Some(chart) => {
-                let next = go_on(arguments, link, &stream, chart, self.source, bounds).await?;
-                (chart.base, next)
-            }
-        };
-        let log = match chart {
-            Some(chart) => Some(chart.log),
-            None if bounds.hold(base) => self.source.id(base)?,
-            None => None,
-        };
-        let value_bytes_max = value_bytes_max(link, &stream);
-        if self.checked != Some((end, value_bytes_max)) {
-            let signals = self.signals;
-            self.source
-                .check_sizes(next, end, value_bytes_max, signals)?;
-            self.checked = Some((end, value_bytes_max));
+            return Ok(from);
+        }))
+    }
+
+    /// The next offset for a stream with messages, if it belongs to this log.
+    async fn go_on(
+        &self,
+        stream: &Stream,
+        chart: &Chart,
+        source: Source<'_>,
+        log_has: &Range<Offset>,
+    ) -> Result<Offset, Trouble> {
+        let (name, base, log) = (stream.name(), chart.base, quote(source.path));
+        if let Some(from) = self.arguments.from.filter(|&from| from != base.0) {
+            return Err(cannot(format!(
+                "--from {from} needs a new stream: {name} begins with offset {base}"
+            )));
         }
-        if self.totals.next.is_some_and(|reached| reached > next) {
-            self.talk.note(&format!(
-                "note: stream {} lost messages that it had acknowledged; they are sent again \
-                 from offset {next} on",
-                stream.name()
-            ));
-        }
-        if self.totals.next.is_some_and(|reached| reached < next) {
-            self.patience.progress();
-        }
-        self.totals.first.get_or_insert(next);
-        self.totals.next = Some(next);
-        self.totals.last_sequence = (stream.last > 0).then_some(stream.last);
-        let plan = Plan {
-            stream: stream.name().to_owned(),
-            subject,
-            base,
-            log,
-            codec: self.source.codec()?,
-            next,
-            // One that was trimmed at its end meanwhile, or never reached so far.
-            end: end.max(next),
-            follow: arguments.both.follow,
-            in_flight: usize::from(arguments.in_flight),
-            value_bytes_max,
-        };
-        let part = Part {
-            link,
-            source: self.source,
-            signals: self.signals,
-            patience: &mut self.patience,
-            totals: &mut self.totals,
-        };
-        send(part, plan).await
+        let compared = agree::compare(stream, chart, source, log_has).await?;
+        let (first, end, last) = (log_has.start, log_has.end, chart.last);
+        let next = last.saturating_add(1);
+        Err(no(if next > end {
+            format!(
+                "stream {name} is ahead of {log}: it has offset {last}, and the log's next offset \
+                 is {end}"
+            )
+        } else if next < first {
+            format!(
+                "{log} begins with offset {first}, and stream {name} ends with {last}: the \
+                 records between are gone"
+            )
+        } else if !compared {
+            format!(
+                "stream {name} and {log} have no record in common: cannot tell whether they are \
+                 the same log"
+            )
+        } else {
+            return Ok(next);
+        }))
     }
 }
 
@@ -222,7 +274,7 @@ impl Push<'_> {
 /// `refused` applies
 async fn made_by_another(link: &Link, name: &str, refused: Trouble) -> Result<(), Trouble> {
     for _ in 0..LOOKS {
-        if let Ok(Some(_)) = Stream::look(link, name).await {
+        if let Ok(Some(_)) = Stream::look(&link.client, name).await {
             return Ok(());
         }
         tokio::time::sleep(BETWEEN_LOOKS).await;
@@ -230,126 +282,7 @@ async fn made_by_another(link: &Link, name: &str, refused: Trouble) -> Result<()
     Err(refused)
 }
 
-/// The stream, which may have to be made first.
-async fn find(
-    link: &Link,
-    arguments: &Arguments,
-    (source, bounds, signals): (&Source, Bounds, &Signals),
-    talk: &Talk,
-) -> Result<Stream, Trouble> {
-    let name = &arguments.url.stream;
-    let stream = match Stream::look(link, name).await? {
-        Some(stream) => stream,
-        None if arguments.create => {
-            let first = begin(arguments, bounds)?;
-            // Nothing is made for a log that cannot go there.
-            let max = link.client.max_payload() as u64;
-            let max = beside_headers(max, name);
-            source.check_sizes(first, bounds.next, max, signals)?;
-            let new = NewStream {
-                subject: arguments.subject.as_deref().unwrap_or(name),
-                replicas: usize::from(arguments.replicas.unwrap_or(1)),
-            };
-            match Stream::create(link, name, &new).await {
-                Ok(()) => talk.note(&format!("created stream {name}")),
-                Err(trouble) => made_by_another(link, name, trouble).await?,
-            }
-            Stream::look(link, name)
-                .await?
-                .ok_or_else(|| Trouble::Passing(format!("stream {name} does not exist yet")))?
-        }
-        None => {
-            let message = format!("stream {name} does not exist");
-            let failure = Failure::new(Status::Failed, message);
-            return Err(failure.hint(again("--create")).into());
-        }
-    };
-    let config = &stream.config;
-    let unfit = if config.no_ack {
-        Some("acknowledges nothing (no_ack)")
-    } else if config.sealed {
-        Some("is sealed")
-    } else if config.mirror.is_some() {
-        Some("mirrors another stream")
-    } else {
-        None
-    };
-    match unfit {
-        Some(why) => Err(cannot(format!(
-            "stream {name} cannot take records: it {why}"
-        ))),
-        None => Ok(stream),
-    }
-}
-
-/// The first offset of a new stream.
-fn begin(arguments: &Arguments, bounds: Bounds) -> Result<Offset, Trouble> {
-    let Some(from) = arguments.from.map(Offset) else {
-        return Ok(bounds.lowest);
-    };
-    if from < bounds.lowest {
-        return Err(no(format!(
-            "offset {from} is no longer in the log, which begins at {}",
-            bounds.lowest
-        )));
-    }
-    if from > bounds.next {
-        return Err(no(format!(
-            "offset {from} is not in the log yet: the next offset is {}",
-            bounds.next
-        )));
-    }
-    Ok(from)
-}
-
-/// The next offset for a stream with messages, if it belongs to this log.
-async fn go_on(
-    arguments: &Arguments,
-    link: &Link,
-    stream: &Stream,
-    chart: &Chart,
-    source: &Source,
-    bounds: Bounds,
-) -> Result<Offset, Trouble> {
-    let (name, base) = (stream.name(), chart.base);
-    if let Some(from) = arguments.from.filter(|&from| from != base.0) {
-        return Err(cannot(format!(
-            "--from {from} needs a new stream: {name} begins with offset {base}"
-        )));
-    }
-    let compared = agree::compare(link, stream, chart, source, bounds).await?;
-    let next = Offset(chart.last.0.saturating_add(1));
-    let log = quote(source.path());
-    if next > bounds.next {
-        return Err(no(format!(
-            "stream {name} is ahead of {log}: it has offset {}, and the log's next offset is {}",
-            chart.last, bounds.next
-        )));
-    }
-    if next < bounds.lowest {
-        return Err(no(format!(
-            "{log} begins with offset {}, and stream {name} ends with {}: the records between \
-             are gone",
-            bounds.lowest, chart.last
-        )));
-    }
-    if !compared {
-        return Err(no(format!(
-            "stream {name} and {log} have no record in common: cannot tell whether they are the \
-             same log"
-        )));
-    }
-    Ok(next)
-}
-
-/// The most bytes that a value may have: for the server, and for the stream.
-fn value_bytes_max(link: &Link, stream: &Stream) -> u64 {
-    let server = link.client.max_payload() as u64;
-    let own = u64::try_from(stream.config.max_message_size).unwrap_or(0);
-    let most = if own == 0 { server } else { server.min(own) };
-    beside_headers(most, stream.name())
-}
-
-fn beside_headers(bytes: u64, stream: &str) -> u64 {
-    bytes.saturating_sub(Stamp::headers_bytes_max(stream))
+/// The most bytes that a value may have in a message of so many.
+fn beside_headers(bytes: usize, stream: &str) -> u64 {
+    (bytes as u64).saturating_sub(Stamp::headers_bytes_max(stream))
 }

@@ -3,26 +3,26 @@
 //! error ends the sending.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::error::Error as _;
+use std::future::IntoFuture;
+use std::time::Duration;
 
-use async_nats::jetstream::ErrorCode;
+use async_nats::Subject;
+use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
 use async_nats::jetstream::publish::PublishAck;
-use async_nats::jetstream::response::Response;
-use async_nats::{Message, StatusCode, Subject, Subscriber};
-use futures_util::{FutureExt, StreamExt};
-use proglog::log::record::Codec;
+use async_nats::jetstream::{self, Context, ErrorCode};
+use async_nats::subject::SubjectError;
+use futures_util::FutureExt;
+use proglog::log::record::{Codec, Record};
 use proglog::log::units::Offset;
 
 use super::agree::sequence;
-use super::feed::{Feed, Outgoing};
 use super::link::{ANSWER, Link, chain};
-use super::message::{LogDigest, LogId, Stamp};
-use super::patience::Patience;
-use super::source::Source;
+use super::message::{Stamp, log_name};
+use super::source::Feed;
 use super::stream::refusal;
-use super::talk::{MOVED, Totals};
+use super::transfer::Transfer;
 use super::{Trouble, cannot, no};
-use crate::commands::signals::Signals;
 
 /// Values in flight, at most; one may be larger. Units: bytes.
 const IN_FLIGHT_BYTES: usize = 8 * 1024 * 1024;
@@ -30,310 +30,210 @@ const IN_FLIGHT_BYTES: usize = 8 * 1024 * 1024;
 /// Interval at which the log is checked for new records, and everything else for errors.
 const TICK: Duration = Duration::from_millis(50);
 
-/// The target of the records, and the first offset.
-pub struct Plan {
+/// The acknowledgement of a record, awaited.
+type Ack = <PublishAckFuture as IntoFuture>::IntoFuture;
+
+/// The state of one sending.
+pub struct Sending<'a, 'b> {
+    /// The counters and the cancellation.
+    pub transfer: &'a mut Transfer<'b>,
+    /// The connection.
+    pub link: &'a mut Link,
+    /// Publishes; one of this sending's own, as it counts what earlier ones lost.
+    pub context: Context,
     /// The stream's name.
-    pub stream: String,
-    /// The events to check.
-    pub subject: String,
+    pub stream: &'a str,
+    /// The subject to publish on.
+    pub subject: Subject,
     /// The offset of sequence 1.
     pub base: Offset,
     /// The log's name; `None` until its first record is there.
-    pub log: Option<LogId>,
+    pub log: Option<String>,
     /// The log's codec.
     pub codec: Codec,
-    /// The next record.
-    pub next: Offset,
-    /// The records after `next` that are there now end here.
-    pub end: Offset,
-    /// Whether those that come later are sent too.
-    pub follow: bool,
     /// The most records in flight.
     pub in_flight: usize,
     /// The most bytes that a value may have.
     pub value_bytes_max: u64,
-}
-
-/// The context of a push.
-pub struct Part<'a, 'b> {
-    /// The connection.
-    pub link: &'a mut Link,
-    /// The log.
-    pub source: &'a mut Source,
-    /// The cancellation.
-    pub signals: &'a Signals,
-    /// The progress line.
-    pub patience: &'a mut Patience<'b>,
-    /// The counters.
-    pub totals: &'a mut Totals,
-}
-
-/// A record whose acknowledgement is awaited.
-struct Sent {
-    offset: Offset,
-    bytes: usize,
-    when: Instant,
-    acknowledged: bool,
-}
-
-/// The state of one sending.
-struct Sending<'a, 'b> {
-    part: Part<'a, 'b>,
-    plan: Plan,
-    subject: Subject,
-    inbox: String,
-    acks: Subscriber,
-    window: VecDeque<Sent>,
-    window_bytes: usize,
-    /// The record sent before, in this sending.
-    behind: Option<Offset>,
+    /// The records to send.
+    pub feed: Feed<'b>,
     /// Records that were read and not sent yet.
-    backlog: VecDeque<Outgoing>,
-    feed: Option<Feed>,
-    /// Everything before has been given to the feed.
-    fed: Offset,
+    pub backlog: VecDeque<Record>,
+    /// Records whose acknowledgement is awaited, with the sizes of their values.
+    pub window: VecDeque<(Offset, usize, Ack)>,
+    /// The bytes of their values.
+    pub window_bytes: usize,
+    /// The record sent before, in this sending.
+    pub behind: Option<Offset>,
     /// Why nothing more is sent once everything in flight is acknowledged.
-    ending: Option<Trouble>,
-}
-
-/// Sends the planned records; returns when all are acknowledged.
-pub async fn send(part: Part<'_, '_>, plan: Plan) -> Result<(), Trouble> {
-    let inbox = part.link.client.new_inbox();
-    let acks = part.link.client.subscribe(format!("{inbox}.*")).await;
-    let acks = acks.map_err(|error| Trouble::Passing(chain(&error)))?;
-    let feed = Feed::begin(part.source, plan.next, plan.end)?;
-    let sending = Sending {
-        subject: plan.subject.as_str().into(),
-        inbox,
-        acks,
-        window: VecDeque::new(),
-        window_bytes: 0,
-        behind: None,
-        backlog: VecDeque::new(),
-        feed: Some(feed),
-        fed: plan.end,
-        ending: None,
-        part,
-        plan,
-    };
-    sending.run().await
+    pub ending: Option<Trouble>,
 }
 
 impl Sending<'_, '_> {
-    async fn run(mut self) -> Result<(), Trouble> {
+    /// Sends the records; returns when all are acknowledged.
+    pub async fn run(mut self) -> Result<(), Trouble> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            while self.has_room()
-                && let Some(record) = self.backlog.pop_front()
-            {
+            while self.window.len() < self.in_flight && self.window_bytes < IN_FLIGHT_BYTES {
+                let Some(record) = self.next_record() else {
+                    break;
+                };
                 self.publish(record).await?;
             }
-            if self.window.is_empty() && self.backlog.is_empty() && self.feed.is_none() {
+            if self.window.is_empty() && self.is_idle() {
                 // The error has passed.
-                self.part.patience.progress();
+                self.transfer.progress();
                 match self.ending.take() {
                     Some(trouble) => return Err(trouble),
-                    None if !self.plan.follow => return Ok(()),
+                    None if !self.transfer.both.follow => return Ok(()),
                     None => {}
                 }
             }
-            let wanting = self.feed.is_some() && self.backlog.is_empty();
             tokio::select! {
                 biased;
-                lost = self.part.link.event() => {
-                    if lost? {
-                        return Err(self.part.link.lost());
+                trouble = self.link.lost() => return Err(trouble),
+                acked = first_of(&mut self.window) => {
+                    self.acknowledged(acked)?;
+                    // Together with those that came with it, so that many are sent at a time.
+                    while let Some(acked) = first_of(&mut self.window).now_or_never() {
+                        self.acknowledged(acked)?;
                     }
                 }
-                ack = self.acks.next(), if !self.window.is_empty() => {
-                    let ack = ack.ok_or_else(|| self.part.link.lost())?;
-                    self.acknowledged(&ack)?;
-                    while let Some(Some(ack)) = self.acks.next().now_or_never() {
-                        self.acknowledged(&ack)?;
-                    }
-                }
-                fed = next(&mut self.feed), if wanting => match fed {
-                    Some(Ok(batch)) => self.backlog.extend(batch),
-                    Some(Err(trouble)) => {
-                        self.ending = Some(trouble);
-                        self.feed = None;
-                    }
-                    None => self.feed = None,
-                },
                 _ = tick.tick() => self.look()?,
             }
         }
     }
 
-    fn has_room(&self) -> bool {
-        self.window.len() < self.plan.in_flight && self.window_bytes < IN_FLIGHT_BYTES
+    /// Whether there is nothing more to send for now.
+    fn is_idle(&self) -> bool {
+        self.backlog.is_empty() && (self.ending.is_some() || self.feed.is_at_end())
     }
 
-    async fn publish(&mut self, record: Outgoing) -> Result<(), Trouble> {
-        let plan = &mut self.plan;
-        let log = plan.log.get_or_insert_with(|| {
-            // Only a stream's first record is sent before the log has a name.
-            let mut digest = LogDigest::new(record.offset, record.term, record.record_type);
-            digest.update(&record.value);
-            digest.finish()
-        });
+    fn next_record(&mut self) -> Option<Record> {
+        if self.backlog.is_empty() && self.ending.is_none() {
+            match self.feed.batch() {
+                Ok(records) => self.backlog = records.into(),
+                Err(trouble) => self.ending = Some(trouble),
+            }
+        }
+        self.backlog.pop_front()
+    }
+
+    async fn publish(&mut self, record: Record) -> Result<(), Trouble> {
+        // Only a stream's first record is sent before the log has a name.
+        let log = self.log.get_or_insert_with(|| log_name(&record));
         let stamp = Stamp {
             offset: record.offset,
             term: record.term,
             record_type: record.record_type,
-            codec: plan.codec,
+            codec: self.codec,
             log: log.clone(),
         };
-        let sequence = sequence(plan.base, record.offset);
-        let headers = stamp.headers(&plan.stream, sequence, self.behind);
-        let (bytes, value) = (record.value.len(), record.value.into());
-        let reply = format!("{}.{sequence}", self.inbox);
-        let subject = self.subject.clone();
-        let client = &self.part.link.client;
-        client
-            .publish_with_reply_and_headers(subject, reply, headers, value)
-            .await
-            .map_err(|error| match error.kind() {
-                async_nats::client::PublishErrorKind::MaxPayloadExceeded
-                | async_nats::client::PublishErrorKind::InvalidSubject => {
-                    cannot(format!("offset {}: {}", record.offset, chain(&error)))
-                }
-                async_nats::client::PublishErrorKind::Send => Trouble::Passing(chain(&error)),
-            })?;
+        let sequence = sequence(self.base, record.offset);
+        let headers = stamp.headers(self.stream, sequence, self.behind);
+        let bytes = record.value.len();
+        let sent = self
+            .context
+            .publish_with_headers(self.subject.clone(), headers, record.value.into())
+            .await;
+        let ack = sent.map_err(|error| self.unsent(record.offset, &error))?;
         self.behind = Some(record.offset);
         self.window_bytes += bytes;
-        self.window.push_back(Sent {
-            offset: record.offset,
-            bytes,
-            when: Instant::now(),
-            acknowledged: false,
-        });
+        self.window
+            .push_back((record.offset, bytes, ack.into_future()));
         Ok(())
     }
 
-    /// Takes an acknowledgement, or what came in its place.
-    fn acknowledged(&mut self, message: &Message) -> Result<(), Trouble> {
-        let plan = &self.plan;
-        let asked = message.subject.rsplit('.').next();
-        let Some(asked) = asked.and_then(|text| text.parse::<u64>().ok()) else {
+    /// Takes the acknowledgement of the first record in flight, or what came in its place.
+    fn acknowledged(&mut self, acked: Result<PublishAck, PublishError>) -> Result<(), Trouble> {
+        let Some((offset, bytes, _)) = self.window.pop_front() else {
             return Ok(());
         };
-        let offset = plan.base.saturating_add(asked.saturating_sub(1));
-        if message.status == Some(StatusCode::NO_RESPONDERS) {
-            return Err(Trouble::Passing(format!(
-                "stream {}: no responders on subject {}",
-                plan.stream, plan.subject
-            )));
+        let ack = acked.map_err(|error| self.unsent(offset, &error))?;
+        let (name, sequence) = (self.stream, sequence(self.base, offset));
+        if ack.stream != name {
+            let (subject, other) = (&self.subject, ack.stream);
+            let message = format!("subject {subject} belongs to stream {other}, not {name}");
+            return Err(cannot(message));
         }
-        let answer = serde_json::from_slice::<Response<PublishAck>>(&message.payload);
-        let ack = match answer {
-            Ok(Response::Ok(ack)) => ack,
-            Ok(Response::Err { error }) => {
-                return Err(match error.error_code() {
-                    ErrorCode::STREAM_WRONG_LAST_SEQUENCE
-                    | ErrorCode::STREAM_WRONG_LAST_MESSAGE_ID => Trouble::Passing(format!(
-                        "stream {}: offset {offset} is not the next one: {error}",
-                        plan.stream
-                    )),
-                    ErrorCode::STREAM_NOT_MATCH => cannot(format!(
-                        "subject {} belongs to another stream than {}",
-                        plan.subject, plan.stream
-                    )),
-                    _ => refusal(&plan.stream, &error),
-                });
-            }
-            Err(error) => {
-                return Err(Trouble::Passing(format!(
-                    "stream {}: invalid acknowledgement: {error}",
-                    plan.stream
-                )));
-            }
-        };
-        if ack.stream != plan.stream {
-            return Err(cannot(format!(
-                "subject {} belongs to stream {}, not {}",
-                plan.subject, ack.stream, plan.stream
-            )));
-        }
-        if ack.sequence != asked {
+        if ack.sequence != sequence {
+            let other = ack.sequence;
             return Err(no(format!(
-                "stream {} has offset {offset} as message {}, not {asked}",
-                plan.stream, ack.sequence
+                "stream {name} has offset {offset} as message {other}, not {sequence}"
             )));
         }
-        self.count(offset);
+        self.window_bytes -= bytes;
+        Transfer::count(bytes);
+        self.transfer.next = offset.checked_add(1);
+        self.transfer.last_sequence = Some(sequence);
+        self.transfer.progress();
         Ok(())
     }
 
-    /// Counts the acknowledged records up to the first gap.
-    fn count(&mut self, offset: Offset) {
-        let Some(front) = self.window.front().map(|sent| sent.offset) else {
-            return;
+    /// Why a record was not stored, as far as known.
+    fn unsent(&self, offset: Offset, error: &PublishError) -> Trouble {
+        let (name, subject) = (self.stream, &self.subject);
+        let (kind, source) = (error.kind(), error.source());
+        if let Some(refused) = source.and_then(|it| it.downcast_ref::<jetstream::Error>()) {
+            return match refused.error_code() {
+                ErrorCode::STREAM_WRONG_LAST_SEQUENCE | ErrorCode::STREAM_WRONG_LAST_MESSAGE_ID => {
+                    Trouble::Passing(format!(
+                        "stream {name}: offset {offset} is not the next one: {refused}"
+                    ))
+                }
+                ErrorCode::STREAM_NOT_MATCH => cannot(format!(
+                    "subject {subject} belongs to another stream than {name}"
+                )),
+                _ => refusal(name, refused),
+            };
+        }
+        if let Some(invalid) = source.and_then(|it| it.downcast_ref::<SubjectError>()) {
+            return cannot(format!("offset {offset}: invalid subject: {invalid}"));
+        }
+        let why = chain(error);
+        if kind == PublishErrorKind::MaxPayloadExceeded {
+            return cannot(format!("offset {offset}: {why}"));
+        }
+        let why = match kind {
+            PublishErrorKind::StreamNotFound => format!("no responders on subject {subject}"),
+            PublishErrorKind::TimedOut => {
+                format!(
+                    "offset {offset} was not acknowledged in {} s",
+                    ANSWER.as_secs()
+                )
+            }
+            _ => format!("offset {offset}: {why}"),
         };
-        let at = offset
-            .0
-            .checked_sub(front.0)
-            .and_then(|at| usize::try_from(at).ok());
-        if let Some(sent) = at.and_then(|at| self.window.get_mut(at)) {
-            sent.acknowledged = true;
-        }
-        while let Some(sent) = self.window.front().filter(|sent| sent.acknowledged) {
-            self.window_bytes -= sent.bytes;
-            MOVED.add_records(1);
-            MOVED.add_bytes(sent.bytes as u64);
-            self.part.totals.next = sent.offset.checked_add(1);
-            self.part.totals.last_sequence = Some(sequence(self.plan.base, sent.offset));
-            self.part.patience.progress();
-            self.window.pop_front();
-        }
+        Trouble::Passing(format!("stream {name}: {why}"))
     }
 
-    /// Now and then: a signal, an acknowledgement that does not come, new records.
+    /// Now and then: a signal, and new records.
     fn look(&mut self) -> Result<(), Trouble> {
-        if let Some(signal) = self.part.signals.raised()
+        if let Some(signal) = self.transfer.signals.raised()
             && self.ending.is_none()
         {
             self.ending = Some(Trouble::Signal(signal));
-            self.feed = None;
             self.backlog.clear();
         }
-        if let Some(sent) = self.window.front()
-            && sent.when.elapsed() >= ANSWER
+        if self.transfer.both.follow
+            && self.ending.is_none()
+            && self.is_idle()
+            && let Some(grown) = self.feed.grown()?
         {
-            return Err(Trouble::Passing(format!(
-                "stream {}: offset {} was not acknowledged in {} s",
-                self.plan.stream,
-                sent.offset,
-                ANSWER.as_secs()
-            )));
-        }
-        let idle = self.feed.is_none() && self.backlog.is_empty() && self.ending.is_none();
-        if self.plan.follow
-            && idle
-            && let Some(bounds) = self.part.source.grown()?
-        {
-            if bounds.next < self.fed {
-                return Err(no(format!(
-                    "the log ends before offset {} now; records up to {} were pushed",
-                    bounds.next,
-                    self.fed.0 - 1
-                )));
-            }
-            if bounds.next > self.fed {
-                let source = &self.part.source;
-                let (max, signals) = (self.plan.value_bytes_max, self.part.signals);
-                source.check_sizes(self.fed, bounds.next, max, signals)?;
-                self.feed = Some(Feed::begin(source, self.fed, bounds.next)?);
-                self.fed = bounds.next;
-                // The first record of a log identifies it.
-                self.plan.codec = source.codec()?;
-            }
+            let (source, signals) = (self.transfer.source, self.transfer.signals);
+            source.check_sizes(grown, self.value_bytes_max, signals)?;
+            // The first record of a log identifies it.
+            self.codec = source.codec()?;
         }
         Ok(())
     }
 }
 
-async fn next(feed: &mut Option<Feed>) -> Option<super::feed::Fed> {
-    feed.as_mut()?.next().await
+/// The acknowledgement of the first record in flight.
+async fn first_of(window: &mut VecDeque<(Offset, usize, Ack)>) -> Result<PublishAck, PublishError> {
+    match window.front_mut() {
+        Some((_, _, ack)) => ack.await,
+        None => std::future::pending().await,
+    }
 }

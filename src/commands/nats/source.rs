@@ -1,92 +1,42 @@
-//! The log as the source of a push: where it begins and ends, single records compared
-//! with messages, and whether it has grown. Every scan opens it again.
+//! The log as the source of a push: its records in order, its ends, and single records
+//! compared with messages. Every scan opens it again.
 
-use std::cmp::Ordering;
-use std::ops::ControlFlow;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::ops::{ControlFlow, Range};
+use std::path::Path;
 
-use proglog::log::directory::Directory;
+use proglog::inspect::finding::OffsetRange;
 use proglog::log::error::Error;
-use proglog::log::format::FileKind;
-use proglog::log::reader::{Item, LogReader, RecordView};
-use proglog::log::record::Codec;
+use proglog::log::follow::{Follower, Pass, Step};
+use proglog::log::reader::{Item, LogReader, Obstacle, RecordView};
+use proglog::log::record::{Codec, Record};
 use proglog::log::units::Offset;
 use proglog::scan::layouts;
 
-use super::feed::obstacle;
-use super::message::{LogDigest, LogId};
-use super::{Trouble, cannot};
+use super::message::log_name;
+use super::{Trouble, cannot, no};
 use crate::commands::signals::Signals;
+use crate::commands::{Failure, Status, quote};
+use crate::render::prose;
 
-/// The longest time for which a check of the file sizes replaces a scan of the log:
-/// writes through a mapping change no size.
-const FULL_LOOK: Duration = Duration::from_secs(1);
+/// Limits of what is read at a time: bytes of values, and records.
+const BATCH: (usize, usize) = (512 * 1024, 1024);
+
+/// No message holds more: the most that the server's `max_payload` may be. Units: bytes.
+const VALUE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// A log that is read.
-pub struct Source {
-    path: PathBuf,
-    codec: Option<Codec>,
-    /// The state of the directory at the last full scan, and its time.
-    seen: Option<(Look, Instant)>,
-}
-
-/// Metadata of a log, available without opening its files: number of segments, and base,
-/// sizes and time of the last one.
-#[derive(Debug, PartialEq, Eq)]
-struct Look(usize, Option<Offset>, [Option<(u64, i64, i64)>; 2]);
-
-/// The first and the next offset of a log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
-    /// The first offset.
-    pub lowest: Offset,
-    /// The offset after the last record.
-    pub next: Offset,
-}
-
-impl Bounds {
-    /// Whether the log has no records.
-    pub fn is_empty(self) -> bool {
-        self.lowest >= self.next
-    }
-
-    /// Whether the record at an offset is there.
-    pub fn hold(self, offset: Offset) -> bool {
-        self.lowest <= offset && offset < self.next
-    }
-}
-
-/// The comparison of a record with one of these payloads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Likeness {
-    /// It is the same.
-    Same,
-    /// It is another one.
-    Other,
-    /// No such record.
-    Absent,
-}
-
-impl Source {
-    /// A log in a directory; with a codec only if it must not be searched for.
-    pub fn new(path: &Path, codec: Option<Codec>) -> Self {
-        Self {
-            path: path.to_path_buf(),
-            codec,
-            seen: None,
-        }
-    }
-
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
     /// Its directory.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
+    pub path: &'a Path,
+    /// Its codec, if that must not be searched for.
+    pub codec: Option<Codec>,
+}
 
+impl Source<'_> {
     /// The log as it is now.
-    pub fn reader(&self) -> Result<LogReader, Error> {
-        let mut log = LogReader::open(&self.path)?;
+    fn reader(&self) -> Result<LogReader, Error> {
+        let mut log = LogReader::open(self.path)?;
         layouts::require_ours(log.directory())?;
         if let Some(codec) = self.codec {
             log.set_codec(codec);
@@ -94,22 +44,17 @@ impl Source {
         Ok(log)
     }
 
-    /// The current first and next offset.
-    pub fn bounds(&self) -> Result<Bounds, Error> {
+    /// The offsets that it has: of the first record, and the next.
+    pub fn bounds(&self) -> Result<Range<Offset>, Error> {
         let mut log = self.reader()?;
-        Ok(Bounds {
-            lowest: log.lowest_offset(),
-            next: log.next_offset()?,
-        })
+        Ok(log.lowest_offset()..log.next_offset()?)
     }
 
     /// The same, or `None` if the log does not exist yet and may be created.
-    pub fn bounds_if_any(&self) -> Result<Option<Bounds>, Error> {
-        match Directory::list(&self.path) {
-            Err(Error::NoDirectory { .. }) => Ok(None),
-            Err(error) => Err(error),
-            Ok(directory) if directory.segments.is_empty() => Ok(None),
-            Ok(_) => self.bounds().map(Some),
+    pub fn bounds_if_any(&self) -> Result<Option<Range<Offset>>, Error> {
+        match self.bounds() {
+            Err(Error::NoDirectory { .. } | Error::NotALog { .. }) => Ok(None),
+            bounds => bounds.map(Some),
         }
     }
 
@@ -118,132 +63,166 @@ impl Source {
         self.reader()?.codec()
     }
 
-    /// Reads one record, if it exists and is valid.
-    fn record<T>(
-        &self,
-        offset: Offset,
-        take: impl FnOnce(&RecordView<'_>) -> Result<T, Error>,
-    ) -> Result<Option<T>, Trouble> {
-        let mut log = self.reader()?;
-        let directory = log.directory().path.clone();
-        let (mut taken, mut take) = (None, Some(take));
-        let _ = log.lookup::<Trouble>(offset, |item| {
+    /// Reads one record, if it is there and valid, and a message may hold it.
+    pub fn record(&self, offset: Offset) -> Result<Option<Record>, Trouble> {
+        let mut found = None;
+        let _ = self.reader()?.lookup::<Trouble>(offset, |item| {
             match item {
-                Item::Record(record) => {
-                    taken = take.take().map(|take| take(record)).transpose()?;
-                }
+                Item::Record(record) if record.value.len() > VALUE_BYTES_MAX => {}
+                Item::Record(record) => found = Some(owned(record)?),
                 Item::Obstacle {
-                    obstacle: what,
+                    obstacle,
                     first,
                     last,
-                } => return Err(obstacle(&directory, what, first, last)),
+                } => return Err(self.unreadable(&obstacle, first, last)),
             }
             Ok(ControlFlow::Break(()))
         })?;
-        Ok(taken)
-    }
-
-    /// Holds the record at an offset against a message.
-    pub fn compare(
-        &self,
-        offset: Offset,
-        (term, record_type): (u64, u32),
-        value: &[u8],
-    ) -> Result<Likeness, Trouble> {
-        let same = self.record(offset, |record| {
-            if record.term != term
-                || record.record_type != record_type
-                || record.value.len() != value.len() as u64
-            {
-                return Ok(false);
-            }
-            let (mut rest, mut same) = (value, true);
-            record.value.pieces(|piece| {
-                let (here, behind) = rest.split_at_checked(piece.len()).unwrap_or((rest, &[]));
-                same &= here.cmp(piece) == Ordering::Equal;
-                rest = behind;
-                Ok::<(), Error>(())
-            })?;
-            Ok(same)
-        })?;
-        Ok(match same {
-            Some(true) => Likeness::Same,
-            Some(false) => Likeness::Other,
-            None => Likeness::Absent,
-        })
+        Ok(found)
     }
 
     /// The name of a log whose stream begins with this record; `None` if it is not there.
-    pub fn id(&self, first: Offset) -> Result<Option<LogId>, Trouble> {
-        self.record(first, |record| {
-            let mut digest = LogDigest::new(first, record.term, record.record_type);
-            record.value.pieces(|piece| {
-                digest.update(piece);
-                Ok::<(), Error>(())
-            })?;
-            Ok(digest.finish())
-        })
+    pub fn name(&self, first: Offset) -> Result<Option<String>, Trouble> {
+        Ok(self.record(first)?.as_ref().map(log_name))
     }
 
-    /// Refuses a record that no message holds: of `from..end`, with values of at most
-    /// `value_bytes_max`. A signal ends the scan.
+    /// Refuses a record that no message holds: a value of more than `value_bytes_max`. A
+    /// signal ends the scan.
     pub fn check_sizes(
         &self,
-        from: Offset,
-        end: Offset,
+        range: Range<Offset>,
         value_bytes_max: u64,
         signals: &Signals,
     ) -> Result<(), Trouble> {
-        let mut large = None;
-        let _ = self.reader()?.read::<Error>(from, end, |item| {
-            Ok(match item {
+        let _ = self.reader()?.read(range.start, range.end, |item| {
+            if let Some(signal) = signals.raised() {
+                return Err(Trouble::Signal(signal));
+            }
+            match item {
                 Item::Record(record) if record.value.len() > value_bytes_max => {
-                    large = Some((record.offset, record.value.len()));
-                    ControlFlow::Break(())
+                    Err(cannot(format!(
+                        "offset {} has {} bytes: the server accepts at most {value_bytes_max} \
+                         besides the headers (max_payload, or the stream's max_msg_size)",
+                        record.offset,
+                        record.value.len()
+                    )))
                 }
-                Item::Record(_) if signals.raised().is_some() => ControlFlow::Break(()),
-                Item::Record(_) => ControlFlow::Continue(()),
+                Item::Record(_) => Ok(ControlFlow::Continue(())),
                 // An unreadable record is reported when it is reached.
-                Item::Obstacle { .. } => ControlFlow::Break(()),
-            })
+                Item::Obstacle { .. } => Ok(ControlFlow::Break(())),
+            }
         })?;
-        match large {
-            None => signals
-                .raised()
-                .map_or(Ok(()), |it| Err(Trouble::Signal(it))),
-            Some((offset, bytes)) => Err(cannot(format!(
-                "offset {offset} has {bytes} bytes: the server accepts at most \
-                 {value_bytes_max} besides the headers (max_payload, or the stream's \
-                 max_msg_size)"
-            ))),
-        }
+        Ok(())
     }
 
-    /// The end of the log, if it may have grown since the last call.
-    pub fn grown(&mut self) -> Result<Option<Bounds>, Error> {
-        let look = look(&self.path)?;
-        if let Some((seen, when)) = &self.seen
-            && *seen == look
-            && when.elapsed() < FULL_LOOK
-        {
-            return Ok(None);
-        }
-        let bounds = self.bounds()?;
-        self.seen = Some((look, Instant::now()));
-        Ok(Some(bounds))
+    /// Records that are in the way of a push.
+    fn unreadable(&self, obstacle: &Obstacle, first: Offset, last: Option<Offset>) -> Trouble {
+        let what = match obstacle {
+            Obstacle::Damage { damage, .. } => damage.to_string(),
+            Obstacle::Contested { .. } => "two records claim each of them".to_owned(),
+            Obstacle::Unindexed { .. } => "the index has no entries for them".to_owned(),
+            Obstacle::Gap => "no segment contains them".to_owned(),
+            Obstacle::Overlap { newer } => format!("segment {newer} claims them too"),
+            Obstacle::Unpaired { segment, missing } => {
+                format!("segment {segment} has no {missing:?}").to_lowercase()
+            }
+        };
+        let last = last.unwrap_or(first);
+        let offsets = prose::offsets(&[OffsetRange { first, last }]);
+        let log = quote(self.path);
+        let message = format!("{log}: {offsets} cannot be read: {what}");
+        Failure::new(Status::Damage, message)
+            .hint(format!("proglog verify {log}"))
+            .into()
     }
 }
 
-fn look(path: &Path) -> Result<Look, Error> {
-    let directory = Directory::list(path)?;
-    let last = directory.segments.last();
-    let file = |kind| {
-        let metadata = std::fs::metadata(directory.file(last?, kind)).ok()?;
-        Some((metadata.len(), metadata.mtime(), metadata.mtime_nsec()))
-    };
-    Ok(Look(
-        directory.segments.len(),
-        last.map(|names| names.base),
-        [file(FileKind::Store), file(FileKind::Index)],
-    ))
+/// A record in memory.
+fn owned(record: &RecordView<'_>) -> Result<Record, Error> {
+    Ok(Record {
+        value: record.value.to_vec()?,
+        offset: record.offset,
+        term: record.term,
+        record_type: record.record_type,
+        ..Record::default()
+    })
+}
+
+/// The records of a log, in order, up to an end that moves as the log grows.
+pub struct Feed<'a> {
+    source: Source<'a>,
+    follower: Follower,
+    end: Offset,
+}
+
+impl<'a> Feed<'a> {
+    /// From an offset up to another.
+    pub fn of(source: Source<'a>, range: Range<Offset>) -> Result<Self, Error> {
+        let mut follower = Follower::of(&mut source.reader()?, range.start)?;
+        if let Some(codec) = source.codec {
+            follower.set_codec(codec);
+        }
+        Ok(Self {
+            source,
+            follower,
+            end: range.end,
+        })
+    }
+
+    /// Whether all records were read.
+    pub fn is_at_end(&self) -> bool {
+        self.follower.next() >= self.end
+    }
+
+    /// The next records; none at the end.
+    pub fn batch(&mut self) -> Result<Vec<Record>, Trouble> {
+        let (mut records, mut bytes) = (Vec::new(), 0);
+        if self.is_at_end() {
+            return Ok(records);
+        }
+        let end = self.end;
+        let pass = self.follower.pass::<Error>(|record| {
+            let record = owned(record)?;
+            bytes += record.value.len();
+            let is_last = record.offset.saturating_add(1) >= end;
+            records.push(record);
+            let is_full = bytes >= BATCH.0 || records.len() >= BATCH.1;
+            Ok(if is_full || is_last {
+                Step::Last
+            } else {
+                Step::Next
+            })
+        })?;
+        let why = match pass {
+            // First what came before it; it comes again.
+            _ if !records.is_empty() => return Ok(records),
+            Pass::Blocked(blocked) => blocked.obstacles.into_iter().next(),
+            Pass::Gone { first, last } => Some((Obstacle::Gap, first, Some(last))),
+            _ => None,
+        };
+        if let Some((obstacle, first, last)) = why {
+            return Err(self.source.unreadable(&obstacle, first, last));
+        }
+        // The next attempt compares it with the stream.
+        let log = quote(self.source.path);
+        Err(Trouble::Passing(format!("{log} changed where it was read")))
+    }
+
+    /// The offsets of what has come since the end, if anything has.
+    pub fn grown(&mut self) -> Result<Option<Range<Offset>>, Trouble> {
+        if !self.follower.changed() {
+            return Ok(None);
+        }
+        // It keeps in mind what it sees.
+        self.follower.pass::<Error>(|_| Ok(Step::Leave))?;
+        let (known, next) = (self.end, self.source.bounds()?.end);
+        if next < known {
+            return Err(no(format!(
+                "the log ends before offset {next} now; records up to {} were pushed",
+                known.0 - 1
+            )));
+        }
+        self.end = next;
+        Ok((known < next).then_some(known..next))
+    }
 }

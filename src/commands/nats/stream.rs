@@ -1,141 +1,116 @@
 //! The stream on the server: its state, single messages, and its creation.
 
+use async_nats::Client;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{
-    Config, Info, RawMessageErrorKind, StorageType, Stream as RemoteStream,
+    Config, Info, RawMessageErrorKind, State, StorageType, Stream as RemoteStream,
 };
 
-use super::link::{Link, chain};
+use super::link::{chain, context};
+use super::message::Stamp;
 use super::{Trouble, cannot};
 use crate::commands::{Failure, Status};
 
-/// A stream and its state when it was inspected.
+/// A stream, and its state when it was inspected.
 pub struct Stream {
-    remote: RemoteStream<()>,
-    /// How it is set.
-    pub config: Config,
-    /// The first sequence that it holds, if it holds any.
-    pub first: u64,
-    /// The last sequence that it gave.
-    pub last: u64,
-    /// Number of messages.
-    pub messages: u64,
-}
-
-/// How a stream is made.
-pub struct NewStream<'a> {
-    /// Its subject.
-    pub subject: &'a str,
-    /// On how many servers it is kept.
-    pub replicas: usize,
+    /// For consumers.
+    pub remote: RemoteStream<Info>,
 }
 
 impl Stream {
     /// Inspects a stream; `None` where it does not exist.
-    pub async fn look(link: &Link, name: &str) -> Result<Option<Self>, Trouble> {
-        let info = match link.context.get_stream(name).await {
-            Ok(stream) => stream.cached_info().clone(),
-            Err(error) => {
-                return match error.kind() {
-                    GetStreamErrorKind::JetStream(refused)
-                        if refused.error_code() == ErrorCode::STREAM_NOT_FOUND =>
-                    {
-                        Ok(None)
-                    }
-                    GetStreamErrorKind::JetStream(refused) => Err(refusal(name, &refused)),
-                    _ => Err(unanswered(link, name, &error)),
-                };
-            }
-        };
-        Ok(Some(Self::of(link, info).await?))
-    }
-
-    /// Makes a stream: on disk, without limits.
-    pub async fn create(link: &Link, name: &str, new: &NewStream<'_>) -> Result<(), Trouble> {
-        let config = Config {
-            name: name.to_owned(),
-            subjects: vec![new.subject.to_owned()],
-            storage: StorageType::File,
-            num_replicas: new.replicas,
-            ..Config::default()
-        };
-        match link.context.create_stream(config).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(match error.kind() {
-                CreateStreamErrorKind::JetStream(refused) => refusal(name, &refused),
-                CreateStreamErrorKind::EmptyStreamName
-                | CreateStreamErrorKind::InvalidStreamName => {
-                    cannot(format!("{name} is not a valid stream name"))
+    pub async fn look(client: &Client, name: &str) -> Result<Option<Self>, Trouble> {
+        match context(client).get_stream(name).await {
+            Ok(remote) => Ok(Some(Self { remote })),
+            Err(error) => match error.kind() {
+                GetStreamErrorKind::JetStream(refused)
+                    if refused.error_code() == ErrorCode::STREAM_NOT_FOUND =>
+                {
+                    Ok(None)
                 }
-                _ => unanswered(link, name, &error),
-            }),
+                GetStreamErrorKind::JetStream(refused) => Err(refusal(name, &refused)),
+                _ => Err(unanswered(client, name, &error)),
+            },
         }
     }
 
-    async fn of(link: &Link, info: Info) -> Result<Self, Trouble> {
-        let name = info.config.name.clone();
-        let remote = link.context.get_stream_no_info(&name).await;
-        let remote = remote.map_err(|error| unanswered(link, &name, &error))?;
-        Ok(Self {
-            remote,
-            config: info.config,
-            first: info.state.first_sequence,
-            last: info.state.last_sequence,
-            messages: info.state.messages,
+    /// Makes a stream: on disk, without limits, on so many servers.
+    pub async fn create(
+        client: &Client,
+        name: &str,
+        subject: &str,
+        replicas: u8,
+    ) -> Result<(), Trouble> {
+        let config = Config {
+            name: name.to_owned(),
+            subjects: vec![subject.to_owned()],
+            storage: StorageType::File,
+            num_replicas: usize::from(replicas),
+            ..Config::default()
+        };
+        let Err(error) = context(client).create_stream(config).await else {
+            return Ok(());
+        };
+        Err(match error.kind() {
+            CreateStreamErrorKind::JetStream(refused) => refusal(name, &refused),
+            _ => unanswered(client, name, &error),
         })
+    }
+
+    /// How it is set.
+    pub fn config(&self) -> &Config {
+        &self.remote.cached_info().config
+    }
+
+    /// Its first and last sequence, and how many messages it has.
+    pub fn state(&self) -> &State {
+        &self.remote.cached_info().state
     }
 
     /// Its name in messages.
     pub fn name(&self) -> &str {
-        &self.config.name
+        &self.config().name
     }
 
-    /// For consumers.
-    pub fn remote(&self) -> &RemoteStream<()> {
-        &self.remote
-    }
-
-    /// Whether it never got a message.
-    pub fn is_new(&self) -> bool {
-        self.last == 0
-    }
-
-    /// One message; `None` where the stream does not hold it.
-    pub async fn get(&self, link: &Link, sequence: u64) -> Result<Option<StreamMessage>, Trouble> {
+    /// One message and its headers; `None` where the stream does not hold it.
+    pub async fn get(&self, sequence: u64) -> Result<Option<(Stamp, StreamMessage)>, Trouble> {
         match self.remote.get_raw_message(sequence).await {
-            Ok(message) => Ok(Some(message)),
+            Ok(message) => Ok(Some((
+                Stamp::of(Some(&message.headers), sequence)?,
+                message,
+            ))),
             Err(error) => match error.kind() {
                 RawMessageErrorKind::NoMessageFound => Ok(None),
                 RawMessageErrorKind::JetStream(refused) => Err(refusal(self.name(), &refused)),
-                _ => Err(unanswered(link, self.name(), &error)),
+                _ => Err(silent(self.name(), &error)),
             },
         }
     }
 
     /// The first sequence in the middle that is missing, if any.
-    pub async fn hole(&self, link: &Link) -> Result<Option<u64>, Trouble> {
-        let span = self.last.saturating_sub(self.first).saturating_add(1);
-        if self.messages == 0 || self.messages == span {
+    pub async fn hole(&self) -> Result<Option<u64>, Trouble> {
+        let state = self.state();
+        let span = state.last_sequence.saturating_sub(state.first_sequence);
+        if state.messages == 0 || state.messages == span.saturating_add(1) {
             return Ok(None);
         }
         let info = self.remote.info_builder().with_deleted(true).fetch().await;
-        let info = info.map_err(|error| unanswered(link, self.name(), &error))?;
-        let state = &info.info.state;
-        let inside =
-            |sequence: &&u64| (state.first_sequence..=state.last_sequence).contains(*sequence);
-        Ok(state.deleted.iter().flatten().filter(inside).min().copied())
+        let state = info
+            .map_err(|error| silent(self.name(), &error))?
+            .info
+            .state;
+        let inside = |it: &u64| (state.first_sequence..=state.last_sequence).contains(it);
+        Ok(state.deleted.into_iter().flatten().filter(inside).min())
     }
 
     /// The subject to publish on: the given one, or the only possible one.
     pub fn subject(&self, asked: Option<&str>) -> Result<String, Failure> {
-        if let Some(subject) = asked {
-            return Ok(subject.to_owned());
-        }
-        match self.config.subjects.as_slice() {
-            [one] if !one.contains(['*', '>']) => Ok(one.clone()),
-            subjects => {
+        match (asked, self.config().subjects.as_slice()) {
+            (Some(subject), _) => Ok(subject.to_owned()),
+            (None, [one]) if !one.contains(['*', '>']) => Ok(one.clone()),
+            (None, subjects) => {
                 let message = format!(
                     "stream {} takes messages on several subjects ({})",
                     self.name(),
@@ -152,39 +127,40 @@ const JETSTREAM: &str = "start the server with JetStream: options -js and -sd of
 
 /// The server refused: permanently, unless time changes it.
 pub fn refusal(name: &str, refused: &async_nats::jetstream::Error) -> Trouble {
+    /// The server is short of something, or the stream is full.
+    const FULL: &[u64] = &[10002, 10023, 10028, 10047, 10077, 10120, 10122];
     let message = format!("stream {name}: {refused}");
     match refused.error_code() {
         ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
             Failure::new(Status::Failed, message).hint(JETSTREAM).into()
         }
-        _ if passes(refused) => Trouble::Passing(message),
+        ErrorCode::CLUSTER_NO_PEERS => Trouble::Passing(message),
+        code if FULL.contains(&code.0) => Trouble::Passing(message),
+        ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED | ErrorCode::STREAM_INVALID_CONFIG => {
+            cannot(message)
+        }
+        // It is busy, or has no leader.
+        _ if refused.code() >= 500 => Trouble::Passing(message),
         _ => cannot(message),
     }
 }
 
-/// Whether a refusal may be no more after a while: the server is busy, has no leader,
-/// is short of something, or the stream is full.
-fn passes(refused: &async_nats::jetstream::Error) -> bool {
-    const FULL: &[u64] = &[10002, 10023, 10028, 10047, 10077, 10120, 10122];
-    let alone = refused.error_code() == ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED;
-    (refused.code() >= 500 && !alone)
-        || FULL.contains(&refused.error_code().0)
-        || refused.error_code() == ErrorCode::CLUSTER_NO_PEERS
-}
-
-/// No answer came.
-fn unanswered(link: &Link, name: &str, error: &dyn std::error::Error) -> Trouble {
+/// No answer came, perhaps because there is no JetStream.
+fn unanswered(client: &Client, name: &str, error: &dyn std::error::Error) -> Trouble {
     let why = chain(error);
-    if why.contains("does not exist") || why.contains("no responders") {
-        let info = link.client.server_info();
-        if !info.jetstream && info.cluster.is_none() {
-            return Failure::new(
-                Status::Failed,
-                "the server runs without JetStream".to_owned(),
-            )
+    let info = client.server_info();
+    if (why.contains("does not exist") || why.contains("no responders"))
+        && !info.jetstream
+        && info.cluster.is_none()
+    {
+        return Failure::new(Status::Failed, "the server runs without JetStream")
             .hint(JETSTREAM)
             .into();
-        }
     }
+    silent(name, error)
+}
+
+fn silent(name: &str, error: &dyn std::error::Error) -> Trouble {
+    let why = chain(error);
     Trouble::Passing(format!("stream {name}: JetStream does not respond: {why}"))
 }

@@ -1,0 +1,255 @@
+//! What push and pull have in common: options, the attempts with pauses between them, and
+//! what is said of progress, errors and the result.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use proglog::inspect::finding::OffsetRange;
+use proglog::log::progress::Progress;
+use proglog::log::units::Offset;
+
+use super::Trouble;
+use super::link::Link;
+use super::source::Source;
+use super::url::StreamUrl;
+use crate::commands::append::report::Talk;
+use crate::commands::options::seconds;
+use crate::commands::progress::{self, Bar};
+use crate::commands::signals::{self, Signals};
+use crate::commands::{Failure, Globals, Status, say, status_of};
+use crate::render::json_line::JsonLine;
+use crate::render::prose::{self, count};
+
+/// The first pause after an error, and the longest; each is twice the one before.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// Interval after which the same error is reported again.
+const TELL_AGAIN: Duration = Duration::from_secs(10);
+
+/// How often a pause searches for a signal.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The transferred records, for the progress line.
+static MOVED: Progress = Progress::new();
+
+/// The options of both.
+#[derive(Debug, clap::Args)]
+pub struct Both {
+    /// Read the credentials from this file: a JWT and its key, as written by nsc
+    #[arg(long, value_name = "FILE")]
+    pub creds: Option<PathBuf>,
+    /// Continue as records arrive, until Ctrl-C
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Exit with status 2 after SECONDS without progress; 0 tries once
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub timeout: Duration,
+    /// Print the summary as a JSON line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A run of push or pull.
+pub struct Transfer<'a> {
+    /// The stream.
+    pub url: &'a StreamUrl,
+    /// The options.
+    pub both: &'a Both,
+    /// The log.
+    pub source: Source<'a>,
+    /// The cancellation.
+    pub signals: &'a Signals,
+    /// The words.
+    pub talk: Talk,
+    bar: Option<Bar>,
+    /// The offset of the first record that had to be transferred.
+    first: Option<Offset>,
+    /// The offset after the last one that was.
+    pub next: Option<Offset>,
+    /// The sequence of the last one that was.
+    pub last_sequence: Option<u64>,
+    /// The start of the current failure.
+    failing_since: Option<Instant>,
+    pause: Duration,
+    told: Option<(String, Instant)>,
+    retries: u64,
+}
+
+impl<'a> Transfer<'a> {
+    /// Nothing was transferred yet.
+    pub fn new(
+        verb: &'static str,
+        url: &'a StreamUrl,
+        both: &'a Both,
+        source: Source<'a>,
+        signals: &'a Signals,
+        globals: Globals,
+    ) -> Self {
+        let handled = progress::Signals::Handled;
+        Self {
+            url,
+            both,
+            source,
+            signals,
+            talk: Talk::new(false, both.json, globals.quiet),
+            bar: Some(Bar::new(verb, &MOVED, || None, handled, globals)),
+            first: None,
+            next: None,
+            last_sequence: None,
+            failing_since: None,
+            pause: PAUSES.0,
+            told: None,
+            retries: 0,
+        }
+    }
+
+    /// Attempts a round until one comes to its end.
+    pub fn run(
+        &mut self,
+        mut round: impl AsyncFnMut(&mut Self, &mut Link) -> Result<(), Trouble>,
+    ) -> std::io::Result<Result<(), Trouble>> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let ended = runtime.block_on(async {
+            let mut link = None;
+            loop {
+                let attempt = async {
+                    let creds = self.both.creds.as_deref();
+                    let link = match &mut link {
+                        Some(link) => link,
+                        None => link.insert(Link::connect(self.url, creds).await?),
+                    };
+                    link.settle().await?;
+                    round(self, link).await
+                };
+                match attempt.await {
+                    Err(Trouble::Passing(why)) => self.wait_after(why).await?,
+                    ended => return ended,
+                }
+            }
+        });
+        runtime.shutdown_background();
+        Ok(ended)
+    }
+
+    /// The next record to be transferred has this offset.
+    pub fn begins_at(&mut self, next: Offset) {
+        self.first.get_or_insert(next);
+        self.next = Some(next);
+    }
+
+    /// Counts a record for the progress line.
+    pub fn count(bytes: usize) {
+        MOVED.add_records(1);
+        MOVED.add_bytes(bytes as u64);
+    }
+
+    /// Something continued.
+    pub fn progress(&mut self) {
+        self.failing_since = None;
+        self.pause = PAUSES.0;
+    }
+
+    /// Reports an error and waits before the next attempt.
+    async fn wait_after(&mut self, why: String) -> Result<(), Trouble> {
+        let since = *self.failing_since.get_or_insert_with(Instant::now);
+        let left = self.both.timeout.saturating_sub(since.elapsed());
+        if left.is_zero() {
+            let limit = self.both.timeout.as_secs_f32();
+            let message = format!("{why}; no progress for {limit} s");
+            return Err(Failure::new(Status::Failed, message)
+                .hint("the same command continues from there; --timeout waits longer")
+                .into());
+        }
+        let is_known =
+            |(told, when): &(String, Instant)| *told == why && when.elapsed() < TELL_AGAIN;
+        if !self.told.as_ref().is_some_and(is_known) {
+            let seconds = left.as_secs_f32().ceil();
+            self.talk
+                .say(&format!("note: {why}; retrying for {seconds} s more"));
+            self.told = Some((why, Instant::now()));
+        }
+        self.retries += 1;
+        let pause = self.pause.min(left);
+        self.pause = (self.pause * 2).min(PAUSES.1);
+        self.sleep(pause).await
+    }
+
+    /// Waits so long, or until a signal comes.
+    pub async fn sleep(&self, pause: Duration) -> Result<(), Trouble> {
+        let end = Instant::now() + pause;
+        loop {
+            if let Some(signal) = self.signals.raised() {
+                return Err(Trouble::Signal(signal));
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            tokio::time::sleep(left.min(LOOK)).await;
+        }
+    }
+
+    /// Says how a run ended, with the summary. `way` is `pushed` or `pulled`, and `holder`
+    /// has the records then.
+    pub fn conclude(
+        mut self,
+        ended: Result<(), Trouble>,
+        way: &str,
+        holder: &str,
+    ) -> anyhow::Result<Status> {
+        self.bar = None;
+        self.summary(way, ended.is_ok());
+        let reached = match self.next.and_then(|next| next.0.checked_sub(1)) {
+            Some(last) => format!("; {holder} has the records up to offset {last}"),
+            None => String::new(),
+        };
+        let failure = match ended {
+            Ok(()) => return Ok(Status::Done),
+            Err(Trouble::Final(failure)) => failure,
+            Err(Trouble::Passing(why)) => Failure::new(Status::Failed, why),
+            Err(Trouble::Log(error)) if reached.is_empty() => return Err(error.into()),
+            Err(Trouble::Log(error)) => Failure::new(status_of(&error), error.to_string()),
+            Err(Trouble::Signal(signal)) => {
+                say(&format!("ended by {}{reached}", signals::name(signal)));
+                signals::end_by(signal)?;
+                return Ok(Status::Failed);
+            }
+        };
+        let message = failure.message + &reached;
+        Err(Failure { message, ..failure }.into())
+    }
+
+    /// The summary, as JSON and, if all went well, in words.
+    fn summary(&mut self, way: &str, went_well: bool) {
+        let range = self
+            .first
+            .zip(self.next)
+            .filter(|(first, next)| first < next);
+        let range = range.map(|(first, next)| (first, Offset(next.0 - 1)));
+        let records = range.map_or(0, |(first, last)| last.since(first).saturating_add(1));
+        let mut words = format!("{way} {}", count(records, "record"));
+        let mut line = JsonLine::of("summary")
+            .text("log", self.source.path.display().to_string())
+            .text("stream", &self.url.stream);
+        if let Some((first, last)) = range {
+            words = format!(
+                "{words}, {}",
+                prose::offsets(&[OffsetRange { first, last }])
+            );
+            line = line
+                .number("first_offset", first.0)
+                .number("last_offset", last.0);
+        }
+        line = line.number("records", records);
+        if let Some(next) = self.next {
+            line = line.number("next_offset", next.0);
+        }
+        if let Some(sequence) = self.last_sequence {
+            line = line.number("last_sequence", sequence);
+        }
+        line = line.number("retries", self.retries);
+        self.talk.end(&words, &line.to_string(), went_well);
+    }
+}
