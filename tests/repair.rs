@@ -348,3 +348,15 @@ fn drop_tail_cuts_a_whole_row_of_empty_records() {
         assert_eq!(json(&out).pop().unwrap()["records"], kept);
     }
 }
+
+/// Record 0 has no payload if its value is empty: the next one still has its own number.
+#[test]
+fn an_empty_first_record_does_not_hide_the_codec() {
+    let two = LogBuilder::protobuf().segment(0, ["", "two"]);
+    let sandbox = Sandbox::built(&two);
+    let before = sandbox.snapshot();
+    sandbox.write("0.index", b"");
+    let output = sandbox.proglog().args(["repair", "log"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(sandbox.snapshot().contents(), before.contents());
+}

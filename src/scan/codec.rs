@@ -122,7 +122,10 @@ pub fn evidence(store: &ReadFile, index: Option<&ReadFile>, base: Offset) -> Res
         }
         let (mut gaps, mut is_anchored) = (false, false);
         let mut carried = Vec::new();
+        // Record 0 has no payload if its value is empty.
+        let mut empty = 0;
         for piece in path {
+            empty += u64::from(piece.start == 0 && piece.end == LENGTH_BYTES && base.0 == 0);
             gaps |= is_gap(piece);
             // A record may have a wrong length; a value may hold a log of its own.
             let start = piece.start + LENGTH_BYTES;
@@ -154,7 +157,8 @@ pub fn evidence(store: &ReadFile, index: Option<&ReadFile>, base: Offset) -> Res
                 (Some(a), Some(b)) => a == b || a.checked_add(1) == Some(b),
                 _ => false,
             };
-            let in_place = base.checked_add(at as u64) == Some(Offset(offset)) || offset == base.0;
+            let in_place =
+                base.checked_add(empty + at as u64) == Some(Offset(offset)) || offset == base.0;
             // Numbers of an application may ascend too: if entries show which offsets
             // frames have, one of them must have its own.
             let is_named = explored.segment.is_named(start);
