@@ -270,7 +270,11 @@ impl<'r> States<'r> {
                             put(content, position + late, &bytes[late..late + SECTOR]);
                         }
                         Some((op, kept, rest)) if op == number => {
-                            put(content, *position, &torn(bytes, kept, rest));
+                            // One byte that is there already is the old or the new one.
+                            let is_there = bytes.len() == 1 && content.len() > *position;
+                            if !is_there || rest != Rest::Zero {
+                                put(content, *position, &torn(bytes, kept, rest));
+                            }
                         }
                         _ => put(content, *position, bytes),
                     }
