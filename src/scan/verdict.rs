@@ -284,7 +284,7 @@ impl Numbered {
         Ok(believed.max(self.first_slot))
     }
 
-    /// Whether the entries behind the first right ones are another log's: the frames continue to
+    /// Whether the entries after the first right ones are another log's: the frames continue to
     /// the store's end without a fault, and the first wrong entry names a place beyond it.
     fn are_of_another_log(&self, evidence: &Evidence) -> bool {
         let sections = &evidence.sections;
