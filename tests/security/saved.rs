@@ -179,7 +179,7 @@ fn the_log_is_the_one_that_was_named() {
     let away = world.home().join("away");
     fs::rename(world.log(), &away).unwrap();
     let run = world.run(ROOT, &["undo", saved.to_str().unwrap()]);
-    run.ended(2, "proglog undo LOG --save-to");
+    run.ended(2, "--save-to");
     fs::rename(away, world.log()).unwrap();
     // It is beside no log.
     let elsewhere = world.home().join("unpacked");
@@ -187,7 +187,7 @@ fn the_log_is_the_one_that_was_named() {
     let before = tree(world.path());
     let run = world.run(ROOT, &["undo", "unpacked"]);
     run.ended(2, "it is not beside the log that it belongs to");
-    run.ended(2, "proglog undo LOG --save-to");
+    run.ended(2, "--save-to");
     assert_eq!(tree(world.path()), before);
 }
 

@@ -161,7 +161,7 @@ fn offsets_behind_a_hole_do_not_size_an_index() {
         runs(&sandbox, "repair --dry-run log", 3);
         runs(&sandbox, "repair log", 3);
         assert!(sandbox.bytes("0.index") < 4096);
-        runs(&sandbox, "read --from 3 log", 3);
+        runs(&sandbox, "read --from 3 log", 0);
     }
 }
 
