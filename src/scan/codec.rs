@@ -159,7 +159,7 @@ pub fn evidence(store: &ReadFile, index: Option<&ReadFile>, base: Offset) -> Res
                 _ => false,
             };
             // A service that was started on padding takes it for the entry of the first record.
-            let behind_padding = at == 0 && is_padding && base.0.checked_add(1) == Some(offset);
+            let behind_padding = start == 0 && is_padding && base.0.checked_add(1) == Some(offset);
             let in_place = base.checked_add(empty + at as u64) == Some(Offset(offset))
                 || offset == base.0
                 || behind_padding;

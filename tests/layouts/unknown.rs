@@ -109,7 +109,7 @@ fn positions_of_all_frames_in_other_entries_are_recognised() {
         ("u64", &|_, at, _| at.to_be_bytes().to_vec()),
         ("u32", &|_, at, _| at.to_be_bytes()[4..].to_vec()),
         ("u32 little-endian", &|_, at, _| {
-            at.to_le_bytes()[..4].to_vec()
+            at.swap_bytes().to_be_bytes()[..4].to_vec()
         }),
         ("u16, u32", &|slot, at, _| {
             [&slot.to_be_bytes()[2..], &at.to_be_bytes()[4..]].concat()
@@ -118,7 +118,7 @@ fn positions_of_all_frames_in_other_entries_are_recognised() {
             [&slot.to_be_bytes()[2..], &at.to_be_bytes()[..]].concat()
         }),
         ("u8, u64 little-endian", &|slot, at, _| {
-            [&slot.to_be_bytes()[3..], &at.to_le_bytes()[..]].concat()
+            [&slot.to_be_bytes()[3..], &at.swap_bytes().to_be_bytes()[..]].concat()
         }),
         ("u64, u64, u64", &|slot, at, bytes| {
             [u64::from(slot), at, bytes].map(u64::to_be_bytes).concat()
