@@ -315,6 +315,36 @@ fn what_is_in_the_way_is_called_what_it_is() {
     assert!(stderr.contains("remove it"), "{stderr}");
 }
 
+/// A record whose bytes are zeros up to the end of the store is not taken for an empty one.
+#[test]
+fn zeros_that_may_have_been_a_record_are_left_out() {
+    for bytes in 1..=17 {
+        let values = ["a".to_owned(), "b".to_owned(), "c".repeat(bytes)];
+        let sandbox = Sandbox::built(&LogBuilder::raw().segment(0, &values));
+        let mut store = sandbox.read("0.store");
+        let last = store.len() - 8 - bytes;
+        store[last..].fill(0);
+        sandbox.write("0.store", &store);
+        let before = sandbox.snapshot();
+        for command in ["verify", "repair"] {
+            let (status, stdout, _) = run(&sandbox, &[command, "log"]);
+            assert_eq!(status, 3, "{bytes}: {stdout}");
+            assert!(
+                stdout.contains("zeros that may have been a record"),
+                "{stdout}"
+            );
+            assert!(!stdout.contains("no committed record is lost"), "{stdout}");
+        }
+        assert_eq!(sandbox.snapshot(), before, "{bytes}");
+        let (status, stdout, stderr) = run(&sandbox, &["salvage", "log", "new"]);
+        assert_eq!(status, 3, "{bytes}: {stdout}");
+        assert!(stderr.contains("offset 2 is left out"), "{stderr}");
+        assert!(stdout.contains("lost     2: 1 record"), "{stdout}");
+        let there = whole_records(&sandbox.path().join("new"), Codec::Raw);
+        assert_eq!(there.len(), 2, "{bytes}");
+    }
+}
+
 #[test]
 fn with_q_what_is_lost_is_told_all_the_same() {
     let sandbox = Sandbox::of("length-flipped");

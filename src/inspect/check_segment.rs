@@ -11,7 +11,7 @@ use crate::log::damage::{Damage, DamageKind};
 use crate::log::format::{ENTRY_BYTES, FileKind};
 use crate::log::record::Codec;
 use crate::log::units::Offset;
-use crate::scan::account::{Stretch, Unreferenced};
+use crate::scan::account::{Doubt, Stretch, Unreferenced};
 
 /// How much of a store the Go service keeps in memory. Units: bytes.
 const SERVICE_BUFFER_BYTES: u64 = 4096;
@@ -342,7 +342,9 @@ impl View<'_> {
             }
             findings.push(finding);
         }
-        if tail.zero_bytes > 0 && !dangling {
+        let account = self.segment.account.as_ref();
+        let undecided = account.is_some_and(|it| it.doubts.contains(&Doubt::ZerosOrRecord));
+        if tail.zero_bytes > 0 && !dangling && !undecided {
             let severity = if ours {
                 Severity::Note
             } else {

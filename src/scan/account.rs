@@ -245,6 +245,8 @@ impl Account {
             Doubt::LongRemainder,
             Doubt::MayBeUnwritten,
         ];
+        // Without the zeros after it the last record is an empty one.
+        self.records += u64::from(self.doubts.contains(&Doubt::ZerosOrRecord));
         self.doubts.retain(|doubt| !decided.contains(doubt));
         let end = self.end_slot;
         for runs in [&mut self.entries, &mut self.writes] {

@@ -93,6 +93,12 @@ impl Candidates {
             .any(|it| it.links() >= 2 || (it.links() == 1 && (it.ends() || it.mine())))
     }
 
+    /// Whether an intact frame with a payload may begin at `start` or later.
+    pub fn any_filled(&self, start: u64) -> bool {
+        let mut behind = self.0.iter().take_while(|it| it.position() >= start);
+        behind.any(|it| it.links() >= 1)
+    }
+
     /// Whether two frames or more lead from a place after `start` to the very end of the
     /// store's bytes: those of a value that was interrupted do not.
     pub fn any_chain_to_the_end(&self, store: &mut Bytes, start: u64) -> Result<bool> {

@@ -145,6 +145,7 @@ pub fn evidence(store: &ReadFile, index: Option<&ReadFile>, base: Offset) -> Res
                 }
             }
         }
+        let is_padding = explored.segment.padded && explored.segment.named == [(0, 0)];
         for (at, &(start, offset, behind_gap)) in carried.iter().enumerate() {
             let Some(offset) = offset else { continue };
             let neighbour = |at: Option<usize>| {
@@ -157,14 +158,17 @@ pub fn evidence(store: &ReadFile, index: Option<&ReadFile>, base: Offset) -> Res
                 (Some(a), Some(b)) => a == b || a.checked_add(1) == Some(b),
                 _ => false,
             };
-            let in_place =
-                base.checked_add(empty + at as u64) == Some(Offset(offset)) || offset == base.0;
+            // A service that was started on padding takes it for the entry of the first record.
+            let behind_padding = start == 0 && is_padding && base.0.checked_add(1) == Some(offset);
+            let in_place = base.checked_add(empty + at as u64) == Some(Offset(offset))
+                || offset == base.0
+                || behind_padding;
             // Numbers of an application may ascend too: if entries show which offsets
             // frames have, one of them must have its own.
             let is_named = explored.segment.is_named(start);
             let named = explored.segment.names(&mut bytes, start)?;
             is_anchored |= named && offset > 0;
-            let by_neighbours = behind_gap || !is_named || is_anchored;
+            let by_neighbours = behind_gap || !is_named || is_anchored || behind_padding;
             if named
                 || (by_neighbours
                     && (in_place || follows(before, Some(offset)) || follows(Some(offset), after)))

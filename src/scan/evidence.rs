@@ -80,9 +80,11 @@ pub(super) fn explore(
     }
     let base = input.base.0;
     let slots = store.size / 9 + index.file_bytes() / ENTRY_BYTES + 2;
+    let by_chance = sections.naming_zeros(store)?;
     let mut named: Vec<(u64, u64)> = sections
         .claims()
         .filter(|(_, position)| *position < store.size && *position >= from)
+        .filter(|claim| by_chance.binary_search(claim).is_err())
         .map(|(slot, position)| (position, slot))
         .collect();
     named.sort_unstable();
@@ -97,6 +99,7 @@ pub(super) fn explore(
         padded: sections.is_padded(),
         unpadded: index.file_bytes() > 0 && sections.rest.is_empty(),
         unused_slots: sections.unused_slots(),
+        marked: store.size < input.store.file_bytes,
         largest: largest(store, index, slot)?,
     };
     let mut before = None;

@@ -8,7 +8,7 @@ use super::bytes::Bytes;
 use super::cost::EMPTY_ROW;
 use super::frames::{Doubt, Frame, State, begins_gap, gap_before, is_lost};
 use super::lives::Life;
-use super::path::{Kind, Piece, Segment, changed_bits, is_one_bit};
+use super::path::{Kind, Piece, Segment, changed_bits, is_one_bit, is_shared};
 use crate::log::error::Result;
 use crate::log::format::LENGTH_BYTES;
 
@@ -349,7 +349,7 @@ impl Numbering<'_> {
         };
         let length = store.length(gap)?;
         let next = i128::from(following) + 1;
-        if is_one_bit(length, gap, first.start) {
+        if is_one_bit(length, gap, first.start) && !is_shared(store, gap, first.start)? {
             return Ok(Some(next));
         }
         let ends_whole = self.path.last().is_some_and(|it| it.kind == Kind::Frame);
@@ -371,6 +371,7 @@ impl Numbering<'_> {
         starts: &[u64],
     ) -> Result<()> {
         let counts = count(votes);
+        let last_votes: BTreeMap<i128, usize> = votes.iter().map(|it| (it.1, it.0)).collect();
         let is_start = |position: u64| starts.binary_search(&position).is_ok();
         // Frames that no record has, between two runs of entries: the entries say so.
         let mut jumps: Vec<Vote> = votes.to_vec();
@@ -463,6 +464,10 @@ impl Numbering<'_> {
                 frame.state = State::Length;
             } else if empty && self.held_a_value(store, frame, slot, starts) {
                 frame.state = State::Zeros;
+                // The next frames may be parts of its value, unless an entry counts them.
+                let counted = last_votes.get(&(i128::from(slot) - at as i128));
+                let longer = next_claimed.is_some_and(|next| next > end);
+                vague = longer && counted.is_none_or(|last| *last <= at);
             }
             slot += 1;
         }
@@ -487,7 +492,7 @@ impl Numbering<'_> {
             && end >= store.zeros
             && end < store.size
             && next_claimed.is_none()
-            && !self.segment.are_of_a_commit(end, store.size);
+            && !self.segment.marked;
         // Nothing but its entry speaks for it.
         let nowhere = named && next_claimed.is_none() && begins_gap;
         elsewhere || before_gap || in_zeros || nowhere

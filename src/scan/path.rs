@@ -73,6 +73,19 @@ pub(super) fn is_one_bit(length: Option<u64>, start: u64, end: u64) -> bool {
     changed_bits(length, start, end).is_some_and(u64::is_power_of_two)
 }
 
+/// Whether not only the length at the start of a gap may be one bit away from leading to its
+/// end: the one after the frame there may be too, and then there is one record more.
+pub(super) fn is_shared(store: &mut Bytes, gap: u64, to: u64) -> Result<bool> {
+    let mut at = gap;
+    while let Some(end) = store.end(at)?.filter(|end| *end < to) {
+        if is_one_bit(store.length(end)?, end, to) {
+            return Ok(true);
+        }
+        at = end;
+    }
+    Ok(false)
+}
+
 /// The bits of the length at `start` that must be wrong if its frame ends at `end`.
 pub(super) fn changed_bits(length: Option<u64>, start: u64, end: u64) -> Option<u64> {
     let right = end.checked_sub(start)?.checked_sub(LENGTH_BYTES)?;

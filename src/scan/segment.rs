@@ -26,6 +26,8 @@ pub(super) struct Segment {
     /// Number of unused slots at the end of the index; `None` if there is anything but
     /// these after its first entries.
     pub unused_slots: Option<u64>,
+    /// Whether an unfinished batch follows: what is before it was durable.
+    pub marked: bool,
     /// The largest frame that is known. Units: bytes.
     pub largest: u64,
 }
@@ -111,18 +113,6 @@ impl Segment {
         });
         let in_commit = longer && self.is_within_commit(position, left);
         Ok(in_commit || self.is_likely_torn(store, position)?)
-    }
-
-    /// Whether commits that were interrupted left the zeros from `position` to the store's
-    /// end: empty records, before or while their entries were written, and the one byte of
-    /// a mark that did not arrive.
-    pub fn are_of_a_commit(&self, position: u64, size: u64) -> bool {
-        let bytes = size.saturating_sub(position);
-        let records = bytes / LENGTH_BYTES;
-        // The beginning of a length is zeros too.
-        (bytes < LENGTH_BYTES || bytes % LENGTH_BYTES <= 1)
-            && records <= cost::EMPTY_ROW
-            && self.unused_slots.is_some_and(|unused| unused <= records)
     }
 
     /// Whether the length at `position` is one that this segment's frames have, and ends

@@ -6,6 +6,7 @@ use super::evidence::Evidence;
 use super::frames::{Doubt, State};
 use super::path::Kind;
 use crate::log::error::Result;
+use crate::log::format::LENGTH_BYTES;
 use crate::log::record::Codec;
 
 /// Where the store may be cut: after it are only zeros, a torn frame, and frames that
@@ -49,6 +50,12 @@ pub(super) fn cut(store: &mut Bytes, evidence: &Evidence, doubts: &mut Vec<Doubt
                 // An entry after it shows that its frame was complete once.
                 let named = segment.named.last();
                 if named.is_some_and(|it| it.0 > piece.start) {
+                    doubts.push(Doubt::HoldsFrames);
+                    break;
+                }
+                // Nothing leads to it or was durable before it: it may be no frame at all.
+                let is_all = piece.start == 0 && !segment.padded;
+                if is_all && evidence.table.any_filled(LENGTH_BYTES) {
                     doubts.push(Doubt::HoldsFrames);
                     break;
                 }

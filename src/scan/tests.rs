@@ -222,23 +222,105 @@ fn zeros_at_the_end_are_no_records_where_the_index_is_sound() {
 }
 
 #[test]
-fn zeros_behind_an_empty_record_are_of_a_commit_where_they_can_be() {
+fn zeros_behind_an_empty_record_at_the_end_may_have_been_its_value() {
     let (store, index) = lay(&[value(0), Bytes::new()]);
-    let verdict_of = |zeros: usize, unused: usize| {
+    for (zeros, unused) in [
+        (0, 0),
+        (1, 0),
+        (8, 0),
+        (9, 0),
+        (15, 0),
+        (24, 0),
+        (24, 3),
+        (400, 4),
+    ] {
         let store = [&store[..], &vec![0; zeros]].concat();
         let index = [&index[..], &vec![0; unused * 12]].concat();
         let found = account(Codec::Raw, &store, Some(&index));
-        (found.records, found.doubts)
-    };
-    let sound = (2, Vec::new());
-    // Empty records without entries, or with entries that did not arrive; a mark.
-    for (zeros, unused) in [(8, 0), (24, 0), (24, 3), (1, 0), (9, 0), (0, 0)] {
-        assert_eq!(verdict_of(zeros, unused), sound, "{zeros} {unused}");
+        let wanted = if zeros == 0 {
+            (2, Vec::new())
+        } else {
+            (1, vec![Doubt::ZerosOrRecord])
+        };
+        assert_eq!((found.records, found.doubts), wanted, "{zeros} {unused}");
     }
-    for (zeros, unused) in [(26, 0), (8 * 17, 0), (24, 4)] {
-        let doubtful = (1, vec![Doubt::ZerosOrRecord]);
-        assert_eq!(verdict_of(zeros, unused), doubtful, "{zeros} {unused}");
+}
+
+#[test]
+fn entries_that_name_zeros_by_chance_number_nothing() {
+    let zeros = [&[b'x'; 20][..], &[0; 40]].concat();
+    let values: Vec<Bytes> = (0..12_u8)
+        .map(|number| match number {
+            2 => vec![b'y'; 40],
+            6 => Bytes::new(),
+            11 => zeros.clone(),
+            _ => vec![b'a' + number; 15 + usize::from(number) * 3 % 11],
+        })
+        .collect();
+    let (whole, index) = lay(&values);
+    let second = whole.windows(8).position(|it| it == [b'y'; 8]).unwrap();
+    // The last entry names zeros inside the last value; the one after an empty record names
+    // that one.
+    let cut = [&whole[..second], &whole[second + 30..]].concat();
+    let longer = [&whole[..second], b"inserted", &whole[second..]].concat();
+    for store in [cut, longer] {
+        let found = account(Codec::Raw, &store, Some(&index));
+        let wanted = (3, store.len() as u64, &[Doubt::Unnumbered][..]);
+        assert_eq!(verdict(&found), wanted, "{found:?}");
+        assert_eq!(found.end_slot, 3, "{found:?}");
     }
+    // The zeros that the next entry names are the end of a value that begins earlier.
+    let (whole, index) = lay(&[
+        [&[b'x'; 20][..], &[0; 16]].concat(),
+        value(1),
+        value(2),
+        value(3),
+    ]);
+    let store = [&whole[..12], b"inserted", &whole[12..]].concat();
+    let found = account(Codec::Raw, &store, Some(&index));
+    let wanted = (1, store.len() as u64, &[Doubt::Unnumbered][..]);
+    assert_eq!(verdict(&found), wanted, "{found:?}");
+}
+
+#[test]
+fn frames_after_one_bad_length_are_not_numbered_if_it_may_be_one_of_two() {
+    let mut values: Vec<Bytes> = (0..20).map(value).collect();
+    values[13].clear();
+    for (empty, records) in [(true, 12), (false, 19)] {
+        if empty {
+            values[12].clear();
+        } else {
+            values[12] = value(12);
+        }
+        let (mut store, index) = lay(&values);
+        let at: u64 = values[..13].iter().map(|it| it.len() as u64 + 8).sum();
+        store[usize::try_from(at).unwrap() + 6] = 0x20;
+        let found = account(Codec::Raw, &store, Some(&index[..120]));
+        assert_eq!(found.records, records, "{found:?}");
+        assert_eq!(found.store_end, store.len() as u64);
+        assert_eq!(found.doubts.is_empty(), !empty);
+    }
+}
+
+#[test]
+fn a_store_that_may_hold_a_frame_is_not_cut_to_nothing() {
+    let (whole, _) = raw(2);
+    let junk = [
+        &[0, 0, 0, 0, 0, 0, 0x60, 7][..],
+        b"junk",
+        &whole,
+        b"\xf0junk junk",
+    ]
+    .concat();
+    let found = account(Codec::Raw, &junk, Some(&[]));
+    assert_eq!(
+        verdict(&found),
+        (0, junk.len() as u64, &[Doubt::HoldsFrames][..])
+    );
+    // Text holds none, and neither does an append that was interrupted.
+    let torn = &frame(&[b't'; 300])[..200];
+    let found = account(Codec::Raw, torn, Some(&[]));
+    assert_eq!(verdict(&found), (0, 0, &[][..]));
 }
 
 #[test]

@@ -148,7 +148,7 @@ fn unwritten_frames(
     let last_named = evidence.frames.iter().rposition(|frame| frame.named);
     let behind = last_named.map_or(0, |at| at + 1);
     // An append of ours that was interrupted leaves no more zeros than it has entries.
-    let unused = evidence.sections.unused_slots();
+    let unused = evidence.segment.unused_slots;
     if unused.is_some_and(|unused| unused <= (evidence.frames.len() - behind) as u64) {
         return Ok(());
     }

@@ -134,6 +134,30 @@ fn a_store_whose_whole_index_is_gone_is_not_cut() {
     none(&wrong);
 }
 
+/// A service that was started on padding gave out the second offset first: one append.
+#[test]
+fn one_append_behind_padding_keeps_its_codec_and_its_offset() {
+    let mut wrong = Vec::new();
+    for (base, size) in [(0, 1024), (0, 12288), (100, 1020)] {
+        let values = text(1);
+        let (store, _) = made(Codec::Protobuf, base + 1, &values);
+        let case = Case::new(
+            format!("base {base}, {size} zeros"),
+            pair(base, (store, vec![0; size])),
+        );
+        wrong.extend(check(
+            &case,
+            &Outcome {
+                finds: &["record-offset-mismatch"],
+                repair: &[3],
+                records: Some(numbered(base + 1, &values)),
+                ..Outcome::default()
+            },
+        ));
+    }
+    none(&wrong);
+}
+
 #[test]
 fn an_index_of_another_log_is_one_fault() {
     let mut wrong = Vec::new();

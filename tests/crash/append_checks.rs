@@ -6,10 +6,12 @@ use std::hash::{DefaultHasher, Hash};
 use std::path::Path;
 use std::sync::Arc;
 
+use proglog::inspect::report::Report;
 use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::error::Error;
 use proglog::log::record::Codec;
 use proglog::log::writer::NewRecord;
+use proglog::scan::account::Doubt;
 
 use crate::appending::{Size, Story, value, words};
 use crate::lab::{Bench, State};
@@ -128,6 +130,14 @@ fn contains(story: &Story, records: &[Numbered], acknowledged: &[Vec<u8>]) -> bo
             .all(|((offset, value), (wanted, sent))| *offset == wanted && value == sent)
 }
 
+/// Whether zeros follow an empty record: empty records without entries, or its value.
+fn is_undecided(report: &Report) -> bool {
+    let accounts = report.segments.iter().filter_map(|it| it.account.as_ref());
+    accounts
+        .into_iter()
+        .any(|it| it.doubts.contains(&Doubt::ZerosOrRecord))
+}
+
 fn lost(where_: &str, records: &[Numbered], acknowledged: &[Vec<u8>]) -> String {
     let offsets: Vec<u64> = records.iter().map(|(offset, _)| *offset).collect();
     let count = acknowledged.len();
@@ -185,6 +195,13 @@ fn recover(
             bench
                 .lab
                 .note("append refuses what junk in a torn write left, and repair mends it");
+            Bench::clear(root);
+            return Ok(None);
+        }
+        Err(Error::CannotAppend { .. }) if report(&log, None).is_ok_and(|it| is_undecided(&it)) => {
+            bench
+                .lab
+                .note("append refuses zeros that may have been a value");
             Bench::clear(root);
             return Ok(None);
         }
@@ -264,13 +281,16 @@ fn repair(
     let plan = mending::carry_out(&log, repair, &disk).map_err(words("repair"))?;
     names_are_legal(&log)?;
     let after = report(&log, None).map_err(words("verify after a repair"))?;
-    if junk && !after.is_clean() {
+    let undecided = is_undecided(&after);
+    if (junk || undecided) && !after.is_clean() {
         if !contains(story, &whole(&log, story.script.codec), acknowledged) {
             return Err("a repair of junk loses acknowledged records".to_owned());
         }
-        bench
-            .lab
-            .note("repair leaves what junk in a torn write left to a human");
+        bench.lab.note(if undecided {
+            "repair leaves zeros that may have been a value"
+        } else {
+            "repair leaves what junk in a torn write left to a human"
+        });
         Bench::clear(&root);
         return Ok(None);
     }

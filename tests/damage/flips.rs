@@ -85,7 +85,8 @@ fn judge(log: &Made, byte: &Byte, state: &State) -> Vec<String> {
 ///
 /// Of a raw segment's last frame nothing but its length says where it ends. A longer
 /// one says that a frame's end is lost, as after a crash: the entry dangles. A shorter
-/// one says that bytes follow which no entry names, and its value is what is left.
+/// one says that bytes follow which no entry names, and its value is what is left, or, if it
+/// is empty and they are zeros, that nobody knows.
 ///
 /// The entry of a segment's only record is all zeros, as padding is, and real only if
 /// its frame is whole. Else the store holds bytes that no entry names: a torn tail,
@@ -116,6 +117,7 @@ fn undecidable(log: &Made, byte: &Byte, state: &State) -> bool {
                 FindingId::StoreTornTail,
                 FindingId::StoreUnindexedTail,
                 FindingId::StoreZeroTail,
+                FindingId::NeedsDecision,
             ];
             let end = byte.field + 8 + value.len() as u64;
             let mut places = tails

@@ -101,6 +101,38 @@ fn an_index_of_an_unknown_layout_is_recognised() {
     }
 }
 
+/// Few entries with the positions of all frames, and nothing else of ours.
+#[test]
+fn positions_of_all_frames_in_other_entries_are_recognised() {
+    let directory = memory_directory();
+    let kinds: &[(&str, Entry<'_>)] = &[
+        ("u64", &|_, at, _| at.to_be_bytes().to_vec()),
+        ("u32", &|_, at, _| at.to_be_bytes()[4..].to_vec()),
+        ("u32 little-endian", &|_, at, _| {
+            at.swap_bytes().to_be_bytes()[..4].to_vec()
+        }),
+        ("u16, u32", &|slot, at, _| {
+            [&slot.to_be_bytes()[2..], &at.to_be_bytes()[4..]].concat()
+        }),
+        ("u16, u64", &|slot, at, _| {
+            [&slot.to_be_bytes()[2..], &at.to_be_bytes()[..]].concat()
+        }),
+        ("u8, u64 little-endian", &|slot, at, _| {
+            [&slot.to_be_bytes()[3..], &at.swap_bytes().to_be_bytes()[..]].concat()
+        }),
+        ("u64, u64, u64", &|slot, at, bytes| {
+            [u64::from(slot), at, bytes].map(u64::to_be_bytes).concat()
+        }),
+    ];
+    for (kind, made) in kinds {
+        for count in [3, 4, 5, 7, 13] {
+            let (store, index) = log(count, made);
+            let found = recognised(directory.path(), 0, &store, Some(&index));
+            assert!(found.is_some(), "{kind}, {count} records");
+        }
+    }
+}
+
 /// What a person does whose own index was overwritten by another file.
 #[test]
 fn without_such_an_index_the_store_is_repaired() {

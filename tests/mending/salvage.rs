@@ -13,6 +13,7 @@ use proglog::inspect::finding::{FindingId, Severity};
 use proglog::inspect::report::Options;
 use proglog::log::dir::{Dir, FilePath};
 use proglog::log::disk::{Disk, DiskFile, Ownership, RealDisk};
+use proglog::log::units::Offset;
 use proglog::mend::salvage::write::{self, Targets};
 use proglog::mend::salvage::{self, Prefer};
 use proglog_testkit::{Codec, LogBuilder, Sandbox, frame, pb, whole_records};
@@ -62,7 +63,10 @@ fn one(seed: u64, records: &Cell<u64>, beside: &Cell<u64>) {
     let new = whole_records(&targets.log, made.codec);
     assert_eq!(new.len() as u64, salvaged.records(), "{about}");
     for record in &sound {
-        assert!(new.contains(record), "lost {}: {about}", record.0);
+        // An empty record with zeros after it may have been another one.
+        let undecided = record.1.is_empty() && salvaged.undecided.contains(&Offset(record.0));
+        let kept = undecided || new.contains(record);
+        assert!(kept, "lost {}: {about}", record.0);
     }
     for record in &new {
         let frame = match made.codec {

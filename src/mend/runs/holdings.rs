@@ -19,6 +19,7 @@ use crate::log::walk::{Committed, Flow, Visitor, layout_in};
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
 use crate::mend::entries;
 use crate::mend::plan::{NewEntries, Plan, Step};
+use crate::scan::account::Doubt;
 
 /// The store of a segment.
 #[derive(Debug, PartialEq, Eq)]
@@ -252,6 +253,9 @@ pub fn of_segment(report: &Report, segment: &SegmentReport, plan: &Plan) -> Resu
             _ => {}
         }
     }
+    if let Some((_, end)) = undecided(segment) {
+        found.leave_out(end);
+    }
     Ok(found.runs)
 }
 
@@ -263,6 +267,17 @@ pub fn push(runs: &mut Vec<Run>, frames: Run) {
         }
         _ => runs.push(frames),
     }
+}
+
+/// The last record of a segment, and where it ends, if nothing shows whether it is empty or
+/// was another one.
+#[must_use]
+pub fn undecided(segment: &SegmentReport) -> Option<(Offset, u64)> {
+    let account = segment.account.as_ref()?;
+    let last = account.end_slot.checked_sub(1)?;
+    let is_undecided = account.doubts.contains(&Doubt::ZerosOrRecord);
+    let offset = segment.listing.base().saturating_add(last);
+    is_undecided.then_some((offset, account.records_end))
 }
 
 /// Number of offsets that a segment claims by its entries, valid or not.
@@ -317,6 +332,19 @@ impl Found {
                 end,
             },
         );
+    }
+
+    /// Leaves out the last record, which is empty and ends at `end`.
+    fn leave_out(&mut self, end: u64) {
+        if let Some(last) = self.runs.pop_if(|last| last.end == end)
+            && last.records() > 1
+        {
+            self.runs.push(Run {
+                next: last.next - 1,
+                end: end - LENGTH_BYTES,
+                ..last
+            });
+        }
     }
 
     /// Adds the frame at `position`, whose entry is wrong or cannot be read; returns its

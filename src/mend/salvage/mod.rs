@@ -104,6 +104,8 @@ pub struct Salvage {
     /// Offsets of which two sides of a fork have different records; a choice is needed
     /// unless it was made.
     pub forked: Vec<OffsetRange>,
+    /// Offsets that are left out: their records are empty, or were other ones.
+    pub undecided: Vec<Offset>,
 }
 
 impl Salvage {
@@ -191,6 +193,12 @@ pub fn plan(source: &Path, prefer: Option<Prefer>, options: &Options) -> Result<
         side: in_order(side),
         unopened,
         forked,
+        undecided: report
+            .segments
+            .iter()
+            .filter_map(holdings::undecided)
+            .map(|it| it.0)
+            .collect(),
         listing: report.listing,
         usage: report.usage,
     })

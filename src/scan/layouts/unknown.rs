@@ -6,7 +6,8 @@
 //!   keeps some of these, whatever damages a part of it;
 //! - its bytes repeat, as those of numbers and of text do: junk has no order, and a single
 //!   value is a range that was cleared;
-//! - it is larger than what a few entries of ours with damage leave.
+//! - it is larger than what a few entries of ours with damage leave, or has the positions of
+//!   all frames in entries of another size.
 //!
 //! A complete index of ours after a few bytes that look like a header is another
 //! program's too. Neither is proven: ours may have been overwritten by another file.
@@ -15,7 +16,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::frames::{Places, Store};
-use super::{PROOF, entries};
+use super::{Order, PROOF, entries};
 use crate::log::error::Result;
 use crate::log::format::{ENTRY_BYTES, Entry, LENGTH_BYTES};
 use crate::log::window::Window;
@@ -34,6 +35,12 @@ const HEADER_BYTES_MAX: u64 = 4096;
 
 /// A smaller position may be one of a store that was cut. Units: bytes.
 const STORE_BYTES: u64 = 1024 * 1024 * 1024;
+
+/// Entries of other programs, not larger than this, are compared with all frames.
+const ENTRY_BYTES_MAX: usize = 32;
+
+/// The bytes of a position that are compared: most stores are small.
+const NUMBER_BYTES: usize = 4;
 
 /// Text is printed from this byte on.
 const PRINTED: std::ops::RangeInclusive<u8> = b' '..=b'~';
@@ -120,6 +127,7 @@ pub(super) fn find(
         [] if is_written(&content) && !names_a_frame(&content, store, places)? => {
             Ok(Some(found(None)))
         }
+        [] if names_all(&content, index.file_bytes(), places) => Ok(Some(found(None))),
         [run] if is_behind_header(*run, &content) => Ok(Some(found(Some(run.at)))),
         _ => Ok(None),
     }
@@ -190,6 +198,29 @@ fn names_a_frame(content: &[u8], store: &mut Store, places: &Places) -> Result<b
         }
     }
     Ok(false)
+}
+
+/// Whether entries of one size, other than ours, have the positions of all frames at one place
+/// in each, and nothing follows.
+fn names_all(content: &[u8], index_bytes: u64, places: &Places) -> bool {
+    let count = places.starts.len();
+    let number = |at: usize, order: Order| {
+        let byte = |at| content.get(at).copied().unwrap_or(0);
+        order.number(&[byte(at), byte(at + 1), byte(at + 2), byte(at + 3)])
+    };
+    let names = |bytes: usize, at: usize| {
+        Order::BOTH.into_iter().any(|order| {
+            let mut starts = places.starts.iter().zip(0..);
+            starts.all(|(start, slot)| number(slot * bytes + at, order) == *start)
+        })
+    };
+    let is_all = |bytes: usize| {
+        let behind = content.get(count * bytes..).unwrap_or_default();
+        (count * bytes) as u64 <= index_bytes && behind.iter().all(|byte| *byte == 0)
+    };
+    let mut sizes = (NUMBER_BYTES..=ENTRY_BYTES_MAX).filter(|it| *it != entries::OURS_BYTES);
+    count >= PROOF
+        && sizes.any(|bytes| is_all(bytes) && (0..=bytes - NUMBER_BYTES).any(|at| names(bytes, at)))
 }
 
 /// Whether a program wrote these bytes, and not only a few of them.
