@@ -124,6 +124,7 @@ impl View<'_> {
             finding.records = Some(unindexed);
             findings.push(finding);
         }
+        self.behind_entries(&name, findings);
         if let Some((position, bytes)) = self.account.padding {
             let index_bytes = position + bytes;
             findings.push(
@@ -132,6 +133,34 @@ impl View<'_> {
                     .figures(Some(index_bytes), Some(position)),
             );
         }
+    }
+
+    /// Bytes after the entries that should be there: neither entries nor padding.
+    fn behind_entries(&self, name: &str, findings: &mut Vec<Finding>) {
+        let slots = self.account.slots.max(self.account.promised_end);
+        let start = slots * ENTRY_BYTES;
+        let index_bytes = self.segment.listing.index.as_ref().map_or(0, |it| it.bytes);
+        let end = self.account.padding.map_or(index_bytes, |it| it.0);
+        let bytes = end.saturating_sub(start);
+        // Zeros in slot 0 are an entry if record 0 is there.
+        let is_zero = slots == 0 && self.account.padding.is_some_and(|it| it.0 == ENTRY_BYTES);
+        let is_told = self.account.misplaced.is_some() || self.account.first_wrong.is_some();
+        if bytes == 0 || is_zero || is_told {
+            return;
+        }
+        let finding = if bytes < ENTRY_BYTES {
+            self.finding(FindingId::IndexPartialEntry, Severity::Warning)
+        } else {
+            let base = self.segment.listing.base();
+            let last = slots + bytes / ENTRY_BYTES - 1;
+            self.finding(FindingId::IndexEntryDamaged, Severity::Error)
+                .offsets(base.saturating_add(slots), base.saturating_add(last))
+                .detail(Detail::Entry {
+                    record_whole: false,
+                    unfinished: false,
+                })
+        };
+        findings.push(finding.at(name, start, bytes));
     }
 
     /// Records that entries promise after the last one of the store, where the index does

@@ -159,13 +159,14 @@ mod tests {
         assert_eq!(made("%o %s\\n"), "7 hi\n");
         assert_eq!(made("%b:%p+%S=%x%%"), "0:412+2=6869%");
         assert_eq!(made("%o\\t\\0\\x41\\\\\\r\u{fc}"), "7\t\0A\\\r\u{fc}");
-        assert_eq!(made("%%"), "%");
+        assert_eq!(made("%o%%"), "7%");
     }
 
     #[test]
     fn what_means_nothing_is_refused() {
         for wrong in [
             "%",
+            "%%",
             "%k",
             "%o\\",
             "\\q",

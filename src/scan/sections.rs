@@ -96,6 +96,19 @@ impl Sections {
         reaches_end.then_some((last.at, last.bytes))
     }
 
+    /// The last slot of the index, if all before it hold their own entries, and this one holds
+    /// neither its own nor padding.
+    pub fn damaged_last_slot(&self, index_bytes: u64) -> Option<u64> {
+        let in_place = self
+            .runs
+            .iter()
+            .filter(|run| run.at == run.slot * ENTRY_BYTES);
+        let ends = in_place.map(|run| run.at + run.positions.len() as u64 * ENTRY_BYTES);
+        let end = ends.max()?;
+        let is_used = self.padding(index_bytes).is_none_or(|(at, _)| at > end);
+        (end + ENTRY_BYTES == index_bytes && is_used).then_some(end / ENTRY_BYTES)
+    }
+
     /// The entries, ascending, as (slot, position), that name eight zero bytes by chance: the
     /// frame of the entry before does not lead there, and nothing that the next entry or the
     /// store's end shows follows. Bytes that were inserted or lost put entries out of their

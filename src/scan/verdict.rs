@@ -277,6 +277,9 @@ impl Numbered {
         let ends = runs.map(|run| run.slot + run.positions.len() as u64);
         let promised = ends.max().unwrap_or(0);
         let promised = promised.max(promised_in_place(index, self.first_slot)?);
+        // One slot at the end that holds no entry is the damaged one of a record.
+        let damaged = evidence.sections.damaged_last_slot(index.file_bytes());
+        let promised = promised.max(damaged.map_or(0, |slot| slot + 1));
         let end = self.end();
         let padding = promised == 1 && end == 0 && !evidence.frames.is_empty();
         let another = self.are_of_another_log(evidence);

@@ -185,3 +185,38 @@ fn a_store_of_another_segment_does_not_hide_what_is_lost() {
     }
     none(&wrong);
 }
+
+/// The last entry is damaged, and its frame is lost or torn: its slot shows the record.
+#[test]
+fn a_damaged_entry_still_shows_its_record() {
+    let mut wrong = Vec::new();
+    for codec in CODECS {
+        for byte in 0..12 {
+            for torn in [0, 5] {
+                let (mut store, mut index) = killed(codec, 0, 10, 9, b"");
+                let whole = killed(codec, 0, 10, 10, b"").0;
+                store.extend(&whole[store.len()..][..torn]);
+                index[9 * 12 + byte] ^= 0x55;
+                let name = format!("{codec:?}: byte {byte}, {torn} bytes of the frame");
+                lose(&name, pair(0, (store, index)), (9, 9), &mut wrong);
+            }
+        }
+    }
+    none(&wrong);
+}
+
+/// What a repair would cut from an index is reported, whatever it is.
+#[test]
+fn junk_after_an_index_is_reported() {
+    let mut wrong = Vec::new();
+    for bytes in [1, 11, 12, 13, 24, 36, 120] {
+        let (store, mut index) = killed(Codec::Raw, 0, 10, 10, b"");
+        index.extend((0..bytes).map(|at| 0xa5 ^ (at as u8).wrapping_mul(37)));
+        let case = Case::new(&format!("{bytes} bytes of junk"), pair(0, (store, index)));
+        let verify = case.untouched(&["verify", "log"], "", &mut wrong);
+        if verify.status != 3 {
+            wrong.push(format!("{bytes} bytes: verify: {}", verify.all()));
+        }
+    }
+    none(&wrong);
+}
