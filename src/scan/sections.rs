@@ -98,7 +98,7 @@ impl Sections {
 
     /// The last slot of the index, if all before it hold their own entries, and this one holds
     /// neither its own nor padding.
-    pub fn damaged_last_slot(&self, index_bytes: u64) -> Option<u64> {
+    pub(super) fn damaged_last_slot(&self, index_bytes: u64) -> Option<u64> {
         let in_place = self
             .runs
             .iter()
