@@ -13,6 +13,7 @@ pub mod account;
 mod bytes;
 mod candidates;
 mod chain;
+mod chance;
 pub mod codec;
 mod cost;
 mod evidence;

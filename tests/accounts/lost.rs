@@ -209,10 +209,10 @@ fn a_damaged_entry_still_shows_its_record() {
 #[test]
 fn junk_after_an_index_is_reported() {
     let mut wrong = Vec::new();
-    for bytes in [1, 11, 12, 13, 24, 36, 120] {
+    for bytes in [1_u8, 11, 12, 13, 24, 36, 120] {
         let (store, mut index) = killed(Codec::Raw, 0, 10, 10, b"");
-        index.extend((0..bytes).map(|at| 0xa5 ^ (at as u8).wrapping_mul(37)));
-        let case = Case::new(&format!("{bytes} bytes of junk"), pair(0, (store, index)));
+        index.extend((0..bytes).map(|at: u8| 0xa5 ^ at.wrapping_mul(37)));
+        let case = Case::new(format!("{bytes} bytes of junk"), pair(0, (store, index)));
         let verify = case.untouched(&["verify", "log"], "", &mut wrong);
         if verify.status != 3 {
             wrong.push(format!("{bytes} bytes: verify: {}", verify.all()));
