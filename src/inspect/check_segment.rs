@@ -319,9 +319,16 @@ impl View<'_> {
             finding.records = Some(tail.frames);
             findings.push(finding);
         }
-        let dangling = self.facts.first_damage(DamageKind::Dangling).is_some()
+        let is_told = self.facts.first_damage(DamageKind::Dangling).is_some()
             || check_account::lost(self.segment).is_some();
-        if tail.torn_bytes > 0 && !dangling {
+        // Where a person decides about these bytes, nothing else is known of them.
+        let account = self.segment.account.as_ref();
+        let undecided = account.is_some_and(|it| {
+            let stays = it.store_end >= self.facts.store_bytes;
+            stays && it.doubts.iter().any(Doubt::is_about_the_tail)
+        });
+        let is_told = is_told || undecided;
+        if tail.torn_bytes > 0 && !is_told {
             let mut finding = self
                 .finding(FindingId::StoreTornTail, Severity::Warning)
                 .at(&self.store, tail.torn_position, tail.torn_bytes)
@@ -342,9 +349,7 @@ impl View<'_> {
             }
             findings.push(finding);
         }
-        let account = self.segment.account.as_ref();
-        let undecided = account.is_some_and(|it| it.doubts.contains(&Doubt::ZerosOrRecord));
-        if tail.zero_bytes > 0 && !dangling && !undecided {
+        if tail.zero_bytes > 0 && !is_told {
             let severity = if ours {
                 Severity::Note
             } else {

@@ -237,17 +237,9 @@ impl Account {
             return self;
         }
         self.store_end = self.store_end.min(self.records_end);
-        let decided = [
-            Doubt::Unnumbered,
-            Doubt::EmptyRow,
-            Doubt::ZerosOrRecord,
-            Doubt::HoldsFrames,
-            Doubt::LongRemainder,
-            Doubt::MayBeUnwritten,
-        ];
         // Without the zeros after it the last record is an empty one.
         self.records += u64::from(self.doubts.contains(&Doubt::ZerosOrRecord));
-        self.doubts.retain(|doubt| !decided.contains(doubt));
+        self.doubts.retain(|doubt| !doubt.is_about_the_tail());
         let end = self.end_slot;
         for runs in [&mut self.entries, &mut self.writes] {
             runs.retain(|run| run.first_slot < end);

@@ -79,6 +79,22 @@ pub enum Doubt {
     StoreEmpty,
 }
 
+impl Doubt {
+    /// Whether the decision is about bytes after the last record.
+    #[must_use]
+    pub fn is_about_the_tail(&self) -> bool {
+        matches!(
+            self,
+            Self::Unnumbered
+                | Self::EmptyRow
+                | Self::ZerosOrRecord
+                | Self::HoldsFrames
+                | Self::LongRemainder
+                | Self::MayBeUnwritten
+        )
+    }
+}
+
 /// The frames of a path, with the group that each is in.
 pub(super) fn of_path(path: &[Piece]) -> Vec<Frame> {
     let mut group = 0;
