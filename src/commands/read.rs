@@ -41,11 +41,11 @@ use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 use proglog::scan::layouts;
 
-use self::deliver::{Delivery, OnError};
+use self::deliver::Delivery;
 use self::doubt::Doubt;
 use self::going_on::GoingOn;
 use self::output::Output as Out;
-use self::select::Range;
+use self::select::{OnError, Range};
 use super::offsets::{Place, Selected, Span};
 use super::progress::Bar;
 use super::{

@@ -12,10 +12,36 @@ use serde_json::{Map, Value, json};
 
 use super::framing::Format;
 use super::input::Input;
-use super::target::Totals;
 use crate::commands::signals::interruptible;
 use crate::commands::{quote, quote_word, say};
 use crate::render::prose::{count, escaped_json};
+
+/// The records committed so far, over all periods of access.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Totals {
+    /// Records.
+    pub records: u64,
+    /// Bytes of their frames.
+    pub bytes: u64,
+    /// First offset.
+    pub first_offset: Option<Offset>,
+    /// Last offset.
+    pub last_offset: Option<Offset>,
+    /// The offset after the last one, as far as we know; `None` before the log was
+    /// inspected, and past 2^64 - 1.
+    pub next_offset: Option<Offset>,
+    /// Segments that the records are in.
+    pub segments: u64,
+    /// Whether others' records are between.
+    pub mixed: bool,
+}
+
+impl Totals {
+    /// Whether the log was not even inspected.
+    pub fn is_untouched(&self) -> bool {
+        self.records == 0 && self.next_offset.is_none()
+    }
+}
 
 /// Stdout and stderr.
 pub struct Talk {

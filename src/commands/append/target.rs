@@ -21,7 +21,7 @@ use proglog::log::writer::NewRecord;
 use proglog::mend::exclusive::Others;
 use proglog::mend::session::{OpenOptions, Session};
 
-use super::report::{Talk, in_words};
+use super::report::{Talk, Totals, in_words};
 use crate::commands::signals::{Signals, interruptible, last_words};
 use crate::commands::{Failure, Status, quote, say};
 
@@ -49,33 +49,6 @@ impl From<Error> for Trouble {
 impl From<Failure> for Trouble {
     fn from(failure: Failure) -> Self {
         Self::Refused(failure)
-    }
-}
-
-/// The records committed so far, over all periods of access.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Totals {
-    /// Records.
-    pub records: u64,
-    /// Bytes of their frames.
-    pub bytes: u64,
-    /// First offset.
-    pub first_offset: Option<Offset>,
-    /// Last offset.
-    pub last_offset: Option<Offset>,
-    /// The offset after the last one, as far as we know; `None` before the log was
-    /// inspected, and past 2^64 - 1.
-    pub next_offset: Option<Offset>,
-    /// Segments that the records are in.
-    pub segments: u64,
-    /// Whether others' records are between.
-    pub mixed: bool,
-}
-
-impl Totals {
-    /// Whether the log was not even inspected.
-    pub fn is_untouched(&self) -> bool {
-        self.records == 0 && self.next_offset.is_none()
     }
 }
 

@@ -3,7 +3,6 @@
 
 use std::io::{BufWriter, Write};
 use std::ops::ControlFlow;
-use std::str::FromStr;
 use std::time::Duration;
 
 use proglog::log::directory::Directory;
@@ -16,30 +15,9 @@ use proglog::log::walk::Flow;
 use super::doubt::{self, Doubt, Outcome};
 use super::obstacle::{self, GoesOn, Trouble};
 use super::output::Output;
-use super::select::Range;
+use super::select::{OnError, Range};
 use crate::commands::{again, quote, say, say_hints};
 use crate::render::record::{Printer, WriteError};
-
-/// The effect of damage on a read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnError {
-    /// It ends there.
-    Stop,
-    /// It continues after it.
-    Skip,
-}
-
-impl FromStr for OnError {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "stop" => Ok(Self::Stop),
-            "skip" => Ok(Self::Skip),
-            _ => Err("stop or skip"),
-        }
-    }
-}
 
 /// Records that are printed as they come.
 #[expect(

@@ -6,9 +6,9 @@ use proglog::log::units::Offset;
 
 use super::Arguments;
 use super::cursor::Cursor;
-use super::deliver::OnError;
 use super::fingerprint::Comparison;
 use super::obstacle::GoesOn;
+use super::select::OnError;
 use crate::commands::{Failure, Globals, Status, quote, say};
 
 /// Whether the record that shows it is damaged, and passed over.

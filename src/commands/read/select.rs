@@ -2,13 +2,34 @@
 //! where the first or the last records of it begin or end.
 
 use std::ops::ControlFlow;
+use std::str::FromStr;
 
 use proglog::log::error::Error;
 use proglog::log::reader::{Item, LogReader};
 use proglog::log::units::Offset;
 
-use super::deliver::OnError;
 use crate::commands::offsets::Resolved;
+
+/// The effect of damage on a read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnError {
+    /// It ends there.
+    Stop,
+    /// It continues after it.
+    Skip,
+}
+
+impl FromStr for OnError {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "stop" => Ok(Self::Stop),
+            "skip" => Ok(Self::Skip),
+            _ => Err("stop or skip"),
+        }
+    }
+}
 
 /// Offsets that are read: from the first to the last, which is included, or to the
 /// end of the log.
