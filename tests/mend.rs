@@ -16,7 +16,8 @@ use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 use proglog::mend::apply::{ApplyOptions, Save, apply};
 use proglog::mend::exclusive::Others;
-use proglog::mend::plan::{self, Plan};
+use proglog::mend::plan::Plan;
+use proglog::mend::repair;
 use proglog::mend::session::{OpenOptions, Session};
 use proglog::mend::{saved, undo};
 use proglog_testkit::{LogBuilder, Sandbox, Snapshot, cases, frame, pb, truth, whole_records};
@@ -54,7 +55,7 @@ fn report(log: &Path) -> Report {
 
 fn repair(log: &Path) -> Plan {
     let lock = lock(log);
-    let plan = plan::repair(&report(log));
+    let plan = repair::plan(&report(log));
     let options = ApplyOptions {
         disk: &disk(),
         save: Save::Beside,
@@ -187,7 +188,7 @@ fn undo_refuses_a_log_that_went_on() {
 fn a_plan_is_not_carried_out_on_other_files_than_it_saw() {
     let sandbox = Sandbox::of("killed-index-ahead");
     let log = sandbox.log();
-    let plan = plan::repair(&report(&log));
+    let plan = repair::plan(&report(&log));
     sandbox.append_bytes("0.store", b"x");
     let changed = sandbox.snapshot();
     let options = ApplyOptions {

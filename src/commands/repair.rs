@@ -28,7 +28,8 @@ use proglog::log::units::Position;
 use proglog::log::walk::{Committed, Flow, Visitor};
 use proglog::log::window::LOOKUP_BYTES;
 use proglog::mend::lost::{self, Lost};
-use proglog::mend::plan::{self, Plan, Step};
+use proglog::mend::plan::{Plan, Step};
+use proglog::mend::repair;
 use proglog::mend::replica::ReplicaPlan;
 use proglog::mend::{saved as saved_changes, undo};
 
@@ -108,7 +109,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         (before, helped)
     } else {
         let helped = ReplicaPlan {
-            plan: plan::repair(&before),
+            plan: repair::plan(&before),
             ..ReplicaPlan::default()
         };
         (before, helped)

@@ -29,7 +29,8 @@ use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 use proglog::log::window::ReadFile;
 use proglog::mend::foresee;
-use proglog::mend::plan::{self, Plan};
+use proglog::mend::plan::Plan;
+use proglog::mend::repair;
 
 use super::offsets::Span;
 use super::options;
@@ -291,7 +292,7 @@ fn forecasts(arguments: &Arguments, report: &Report) -> anyhow::Result<Vec<Forec
     let plan = if wanted.is_empty() {
         Plan::default()
     } else {
-        plan::repair(report)
+        repair::plan(report)
     };
     let forecast = |&edition: &Edition| {
         let in_full = arguments.service && !arguments.quick;

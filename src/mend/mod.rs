@@ -24,6 +24,7 @@ mod policy;
 mod ranges;
 pub mod recover;
 mod rehearsal;
+pub mod repair;
 pub mod replica;
 pub mod runs;
 pub mod salvage;

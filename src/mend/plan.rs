@@ -1,21 +1,15 @@
-//! A plan as a value: findings in, steps out, no file touched. `policy` makes the
-//! decisions, and `rehearsal` checks that the steps are sufficient.
+//! A plan as a value: the changes of a log's files, in their order, and what stays. `repair`,
+//! `trim`, `truncate` and `replica` make plans, and `apply` carries them out.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::left;
-use super::policy::Policy;
-use super::rehearsal;
 use super::runs::assembly::Assembly;
 use crate::inspect::check_directory::claimed_records;
 use crate::inspect::finding::Finding;
 use crate::inspect::listing::SegmentListing;
 use crate::inspect::report::{Report, SegmentReport};
-use crate::inspect::scan::SegmentFacts;
-use crate::log::detect::{Detected, Mended, detect_with};
 use crate::log::format::{ENTRY_BYTES, FileKind, file_name};
 use crate::log::record::Codec;
 use crate::log::units::{Offset, Position};
@@ -312,106 +306,6 @@ impl<'a> BySegment<'a> {
             .map(|(_, step)| *step)
             .collect()
     }
-}
-
-/// The plan of `repair`.
-#[must_use]
-pub fn repair(report: &Report) -> Plan {
-    repair_foreseen(report).0
-}
-
-/// The same, with the segments as they will be, where that was tried out.
-pub(super) fn repair_foreseen(report: &Report) -> (Plan, BTreeMap<Offset, SegmentReport>) {
-    let mut plan = Plan::over(report);
-    let mut afterwards = BTreeMap::new();
-    for (at, segment) in report.segments.iter().enumerate() {
-        let next_base = report.segments.get(at + 1).map(|next| next.listing.base());
-        let policy = Policy {
-            last: report.is_last(segment),
-            room: next_base.map(|next| next.since(segment.listing.base())),
-        };
-        let settled = rehearsal::settle(report, segment, &policy);
-        if let Some(link) = segment.listing.link() {
-            // The other segments need not wait for it.
-            plan.links
-                .extend((!settled.steps.is_empty()).then_some(link));
-            continue;
-        }
-        plan.steps.extend(settled.steps);
-        afterwards.extend(settled.after.map(|after| (after.listing.base(), after)));
-    }
-    if changes_codec(&plan, report, &afterwards) {
-        // The removed or added bytes show the codec.
-        plan.hides_codec = true;
-        plan.steps.clear();
-        afterwards.clear();
-    }
-    plan.left = left::foreseen(&plan, report, &afterwards);
-    (plan, afterwards)
-}
-
-/// Whether the log would show another codec afterwards, or none while its stores still
-/// hold something: then its records could not be decoded any more.
-fn changes_codec(
-    plan: &Plan,
-    report: &Report,
-    afterwards: &BTreeMap<Offset, SegmentReport>,
-) -> bool {
-    if report.options.codec.is_some() {
-        return false;
-    }
-    let then = shown_after(plan, report, afterwards);
-    let is_empty = |segment: &SegmentReport| {
-        let after = afterwards.get(&segment.listing.base()).unwrap_or(segment);
-        let store = after.listing.store.as_ref();
-        store.is_none_or(|store| store.bytes == 0)
-    };
-    // A log that shows no codec is read as a raw one.
-    let raw = Codec::Raw;
-    then.map_or(raw, |then| then.codec) != report.codec.unwrap_or(raw)
-        && !(then.is_none() && report.segments.iter().all(is_empty))
-}
-
-/// The codec that the log would show afterwards: the same, if the plan does not change what
-/// shows it.
-pub(super) fn shown_after(
-    plan: &Plan,
-    report: &Report,
-    afterwards: &BTreeMap<Offset, SegmentReport>,
-) -> Option<Detected> {
-    let steps = BySegment::of(plan);
-    // An index built for all frames of a store shows the same as the store alone.
-    let is_made = |base: Offset| {
-        let after = afterwards.get(&base).and_then(|after| after.facts.as_ref());
-        let steps = steps.steps(base);
-        after.is_some_and(SegmentFacts::is_clean) && matches!(steps[..], [Step::BuildIndex { .. }])
-    };
-    let same = report.codec.map(|codec| Detected {
-        codec,
-        certain: false,
-    });
-    let mut changed = plan.steps.iter().map(|step| step.file().0);
-    if changed.all(is_made) {
-        return same;
-    }
-    // The last segment is cached: it is requested again.
-    let last: RefCell<Option<Mended>> = RefCell::default();
-    let instead = |base| {
-        let steps = steps.steps(base);
-        let Some(segment) = report.segment(base).filter(|_| !steps.is_empty()) else {
-            return Ok(None);
-        };
-        let mut last = last.borrow_mut();
-        if is_made(base) {
-            return Ok(None);
-        }
-        if last.as_ref().is_none_or(|last| last.pair.base != base) {
-            *last = rehearsal::mended(report, segment, &steps)?;
-        }
-        Ok(last.clone())
-    };
-    // Errors of reading are reported when the plan is carried out.
-    detect_with(&report.listing.directory, &instead).unwrap_or(same)
 }
 
 /// The step that cuts a file, if it is longer.

@@ -12,7 +12,8 @@ use crate::log::units::Offset;
 use crate::log::writer::COMMIT_STORE_BYTES;
 
 use super::apply::{ApplyOptions, Save, apply};
-use super::plan::{self, Plan};
+use super::plan::Plan;
+use super::repair;
 use super::{kept, lost};
 
 /// The result of a recovery.
@@ -46,9 +47,9 @@ pub fn plan(lock: &DirectoryLock, codec: Option<Codec>) -> Result<(Report, Plan)
         let last = Offset(Offset::MAX.0 - 1);
         return Err(Error::OffsetsExhausted { last });
     }
-    let (plan, afterwards) = plan::repair_foreseen(&report);
+    let (plan, afterwards) = repair::plan_foreseen(&report);
     // The records that remain would say that the codec is another one.
-    let shown = plan::shown_after(&plan, &report, &afterwards);
+    let shown = repair::shown_after(&plan, &report, &afterwards);
     if shown.is_some_and(|then| then.certain && Some(then.codec) != report.codec) {
         return Err(Error::CannotAppend {
             path: lock.path().to_path_buf(),

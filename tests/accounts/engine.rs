@@ -13,7 +13,7 @@ use proglog::log::record::Codec as ItsCodec;
 use proglog::mend::apply::{ApplyOptions, Save, apply};
 use proglog::mend::exclusive::Others;
 use proglog::mend::lost;
-use proglog::mend::plan;
+use proglog::mend::repair;
 use proglog::mend::{saved, undo};
 use proglog::{Disk, Error, Item, LogReader, NewRecord, Offset, OpenOptions, RealDisk, Session};
 use proglog_testkit::Codec;
@@ -118,7 +118,7 @@ pub fn verify(log: &Path) -> Result<Verified, Error> {
 pub fn repair(log: &Path) -> Result<Repaired, Error> {
     let _no_forks = crate::FORKS.read().unwrap();
     let before = report(log)?;
-    let plan = plan::repair(&before);
+    let plan = repair::plan(&before);
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let options = ApplyOptions {
         disk: &disk,

@@ -12,7 +12,8 @@ use proglog::log::error::Error;
 use proglog::log::lock::{DirectoryLock, Wait};
 use proglog::mend::apply::{ApplyOptions, Save, apply};
 use proglog::mend::exclusive::Others;
-use proglog::mend::plan::{self, Plan};
+use proglog::mend::plan::Plan;
+use proglog::mend::repair;
 use proglog::mend::replica::{self, Verdict};
 use proglog::mend::{saved, undo};
 
@@ -35,7 +36,7 @@ pub const LOG: &str = "log";
     reason = "a mender may refuse, as trim does"
 )]
 pub fn repair(report: &Report) -> Result<Plan, Error> {
-    Ok(plan::repair(report))
+    Ok(repair::plan(report))
 }
 
 /// The copy of a log that `from_copy` takes records of, in a sandbox.

@@ -17,7 +17,7 @@ use proglog::log::lock::{DirectoryLock, Wait};
 use proglog::log::writer::NewRecord;
 use proglog::mend::apply::{ApplyOptions, Save, apply};
 use proglog::mend::exclusive::Others;
-use proglog::mend::plan;
+use proglog::mend::repair;
 use proglog::mend::session::{OpenOptions, Session};
 use proglog::mend::{saved, undo};
 use proglog_testkit::{Codec, LogBuilder, Sandbox, whole_records};
@@ -80,7 +80,7 @@ const WRITES: &str = "echo >>$FILE";
 type Change = fn(&Path, &Arc<dyn Disk>, &Others<'_>) -> Result<(), Error>;
 
 fn repair(log: &Path, disk: &Arc<dyn Disk>, others: &Others<'_>) -> Result<(), Error> {
-    let plan = plan::repair(&library::report(log));
+    let plan = repair::plan(&library::report(log));
     let options = ApplyOptions {
         disk,
         save: Save::Nowhere,

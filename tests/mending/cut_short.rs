@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use proglog::forward_to_disk;
 use proglog::inspect::report::Options;
 use proglog::log::disk::{Disk, DiskFile, RealDisk};
-use proglog::mend::plan::{self, Plan};
+use proglog::mend::plan::Plan;
+use proglog::mend::repair;
 use proglog::mend::replica::{self, Verdict};
 use proglog_testkit::{Codec, LogBuilder, Sandbox, whole_records};
 
@@ -184,7 +185,7 @@ fn a_repair_alone_that_ends_anywhere_goes_on_as_if_it_had_not() {
                     let sandbox = damaged();
                     let log = sandbox.log();
                     let before = sandbox.snapshot();
-                    let first = plan::repair(&library::report(&log));
+                    let first = repair::plan(&library::report(&log));
                     let ended = library::try_on(&log, &first, &ending(left)).is_err();
                     let changed = sandbox.snapshot().contents() != before.contents();
                     let second = library::repair(&log);

@@ -12,7 +12,8 @@ use proglog::log::lock::{DirectoryLock, Wait};
 use proglog::log::record::Codec;
 use proglog::mend::apply::{ApplyOptions, Save, apply};
 use proglog::mend::exclusive::Others;
-use proglog::mend::plan::{self, Plan};
+use proglog::mend::plan::Plan;
+use proglog::mend::repair;
 use proglog::mend::{saved, undo};
 
 fn others() -> Others<'static> {
@@ -47,7 +48,7 @@ pub fn repair(log: &Path) -> Plan {
 
 /// The same on a disk that does more than change.
 pub fn repair_on(log: &Path, disk: &Arc<dyn Disk>) -> Plan {
-    let plan = plan::repair(&report(log));
+    let plan = repair::plan(&report(log));
     carry_out_on(log, &plan, disk);
     plan
 }

@@ -11,7 +11,8 @@ use proglog::log::dir::{Dir, FilePath};
 use proglog::log::disk::{Disk, DiskFile, Ownership, RealDisk};
 use proglog::log::units::Offset;
 use proglog::mend::apply::Save;
-use proglog::mend::plan::{self, Plan};
+use proglog::mend::plan::Plan;
+use proglog::mend::repair;
 use proglog::mend::trim::{self, Keep};
 use proglog_testkit::{Codec, LogBuilder, Sandbox, whole_records};
 
@@ -180,7 +181,7 @@ fn a_missing_index_is_made_there() {
             sandbox.remove(name);
             sandbox
         };
-        let made = |log: &Path| plan::repair(&library::report(log));
+        let made = |log: &Path| repair::plan(&library::report(log));
         ends_anywhere(lacks, name, &build, &made);
     }
 }
@@ -360,7 +361,7 @@ fn what_cannot_be_replaced_is_not_begun() {
     std::fs::remove_file(mount.path().join("0.index")).unwrap();
     std::fs::write(mount.path().join("0.store"), copy.read("0.store")).unwrap();
     let report = library::report(mount.path());
-    let plan = plan::repair(&report);
+    let plan = repair::plan(&report);
     library::try_saving(mount.path(), &plan, &disk, save).unwrap();
     assert_eq!(
         std::fs::read(mount.path().join("0.index")).unwrap(),

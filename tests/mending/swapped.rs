@@ -16,7 +16,7 @@ use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::error::Error;
 use proglog::log::reader::LogReader;
 use proglog::log::units::Offset;
-use proglog::mend::plan;
+use proglog::mend::repair;
 use proglog::mend::trim::{self, Keep};
 use proglog_testkit::{Sandbox, Snapshot};
 
@@ -95,7 +95,7 @@ fn as_it_is(_: &Path) {}
 #[test]
 fn a_repair_changes_the_log_that_it_opened_or_none() {
     swap_at_each("killed-index-ahead", as_it_is, &|log, disk| {
-        let plan = plan::repair(&library::report(log));
+        let plan = repair::plan(&library::report(log));
         library::try_on(log, &plan, disk)
     });
 }

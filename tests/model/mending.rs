@@ -10,7 +10,8 @@ use proglog::log::lock::{DirectoryLock, Wait};
 use proglog::log::units::Offset;
 use proglog::mend::apply::{ApplyOptions, Save, apply};
 use proglog::mend::exclusive::Others;
-use proglog::mend::plan::{self, Plan};
+use proglog::mend::plan::Plan;
+use proglog::mend::repair;
 use proglog::mend::trim::{self, Keep};
 use proglog::mend::undo::SavedChange;
 use proglog::mend::{saved, undo};
@@ -145,7 +146,7 @@ impl System {
         if !self.is_there() {
             return;
         }
-        self.mend("repair", fuse, |system| plan::repair(&system.report(false)));
+        self.mend("repair", fuse, |system| repair::plan(&system.report(false)));
         self.is_clean = true;
         self.check();
         // What it did not adopt it cut.

@@ -15,7 +15,7 @@ use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::lock::{DirectoryLock, Wait};
 use proglog::mend::apply::{ApplyOptions, Save, apply};
 use proglog::mend::exclusive::Others;
-use proglog::mend::plan;
+use proglog::mend::repair;
 use proglog::mend::salvage::write::{self, Targets};
 use proglog::mend::{salvage, undo};
 
@@ -162,7 +162,7 @@ fn the_place_for_what_is_saved_is_swapped() {
                 }
             });
             let report = proglog::inspect::report::Report::of(&world.log(), &Options::default());
-            let plan = plan::repair(&report.unwrap());
+            let plan = repair::plan(&report.unwrap());
             let lock = DirectoryLock::take(&world.log(), Wait::Forever, &|| false).unwrap();
             let others = Others {
                 wait: Wait::Forever,

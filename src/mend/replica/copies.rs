@@ -17,7 +17,7 @@ use crate::log::record::Codec;
 use crate::log::units::Offset;
 use crate::log::window::ReadFile;
 use crate::mend::runs::assembly::Part;
-use crate::mend::runs::holdings::{self, Run};
+use crate::mend::runs::run::{Frames, Run};
 
 /// Inspects both copies with one codec: that of the copy whose records show it.
 ///
@@ -184,7 +184,7 @@ pub(super) fn has_more(segment: &SegmentReport) -> bool {
 
 /// The offset of the first frame of a part that does not begin before `limit`.
 pub(super) fn first_behind(part: &Part, limit: u64) -> Result<u64> {
-    let mut frames = holdings::Frames::new(ReadFile::open(&part.run.store.path)?, &part.run);
+    let mut frames = Frames::new(ReadFile::open(&part.run.store.path)?, &part.run);
     for offset in part.run.first..part.run.next {
         let (begin, _) = frames.next_frame()?;
         if part.at + (begin - part.run.position) >= limit {

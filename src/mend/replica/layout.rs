@@ -11,7 +11,7 @@ use crate::log::units::Offset;
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
 use crate::mend::plan::{self, Step};
 use crate::mend::runs::assembly::{Assembly, Part, Source};
-use crate::mend::runs::holdings::{Cursor, Frames, Run, StoreFile};
+use crate::mend::runs::run::{Cursor, Frames, Run, StoreFile};
 
 /// Bytes that are compared at once.
 const COMPARED_BYTES: u64 = 64 * 1024;

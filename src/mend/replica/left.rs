@@ -10,7 +10,7 @@ use crate::log::units::Offset;
 use crate::mend::plan::{BySegment, Plan};
 use crate::mend::ranges::Ranges;
 use crate::mend::runs::assembly::{Assembly, Source};
-use crate::mend::runs::holdings::Run;
+use crate::mend::runs::run::Run;
 
 /// Records that a plan takes from the other copy.
 #[derive(Debug, Clone, PartialEq, Eq)]

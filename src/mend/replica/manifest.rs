@@ -10,7 +10,7 @@ use crate::inspect::manifest::line::{ManifestError, Reader};
 use crate::inspect::report::Report;
 use crate::log::error::Result;
 use crate::mend::runs::assembly::Assembly;
-use crate::mend::runs::holdings::{self, Run};
+use crate::mend::runs::run::{self, Run};
 
 /// The result of a manifest for two copies.
 #[derive(Debug, Clone, Default)]
@@ -186,7 +186,7 @@ fn covers(ranges: &[(u64, u64)], range: OffsetRange) -> bool {
 /// Runs without some offsets; `gone` is in order.
 fn without(runs: Vec<Run>, gone: &[OffsetRange]) -> Result<Vec<Run>> {
     let mut kept = Vec::new();
-    let mut cursor = holdings::Cursor::default();
+    let mut cursor = run::Cursor::default();
     for run in runs {
         let mut at = run.first;
         let first = gone.partition_point(|range| range.last.0 < run.first);

@@ -19,10 +19,12 @@ use crate::log::record::Codec;
 use crate::log::units::Offset;
 use crate::log::window::ReadFile;
 use crate::mend::left as left_alone;
-use crate::mend::plan::{BySegment, Plan, Step, repair, repair_foreseen};
+use crate::mend::plan::{BySegment, Plan, Step};
+use crate::mend::repair;
 use crate::mend::runs::agree::{self, Difference};
 use crate::mend::runs::assembly::{Assembly, Source};
-use crate::mend::runs::holdings::{self, Cursor, Run};
+use crate::mend::runs::holdings;
+use crate::mend::runs::run::{Cursor, Run};
 pub use copies::look;
 use copies::{contested, first_behind, has_more, is_plain, reaches, unambiguous};
 use layout::{Files, Wanted, anew, fill, in_place, sparing, whole};
@@ -73,8 +75,8 @@ pub fn plan(here: &Report, there: &Report) -> Result<Verdict> {
 ///
 /// Reading's.
 pub fn plan_with(here: &Report, there: &Report, proof: Option<&Proof>) -> Result<Verdict> {
-    let (alone, foreseen) = repair_foreseen(here);
-    let theirs = repair(there);
+    let (alone, foreseen) = repair::plan_foreseen(here);
+    let theirs = repair::plan(there);
     let mut theirs = unambiguous(holdings::of(there, &theirs)?);
     let mut ours = Vec::new();
     // Two logs that have records, and none of the same offset, may be any two.

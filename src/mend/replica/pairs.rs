@@ -6,7 +6,7 @@ use crate::log::error::Result;
 use crate::log::format::FileKind;
 use crate::log::units::Offset;
 use crate::mend::runs::assembly::Assembly;
-use crate::mend::runs::holdings::Cursor;
+use crate::mend::runs::run::Cursor;
 
 impl Work<'_> {
     /// Pairs for the offsets that no segment here claims and the other copy has: a new

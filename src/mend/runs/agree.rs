@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::holdings::{Cursor, Frames, Run};
+use super::run::{Cursor, Frames, Run};
 use crate::log::error::Result;
 use crate::log::format::LENGTH_BYTES;
 use crate::log::record::{self, Codec};

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::holdings::{Cursor, Run};
+use super::run::{Cursor, Run};
 use crate::log::error::{Error, Result};
 use crate::log::format::{ENTRY_BYTES, Entry, FileKind};
 use crate::log::units::{Offset, Position, RelativeOffset};

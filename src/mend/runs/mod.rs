@@ -7,3 +7,4 @@ pub mod agree;
 pub mod assembly;
 pub mod fill;
 pub mod holdings;
+pub mod run;

@@ -20,9 +20,10 @@ use crate::log::error::{Error, Result, reason};
 use crate::log::format::{FileKind, SEGMENT_ENTRIES_MAX};
 use crate::log::record::Codec;
 use crate::log::units::Offset;
-use crate::mend::plan;
 use crate::mend::ranges;
-use crate::mend::runs::holdings::{self, Run};
+use crate::mend::repair;
+use crate::mend::runs::holdings;
+use crate::mend::runs::run::Run;
 use pieces::Pieces;
 use places::{Found, Work};
 
@@ -149,7 +150,7 @@ pub fn plan(source: &Path, prefer: Option<Prefer>, options: &Options) -> Result<
         report.usage = Usage::of(&report.listing.directory);
     }
     report.require_ours()?;
-    let repair = plan::repair(&report);
+    let alone = repair::plan(&report);
     // Not needed any more, and there may be very many.
     report.findings = Vec::new();
     let mut work = Work::new(&report);
@@ -159,7 +160,7 @@ pub fn plan(source: &Path, prefer: Option<Prefer>, options: &Options) -> Result<
         order.reverse();
     }
     for segment in order {
-        let runs = holdings::of_segment(&report, segment, &repair)?;
+        let runs = holdings::of_segment(&report, segment, &alone)?;
         let second = orphans::second_history(&report, segment)?;
         let found = found(&report, segment, &runs, &second)?;
         if !found.is_empty() {

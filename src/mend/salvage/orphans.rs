@@ -15,7 +15,8 @@ use crate::log::units::{Offset, Position};
 use crate::log::walk::{PAYLOAD_IN_MEMORY_MAX, layout_in};
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
 use crate::mend::ranges::Ranges;
-use crate::mend::runs::holdings::{self, Run, StoreFile};
+use crate::mend::runs::holdings;
+use crate::mend::runs::run::{Run, StoreFile};
 use crate::scan::unfinished;
 
 /// Bytes of one store that are searched for records that nothing points to.

@@ -10,7 +10,7 @@ use crate::log::error::Result;
 use crate::log::record::Codec;
 use crate::log::units::Offset;
 use crate::mend::runs::agree::Comparison;
-use crate::mend::runs::holdings::{Cursor, Run};
+use crate::mend::runs::run::{Cursor, Run};
 use crate::scan::account::Unreferenced;
 
 /// The places of all runs, while they are being decided.

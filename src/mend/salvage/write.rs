@@ -24,7 +24,7 @@ use crate::log::window::STREAM_BYTES;
 use crate::mend::copying::{self, put, stretch};
 use crate::mend::gather::Gather;
 use crate::mend::runs::assembly::{Assembly, Part, Source};
-use crate::mend::runs::holdings::{Cursor, Frames, Run};
+use crate::mend::runs::run::{Cursor, Frames, Run};
 
 /// Bytes gathered before they are written.
 const GATHER_BYTES: usize = 256 * 1024;

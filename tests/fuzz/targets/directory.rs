@@ -18,7 +18,7 @@ use proglog::log::reader::{Item, LogReader};
 use proglog::log::record::Codec;
 use proglog::mend::apply::{ApplyOptions, Save, apply};
 use proglog::mend::exclusive::Others;
-use proglog::mend::plan;
+use proglog::mend::repair;
 use proglog::mend::{saved, undo};
 
 use super::scratch::{Scratch, codec, sized, split_first};
@@ -70,7 +70,7 @@ pub fn run(data: &[u8]) {
 
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let lock = DirectoryLock::take(&log, Wait::AtMost(Duration::ZERO), &|| false).unwrap();
-    let plan = plan::repair(&report);
+    let plan = repair::plan(&report);
     let options = ApplyOptions {
         disk: &disk,
         save: Save::Beside,
@@ -102,7 +102,7 @@ pub fn run(data: &[u8]) {
             plan.steps
         );
     }
-    let again = plan::repair(&after);
+    let again = repair::plan(&after);
     assert!(
         again.steps.is_empty(),
         "{:?}, then {:?}",
