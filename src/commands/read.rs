@@ -51,7 +51,8 @@ use super::progress::Bar;
 use super::{
     Failure, Globals, OUTPUT_BYTES, Status, is_closed_pipe, options, quote, raw_stdout, say,
 };
-use crate::render::record::{Printer, Shape, WriteError};
+use crate::render::field::WriteError;
+use crate::render::record::{Printer, Shape};
 use crate::render::template::Template;
 
 const EXAMPLES: &str = "\

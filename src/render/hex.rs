@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use proglog::log::reader::{Content, RecordView};
 
-use super::record::{WriteError, frame_bytes, number};
+use super::field::{WriteError, frame_bytes, number};
 
 /// Bytes on one line of a dump.
 const ROW_BYTES: usize = 16;

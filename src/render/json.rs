@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use base64::write::EncoderWriter;
 use proglog::log::reader::{Content, RecordView};
 
+use super::field::{WriteError, copy, frame_bytes, number};
 use super::prose::drives_a_terminal;
-use super::record::{WriteError, copy, frame_bytes, number};
 use super::text;
 
 /// Room for all numbers of a record at their longest, with their names.

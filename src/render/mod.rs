@@ -6,6 +6,7 @@ pub mod dump;
 pub mod dump_index;
 pub mod dump_store;
 pub mod explain;
+pub mod field;
 pub mod finding_json;
 pub mod held;
 pub mod hex;

@@ -2,25 +2,14 @@
 //! printed and what surrounds them. Values that are too large for memory pass in pieces.
 //! The files beside this one encode text, hex digits and JSON.
 
-use std::io::{self, Write};
+use std::io::Write;
 
-use proglog::log;
-use proglog::log::format::{LENGTH_BYTES, encode_length};
+use proglog::log::format::encode_length;
 use proglog::log::reader::{Content, RecordView};
 
+use super::field::{WriteError, copy};
 use super::template::Template;
 use super::{hex, json, text};
-
-/// Why a record could not be printed.
-#[derive(Debug, thiserror::Error)]
-pub enum WriteError {
-    /// Its bytes could not be had.
-    #[error(transparent)]
-    Log(#[from] log::error::Error),
-    /// They could not be put anywhere.
-    #[error("cannot write to stdout")]
-    Output(#[from] io::Error),
-}
 
 /// The text around a record's bytes.
 #[derive(Debug, Clone)]
@@ -142,22 +131,6 @@ impl Printer {
         }
         copy(content, out)
     }
-}
-
-/// All bytes, as they are.
-pub fn copy(content: &Content<'_>, out: &mut impl Write) -> Result<(), WriteError> {
-    content.pieces(|piece| Ok(out.write_all(piece)?))
-}
-
-/// A number in decimal; `write!` takes ten times as long.
-#[inline]
-pub fn number(number: u64, out: &mut impl Write) -> io::Result<()> {
-    out.write_all(itoa::Buffer::new().format(number).as_bytes())
-}
-
-/// The bytes that a record's frame takes, with the length field.
-pub fn frame_bytes(record: &RecordView<'_>) -> u64 {
-    record.payload.len().saturating_add(LENGTH_BYTES)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use proglog::log::reader::{Content, RecordView};
 
-use super::record::{WriteError, copy, number};
+use super::field::{WriteError, copy, number};
 use super::{hex, text};
 
 /// The letters after `%`, for error messages.

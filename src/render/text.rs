@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use proglog::log;
 use proglog::log::reader::Content;
 
+use super::field::WriteError;
 use super::prose::drives_a_terminal;
-use super::record::WriteError;
 
 /// Bytes that are shown of a value that is not text.
 const SHOWN_BYTES: usize = 16;

@@ -8,7 +8,7 @@ use super::frames::{self, Doubt, Frame};
 use super::number_protobuf::{self, IndexState};
 use super::path::{self, Piece, Segment};
 use super::sections::{self, Sections};
-use super::{number_raw, verdict};
+use super::{cost, number_raw};
 use crate::log::error::Result;
 use crate::log::format::{ENTRY_BYTES, LENGTH_BYTES};
 use crate::log::index::Index;
@@ -162,7 +162,7 @@ impl Evidence {
                     .unwrap_or(0),
             ),
         };
-        let mut path = verdict::empty_records_at_end(&segment, state, path);
+        let mut path = empty_records_at_end(&segment, state, path);
         if input.codec == Codec::Raw {
             path = number_raw::without_lost_zeros(&segment, path);
         }
@@ -201,6 +201,30 @@ impl Evidence {
             table,
         })
     }
+}
+
+/// Limit of zeros at the end of a raw store whose index does not explain them: a few are
+/// empty records.
+fn empty_records_at_end(segment: &Segment, index: IndexState, mut path: Vec<Piece>) -> Vec<Piece> {
+    let Some(last) = path.last().copied() else {
+        return path;
+    };
+    let bytes = last.end - last.start;
+    let few = bytes % LEAST_FRAME == 0 && bytes <= LEAST_FRAME * cost::EMPTY_ROW;
+    if segment.codec == Codec::Raw && !index.sound && last.kind == path::Kind::Zeros && few {
+        path.pop();
+        let mut start = last.start;
+        while start < last.end {
+            let end = start + LEAST_FRAME;
+            path.push(Piece {
+                start,
+                end,
+                kind: path::Kind::Frame,
+            });
+            start = end;
+        }
+    }
+    path
 }
 
 /// Takes the numbers of frames behind more missing ones than the store can have held: an

@@ -19,6 +19,7 @@ mod cost;
 mod evidence;
 mod frames;
 pub(crate) mod image;
+mod interpret;
 pub mod layouts;
 mod lives;
 mod number_protobuf;

@@ -7,46 +7,16 @@ use super::account::{
     Account, Contested, Damaged, Entries, Input, Loss, SERVICE_BUFFER_BYTES, Stretch, Unreferenced,
 };
 use super::bytes::Bytes;
-use super::cost::EMPTY_ROW;
 use super::evidence::{Evidence, LEAST_FRAME};
 use super::frames::{Doubt, Frame, State, is_lost};
 use super::lives::promised_in_place;
-use super::number_protobuf::IndexState;
-use super::path::{Kind, Piece, Segment};
+use super::path::{Kind, Piece};
 use super::{tail, writes};
 use crate::log::error::Result;
 use crate::log::format::ENTRY_BYTES;
 use crate::log::index::Index;
 use crate::log::record::Codec;
 use crate::log::units::{Offset, Position};
-
-/// Limit of zeros at the end of a raw store whose index does not explain them: a few are
-/// empty records.
-pub(super) fn empty_records_at_end(
-    segment: &Segment,
-    index: IndexState,
-    mut path: Vec<Piece>,
-) -> Vec<Piece> {
-    let Some(last) = path.last().copied() else {
-        return path;
-    };
-    let bytes = last.end - last.start;
-    let few = bytes % LEAST_FRAME == 0 && bytes <= LEAST_FRAME * EMPTY_ROW;
-    if segment.codec == Codec::Raw && !index.sound && last.kind == Kind::Zeros && few {
-        path.pop();
-        let mut start = last.start;
-        while start < last.end {
-            let end = start + LEAST_FRAME;
-            path.push(Piece {
-                start,
-                end,
-                kind: Kind::Frame,
-            });
-            start = end;
-        }
-    }
-    path
-}
 
 /// The account that the evidence makes.
 pub(super) fn account(

@@ -17,7 +17,8 @@ use super::obstacle::{self, GoesOn, Trouble};
 use super::output::Output;
 use super::select::{OnError, Range};
 use crate::commands::{again, quote, say, say_hints};
-use crate::render::record::{Printer, WriteError};
+use crate::render::field::WriteError;
+use crate::render::record::Printer;
 
 /// Records that are printed as they come.
 #[expect(

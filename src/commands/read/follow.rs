@@ -27,7 +27,8 @@ use super::worker::Worker;
 use super::{Arguments, Outcome};
 use crate::commands::signals::{self, Signals};
 use crate::commands::{Failure, Globals, OUTPUT_BYTES, Status, quote, raw_stdout, say};
-use crate::render::record::{Printer, WriteError};
+use crate::render::field::WriteError;
+use crate::render::record::Printer;
 
 /// How often a log that shrinks is checked again without `-f`.
 const DISTURBED_MAX: u32 = 20;
