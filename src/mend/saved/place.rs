@@ -5,9 +5,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::remains::{self, Filling};
+use super::PRIVATE;
+use super::remains::{self, Filling, discard_dir, number_in};
 use super::trust::open_parent;
-use super::{MANIFEST, PRIVATE};
 use crate::log::create::{create_directories, create_directory};
 use crate::log::dir::{Dir, FilePath, nearest, real_place};
 use crate::log::disk::{Disk, DiskFile, Ownership, random_name};
@@ -315,21 +315,6 @@ pub fn discard(disk: &dyn Disk, path: &Path) {
     }
 }
 
-/// The same of a directory that is open.
-pub(super) fn discard_dir(disk: &dyn Disk, at: &FilePath, dir: &Dir) {
-    empty(disk, dir);
-    let _ = disk.remove_dir(at);
-}
-
-fn empty(disk: &dyn Disk, saved: &Dir) {
-    let mut names = saved.names().unwrap_or_default();
-    names.sort_by_key(|name| name != MANIFEST);
-    // A directory that cannot be removed is not a change either: it lacks its manifest.
-    for name in names {
-        let _ = disk.remove(&saved.at(name));
-    }
-}
-
 /// Whether a directory is this user's, and none of `others` may write to it.
 fn is_own(dir: &Dir, others: u32) -> bool {
     let own = rustix::process::geteuid().as_raw();
@@ -358,13 +343,6 @@ pub(crate) fn order_of(name: &str) -> (u64, &str, usize, &str) {
         None => name.rsplit_once('-').map(|(time, _)| time),
     };
     (number.unwrap_or(0), time.unwrap_or(name), name.len(), name)
-}
-
-/// The number in the name of a saved directory, which an older version's lacks.
-pub(super) fn number_in(name: &str) -> Option<u64> {
-    let (number, time) = name.split_once('-')?;
-    let numbered = time.ends_with('Z') && number.bytes().all(|byte| byte.is_ascii_digit());
-    numbered.then(|| number.parse().ok()).flatten()
 }
 
 /// A time as it is written down, or the nearest one that can be: a clock may be before

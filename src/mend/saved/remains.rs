@@ -4,8 +4,7 @@
 use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
 
-use super::SavedDirectory;
-use super::place::{discard_dir, number_in};
+use super::{MANIFEST, SavedDirectory};
 use crate::log::dir::{Dir, FilePath};
 use crate::log::disk::Disk;
 
@@ -59,4 +58,26 @@ fn is_copy(name: &OsStr) -> bool {
     name.is_some_and(|(number, extension)| {
         number.parse::<usize>().is_ok() && ["before", "after"].contains(&extension)
     })
+}
+
+/// Removes a saved directory that is open, the manifest first.
+pub(super) fn discard_dir(disk: &dyn Disk, at: &FilePath, dir: &Dir) {
+    empty(disk, dir);
+    let _ = disk.remove_dir(at);
+}
+
+fn empty(disk: &dyn Disk, saved: &Dir) {
+    let mut names = saved.names().unwrap_or_default();
+    names.sort_by_key(|name| name != MANIFEST);
+    // A directory that cannot be removed is not a change either: it lacks its manifest.
+    for name in names {
+        let _ = disk.remove(&saved.at(name));
+    }
+}
+
+/// The number in the name of a saved directory, which an older version's lacks.
+pub(super) fn number_in(name: &str) -> Option<u64> {
+    let (number, time) = name.split_once('-')?;
+    let numbered = time.ends_with('Z') && number.bytes().all(|byte| byte.is_ascii_digit());
+    numbered.then(|| number.parse().ok()).flatten()
 }
