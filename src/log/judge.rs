@@ -386,7 +386,9 @@ impl Walk {
         let Ok(entry) = self.index.entry(slot) else {
             return Ok(None);
         };
-        let is_next = slot < self.entries && u64::from(entry.relative.0) == slot;
+        let is_next = slot < self.entries
+            && u64::from(entry.relative.0) == slot
+            && entry.position.0 <= self.store.file_bytes();
         if self.codec != Codec::Raw || !is_next || entry.position <= end {
             return Ok(None);
         }

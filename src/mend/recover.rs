@@ -3,13 +3,15 @@
 
 use crate::inspect::finding::{Detail, Finding, FindingId, Severity};
 use crate::inspect::listing::Listing;
-use crate::inspect::report::{Options, Report, SegmentReport};
+use crate::inspect::report::{Options, Report, SegmentReport, TailDecision};
 use crate::log::error::{Error, Result};
-use crate::log::format::ENTRY_BYTES;
+use crate::log::format::{ENTRY_BYTES, LENGTH_BYTES};
 use crate::log::lock::DirectoryLock;
 use crate::log::record::Codec;
 use crate::log::units::Offset;
 use crate::log::writer::COMMIT_STORE_BYTES;
+use crate::scan::account::Doubt;
+use crate::scan::cost::EMPTY_ROW;
 
 use super::apply::{ApplyOptions, Save, apply};
 use super::plan::Plan;
@@ -40,7 +42,12 @@ pub fn plan(lock: &DirectoryLock, codec: Option<Codec>) -> Result<(Report, Plan)
         codec,
         ..Options::default()
     };
-    let report = Report::over(Listing::of_dir(lock.dir())?, &options)?;
+    let listing = Listing::of_dir(lock.dir())?;
+    let mut report = Report::over(listing.clone(), &options)?;
+    if report.segments.last().is_some_and(ends_in_empty_records) {
+        let tail = TailDecision::Drop;
+        report = Report::over(listing, &Options { tail, ..options })?;
+    }
     let last = report.segments.last().map(|segment| segment.listing.base());
     if last == Some(Offset::MAX) {
         // No record would follow: an append that is refused changes nothing.
@@ -105,6 +112,17 @@ pub fn recover(
         plan,
         findings: report.findings,
         saved,
+    })
+}
+
+/// Whether a segment ends in zeros as an interrupted append of empty records leaves them:
+/// frames that no entry names, so that none was acknowledged.
+fn ends_in_empty_records(segment: &SegmentReport) -> bool {
+    let zeros = segment.facts.as_ref().map_or(0, |it| it.tail().zero_bytes);
+    segment.account.as_ref().is_some_and(|account| {
+        account.doubts == [Doubt::ZerosOrRecord]
+            && account.padding.is_none()
+            && zeros <= EMPTY_ROW * LENGTH_BYTES
     })
 }
 

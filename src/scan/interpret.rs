@@ -1,4 +1,4 @@
-//! The account of a segment, step by step: without a search where frames continue a sound
+//! The account of a segment, step by step: without a search where frames continue a valid
 //! index, else by the cheapest path through the store.
 
 use super::account::{Account, Input};

@@ -15,7 +15,7 @@ mod candidates;
 mod chain;
 mod chance;
 pub mod codec;
-mod cost;
+pub(crate) mod cost;
 mod evidence;
 mod frames;
 pub(crate) mod image;

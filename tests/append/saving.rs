@@ -68,6 +68,21 @@ fn what_holds_nothing_is_not_saved() {
     }
 }
 
+/// Empty records without entries, after an empty one: they were not acknowledged, and the
+/// log goes on.
+#[test]
+fn empty_records_of_an_interrupted_append_are_cut() {
+    let sandbox = Sandbox::new();
+    sandbox.appended(&["--codec=raw"], "one\n\n");
+    let sound = fs::read(sandbox.log().join("0.store")).unwrap();
+    add(&sandbox, "0.store", &[0; 16]);
+    sandbox.appended(&[], "two\n");
+    let added = b"\0\0\0\0\0\0\0\x03two";
+    let store = fs::read(sandbox.log().join("0.store")).unwrap();
+    assert_eq!(store, [&sound[..], added].concat());
+    assert!(!is_saved_beside(&sandbox));
+}
+
 #[test]
 fn adopting_saves_nothing() {
     // The last entries never arrived, or half of one did, or zeros in their place.

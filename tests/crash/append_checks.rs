@@ -198,13 +198,6 @@ fn recover(
             Bench::clear(root);
             return Ok(None);
         }
-        Err(Error::CannotAppend { .. }) if report(&log, None).is_ok_and(|it| is_undecided(&it)) => {
-            bench
-                .lab
-                .note("append refuses zeros that may have been a value");
-            Bench::clear(root);
-            return Ok(None);
-        }
         Err(error) => return Err(format!("append: {error}")),
     };
     let codec = story.script.codec;
