@@ -119,10 +119,10 @@ pub fn recover(
 /// frames that no entry names, so that none was acknowledged.
 fn ends_in_empty_records(segment: &SegmentReport) -> bool {
     let zeros = segment.facts.as_ref().map_or(0, |it| it.tail().zero_bytes);
+    // Their entries may be there in part.
+    let is_unused = unused_entries(segment) <= zeros / LENGTH_BYTES;
     segment.account.as_ref().is_some_and(|account| {
-        account.doubts == [Doubt::ZerosOrRecord]
-            && account.padding.is_none()
-            && zeros <= EMPTY_ROW * LENGTH_BYTES
+        account.doubts == [Doubt::ZerosOrRecord] && is_unused && zeros <= EMPTY_ROW * LENGTH_BYTES
     })
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::entries;
 use super::plan::{NewEntries, Step, cut};
 use super::policy::Policy;
+use crate::inspect::accounts;
 use crate::inspect::listing::FileFacts;
 use crate::inspect::report::{Report, SegmentReport};
 use crate::inspect::scan::SegmentFacts;
@@ -46,7 +47,8 @@ pub(super) fn settle(report: &Report, segment: &SegmentReport, policy: &Policy) 
             break;
         }
         let after = match foresee(report, segment, policy, &steps) {
-            Ok(Some(after)) => after,
+            Ok(Some((_, false))) => break,
+            Ok(Some((after, true))) => after,
             // The steps cannot be carried out.
             Err(Error::CannotAppend { .. }) => break,
             // Too large, or gone meanwhile: carrying it out will report it.
@@ -183,8 +185,8 @@ fn sound_end(facts: &SegmentFacts) -> u64 {
     end
 }
 
-/// The segment as the steps would leave it, inspected as it was before. `None` where its
-/// index is too large for that.
+/// The segment as the steps would leave it, inspected as it was before, and whether each
+/// offset has the record that it had. `None` where its index is too large for that.
 ///
 /// # Errors
 ///
@@ -194,7 +196,7 @@ fn foresee(
     segment: &SegmentReport,
     policy: &Policy,
     steps: &[Step],
-) -> Result<Option<SegmentReport>> {
+) -> Result<Option<(SegmentReport, bool)>> {
     let steps: Vec<&Step> = steps.iter().collect();
     let Some(Mended { pair, has_index }) = mended(report, segment, &steps)? else {
         return Ok(None);
@@ -217,7 +219,43 @@ fn foresee(
         &report.options,
         threads,
     )?;
-    Ok(Some(after))
+    let same = has_same_frames(report, segment, &after, pair)?;
+    Ok(Some((after, same)))
+}
+
+/// Whether each record that can be read before is read at the same place afterwards, if its
+/// offset can be read at all then. `pair` is the segment afterwards.
+fn has_same_frames(
+    report: &Report,
+    before: &SegmentReport,
+    after: &SegmentReport,
+    pair: Segment,
+) -> Result<bool> {
+    let (Some(facts), Some(then)) = (&before.facts, &after.facts) else {
+        return Ok(true);
+    };
+    let has_index = after.listing.index.is_some();
+    let read = match &after.account {
+        Some(account) if after.by_account => accounts::by_account(account, &pair, has_index)?,
+        _ => None,
+    };
+    let mut now = before
+        .open(&report.listing.directory)?
+        .entries(STREAM_BYTES);
+    let mut afterwards = read.unwrap_or(pair).entries(STREAM_BYTES);
+    for slot in 0..facts.entries.min(then.entries) {
+        let damaged = |facts: &SegmentFacts| {
+            let at = facts.damages.partition_point(|it| it.last_slot < slot);
+            facts
+                .damages
+                .get(at)
+                .is_some_and(|it| it.first_slot <= slot)
+        };
+        if !damaged(facts) && !damaged(then) && now.entry(slot)? != afterwards.entry(slot)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The files of a segment as the steps would leave them; `None` where its index is too
