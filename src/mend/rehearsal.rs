@@ -47,10 +47,9 @@ pub(super) fn settle(report: &Report, segment: &SegmentReport, policy: &Policy) 
             break;
         }
         let after = match foresee(report, segment, policy, &steps) {
-            Ok(Some((_, false))) => break,
             Ok(Some((after, true))) => after,
-            // The steps cannot be carried out.
-            Err(Error::CannotAppend { .. }) => break,
+            // Another record would be read, or the steps cannot be carried out.
+            Ok(Some((_, false))) | Err(Error::CannotAppend { .. }) => break,
             // Too large, or gone meanwhile: carrying it out will report it.
             Ok(None) | Err(_) => return Settled { steps, after: None },
         };
