@@ -321,13 +321,6 @@ impl View<'_> {
         }
         let is_told = self.facts.first_damage(DamageKind::Dangling).is_some()
             || check_account::lost(self.segment).is_some();
-        // Where a person decides about these bytes, nothing else is known of them.
-        let account = self.segment.account.as_ref();
-        let undecided = account.is_some_and(|it| {
-            let stays = it.store_end >= self.facts.store_bytes;
-            stays && it.doubts.iter().any(Doubt::is_about_the_tail)
-        });
-        let is_told = is_told || undecided;
         if tail.torn_bytes > 0 && !is_told {
             let mut finding = self
                 .finding(FindingId::StoreTornTail, Severity::Warning)
@@ -349,7 +342,9 @@ impl View<'_> {
             }
             findings.push(finding);
         }
-        if tail.zero_bytes > 0 && !is_told {
+        let account = self.segment.account.as_ref();
+        let undecided = account.is_some_and(|it| it.doubts.contains(&Doubt::ZerosOrRecord));
+        if tail.zero_bytes > 0 && !is_told && !undecided {
             let severity = if ours {
                 Severity::Note
             } else {
