@@ -139,8 +139,7 @@ impl SegmentReport {
     /// As [`Segment::open`].
     pub fn open(&self, directory: &Directory) -> Result<Segment> {
         let names = &self.listing.names;
-        let has_index = self.listing.index.is_some();
-        let mut pair = if has_index || !self.by_account {
+        let mut pair = if self.listing.index.is_some() || !self.by_account {
             Segment::open(directory, names)?
         } else {
             Segment::without_index(directory, names)?
@@ -149,13 +148,24 @@ impl SegmentReport {
             return Ok(pair);
         };
         pair.store.file_bytes = pair.store.file_bytes.min(facts.store_bytes);
-        if self.by_account
-            && let Some(account) = &self.account
-            && let Some(read) = by_account(account, &pair, has_index)?
-        {
+        if let Some(read) = self.by_own_account(&pair)? {
             return Ok(read);
         }
         pair.index.file_bytes = pair.index.file_bytes.min(facts.index_bytes);
         Ok(pair)
+    }
+
+    /// The segment with the index that its account gives, where it is read by that.
+    ///
+    /// # Errors
+    ///
+    /// Reading's.
+    pub(crate) fn by_own_account(&self, pair: &Segment) -> Result<Option<Segment>> {
+        match &self.account {
+            Some(account) if self.by_account => {
+                by_account(account, pair, self.listing.index.is_some())
+            }
+            _ => Ok(None),
+        }
     }
 }

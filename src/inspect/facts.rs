@@ -158,7 +158,7 @@ impl SegmentFacts {
     }
 
     /// Number of valid slots from `first` up to `end` (excluded).
-    fn sound_between(&self, first: u64, end: u64) -> u64 {
+    pub(crate) fn sound_between(&self, first: u64, end: u64) -> u64 {
         let from = self.damages.partition_point(|d| d.last_slot < first);
         let within = self.damages.get(from..).unwrap_or_default().iter();
         let damaged: u64 = within

@@ -153,8 +153,7 @@ impl Look<'_> {
 }
 
 impl SegmentReport {
-    /// Scans both files, as far as the options ask for it and but for the first `made`
-    /// entries, which are valid.
+    /// Scans both files, as far as the options ask for it.
     pub(crate) fn take_pair(
         &mut self,
         pair: &Segment,

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use super::entries;
 use super::plan::{NewEntries, Step, cut};
 use super::policy::Policy;
-use crate::inspect::accounts;
 use crate::inspect::listing::FileFacts;
 use crate::inspect::report::{Report, SegmentReport};
 use crate::inspect::scan::SegmentFacts;
@@ -233,24 +232,14 @@ fn has_same_frames(
     let (Some(facts), Some(then)) = (&before.facts, &after.facts) else {
         return Ok(true);
     };
-    let has_index = after.listing.index.is_some();
-    let read = match &after.account {
-        Some(account) if after.by_account => accounts::by_account(account, &pair, has_index)?,
-        _ => None,
-    };
+    let read = after.by_own_account(&pair)?;
     let mut now = before
         .open(&report.listing.directory)?
         .entries(STREAM_BYTES);
     let mut afterwards = read.unwrap_or(pair).entries(STREAM_BYTES);
     for slot in 0..facts.entries.min(then.entries) {
-        let damaged = |facts: &SegmentFacts| {
-            let at = facts.damages.partition_point(|it| it.last_slot < slot);
-            facts
-                .damages
-                .get(at)
-                .is_some_and(|it| it.first_slot <= slot)
-        };
-        if !damaged(facts) && !damaged(then) && now.entry(slot)? != afterwards.entry(slot)? {
+        let is_sound = |facts: &SegmentFacts| facts.sound_between(slot, slot + 1) == 1;
+        if is_sound(facts) && is_sound(then) && now.entry(slot)? != afterwards.entry(slot)? {
             return Ok(false);
         }
     }

@@ -4,6 +4,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use proglog::log::dir::is_taken;
 use proglog::mend::saved::{Change, ChangeKind, is_beside};
 use proglog::mend::undo::SavedChange;
 
@@ -151,7 +152,7 @@ pub fn free_name(directory: &Path, suffix: &str) -> PathBuf {
         PathBuf::from(name)
     };
     let mut names = (0_u64..).map(name);
-    let free = names.find(|name| name.symlink_metadata().is_err());
+    let free = names.find(|name| !is_taken(name));
     free.unwrap_or(directory)
 }
 
