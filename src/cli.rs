@@ -7,8 +7,10 @@ mod usage;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::error::Result as Parsed;
+use clap::{ArgMatches, Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{self, Globals, Status};
 
@@ -74,41 +76,84 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Append records from files or standard input
-    Append(commands::append::Arguments),
+    Append(Deferred<commands::append::Arguments>),
     /// Print records: one, a range, the last ones; follow a log
-    Read(commands::read::Arguments),
+    Read(Deferred<commands::read::Arguments>),
     /// Check a log: damage, lost records, what the service would do
-    Verify(commands::verify::Arguments),
+    Verify(Deferred<commands::verify::Arguments>),
     /// Show segments, sizes, the next offset, and who has the log open
-    Info(commands::info::Arguments),
+    Info(Deferred<commands::info::Arguments>),
     /// Print every entry of the indexes
-    DumpIndex(commands::dump_index::Arguments),
+    DumpIndex(Deferred<commands::dump_index::Arguments>),
     /// Print every frame of the stores
-    DumpStore(commands::dump_store::Arguments),
+    DumpStore(Deferred<commands::dump_store::Arguments>),
     /// Describe a finding: cause, impact, remedy
-    Explain(commands::explain::Arguments),
+    Explain(Deferred<commands::explain::Arguments>),
     /// Repair what needs no guess
-    Repair(commands::repair::Arguments),
+    Repair(Deferred<commands::repair::Arguments>),
     /// Undo the last change
-    Undo(commands::undo::Arguments),
+    Undo(Deferred<commands::undo::Arguments>),
     /// Remove the oldest segments or the newest records
-    Trim(commands::trim::Arguments),
+    Trim(Deferred<commands::trim::Arguments>),
     /// Cut the padding of indexes
-    TruncateIndex(commands::truncate_index::Arguments),
+    TruncateIndex(Deferred<commands::truncate_index::Arguments>),
     /// Copy all readable records of a damaged log to a new one
-    Salvage(commands::salvage::Arguments),
+    Salvage(Deferred<commands::salvage::Arguments>),
     /// Compare two copies of a log by offset
-    Diff(commands::diff::Arguments),
+    Diff(Deferred<commands::diff::Arguments>),
     /// Print checksums for `verify --manifest`
-    Manifest(commands::manifest::Arguments),
+    Manifest(Deferred<commands::manifest::Arguments>),
     /// Print completions for a shell
-    Completions(commands::completions::Arguments),
+    Completions(Deferred<commands::completions::Arguments>),
     /// Print a man page, or write all of them
-    Man(commands::man::Arguments),
+    Man(Deferred<commands::man::Arguments>),
     /// Publish all records to a NATS JetStream stream, in order, exactly once
-    Push(commands::nats::push::Arguments),
+    Push(Deferred<commands::nats::push::Arguments>),
     /// Append the messages of a NATS JetStream stream, exactly once
-    Pull(commands::nats::pull::Arguments),
+    Pull(Deferred<commands::nats::pull::Arguments>),
+}
+
+/// Whether clap learns the options of all commands, for what lists them.
+static IS_COMPLETE: AtomicBool = AtomicBool::new(false);
+
+/// The arguments of a command. clap learns them when the command is chosen: those of all
+/// commands cost as much as everything else before a command runs.
+#[derive(Debug)]
+pub struct Deferred<T>(T);
+
+impl<T> std::ops::Deref for Deferred<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Args> Args for Deferred<T> {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        if IS_COMPLETE.load(Ordering::Relaxed) {
+            return T::augment_args(command);
+        }
+        command.defer(|command| {
+            // What a command is about says the table of commands.
+            let about = command.get_about().cloned().unwrap_or_default();
+            T::augment_args(command).about(about).long_about(None)
+        })
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<T: FromArgMatches> FromArgMatches for Deferred<T> {
+    fn from_arg_matches(matches: &ArgMatches) -> Parsed<Self> {
+        T::from_arg_matches(matches).map(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Parsed<()> {
+        self.0.update_from_arg_matches(matches)
+    }
 }
 
 impl Command {
@@ -157,16 +202,22 @@ impl Command {
             Self::Diff(arguments) => commands::diff::run(arguments, globals),
             Self::Manifest(arguments) => commands::manifest::run(arguments, globals),
             Self::Completions(arguments) => commands::completions::run(arguments, command()),
-            Self::Man(arguments) => commands::man::run(arguments, Cli::command()),
+            Self::Man(arguments) => commands::man::run(arguments, complete()),
             Self::Push(arguments) => commands::nats::push::run(arguments, globals),
             Self::Pull(arguments) => commands::nats::pull::run(arguments, globals),
         }
     }
 }
 
-/// The command line as clap knows it, with the help of each command in order.
+/// The complete command line.
+fn complete() -> clap::Command {
+    IS_COMPLETE.store(true, Ordering::Relaxed);
+    Cli::command()
+}
+
+/// The complete command line, with the help of each command in order.
 fn command() -> clap::Command {
-    Cli::command().mut_subcommands(help::in_order)
+    complete().mut_subcommands(help::in_order)
 }
 
 /// Reads the command line. What clap reports (help, version, usage) is printed.

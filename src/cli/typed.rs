@@ -4,8 +4,6 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use clap::CommandFactory;
-
 use crate::commands::offsets::Span;
 use crate::commands::options::seconds;
 
@@ -69,7 +67,7 @@ fn takes(typed: &[OsString], option: &str, word: &OsString) -> bool {
     {
         return false;
     }
-    let whole = super::Cli::command();
+    let whole = super::complete();
     let is_command = |word: &OsString| whole.find_subcommand(word);
     let Some(command) = typed.iter().find_map(is_command) else {
         return false;
