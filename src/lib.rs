@@ -6,102 +6,92 @@
 //! first record. There is no checksum, no lock and no recovery in the format; this
 //! crate adds them from outside.
 //!
-//! # Append, reopen, read
-//!
-//! A [`Session`] is a log that is open for appending: under its lock, recovered if a
-//! crash left it in need of recovery. What was appended is on disk when
-//! [`Session::commit`] returns. A [`LogReader`] needs neither lock nor permission to
-//! write.
+//! # Append, read, check, repair
 //!
 //! ```
-//! use std::ops::ControlFlow;
-//! use std::sync::Arc;
+//! use proglog::{Appender, Codec, Reader, Report};
 //!
-//! use proglog::{Disk, Error, Item, LogReader, NewRecord, Offset, OpenOptions, RealDisk};
-//! use proglog::{Report, Session};
+//! # let parent = tempfile::tempdir()?;
+//! # let dir = &parent.path().join("log");
+//! let mut log = Appender::options().codec(Codec::Raw).max_store_bytes(1 << 20).open(dir)?; // creates it
+//! let first = log.append(b"hello")?;
+//! log.append_all(["a", "b"])?;
+//! log.commit()?; // durable from here on
+//! drop(log);
 //!
-//! # let dir = tempfile::tempdir()?;
-//! # let path = dir.path();
-//! let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-//! let not_interrupted = || false;
+//! let reader = Reader::open(dir)?;
+//! for record in reader.records(first..) {
+//!     let record = record?; // damage and gaps are errors; the iterator continues after them
+//!     println!("{} {}", record.offset(), String::from_utf8_lossy(record.value()));
+//! }
+//! let newest = reader.records(..).next_back().transpose()?;
+//! assert_eq!(newest.unwrap().value(), b"b");
+//! let one = reader.get(first)?;
+//! assert_eq!(one.unwrap().value(), b"hello");
+//! for record in reader.follow(first..).take(3) { // at the end it waits for more
+//!     println!("{}", record?.offset());
+//! }
 //!
-//! // An empty or missing directory becomes a new log.
-//! let mut session = Session::open(path, &OpenOptions::default(), &disk, &not_interrupted)?;
-//! let first = session.append(NewRecord { value: b"hello", ..NewRecord::default() })?;
-//! session.commit()?; // on disk from here on
-//! assert_eq!(first, Offset(0));
-//! drop(session); // lets the log go
-//!
-//! // It continues where it ended.
-//! let mut session = Session::open(path, &OpenOptions::default(), &disk, &not_interrupted)?;
-//! let second = session.append(NewRecord { value: b"world", ..NewRecord::default() })?;
-//! session.commit()?;
-//! assert_eq!(second, Offset(1));
-//! drop(session);
-//!
-//! let mut log = LogReader::open(path)?;
-//! let (from, end) = (log.lowest_offset(), log.next_offset()?);
-//! let mut values = Vec::new();
-//! let _ = log.read(from, end, |item| {
-//!     match item {
-//!         Item::Record(record) => values.push(record.value.to_vec()?),
-//!         Item::Obstacle { obstacle, first, .. } => panic!("{first}: {obstacle:?}"),
-//!     }
-//!     Ok::<_, Error>(ControlFlow::Continue(()))
-//! })?;
-//! assert_eq!(values, [b"hello", b"world"]);
-//!
-//! // Nothing is wrong with it, or each thing that is has a name and a place.
-//! let report = Report::of(path, &Default::default())?;
-//! assert!(report.is_clean(), "{:?}", report.findings);
+//! let report = Report::scan(dir)?;
+//! assert!(report.is_clean());
+//! let plan = report.plan();
+//! assert_eq!(plan.changes().count(), 0);
+//! let undo = plan.apply()?; // undo.undo() restores the log as it was
+//! # assert!(undo.saved().is_none());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # The parts
-//!
-//! They import each other in this order only, so that they can be read in it:
-//!
-//! 1. [`log`], the engine: the bytes ([`log::format`], [`log::record`]), the definition
-//!    of valid ([`log::walk`]), reading ([`log::reader`]), writing ([`log::writer`]),
-//!    other processes ([`log::lock`], [`log::lease`], [`log::processes`]).
-//! 2. [`scan`], the interpretation of the bytes of a segment: the account that needs the
-//!    fewest faults, layouts of other programs, unfinished batches.
-//! 3. [`inspect`], facts about a directory, however damaged, as a [`Report`]: segments,
-//!    findings, a forecast of the Go service. Strictly read-only. [`inspect::compare`]
-//!    compares two reports record by record; [`inspect::manifest`] computes digests.
-//! 4. [`mend`], plans made from a report, carried out and undone ([`mend::plan`],
-//!    [`mend::apply`], [`mend::undo`]), and the [`Session`], which recovers before it
-//!    appends.
-//!
-//! Commands, words and JSON are the program's and not in here.
+//! An [`Appender`] holds the log's lock, and recovers what a crash left. A [`Reader`] and a
+//! [`Report`] need neither lock nor permission to write. Without default features the crate
+//! is the library alone, and compiles no command line.
 //!
 //! # Errors and findings
 //!
 //! An [`Error`] is something that stopped the engine: the disk, permissions, another
 //! process. A problem of the log itself is not an error but a
-//! [`Finding`](inspect::finding::Finding), and for a reader an
-//! [`Obstacle`](log::reader::Obstacle) among the records. No bytes on disk make a
+//! [`Finding`], and for a reader a [`ReadError::Obstacle`] among the records. No bytes on disk make a
 //! function panic, hang or allocate the size that they claim.
+//!
+//! # The process
+//!
+//! The kernel tells by `SIGIO` that another process opens a file under a lease: the first
+//! [`Appender`], [`Plan::apply`] or [`Undo::undo`] of a process sets a handler for it, which
+//! does nothing but end the signal's default action, and calls a handler that was there
+//! before. All types are `Send` and `Sync`, but [`Appender`], which is `Send` only.
+//!
+//! # Versions
+//!
+//! The crate follows semantic versioning. What is documented on this page and in the items
+//! that it lists is the interface; everything else may change in any version. A log that a
+//! version writes can be read by all later versions, and by the Go service.
 //!
 //! # What this is not
 //!
 //! A replacement for the service's gRPC, replication or membership; it knows the
 //! directory only. Linux only.
 
+mod appender;
+mod check;
+mod following;
+#[doc(hidden)]
 pub mod inspect;
+#[doc(hidden)]
 pub mod log;
+#[doc(hidden)]
 pub mod mend;
+mod records;
+#[doc(hidden)]
 pub mod scan;
 
-#[doc(no_inline)]
+#[doc(inline)]
 pub use self::{
-    inspect::report::Report,
-    log::config::Config,
-    log::disk::{Disk, RealDisk},
+    appender::{Appender, AppenderOptions},
+    check::{Action, Change, Plan, Report, Undo},
+    following::Follow,
+    inspect::finding::{Finding, FindingId, OffsetRange, Place, Severity},
+    log::codec::Codec,
     log::error::{Error, Result},
-    log::reader::{Item, LogReader, RecordView},
-    log::record::Codec,
+    log::items::Obstacle,
     log::units::{Offset, Position},
-    log::writer::NewRecord,
-    mend::session::{OpenOptions, Session},
+    records::{ReadError, Reader, Record, Records},
 };

@@ -301,6 +301,7 @@ pub fn status_of(error: &Error) -> Status {
         Error::InUse { .. } | Error::UseUnknown { .. } => Status::InUse,
         Error::NeedsRecovery { .. }
         | Error::CannotAppend { .. }
+        | Error::Reverted { .. }
         | Error::ForeignLayout { .. }
         | Error::OffsetsExhausted { .. } => Status::Damage,
         _ => Status::Failed,

@@ -14,15 +14,13 @@ mod with_replica;
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use proglog::inspect::finding::{Finding, FindingId, Severity};
 use proglog::inspect::listing::Listing;
 use proglog::inspect::look::Before;
 use proglog::inspect::report::{Options, Report, TailDecision};
 use proglog::log::damage::Damage;
-use proglog::log::disk::{Disk, RealDisk};
-use proglog::log::lock::DirectoryLock;
+use proglog::log::error::Error;
 use proglog::log::record::{Codec, Layout};
 use proglog::log::units::Position;
 use proglog::log::walk::{Committed, Flow, Visitor};
@@ -31,7 +29,6 @@ use proglog::mend::lost::{self, Lost};
 use proglog::mend::plan::{Plan, Step};
 use proglog::mend::repair;
 use proglog::mend::replica::ReplicaPlan;
-use proglog::mend::{saved as saved_changes, undo};
 
 use super::mending::Mending;
 use super::options;
@@ -144,10 +141,10 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         held.status(Status::Done)?;
     }
     drop(bar);
-    if let (Some(lock), Some(saved)) = (&lock, &saved)
-        && let lost @ 1.. = before.records_lost_in(&after)
-    {
-        return Err(take_back(lock, saved, lost, mending));
+    if let (Some(lock), Some(saved)) = (&lock, &saved) {
+        let reports = (&before, &after);
+        repair::take_back_if_lossy(reports, lock, saved, &mending.waiting.others())
+            .map_err(|error| lossy(&error, lock.path(), saved))?;
     }
     // Said only once it is sure that it stays.
     let known = (&before, saved.as_deref());
@@ -199,30 +196,15 @@ fn tell_of_copy(
     Ok(())
 }
 
-/// A repair after which fewer records can be read is a failure, whatever its plan
-/// promised: it is undone and reported.
-fn take_back(lock: &DirectoryLock, saved: &Path, lost: u64, mending: &Mending) -> anyhow::Error {
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let back = undo::load(saved)
-        .and_then(|change| undo::undo(&change, lock, &disk, &mending.waiting.others()));
-    let lost = count(lost, "readable record");
-    if back.is_ok() {
-        saved_changes::discard(&*disk, saved);
-    }
-    match back {
-        Ok(()) => Failure::new(
-            Status::Damage,
-            format!("this repair would have lost {lost} and was reverted: nothing is changed"),
-        )
-        .hint(format!("proglog verify {}", quote(lock.path())))
-        .into(),
-        Err(error) => Failure::new(
-            Status::Failed,
-            format!("this repair lost {lost}, and reverting it failed: {error}"),
-        )
-        .hint(crate::render::undo::command(lock.path(), saved))
-        .into(),
-    }
+/// A repair that lost records, and the way out.
+fn lossy(error: &Error, log: &Path, saved: &Path) -> anyhow::Error {
+    let hint = match error {
+        Error::NotReverted { .. } => crate::render::undo::command(log, saved),
+        _ => format!("proglog verify {}", quote(log)),
+    };
+    Failure::new(super::status_of(error), error.to_string())
+        .hint(hint)
+        .into()
 }
 
 /// The remark if the log's last index is full for a service with its present limit, and no

@@ -318,6 +318,7 @@ pub enum Detail {
 
 /// Something about a log that is worth telling.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Finding {
     /// Which sort it is.
     pub id: FindingId,
@@ -332,13 +333,33 @@ pub struct Finding {
     /// Number of affected records.
     pub records: Option<u64>,
     /// The actual value.
+    #[doc(hidden)]
     pub got: Option<Figure>,
     /// The value that the rest of the log implies.
+    #[doc(hidden)]
     pub expected: Option<Figure>,
     /// Whether a running writer would explain it, and the existence of one is unknown.
+    #[doc(hidden)]
     pub use_unknown: bool,
     /// Details of this kind of finding.
+    #[doc(hidden)]
     pub detail: Detail,
+}
+
+/// One line: severity, id, segment or place, offsets, and what it is.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.severity, self.id)?;
+        match (&self.place, self.segment) {
+            (Some(place), _) => write!(f, " {place}")?,
+            (None, Some(base)) => write!(f, " segment {base}")?,
+            (None, None) => {}
+        }
+        if let Some(offsets) = self.offsets {
+            write!(f, " offsets {offsets}")?;
+        }
+        write!(f, ": {}", self.id.summary())
+    }
 }
 
 impl Finding {

@@ -52,10 +52,6 @@ impl DiskFile {
 /// # Errors
 ///
 /// Each returns the error of the operating system unchanged.
-#[expect(
-    clippy::missing_errors_doc,
-    reason = "all of them fail alike: the trait says how"
-)]
 pub trait Disk: Send + Sync {
     /// Opens an existing regular file for reading and writing. No `O_APPEND`:
     /// pwrite would ignore its position.

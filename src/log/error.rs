@@ -154,6 +154,22 @@ pub enum Error {
         /// The problem.
         why: String,
     },
+    /// After a repair fewer records could be read, so it was undone.
+    #[error(
+        "this repair would have lost {records} readable records and was reverted: nothing is changed"
+    )]
+    Reverted {
+        /// How many.
+        records: u64,
+    },
+    /// After a repair fewer records can be read, and undoing it failed.
+    #[error("this repair lost {records} readable records, and reverting it failed: {source}")]
+    NotReverted {
+        /// How many.
+        records: u64,
+        /// Why.
+        source: Box<Error>,
+    },
     /// A segment has another program's layout: it is neither read nor changed.
     #[error("{}: another program's layout: {layout}", path.display())]
     ForeignLayout {

@@ -137,6 +137,30 @@ pub enum Obstacle {
 }
 
 impl Obstacle {
+    /// What is wrong, in a few words.
+    #[must_use]
+    pub fn summary(&self) -> &'static str {
+        match self {
+            Self::Damage { damage, .. } => match damage.kind {
+                DamageKind::Entry => "a wrong entry in the index",
+                DamageKind::Misaligned => "entries that are not at a multiple of 12 bytes",
+                DamageKind::Dangling => "entries whose frames are missing or incomplete",
+                DamageKind::Length => "a wrong length in the store",
+                DamageKind::Undecodable => "a payload that is not a Record",
+                DamageKind::OffsetMismatch => "a record with another offset than its entry",
+                DamageKind::Unreadable => "the disk reports an error",
+            },
+            Self::Gap => "no segment contains them",
+            Self::Overlap { .. } => "two segments claim them; the older records follow",
+            Self::Unindexed { .. } => "the index has no entries for the records, which follow",
+            Self::Contested { .. } => "two records claim each of them; the older ones follow",
+            Self::Unpaired { missing, .. } => match missing {
+                FileKind::Store => "the store is missing",
+                FileKind::Index => "the index is missing",
+            },
+        }
+    }
+
     /// Whether the records of the offsets concerned follow all the same.
     #[must_use]
     pub fn is_followed_by_records(&self) -> bool {

@@ -8,7 +8,7 @@
 //! prints or repairs.
 
 pub(crate) mod between;
-mod codec;
+pub(crate) mod codec;
 mod commit;
 pub mod config;
 #[doc(hidden)] // for the commands, which make a directory before they lock it
@@ -27,7 +27,7 @@ pub mod follow;
 mod footing;
 pub mod format;
 pub mod index;
-mod items;
+pub(crate) mod items;
 mod judge;
 mod layout;
 pub mod lease;

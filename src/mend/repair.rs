@@ -3,13 +3,19 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
 
+use super::exclusive::Others;
 use super::plan::{BySegment, Plan, Step};
 use super::policy::Policy;
-use super::{left, rehearsal};
+use super::{left, rehearsal, saved, undo};
 use crate::inspect::report::{Report, SegmentReport};
 use crate::inspect::scan::SegmentFacts;
 use crate::log::detect::{Detected, Mended, detect_with};
+use crate::log::disk::{Disk, RealDisk};
+use crate::log::error::{Error, Result};
+use crate::log::lock::DirectoryLock;
 use crate::log::record::Codec;
 use crate::log::units::Offset;
 
@@ -19,7 +25,33 @@ pub fn plan(report: &Report) -> Plan {
     plan_foreseen(report).0
 }
 
-/// The same, with the segments as they will be, where that was tried out.
+/// A repair after which fewer records can be read is a failure, whatever its plan promised:
+/// it is undone. `saved` holds its bytes.
+///
+/// # Errors
+///
+/// [`Error::Reverted`], [`Error::NotReverted`].
+pub fn take_back_if_lossy(
+    (before, after): (&Report, &Report),
+    lock: &DirectoryLock,
+    saved: &Path,
+    others: &Others<'_>,
+) -> Result<()> {
+    let records = before.records_lost_in(after);
+    if records == 0 {
+        return Ok(());
+    }
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let undone = undo::load(saved).and_then(|change| undo::undo(&change, lock, &disk, others));
+    if let Err(error) = undone {
+        let source = Box::new(error);
+        return Err(Error::NotReverted { records, source });
+    }
+    saved::discard(&*disk, saved);
+    Err(Error::Reverted { records })
+}
+
+/// [`plan`], with the segments as they will be, where that was tried out.
 pub(super) fn plan_foreseen(report: &Report) -> (Plan, BTreeMap<Offset, SegmentReport>) {
     let mut plan = Plan::over(report);
     let mut afterwards = BTreeMap::new();

@@ -7,15 +7,19 @@ use std::sync::Arc;
 
 use proglog::inspect::finding::{Finding, Severity};
 use proglog::inspect::report::{Options, Report};
+use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::lock::{DirectoryLock, Wait};
 use proglog::log::reader::Content;
+use proglog::log::reader::{Item, LogReader};
 use proglog::log::record::Codec as ItsCodec;
+use proglog::log::writer::NewRecord;
 use proglog::mend::apply::{ApplyOptions, Save, apply};
 use proglog::mend::exclusive::Others;
 use proglog::mend::lost;
 use proglog::mend::repair;
+use proglog::mend::session::{OpenOptions, Session};
 use proglog::mend::{saved, undo};
-use proglog::{Disk, Error, Item, LogReader, NewRecord, Offset, OpenOptions, RealDisk, Session};
+use proglog::{Error, Offset};
 use proglog_testkit::Codec;
 
 /// What verify says of a log.

@@ -23,18 +23,15 @@ const PARTS: &[(&str, &[&str])] = &[
     ("scan", &["log"]),
     ("inspect", &["log", "scan"]),
     ("mend", &["log", "scan", "inspect"]),
+    // The interface of the library.
+    ("appender", &["log", "mend"]),
+    ("records", &["log"]),
+    ("following", &["log", "inspect", "records"]),
+    ("check", &["log", "inspect", "mend"]),
     ("render", &["log", "scan", "inspect", "mend"]),
     ("commands", &["log", "scan", "inspect", "mend", "render"]),
-    (
-        "cli",
-        &["log", "scan", "inspect", "mend", "render", "commands"],
-    ),
-    (
-        "main",
-        &[
-            "log", "scan", "inspect", "mend", "render", "commands", "cli",
-        ],
-    ),
+    ("cli", &["render", "commands"]),
+    ("main", &["render", "commands", "cli"]),
 ];
 
 /// The files of `log` from the ground up: each may import those above it in this

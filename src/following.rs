@@ -1,0 +1,213 @@
+//! Following a log as a library offers it: [`Follow`].
+
+use std::ops::RangeBounds;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::inspect::awaited::{Awaited, awaited};
+use crate::log::damage::DamageKind;
+use crate::log::error::Result;
+use crate::log::follow::{Blocked, Follower, Pass, Step};
+use crate::log::items::Obstacle;
+use crate::log::units::Offset;
+use crate::log::watch::Watch;
+use crate::records::{Block, Read, ReadError, Reader, Record, bounds};
+
+/// The longest time between two checks of a log: its index may change without an event.
+const INTERVAL: Duration = Duration::from_millis(20);
+
+/// How long something must be in the way before it is reported.
+const GRACE: Duration = Duration::from_millis(600);
+
+impl Reader {
+    /// The records of a range, as they are committed: at the end of the log the iterator waits
+    /// for more. It ends after the last offset of the range, if there is one, and after an
+    /// error of the engine.
+    ///
+    /// An obstacle is reported when it lasts and no writer can be about to remove it.
+    pub fn follow(&self, range: impl RangeBounds<Offset>) -> Follow {
+        let (from, end) = bounds(&range);
+        Follow::new(self.clone(), from, end)
+    }
+}
+
+/// The iterator of [`Reader::follow`]: `next` waits for a record. It ends after the range and
+/// after an error of the engine.
+#[derive(Debug)]
+pub struct Follow {
+    reader: Reader,
+    follower: Option<Follower>,
+    watch: Option<Watch>,
+    from: Offset,
+    end: Offset,
+    block: Block,
+    /// What is in the way, since when, and whether it was reported.
+    blocked: Option<(Blocked, Instant, bool)>,
+}
+
+impl Follow {
+    pub(crate) fn new(reader: Reader, from: Offset, end: Offset) -> Self {
+        Self {
+            reader,
+            follower: None,
+            watch: None,
+            from,
+            end,
+            block: Block::default(),
+            blocked: None,
+        }
+    }
+
+    /// Waits until something may have changed, at most for `timeout`: then the answer may be
+    /// `None` though the range has not ended.
+    pub fn next_within(&mut self, timeout: Duration) -> Option<Read> {
+        self.until(Instant::now().checked_add(timeout))
+    }
+
+    fn until(&mut self, deadline: Option<Instant>) -> Option<Read> {
+        loop {
+            if let Some(item) = self.block.pop() {
+                return Some(item);
+            }
+            if self.from >= self.end {
+                return None;
+            }
+            match self.pass() {
+                Ok(true) => {}
+                Ok(false) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
+                    return None;
+                }
+                Ok(false) => self.wait(deadline),
+                Err(error) => {
+                    self.end = self.from;
+                    self.block.push(Err(error));
+                }
+            }
+        }
+    }
+
+    /// Takes what has come; whether there was anything.
+    fn pass(&mut self) -> std::result::Result<bool, ReadError> {
+        let mut follower = match self.follower.take() {
+            Some(follower) => follower,
+            None => self.begin()?,
+        };
+        let (block, end) = (&mut self.block, self.end);
+        let pass = follower.pass::<ReadError>(|record| {
+            if record.offset >= end {
+                return Ok(Step::Leave);
+            }
+            block.push(Ok(Record::of(record)?));
+            let is_last = record.offset.saturating_add(1) >= end;
+            Ok(if is_last || block.is_full() {
+                Step::Last
+            } else {
+                Step::Next
+            })
+        })?;
+        let came = follower.next() > self.from;
+        self.from = follower.next();
+        match pass {
+            Pass::Stopped if !came => self.from = self.end,
+            Pass::Stopped | Pass::End => self.blocked = None,
+            Pass::Blocked(blocked) if !came => {
+                let goes_on = self.obstructed(&follower, blocked);
+                if let Some(next) = goes_on {
+                    follower.skip_to(next);
+                    self.from = follower.next();
+                    self.follower = Some(follower);
+                    return Ok(true);
+                }
+                follower.doubt_codec();
+            }
+            Pass::Blocked(_) => {}
+            Pass::Gone { first, last } => {
+                self.block.push(Err(ReadError::Gone { first, last }));
+                follower.skip_to(last.saturating_add(1));
+                self.from = follower.next();
+                self.follower = Some(follower);
+                return Ok(true);
+            }
+            Pass::Rewritten(_) => return Err(ReadError::Rewritten { next: self.from }),
+        }
+        self.follower = Some(follower);
+        Ok(came)
+    }
+
+    fn begin(&mut self) -> Result<Follower> {
+        let mut log = self.reader.log()?;
+        self.from = self.from.max(log.lowest_offset());
+        self.watch = Watch::on(&log.directory().path);
+        let mut follower = Follower::of(&mut log, self.from)?;
+        if let Some(codec) = self.reader.codec() {
+            follower.set_codec(codec);
+        }
+        Ok(follower)
+    }
+
+    /// Something is in the way: reports it if it lasts and no writer can be about to remove
+    /// it. Returns the offset at which reading continues.
+    fn obstructed(&mut self, follower: &Follower, blocked: Blocked) -> Option<Offset> {
+        let goes_on = blocked.goes_on;
+        let (since, is_told) = match &self.blocked {
+            Some((before, since, is_told)) if *before == blocked => (*since, *is_told),
+            _ => {
+                self.blocked = Some((blocked, Instant::now(), false));
+                return None;
+            }
+        };
+        let in_buffer = |(obstacle, ..): &(Obstacle, Offset, Option<Offset>)| match obstacle {
+            Obstacle::Damage { segment, damage } if damage.kind == DamageKind::Dangling => {
+                awaited(follower.directory(), *segment) != Awaited::Lost
+            }
+            _ => false,
+        };
+        if is_told || since.elapsed() < GRACE {
+            return None;
+        }
+        if blocked.obstacles.iter().any(in_buffer) {
+            self.blocked = Some((blocked, Instant::now(), false));
+            return None;
+        }
+        for (obstacle, first, last) in &blocked.obstacles {
+            let error = ReadError::obstacle(obstacle.clone(), *first, *last);
+            self.block.push(Err(error));
+        }
+        self.blocked = Some((blocked, since, true));
+        goes_on
+    }
+
+    fn wait(&mut self, deadline: Option<Instant>) {
+        loop {
+            let left = deadline.map(|deadline| deadline.duration_since(Instant::now()));
+            let timeout = left.unwrap_or(INTERVAL).min(INTERVAL);
+            match &self.watch {
+                Some(watch) => {
+                    let timeout = Timespec::try_from(timeout).ok();
+                    let _ = poll(&mut [PollFd::new(watch, PollFlags::IN)], timeout.as_ref());
+                    // Before the check, so that nothing is slept over.
+                    watch.drain();
+                }
+                None => thread::sleep(timeout),
+            }
+            let is_due =
+                |(_, since, is_told): &(_, Instant, bool)| !is_told && since.elapsed() >= GRACE;
+            if self.follower.as_mut().is_none_or(Follower::changed)
+                || self.blocked.as_ref().is_some_and(is_due)
+                || deadline.is_some_and(|deadline| Instant::now() >= deadline)
+            {
+                return;
+            }
+        }
+    }
+}
+
+impl Iterator for Follow {
+    type Item = Read;
+
+    fn next(&mut self) -> Option<Read> {
+        self.until(None)
+    }
+}
