@@ -11,8 +11,8 @@ use crate::log::damage::DamageKind;
 use crate::log::error::Result;
 use crate::log::follow::{Blocked, Follower, Pass, Step};
 use crate::log::items::Obstacle;
+use crate::log::platform::Watch;
 use crate::log::units::Offset;
-use crate::log::watch::Watch;
 use crate::records::{Block, Read, ReadError, Reader, Record, bounds};
 
 /// The longest time between two checks of a log: its index may change without an event.

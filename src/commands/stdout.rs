@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use proglog::log::dir::{Dir, FileStatus};
+use proglog::log::platform::widen_pipe;
 
 use super::{Failure, Status, quote};
 
@@ -63,7 +64,7 @@ pub fn streamed_stdout() -> io::Result<BufWriter<File>> {
 pub fn raw_stdout() -> io::Result<File> {
     let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     // No pipe, or one that must not grow: nothing is lost.
-    let _ = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE_BYTES);
+    widen_pipe(&stdout, PIPE_BYTES);
     Ok(stdout)
 }
 

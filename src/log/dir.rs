@@ -11,21 +11,19 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::ops::Deref;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, Mode, OFlags, RawDir};
+use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::platform::{NAMES_ONLY, each_name, path_of, reopen};
 use paths::or_here;
 pub use paths::{is_taken, nearest, real_place};
 pub use status::{FileStatus, Identity, time_at};
-
-/// Bytes of names per request to the system.
-const LISTED_BYTES: usize = 64 * 1024;
 
 /// How often a file whose lease is not let go is tried again.
 const RETRY: Duration = Duration::from_millis(2);
@@ -77,7 +75,7 @@ impl Dir {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened = match open(flags | OFlags::RDONLY) {
             // Names in it may be used all the same.
-            Err(Errno::ACCESS) => open(flags | OFlags::PATH),
+            Err(Errno::ACCESS) => open(flags | NAMES_ONLY),
             opened => opened,
         }?;
         let directory = File::from(opened);
@@ -135,8 +133,7 @@ impl Dir {
     /// Its current path, if it was moved and the system knows it.
     #[must_use]
     pub fn moved_to(&self) -> Option<PathBuf> {
-        let descriptor = format!("/proc/self/fd/{}", self.as_fd().as_raw_fd());
-        let now = std::fs::read_link(descriptor).ok()?;
+        let now = path_of(self)?;
         let there = FileStatus(rustix::fs::stat(&now).ok()?);
         (there.identity() == self.identity()).then_some(now)
     }
@@ -213,19 +210,8 @@ impl Dir {
     /// # Errors
     ///
     /// The operating system's.
-    pub fn each_name(&self, mut each: impl FnMut(&OsStr)) -> io::Result<()> {
-        // The names are inspected where the system put them: std makes two strings of
-        // each.
-        let mut buffer = Vec::with_capacity(LISTED_BYTES);
-        let mut entries = RawDir::new(self.reopen()?, buffer.spare_capacity_mut());
-        while let Some(entry) = entries.next() {
-            let entry = entry?;
-            match entry.file_name().to_bytes() {
-                b"." | b".." => {}
-                name => each(OsStr::from_bytes(name)),
-            }
-        }
-        Ok(())
+    pub fn each_name(&self, each: impl FnMut(&OsStr)) -> io::Result<()> {
+        each_name(self.reopen()?, each)
     }
 
     /// All names in it, in no order.
@@ -469,17 +455,14 @@ impl FilePath {
     /// itself: something else may have its name meanwhile.
     fn open_leased(&self, access: OFlags, flags: OFlags) -> io::Result<File> {
         let name = self.name()?;
-        let file = OFlags::PATH | OFlags::CLOEXEC | (flags & OFlags::NOFOLLOW);
+        let file = NAMES_ONLY | OFlags::CLOEXEC | (flags & OFlags::NOFOLLOW);
         let file = File::from(rustix::fs::openat(&self.dir, name, file, Mode::empty())?);
         if !FileStatus::of(&file)?.is_file() {
             return Err(ErrorKind::InvalidInput.into());
         }
-        let again = format!("/proc/self/fd/{}", file.as_raw_fd());
-        match rustix::fs::open(again, access | OFlags::CLOEXEC, Mode::empty()) {
-            Err(Errno::NOENT) => {}
-            opened => return Ok(opened?.into()),
+        if let Some(opened) = reopen(file.as_fd(), access) {
+            return Ok(opened?.into());
         }
-        // No /proc here.
         loop {
             match rustix::fs::openat(&self.dir, name, flags, Mode::empty()) {
                 Err(Errno::WOULDBLOCK) => std::thread::sleep(RETRY),

@@ -13,13 +13,13 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, OFlags};
 
 use super::dir::{Dir, FilePath, Links};
+use super::platform;
 use ownership::{OWNERS, take_ownership};
 pub use ownership::{Ownership, is_own, owner_not_kept};
 
@@ -314,8 +314,7 @@ pub fn open_lock(path: &FilePath) -> io::Result<File> {
 /// Opens what has this name, if it is not a link.
 fn open(path: &FilePath, flags: OFlags, mode: u32) -> io::Result<File> {
     let flags = flags | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let mode = Mode::from_raw_mode(mode);
-    Ok(rustix::fs::openat(path.dir(), path.name()?, flags, mode)?.into())
+    Ok(rustix::fs::openat(path.dir(), path.name()?, flags, platform::mode(mode))?.into())
 }
 
 /// The disk itself.
@@ -364,9 +363,8 @@ impl Disk for RealDisk {
     }
 
     fn create_unnamed(&self, dir: &Dir, like: Option<Ownership>) -> io::Result<DiskFile> {
-        let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
-        let mode = Mode::from_raw_mode(first_mode(like.as_ref()));
-        let file = File::from(rustix::fs::openat(dir, ".", flags, mode)?);
+        let mode = platform::mode(first_mode(like.as_ref()));
+        let file = platform::create_unnamed(dir, mode)?;
         give(&file, like.as_ref(), dir.path())?;
         Ok(DiskFile {
             file,
@@ -375,11 +373,11 @@ impl Disk for RealDisk {
     }
 
     fn link(&self, file: &DiskFile, path: &FilePath) -> io::Result<()> {
-        let descriptor = format!("/proc/self/fd/{}", file.file.as_raw_fd());
+        let source = platform::link_source(&file.file)?;
         let follow = AtFlags::SYMLINK_FOLLOW;
         Ok(rustix::fs::linkat(
             CWD,
-            descriptor,
+            source,
             path.dir(),
             path.name()?,
             follow,
@@ -387,7 +385,7 @@ impl Disk for RealDisk {
     }
 
     fn create_dir(&self, path: &FilePath, mode: u32) -> io::Result<()> {
-        let mode = Mode::from_raw_mode(mode);
+        let mode = platform::mode(mode);
         Ok(rustix::fs::mkdirat(path.dir(), path.name()?, mode)?)
     }
 
@@ -424,13 +422,7 @@ impl Disk for RealDisk {
     }
 
     fn rename(&self, from: &FilePath, to: &FilePath) -> io::Result<()> {
-        Ok(rustix::fs::renameat_with(
-            from.dir(),
-            from.name()?,
-            to.dir(),
-            to.name()?,
-            RenameFlags::NOREPLACE,
-        )?)
+        platform::rename_to_free((from.dir(), from.name()?), (to.dir(), to.name()?))
     }
 
     fn own_dir(&self, dir: &Dir, like: Ownership) -> io::Result<()> {

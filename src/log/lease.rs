@@ -31,6 +31,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use rustix::fs::{OFlags, fcntl_getfl};
 use signal_hook::consts::SIGIO;
 
+use super::platform::{Lease, Reach, lease_on, promised_by_a_server, reach, set_lease};
+
 /// Whether a process writes to a file.
 #[derive(Debug)]
 pub enum Probe {
@@ -90,7 +92,7 @@ pub fn probe_writer(file: &File) -> Probe {
     if let Err(error) = install_handler() {
         return Probe::Unknown(error);
     }
-    match set(file.as_fd(), Lease::Read) {
+    match set_lease(file.as_fd(), Lease::Read) {
         Ok(()) => {
             let_go(file);
             match reach(file) {
@@ -105,17 +107,6 @@ pub fn probe_writer(file: &File) -> Probe {
             Reach::All | Reach::AllButMappings => Probe::Unknown(error),
         },
     }
-}
-
-/// The processes whose opens this kernel sees.
-#[derive(Debug, PartialEq, Eq)]
-enum Reach {
-    /// Of everybody.
-    All,
-    /// Not of mappings without a descriptor: on overlayfs.
-    AllButMappings,
-    /// Those that come through this mount on this machine. The name of the file system.
-    Here(String),
 }
 
 /// Of a file or directory on a file system to which others can write without this kernel's
@@ -150,7 +141,7 @@ impl WriteLease {
             Ok(file) => file,
             Err(error) => return Grant::Unknown(error),
         };
-        match set(file.as_fd(), Lease::Write) {
+        match set_lease(file.as_fd(), Lease::Write) {
             Ok(()) => Grant::Held(Self { file }),
             Err(error) if means_in_use(&file, &error) => Grant::Refused,
             Err(error) => Grant::Unknown(error),
@@ -160,7 +151,7 @@ impl WriteLease {
     /// Which process waits for this lease to be released.
     #[must_use]
     pub fn pending(&self) -> Pending {
-        match get(self.file.as_fd()) {
+        match lease_on(self.file.as_fd()) {
             Ok(Lease::Write) => Pending::None,
             Ok(Lease::Read) => Pending::Reader,
             // An unanswered question is not a promise.
@@ -177,7 +168,7 @@ impl Drop for WriteLease {
 
 /// Ends the lease on `file`. It can fail only where it does not exist: it was lost.
 fn let_go(file: &File) {
-    let _ = set(file.as_fd(), Lease::None);
+    let _ = set_lease(file.as_fd(), Lease::None);
 }
 
 /// Whether this refusal means that a process has the file open. NFS and SMB refuse
@@ -235,140 +226,6 @@ pub fn install_handler() -> io::Result<&'static Breaks> {
     arrived.set_nonblocking(true)?;
     signal_hook::low_level::pipe::register(SIGIO, signal)?;
     Ok(BREAKS.get_or_init(|| Breaks { arrived }))
-}
-
-/// The kinds of lease on an open file description.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Lease {
-    None,
-    Read,
-    Write,
-}
-
-#[cfg(target_os = "linux")]
-use linux::{get, promised_by_a_server, reach, set};
-
-#[cfg(target_os = "linux")]
-mod linux {
-    use std::fs::File;
-    use std::io;
-    use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-
-    use super::super::filesystem::{self, OVERLAY, SERVED};
-    use super::{Lease, Reach};
-
-    /// Whether a server decides about the leases on `file`.
-    pub(super) fn promised_by_a_server(file: &File) -> bool {
-        filesystem::kind(file).is_some_and(|kind| SERVED.contains(&kind))
-    }
-
-    /// The processes whose opens of `file` the kernel sees.
-    pub(super) fn reach(file: impl AsFd) -> Reach {
-        match filesystem::kind(file) {
-            Some(OVERLAY) => Reach::AllButMappings,
-            Some(kind) if filesystem::is_local(kind) => Reach::All,
-            kind => Reach::Here(filesystem::name(kind)),
-        }
-    }
-
-    /// Takes, changes or ends the lease on the description behind `fd`: as the owner of
-    /// the file if that is required and this process may.
-    pub(super) fn set(fd: BorrowedFd<'_>, lease: Lease) -> io::Result<()> {
-        let kind = match lease {
-            Lease::None => libc::F_UNLCK,
-            Lease::Read => libc::F_RDLCK,
-            Lease::Write => libc::F_WRLCK,
-        };
-        let ask = || fcntl(fd, libc::F_SETLEASE, kind).map(|_| ());
-        match ask() {
-            Err(refused) if refused.raw_os_error() == Some(libc::EACCES) => {
-                let owner = rustix::fs::fstat(fd)?.st_uid;
-                let as_owner = FsUser::take(owner).map(|_owner| ask());
-                as_owner.unwrap_or(Err(refused))
-            }
-            answer => answer,
-        }
-    }
-
-    /// This thread's file system user id is another's, until dropped.
-    struct FsUser {
-        before: u32,
-    }
-
-    impl FsUser {
-        /// `None` where this process may not take it.
-        fn take(user: u32) -> Option<Self> {
-            // Each call returns the previous id, whether it changed or not.
-            let taken = Self {
-                before: set_fs_user(user),
-            };
-            (set_fs_user(u32::MAX) == user).then_some(taken)
-        }
-    }
-
-    impl Drop for FsUser {
-        fn drop(&mut self) {
-            // It was the effective one, which a process may always go back to.
-            set_fs_user(self.before);
-        }
-    }
-
-    /// Returns the previous one; a number that is not a user's id changes nothing.
-    #[expect(unsafe_code, reason = "rustix does not have it")]
-    fn set_fs_user(user: u32) -> u32 {
-        // SAFETY: the call takes and gives plain integers, and changes this thread alone.
-        let before = unsafe { libc::setfsuid(user) };
-        before.cast_unsigned()
-    }
-
-    /// The lease on the description behind `fd`, or the one that is asked of it.
-    pub(super) fn get(fd: BorrowedFd<'_>) -> io::Result<Lease> {
-        match fcntl(fd, libc::F_GETLEASE, 0)? {
-            libc::F_WRLCK => Ok(Lease::Write),
-            libc::F_RDLCK => Ok(Lease::Read),
-            _ => Ok(Lease::None),
-        }
-    }
-
-    #[expect(unsafe_code, reason = "rustix has no leases")]
-    fn fcntl(fd: BorrowedFd<'_>, command: i32, argument: i32) -> io::Result<i32> {
-        // SAFETY: the descriptor is open while it is borrowed, and both lease commands
-        // take and give plain integers: the kernel touches none of our memory.
-        let answer = unsafe { libc::fcntl(fd.as_raw_fd(), command, argument) };
-        if answer < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(answer)
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-use elsewhere::{get, promised_by_a_server, reach, set};
-
-/// Leases are Linux's alone.
-#[cfg(not(target_os = "linux"))]
-mod elsewhere {
-    use std::fs::File;
-    use std::io;
-    use std::os::fd::{AsFd, BorrowedFd};
-
-    use super::{Lease, Reach};
-
-    pub(super) fn promised_by_a_server(_: &File) -> bool {
-        false
-    }
-
-    pub(super) fn reach(_: impl AsFd) -> Reach {
-        Reach::AllButMappings
-    }
-
-    pub(super) fn set(_: BorrowedFd<'_>, _: Lease) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    pub(super) fn get(_: BorrowedFd<'_>) -> io::Result<Lease> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
 }
 
 #[cfg(test)]

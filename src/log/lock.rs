@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::dir::{Dir, Identity};
 use super::error::{Error, Result};
+use super::platform;
 use super::processes;
 
 /// How often a lock that is taken is tried again.
@@ -123,9 +124,9 @@ impl DirectoryLock {
     /// The process that holds a lock on this file or directory now.
     #[must_use]
     pub fn holder_of(Identity { device, inode }: Identity) -> Option<u32> {
-        let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+        let (major, minor) = platform::device_numbers(device);
         let wanted = format!("{major:02x}:{minor:02x}:{inode}");
-        let locks = std::fs::read_to_string("/proc/locks").ok()?;
+        let locks = platform::locks()?;
         locks.lines().find_map(|line| {
             // 1: FLOCK  ADVISORY  WRITE 4711 fe:00:131 0 EOF
             let mut words = line.split_whitespace().skip(1);
@@ -135,7 +136,7 @@ impl DirectoryLock {
                 .then(|| pid.parse().ok())
                 .flatten()
                 // A lock may outlive the process that took it, in one that it started.
-                .filter(|pid: &u32| std::fs::read(format!("/proc/{pid}/comm")).is_ok())
+                .filter(|pid: &u32| platform::process_name(*pid).is_some())
         })
     }
 

@@ -21,8 +21,6 @@ pub mod disk;
 pub(crate) mod durable;
 pub mod error;
 mod evidence;
-#[cfg(target_os = "linux")]
-mod filesystem;
 pub mod follow;
 mod footing;
 pub mod format;
@@ -36,6 +34,7 @@ pub mod lock;
 pub mod open;
 mod opened;
 mod payload;
+pub mod platform;
 pub mod processes;
 mod procfs;
 #[doc(hidden)] // for the progress bars of the commands
@@ -50,7 +49,6 @@ pub mod threads;
 mod trailing;
 pub mod units;
 pub mod walk;
-pub mod watch;
 pub mod window;
 mod wire;
 pub mod writer;

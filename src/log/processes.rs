@@ -16,6 +16,7 @@ use rustix::fs::{Mode, OFlags};
 use super::reason::reason;
 
 use super::lease::{self, Probe};
+use super::platform::process_name;
 use super::procfs::{
     Access, Look, Targets, has_vanished, process_ids, sees_every_process, started, stat,
 };
@@ -43,7 +44,7 @@ impl Process {
     /// name of the running process is used.
     #[must_use]
     pub fn describe(pid: u32, name: Option<&str>) -> String {
-        let asked = || std::fs::read_to_string(format!("/proc/{pid}/comm")).ok();
+        let asked = || process_name(pid);
         let name = name.map(str::to_owned).or_else(asked).unwrap_or_default();
         match name.trim_end() {
             "" => format!("PID {pid}"),

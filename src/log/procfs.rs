@@ -15,6 +15,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::dir::Identity;
+use super::platform;
 
 /// The files that are searched for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -129,8 +130,7 @@ fn descriptor_access(
 fn parse_descriptor(text: &str) -> Option<Access> {
     let flags = text.lines().find_map(|line| line.strip_prefix("flags:"))?;
     let flags = OFlags::from_bits_retain(u32::from_str_radix(flags.trim(), 8).ok()?);
-    #[cfg(target_os = "linux")]
-    if flags.contains(OFlags::PATH) {
+    if platform::opens_nothing(flags) {
         return None;
     }
     if flags.intersects(OFlags::WRONLY | OFlags::RDWR) {
@@ -211,7 +211,7 @@ fn parse_mapping(line: &[u8]) -> Option<Mapping> {
         ),
         writes: permissions.get(1) == Some(&b'w') && permissions.get(3) == Some(&b's'),
         identity: Identity {
-            device: rustix::fs::makedev(hexadecimal(major)?, hexadecimal(minor)?),
+            device: platform::device(hexadecimal(major)?, hexadecimal(minor)?),
             inode: fields.next()?.parse().ok()?,
         },
         path: path.to_vec(),
@@ -263,26 +263,15 @@ pub(super) fn started(ticks: u64) -> Option<SystemTime> {
     let since_boot =
         Duration::from_secs(ticks.checked_div(per_second)?) + Duration::from_nanos(part);
     // More exact than `btime` in /proc/stat, which is cut to whole seconds.
-    let boot = SystemTime::now().checked_sub(uptime()?)?;
+    let boot = SystemTime::now().checked_sub(platform::uptime()?)?;
     boot.checked_add(since_boot)
-}
-
-/// How long the machine has been up, in the same count as `/proc/PID/stat`'s.
-#[cfg(target_os = "linux")]
-fn uptime() -> Option<Duration> {
-    let clock = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    Duration::try_from(clock).ok()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn uptime() -> Option<Duration> {
-    None
 }
 
 /// The numbers of all processes to be seen but this one, ascending.
 pub(super) fn process_ids() -> Vec<u32> {
     let own = own_id();
-    let mut ids: Vec<u32> = fs::read_dir("/proc")
+    let mut ids: Vec<u32> = platform::PROCESSES
+        .and_then(|list| fs::read_dir(list).ok())
         .into_iter()
         .flatten()
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
@@ -311,8 +300,10 @@ fn own_id() -> u32 {
 pub(super) fn sees_every_process() -> bool {
     // The number of the initial namespace in Linux, see PID_NS_INIT_INO.
     let first = Path::new("pid:[4026531836]");
-    fs::read_link("/proc/self/ns/pid").is_ok_and(|namespace| namespace == first)
-        && Path::new("/proc/1").exists()
+    platform::PROCESSES.map(Path::new).is_some_and(|list| {
+        fs::read_link(list.join("self/ns/pid")).is_ok_and(|namespace| namespace == first)
+            && list.join("1").exists()
+    })
 }
 
 /// Whether the error says that a process, a descriptor or a file is no longer there.
@@ -346,7 +337,7 @@ mod tests {
                 link: "400000-401000".to_owned(),
                 writes: true,
                 identity: Identity {
-                    device: rustix::fs::makedev(0xfe, 0),
+                    device: platform::device(0xfe, 0),
                     inode: 12345
                 },
                 path: b"/a b/0.index".to_vec(),
@@ -356,7 +347,7 @@ mod tests {
             let line = format!("7f00-7f01 {permissions} 00000000 00:1f 9    /x");
             let mapping = parse_mapping(line.as_bytes()).unwrap();
             assert_eq!((mapping.writes, permissions), (writes, permissions));
-            assert_eq!(mapping.identity.device, rustix::fs::makedev(0, 0x1f));
+            assert_eq!(mapping.identity.device, platform::device(0, 0x1f));
         }
         for (end, _) in line.iter().enumerate().take(58) {
             assert_eq!(parse_mapping(&line[..end]), None);
@@ -378,7 +369,7 @@ mod tests {
             .filter_map(parse_mapping)
             .find(|mapping| targets.paths.contains(&mapping.path))
             .unwrap();
-        mapping.identity.device = rustix::fs::makedev(0, 99);
+        mapping.identity.device = platform::device(0, 99);
         assert_eq!(mapping.is_one_of(entry, &targets), Some(true));
         // By its path alone, if the link is not enough.
         let other = |path: &[u8]| {

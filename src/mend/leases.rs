@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::log::lease::{Pending, WriteLease};
+use crate::log::platform;
 
 /// Leases that are held together.
 #[derive(Debug)]
@@ -62,6 +63,5 @@ impl Leases {
 
 /// How long other processes are certainly held back: half of the kernel's limit.
 pub(super) fn held_back_for() -> Duration {
-    let text = std::fs::read_to_string("/proc/sys/fs/lease-break-time").unwrap_or_default();
-    Duration::from_secs(text.trim().parse().unwrap_or(0) / 2)
+    platform::lease_break_time() / 2
 }

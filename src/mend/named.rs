@@ -8,13 +8,14 @@
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use rustix::fs::{Access, AtFlags, StatxFlags, accessat, statx};
+use rustix::fs::{Access, AtFlags, accessat};
 
 use super::copying::copy;
 use crate::log::dir::{Dir, FilePath, FileStatus};
 use crate::log::disk::{Disk, DiskFile, Ownership};
 use crate::log::durable::sync;
 use crate::log::error::{Error, Result};
+use crate::log::platform;
 use crate::log::window::ReadFile;
 
 /// The suffix of files that are not complete yet.
@@ -255,14 +256,7 @@ fn unsaved(path: &Path) -> Error {
 /// Whether a file can be moved from one directory to the other, as far as that is known
 /// beforehand.
 pub(super) fn in_one_mount(one: &Dir, other: &Dir) -> bool {
-    // A file system may be mounted twice, and no file moves between the two.
-    let mount = |dir: &Dir| {
-        let wanted = StatxFlags::MNT_ID;
-        let told = statx(dir, "", AtFlags::EMPTY_PATH, wanted).ok()?;
-        let known = told.stx_mask & wanted.bits() != 0;
-        Some(known.then_some(told.stx_mnt_id))
-    };
-    one.identity().device == other.identity().device && mount(one) == mount(other)
+    one.identity().device == other.identity().device && platform::in_one_mount(one, other)
 }
 
 /// Removes the leftovers beside the log of a change that was killed; its lock is held.

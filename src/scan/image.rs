@@ -4,11 +4,10 @@ use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
-use rustix::fs::{MemfdFlags, memfd_create};
-
 use super::account::Account;
 use crate::log::error::{Error, Result};
 use crate::log::format::{ENTRY_BYTES, Entry};
+use crate::log::platform::memory_file;
 use crate::log::units::RelativeOffset;
 use crate::log::window::{ReadFile, STREAM_BYTES, Window};
 
@@ -26,10 +25,9 @@ pub(crate) struct Image<'a> {
 
 impl<'a> Image<'a> {
     pub fn new(path: &'a Path) -> Result<Self> {
-        let file = memfd_create("proglog index", MemfdFlags::CLOEXEC)
-            .map_err(|error| Error::io("try out", path)(error.into()))?;
+        let file = memory_file().map_err(Error::io("try out", path))?;
         Ok(Self {
-            file: File::from(file),
+            file,
             path,
             bytes: 0,
         })

@@ -38,17 +38,9 @@ const PARTS: &[(&str, &[&str])] = &[
 /// table, and nothing of `log` that stands below. Files of one row do not import each
 /// other; `judge` is the other half of `walk`.
 const LOG_FLOORS: &[&[&str]] = &[
-    &[
-        "units",
-        "codec",
-        "wire",
-        "dir",
-        "filesystem",
-        "progress",
-        "reason",
-        "threads",
-        "watch",
-    ],
+    &["units", "codec", "wire", "progress", "reason", "threads"],
+    &["platform"],
+    &["dir"],
     &["format", "layout", "lease", "procfs", "disk"],
     &["record", "damage", "processes"],
     &["error"],
@@ -136,6 +128,7 @@ const RESOLVERS: &[&str] = &[
     "log/dir/",
     "log/disk.rs",
     "log/processes.rs",
+    "log/platform/",
     "log/procfs.rs",
 ];
 

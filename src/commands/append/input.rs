@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use memchr::memmem;
 use proglog::log::format::decode_length;
+use proglog::log::platform::{path_of, widen_pipe};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
@@ -67,7 +68,7 @@ impl Input {
         }
         if metadata.file_type().is_fifo() {
             // Fewer calls; without the permission, the pipe keeps its size.
-            let _ = rustix::pipe::fcntl_setpipe_size(&file, PIPE_BYTES);
+            widen_pipe(&file, PIPE_BYTES);
         }
         Ok(Self {
             file,
@@ -96,9 +97,7 @@ impl Input {
         self.file_bytes?;
         match &self.path {
             Some(path) => Some(path.clone()),
-            None => std::fs::read_link("/proc/self/fd/0")
-                .ok()
-                .filter(|path| path.is_absolute() && path.exists()),
+            None => path_of(io::stdin()).filter(|path| path.is_absolute() && path.exists()),
         }
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use proglog::log::watch::Watch;
+use proglog::log::platform::Watch;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 

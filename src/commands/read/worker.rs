@@ -11,7 +11,6 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::ioctl_fionread;
-use rustix::pipe::PipeFlags;
 
 use crate::commands::{Failure, Status, quote_word, with_given_descriptors};
 
@@ -32,8 +31,9 @@ impl Worker {
         };
         let name = program.to_string_lossy().into_owned();
         let mut command = Command::new(program);
-        let (input, pipe) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-        let (stdin, pipe) = (File::from(pipe.try_clone()?), File::from(pipe));
+        let (input, pipe) = std::io::pipe()?;
+        let pipe = File::from(OwnedFd::from(pipe));
+        let stdin = pipe.try_clone()?;
         // Requirements of the end are checked before a record is delivered.
         open_for_reading(&pipe)?;
         command.args(arguments).stdin(Stdio::from(input));

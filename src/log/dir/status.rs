@@ -90,8 +90,9 @@ impl FileStatus {
 
     /// Its kind and its permission bits.
     #[must_use]
+    #[allow(clippy::useless_conversion, reason = "the types differ by platform")]
     pub fn mode(&self) -> u32 {
-        self.0.st_mode
+        u32::from(self.0.st_mode)
     }
 
     /// Device and inode.

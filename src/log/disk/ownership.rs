@@ -9,10 +9,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use rustix::fs::{XattrFlags, fgetxattr, fremovexattr, fsetxattr};
-use rustix::io::Errno;
-
-use crate::log::dir::{FilePath, Links};
+use crate::log::dir::{FilePath, FileStatus, Links};
+use crate::log::platform::{read_acl, set_acl};
 
 /// The permission bits that are copied: a set-user-ID bit never is.
 const PERMISSIONS: u32 = 0o777;
@@ -23,9 +21,6 @@ pub(super) const OWNERS: u32 = 0o700;
 /// The attributes in which Linux keeps the access control list of a file, and the default
 /// one for new files.
 const ACLS: [&str; 2] = ["system.posix_acl_access", "system.posix_acl_default"];
-
-/// More bytes than a list of access rights has. The system takes no longer ones.
-const ACL_BYTES_MAX: usize = 64 * 1024;
 
 /// Owner, group, permissions and access control lists that a new file gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,8 +43,8 @@ impl Ownership {
     ///
     /// The operating system's.
     pub fn of(file: impl AsFd) -> io::Result<Self> {
-        let status = rustix::fs::fstat(&file)?;
-        let mut found = Self::new(status.st_uid, status.st_gid, status.st_mode);
+        let status = FileStatus::of(&file)?;
+        let mut found = Self::new(status.uid(), status.gid(), status.mode());
         for (name, acl) in ACLS.into_iter().zip(&mut found.acls) {
             match read_acl(&file, name) {
                 Ok(read) => *acl = read,
@@ -96,30 +91,6 @@ impl Ownership {
         } else {
             Self::new(self.uid, self.gid, mode & OWNERS)
         })
-    }
-}
-
-/// An access control list of a file; `None` where it has none.
-fn read_acl(file: impl AsFd, name: &str) -> rustix::io::Result<Option<Vec<u8>>> {
-    let mut bytes = Vec::with_capacity(ACL_BYTES_MAX);
-    match fgetxattr(file, name, rustix::buffer::spare_capacity(&mut bytes)) {
-        Ok(_) => {
-            bytes.shrink_to_fit();
-            Ok(Some(bytes))
-        }
-        Err(Errno::NODATA | Errno::NOTSUP | Errno::NOSYS) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Sets the access control list of a file, or removes it. Returns whether that succeeded.
-fn set_acl(file: &File, name: &str, acl: Option<&[u8]>) -> bool {
-    match acl {
-        Some(acl) => fsetxattr(file, name, acl, XattrFlags::empty()).is_ok(),
-        None => matches!(
-            fremovexattr(file, name),
-            Ok(()) | Err(Errno::NODATA | Errno::NOTSUP | Errno::NOSYS)
-        ),
     }
 }
 

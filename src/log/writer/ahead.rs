@@ -4,10 +4,9 @@
 
 use std::num::NonZeroU64;
 
-use rustix::fs::{Advice, fadvise};
-
 use super::Active;
 use crate::log::disk::DiskFile;
+use crate::log::platform;
 
 /// Frames that are sent on their way together. Units: bytes.
 const AHEAD_BYTES: u64 = 8 * 1024 * 1024;
@@ -22,11 +21,7 @@ pub(super) struct Stretch {
 impl Stretch {
     /// Starts writeback of the stretch; the kernel has it already.
     pub fn send(self, store: &DiskFile) {
-        // Advice that bytes will not be needed again begins to write them. Those that
-        // are not on the disk yet stay in memory; a kernel that does nothing of it
-        // leaves more to the sync.
-        let file = store.file();
-        let _ = fadvise(file, self.begin, Some(self.bytes), Advice::DontNeed);
+        platform::write_back(store.file(), self.begin, self.bytes);
     }
 }
 

@@ -9,6 +9,7 @@ use super::{MANIFEST, PRIVATE};
 use crate::log::dir::{Dir, FilePath, FileStatus, Links};
 use crate::log::disk::{Disk, DiskFile, Ownership, is_own};
 use crate::log::error::{Error, Result};
+use crate::log::platform::{knows_all_users, unknown_user};
 use crate::log::window::ReadFile;
 
 /// The permission bits by which others than the owner write.
@@ -194,19 +195,6 @@ fn untrusted(path: &Path, why: &str) -> Error {
 /// unknown to its container. All of those have one number.
 fn is_weaker(uid: u32) -> bool {
     rustix::process::geteuid().is_root() && (knows_all_users() || uid != unknown_user())
-}
-
-/// The number that represents every user unknown to the container.
-fn unknown_user() -> u32 {
-    let text = std::fs::read_to_string("/proc/sys/kernel/overflowuid").unwrap_or_default();
-    text.trim().parse().unwrap_or(65534)
-}
-
-/// Whether this process is in no container with users of its own.
-fn knows_all_users() -> bool {
-    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    let figures: Vec<&str> = map.split_ascii_whitespace().collect();
-    figures == ["0", "0", "4294967295"]
 }
 
 /// Refuses a directory that neither this user, nor root, nor, for root, the owner of the

@@ -1,8 +1,6 @@
 //! File systems by their number in statfs(2): on which of them the kernel of this machine
 //! alone controls who opens a file.
 
-use std::os::fd::AsFd;
-
 /// A container's layers, one above the other.
 pub(super) const OVERLAY: u32 = 0x794c_7630;
 
@@ -50,12 +48,6 @@ const OTHERS: &[(u32, &str)] = &[
     (0xf15f, "eCryptfs"),
     (0x786f_4256, "vboxsf"),
 ];
-
-/// The number of the file system that a file is on.
-#[cfg(target_os = "linux")]
-pub(super) fn kind(file: impl AsFd) -> Option<u32> {
-    u32::try_from(rustix::fs::fstatfs(file).ok()?.f_type).ok()
-}
 
 /// Whether files of it are opened through this kernel only.
 pub(super) fn is_local(kind: u32) -> bool {
