@@ -1,7 +1,7 @@
-//! The target `directory` of `tests/fuzz/targets`.
+//! The target `directory` of `tests/engine/fuzz/targets`.
 #![no_main]
 
-#[path = "../../tests/fuzz/targets/mod.rs"]
+#[path = "../../tests/engine/fuzz/targets/mod.rs"]
 mod targets;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::run("directory", data));

@@ -1,7 +1,7 @@
-//! The target `input_framing` of `tests/fuzz/targets`.
+//! The target `input_framing` of `tests/engine/fuzz/targets`.
 #![no_main]
 
-#[path = "../../tests/fuzz/targets/mod.rs"]
+#[path = "../../tests/engine/fuzz/targets/mod.rs"]
 mod targets;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::run("input_framing", data));

@@ -1,7 +1,7 @@
-//! The target `store_scan` of `tests/fuzz/targets`.
+//! The target `store_scan` of `tests/engine/fuzz/targets`.
 #![no_main]
 
-#[path = "../../tests/fuzz/targets/mod.rs"]
+#[path = "../../tests/engine/fuzz/targets/mod.rs"]
 mod targets;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::run("store_scan", data));

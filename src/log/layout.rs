@@ -1,7 +1,7 @@
 //! The places of the fields in the payload of a record: the reverse of the encoding in
 //! `record`, keys, numbers and lengths only, so that the value need not be in memory.
 //!
-//! It takes exactly the payloads that prost 0.14 takes, which `tests/codec.rs` holds; it
+//! It takes exactly the payloads that prost 0.14 takes, which `tests/engine/codec.rs` holds; it
 //! neither recurses nor allocates. How fields are distinguished at all is known to
 //! `wire`.
 

@@ -10,6 +10,8 @@
 mod client;
 mod faults;
 mod follow;
+#[path = "../commands/help.rs"]
+mod help;
 mod refusals;
 mod server;
 mod ways;
