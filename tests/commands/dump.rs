@@ -6,7 +6,9 @@
 
 use std::collections::BTreeSet;
 
-use proglog_testkit::{Codec, LogBuilder, Sandbox, cases, frames, proglog, truth, whole_records};
+use proglog_testkit::{
+    Codec, LogBuilder, Sandbox, cases, frames, json, proglog, truth, whole_records,
+};
 use serde_json::Value;
 
 /// Runs a dump that must succeed; gives its output.
@@ -16,12 +18,6 @@ fn dump(sandbox: &Sandbox, arguments: &[&str]) -> String {
     assert_eq!(output.status.code(), Some(0), "{arguments:?}: {stderr}");
     assert_eq!(stderr, "", "{arguments:?}");
     String::from_utf8(output.stdout).unwrap()
-}
-
-fn json(text: &str) -> Vec<Value> {
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}")))
-        .collect()
 }
 
 fn kind(value: &Value) -> &str {

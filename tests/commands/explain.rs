@@ -4,8 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use proglog::inspect::finding::FindingId;
-use proglog_testkit::proglog;
-use serde_json::Value;
+use proglog_testkit::{Said, json, proglog, said};
 
 /// The parts of each text, in order.
 const HEADINGS: [&str; 6] = [
@@ -21,13 +20,8 @@ fn is_heading(line: &str) -> bool {
     line.starts_with(|first: char| first.is_ascii_uppercase())
 }
 
-fn explain(arguments: &[&str]) -> (i32, String, String) {
-    let output = proglog().arg("explain").args(arguments).output().unwrap();
-    (
-        output.status.code().unwrap(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
+fn explain(arguments: &[&str]) -> Said {
+    said(proglog().arg("explain").args(arguments).output().unwrap())
 }
 
 #[test]
@@ -64,10 +58,7 @@ fn the_list_names_each_once_in_a_line() {
 #[test]
 fn json_has_all_fields() {
     let (_, stdout, _) = explain(&["--json"]);
-    let lines: Vec<Value> = stdout
-        .lines()
-        .map(|l| serde_json::from_str(l).unwrap())
-        .collect();
+    let lines = json(&stdout);
     assert_eq!(lines.len(), FindingId::ALL.len());
     for (line, id) in lines.iter().zip(FindingId::ALL) {
         assert_eq!(line["id"], id.as_str());

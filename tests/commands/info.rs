@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use proglog_testkit::{Codec, LogBuilder, Sandbox, cases, proglog, truth, whole_records};
+use proglog_testkit::{Codec, LogBuilder, Sandbox, cases, of_kind, proglog, truth, whole_records};
 use serde_json::Value;
 
 fn info(sandbox: &Sandbox, options: &[&str]) -> String {
@@ -17,14 +17,7 @@ fn info(sandbox: &Sandbox, options: &[&str]) -> String {
 
 fn json(sandbox: &Sandbox, options: &[&str]) -> Vec<Value> {
     let options = [["--json"].as_slice(), options].concat();
-    info(sandbox, &options)
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}")))
-        .collect()
-}
-
-fn of_kind<'a>(lines: &'a [Value], kind: &str) -> Vec<&'a Value> {
-    lines.iter().filter(|line| line["kind"] == kind).collect()
+    proglog_testkit::json(&info(sandbox, &options))
 }
 
 /// The figures of one segment, taken from the files.

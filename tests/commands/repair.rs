@@ -5,24 +5,9 @@
 #![expect(clippy::disallowed_methods, reason = "a test changes its own sandbox")]
 
 use proglog_testkit::{
-    Codec, LogBuilder, Sandbox, cases, frame, pb, transcript, truth, whole_records,
+    Codec, LogBuilder, Sandbox, cases, frame, json, pb, run, transcript, truth, whole_records,
 };
 use serde_json::Value;
-
-/// Status, stdout, stderr.
-fn run(sandbox: &Sandbox, arguments: &[&str]) -> (i32, String, String) {
-    let output = sandbox.proglog().args(arguments).output().unwrap();
-    (
-        output.status.code().unwrap(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
-}
-
-fn json(text: &str) -> Vec<Value> {
-    let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
-    text.lines().map(parse).collect()
-}
 
 fn of_kind<'a>(lines: &'a [Value], kind: &str) -> Vec<&'a Value> {
     lines

@@ -8,30 +8,12 @@
     reason = "a test fails by panicking"
 )]
 
-use proglog_testkit::{LogBuilder, Sandbox, Snapshot, Truth, cases, truth, whole_records};
-use serde_json::Value;
+use proglog_testkit::{
+    LogBuilder, Sandbox, Snapshot, Truth, cases, json, of_kind, run, truth, whole_records,
+};
 
 /// Two histories: which one counts is a human's to say.
 const TWO_HISTORIES: [&str; 2] = ["forked", "index-misaligned"];
-
-fn run(sandbox: &Sandbox, arguments: &[&str]) -> (i32, String, String) {
-    let output = sandbox.proglog().args(arguments).output().unwrap();
-    (
-        output.status.code().unwrap(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
-}
-
-fn json(text: &str) -> Vec<Value> {
-    let lines = text.lines().map(serde_json::from_str);
-    lines.collect::<Result<_, _>>().unwrap()
-}
-
-fn kinds<'a>(lines: &'a [Value], kind: &str) -> Vec<&'a Value> {
-    let of = |line: &&Value| line.get("kind").unwrap() == kind;
-    lines.iter().filter(of).collect()
-}
 
 /// The copy is written as `copy`, beside the log.
 fn write_copy(sandbox: &Sandbox, builder: &LogBuilder) {
@@ -93,8 +75,12 @@ fn every_fixture_gets_back_all_that_was_acknowledged() {
             continue;
         }
         let (planned, done) = (json(&planned), json(&done));
-        assert_eq!(kinds(&planned, "taken"), kinds(&done, "taken"), "{case}");
-        assert!(kinds(&done, "lost").is_empty(), "{case}: {done:?}");
+        assert_eq!(
+            of_kind(&planned, "taken"),
+            of_kind(&done, "taken"),
+            "{case}"
+        );
+        assert!(of_kind(&done, "lost").is_empty(), "{case}: {done:?}");
         let names_stay = case == "stray-files";
         let expected = if names_stay { 3 } else { 0 };
         assert_eq!(status, expected, "{case}: {done:?}");
@@ -160,14 +146,14 @@ fn only_what_is_needed_is_taken_and_the_rest_is_named() {
     let (status, stdout, stderr) = run(&sandbox, &["repair", "log", "--replica", "copy", "--json"]);
     assert_eq!(status, 0, "{stdout}{stderr}");
     let lines = json(&stdout);
-    let taken = kinds(&lines, "taken");
+    let taken = of_kind(&lines, "taken");
     assert_eq!(taken.len(), 1, "{stdout}");
     assert_eq!(
         (&taken[0]["first_offset"], &taken[0]["records"]),
         (&6.into(), &1.into())
     );
-    assert_eq!(kinds(&lines, "change").len(), 1, "{stdout}");
-    assert_eq!(kinds(&lines, "not-taken")[0]["first_offset"], 10);
+    assert_eq!(of_kind(&lines, "change").len(), 1, "{stdout}");
+    assert_eq!(of_kind(&lines, "not-taken")[0]["first_offset"], 10);
     assert!(stderr.contains("not restored: 10..11"), "{stderr}");
     assert_eq!(
         whole_records(&sandbox.log(), proglog_testkit::Codec::Raw).len(),
@@ -327,7 +313,7 @@ fn a_manifest_says_which_copy_is_right() {
     let (status, stdout, stderr) = run(&sandbox, &[&PROVEN[..], &["--json"]].concat());
     assert_eq!(status, 0, "{stdout}{stderr}");
     let lines = json(&stdout);
-    let taken: Vec<_> = kinds(&lines, "taken")
+    let taken: Vec<_> = of_kind(&lines, "taken")
         .iter()
         .map(|it| (it["first_offset"].as_u64(), it["records"].as_u64()))
         .collect();

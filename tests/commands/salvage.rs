@@ -9,37 +9,19 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::Command;
 
-use proglog_testkit::{Codec, LogBuilder, Sandbox, cases, entry, frame, pb, truth, whole_records};
+use proglog_testkit::{
+    Codec, LogBuilder, Sandbox, cases, entry, frame, json, of_kind, pb, run, said, truth,
+    whole_records,
+};
 use serde_json::Value;
 
 type Record = (u64, Vec<u8>);
-
-fn run(sandbox: &Sandbox, arguments: &[&str]) -> (i32, String, String) {
-    said(sandbox.proglog().args(arguments).output().unwrap())
-}
-
-fn said(output: std::process::Output) -> (i32, String, String) {
-    (
-        output.status.code().unwrap(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
-}
-
-fn json(text: &str) -> Vec<Value> {
-    let lines = text.lines().map(serde_json::from_str);
-    lines.collect::<Result<_, _>>().unwrap()
-}
-
-fn kinds<'a>(lines: &'a [Value], kind: &str) -> Vec<&'a Value> {
-    lines.iter().filter(|line| line["kind"] == kind).collect()
-}
 
 /// Findings of a log, but for the holes in it.
 fn findings(sandbox: &Sandbox, log: &str) -> Vec<Value> {
     let (_, stdout, _) = run(sandbox, &["verify", log, "--json"]);
     let lines = json(&stdout);
-    let found = kinds(&lines, "finding").into_iter();
+    let found = of_kind(&lines, "finding").into_iter();
     found
         // A gap stays one, and names are as the source's are.
         .filter(|it| it["id"] != "segment-gap" && it["id"] != "padded-name")
@@ -71,7 +53,7 @@ fn every_fixture_gives_what_is_sound_and_nothing_else() {
         assert_eq!(sandbox.snapshot(), before, "{case}");
         let lines = json(&stdout);
         assert_eq!(note(&sandbox), lines, "{case}");
-        let side = kinds(&lines, "side");
+        let side = of_kind(&lines, "side");
         if sandbox.path().join("new").exists() {
             let (verified, ..) = run(&sandbox, &["verify", "-q", "new"]);
             assert_eq!(status, verified, "{case}: {stdout}{stderr}");
@@ -98,7 +80,7 @@ fn every_fixture_gives_what_is_sound_and_nothing_else() {
             &sandbox,
             &["salvage", "new", "again", "--json", "--dry-run"],
         );
-        assert!(kinds(&json(&again), "side").is_empty(), "{case}");
+        assert!(of_kind(&json(&again), "side").is_empty(), "{case}");
     }
 }
 
@@ -140,7 +122,7 @@ fn of_a_fork_one_side_keeps_its_offsets_and_the_other_is_noted() {
     );
     assert_eq!(values(records(&sandbox, "new.side")), ["0 x", "1 d"]);
     let lines = note(&sandbox);
-    let side = kinds(&lines, "side");
+    let side = of_kind(&lines, "side");
     assert_eq!(side.len(), 1);
     assert_eq!(
         (&side[0]["why"], &side[0]["file"]),
@@ -276,8 +258,8 @@ fn files_that_may_not_be_opened_are_named() {
     let lines = json(&stdout);
     assert_eq!(status, 2, "{stdout}{stderr}");
     assert!(stderr.contains("cannot open log/23.store"), "{stderr}");
-    assert_eq!(kinds(&lines, "unopened").len(), 1, "{stdout}");
-    let lost = kinds(&lines, "lost");
+    assert_eq!(of_kind(&lines, "unopened").len(), 1, "{stdout}");
+    let lost = of_kind(&lines, "lost");
     assert_eq!(
         (lost.len(), &lost[0]["first_offset"]),
         (1, &23.into()),
@@ -422,5 +404,5 @@ fn frames_that_claim_those_behind_them_are_not_searched_for_ever() {
     let (status, stdout, stderr) = run(&sandbox, &["salvage", "log", "new", "--json"]);
     assert_eq!(status, 0, "{stderr}");
     let lines = json(&stdout);
-    assert_eq!(kinds(&lines, "summary")[0]["records"], 2, "{stdout}");
+    assert_eq!(of_kind(&lines, "summary")[0]["records"], 2, "{stdout}");
 }

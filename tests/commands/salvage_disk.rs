@@ -9,24 +9,13 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use proglog_testkit::{Codec, LogBuilder, Sandbox, whole_records};
+use proglog_testkit::{Codec, LogBuilder, Sandbox, json, said, whole_records};
 use serde_json::Value;
-
-fn said(output: std::process::Output) -> (i32, String, String) {
-    (
-        output.status.code().unwrap(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
-}
 
 /// Findings of a log, but for the holes in it.
 fn findings(sandbox: &Sandbox, log: &str) -> Vec<Value> {
     let verify = sandbox.proglog().args(["verify", log, "--json"]).output();
-    let lines = said(verify.unwrap()).1;
-    let lines = lines
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap());
+    let lines = json(&said(verify.unwrap()).1).into_iter();
     lines
         .filter(|it: &Value| it["kind"] == "finding" && it["id"] != "segment-gap")
         .collect()
@@ -234,8 +223,7 @@ fn a_bad_sector_in_a_large_value_is_a_damaged_range() {
                 .unwrap();
             let (status, stdout, stderr) = said(output);
             assert_eq!(status, 3, "{codec:?} {side}: {stdout}{stderr}");
-            let lines = stdout.lines().map(|it| serde_json::from_str(it).unwrap());
-            let lines: Vec<Value> = lines.collect();
+            let lines = json(&stdout);
             let damaged: Vec<_> = lines.iter().filter(|it| it["kind"] == "damaged").collect();
             assert_eq!(damaged.len(), 1, "{stdout}");
             let found = ["side", "id"].map(|field| damaged[0][field].as_str().unwrap());

@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::disallowed_methods, reason = "a test changes its own sandbox")]
 
-use proglog_testkit::{Codec, LogBuilder, Sandbox, whole_records};
+use proglog_testkit::{Codec, LogBuilder, Sandbox, json, run, whole_records};
 
 /// Segments 10..13, 14..16, 17..19.
 fn log() -> Sandbox {
@@ -14,15 +14,6 @@ fn log() -> Sandbox {
             .segment(10, values(10, 4))
             .segment(14, values(14, 3))
             .segment(17, values(17, 3)),
-    )
-}
-
-fn run(sandbox: &Sandbox, arguments: &[&str]) -> (i32, String, String) {
-    let output = sandbox.proglog().args(arguments).output().unwrap();
-    (
-        output.status.code().unwrap(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
     )
 }
 
@@ -155,10 +146,7 @@ fn json_lines() {
     for dry_run in [&["--dry-run"][..], &[]] {
         let arguments = [&["trim", "log", "--before", "17", "--json"][..], dry_run].concat();
         let (_, stdout, _) = run(&sandbox, &arguments);
-        let lines: Vec<serde_json::Value> = stdout
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect();
+        let lines = json(&stdout);
         let summary = lines.last().unwrap();
         assert_eq!(summary.get("lowest_offset").unwrap(), 17);
         assert_eq!(summary.get("next_offset").unwrap(), 20);

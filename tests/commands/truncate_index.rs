@@ -1,21 +1,9 @@
 //! `proglog truncate-index`: what it cuts and says, and what it refuses.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+use proglog_testkit::{Said, Sandbox, cases, json};
 
-use proglog_testkit::{Sandbox, cases};
-
-fn run(sandbox: &Sandbox, arguments: &[&str]) -> (i32, String, String) {
-    let mut command = sandbox.proglog();
-    let output = command
-        .arg("truncate-index")
-        .args(arguments)
-        .output()
-        .unwrap();
-    (
-        output.status.code().unwrap(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
+fn run(sandbox: &Sandbox, arguments: &[&str]) -> Said {
+    proglog_testkit::run(sandbox, &[&["truncate-index"], arguments].concat())
 }
 
 #[test]
@@ -93,10 +81,7 @@ fn json_lines_and_undo() {
     let sandbox = Sandbox::of("killed-padding-only");
     let before = sandbox.snapshot();
     let (_, stdout, _) = run(&sandbox, &["log", "--json"]);
-    let lines: Vec<serde_json::Value> = stdout
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let lines = json(&stdout);
     let step = lines.first().unwrap();
     assert_eq!(step.get("entries_kept").unwrap(), 40);
     assert_eq!(step.get("padding").unwrap(), 3616);

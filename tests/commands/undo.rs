@@ -11,16 +11,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use proglog_testkit::{LogBuilder, Sandbox, Snapshot, cases};
-
-fn run(sandbox: &Sandbox, arguments: &[&str]) -> (i32, String, String) {
-    let output = sandbox.proglog().args(arguments).output().unwrap();
-    (
-        output.status.code().unwrap(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
-}
+use proglog_testkit::{LogBuilder, Sandbox, Snapshot, cases, run};
 
 /// The only saved directory.
 fn saved(sandbox: &Sandbox) -> PathBuf {

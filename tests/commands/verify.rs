@@ -1,13 +1,12 @@
 //! `proglog verify` as a user meets it: what it prints for each fixture, what its
 //! options do, how it ends, and that looking changes nothing.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::disallowed_methods, reason = "a test changes its own sandbox")]
 
 use std::fs::File;
 use std::process::Stdio;
 
-use proglog_testkit::{LogBuilder, Sandbox, cases, transcript};
+use proglog_testkit::{LogBuilder, Said, Sandbox, cases, run, transcript};
 use serde_json::Value;
 
 /// The lines of findings.md for killed-index-ahead; the messages are words.
@@ -17,21 +16,13 @@ const KILLED_INDEX_AHEAD: &str = r#"{"kind":"finding","log":"log","id":"index-da
 {"kind":"summary","log":"log","segments":1,"records":243,"lowest_offset":0,"next_offset":243,"codec":"protobuf","in_use":false,"errors":1,"warnings":1,"notes":0}
 "#;
 
-/// What a run of verify gave: its status, stdout, stderr.
-fn verify(sandbox: &Sandbox, arguments: &[&str]) -> (i32, String, String) {
-    let mut command = sandbox.proglog();
-    let output = command.arg("verify").args(arguments).output().unwrap();
-    (
-        output.status.code().unwrap(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
+fn verify(sandbox: &Sandbox, arguments: &[&str]) -> Said {
+    run(sandbox, &[&["verify"], arguments].concat())
 }
 
 fn json(sandbox: &Sandbox, arguments: &[&str]) -> Vec<Value> {
     let (_, stdout, _) = verify(sandbox, &[&["log", "--json"], arguments].concat());
-    let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
-    stdout.lines().map(parse).collect()
+    proglog_testkit::json(&stdout)
 }
 
 fn ids(lines: &[Value]) -> Vec<&str> {

@@ -18,26 +18,12 @@ mod suggestions;
 mod terminal;
 mod text;
 
-use proglog_testkit::{LogBuilder, Sandbox, proglog};
-
-/// Runs the binary in a sandbox: its status, stdout, stderr.
-fn run(sandbox: &Sandbox, arguments: &[&str]) -> (i32, String, String) {
-    run_with(sandbox, arguments, "")
-}
+use proglog_testkit::{LogBuilder, Said, Sandbox, proglog, said};
 
 /// Runs the binary with this on its stdin.
-fn run_with(sandbox: &Sandbox, arguments: &[&str], stdin: &str) -> (i32, String, String) {
-    let output = sandbox
-        .proglog()
-        .args(arguments)
-        .write_stdin(stdin)
-        .output()
-        .unwrap();
-    (
-        output.status.code().unwrap_or(-1),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
+fn run_with(sandbox: &Sandbox, arguments: &[&str], stdin: &str) -> Said {
+    let mut command = sandbox.proglog();
+    said(command.args(arguments).write_stdin(stdin).output().unwrap())
 }
 
 /// Splits a command at its spaces.

@@ -1,10 +1,9 @@
 //! Findings and JSON objects name their log; several logs in one call; one name for one
 //! thing.
 
-use proglog_testkit::{Sandbox, cases};
-use serde_json::Value;
+use proglog_testkit::{Sandbox, cases, json, run};
 
-use super::{commands, run, words};
+use super::{commands, words};
 
 /// Two damaged logs and a clean one in one sandbox: `log`, `second`, `clean`.
 fn three_logs() -> Sandbox {
@@ -20,13 +19,6 @@ fn three_logs() -> Sandbox {
         }
     }
     sandbox
-}
-
-fn objects(stdout: &str) -> Vec<Value> {
-    stdout
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
 }
 
 #[test]
@@ -50,7 +42,7 @@ fn every_finding_and_every_object_names_its_log() {
             "repair log --json",
         ] {
             let (_, stdout, _) = run(&Sandbox::of(&case), &words(command));
-            for object in objects(&stdout) {
+            for object in json(&stdout) {
                 assert_eq!(object["log"], "log", "{case}: {command}: {object}");
             }
         }
@@ -93,7 +85,7 @@ fn several_logs_in_one_call() {
         "info clean log second --json",
     ] {
         let (_, stdout, _) = run(&sandbox, &words(command));
-        let objects = objects(&stdout);
+        let objects = json(&stdout);
         let summaries = objects.iter().filter(|it| it["kind"] == "summary");
         let logs: Vec<&str> = summaries.map(|it| it["log"].as_str().unwrap()).collect();
         assert_eq!(logs, ["clean", "log", "second"], "{command}");
@@ -151,7 +143,7 @@ fn one_thing_has_one_name() {
             "read log --json -c 2",
         ] {
             let (_, stdout, _) = run(&Sandbox::of(&case), &words(command));
-            for object in objects(&stdout) {
+            for object in json(&stdout) {
                 for (name, value) in object.as_object().unwrap() {
                     // A digest, or a number, as the finding's id has it.
                     let by_kind = ["got", "expected"].contains(&name.as_str());
@@ -258,7 +250,7 @@ fn records_behind_the_end_are_missing_and_not_changed() {
     assert_eq!(run(&sandbox, &words("trim log --after 14")).0, 0);
     let (status, stdout, _) = run(&sandbox, &words("verify log --manifest m --json"));
     assert_eq!(status, 3);
-    let finding = &objects(&stdout)[0];
+    let finding = &json(&stdout)[0];
     assert_eq!(finding["id"], "records-missing");
     assert_eq!(
         (&finding["first_offset"], &finding["last_offset"]),

@@ -1,9 +1,9 @@
 //! Offsets and ranges: the same syntax wherever offsets are selected, and no offset
 //! outside the log is silently accepted.
 
-use proglog_testkit::Sandbox;
+use proglog_testkit::{Sandbox, run};
 
-use super::{run, twenty, words};
+use super::{twenty, words};
 
 #[test]
 fn an_offset_beyond_the_log_is_refused() {

@@ -1,9 +1,9 @@
 //! Exit statuses: a dry run has the status of the run, and `repair` and `salvage` that of
 //! `verify` on their result.
 
-use proglog_testkit::{Sandbox, cases};
+use proglog_testkit::{Sandbox, cases, run};
 
-use super::{run, words};
+use super::words;
 
 /// Every command that has a dry run, with the options that change what it does.
 const DRY_RUNS: &[&str] = &[

@@ -1,6 +1,8 @@
 //! What a mistyped command, option or format is answered with.
 
-use super::{run, twenty, words};
+use proglog_testkit::run;
+
+use super::{twenty, words};
 
 /// The commands that write somewhere.
 const WRITING: &[&str] = &[

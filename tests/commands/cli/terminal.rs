@@ -2,9 +2,9 @@
 
 use std::process::{Command, Output};
 
-use proglog_testkit::Sandbox;
+use proglog_testkit::{Sandbox, run};
 
-use super::{run, twenty};
+use super::twenty;
 
 /// Runs a line of shell on a terminal; `None` if `script` is missing.
 fn on_terminal(sandbox: &Sandbox, line: &str, environment: &[(&str, &str)]) -> Option<String> {

@@ -1,9 +1,9 @@
 //! The wording of errors and messages: no raw text of a library, plurals, the input of
 //! `append`, lines that are wrapped on a terminal only.
 
-use proglog_testkit::{LogBuilder, Sandbox, cases};
+use proglog_testkit::{LogBuilder, Sandbox, cases, run};
 
-use super::{commands, options_with_values, run, run_with, twenty, words};
+use super::{commands, options_with_values, run_with, twenty, words};
 
 /// Words of libraries and of the standard library that explain nothing.
 const RAW: &[&str] = &[

@@ -4,17 +4,17 @@ use proglog::inspect::compare::{EVERYTHING, Side, Verdict, compare};
 use proglog::inspect::finding::FindingId;
 use proglog::inspect::report::{Options, Report};
 use proglog::log::error::Error;
-use proglog_testkit::{LogBuilder, Sandbox, cases, pb};
+use proglog_testkit::{LogBuilder, Said, Sandbox, cases, pb, run};
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use super::{Ran, beside, lines, proglog, ranges};
+use super::{beside, lines, ranges};
 
-fn compared(a: &LogBuilder, b: &LogBuilder, options: &[&str]) -> Ran {
+fn compared(a: &LogBuilder, b: &LogBuilder, options: &[&str]) -> Said {
     let sandbox = Sandbox::built(a);
     beside(&sandbox, "copy", b);
-    proglog(&sandbox, &[&["diff", "log", "copy"], options].concat())
+    run(&sandbox, &[&["diff", "log", "copy"], options].concat())
 }
 
 const TEN: [&str; 10] = ["a", "bb", "", "four", "5", "six", "7", "8888", "9", "ten"];
@@ -58,9 +58,9 @@ fn padding_and_dead_bytes_are_no_records() {
     index.extend([0; 120]);
     fs::write(copy.join("0.store"), [&store[..at], &dead, &last].concat()).unwrap();
     fs::write(copy.join("0.index"), index).unwrap();
-    let (status, stdout, _) = proglog(&sandbox, &["diff", "log", "copy"]);
+    let (status, stdout, _) = run(&sandbox, &["diff", "log", "copy"]);
     assert_eq!(status, 0, "{stdout}");
-    let (status, stdout, _) = proglog(&sandbox, &["diff", "log", "copy", "--files"]);
+    let (status, stdout, _) = run(&sandbox, &["diff", "log", "copy", "--files"]);
     assert_eq!(status, 1, "{stdout}");
     // The same bytes in both, and an index that names the refused one.
     let other = beside(&sandbox, "other", &LogBuilder::protobuf());
@@ -70,7 +70,7 @@ fn padding_and_dead_bytes_are_no_records() {
     let mut index = fs::read(other.join("0.index")).unwrap();
     index[9 * 12 + 4..10 * 12].copy_from_slice(&(at as u64).to_be_bytes());
     fs::write(other.join("0.index"), index).unwrap();
-    let (_, stdout, _) = proglog(&sandbox, &["diff", "other", "copy", "--json"]);
+    let (_, stdout, _) = run(&sandbox, &["diff", "other", "copy", "--json"]);
     assert_eq!(ranges(&lines(&stdout)), ["differs 9..9"]);
 }
 
@@ -156,7 +156,7 @@ fn terms_and_types_count_where_both_have_them() {
     let (store, index) = with(b"\x2a\x01z");
     fs::write(copy.join("1.store"), store).unwrap();
     fs::write(copy.join("1.index"), index).unwrap();
-    let (status, stdout, _) = proglog(&sandbox, &["diff", "log", "copy", "--json"]);
+    let (status, stdout, _) = run(&sandbox, &["diff", "log", "copy", "--json"]);
     assert_eq!(status, 1);
     assert!(stdout.contains(r#""what":"other-fields""#), "{stdout}");
 }
@@ -167,7 +167,7 @@ fn damage_is_a_range_of_its_own() {
     let repaired = Sandbox::of("clean-one-segment");
     let good = repaired.log();
     let good = good.to_str().unwrap();
-    let (status, stdout, stderr) = proglog(&sandbox, &["diff", "log", good, "--json"]);
+    let (status, stdout, stderr) = run(&sandbox, &["diff", "log", good, "--json"]);
     assert_eq!(status, 3, "{stdout}");
     assert!(
         ranges(&lines(&stdout)).contains(&"damaged a 20..20".to_owned()),
@@ -178,17 +178,14 @@ fn damage_is_a_range_of_its_own() {
         "{stdout}"
     );
     assert_eq!(stderr, "hint: proglog verify log\n");
-    let (status, stdout, _) = proglog(&sandbox, &["diff", "log", "log", "--json"]);
+    let (status, stdout, _) = run(&sandbox, &["diff", "log", "log", "--json"]);
     assert_eq!(
         (status, ranges(&lines(&stdout))),
         (3, vec!["damaged both 20..20".to_owned()])
     );
     // The status does not depend on what is looked at first.
-    assert_eq!(proglog(&sandbox, &["diff", "log", good, "-q"]).0, 3);
-    assert_eq!(
-        proglog(&sandbox, &["diff", "log", "log", "--to", "19"]).0,
-        0
-    );
+    assert_eq!(run(&sandbox, &["diff", "log", good, "-q"]).0, 3);
+    assert_eq!(run(&sandbox, &["diff", "log", "log", "--to", "19"]).0, 0);
 }
 
 #[test]
@@ -196,13 +193,13 @@ fn a_log_is_equal_to_itself_and_its_damage_is_told() {
     for case in cases() {
         let sandbox = Sandbox::of(&case);
         let before = sandbox.snapshot();
-        let (status, stdout, _) = proglog(&sandbox, &["diff", "log", "log", "--json"]);
+        let (status, stdout, _) = run(&sandbox, &["diff", "log", "log", "--json"]);
         let found = ranges(&lines(&stdout));
         let damaged = |range: &String| range.starts_with("damaged both");
         assert!(found.iter().all(damaged), "{case}: {stdout}");
         assert_eq!(status, if found.is_empty() { 0 } else { 3 }, "{case}");
         assert_eq!(
-            proglog(&sandbox, &["diff", "log", "log", "--files"]).0,
+            run(&sandbox, &["diff", "log", "log", "--files"]).0,
             0,
             "{case}"
         );
@@ -311,7 +308,7 @@ fn files_are_compared_byte_by_byte() {
     fs::write(copy.join("0.store"), &store).unwrap();
     let index = sandbox.read("0.index");
     fs::write(copy.join("0.index"), [&index[..], &[0; 24]].concat()).unwrap();
-    let (status, stdout, _) = proglog(&sandbox, &["diff", "log", "copy", "--files", "--json"]);
+    let (status, stdout, _) = run(&sandbox, &["diff", "log", "copy", "--files", "--json"]);
     assert_eq!(status, 1);
     let said: Vec<String> = lines(&stdout).iter().map(ToString::to_string).collect();
     assert_eq!(
@@ -324,7 +321,7 @@ fn files_are_compared_byte_by_byte() {
             r#"{"kind":"summary","log":"log","copy":"copy","equal":false,"equal_files":0,"differing_files":4}"#,
         ]
     );
-    let (_, stdout, _) = proglog(&sandbox, &["diff", "log", "copy", "--files"]);
+    let (_, stdout, _) = run(&sandbox, &["diff", "log", "copy", "--files"]);
     assert!(
         stdout.contains("0.store    differs from byte 9 on; 100 bytes\n"),
         "{stdout}"
@@ -349,15 +346,15 @@ fn the_same_bytes_under_other_entries() {
     sandbox.write("0.index", &index([0, 1, 3]));
     fs::write(copy.join("0.store"), frames.concat()).unwrap();
     fs::write(copy.join("0.index"), index([0, 2, 3])).unwrap();
-    let (status, stdout, _) = proglog(&sandbox, &["diff", "log", "copy", "--json"]);
+    let (status, stdout, _) = run(&sandbox, &["diff", "log", "copy", "--json"]);
     assert_eq!(
         (status, ranges(&lines(&stdout))),
         (1, vec!["differs 1..1".to_owned()])
     );
     // Their digests are not the same either.
-    let manifest = proglog(&sandbox, &["manifest", "log"]).1;
+    let manifest = run(&sandbox, &["manifest", "log"]).1;
     fs::write(sandbox.path().join("manifest"), manifest).unwrap();
-    let verify = |log| proglog(&sandbox, &["verify", log, "--manifest", "manifest", "-q"]).0;
+    let verify = |log| run(&sandbox, &["verify", log, "--manifest", "manifest", "-q"]).0;
     assert_eq!((verify("log"), verify("copy")), (0, 3));
 }
 
@@ -396,7 +393,7 @@ fn a_last_segment_that_is_no_file_is_not_equal() {
     let sandbox = Sandbox::built(&raw());
     fs::create_dir(sandbox.file("10.store")).unwrap();
     fs::create_dir(sandbox.file("10.index")).unwrap();
-    let (status, stdout, _) = proglog(&sandbox, &["diff", "log", "log", "--json"]);
+    let (status, stdout, _) = run(&sandbox, &["diff", "log", "log", "--json"]);
     let found = ranges(&lines(&stdout));
     assert_eq!(status, 3, "{stdout}");
     assert_eq!(found, ["damaged both 10..10"], "{stdout}");

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use proglog_testkit::{Codec, LogBuilder, Sandbox, cases};
+use proglog_testkit::{Codec, LogBuilder, Said, Sandbox, cases, run, said};
 
-use super::{Ran, beside, lines, proglog, ran};
+use super::{beside, lines};
 
 const VALUES: [&[u8]; 7] = [
     b"alpha",
@@ -24,15 +24,16 @@ fn small(codec: Codec) -> LogBuilder {
 
 /// The manifest of the sandbox's log.
 fn manifest(sandbox: &Sandbox) -> String {
-    let (status, stdout, stderr) = proglog(sandbox, &["manifest", "log"]);
+    let (status, stdout, stderr) = run(sandbox, &["manifest", "log"]);
     assert_eq!((status, stderr.as_str()), (0, ""));
     stdout
 }
 
-fn held(sandbox: &Sandbox, manifest: &[u8], options: &[&str]) -> Ran {
+fn held(sandbox: &Sandbox, manifest: &[u8], options: &[&str]) -> Said {
     let verify = ["verify", "log", "--manifest", "-"];
     let mut command = sandbox.proglog();
-    ran(command.args(verify).args(options).write_stdin(manifest))
+    command.args(verify).args(options).write_stdin(manifest);
+    said(command.output().unwrap())
 }
 
 fn last_line(text: &str) -> &str {
@@ -139,10 +140,10 @@ fn a_run_ends_with_a_mebibyte_too() {
     assert_eq!(runs, ["0..3", "4..7", "8..9"]);
     sandbox.flip("0.store", 8 * 2_900_000);
     let manifest = sandbox.path().join("manifest");
-    let text = proglog(&sandbox, &["manifest", "log"]).1;
+    let text = run(&sandbox, &["manifest", "log"]).1;
     sandbox.flip("0.store", 8 * 2_900_000);
     fs::write(&manifest, text).unwrap();
-    let (status, stdout, _) = proglog(&sandbox, &["verify", "log", "--manifest", "manifest"]);
+    let (status, stdout, _) = run(&sandbox, &["verify", "log", "--manifest", "manifest"]);
     assert_eq!(status, 3);
     assert!(stdout.contains("offsets 8..9"), "{stdout}");
 }
@@ -152,10 +153,10 @@ fn every_sound_fixture_fits_its_own_manifest() {
     for case in cases() {
         let sandbox = Sandbox::of(&case);
         let before = sandbox.snapshot();
-        let (_, manifest, _) = proglog(&sandbox, &["manifest", "log"]);
+        let (_, manifest, _) = run(&sandbox, &["manifest", "log"]);
         let (status, stdout, _) = held(&sandbox, manifest.as_bytes(), &["--json"]);
         assert!(!stdout.contains("record-changed"), "{case}: {stdout}");
-        let alone = proglog(&sandbox, &["verify", "log"]).0;
+        let alone = run(&sandbox, &["verify", "log"]).0;
         assert_eq!(status, alone, "{case}: {stdout}");
         assert_eq!(sandbox.snapshot(), before, "{case}");
     }
@@ -164,7 +165,7 @@ fn every_sound_fixture_fits_its_own_manifest() {
 #[test]
 fn damage_is_not_called_right() {
     let sandbox = Sandbox::of("length-flipped");
-    let (status, stdout, stderr) = proglog(&sandbox, &["manifest", "log"]);
+    let (status, stdout, stderr) = run(&sandbox, &["manifest", "log"]);
     assert_eq!(status, 3);
     assert!(
         stderr.contains("is damaged (frame-length-damaged)"),
@@ -190,9 +191,10 @@ fn a_log_may_have_grown_been_trimmed_or_been_cut_into_other_segments() {
     let sandbox = Sandbox::built(&small(Codec::Protobuf));
     let manifest = manifest(&sandbox);
     let mut append = sandbox.proglog();
-    let grown = ran(append
+    append
         .args(["append", "log"])
-        .write_stdin("more\nand more\n"));
+        .write_stdin("more\nand more\n");
+    let grown = said(append.output().unwrap());
     assert_eq!(grown.0, 0, "{}", grown.2);
     let (status, stdout, _) = held(&sandbox, manifest.as_bytes(), &[]);
     assert_eq!(status, 0);
@@ -200,7 +202,7 @@ fn a_log_may_have_grown_been_trimmed_or_been_cut_into_other_segments() {
         last_line(&stdout).ends_with("(values checked up to offset 6)"),
         "{stdout}"
     );
-    let trimmed = proglog(&sandbox, &["trim", "log", "--before", "4", "--no-save"]);
+    let trimmed = run(&sandbox, &["trim", "log", "--before", "4", "--no-save"]);
     assert_eq!(trimmed.0, 0, "{}", trimmed.2);
     let (status, stdout, _) = held(&sandbox, manifest.as_bytes(), &[]);
     assert_eq!(status, 0, "{stdout}");
@@ -227,7 +229,7 @@ fn a_log_may_have_grown_been_trimmed_or_been_cut_into_other_segments() {
 fn records_that_are_gone_at_the_end_are_told_of() {
     let sandbox = Sandbox::built(&small(Codec::Raw));
     let manifest = manifest(&sandbox);
-    let (status, _, stderr) = proglog(&sandbox, &["trim", "log", "--after", "4", "--no-save"]);
+    let (status, _, stderr) = run(&sandbox, &["trim", "log", "--after", "4", "--no-save"]);
     assert_eq!(status, 0, "{stderr}");
     let (status, stdout, _) = held(&sandbox, manifest.as_bytes(), &[]);
     assert_eq!(status, 3);
@@ -329,7 +331,7 @@ fn a_manifest_that_is_none() {
         vec![b'x'; 4_000_000],
     ];
     assert_eq!(held(&sandbox, &endless.concat(), &[]).0, 2);
-    let missing = proglog(&sandbox, &["verify", "log", "--manifest", "none"]);
+    let missing = run(&sandbox, &["verify", "log", "--manifest", "none"]);
     assert_eq!(missing.0, 2);
     assert!(missing.2.contains("none"), "{}", missing.2);
 }

@@ -18,27 +18,8 @@ mod random;
 use std::fs;
 use std::path::PathBuf;
 
-use proglog_testkit::{LogBuilder, Sandbox};
+use proglog_testkit::{LogBuilder, Sandbox, json};
 use serde_json::Value;
-
-/// What a run gave: its status, stdout, stderr.
-type Ran = (i32, String, String);
-
-fn ran(command: &mut assert_cmd::Command) -> Ran {
-    let output = command
-        .timeout(std::time::Duration::from_secs(60))
-        .output()
-        .unwrap();
-    (
-        output.status.code().unwrap(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
-}
-
-fn proglog(sandbox: &Sandbox, arguments: &[&str]) -> Ran {
-    ran(sandbox.proglog().args(arguments))
-}
 
 /// Adds a second log beside the sandbox's own.
 fn beside(sandbox: &Sandbox, name: &str, builder: &LogBuilder) -> PathBuf {
@@ -52,10 +33,7 @@ fn beside(sandbox: &Sandbox, name: &str, builder: &LogBuilder) -> PathBuf {
 
 /// The lines of a JSON stream; the last is the summary.
 fn lines(text: &str) -> Vec<Value> {
-    let lines: Vec<Value> = text
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
-        .collect();
+    let lines = json(text);
     assert_eq!(lines.last().unwrap()["kind"], "summary", "{text}");
     lines
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use proglog_testkit::{Codec, LogBuilder, Sandbox};
+use proglog_testkit::{Codec, LogBuilder, Sandbox, run};
 
 use std::fs;
 
 use serde_json::Value;
 
-use super::{beside, lines, proglog, ranges};
+use super::{beside, lines, ranges};
 
 /// Numbers that are the same in every run.
 struct Numbers(u64);
@@ -101,7 +101,7 @@ fn a_comparison_says_what_the_records_say() {
         let sandbox = Sandbox::built(&build(&a, &mut numbers));
         beside(&sandbox, "copy", &build(&b, &mut numbers));
         let wanted = expected(&a, &b);
-        let (status, stdout, stderr) = proglog(&sandbox, &["diff", "log", "copy", "--json"]);
+        let (status, stdout, stderr) = run(&sandbox, &["diff", "log", "copy", "--json"]);
         assert_eq!(
             ranges(&lines(&stdout)),
             wanted,
@@ -118,7 +118,7 @@ fn a_comparison_says_what_the_records_say() {
 /// What `read` gives of a log, damage skipped.
 fn read(sandbox: &Sandbox, log: &str) -> Records {
     let read = ["read", log, "--json", "--on-error", "skip"];
-    let (_, stdout, _) = proglog(sandbox, &read);
+    let (_, stdout, _) = run(sandbox, &read);
     let mut records = Records::new();
     for line in stdout.lines() {
         let line: Value = serde_json::from_str(line).unwrap();
@@ -161,7 +161,7 @@ fn nothing_is_called_equal_that_is_not() {
                 fs::write(file.path(), bytes).unwrap();
             }
         }
-        let (status, stdout, stderr) = proglog(&sandbox, &["diff", "log", "copy", "--json"]);
+        let (status, stdout, stderr) = run(&sandbox, &["diff", "log", "copy", "--json"]);
         if status == 2 {
             assert!(stderr.contains("not a log"), "round {round}: {stderr}");
             continue;

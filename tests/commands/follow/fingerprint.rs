@@ -10,7 +10,7 @@ use proglog::log::units::Offset;
 use proglog_testkit::{Codec, LogBuilder, Sandbox, cases};
 
 use crate::follow::running::{Ended, Reading};
-use crate::follow::{append, held, lines, numbered};
+use crate::follow::{append, held, lines, numbered, run};
 
 fn read(sandbox: &Sandbox, arguments: &[&str]) -> Ended {
     let all = [&["--cursor-file", "cursor"], arguments].concat();
@@ -19,10 +19,6 @@ fn read(sandbox: &Sandbox, arguments: &[&str]) -> Ended {
 
 fn cursor(sandbox: &Sandbox) -> String {
     fs::read_to_string(sandbox.path().join("cursor")).unwrap()
-}
-
-fn run(sandbox: &Sandbox, arguments: &[&str]) {
-    sandbox.proglog().args(arguments).assert().success();
 }
 
 /// Gives the log other files, and whatever is left of the old ones is gone.

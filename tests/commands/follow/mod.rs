@@ -39,6 +39,11 @@ fn append(sandbox: &Sandbox, numbers: Range<u64>, options: &[&str]) {
     command.write_stdin(lines(numbers)).assert().success();
 }
 
+/// Runs the binary, which must succeed.
+fn run(sandbox: &Sandbox, arguments: &[&str]) {
+    sandbox.proglog().args(arguments).assert().success();
+}
+
 /// A sandbox whose log holds the numbers up to `end`, ten to a segment.
 fn numbered(end: u64) -> Sandbox {
     let sandbox = Sandbox::bare();

@@ -7,11 +7,7 @@ use proglog_testkit::Sandbox;
 use rustix::process::Signal;
 
 use crate::follow::running::Reading;
-use crate::follow::{append, lines, numbered};
-
-fn run(sandbox: &Sandbox, arguments: &[&str]) {
-    sandbox.proglog().args(arguments).assert().success();
-}
+use crate::follow::{append, lines, numbered, run};
 
 /// A follower that has printed 0..25.
 fn following(sandbox: &Sandbox) -> Reading {

@@ -1,8 +1,7 @@
 //! What the commands say to a log of another program, and that they leave it alone.
 
 use proglog::scan::layouts::{EntryLayout, FrameLayout};
-use proglog_testkit::{Sandbox, entry, frame};
-use serde_json::Value;
+use proglog_testkit::{Sandbox, entry, frame, json};
 
 use super::made::{OUR_ENTRIES, OUR_FRAMES, all_entries, all_frames, crc32c, files};
 
@@ -90,11 +89,9 @@ pub fn is_left_alone(sandbox: &Sandbox, layout: &str) {
         .arg(&log)
         .assert()
         .code(3);
-    let text = String::from_utf8_lossy(&ran.get_output().stdout).into_owned();
-    let mut lines = text
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let lines = json(&String::from_utf8_lossy(&ran.get_output().stdout));
     let finding = lines
+        .iter()
         .find(|line| line["id"] == "foreign-dialect")
         .expect("the finding");
     assert!(

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use fastrand::Rng;
-use proglog_testkit::{Codec, Snapshot, memory_directory, report};
+use proglog_testkit::{Codec, Snapshot, memory_directory, report, variable};
 
 use super::damage::{Harmed, write};
 use super::engine;
@@ -366,12 +366,11 @@ fn keep(seed: u64) {
 
 #[test]
 fn random_damages_cost_no_record_that_can_be_determined() {
-    if let Ok(seed) = std::env::var("PROGLOG_ACCOUNT_SEED") {
-        return keep(seed.parse().unwrap());
+    if let Some(seed) = variable("PROGLOG_ACCOUNT_SEED") {
+        return keep(seed);
     }
-    let number = |name, or| std::env::var(name).map_or(or, |it| it.parse::<u64>().unwrap());
-    let cases = number("PROGLOG_ACCOUNT_CASES", CASES);
-    let first = number("PROGLOG_ACCOUNT_FIRST", 0);
+    let cases = variable("PROGLOG_ACCOUNT_CASES").unwrap_or(CASES);
+    let first = variable("PROGLOG_ACCOUNT_FIRST").unwrap_or(0);
     let next = AtomicU64::new(0);
     let results = Mutex::new(BTreeMap::new());
     let started = std::time::Instant::now();

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use proglog_testkit::report;
+use proglog_testkit::{report, variable};
 use tempfile::TempDir;
 
 use crate::crash::recorder::Recording;
@@ -215,10 +215,9 @@ pub struct Lab {
 impl Lab {
     /// A lab that tries everything, as the environment says.
     pub fn new() -> Self {
-        let scale = std::env::var(SCALE).ok().and_then(|text| text.parse().ok());
         let replay = std::env::var(REPLAY).ok();
         Self {
-            scale: scale.unwrap_or(1.0),
+            scale: variable(SCALE).unwrap_or(1.0),
             replay: replay.map(|text| text.split(" / ").map(str::to_owned).collect()),
             wanted: None,
             distinct: Mutex::default(),

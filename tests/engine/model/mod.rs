@@ -20,7 +20,7 @@ mod system;
 
 use std::time::Instant;
 
-use proglog_testkit::report;
+use proglog_testkit::{report, variable};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -143,14 +143,9 @@ fn sequences(cases: u32, seed: u64) {
 #[test]
 fn a_log_is_a_vec() {
     let _no_forks = crate::FORKS.read();
-    let number = |name: &str| {
-        std::env::var(name)
-            .ok()
-            .map(|it| it.parse::<u64>().unwrap())
-    };
-    let cases = number("PROGLOG_MODEL_CASES").map_or(CASES, |cases| u32::try_from(cases).unwrap());
+    let cases = variable("PROGLOG_MODEL_CASES").unwrap_or(CASES);
     let began = Instant::now();
-    if let Some(seed) = number("PROGLOG_TEST_SEED") {
+    if let Some(seed) = variable("PROGLOG_TEST_SEED") {
         return sequences(cases, seed);
     }
     let threads = std::thread::available_parallelism().map_or(2, usize::from);

@@ -7,10 +7,11 @@
 //! - [`LogBuilder`], [`frame`], [`entry`], [`pb`]: the bytes of made-up logs
 //! - [`whole_records`], [`frames`]: the oracle, which reads a log as naively as can be
 //! - [`transcript`]: what a command says to a case, word for word
-//! - [`proglog`]: the binary, with an environment that is the same everywhere
+//! - [`proglog`]: the binary, with an environment that is the same everywhere; [`run`], [`said`],
+//!   [`json`]: what came of a run
 //! - [`Life`], [`Append`], [`Running`]: a log under appends that are cut short
 //! - [`Service`]: writes a log as the Go service does, while others read it
-//! - [`report`]: what a test did, said in any run; [`memory_directory`]: where it is quick
+//! - [`variable`]: how much a test is told to do; [`report`]: what it did, said in any run; [`memory_directory`]: where it is quick
 
 mod append;
 mod binary;
@@ -20,6 +21,7 @@ mod damage;
 mod life;
 mod memory;
 mod oracle;
+mod said;
 mod sandbox;
 mod service;
 mod snapshot;
@@ -29,10 +31,11 @@ mod truth;
 pub use append::{Append, Ended, Running};
 pub use binary::{heed_signals, proglog};
 pub use builder::{Codec, LogBuilder, Record, entry, frame, pb};
-pub use counts::report;
+pub use counts::{report, variable};
 pub use life::{Life, choose};
 pub use memory::memory_directory;
 pub use oracle::{frames, whole_records};
+pub use said::{Said, json, of_kind, run, said};
 pub use sandbox::Sandbox;
 pub use service::{Service, ServiceSegment};
 pub use snapshot::{Entry, Snapshot};

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use proglog_testkit::report;
+use proglog_testkit::{report, variable};
 
 /// Kills in a run.
 const KILLS: usize = 1000;
@@ -50,13 +50,12 @@ impl Counts {
 /// `tenths`. Fails with the seeds that failed.
 pub fn until_killed(what: &str, tenths: usize, one: impl Fn(u64, &Counts) + Sync) {
     let counts = Counts::default();
-    if let Ok(seed) = std::env::var("PROGLOG_TEST_SEED") {
-        let seed = seed.parse().unwrap();
+    if let Some(seed) = variable("PROGLOG_TEST_SEED") {
         (0..REPLAYS).for_each(|_| one(seed, &counts));
         return;
     }
     let began = Instant::now();
-    let wanted = std::env::var("PROGLOG_KILLS").map_or(KILLS, |count| count.parse().unwrap());
+    let wanted = variable("PROGLOG_KILLS").unwrap_or(KILLS);
     let wanted = wanted * tenths / 10;
     let first = fastrand::u64(..1 << 40);
     let next = AtomicU64::new(first);

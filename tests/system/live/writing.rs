@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use proglog_testkit::{Sandbox, Service, proglog, report};
+use proglog_testkit::{Sandbox, Service, proglog, report, variable};
 
 /// Seconds for each command, over all kinds of logs, where nothing else is said.
 const SECONDS: f64 = 3.0;
@@ -123,8 +123,7 @@ impl<F: Fn(&Path, u64) -> Command> Beside<F> {
     /// Runs the command again and again beside each kind of service, as each user, and
     /// has each run checked.
     pub(crate) fn each(self, check: impl Fn(&Output, User)) {
-        let seconds = std::env::var("PROGLOG_LIVE_SECONDS");
-        let seconds = seconds.map_or(SECONDS, |seconds| seconds.parse().unwrap());
+        let seconds = variable("PROGLOG_LIVE_SECONDS").unwrap_or(SECONDS);
         let is_root = rustix::process::geteuid().is_root();
         let users: &[User] = if is_root {
             &[User::Owner, User::Other]

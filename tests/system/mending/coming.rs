@@ -263,7 +263,7 @@ fn those_who_come_and_go_are_waited_for() {
             // More than is read at once, all of it for the one segment.
             let lines = "x\n".repeat(if command[0] == "append" { 300_000 } else { 0 });
             proglog.args(command).arg("--wait=60").write_stdin(lines);
-            let (status, stdout, stderr) = said(&proglog.output().unwrap());
+            let (status, stdout, stderr) = said(proglog.output().unwrap());
             drop(crowd);
             assert_eq!(status, 0, "{command:?}: {stdout}{stderr}");
             assert_ne!(sandbox.snapshot().contents(), before.contents());

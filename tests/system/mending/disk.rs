@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use proglog_testkit::{LogBuilder, Sandbox, Snapshot, proglog};
+use proglog_testkit::{LogBuilder, Sandbox, Snapshot, proglog, said};
 
-use crate::mending::{run, said};
+use crate::mending::run;
 
 /// A small tmpfs; dropping it unmounts it.
 pub struct Mount(tempfile::TempDir);
@@ -107,12 +107,8 @@ fn no_place_to_save_beside_the_log() {
     let with_state = |arguments: &[&str]| {
         let mut command = proglog();
         let command = command.current_dir(outer.path()).args(arguments);
-        said(
-            &command
-                .env("XDG_STATE_HOME", state.path())
-                .output()
-                .unwrap(),
-        )
+        command.env("XDG_STATE_HOME", state.path());
+        said(command.output().unwrap())
     };
     let dry_run = with_state(&["repair", "log", "--dry-run"]);
     assert_eq!(Snapshot::of(&log), before);

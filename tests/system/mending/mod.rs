@@ -24,20 +24,11 @@ mod second_look;
 mod swapped;
 
 use std::path::Path;
-use std::process::Output;
 
-use proglog_testkit::proglog;
+use proglog_testkit::{Said, proglog, said};
 
-/// A run of the binary: its status, stdout, stderr.
-fn run(directory: &Path, arguments: &[&str]) -> (i32, String, String) {
+/// Runs the binary in a directory.
+fn run(directory: &Path, arguments: &[&str]) -> Said {
     let output = proglog().current_dir(directory).args(arguments).output();
-    said(&output.unwrap())
-}
-
-fn said(output: &Output) -> (i32, String, String) {
-    (
-        output.status.code().unwrap_or(-1),
-        String::from_utf8(output.stdout.clone()).unwrap(),
-        String::from_utf8(output.stderr.clone()).unwrap(),
-    )
+    said(output.unwrap())
 }

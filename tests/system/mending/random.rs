@@ -4,7 +4,7 @@
 //! `PROGLOG_TEST_SEED=17 cargo test --test system mending::random`; `PROGLOG_TEST_RUNS` for more.
 
 use proglog::inspect::finding::Severity;
-use proglog_testkit::{Codec, LogBuilder, Sandbox, entry, frame, pb, whole_records};
+use proglog_testkit::{Codec, LogBuilder, Sandbox, entry, frame, pb, variable, whole_records};
 
 use crate::mending::library;
 
@@ -260,11 +260,11 @@ fn one(seed: u64) {
 
 #[test]
 fn random_damages_are_mended_without_loss_and_undone() {
-    if let Ok(seed) = std::env::var("PROGLOG_TEST_SEED") {
-        return one(seed.parse().unwrap());
+    if let Some(seed) = variable("PROGLOG_TEST_SEED") {
+        return one(seed);
     }
     let mut wrong = Vec::new();
-    let runs = std::env::var("PROGLOG_TEST_RUNS").map_or(RUNS, |runs| runs.parse().unwrap());
+    let runs = variable("PROGLOG_TEST_RUNS").unwrap_or(RUNS);
     for seed in (0..runs).chain(SEEDS) {
         if std::panic::catch_unwind(|| one(seed)).is_err() {
             wrong.push(seed);

@@ -10,7 +10,7 @@ use std::path::Path;
 use proglog::inspect::finding::{Finding, FindingId, Severity};
 use proglog::inspect::report::Options;
 use proglog::mend::replica::{self, ReplicaPlan, Verdict};
-use proglog_testkit::{Codec, LogBuilder, Sandbox, frame, pb, whole_records};
+use proglog_testkit::{Codec, LogBuilder, Sandbox, frame, pb, variable, whole_records};
 
 use crate::mending::library;
 use crate::mending::random::{Made, Random, damage, make};
@@ -340,11 +340,11 @@ fn one(seed: u64, counts: &Counts) {
 #[test]
 fn a_second_copy_mends_what_it_holds_sound() {
     let counts = Counts::default();
-    if let Ok(seed) = std::env::var("PROGLOG_TEST_SEED") {
-        return one(seed.parse().unwrap(), &counts);
+    if let Some(seed) = variable("PROGLOG_TEST_SEED") {
+        return one(seed, &counts);
     }
     let mut wrong = Vec::new();
-    let runs = std::env::var("PROGLOG_TEST_RUNS").map_or(RUNS, |runs| runs.parse().unwrap());
+    let runs = variable("PROGLOG_TEST_RUNS").unwrap_or(RUNS);
     for seed in 0..runs {
         let run = std::panic::AssertUnwindSafe(|| one(seed, &counts));
         if std::panic::catch_unwind(run).is_err() {

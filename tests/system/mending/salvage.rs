@@ -16,7 +16,7 @@ use proglog::log::disk::{Disk, DiskFile, Ownership, RealDisk};
 use proglog::log::units::Offset;
 use proglog::mend::salvage::write::{self, Targets};
 use proglog::mend::salvage::{self, Prefer};
-use proglog_testkit::{Codec, LogBuilder, Sandbox, frame, pb, whole_records};
+use proglog_testkit::{Codec, LogBuilder, Sandbox, frame, pb, variable, whole_records};
 
 use crate::mending::library;
 use crate::mending::random::{Random, damage, make};
@@ -108,11 +108,11 @@ fn clean(log: &Path, codec: proglog::log::record::Codec, holes: bool, about: &st
 #[test]
 fn what_is_sound_is_salvaged_and_nothing_else() {
     let (records, beside) = (Cell::new(0), Cell::new(0));
-    if let Ok(seed) = std::env::var("PROGLOG_TEST_SEED") {
-        return one(seed.parse().unwrap(), &records, &beside);
+    if let Some(seed) = variable("PROGLOG_TEST_SEED") {
+        return one(seed, &records, &beside);
     }
     let mut wrong = Vec::new();
-    let runs = std::env::var("PROGLOG_TEST_RUNS").map_or(RUNS, |runs| runs.parse().unwrap());
+    let runs = variable("PROGLOG_TEST_RUNS").unwrap_or(RUNS);
     for seed in 0..runs {
         let run = std::panic::AssertUnwindSafe(|| one(seed, &records, &beside));
         if std::panic::catch_unwind(run).is_err() {

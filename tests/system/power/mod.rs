@@ -27,7 +27,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use proglog_testkit::{memory_directory, report};
+use proglog_testkit::{memory_directory, report, variable};
 
 use image::{Image, OPTIONS};
 use logs::Logs;
@@ -64,13 +64,8 @@ fn no_power_cut_takes_what_was_acknowledged() {
 }
 
 fn cuts() {
-    let number = |name: &str| {
-        std::env::var(name)
-            .ok()
-            .map(|it| it.parse::<u64>().unwrap())
-    };
-    let seed = number("PROGLOG_TEST_SEED").unwrap_or_else(|| fastrand::u64(..1 << 40));
-    let wanted = number("PROGLOG_CUTS").map_or(CUTS, |cuts| usize::try_from(cuts).unwrap());
+    let seed = variable("PROGLOG_TEST_SEED").unwrap_or_else(|| fastrand::u64(..1 << 40));
+    let wanted = variable("PROGLOG_CUTS").unwrap_or(CUTS);
     let began = Instant::now();
     let mut rng = Rng::with_seed(seed);
     let mut logs = Logs::default();
