@@ -15,8 +15,21 @@ mod processes;
 mod service;
 
 use std::sync::RwLock;
+use std::time::Duration;
+
+use proglog::log::lock::Wait;
+use proglog::mend::exclusive::Others;
 
 /// Held for reading while files are open, for writing while a process is started: by a test
 /// of other processes from its begin to its end. A test that fails poisons it, which says
 /// nothing about the others.
 static FORKS: RwLock<()> = RwLock::new(());
+
+/// Nobody is waited for: nobody else is there.
+fn others() -> Others<'static> {
+    Others {
+        wait: Wait::AtMost(Duration::ZERO),
+        assume_unused: false,
+        interrupted: &|| false,
+    }
+}

@@ -15,7 +15,6 @@ use proglog::log::lock::{DirectoryLock, Wait};
 use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 use proglog::mend::apply::{ApplyOptions, Save, apply};
-use proglog::mend::exclusive::Others;
 use proglog::mend::plan::Plan;
 use proglog::mend::repair;
 use proglog::mend::session::{OpenOptions, Session};
@@ -32,14 +31,6 @@ const LEFT: &[(&str, &[&str])] = &[
     ("store-missing", &["store-missing"]),
     ("stray-files", &["stray-name", "stray-name"]),
 ];
-
-fn others() -> Others<'static> {
-    Others {
-        wait: Wait::AtMost(Duration::ZERO),
-        assume_unused: false,
-        interrupted: &|| false,
-    }
-}
 
 fn lock(log: &Path) -> DirectoryLock {
     DirectoryLock::take(log, Wait::AtMost(Duration::ZERO), &|| false).unwrap()
@@ -59,7 +50,7 @@ fn repair(log: &Path) -> Plan {
     let options = ApplyOptions {
         disk: &disk(),
         save: Save::Beside,
-        others: others(),
+        others: crate::others(),
         command: "repair",
     };
     apply(&plan, &lock, &options).unwrap();
@@ -168,7 +159,7 @@ fn undo_gives_the_damaged_original_back() {
                 }
             }
             let lock = lock(&log);
-            undo::undo(change, &lock, &disk(), &others()).unwrap();
+            undo::undo(change, &lock, &disk(), &crate::others()).unwrap();
         }
         assert_eq!(sandbox.snapshot().contents(), damaged, "{case}");
     }
@@ -184,7 +175,7 @@ fn undo_refuses_a_log_that_went_on() {
     let went_on: Snapshot = sandbox.snapshot();
     let parent = saved::parent_for(&log.canonicalize().unwrap(), None).unwrap();
     let change = undo::list(&parent).unwrap().pop().unwrap();
-    let refused = undo::undo(&change, &lock(&log), &disk(), &others());
+    let refused = undo::undo(&change, &lock(&log), &disk(), &crate::others());
     assert!(refused.is_err());
     assert_eq!(sandbox.snapshot(), went_on);
 }
@@ -200,7 +191,7 @@ fn a_plan_is_not_carried_out_on_other_files_than_it_saw() {
     let options = ApplyOptions {
         disk: &disk(),
         save: Save::Beside,
-        others: others(),
+        others: crate::others(),
         command: "repair",
     };
     assert!(apply(&plan, &lock(&log), &options).is_err());

@@ -11,7 +11,6 @@ use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::error::Error;
 use proglog::log::lock::{DirectoryLock, Wait};
 use proglog::mend::apply::{ApplyOptions, Save, apply};
-use proglog::mend::exclusive::Others;
 use proglog::mend::plan::Plan;
 use proglog::mend::repair;
 use proglog::mend::replica::{self, Verdict};
@@ -62,15 +61,6 @@ pub fn truncate_index(report: &Report) -> Result<Plan, Error> {
     Ok(proglog::mend::truncate::plan(report).0)
 }
 
-/// Nobody is waited for.
-pub fn others() -> Others<'static> {
-    Others {
-        wait: Wait::AtMost(Duration::ZERO),
-        assume_unused: false,
-        interrupted: &|| false,
-    }
-}
-
 fn lock(log: &Path) -> Result<DirectoryLock, Error> {
     DirectoryLock::take(log, Wait::AtMost(Duration::ZERO), &|| false)
 }
@@ -86,7 +76,7 @@ pub fn carry_out(log: &Path, mender: Mender, disk: &Arc<dyn Disk>) -> Result<Pla
     let options = ApplyOptions {
         disk,
         save: Save::Beside,
-        others: others(),
+        others: crate::others(),
         command: "test",
     };
     apply(&plan, &lock, &options)?;
@@ -101,7 +91,7 @@ pub fn undo_all(log: &Path, disk: &Arc<dyn Disk>) -> Result<usize, Error> {
     let changes = undo::list(&saved::parent_for(&real, None)?)?;
     let waiting: Vec<_> = changes.iter().filter(|change| !change.undone).collect();
     for change in waiting.iter().rev() {
-        undo::undo(change, &lock, disk, &others())?;
+        undo::undo(change, &lock, disk, &crate::others())?;
     }
     Ok(waiting.len())
 }

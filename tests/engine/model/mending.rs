@@ -9,7 +9,6 @@ use proglog::log::error::Error;
 use proglog::log::lock::{DirectoryLock, Wait};
 use proglog::log::units::Offset;
 use proglog::mend::apply::{ApplyOptions, Save, apply};
-use proglog::mend::exclusive::Others;
 use proglog::mend::plan::Plan;
 use proglog::mend::repair;
 use proglog::mend::trim::{self, Keep};
@@ -19,15 +18,6 @@ use proglog_testkit::{frame, pb};
 
 use crate::model::mortal::Fuse;
 use crate::model::system::{Before, Junk, System, Trim, count_mended};
-
-/// Nobody is waited for: nobody else is there.
-fn others() -> Others<'static> {
-    Others {
-        wait: Wait::AtMost(Duration::ZERO),
-        assume_unused: false,
-        interrupted: &|| false,
-    }
-}
 
 impl System {
     pub fn report(&self, quick: bool) -> Report {
@@ -114,7 +104,7 @@ impl System {
         let options = || ApplyOptions {
             disk: &disk,
             save: Save::Beside,
-            others: others(),
+            others: crate::others(),
             command,
         };
         let mut changed = false;
@@ -200,14 +190,14 @@ impl System {
             let last = changes.last().unwrap();
             self.disk.set(fuse);
             if fuse.is_some() {
-                match undo::undo(last, &lock, &self.disk(), &others()) {
+                match undo::undo(last, &lock, &self.disk(), &crate::others()) {
                     Ok(()) | Err(Error::Io { .. }) => {}
                     Err(error) => panic!("undo: {error}"),
                 }
             }
             self.disk.set(None);
             if self.changes().len() == changes.len() {
-                undo::undo(last, &lock, &self.disk(), &others()).unwrap();
+                undo::undo(last, &lock, &self.disk(), &crate::others()).unwrap();
             }
         }
         drop(lock);
