@@ -18,7 +18,7 @@ use super::made::{Made, make};
 use super::run::{Said, compare_dry_run, run_in, same_contents};
 
 /// How many cases are run without `PROGLOG_ACCOUNT_CASES`.
-const CASES: u64 = 10_000;
+const CASES: u64 = 2000;
 
 /// Seeds beyond these that failed once, each for a reason of its own: they are run too.
 const FAILED_ONCE: [u64; 10] = [

@@ -19,13 +19,13 @@ use crate::crash::recorder::Recording;
 use crate::crash::states::{Choice, States};
 use crate::crash::tree::Tree;
 
-/// How much is tried: see `main.rs`.
-pub const SCALE: &str = "PROGLOG_CRASH_SCALE";
+/// How much is tried without `PROGLOG_CRASH_SCALE`: see `mod.rs`.
+const SCALE: f64 = 0.2;
 
 /// Violations of one kind that are printed.
 const SHOWN_OF_A_KIND: usize = 3;
 
-/// What is replayed: see `main.rs`.
+/// What is replayed: see `mod.rs`.
 pub const REPLAY: &str = "PROGLOG_CRASH_REPLAY";
 
 /// A directory in memory, where there is such a file system.
@@ -216,8 +216,10 @@ impl Lab {
     /// A lab that tries everything, as the environment says.
     pub fn new() -> Self {
         let replay = std::env::var(REPLAY).ok();
+        // A state to replay is of any run up to that of scale 1.
+        let scale = if replay.is_some() { 1.0 } else { SCALE };
         Self {
-            scale: variable(SCALE).unwrap_or(1.0),
+            scale: variable("PROGLOG_CRASH_SCALE").unwrap_or(scale),
             replay: replay.map(|text| text.split(" / ").map(str::to_owned).collect()),
             wanted: None,
             distinct: Mutex::default(),

@@ -28,8 +28,8 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use mortal::Fuse;
 use system::{Junk, Limits, Op, Setup, System, Trim};
 
-/// Sequences in a run.
-const CASES: u32 = 1000;
+/// Sequences in a run without `PROGLOG_MODEL_CASES`.
+const CASES: u32 = 200;
 
 /// Operations of a sequence, at most.
 const OPERATIONS: usize = 30;

@@ -13,6 +13,9 @@ use rustix::fs::OFlags;
 use super::other::Other;
 use super::{Place, open};
 
+/// What the kernel keeps of a program's name. Units: bytes.
+const NAME_BYTES: usize = 15;
+
 fn only(processes: &[Process]) -> &Process {
     assert_eq!(processes.len(), 1, "{processes:?}");
     &processes[0]
@@ -73,7 +76,9 @@ fn writers_are_found_and_named() {
             let writer = only(&writers);
             assert_eq!(writer.pid, other.child.id(), "{role}");
             assert!(writer.writes, "{role}");
-            assert!(writer.name.starts_with("processes-"), "{writer:?}");
+            let program = std::env::current_exe().unwrap();
+            let program = program.file_name().unwrap().to_str().unwrap();
+            assert_eq!(writer.name, program[..NAME_BYTES], "{writer:?}");
             let started = writer.started.unwrap();
             let margin = Duration::from_millis(50);
             assert!(started > before - margin && started < after + margin);

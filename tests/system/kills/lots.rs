@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use proglog_testkit::{report, variable};
 
-/// Kills in a run.
-const KILLS: usize = 1000;
+/// Kills in a run without `PROGLOG_KILLS`.
+const KILLS: usize = 300;
 
 /// How often a log is tried that `PROGLOG_TEST_SEED` names.
 const REPLAYS: usize = 50;

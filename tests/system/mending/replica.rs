@@ -15,7 +15,7 @@ use proglog_testkit::{Codec, LogBuilder, Sandbox, frame, pb, variable, whole_rec
 use crate::mending::library;
 use crate::mending::random::{Made, Random, damage, make};
 
-const RUNS: u64 = 1000;
+const RUNS: u64 = 300;
 
 type Record = (u64, Vec<u8>);
 

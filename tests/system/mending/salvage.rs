@@ -21,7 +21,7 @@ use proglog_testkit::{Codec, LogBuilder, Sandbox, frame, pb, variable, whole_rec
 use crate::mending::library;
 use crate::mending::random::{Random, damage, make};
 
-const RUNS: u64 = 1000;
+const RUNS: u64 = 300;
 
 fn one(seed: u64, records: &Cell<u64>, beside: &Cell<u64>) {
     let mut random = Random::of(seed ^ 0x5a1e);

@@ -32,8 +32,8 @@ use proglog_testkit::{memory_directory, report, variable};
 use image::{Image, OPTIONS};
 use logs::Logs;
 
-/// Cuts in a run.
-const CUTS: usize = 100;
+/// Cuts in a run without `PROGLOG_CUTS`.
+const CUTS: usize = 40;
 
 /// Cuts of one image.
 const IMAGE_CUTS: usize = 25;
