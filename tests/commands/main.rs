@@ -6,6 +6,7 @@ mod cli;
 mod copies;
 mod dump;
 mod dump_damage;
+mod examples;
 mod explain;
 mod follow;
 mod help;

@@ -9,6 +9,7 @@ mod codec;
 mod crash;
 mod findings;
 mod fuzz;
+mod library;
 mod mend;
 mod model;
 mod processes;

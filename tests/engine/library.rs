@@ -50,6 +50,7 @@ fn told(read: impl Iterator<Item = Result<Record, ReadError>>) -> Vec<String> {
 
 #[test]
 fn records_are_read_from_both_ends() {
+    let _no_forks = crate::FORKS.read();
     for codec in [Codec::Raw, Codec::Protobuf] {
         let dir = log_of(codec, &["a", "b", "c", "d", "e", ""], 30);
         let reader = Reader::open(dir.path()).unwrap();
@@ -76,6 +77,7 @@ fn records_are_read_from_both_ends() {
 
 #[test]
 fn an_iterator_continues_after_damage() {
+    let _no_forks = crate::FORKS.read();
     let dir = log_of(Codec::Raw, &["one", "two", "three", "four"], 1 << 20);
     let store = dir.path().join("0.store");
     let mut bytes = fs::read(&store).unwrap();
@@ -96,6 +98,7 @@ fn an_iterator_continues_after_damage() {
 
 #[test]
 fn gaps_are_errors_and_overlaps_too() {
+    let _no_forks = crate::FORKS.read();
     let dir = log_of(Codec::Raw, &["a", "b", "c", "d", "e", "f"], 18);
     let remove = |name: &str| fs::remove_file(dir.path().join(name)).unwrap();
     let newer = ["2.store", "2.index"].map(|name| (name, fs::read(dir.path().join(name)).unwrap()));
@@ -123,6 +126,7 @@ fn gaps_are_errors_and_overlaps_too() {
 
 #[test]
 fn what_was_not_committed_is_not_in_the_log() {
+    let _no_forks = crate::FORKS.read();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("new/log");
     let mut log = Appender::open(&path).unwrap();
@@ -144,6 +148,7 @@ fn what_was_not_committed_is_not_in_the_log() {
 
 #[test]
 fn a_follower_waits_and_ends_after_its_range() {
+    let _no_forks = crate::FORKS.read();
     let dir = log_of(Codec::Protobuf, &["a"], 1 << 20);
     let path = dir.path().to_path_buf();
     let reader = Reader::open(&path).unwrap();
@@ -167,6 +172,7 @@ fn a_follower_waits_and_ends_after_its_range() {
 
 #[test]
 fn a_follower_reports_damage_that_lasts_and_history_that_changed() {
+    let _no_forks = crate::FORKS.read();
     let dir = log_of(Codec::Raw, &["one", "two", "three"], 1 << 20);
     let store = dir.path().join("0.store");
     let mut bytes = fs::read(&store).unwrap();
@@ -188,6 +194,7 @@ fn a_follower_reports_damage_that_lasts_and_history_that_changed() {
 
 #[test]
 fn a_repair_is_shown_carried_out_and_undone() {
+    let _no_forks = crate::FORKS.read();
     let dir = log_of(Codec::Raw, &["a", "b"], 1 << 20);
     let log = &dir.path().join("log");
     fs::create_dir(log).unwrap();
@@ -223,6 +230,7 @@ fn a_repair_is_shown_carried_out_and_undone() {
 
 #[test]
 fn a_plan_for_another_state_is_refused() {
+    let _no_forks = crate::FORKS.read();
     let dir = log_of(Codec::Raw, &["a", "b"], 1 << 20);
     let index = dir.path().join("0.index");
     let write = |bytes: u64| {
