@@ -14,7 +14,6 @@
 //! records in `deliver`, the messages in `obstacle`. A read that continues (`-f`, a
 //! cursor file, a command) is in `follow`.
 
-mod begin;
 mod cursor;
 mod deliver;
 mod doubt;
@@ -39,18 +38,15 @@ use proglog::log::live::{self, PAUSES};
 use proglog::log::reader::{Item, LogReader};
 use proglog::log::record::Codec;
 use proglog::log::units::Offset;
-use proglog::scan::layouts;
 
 use self::deliver::Delivery;
 use self::doubt::Doubt;
 use self::going_on::GoingOn;
 use self::output::Output as Out;
-use self::select::{OnError, Range};
+use self::select::{OnError, Range, Selection};
 use super::offsets::{Place, Selected, Span};
 use super::progress::Bar;
-use super::{
-    Failure, Globals, OUTPUT_BYTES, Status, is_closed_pipe, options, quote, raw_stdout, say,
-};
+use super::{Failure, Globals, OUTPUT_BYTES, Status, is_closed_pipe, options, quote, raw_stdout};
 use crate::render::field::WriteError;
 use crate::render::record::{Printer, Shape};
 use crate::render::template::Template;
@@ -171,44 +167,40 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     if arguments.going_on.is_asked() {
         return follow::run(arguments, globals);
     }
-    let open = || -> anyhow::Result<LogReader> {
-        let mut log = LogReader::open(&arguments.dir)?;
-        layouts::require_ours(log.directory())?;
-        if let Some(codec) = arguments.codec {
-            log.set_codec(codec);
-        }
-        Ok(log)
-    };
-    let mut log = open()?;
     let printer = arguments.printer(super::stdout_is_terminal());
     let out = Out::plain(raw_stdout().map_err(WriteError::from)?);
     let out = BufWriter::with_capacity(OUTPUT_BYTES, out);
+    let mut log = open::open(arguments)?;
     let directory = log.directory().clone();
     let doubt = Doubt::new(arguments.codec);
     let mut delivery = Delivery::new(directory, printer, out, arguments.on_error, Some(doubt));
     let counted = arguments.selects_all().then_some(0);
     let bar = Bar::for_output("read", &arguments.dir, counted, globals);
-    let mut pauses = PAUSES.iter();
-    let read = loop {
-        let read = match arguments.one() {
-            Some(place) => one(&mut log, place, &mut delivery),
-            None => range(&mut log, arguments, globals, &mut delivery),
-        };
-        // A file that shrank while the range was being found.
-        match &read {
-            Err(error) if !delivery.came() && is_disturbed(error) => match pauses.next() {
-                Some(pause) => std::thread::sleep(*pause),
-                None => break read,
-            },
-            _ => break read,
-        }
-        log = open()?;
+    let read = match arguments.one() {
+        Some(place) => undisturbed(&mut log, arguments, |log| one(log, place, &mut delivery)),
+        None => range(&mut log, arguments, globals, &mut delivery),
     };
     // Records read before an error are printed all the same.
     let flushed = delivery.flush().map_err(anyhow::Error::from);
     drop(bar);
     let ended = read.and_then(|outcome| flushed.map(|()| outcome));
     Outcome::status(ended, delivery.damaged())
+}
+
+/// Opens the log again and runs `read` again while a file shrinks or vanishes under it.
+fn undisturbed<T>(
+    log: &mut LogReader,
+    arguments: &Arguments,
+    mut read: impl FnMut(&mut LogReader) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    for pause in PAUSES {
+        match read(log) {
+            Err(error) if is_disturbed(&error) => std::thread::sleep(pause),
+            other => return other,
+        }
+        *log = open::open(arguments)?;
+    }
+    read(log)
 }
 
 /// Whether a file shrank or vanished while it was read.
@@ -324,10 +316,7 @@ fn one(log: &mut LogReader, place: Place, delivery: &mut Delivery) -> anyhow::Re
     if delivery.printed() || delivery.damaged() {
         return Ok(Outcome::Done);
     }
-    Ok(Outcome::No(format!(
-        "offset {offset} is not in the log yet: the next offset is {}",
-        log.next_offset()?
-    )))
+    Ok(select::not_yet(offset, log.next_offset()?))
 }
 
 /// Prints the records of a range.
@@ -337,35 +326,21 @@ fn range(
     globals: Globals,
     delivery: &mut Delivery,
 ) -> anyhow::Result<Outcome> {
-    let next = log.next_offset()?;
-    let lowest = log.lowest_offset();
-    let asked = arguments.selected.span().resolve(next)?;
-    if let Some(outcome) = begin::before_the_log(asked, arguments, lowest) {
-        return Ok(outcome);
-    }
-    let range = Range::within(asked, lowest);
-    if asked.from.is_some_and(|from| from < i128::from(lowest.0)) && !globals.quiet {
-        say(&format!("note: the log begins at offset {lowest}"));
-    }
-    if arguments.count == Some(0) || arguments.tail == Some(0) {
-        return Ok(Outcome::Done);
-    }
-    let on_error = arguments.on_error;
-    let mut selected = range;
-    if let Some(records) = arguments.tail {
-        selected.from = select::tail(log, range, records)?;
-    }
+    let range = match undisturbed(log, arguments, |log| {
+        select::select(log, arguments, globals, None)
+    })? {
+        Selection::Range(range) => range,
+        Selection::Nothing(outcome) => return Ok(outcome),
+    };
     if arguments.reverse {
-        if let Some(records) = arguments.count {
-            selected.last = select::head(log, selected, records, on_error)?;
-        }
-        delivery.run_backwards(log, selected)?;
+        delivery.run_backwards(log, range)?;
     } else {
         delivery.limit(arguments.count);
-        delivery.run(log, selected)?;
+        delivery.run(log, range)?;
     }
+    let next = log.next_offset()?;
     if range.from > next && !delivery.came() {
-        return Ok(begin::not_yet(range.from, next));
+        return Ok(select::not_yet(range.from, next));
     }
     Ok(Outcome::Done)
 }

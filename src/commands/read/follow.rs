@@ -9,18 +9,17 @@ use std::time::Duration;
 
 use proglog::log::directory::Directory;
 use proglog::log::follow::{Blocked, Follower, Pass, Rewritten, Step};
-use proglog::log::live::PAUSES;
-use proglog::log::reader::Item;
+use proglog::log::reader::{Item, LogReader};
 use proglog::log::units::Offset;
 
-use super::begin::{self, Begin};
 use super::cursor::Cursor;
 use super::deliver::{self, Delivery};
 use super::doubt::Doubt;
 use super::fingerprint::Fingerprint;
-use super::open::{Opened, not_come, open};
+use super::open::{Opened, await_log, not_come};
 use super::output::Output;
 use super::resume;
+use super::select::{self, Range, Selection};
 use super::standing::Standing;
 use super::wait::{Look, Waiter, Woken};
 use super::worker::Worker;
@@ -94,38 +93,35 @@ fn follow(
     let stdout = raw_stdout()?;
     let printing = going_on.command.is_empty();
     let mut waiter = Waiter::new(signals, going_on.until_idle, printing.then_some(&stdout))?;
-    let mut log = match open(arguments, globals, &mut waiter)? {
-        Opened::Log(log) => log,
+    let (mut log, awaited) = match await_log(arguments, globals, &mut waiter)? {
+        Opened::Log(open) => (open.log, open.awaited),
         Opened::Not(woken) => return Ok(not_come(arguments, woken)),
     };
     waiter.not_idle();
-    if let Some(codec) = arguments.codec {
-        log.log.set_codec(codec);
-    }
-    let check = |cursor: &Cursor| resume::check(cursor, &mut log.log, arguments, globals);
+    let check = |cursor: &Cursor| resume::check(cursor, &mut log, arguments, globals);
     let damaged = cursor.as_ref().map_or(Ok(false), check)?;
     let saved = cursor.as_ref().and_then(Cursor::saved);
-    let mut begun = begin::begin(&mut log.log, arguments, globals, saved);
-    for pause in PAUSES {
-        match &begun {
-            Err(error) if super::is_disturbed(error) => std::thread::sleep(pause),
-            _ => break,
+    let Range { from, last } = match super::undisturbed(&mut log, arguments, |log| {
+        let mut selection = select::select(log, arguments, globals, saved)?;
+        if let Selection::Range(range) = &mut selection {
+            if awaited && arguments.tail.is_some() {
+                // All records that arrived since the wait for the log began are new.
+                range.from = log.lowest_offset();
+            }
+            if !going_on.follows() {
+                return once(log, *range);
+            }
         }
-        begun = begin::begin(&mut log.log, arguments, globals, saved);
-    }
-    let (from, last) = match begun? {
-        // All records that arrived since the wait for the log began are new.
-        Begin::At { last, .. } if log.awaited && arguments.tail.is_some() => {
-            (log.log.lowest_offset(), last)
-        }
-        Begin::At { from, last } => (from, last),
-        Begin::Nothing(outcome) => return outcome.into_status(damaged),
+        Ok(selection)
+    })? {
+        Selection::Range(range) => range,
+        Selection::Nothing(outcome) => return outcome.into_status(damaged),
     };
     if let Some(cursor) = &cursor {
         cursor.rehearse()?;
     }
     waiter.watch(&arguments.dir);
-    let mut follower = Follower::of(&mut log.log, from)?;
+    let mut follower = Follower::of(&mut log, from)?;
     if let Some(codec) = arguments.codec {
         follower.set_codec(codec);
     }
@@ -136,7 +132,7 @@ fn follow(
         globals,
         signals: Rc::clone(signals),
         waiter,
-        delivery: delivery(arguments, &printer, output, log.log.directory()),
+        delivery: delivery(arguments, &printer, output, log.directory()),
         follower,
         printer,
         cursor,
@@ -152,6 +148,20 @@ fn follow(
     let settled = session.settle(true);
     let ended = outcome.and_then(|outcome| settled.map(|()| outcome));
     Outcome::status(ended, session.damaged || session.delivery.damaged())
+}
+
+/// The part of a range that is there now: the end is fixed, so that a busy log ends too.
+fn once(log: &mut LogReader, range: Range) -> anyhow::Result<Selection> {
+    let next = log.next_offset()?;
+    if range.from > next {
+        return Ok(Selection::Nothing(select::not_yet(range.from, next)));
+    }
+    let end = range.end(log.claimed_end()?);
+    let last = end.0.checked_sub(1).map(Offset);
+    Ok(match last.filter(|last| *last >= range.from) {
+        None => Selection::Nothing(Outcome::Done),
+        last => Selection::Range(Range { last, ..range }),
+    })
 }
 
 fn delivery(
@@ -212,24 +222,12 @@ impl Session<'_> {
     /// Prints what has come.
     fn print(&mut self) -> anyhow::Result<Pass> {
         let cursor = self.cursor.as_ref();
-        let (mut left, last, signals) = (self.left, self.last, &self.signals);
-        let delivery = &mut self.delivery;
-        let pass = self.follower.pass::<WriteError>(|record| {
-            if signals.raised().is_some() || last.is_some_and(|last| record.offset > last) {
-                return Ok(Step::Leave);
-            }
-            let flow = delivery.item(Item::Record(record))?;
-            left -= 1;
-            // Now and then a scan of the clock: a backlog may be long.
-            let pause = record.offset.0.is_multiple_of(4096) && cursor.is_some_and(Cursor::is_due);
-            let over = flow.is_break() || left == 0 || last == Some(record.offset);
-            Ok(if over || pause {
-                Step::Last
-            } else {
-                Step::Next
-            })
-        });
-        self.left = left;
+        // Now and then a scan of the clock: a backlog may be long.
+        let pause =
+            |offset: Offset| offset.0.is_multiple_of(4096) && cursor.is_some_and(Cursor::is_due);
+        let follower = &mut self.follower;
+        let limits = (&mut self.left, self.last, &*self.signals);
+        let pass = hand(follower, &mut self.delivery, limits, pause);
         let pass = pass.map_err(deliver::error)?;
         self.delivery.flush()?;
         Ok(pass)
@@ -263,17 +261,10 @@ impl Session<'_> {
             Output::plain(stdin),
             &directory,
         );
-        let (last, signals) = (self.last, &self.signals);
-        let (mut taken, limit) = (0, batch.min(self.left));
-        let fed = self.follower.pass::<WriteError>(|record| {
-            if signals.raised().is_some() || last.is_some_and(|last| record.offset > last) {
-                return Ok(Step::Leave);
-            }
-            let _ = delivery.item(Item::Record(record))?;
-            taken += 1;
-            let over = taken == limit || last == Some(record.offset);
-            Ok(if over { Step::Last } else { Step::Next })
-        });
+        let limit = batch.min(self.left);
+        let mut left = limit;
+        let limits = (&mut left, self.last, &*self.signals);
+        let fed = hand(&mut self.follower, &mut delivery, limits, |_| false);
         // Its end of input: after the last intact record.
         let flushed = delivery.flush();
         drop(delivery);
@@ -298,7 +289,7 @@ impl Session<'_> {
             return Err(Failure::new(Status::No, words).hint(hint).into());
         }
         written.map_err(deliver::error)?;
-        self.left -= taken;
+        self.left -= limit - left;
         self.save(fingerprint?)?;
         Ok(Pass::Stopped)
     }
@@ -452,6 +443,29 @@ impl Session<'_> {
             _ => Ok(Next::End(Outcome::Done)),
         }
     }
+}
+
+/// Hands what has come to a delivery: so many records at most, none after an offset, none
+/// after a signal. Ends after a record at which `pause` is true.
+fn hand(
+    follower: &mut Follower,
+    delivery: &mut Delivery,
+    (left, last, signals): (&mut u64, Option<Offset>, &Signals),
+    pause: impl Fn(Offset) -> bool,
+) -> Result<Pass, WriteError> {
+    follower.pass(|record| {
+        if signals.raised().is_some() || last.is_some_and(|last| record.offset > last) {
+            return Ok(Step::Leave);
+        }
+        let flow = delivery.item(Item::Record(record))?;
+        *left -= 1;
+        let over = flow.is_break() || *left == 0 || last == Some(record.offset);
+        Ok(if over || pause(record.offset) {
+            Step::Last
+        } else {
+            Step::Next
+        })
+    })
 }
 
 /// Whether it is time for another pass.

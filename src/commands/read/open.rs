@@ -1,4 +1,4 @@
-//! Opening the log that a read continues in: with `-F`, waiting until it is there.
+//! Opening the log; with `-F`, waiting until it is there.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use proglog::scan::layouts;
 
 use super::Arguments;
 use super::wait::{Look, Waiter, Woken};
-use crate::commands::{Failure, Globals, Status, say, status_of};
+use crate::commands::{Failure, Globals, Status, say};
 
 /// How often a log that does not exist yet is searched for.
 const LOOK_FOR_LOG: Duration = Duration::from_millis(50);
@@ -29,34 +29,38 @@ pub enum Opened {
     Not(Woken),
 }
 
-/// Opens the log; with `-F` waits for it.
-pub fn open(
+/// Opens the log, to be read by the codec that was given.
+pub fn open(arguments: &Arguments) -> anyhow::Result<LogReader> {
+    let mut log = LogReader::open(&arguments.dir)?;
+    layouts::require_ours(log.directory())?;
+    if let Some(codec) = arguments.codec {
+        log.set_codec(codec);
+    }
+    Ok(log)
+}
+
+/// The same for a read that continues; with `-F` waits for the log.
+pub fn await_log(
     arguments: &Arguments,
     globals: Globals,
     waiter: &mut Waiter,
 ) -> anyhow::Result<Opened> {
     let mut awaited = false;
     loop {
-        let error = match LogReader::open(&arguments.dir) {
-            Ok(log) => {
-                layouts::require_ours(log.directory())?;
-                return Ok(Opened::Log(Open { log, awaited }));
-            }
+        let error = match open(arguments) {
+            Ok(log) => return Ok(Opened::Log(Open { log, awaited })),
             Err(error) => error,
         };
         let path = &arguments.dir;
         let missing = !path.exists() || Directory::list(path).is_ok_and(|it| it.is_empty());
-        if !missing {
-            return Err(error.into());
+        if !missing || !arguments.going_on.follows() {
+            return Err(error);
         }
         if !arguments.going_on.retry {
-            if arguments.going_on.follow {
-                let failure = Failure::new(status_of(&error), error.to_string());
-                return Err(failure
-                    .hint("-F waits for a log that does not exist yet")
-                    .into());
-            }
-            return Err(error.into());
+            let failure = Failure::new(Status::Failed, error.to_string());
+            return Err(failure
+                .hint("-F waits for a log that does not exist yet")
+                .into());
         }
         if !awaited && !globals.quiet {
             say(&format!(

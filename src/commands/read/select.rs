@@ -1,5 +1,6 @@
-//! Which records of a log `read` selects: the part of a range that the log has, and
-//! where the first or the last records of it begin or end.
+//! Which records of a log `read` selects: the requested range or the position of a cursor,
+//! the part of it that the log has, and where the first or the last records of it begin or
+//! end.
 
 use std::ops::ControlFlow;
 use std::str::FromStr;
@@ -8,7 +9,9 @@ use proglog::log::error::Error;
 use proglog::log::reader::{Item, LogReader};
 use proglog::log::units::Offset;
 
-use crate::commands::offsets::Resolved;
+use super::{Arguments, Outcome};
+use crate::commands::offsets::{Place, Resolved};
+use crate::commands::{Globals, say};
 
 /// The effect of damage on a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,8 +61,65 @@ impl Range {
     }
 }
 
+/// The part of a log to read.
+pub enum Selection {
+    /// The records of a range.
+    Range(Range),
+    /// There is nothing to read.
+    Nothing(Outcome),
+}
+
+/// Selects what to read. `cursor` is the offset in a cursor file.
+pub fn select(
+    log: &mut LogReader,
+    arguments: &Arguments,
+    globals: Globals,
+    cursor: Option<Offset>,
+) -> anyhow::Result<Selection> {
+    let (next, lowest) = (log.next_offset()?, log.lowest_offset());
+    let mut asked = arguments.selected.span().resolve(next)?;
+    if let Some(at) = cursor {
+        asked.from = Some(i128::from(at.0));
+        if asked.to.is_some_and(|to| to < i128::from(at.0)) {
+            return Ok(Selection::Nothing(Outcome::Done));
+        }
+    }
+    if let Some(to) = asked.to.filter(|to| *to < i128::from(lowest.0)) {
+        return Ok(Selection::Nothing(Outcome::No(
+            match arguments.selected.span().to {
+                Some(Place::FromEnd(back)) => format!(
+                    "offset -{back} from the end is before the log, which begins at {lowest}"
+                ),
+                _ => format!("offset {to} is no longer in the log, which begins at {lowest}"),
+            },
+        )));
+    }
+    let mut range = Range::within(asked, lowest);
+    if asked.from.is_some_and(|from| from < i128::from(lowest.0)) && !globals.quiet {
+        say(&format!("note: the log begins at offset {lowest}"));
+    }
+    let follows = arguments.going_on.follows();
+    if arguments.count == Some(0) || (arguments.tail == Some(0) && !follows) {
+        return Ok(Selection::Nothing(Outcome::Done));
+    }
+    if let Some(records) = arguments.tail {
+        range.from = tail(log, range, records)?;
+    }
+    if let (Some(records), true) = (arguments.count, arguments.reverse) {
+        range.last = head(log, range, records, arguments.on_error)?;
+    }
+    Ok(Selection::Range(range))
+}
+
+/// The result where an offset is not there yet.
+pub fn not_yet(offset: Offset, next: Offset) -> Outcome {
+    Outcome::No(format!(
+        "offset {offset} is not in the log yet: the next offset is {next}"
+    ))
+}
+
 /// The offset of the first of the last `records` intact records of a range.
-pub fn tail(log: &mut LogReader, range: Range, records: u64) -> Result<Offset, Error> {
+fn tail(log: &mut LogReader, range: Range, records: u64) -> Result<Offset, Error> {
     let next = log.next_offset()?;
     let mut begin = range.end(next).max(range.from);
     let mut missing = records;
@@ -80,7 +140,7 @@ pub fn tail(log: &mut LogReader, range: Range, records: u64) -> Result<Offset, E
 
 /// The last of the first `records` offsets of a range, or, where damage is skipped,
 /// of its first `records` records.
-pub fn head(
+fn head(
     log: &mut LogReader,
     range: Range,
     records: u64,
