@@ -33,6 +33,7 @@ use std::io::BufWriter;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use proglog::log::error::Error;
 use proglog::log::live::{self, PAUSES};
 use proglog::log::reader::{Item, LogReader};
@@ -128,6 +129,10 @@ struct Output {
     /// End each record with NUL instead of a newline
     #[arg(short = '0', long)]
     null: bool,
+    /// End each record with this delimiter; accepts \n \r \t \0 \\ \xHH
+    #[arg(short, long, value_name = "BYTE-OR-STRING", allow_hyphen_values = true)]
+    #[arg(value_parser = OsStringValueParser::new().try_map(|text| Shape::ended_by(&text)))]
+    delimiter: Option<Shape>,
     /// Print the bytes of the records, nothing else
     #[arg(long)]
     raw: bool,
@@ -140,8 +145,8 @@ struct Output {
     /// Print JSON lines
     #[arg(long)]
     json: bool,
-    /// Print each record as FMT: %o offset, %s value, %S length of the value, %p
-    /// position, %b base, %x hex, %% percent; \n \t \0 \xHH
+    /// Print each record as FMT: %o offset, %s value, %S length of the value, %x value in
+    /// hex, %t term, %T type, %p position, %b base of the segment, %% percent; \n \t \0 \xHH
     #[arg(long, value_name = "FMT")]
     format: Option<Template>,
 }
@@ -150,12 +155,12 @@ impl Output {
     fn shape(&self) -> Shape {
         match &self.format {
             Some(template) => Shape::Template(template.clone()),
-            None if self.null => Shape::Null,
+            None if self.null => Shape::Byte(0),
             None if self.raw => Shape::Raw,
             None if self.frames => Shape::Frames,
             None if self.hex => Shape::Hex,
             None if self.json => Shape::Json,
-            None => Shape::Lines,
+            None => self.delimiter.clone().unwrap_or(Shape::Byte(b'\n')),
         }
     }
 }

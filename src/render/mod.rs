@@ -5,6 +5,7 @@ pub mod diff;
 pub mod dump;
 pub mod dump_index;
 pub mod dump_store;
+pub mod escape;
 pub mod explain;
 pub mod field;
 pub mod finding_json;

@@ -2,11 +2,13 @@
 //! printed and what surrounds them. Values that are too large for memory pass in pieces.
 //! The files beside this one encode text, hex digits and JSON.
 
+use std::ffi::OsStr;
 use std::io::Write;
 
 use proglog::log::format::encode_length;
 use proglog::log::reader::{Content, RecordView};
 
+use super::escape::delimiter;
 use super::field::{WriteError, copy};
 use super::template::Template;
 use super::{hex, json, text};
@@ -14,10 +16,10 @@ use super::{hex, json, text};
 /// The text around a record's bytes.
 #[derive(Debug, Clone)]
 pub enum Shape {
-    /// A newline after each.
-    Lines,
-    /// A zero byte after each.
-    Null,
+    /// This byte after each.
+    Byte(u8),
+    /// These bytes after each.
+    Text(Vec<u8>),
     /// Nothing.
     Raw,
     /// The length before each: 8 bytes, big-endian. Lossless.
@@ -28,6 +30,21 @@ pub enum Shape {
     Json,
     /// The chosen format.
     Template(Template),
+}
+
+impl Shape {
+    /// The records with this delimiter after each.
+    ///
+    /// # Errors
+    ///
+    /// As [`delimiter`].
+    pub fn ended_by(text: &OsStr) -> Result<Self, String> {
+        let bytes = delimiter(text)?;
+        Ok(match bytes.as_slice() {
+            [byte] => Self::Byte(*byte),
+            _ => Self::Text(bytes),
+        })
+    }
 }
 
 /// How records are printed.
@@ -55,10 +72,11 @@ impl Printer {
             &record.value
         };
         // The usual case first, for it is the one that must be fast.
-        if let (Shape::Lines, Content::Memory(bytes), false) = (&self.shape, content, self.terminal)
+        if let (Shape::Byte(end), Content::Memory(bytes), false) =
+            (&self.shape, content, self.terminal)
         {
             out.write_all(bytes)?;
-            return Ok(out.write_all(b"\n")?);
+            return Ok(out.write_all(&[*end])?);
         }
         self.print_other(record, content, out)
     }
@@ -68,7 +86,7 @@ impl Printer {
     pub fn is_plain(&self) -> bool {
         let bytes = matches!(
             self.shape,
-            Shape::Lines | Shape::Null | Shape::Raw | Shape::Frames
+            Shape::Byte(_) | Shape::Text(_) | Shape::Raw | Shape::Frames
         );
         bytes && !self.terminal
     }
@@ -90,9 +108,9 @@ impl Printer {
             out.write_all(&encode_length(bytes.len() as u64))?;
         }
         out.write_all(bytes)?;
-        match self.shape {
-            Shape::Lines => out.write_all(b"\n")?,
-            Shape::Null => out.write_all(b"\0")?,
+        match &self.shape {
+            Shape::Byte(end) => out.write_all(&[*end])?,
+            Shape::Text(end) => out.write_all(end)?,
             _ => {}
         }
         Ok(())
@@ -105,13 +123,13 @@ impl Printer {
         out: &mut impl Write,
     ) -> Result<(), WriteError> {
         match &self.shape {
-            Shape::Lines => {
+            Shape::Byte(end) => {
                 self.text(content, out)?;
-                out.write_all(b"\n")?;
+                out.write_all(&[*end])?;
             }
-            Shape::Null => {
+            Shape::Text(end) => {
                 self.text(content, out)?;
-                out.write_all(b"\0")?;
+                out.write_all(end)?;
             }
             Shape::Raw => copy(content, out)?,
             Shape::Frames => {
@@ -180,8 +198,10 @@ pub mod tests {
     #[test]
     fn each_shape_byte_for_byte() {
         let record = sample(b"hello");
-        assert_eq!(printed(Shape::Lines, false, &record), b"hello\n");
-        assert_eq!(printed(Shape::Null, false, &record), b"hello\0");
+        assert_eq!(printed(Shape::Byte(b'\n'), false, &record), b"hello\n");
+        assert_eq!(printed(Shape::Byte(0), false, &record), b"hello\0");
+        let text = Shape::Text(b"--".to_vec());
+        assert_eq!(printed(text, false, &record), b"hello--");
         assert_eq!(printed(Shape::Raw, false, &record), b"hello");
         assert_eq!(
             printed(Shape::Frames, false, &record),
@@ -194,7 +214,7 @@ pub mod tests {
         let mut record = sample(b"a");
         record.payload = Content::Memory(b"\x0a\x01a");
         let printer = Printer {
-            shape: Shape::Lines,
+            shape: Shape::Byte(b'\n'),
             no_decode: true,
             terminal: false,
         };
@@ -206,16 +226,16 @@ pub mod tests {
     #[test]
     fn a_pipe_gets_every_byte_and_a_terminal_none_that_drives_it() {
         let record = sample(b"\x1b[2J\x00");
-        assert_eq!(printed(Shape::Lines, false, &record), b"\x1b[2J\0\n");
-        assert_eq!(printed(Shape::Lines, true, &record), b"\\x1b[2J\\x00\n");
+        assert_eq!(printed(Shape::Byte(b'\n'), false, &record), b"\x1b[2J\0\n");
+        assert_eq!(printed(Shape::Byte(b'\n'), true, &record), b"\\x1b[2J\\x00\n");
     }
 
     #[test]
     fn plain_records_are_printed_as_others_are() {
         let template = "%s".parse::<Template>().unwrap();
         for (shape, plain) in [
-            (Shape::Lines, true),
-            (Shape::Null, true),
+            (Shape::Byte(b'\n'), true),
+            (Shape::Text(b"ab".to_vec()), true),
             (Shape::Raw, true),
             (Shape::Frames, true),
             (Shape::Hex, false),
@@ -248,8 +268,8 @@ pub mod tests {
             let small = sample(&bytes);
             let mut large = small.clone();
             large.value = in_file(&bytes);
-            let template = "%o %s %S %p %b %x".parse::<Template>().unwrap();
-            for shape in [Shape::Lines, Shape::Null, Shape::Raw, Shape::Frames, Shape::Hex,
+            let template = "%o %s %S %p %b %x %t %T".parse::<Template>().unwrap();
+            for shape in [Shape::Byte(b'\n'), Shape::Text(vec![1, 2]), Shape::Raw, Shape::Frames, Shape::Hex,
                           Shape::Json, Shape::Template(template)] {
                 prop_assert_eq!(
                     printed(shape.clone(), terminal, &small),

@@ -7,10 +7,12 @@ use std::str::FromStr;
 use proglog::log::reader::{Content, RecordView};
 
 use super::field::{WriteError, copy, number};
+use super::escape::escaped;
 use super::{hex, text};
 
 /// The letters after `%`, for error messages.
-const LETTERS: &str = "%o offset, %s value, %S its length, %p position, %b base, %x hex, %%";
+const LETTERS: &str = "%o offset, %s value, %S its length, %x hex, %t term, %T type, \
+                       %p position, %b base, %%";
 
 /// A part of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +24,8 @@ enum Part {
     Position,
     Base,
     Hex,
+    Term,
+    Type,
 }
 
 /// The format of each record.
@@ -48,7 +52,11 @@ impl FromStr for Template {
                     }
                     None => literal.push(b'%'),
                 },
-                '\\' => literal.push(escaped(&mut rest)?),
+                '\\' => {
+                    let (byte, taken) = escaped(rest.as_str().as_bytes())?;
+                    literal.push(byte);
+                    let _ = rest.nth(taken - 1);
+                }
                 _ => literal.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
             }
         }
@@ -82,35 +90,12 @@ fn field(letter: Option<char>) -> Result<Option<Part>, String> {
         Some('p') => Part::Position,
         Some('b') => Part::Base,
         Some('x') => Part::Hex,
+        Some('t') => Part::Term,
+        Some('T') => Part::Type,
         Some('%') => return Ok(None),
         Some(other) => return Err(format!("unknown field %{other}; the fields are {LETTERS}")),
         None => return Err(format!("ends in a lone %; the fields are {LETTERS}")),
     }))
-}
-
-/// The byte that is after a backslash.
-fn escaped(rest: &mut std::str::Chars<'_>) -> Result<u8, String> {
-    const ESCAPES: &str = r"\n, \r, \t, \0, \\ and \xHH";
-    match rest.next() {
-        Some('n') => Ok(b'\n'),
-        Some('r') => Ok(b'\r'),
-        Some('t') => Ok(b'\t'),
-        Some('0') => Ok(0),
-        Some('\\') => Ok(b'\\'),
-        Some('x') => {
-            let mut digit = || rest.next().and_then(|digit| digit.to_digit(16));
-            match (digit(), digit()) {
-                (Some(high), Some(low)) => {
-                    u8::try_from(high * 16 + low).map_err(|_| ESCAPES.to_owned())
-                }
-                _ => Err(r"\x takes two hex digits, as \x1f".to_owned()),
-            }
-        }
-        Some(other) => Err(format!(
-            r"unknown escape \{other}; the escapes are {ESCAPES}"
-        )),
-        None => Err(format!(r"ends in a lone \; the escapes are {ESCAPES}")),
-    }
 }
 
 impl Template {
@@ -137,6 +122,8 @@ impl Template {
                 Part::Position => number(record.position.0, out)?,
                 Part::Base => number(record.segment.0, out)?,
                 Part::Hex => hex::digits(content, out)?,
+                Part::Term => number(record.term, out)?,
+                Part::Type => number(record.record_type.into(), out)?,
             }
         }
         Ok(())
@@ -151,7 +138,9 @@ mod tests {
 
     fn made(template: &str) -> String {
         let template = Shape::Template(template.parse().unwrap());
-        String::from_utf8(printed(template, false, &sample(b"hi"))).unwrap()
+        let mut record = sample(b"hi");
+        (record.term, record.record_type) = (3, 2);
+        String::from_utf8(printed(template, false, &record)).unwrap()
     }
 
     #[test]
@@ -160,6 +149,7 @@ mod tests {
         assert_eq!(made("%b:%p+%S=%x%%"), "0:412+2=6869%");
         assert_eq!(made("%o\\t\\0\\x41\\\\\\r\u{fc}"), "7\t\0A\\\r\u{fc}");
         assert_eq!(made("%o%%"), "7%");
+        assert_eq!(made("%t %T"), "3 2");
     }
 
     #[test]

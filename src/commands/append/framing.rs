@@ -2,13 +2,13 @@
 //! the intact records and leaves the rest for later. Reads nothing itself.
 
 use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 
 use memchr::memmem;
 use proglog::log::format::{LENGTH_BYTES, decode_length};
 use proglog::log::writer::NewRecord;
 
 use super::json;
+use crate::render::escape::delimiter;
 
 /// The ways in which an input is divided.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,45 +28,12 @@ pub enum Format {
 impl Format {
     /// The delimiter that `-d` names: bytes as they are, with `\n \r \t \0 \\ \xHH`.
     pub fn of_delimiter(text: &OsStr) -> Result<Self, String> {
-        let mut bytes = unescape(text.as_bytes())?;
-        match bytes.len() {
-            0 => Err("a delimiter has at least one byte".to_owned()),
-            1 => Ok(Self::Byte(bytes.remove(0))),
-            _ => Ok(Self::Text(bytes)),
-        }
+        let bytes = delimiter(text)?;
+        Ok(match bytes.as_slice() {
+            [byte] => Self::Byte(*byte),
+            _ => Self::Text(bytes),
+        })
     }
-}
-
-fn unescape(text: &[u8]) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    let mut rest = text;
-    while let [first, after @ ..] = rest {
-        rest = after;
-        if *first != b'\\' {
-            bytes.push(*first);
-            continue;
-        }
-        let (byte, after) = match rest {
-            [b'n', after @ ..] => (b'\n', after),
-            [b'r', after @ ..] => (b'\r', after),
-            [b't', after @ ..] => (b'\t', after),
-            [b'0', after @ ..] => (0, after),
-            // A lone backslash is itself.
-            [] => (b'\\', rest),
-            [b'\\', after @ ..] => (b'\\', after),
-            [b'x', high, low, after @ ..] => {
-                let mut byte = [0];
-                hex::decode_to_slice([*high, *low], &mut byte)
-                    .map_err(|_| "\\x is followed by two hexadecimal digits".to_owned())?;
-                let [byte] = byte;
-                (byte, after)
-            }
-            _ => return Err(r"the escapes are \n \r \t \0 \\ \xHH".to_owned()),
-        };
-        bytes.push(byte);
-        rest = after;
-    }
-    Ok(bytes)
 }
 
 /// Why dividing an input stopped.
