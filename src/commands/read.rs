@@ -23,7 +23,9 @@ mod going_on;
 mod obstacle;
 mod open;
 mod output;
+mod pattern;
 mod resume;
+mod search;
 mod select;
 mod standing;
 mod wait;
@@ -44,6 +46,7 @@ use self::deliver::Delivery;
 use self::doubt::Doubt;
 use self::going_on::GoingOn;
 use self::output::Output as Out;
+use self::search::Search;
 use self::select::{OnError, Range, Selection};
 use super::offsets::{Place, Selected, Span};
 use super::progress::Bar;
@@ -86,6 +89,8 @@ pub struct Arguments {
     reverse: bool,
 
     #[command(flatten)]
+    search: search::Options,
+    #[command(flatten)]
     output: Output,
 
     /// Print the protobuf message instead of the value in it
@@ -101,11 +106,16 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    fn printer(&self, terminal: bool) -> Printer {
+    /// How records are printed on stdout.
+    fn printer(&self, globals: Globals, search: Option<&Search>) -> Printer {
+        let highlight = search
+            .and_then(Search::highlight)
+            .filter(|_| globals.color_on_stdout() && !self.no_decode);
         Printer {
             shape: self.output.shape(),
             no_decode: self.no_decode,
-            terminal,
+            terminal: super::stdout_is_terminal(),
+            highlight: highlight.map(|pattern| pattern.regex().clone()),
         }
     }
 
@@ -172,19 +182,22 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     if arguments.going_on.is_asked() {
         return follow::run(arguments, globals);
     }
-    let printer = arguments.printer(super::stdout_is_terminal());
+    let search = arguments.search.search()?;
+    let printer = arguments.printer(globals, search.as_ref());
     let out = Out::plain(raw_stdout().map_err(WriteError::from)?);
     let out = BufWriter::with_capacity(OUTPUT_BYTES, out);
     let mut log = open::open(arguments)?;
     let directory = log.directory().clone();
     let doubt = Doubt::new(arguments.codec);
-    let mut delivery = Delivery::new(directory, printer, out, arguments.on_error, Some(doubt));
+    let (on_error, doubt) = (arguments.on_error, Some(doubt));
+    let mut delivery = Delivery::new(directory, printer, out, on_error, doubt, search.clone());
     let counted = arguments.selects_all().then_some(0);
     let bar = Bar::for_output("read", &arguments.dir, counted, globals);
     let read = match arguments.one() {
         Some(place) => undisturbed(&mut log, arguments, |log| one(log, place, &mut delivery)),
-        None => range(&mut log, arguments, globals, &mut delivery),
+        None => range(&mut log, arguments, globals, search.as_ref(), &mut delivery),
     };
+    let read = read.map(|outcome| outcome.searched(arguments, delivery.is_in_vain()));
     // Records read before an error are printed all the same.
     let flushed = delivery.flush().map_err(anyhow::Error::from);
     drop(bar);
@@ -208,6 +221,14 @@ fn undisturbed<T>(
     read(log)
 }
 
+/// The errors of the engine unchanged, because messages and hints depend on them.
+fn unwrapped(error: WriteError) -> anyhow::Error {
+    match error {
+        WriteError::Log(error) => error.into(),
+        other => other.into(),
+    }
+}
+
 /// Whether a file shrank or vanished while it was read.
 fn is_disturbed(error: &anyhow::Error) -> bool {
     error
@@ -223,6 +244,16 @@ enum Outcome {
 }
 
 impl Outcome {
+    /// The end of a search, which found something or did not.
+    fn searched(self, arguments: &Arguments, in_vain: bool) -> Self {
+        match (self, arguments.search.expression()) {
+            (Self::Done, Some(expression)) if in_vain => {
+                Self::No(format!("no record matches {expression}"))
+            }
+            (outcome, _) => outcome,
+        }
+    }
+
     /// The exit status of an end; a closed stdout hides no damage.
     fn status(ended: anyhow::Result<Self>, damaged: bool) -> anyhow::Result<Status> {
         match ended {
@@ -308,7 +339,7 @@ fn one(log: &mut LogReader, place: Place, delivery: &mut Delivery) -> anyhow::Re
         Item::Record(_) => delivery.item(item).map(|_| ControlFlow::Break(())),
         Item::Obstacle { .. } => Ok(ControlFlow::Break(())),
     });
-    let _ = found.map_err(deliver::error)?;
+    let _ = found.map_err(unwrapped)?;
     if delivery.came() {
         return Ok(Outcome::Done);
     }
@@ -318,7 +349,7 @@ fn one(log: &mut LogReader, place: Place, delivery: &mut Delivery) -> anyhow::Re
         last: Some(offset),
     };
     delivery.run(log, range)?;
-    if delivery.printed() || delivery.damaged() {
+    if delivery.came() || delivery.damaged() {
         return Ok(Outcome::Done);
     }
     Ok(select::not_yet(offset, log.next_offset()?))
@@ -329,14 +360,16 @@ fn range(
     log: &mut LogReader,
     arguments: &Arguments,
     globals: Globals,
+    search: Option<&Search>,
     delivery: &mut Delivery,
 ) -> anyhow::Result<Outcome> {
-    let range = match undisturbed(log, arguments, |log| {
-        select::select(log, arguments, globals, None)
+    let (range, matching) = match undisturbed(log, arguments, |log| {
+        select::select(log, arguments, globals, search, None)
     })? {
-        Selection::Range(range) => range,
+        Selection::Records { read, matching } => (read, matching),
         Selection::Nothing(outcome) => return Ok(outcome),
     };
+    delivery.search_in(matching);
     if arguments.reverse {
         delivery.run_backwards(log, range)?;
     } else {
@@ -344,8 +377,8 @@ fn range(
         delivery.run(log, range)?;
     }
     let next = log.next_offset()?;
-    if range.from > next && !delivery.came() {
-        return Ok(select::not_yet(range.from, next));
+    if matching.from > next && !delivery.came() {
+        return Ok(select::not_yet(matching.from, next));
     }
     Ok(Outcome::Done)
 }

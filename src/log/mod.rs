@@ -42,7 +42,7 @@ pub mod progress;
 pub mod reader;
 mod reason;
 pub mod record;
-mod reverse;
+pub mod reverse;
 pub mod segment;
 #[doc(hidden)] // for the commands and the layers above, which work in parallel
 pub mod threads;

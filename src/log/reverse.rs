@@ -61,7 +61,9 @@ enum KeptItem {
     Obstacle(Obstacle, Offset, Option<Offset>),
 }
 
-struct KeptRecord {
+/// A record that outlives the reader's buffer.
+#[derive(Debug, Clone)]
+pub struct KeptRecord {
     /// The record but for bytes that were in memory.
     view: RecordView<'static>,
     payload: Vec<u8>,
@@ -87,15 +89,7 @@ impl KeptItem {
 
     fn with_item<R>(&self, each: impl FnOnce(Item<'_>) -> R) -> R {
         match self {
-            Self::Record(record) => {
-                let mut view: RecordView<'_> = record.view.clone();
-                if let Content::Memory(_) = view.payload {
-                    let value = record.payload.get(record.value.clone());
-                    view.payload = Content::Memory(&record.payload);
-                    view.value = Content::Memory(value.unwrap_or_default());
-                }
-                each(Item::Record(&view))
-            }
+            Self::Record(record) => each(Item::Record(&record.view())),
             Self::Obstacle(obstacle, first, last) => each(Item::Obstacle {
                 obstacle: obstacle.clone(),
                 first: *first,
@@ -106,7 +100,21 @@ impl KeptItem {
 }
 
 impl KeptRecord {
-    fn of(record: &RecordView<'_>) -> Self {
+    /// The record as it was read.
+    #[must_use]
+    pub fn view(&self) -> RecordView<'_> {
+        let mut view: RecordView<'_> = self.view.clone();
+        if let Content::Memory(_) = view.payload {
+            let value = self.payload.get(self.value.clone());
+            view.payload = Content::Memory(&self.payload);
+            view.value = Content::Memory(value.unwrap_or_default());
+        }
+        view
+    }
+
+    /// Copies a record, but for a payload that is not in memory.
+    #[must_use]
+    pub fn of(record: &RecordView<'_>) -> Self {
         let (payload, value) = match (&record.payload, &record.value) {
             (Content::Memory(payload), Content::Memory(value)) => {
                 // The value is a part of the payload, but for an empty one.

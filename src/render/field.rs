@@ -15,6 +15,9 @@ pub enum WriteError {
     /// They could not be put anywhere.
     #[error("cannot write to stdout")]
     Output(#[from] io::Error),
+    /// They could not be searched.
+    #[error("{0}")]
+    Search(String),
 }
 
 /// All bytes, as they are.

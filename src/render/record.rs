@@ -3,10 +3,11 @@
 //! The files beside this one encode text, hex digits and JSON.
 
 use std::ffi::OsStr;
-use std::io::Write;
+use std::io::{self, Write};
 
 use proglog::log::format::encode_length;
 use proglog::log::reader::{Content, RecordView};
+use regex::bytes::Regex;
 
 use super::escape::delimiter;
 use super::field::{WriteError, copy};
@@ -56,9 +57,22 @@ pub struct Printer {
     pub no_decode: bool,
     /// Whether a terminal gets it, which no record must drive.
     pub terminal: bool,
+    /// The part of a value that is highlighted where it is printed as text.
+    pub highlight: Option<Regex>,
 }
 
 impl Printer {
+    /// Prints for a program.
+    #[must_use]
+    pub fn plain(shape: Shape, no_decode: bool) -> Self {
+        Self {
+            shape,
+            no_decode,
+            terminal: false,
+            highlight: None,
+        }
+    }
+
     /// Prints one record.
     ///
     /// # Errors
@@ -74,6 +88,7 @@ impl Printer {
         // The usual case first, for it is the one that must be fast.
         if let (Shape::Byte(end), Content::Memory(bytes), false) =
             (&self.shape, content, self.terminal)
+            && self.highlight.is_none()
         {
             out.write_all(bytes)?;
             return Ok(out.write_all(&[*end])?);
@@ -88,7 +103,7 @@ impl Printer {
             self.shape,
             Shape::Byte(_) | Shape::Text(_) | Shape::Raw | Shape::Frames
         );
-        bytes && !self.terminal
+        bytes && !self.terminal && self.highlight.is_none()
     }
 
     /// Prints one record as [`Printer::print`] does where it [is plain](Printer::is_plain).
@@ -138,16 +153,42 @@ impl Printer {
             }
             Shape::Hex => hex::record(record, content, out)?,
             Shape::Json => json::record(record, content, self.terminal, out)?,
-            Shape::Template(template) => template.print(record, content, self.terminal, out)?,
+            Shape::Template(template) => template.print(record, content, self, out)?,
         }
         Ok(())
     }
 
-    fn text(&self, content: &Content<'_>, out: &mut impl Write) -> Result<(), WriteError> {
+    /// Prints a value or a payload among other text.
+    ///
+    /// # Errors
+    ///
+    /// Reading's of a large value, and the output's.
+    pub fn text(&self, content: &Content<'_>, out: &mut impl Write) -> Result<(), WriteError> {
+        if let (Some(part), Content::Memory(bytes)) = (&self.highlight, content)
+            && text::highlight(part, bytes, self.terminal, out)?
+        {
+            return Ok(());
+        }
         if self.terminal {
             return text::show(content, out);
         }
         copy(content, out)
+    }
+
+    /// Prints what separates two groups of records, in the formats that a person reads.
+    ///
+    /// # Errors
+    ///
+    /// The output's.
+    pub fn separate(&self, out: &mut impl Write) -> io::Result<()> {
+        let end = match &self.shape {
+            Shape::Byte(end) => std::slice::from_ref(end),
+            Shape::Text(end) => end,
+            Shape::Hex | Shape::Template(_) => b"\n",
+            Shape::Raw | Shape::Frames | Shape::Json => return Ok(()),
+        };
+        out.write_all(b"--")?;
+        out.write_all(end)
     }
 }
 
@@ -189,6 +230,7 @@ pub mod tests {
             shape,
             no_decode: false,
             terminal,
+            highlight: None,
         };
         let mut out = Vec::new();
         printer.print(record, &mut out).unwrap();
@@ -217,6 +259,7 @@ pub mod tests {
             shape: Shape::Byte(b'\n'),
             no_decode: true,
             terminal: false,
+            highlight: None,
         };
         let mut out = Vec::new();
         printer.print(&record, &mut out).unwrap();
@@ -227,7 +270,10 @@ pub mod tests {
     fn a_pipe_gets_every_byte_and_a_terminal_none_that_drives_it() {
         let record = sample(b"\x1b[2J\x00");
         assert_eq!(printed(Shape::Byte(b'\n'), false, &record), b"\x1b[2J\0\n");
-        assert_eq!(printed(Shape::Byte(b'\n'), true, &record), b"\\x1b[2J\\x00\n");
+        assert_eq!(
+            printed(Shape::Byte(b'\n'), true, &record),
+            b"\\x1b[2J\\x00\n"
+        );
     }
 
     #[test]
@@ -247,6 +293,7 @@ pub mod tests {
                     shape: shape.clone(),
                     no_decode,
                     terminal,
+                    highlight: None,
                 };
                 assert_eq!(printer.is_plain(), plain && !terminal, "{shape:?}");
                 if !printer.is_plain() {

@@ -6,9 +6,10 @@ use std::str::FromStr;
 
 use proglog::log::reader::{Content, RecordView};
 
-use super::field::{WriteError, copy, number};
 use super::escape::escaped;
-use super::{hex, text};
+use super::field::{WriteError, number};
+use super::hex;
+use super::record::Printer;
 
 /// The letters after `%`, for error messages.
 const LETTERS: &str = "%o offset, %s value, %S its length, %x hex, %t term, %T type, \
@@ -109,15 +110,14 @@ impl Template {
         &self,
         record: &RecordView<'_>,
         content: &Content<'_>,
-        terminal: bool,
+        printer: &Printer,
         out: &mut impl Write,
     ) -> Result<(), WriteError> {
         for part in &self.parts {
             match part {
                 Part::Literal(bytes) => out.write_all(bytes)?,
                 Part::Offset => number(record.offset.0, out)?,
-                Part::Value if terminal => text::show(content, out)?,
-                Part::Value => copy(content, out)?,
+                Part::Value => printer.text(content, out)?,
                 Part::Length => number(content.len(), out)?,
                 Part::Position => number(record.position.0, out)?,
                 Part::Base => number(record.segment.0, out)?,

@@ -2,9 +2,11 @@
 //! control a terminal.
 
 use std::io::{self, Write};
+use std::ops::Range;
 
 use proglog::log;
 use proglog::log::reader::Content;
+use regex::bytes::Regex;
 
 use super::field::WriteError;
 use super::prose::drives_a_terminal;
@@ -134,6 +136,47 @@ pub fn show(content: &Content<'_>, out: &mut impl Write) -> Result<(), WriteErro
         content.len()
     )?;
     Ok(())
+}
+
+/// The color of a match: that of grep.
+const MATCH: &[u8] = b"\x1b[1;31m";
+const PLAIN: &[u8] = b"\x1b[0m";
+
+/// Prints a value with the matches of an expression in color; returns whether it did. What
+/// a terminal gets must be text, and matches of parts of a character are not shown there.
+///
+/// # Errors
+///
+/// The output's.
+pub fn highlight(
+    part: &Regex,
+    value: &[u8],
+    terminal: bool,
+    out: &mut impl Write,
+) -> io::Result<bool> {
+    let text = std::str::from_utf8(value);
+    let Ok(text) = text.or_else(|error| if terminal { Err(error) } else { Ok("") }) else {
+        return Ok(false);
+    };
+    let mut print = |range: Range<usize>, before: &[u8], after: &[u8]| {
+        out.write_all(before)?;
+        match text.get(range.clone()) {
+            Some(text) if terminal => escape(text, out)?,
+            _ => out.write_all(value.get(range).unwrap_or_default())?,
+        }
+        out.write_all(after)
+    };
+    let mut at = 0;
+    for found in part.find_iter(value).map(|found| found.range()) {
+        let is_shown = !terminal || text.get(found.clone()).is_some();
+        if is_shown && !found.is_empty() {
+            print(at..found.start, b"", b"")?;
+            print(found.clone(), MATCH, PLAIN)?;
+            at = found.end;
+        }
+    }
+    print(at..value.len(), b"", b"")?;
+    Ok(true)
 }
 
 /// The first bytes of a content.

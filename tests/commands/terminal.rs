@@ -278,3 +278,30 @@ such'",
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(stderr, "error: no\\nsuch: no such directory\n");
 }
+
+#[test]
+fn matches_are_highlighted_on_a_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = "printf 'a\\033b\\nna\\303\\274\\nx\\n' | $proglog append -q log";
+    assert!(shell(dir.path(), made, &[]).status.success());
+    let shown = "\x1b[1;31ma\x1b[0m\\x1bb\r\nn\x1b[1;31ma\x1b[0m\u{fc}\r\n";
+    let line = "$proglog read log -g a";
+    let Some(seen) = on_terminal(dir.path(), line, &[("A", "")]) else {
+        return;
+    };
+    assert_eq!(seen, shown);
+    let plain = shown.replace("\x1b[1;31m", "").replace("\x1b[0m", "");
+    for environment in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        let seen = on_terminal(dir.path(), line, &[environment]);
+        assert_eq!(seen.as_deref(), Some(&*plain), "{environment:?}");
+    }
+    let never = on_terminal(dir.path(), "$proglog read log -g a --color never", &[]);
+    assert_eq!(never.as_deref(), Some(&*plain));
+    // A part of a character is not shown alone.
+    let part = on_terminal(
+        dir.path(),
+        "$proglog read log -g \"(?-u)\\\\xfc|\\\\xc3\"",
+        &[],
+    );
+    assert_eq!(part.as_deref(), Some("na\u{fc}\r\n"));
+}

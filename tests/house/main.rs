@@ -87,6 +87,9 @@ const CRATES: &[(&str, &[&str])] = &[
         &["inspect/manifest", "commands/read/fingerprint.rs"],
     ),
     ("crc", &["scan/layouts"]),
+    ("regex", &["commands/read/pattern.rs", "render"]),
+    ("regex_automata", &["commands/read/pattern.rs"]),
+    ("regex_syntax", &["commands/read/pattern.rs"]),
 ];
 
 /// Where the disk is changed.

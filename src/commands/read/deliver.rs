@@ -15,7 +15,9 @@ use proglog::log::walk::Flow;
 use super::doubt::{self, Doubt, Outcome};
 use super::obstacle::{self, GoesOn, Trouble};
 use super::output::Output;
+use super::search::{Search, Verdict};
 use super::select::{OnError, Range};
+use super::unwrapped;
 use crate::commands::{again, quote, say, say_hints};
 use crate::render::field::WriteError;
 use crate::render::record::Printer;
@@ -52,8 +54,11 @@ pub struct Delivery {
     /// Whether the read is over but for where the log continues.
     stopped: bool,
     damaged: bool,
-    printed: bool,
-    met: bool,
+    /// Whether a record came, or something in the way of one.
+    came: bool,
+    search: Option<Search>,
+    /// Whether a record was found by the search.
+    found: bool,
 }
 
 impl Delivery {
@@ -63,6 +68,7 @@ impl Delivery {
         out: BufWriter<Output>,
         on_error: OnError,
         doubt: Option<Doubt>,
+        search: Option<Search>,
     ) -> Self {
         Self {
             directory,
@@ -80,19 +86,37 @@ impl Delivery {
             pending: None,
             stopped: false,
             damaged: false,
-            printed: false,
-            met: false,
+            came: false,
+            search,
+            found: false,
         }
     }
 
-    /// Prints at most this many records.
+    /// Prints at most this many records. Those that are found by a search count.
     pub fn limit(&mut self, records: Option<u64>) {
         self.left = records.unwrap_or(u64::MAX);
     }
 
-    /// Whether a record was printed.
-    pub fn printed(&self) -> bool {
-        self.printed
+    /// Number of records that may still be printed.
+    pub fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// Whether all records that may be were printed.
+    pub fn is_done(&self) -> bool {
+        self.left == 0 && self.search.as_ref().is_none_or(Search::is_complete)
+    }
+
+    /// Whether there was a search and it found nothing.
+    pub fn is_in_vain(&self) -> bool {
+        self.search.is_some() && !self.found
+    }
+
+    /// Sets the offsets whose records the search may find.
+    pub fn search_in(&mut self, matching: Range) {
+        if let Some(search) = &mut self.search {
+            search.within = matching;
+        }
     }
 
     /// Whether damage was in the way.
@@ -102,7 +126,7 @@ impl Delivery {
 
     /// Whether anything came: a record, or something in the way of one.
     pub fn came(&self) -> bool {
-        self.printed || self.met
+        self.came
     }
 
     /// Prints a range in order. The range is checked here rather than in the log, so that
@@ -118,7 +142,10 @@ impl Delivery {
             let from = self.next.max(log.lowest_offset());
             if from > self.next && from < self.end {
                 let (first, last) = (self.next, from.0 - 1);
-                self.out.flush().map_err(WriteError::from).map_err(error)?;
+                self.out
+                    .flush()
+                    .map_err(WriteError::from)
+                    .map_err(unwrapped)?;
                 say(&format!(
                     "note: offsets {first}..{last} are gone: they were trimmed before they were read"
                 ));
@@ -127,8 +154,8 @@ impl Delivery {
             if self.goes_again(log, &flow, &mut pauses)? {
                 continue;
             }
-            if flow.map_err(error)?.is_continue() {
-                self.tell(GoesOn::Nowhere).map_err(error)?;
+            if flow.map_err(unwrapped)?.is_continue() {
+                self.tell(GoesOn::Nowhere).map_err(unwrapped)?;
             }
             return Ok(());
         }
@@ -184,8 +211,8 @@ impl Delivery {
                     })
                 }
             })
-            .map_err(error)?;
-        self.tell(GoesOn::Unknown).map_err(error)?;
+            .map_err(unwrapped)?;
+        self.tell(GoesOn::Unknown).map_err(unwrapped)?;
         self.stopped = false;
         self.next = range.end(next);
         let mut pauses = PAUSES.iter();
@@ -195,8 +222,8 @@ impl Delivery {
             if self.goes_again(log, &flow, &mut pauses)? {
                 continue;
             }
-            if flow.map_err(error)?.is_continue() {
-                self.tell(GoesOn::Unknown).map_err(error)?;
+            if flow.map_err(unwrapped)?.is_continue() {
+                self.tell(GoesOn::Unknown).map_err(unwrapped)?;
             }
             return Ok(());
         }
@@ -212,18 +239,17 @@ impl Delivery {
                 {
                     return Ok(flow);
                 }
-                self.printer.print(record, &mut self.out)?;
-                self.printed = true;
+                self.print(record)?;
+                self.came = true;
                 self.next = if self.backwards {
                     record.offset
                 } else {
                     record.offset.saturating_add(1)
                 };
-                self.left = self.left.wrapping_sub(1);
-                if self.left == 0 || self.is_last(record.offset) {
+                if self.is_done() || self.is_last(record.offset) {
                     return Ok(ControlFlow::Break(()));
                 }
-                if !self.backwards && self.printer.is_plain() {
+                if !self.backwards && self.is_plain() {
                     self.plain_before = self.end.min(self.last.unwrap_or(Offset::MAX));
                 }
                 Ok(ControlFlow::Continue(()))
@@ -234,6 +260,34 @@ impl Delivery {
                 last,
             } => self.obstacle(&obstacle, first, last),
         }
+    }
+
+    /// Prints a record, unless it is searched for and not found.
+    #[inline]
+    fn print(&mut self, record: &RecordView<'_>) -> Result<(), WriteError> {
+        let mut counts = true;
+        if let Some(search) = &mut self.search {
+            match search.judge(record, self.left > 0)? {
+                Verdict::Skip => return Ok(()),
+                Verdict::Context => counts = false,
+                Verdict::Match => self.found = true,
+            }
+            let (separates, kept) = search.before();
+            if separates {
+                self.printer.separate(&mut self.out)?;
+            }
+            for record in kept {
+                self.printer.print(&record.view(), &mut self.out)?;
+            }
+        }
+        self.left -= u64::from(counts);
+        self.printer.print(record, &mut self.out)
+    }
+
+    /// Whether of a record its bytes alone decide what is printed.
+    fn is_plain(&self) -> bool {
+        let has_context = self.search.as_ref().is_some_and(|it| it.reach() > 0);
+        self.printer.is_plain() && !has_context
     }
 
     /// Whether no offset after this one was requested.
@@ -302,7 +356,7 @@ impl Delivery {
             Outcome::Buffered(buffered) => trouble.buffered = Some(buffered),
             Outcome::Damage => self.damaged = true,
         }
-        self.met = true;
+        self.came = true;
         if !self.backwards && !matches!(obstacle, Obstacle::Overlap { .. }) {
             self.next = last.map_or(first, |last| last.saturating_add(1));
         }
@@ -349,10 +403,10 @@ impl Delivery {
         self.directory = directory.clone();
         self.end = Offset::MAX;
         for (obstacle, first, last) in &blocked.obstacles {
-            let _ = self.obstacle(obstacle, *first, *last).map_err(error)?;
+            let _ = self.obstacle(obstacle, *first, *last).map_err(unwrapped)?;
         }
         let goes_on = blocked.goes_on.map_or(GoesOn::Nowhere, GoesOn::At);
-        self.tell(goes_on).map_err(error)?;
+        self.tell(goes_on).map_err(unwrapped)?;
         Ok(!self.stopped)
     }
 
@@ -370,20 +424,22 @@ impl Taker<WriteError> for Delivery {
 
     #[inline]
     fn value(&mut self, offset: Offset, payload: &[u8], value: &[u8]) -> Result<bool, WriteError> {
-        if offset >= self.plain_before || self.left <= 1 {
+        if offset >= self.plain_before {
+            return Ok(false);
+        }
+        if let Some(search) = &self.search {
+            if !search.is_match_in(value) {
+                self.next = offset.saturating_add(1);
+                return Ok(true);
+            }
+            self.found = true;
+        }
+        if self.left <= 1 {
             return Ok(false);
         }
         self.left -= 1;
         self.printer.print_plain(payload, value, &mut self.out)?;
         self.next = offset.saturating_add(1);
         Ok(true)
-    }
-}
-
-/// The errors of the engine unchanged, because messages and hints depend on them.
-pub fn error(error: WriteError) -> anyhow::Error {
-    match error {
-        WriteError::Log(error) => error.into(),
-        output @ WriteError::Output(_) => output.into(),
     }
 }

@@ -13,17 +13,18 @@ use proglog::log::reader::{Item, LogReader};
 use proglog::log::units::Offset;
 
 use super::cursor::Cursor;
-use super::deliver::{self, Delivery};
+use super::deliver::Delivery;
 use super::doubt::Doubt;
 use super::fingerprint::Fingerprint;
 use super::open::{Opened, await_log, not_come};
 use super::output::Output;
 use super::resume;
+use super::search::Search;
 use super::select::{self, Range, Selection};
 use super::standing::Standing;
 use super::wait::{Look, Waiter, Woken};
 use super::worker::Worker;
-use super::{Arguments, Outcome};
+use super::{Arguments, Outcome, unwrapped};
 use crate::commands::signals::{self, Signals};
 use crate::commands::{Failure, Globals, OUTPUT_BYTES, Status, quote, raw_stdout, say};
 use crate::render::field::WriteError;
@@ -52,8 +53,11 @@ struct Session<'a> {
     from: Offset,
     /// Nothing after this offset is read.
     last: Option<Offset>,
-    /// Records that may still be read.
+    /// Records that commands may still get.
     left: u64,
+    search: Option<Search>,
+    /// Whether the search found a record for a command.
+    found: bool,
     /// The obstacle.
     standing: Option<Standing>,
     /// Whether damage was passed over.
@@ -101,22 +105,28 @@ fn follow(
     let check = |cursor: &Cursor| resume::check(cursor, &mut log, arguments, globals);
     let damaged = cursor.as_ref().map_or(Ok(false), check)?;
     let saved = cursor.as_ref().and_then(Cursor::saved);
-    let Range { from, last } = match super::undisturbed(&mut log, arguments, |log| {
-        let mut selection = select::select(log, arguments, globals, saved)?;
-        if let Selection::Range(range) = &mut selection {
-            if awaited && arguments.tail.is_some() {
-                // All records that arrived since the wait for the log began are new.
-                range.from = log.lowest_offset();
+    let search = arguments.search.search()?;
+    let selection = super::undisturbed(&mut log, arguments, |log| {
+        let selection = select::select(log, arguments, globals, search.as_ref(), saved)?;
+        match selection {
+            Selection::Records { read, matching } if !going_on.follows() => {
+                once(log, read, matching)
             }
-            if !going_on.follows() {
-                return once(log, *range);
-            }
+            selection => Ok(selection),
         }
-        Ok(selection)
-    })? {
-        Selection::Range(range) => range,
-        Selection::Nothing(outcome) => return outcome.into_status(damaged),
+    })?;
+    let (Range { mut from, last }, mut matching) = match selection {
+        Selection::Records { read, matching } => (read, matching),
+        Selection::Nothing(outcome) => {
+            let outcome = outcome.searched(arguments, search.is_some());
+            return outcome.into_status(damaged);
+        }
     };
+    if awaited && arguments.tail.is_some() {
+        // All records that arrived since the wait for the log began are new.
+        from = log.lowest_offset();
+        matching.from = from;
+    }
     if let Some(cursor) = &cursor {
         cursor.rehearse()?;
     }
@@ -125,20 +135,29 @@ fn follow(
     if let Some(codec) = arguments.codec {
         follower.set_codec(codec);
     }
-    let printer = arguments.printer(printing && crate::commands::stdout_is_terminal());
+    let printer = if printing {
+        arguments.printer(globals, search.as_ref())
+    } else {
+        Printer::plain(arguments.output.shape(), arguments.no_decode)
+    };
     let output = Output::that_ends(stdout, signals);
+    let mut delivery = delivery(arguments, &printer, output, log.directory(), search.clone());
+    delivery.limit(arguments.count);
+    delivery.search_in(matching);
     let mut session = Session {
         arguments,
         globals,
         signals: Rc::clone(signals),
         waiter,
-        delivery: delivery(arguments, &printer, output, log.directory()),
+        delivery,
         follower,
         printer,
         cursor,
         from,
         last,
         left: arguments.count.unwrap_or(u64::MAX),
+        search,
+        found: false,
         standing: None,
         damaged,
         disturbed: 0,
@@ -146,21 +165,26 @@ fn follow(
     let outcome = session.run();
     // Records read before an error or a signal are printed and count all the same.
     let settled = session.settle(true);
+    let in_vain = session.delivery.is_in_vain() && !session.found;
+    let outcome = outcome.map(|outcome| outcome.searched(arguments, in_vain));
     let ended = outcome.and_then(|outcome| settled.map(|()| outcome));
     Outcome::status(ended, session.damaged || session.delivery.damaged())
 }
 
 /// The part of a range that is there now: the end is fixed, so that a busy log ends too.
-fn once(log: &mut LogReader, range: Range) -> anyhow::Result<Selection> {
+fn once(log: &mut LogReader, read: Range, matching: Range) -> anyhow::Result<Selection> {
     let next = log.next_offset()?;
-    if range.from > next {
-        return Ok(Selection::Nothing(select::not_yet(range.from, next)));
+    if matching.from > next {
+        return Ok(Selection::Nothing(select::not_yet(matching.from, next)));
     }
-    let end = range.end(log.claimed_end()?);
+    let end = read.end(log.claimed_end()?);
     let last = end.0.checked_sub(1).map(Offset);
-    Ok(match last.filter(|last| *last >= range.from) {
+    Ok(match last.filter(|last| *last >= read.from) {
         None => Selection::Nothing(Outcome::Done),
-        last => Selection::Range(Range { last, ..range }),
+        last => {
+            let read = Range { last, ..read };
+            Selection::Records { read, matching }
+        }
     })
 }
 
@@ -169,6 +193,7 @@ fn delivery(
     printer: &Printer,
     output: Output,
     directory: &Directory,
+    search: Option<Search>,
 ) -> Delivery {
     let out = BufWriter::with_capacity(OUTPUT_BYTES, output);
     // A follower has waited for the buffer of a writer already.
@@ -180,6 +205,7 @@ fn delivery(
         out,
         arguments.on_error,
         doubt,
+        search,
     )
 }
 
@@ -216,7 +242,9 @@ impl Session<'_> {
 
     /// Whether nothing more was requested.
     fn is_done(&self) -> bool {
-        self.left == 0 || self.last.is_some_and(|last| self.follower.next() > last)
+        self.left == 0
+            || self.delivery.is_done()
+            || self.last.is_some_and(|last| self.follower.next() > last)
     }
 
     /// Prints what has come.
@@ -226,17 +254,34 @@ impl Session<'_> {
         let pause =
             |offset: Offset| offset.0.is_multiple_of(4096) && cursor.is_some_and(Cursor::is_due);
         let follower = &mut self.follower;
-        let limits = (&mut self.left, self.last, &*self.signals);
-        let pass = hand(follower, &mut self.delivery, limits, pause);
-        let pass = pass.map_err(deliver::error)?;
+        let pass = hand(
+            follower,
+            &mut self.delivery,
+            self.last,
+            &self.signals,
+            pause,
+        );
+        let pass = pass.map_err(unwrapped)?;
         self.delivery.flush()?;
         Ok(pass)
     }
 
     /// Returns what has come to the command, if anything has.
     fn work(&mut self) -> anyhow::Result<Pass> {
-        let pass = self.follower.pass::<WriteError>(|_| Ok(Step::Leave));
-        let pass = pass.map_err(deliver::error)?;
+        // Records that the search does not find need no command.
+        let (search, last, signals) = (self.search.as_ref(), self.last, &self.signals);
+        let pass = self.follower.pass::<WriteError>(|record| {
+            let is_asked = last.is_none_or(|last| record.offset <= last);
+            let is_over = !is_asked || signals.raised().is_some();
+            let skips =
+                !is_over && search.map_or(Ok(false), |it| it.is_match(record).map(|is| !is))?;
+            Ok(if skips { Step::Next } else { Step::Leave })
+        });
+        let pass = pass.map_err(unwrapped)?;
+        if self.search.is_some() {
+            let fingerprint = self.fingerprint()?;
+            self.save(fingerprint)?;
+        }
         if pass != Pass::Stopped || self.signals.raised().is_some() || self.is_done() {
             return Ok(pass);
         }
@@ -260,11 +305,13 @@ impl Session<'_> {
             &self.printer,
             Output::plain(stdin),
             &directory,
+            self.search.clone(),
         );
         let limit = batch.min(self.left);
-        let mut left = limit;
-        let limits = (&mut left, self.last, &*self.signals);
-        let fed = hand(&mut self.follower, &mut delivery, limits, |_| false);
+        delivery.limit(Some(limit));
+        let follower = &mut self.follower;
+        let fed = hand(follower, &mut delivery, self.last, &self.signals, |_| false);
+        let taken = limit - delivery.left();
         // Its end of input: after the last intact record.
         let flushed = delivery.flush();
         drop(delivery);
@@ -288,8 +335,9 @@ impl Session<'_> {
             let hint = "the command must read its input to the end";
             return Err(Failure::new(Status::No, words).hint(hint).into());
         }
-        written.map_err(deliver::error)?;
-        self.left -= limit - left;
+        written.map_err(unwrapped)?;
+        self.left -= taken;
+        self.found = true;
         self.save(fingerprint?)?;
         Ok(Pass::Stopped)
     }
@@ -383,8 +431,8 @@ impl Session<'_> {
 
     /// Nothing came for so long.
     fn idle(&mut self) -> Outcome {
-        if self.arguments.count.is_some() && self.left > 0 {
-            let left = self.left;
+        let left = self.left.min(self.delivery.left());
+        if self.arguments.count.is_some() && left > 0 {
             return Outcome::No(format!(
                 "{left} of the requested records did not arrive: the next offset is {}",
                 self.follower.next()
@@ -445,26 +493,27 @@ impl Session<'_> {
     }
 }
 
-/// Hands what has come to a delivery: so many records at most, none after an offset, none
-/// after a signal. Ends after a record at which `pause` is true.
+/// Hands what has come to a delivery: none after an offset, none after a signal. Ends after a
+/// record at which `pause` is true.
 fn hand(
     follower: &mut Follower,
     delivery: &mut Delivery,
-    (left, last, signals): (&mut u64, Option<Offset>, &Signals),
+    last: Option<Offset>,
+    signals: &Signals,
     pause: impl Fn(Offset) -> bool,
 ) -> Result<Pass, WriteError> {
     follower.pass(|record| {
         if signals.raised().is_some() || last.is_some_and(|last| record.offset > last) {
             return Ok(Step::Leave);
         }
-        let flow = delivery.item(Item::Record(record))?;
-        *left -= 1;
-        let over = flow.is_break() || *left == 0 || last == Some(record.offset);
-        Ok(if over || pause(record.offset) {
-            Step::Last
-        } else {
-            Step::Next
-        })
+        let over = delivery.item(Item::Record(record))?.is_break();
+        Ok(
+            if over || last == Some(record.offset) || pause(record.offset) {
+                Step::Last
+            } else {
+                Step::Next
+            },
+        )
     })
 }
 

@@ -81,6 +81,10 @@ pub fn check(arguments: &Arguments) -> Result<(), Failure> {
         let hint = format!("proglog read {log}{} -r", selection(arguments));
         return Err(refuse(message, "backwards, once:").hint(hint));
     }
+    if !going_on.command.is_empty() && arguments.search.has_context() {
+        let message = "a command gets records that match, no context";
+        return Err(refuse(message, "leave -A, -B and -C out"));
+    }
     if going_on.cursor_file.is_some() && arguments.tail.is_some() {
         let message = "-n and --cursor-file both say where to begin";
         let hint = "--from applies while the cursor file does not exist";

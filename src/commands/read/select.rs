@@ -5,13 +5,15 @@
 use std::ops::ControlFlow;
 use std::str::FromStr;
 
-use proglog::log::error::Error;
 use proglog::log::reader::{Item, LogReader};
 use proglog::log::units::Offset;
+use proglog::log::walk::Flow;
 
-use super::{Arguments, Outcome};
+use super::search::Search;
+use super::{Arguments, Outcome, unwrapped};
 use crate::commands::offsets::{Place, Resolved};
 use crate::commands::{Globals, say};
+use crate::render::field::WriteError;
 
 /// The effect of damage on a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +45,28 @@ pub struct Range {
 }
 
 impl Range {
+    /// Every offset.
+    pub const ALL: Self = Self {
+        from: Offset(0),
+        last: None,
+    };
+
+    /// Whether an offset is one of them.
+    pub fn contains(self, offset: Offset) -> bool {
+        self.from <= offset && self.last.is_none_or(|last| offset <= last)
+    }
+
+    /// These offsets, and so many before and after them that are in `whole`.
+    fn widened(self, by: u64, whole: Self) -> Self {
+        let last = self.last.map(|last| last.saturating_add(by));
+        Self {
+            from: Offset(self.from.0.saturating_sub(by)).max(whole.from),
+            last: whole
+                .last
+                .map_or(last, |end| last.map(|last| last.min(end))),
+        }
+    }
+
     /// The part of a range that can be in a log that begins at `lowest`.
     pub fn within(asked: Resolved, lowest: Offset) -> Self {
         let offset = |number: i128| u64::try_from(number).map_or(lowest, Offset);
@@ -63,8 +87,9 @@ impl Range {
 
 /// The part of a log to read.
 pub enum Selection {
-    /// The records of a range.
-    Range(Range),
+    /// The records of a range. A search has its matches in `matching`, and its context in
+    /// all of `read`.
+    Records { read: Range, matching: Range },
     /// There is nothing to read.
     Nothing(Outcome),
 }
@@ -74,6 +99,7 @@ pub fn select(
     log: &mut LogReader,
     arguments: &Arguments,
     globals: Globals,
+    search: Option<&Search>,
     cursor: Option<Offset>,
 ) -> anyhow::Result<Selection> {
     let (next, lowest) = (log.next_offset()?, log.lowest_offset());
@@ -94,7 +120,7 @@ pub fn select(
             },
         )));
     }
-    let mut range = Range::within(asked, lowest);
+    let range = Range::within(asked, lowest);
     if asked.from.is_some_and(|from| from < i128::from(lowest.0)) && !globals.quiet {
         say(&format!("note: the log begins at offset {lowest}"));
     }
@@ -102,13 +128,19 @@ pub fn select(
     if arguments.count == Some(0) || (arguments.tail == Some(0) && !follows) {
         return Ok(Selection::Nothing(Outcome::Done));
     }
+    let mut matching = range;
     if let Some(records) = arguments.tail {
-        range.from = tail(log, range, records)?;
+        matching.from = tail(log, range, records, search)?;
     }
     if let (Some(records), true) = (arguments.count, arguments.reverse) {
-        range.last = head(log, range, records, arguments.on_error)?;
+        let skip = arguments.on_error == OnError::Skip;
+        matching.last = head(log, matching, records, skip, search)?;
     }
-    Ok(Selection::Range(range))
+    let reach = search.map_or(0, Search::reach);
+    Ok(Selection::Records {
+        read: matching.widened(reach, range),
+        matching,
+    })
 }
 
 /// The result where an offset is not there yet.
@@ -118,8 +150,13 @@ pub fn not_yet(offset: Offset, next: Offset) -> Outcome {
     ))
 }
 
-/// The offset of the first of the last `records` intact records of a range.
-fn tail(log: &mut LogReader, range: Range, records: u64) -> Result<Offset, Error> {
+/// The offset of the first of the last `records` intact records of a range that match.
+fn tail(
+    log: &mut LogReader,
+    range: Range,
+    records: u64,
+    search: Option<&Search>,
+) -> anyhow::Result<Offset> {
     let next = log.next_offset()?;
     let mut begin = range.end(next).max(range.from);
     let mut missing = records;
@@ -128,9 +165,9 @@ fn tail(log: &mut LogReader, range: Range, records: u64) -> Result<Offset, Error
         // Each offset is a record as a rule; where many are not, larger steps.
         step = missing.max(step.saturating_mul(2));
         let low = Offset(begin.0.saturating_sub(step)).max(range.from);
-        let found = count(log, low, begin)?;
+        let found = count(log, low, begin, search)?;
         if found > missing {
-            return nth(log, low, begin, found - missing);
+            return nth(log, low, begin, found - missing, search);
         }
         missing -= found;
         begin = low;
@@ -138,50 +175,74 @@ fn tail(log: &mut LogReader, range: Range, records: u64) -> Result<Offset, Error
     Ok(begin)
 }
 
-/// The last of the first `records` offsets of a range, or, where damage is skipped,
-/// of its first `records` records.
+/// The last of the first `records` offsets of a range, or, where damage is skipped or records
+/// are searched, of its first `records` records that match.
 fn head(
     log: &mut LogReader,
     range: Range,
     records: u64,
-    on_error: OnError,
-) -> Result<Option<Offset>, Error> {
-    let behind = range.from.saturating_add(records);
-    let last = match on_error {
-        OnError::Stop => behind,
-        OnError::Skip => {
-            let next = log.next_offset()?;
-            nth(log, range.from, range.end(next), records)?
-        }
+    skip: bool,
+    search: Option<&Search>,
+) -> anyhow::Result<Option<Offset>> {
+    let last = if skip || search.is_some() {
+        let next = log.next_offset()?;
+        nth(log, range.from, range.end(next), records, search)?
+    } else {
+        range.from.saturating_add(records)
     };
     let last = Offset(last.0.saturating_sub(1));
     Ok(Some(range.last.map_or(last, |asked| asked.min(last))))
 }
 
-fn count(log: &mut LogReader, from: Offset, end: Offset) -> Result<u64, Error> {
+/// Number of records that match.
+fn count(
+    log: &mut LogReader,
+    from: Offset,
+    end: Offset,
+    search: Option<&Search>,
+) -> anyhow::Result<u64> {
     let mut records = 0;
-    let _ = log.read::<Error>(from, end, |item| {
-        records += u64::from(matches!(item, Item::Record(_)));
-        Ok(ControlFlow::Continue(()))
+    each_match(log, from, end, search, |_| {
+        records += 1;
+        ControlFlow::Continue(())
     })?;
     Ok(records)
 }
 
-/// The offset of the record after `records` others; `end` where it does not exist.
-fn nth(log: &mut LogReader, from: Offset, end: Offset, records: u64) -> Result<Offset, Error> {
-    let mut left = records;
-    let mut found = end;
-    let _ = log.read::<Error>(from, end, |item| {
-        if let Item::Record(record) = item {
-            if left == 0 {
-                found = record.offset;
-                return Ok(ControlFlow::Break(()));
-            }
-            left -= 1;
+/// The offset of the match after `records` others; `end` where it does not exist.
+fn nth(
+    log: &mut LogReader,
+    from: Offset,
+    end: Offset,
+    records: u64,
+    search: Option<&Search>,
+) -> anyhow::Result<Offset> {
+    let (mut left, mut found) = (records, end);
+    each_match(log, from, end, search, |offset| {
+        if left == 0 {
+            found = offset;
+            return ControlFlow::Break(());
         }
-        Ok(ControlFlow::Continue(()))
+        left -= 1;
+        ControlFlow::Continue(())
     })?;
     Ok(found)
+}
+
+fn each_match(
+    log: &mut LogReader,
+    from: Offset,
+    end: Offset,
+    search: Option<&Search>,
+    mut each: impl FnMut(Offset) -> Flow,
+) -> anyhow::Result<()> {
+    let read = log.read::<WriteError>(from, end, |item| match item {
+        Item::Record(record) if search.map_or(Ok(true), |it| it.is_match(record))? => {
+            Ok(each(record.offset))
+        }
+        _ => Ok(ControlFlow::Continue(())),
+    });
+    read.map(drop).map_err(unwrapped)
 }
 
 #[cfg(test)]

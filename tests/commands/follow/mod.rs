@@ -16,6 +16,7 @@ mod kills;
 mod places;
 mod rewritten;
 mod running;
+mod search;
 mod waiting;
 mod worker;
 

@@ -13,3 +13,5 @@ mod damage;
 mod fixtures;
 mod formats;
 mod ranges;
+#[path = "read/search.rs"]
+mod search;
