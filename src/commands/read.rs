@@ -20,6 +20,7 @@ mod doubt;
 mod fingerprint;
 mod follow;
 mod going_on;
+mod lookups;
 mod obstacle;
 mod open;
 mod output;
@@ -38,6 +39,7 @@ use std::path::PathBuf;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use proglog::log::error::Error;
 use proglog::log::live::{self, PAUSES};
+use proglog::log::lookup::OpenSegments;
 use proglog::log::reader::{Item, LogReader};
 use proglog::log::record::Codec;
 use proglog::log::units::Offset;
@@ -59,6 +61,7 @@ const EXAMPLES: &str = "\
 proglog read log 42                      one record
 proglog read log -n 10                   the last ten
 proglog read log 100..199                a hundred, both ends included
+proglog read log --offsets list          the records of a list
 proglog read log -5.. --json             the last five offsets, as JSON lines
 proglog read log --frames | proglog append copy --input frames
 proglog read log -n 10 -f                the last ten, then new ones
@@ -78,6 +81,13 @@ pub struct Arguments {
     #[arg(long, value_name = "N")]
     #[arg(conflicts_with_all = ["range", "negative_range"])]
     offset: Option<Place>,
+    /// Print the records whose offsets are in FILE (- is standard input), one offset a
+    /// line, in the order of the lines
+    #[arg(long, value_name = "FILE")]
+    #[arg(conflicts_with_all = ["range", "negative_range", "from", "to", "offset", "tail"])]
+    #[arg(conflicts_with_all = ["reverse", "follow", "retry", "cursor_file", "command"])]
+    #[arg(conflicts_with_all = ["after_context", "before_context", "context"])]
+    offsets: Option<PathBuf>,
     /// Print only the first K of the selected records
     #[arg(short, long, value_name = "K", value_parser = options::number)]
     count: Option<u64>,
@@ -126,7 +136,9 @@ impl Arguments {
 
     /// Whether no part of the log is left out.
     fn selects_all(&self) -> bool {
-        let whole = self.offset.is_none() && self.selected.span() == Span::default();
+        let whole = self.offset.is_none()
+            && self.offsets.is_none()
+            && self.selected.span() == Span::default();
         whole && self.count.is_none() && self.tail.is_none()
     }
 }
@@ -193,9 +205,13 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let mut delivery = Delivery::new(directory, printer, out, on_error, doubt, search.clone());
     let counted = arguments.selects_all().then_some(0);
     let bar = Bar::for_output("read", &arguments.dir, counted, globals);
-    let read = match arguments.one() {
-        Some(place) => undisturbed(&mut log, arguments, |log| one(log, place, &mut delivery)),
-        None => range(&mut log, arguments, globals, search.as_ref(), &mut delivery),
+    delivery.limit(arguments.count.filter(|_| !arguments.reverse));
+    let read = match (arguments.one(), &arguments.offsets) {
+        (Some(place), _) => undisturbed(&mut log, arguments, |log| {
+            one(log, &mut OpenSegments::default(), place, &mut delivery)
+        }),
+        (_, Some(list)) => lookups::run(&mut log, arguments, list, &mut delivery),
+        _ => range(&mut log, arguments, globals, search.as_ref(), &mut delivery),
     };
     let read = read.map(|outcome| outcome.searched(arguments, delivery.is_in_vain()));
     // Records read before an error are printed all the same.
@@ -246,10 +262,8 @@ enum Outcome {
 impl Outcome {
     /// The end of a search, which found something or did not.
     fn searched(self, arguments: &Arguments, in_vain: bool) -> Self {
-        match (self, arguments.search.expression()) {
-            (Self::Done, Some(expression)) if in_vain => {
-                Self::No(format!("no record matches {expression}"))
-            }
+        match (self, arguments.search.in_vain()) {
+            (Self::Done, Some(message)) if in_vain => Self::No(message),
             (outcome, _) => outcome,
         }
     }
@@ -311,7 +325,13 @@ fn check(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// Prints the one record at an offset.
-fn one(log: &mut LogReader, place: Place, delivery: &mut Delivery) -> anyhow::Result<Outcome> {
+fn one(
+    log: &mut LogReader,
+    open: &mut OpenSegments,
+    place: Place,
+    delivery: &mut Delivery,
+) -> anyhow::Result<Outcome> {
+    delivery.begin_one();
     let lowest = log.lowest_offset();
     let offset = match place {
         Place::At(offset) => offset,
@@ -335,7 +355,7 @@ fn one(log: &mut LogReader, place: Place, delivery: &mut Delivery) -> anyhow::Re
             "offset {offset} is no longer in the log, which begins at {lowest}"
         )));
     }
-    let found = log.lookup::<WriteError>(offset, |item| match item {
+    let found = log.lookup_in::<WriteError>(open, offset, |item| match item {
         Item::Record(_) => delivery.item(item).map(|_| ControlFlow::Break(())),
         Item::Obstacle { .. } => Ok(ControlFlow::Break(())),
     });
@@ -373,7 +393,6 @@ fn range(
     if arguments.reverse {
         delivery.run_backwards(log, range)?;
     } else {
-        delivery.limit(arguments.count);
         delivery.run(log, range)?;
     }
     let next = log.next_offset()?;

@@ -31,6 +31,7 @@ mod layout;
 pub mod lease;
 pub mod live;
 pub mod lock;
+pub mod lookup;
 pub mod open;
 mod opened;
 mod payload;

@@ -2,6 +2,8 @@
 //! What is in the way (damage, gaps, forks) is handed over as it is met; whether to stop
 //! there is for the caller.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ops::{ControlFlow, Range};
 use std::path::Path;
 
@@ -17,7 +19,7 @@ use super::record::Codec;
 use super::segment::{Segment, is_absent};
 use super::units::Offset;
 use super::walk::Flow;
-use super::window::{LOOKUP_BYTES, STREAM_BYTES};
+use super::window::STREAM_BYTES;
 
 /// Earlier segments in which the older side of a fork is searched for: a bound, so that
 /// one lookup does not inspect every file of a large log.
@@ -30,6 +32,9 @@ pub struct LogReader {
     codec: Option<Codec>,
     /// After the last committed record, and after the last claimed one.
     ends: Option<(Offset, Offset)>,
+    /// The sizes of indexes, as they were when they were first asked for: a log has many
+    /// older segments, and each lookup asks after those before its own.
+    index_bytes: RefCell<HashMap<Offset, u64>>,
 }
 
 impl LogReader {
@@ -74,6 +79,7 @@ impl LogReader {
             directory,
             codec: None,
             ends: None,
+            index_bytes: RefCell::default(),
         })
     }
 
@@ -86,6 +92,7 @@ impl LogReader {
         let directory = Directory::list_in(&self.directory.dir)?;
         directory.require_log()?;
         self.directory = directory;
+        self.index_bytes.borrow_mut().clear();
         Ok(())
     }
 
@@ -180,74 +187,25 @@ impl LogReader {
         Ok(ends)
     }
 
-    /// The one record at `offset`, without a scan of any other segment. Hands over
-    /// nothing where no entry claims the offset.
-    ///
-    /// # Errors
-    ///
-    /// The callback's, and reading's.
-    pub fn lookup<E: From<Error>>(
-        &mut self,
-        offset: Offset,
-        mut each: impl FnMut(Item<'_>) -> std::result::Result<Flow, E>,
-    ) -> std::result::Result<Flow, E> {
-        let codec = self.codec()?;
-        let Some(at) = self.directory.segment_of(offset) else {
-            return Ok(ControlFlow::Continue(()));
-        };
-        // In a fork the older segment's record is the one that was there first.
-        let newest = at;
-        let at = self.earliest_reaching(newest, codec, offset)?;
-        for newer in (at + 1..=newest).rev() {
-            if let Some(names) = self.directory.segments.get(newer)
-                && self.reaches(names, codec, offset)?
-            {
-                let fork = Item::Obstacle {
-                    obstacle: Obstacle::Overlap { newer: names.base },
-                    first: offset,
-                    last: Some(offset),
-                };
-                if each(fork)?.is_break() {
-                    return Ok(ControlFlow::Break(()));
-                }
-                break;
-            }
-        }
-        if let Some(names) = self.directory.segments.get(at) {
-            let slot = offset.since(names.base);
-            let opened = match Opened::open(&self.directory, names, codec) {
-                Ok(opened) => opened,
-                Err(error) if is_absent(&error) => {
-                    return each(unpaired(&self.directory, names, offset, Some(offset)));
-                }
-                Err(error) => return Err(error.into()),
-            };
-            let mut told = opened.told.iter();
-            let told = told.find(|it| (it.first..=it.last).contains(&slot));
-            if slot < opened.entries
-                && let Some(told) = told
-                && each(told_item(names, told.is_contested, (offset, offset)))?.is_break()
-            {
-                return Ok(ControlFlow::Break(()));
-            }
-            if slot >= opened.entries {
-                return Ok(ControlFlow::Continue(()));
-            }
-            let walk = opened.walk(codec, slot, LOOKUP_BYTES)?;
-            return walk_segment(&opened.segment, walk, (offset, offset), &mut Each(each));
-        }
-        Ok(ControlFlow::Continue(()))
-    }
-
     /// Whether an older segment holds valid records at `offset` or after it; decided by
     /// its size alone where possible. Invalid bytes at its end hide nothing.
-    fn reaches(&self, names: &SegmentNames, codec: Codec, offset: Offset) -> Result<bool> {
-        let path = self.directory.file(names, FileKind::Index);
+    pub(super) fn reaches(
+        &self,
+        names: &SegmentNames,
+        codec: Codec,
+        offset: Offset,
+    ) -> Result<bool> {
         let slot = offset.since(names.base);
-        let Ok(metadata) = path.metadata() else {
-            return Ok(false);
+        let size = || {
+            let path = self.directory.file(names, FileKind::Index);
+            path.metadata().map_or(0, |metadata| metadata.len())
         };
-        if metadata.len() / ENTRY_BYTES <= slot {
+        let bytes = *self
+            .index_bytes
+            .borrow_mut()
+            .entry(names.base)
+            .or_insert_with(size);
+        if bytes / ENTRY_BYTES <= slot {
             return Ok(false);
         }
         match Segment::open(&self.directory, names) {
@@ -424,7 +382,12 @@ impl LogReader {
     }
 
     /// The first segment, at or before `at`, that claims `offset` too.
-    fn earliest_reaching(&self, at: usize, codec: Codec, offset: Offset) -> Result<usize> {
+    pub(super) fn earliest_reaching(
+        &self,
+        at: usize,
+        codec: Codec,
+        offset: Offset,
+    ) -> Result<usize> {
         let earlier = self.directory.segments.iter().enumerate().take(at);
         for (number, names) in earlier.skip(at.saturating_sub(FORK_SEGMENTS)) {
             if self.reaches(names, codec, offset)? {
@@ -437,7 +400,7 @@ impl LogReader {
 
 /// Reported before records that the index does not name, or that two sides of a fork
 /// have.
-fn told_item<'a>(
+pub(super) fn told_item<'a>(
     names: &SegmentNames,
     is_contested: bool,
     (first, last): (Offset, Offset),
@@ -457,7 +420,7 @@ fn told_item<'a>(
     }
 }
 
-fn unpaired<'a>(
+pub(super) fn unpaired<'a>(
     directory: &Directory,
     names: &SegmentNames,
     first: Offset,

@@ -259,7 +259,8 @@ impl Walk {
         while self.slot < to {
             let first = self.slot;
             // One entry more than is walked: each frame's end is compared with it.
-            let count = (self.entries - first).min(BLOCK_ENTRIES + 1);
+            let end = self.entries.min(to.saturating_add(1));
+            let count = (end - first).min(BLOCK_ENTRIES + 1);
             let count = usize::try_from(count).unwrap_or(usize::MAX);
             let Ok(block) = self.index.entries(first, count) else {
                 return Ok(Flow::Continue(()));

@@ -129,6 +129,17 @@ impl Delivery {
         self.came
     }
 
+    /// Begins with the lookup of one record.
+    pub fn begin_one(&mut self) {
+        (self.came, self.end, self.last) = (false, Offset::MAX, None);
+        self.plain_before = Offset(0);
+    }
+
+    /// Whether damage ended the read.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
     /// Prints a range in order. The range is checked here rather than in the log, so that
     /// the place where the log continues is found.
     pub fn run(&mut self, log: &mut LogReader, range: Range) -> anyhow::Result<()> {

@@ -61,9 +61,11 @@ impl Options {
         asked.iter().flatten().any(|&records| records > 0)
     }
 
-    /// The expression.
-    pub fn expression(&self) -> Option<&str> {
-        self.grep.as_deref()
+    /// The message where a search found nothing.
+    pub fn in_vain(&self) -> Option<String> {
+        let record = if self.invert_match { "every" } else { "no" };
+        let expression = self.grep.as_ref()?;
+        Some(format!("{record} record matches {expression}"))
     }
 }
 

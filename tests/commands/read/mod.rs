@@ -12,6 +12,6 @@ mod builder;
 mod damage;
 mod fixtures;
 mod formats;
+mod lookups;
 mod ranges;
-#[path = "read/search.rs"]
 mod search;

@@ -32,7 +32,15 @@ fn grep(text: &str, arguments: &[&str]) -> (i32, String) {
 fn it_finds_what_grep_finds() {
     for kind in [Kind::Raw, Kind::Protobuf] {
         let log = thirty(kind);
-        let expressions = ["7", "[79]$", "^record 1", "RECORD 2", "nothing", "", "0|9"];
+        let expressions = [
+            "7",
+            "[79]$",
+            "^record 1",
+            "RECORD 2",
+            "nothing",
+            "()",
+            "0|9",
+        ];
         let options: &[&[&str]] = &[
             &[],
             &["-v"],
@@ -56,7 +64,12 @@ fn it_finds_what_grep_finds() {
                     (expected.0, &*expected.1),
                     "{case}"
                 );
-                let said = format!("error: no record matches {expression}\n");
+                let every = if options.contains(&"-v") {
+                    "every"
+                } else {
+                    "no"
+                };
+                let said = format!("error: {every} record matches {expression}\n");
                 assert_eq!(ran.err, if ran.status == 1 { &said } else { "" }, "{case}");
             }
         }
