@@ -22,14 +22,19 @@ use proglog::log::error::Error;
 use proglog::log::record::Codec;
 
 use super::progress::Bar;
-use super::{Globals, Status, options, quote, stdout};
+use super::read::open::open_in;
+use super::read::{OnError, cursor, resume};
+use super::{Failure, Globals, Status, options, quote, stdout};
 use crate::render::info::{self, View};
+use crate::render::positions::{self, Position};
 
 const EXAMPLES: &str = "\
 proglog info log
 proglog info log --all --sizes
 proglog info logs/*                     one block for each log
-proglog info log --json | jq 'select(.kind == \"summary\").next_offset'";
+proglog info log --next-offset
+proglog info log --cursor-file *.cursor  how far the readers are
+proglog info log --json | jq 'select(.kind == \"summary\").records'";
 
 const NOTES: &str = "\
 In the table, * marks the active segment, to which records are appended. info
@@ -49,6 +54,15 @@ pub struct Arguments {
     /// Read all records and show the distribution of their sizes
     #[arg(long)]
     sizes: bool,
+    /// Print only the next offset
+    #[arg(long, conflicts_with_all = ["all", "sizes", "json"])]
+    next_offset: bool,
+    /// Print only how far the readers with these cursor files are: the position, which is
+    /// the offset of the next record to read, and the lag in records. Status 1 if a cursor
+    /// does not belong to the log
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    #[arg(conflicts_with_all = ["all", "sizes", "next_offset"])]
+    cursor_file: Vec<PathBuf>,
     /// Print JSON lines
     #[arg(long)]
     json: bool,
@@ -58,9 +72,57 @@ pub struct Arguments {
 
 /// Prints an overview of each log.
 pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
+    let several = arguments.dirs.len() > 1;
+    if several && !arguments.cursor_file.is_empty() {
+        let message = "a cursor belongs to one log, and several logs were given";
+        return Err(Failure::new(Status::Failed, message).into());
+    }
     super::for_each_log(&arguments.dirs, |dir, follows| {
+        if arguments.next_offset {
+            let next = open_in(dir, arguments.codec)?.next_offset()?;
+            let mut out = stdout()?;
+            if several {
+                write!(out, "{}: ", quote(dir))?;
+            }
+            writeln!(out, "{next}")?;
+            out.flush()?;
+            return Ok(Status::Done);
+        }
+        if !arguments.cursor_file.is_empty() {
+            return cursors(arguments, dir, globals);
+        }
         one(arguments, dir, follows, globals)
     })
+}
+
+/// Prints the positions of readers. An error about one of them is printed, and the others
+/// follow.
+fn cursors(arguments: &Arguments, dir: &Path, globals: Globals) -> anyhow::Result<Status> {
+    let mut log = open_in(dir, arguments.codec)?;
+    let next = log.next_offset()?;
+    let (mut positions, mut status) = (Vec::new(), Status::Done);
+    for file in &arguments.cursor_file {
+        let held = cursor::inspect(file).and_then(|held| {
+            resume::check(file, &held, &mut log, OnError::Stop, globals)?;
+            Ok(held)
+        });
+        match held {
+            Ok(held) => positions.push(Position {
+                file: file.clone(),
+                next: held.next,
+                lag: next.since(held.next),
+            }),
+            Err(error) => status = status.worst(super::conclude(Err(error))),
+        }
+    }
+    let mut out = stdout()?;
+    if arguments.json {
+        positions::json(&mut out, dir, &positions)?;
+    } else if !positions.is_empty() {
+        positions::text(&mut out, &positions)?;
+    }
+    out.flush()?;
+    Ok(status)
 }
 
 /// Prints an overview of one log.

@@ -14,7 +14,7 @@
 //! records in `deliver`, the messages in `obstacle`. A read that continues (`-f`, a
 //! cursor file, a command) is in `follow`.
 
-mod cursor;
+pub mod cursor;
 mod deliver;
 mod doubt;
 mod fingerprint;
@@ -22,12 +22,13 @@ mod follow;
 mod going_on;
 mod lookups;
 mod obstacle;
-mod open;
+pub mod open;
 mod output;
 mod pattern;
-mod resume;
+pub mod resume;
 mod search;
 mod select;
+mod session;
 mod standing;
 mod wait;
 mod worker;
@@ -49,7 +50,8 @@ use self::doubt::Doubt;
 use self::going_on::GoingOn;
 use self::output::Output as Out;
 use self::search::Search;
-use self::select::{OnError, Range, Selection};
+pub use self::select::OnError;
+use self::select::{Range, Selection};
 use super::offsets::{Place, Selected, Span};
 use super::progress::Bar;
 use super::{Failure, Globals, OUTPUT_BYTES, Status, is_closed_pipe, options, quote, raw_stdout};

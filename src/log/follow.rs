@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::detect::detect;
-use super::dir::{Dir, FileStatus, Identity};
+use super::dir::Dir;
 use super::directory::{Directory, SegmentNames};
 use super::error::{Error, Result};
 use super::footing::{Footing, names_of};
@@ -24,6 +24,7 @@ use super::live;
 use super::lock::DirectoryLock;
 use super::reader::{Item, LogReader, Obstacle, RecordView};
 use super::record::Codec;
+use super::seen::{Seen, mark};
 use super::units::Offset;
 
 /// Records from which on the codec is sure enough not to be searched for again.
@@ -67,8 +68,8 @@ const PATIENCE_WITH_MENDING: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Follower {
     directory: Directory,
-    /// Device and inode of the directory.
-    identity: Identity,
+    /// Whether the directory is followed wherever it is, and not what has its name.
+    stays: bool,
     codec: Option<Codec>,
     /// Whether the codec was given and need not be detected.
     codec_is_given: bool,
@@ -123,45 +124,6 @@ pub struct Blocked {
     pub goes_on: Option<Offset>,
 }
 
-/// Everything by which it is seen that there may be more to read.
-#[derive(Debug, PartialEq, Eq)]
-struct Seen {
-    directory: Mark,
-    /// The segments, if the modification time of the directory is not enough.
-    names: Option<Vec<SegmentNames>>,
-    /// The segment that holds the next record, and the last one.
-    files: Vec<Mark>,
-    /// The entry of the next record: a mapped file changes without a sign.
-    next_entry: Option<[u8; 12]>,
-}
-
-impl Seen {
-    /// Whether this is what an append makes of `before`.
-    fn only_grew(&self, before: &Self) -> bool {
-        let bytes = |mark: &Mark| mark.map_or(0, |(_, bytes, _)| bytes);
-        let names = |seen: &Self| seen.names.as_ref().map(Vec::len);
-        let mut pairs = self.files.iter().zip(&before.files);
-        let grew = self.files.len() > before.files.len()
-            || self.next_entry != before.next_entry
-            || pairs
-                .clone()
-                .any(|(now, before)| bytes(now) > bytes(before));
-        let fewer = match (names(self), names(before)) {
-            (Some(now), Some(before)) => now < before,
-            _ => false,
-        };
-        grew && !fewer && pairs.all(|(now, before)| bytes(now) >= bytes(before))
-    }
-}
-
-/// Metadata of a file: inode, size, and time of the last change. `None` if it does not
-/// exist.
-type Mark = Option<(u64, u64, (i64, u32))>;
-
-fn mark(status: &FileStatus) -> (u64, u64, (i64, u32)) {
-    (status.identity().inode, status.len(), status.modified_at())
-}
-
 /// An error of the engine, or of the callback.
 enum Stop<E> {
     Engine(Error),
@@ -194,7 +156,7 @@ impl Follower {
             })?;
         }
         Ok(Self {
-            identity: directory.dir.identity(),
+            stays: false,
             directory,
             codec: None,
             codec_is_given: false,
@@ -231,6 +193,32 @@ impl Follower {
         self.doubled_passed = self.doubled.take().max(self.doubled_passed);
     }
 
+    /// Reads on in the directory that is open, although it was moved or another one has its
+    /// name.
+    pub fn stay(&mut self) {
+        self.stays = true;
+    }
+
+    /// Opens the log again: where it is now, or, unless it `stays`, by its path.
+    fn open(&self, stays: bool) -> Result<std::result::Result<LogReader, Rewritten>> {
+        let path = &self.directory.path;
+        let mut dir = self.directory.dir.clone();
+        if !stays {
+            dir = match Dir::open(path) {
+                Ok(now) if now.identity() == dir.identity() => now,
+                Ok(_) => return Ok(Err(Rewritten::Replaced)),
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    return Ok(Err(Rewritten::Removed));
+                }
+                Err(error) => return Err(Error::io("access", path)(error)),
+            };
+        }
+        match LogReader::open_in(&dir) {
+            Err(Error::NoDirectory { .. } | Error::NotALog { .. }) => Ok(Err(Rewritten::Removed)),
+            log => log.map(Ok),
+        }
+    }
+
     /// Detects the codec again in the next pass: the obstacle may exist only because a
     /// few first records looked like another codec.
     pub fn doubt_codec(&mut self) {
@@ -239,7 +227,7 @@ impl Follower {
         }
     }
 
-    /// Hands over the last record read once more. Gives `None` if none was read, or if it
+    /// Hands over the last record read once more, wherever its directory is now. Gives `None` if none was read, or if it
     /// was trimmed since or something is in its way, and what happened if it is not the
     /// record that was read.
     ///
@@ -253,12 +241,9 @@ impl Follower {
         let Some(footing) = self.footing else {
             return Ok(Ok(None));
         };
-        let mut log = match LogReader::open(&self.directory.path) {
+        let mut log = match self.open(true)? {
             Ok(log) => log,
-            Err(Error::NoDirectory { .. } | Error::NotALog { .. }) => {
-                return Ok(Err(Rewritten::Removed));
-            }
-            Err(error) => return Err(error.into()),
+            Err(rewritten) => return Ok(Err(rewritten)),
         };
         if footing.offset < log.lowest_offset() {
             return Ok(Ok(None));
@@ -306,18 +291,9 @@ impl Follower {
         &mut self,
         each: &mut impl FnMut(&RecordView<'_>) -> std::result::Result<Step, E>,
     ) -> std::result::Result<Pass, Stop<E>> {
-        let path = self.directory.path.clone();
-        let removed = Ok(Pass::Rewritten(Rewritten::Removed));
-        let dir = match Dir::open(&path) {
-            Ok(dir) if dir.identity() == self.identity => dir,
-            Ok(_) => return Ok(Pass::Rewritten(Rewritten::Replaced)),
-            Err(error) if error.kind() == ErrorKind::NotFound => return removed,
-            Err(error) => return Err(Error::io("access", &path)(error).into()),
-        };
-        let mut log = match LogReader::open_in(&dir) {
+        let mut log = match self.open(self.stays)? {
             Ok(log) => log,
-            Err(Error::NoDirectory { .. } | Error::NotALog { .. }) => return removed,
-            Err(error) => return Err(error.into()),
+            Err(rewritten) => return Ok(Pass::Rewritten(rewritten)),
         };
         let known = std::mem::replace(&mut self.directory, log.directory().clone());
         if let Some(footing) = self.footing {

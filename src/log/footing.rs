@@ -4,6 +4,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use super::dir::Dir;
 use super::directory::{Directory, SegmentNames};
 use super::error::{Error, Result};
 use super::format::{FileKind, LENGTH_BYTES, frame_end};
@@ -140,9 +141,13 @@ pub(super) fn names_of(directory: &Directory, base: Offset) -> Option<&SegmentNa
 ///
 /// # Errors
 ///
-/// [`Error::Io`]. A removed segment is not an error.
-pub fn sync_read(path: &Path, from: Offset, next: Offset) -> Result<()> {
-    let directory = Directory::list(path)?;
+/// [`Error::Io`]. A removed segment or directory is not an error.
+pub fn sync_read(dir: &Dir, from: Offset, next: Offset) -> Result<()> {
+    let directory = match Directory::list_in(dir) {
+        // Removed: nothing of it is left to sync.
+        Err(Error::NoDirectory { .. }) => return Ok(()),
+        listed => listed?,
+    };
     let sync = |file: &std::fs::File, path: &Path| match file.sync_data() {
         // A file system that cannot be written has nothing to sync.
         Err(error)
@@ -167,6 +172,6 @@ pub fn sync_read(path: &Path, from: Offset, next: Offset) -> Result<()> {
             }
         }
     }
-    let opened = directory.dir.reopen().map_err(Error::io("open", path))?;
-    sync(&opened, path)
+    let opened = dir.reopen().map_err(Error::io("open", dir.path()))?;
+    sync(&opened, dir.path())
 }

@@ -44,6 +44,7 @@ pub mod reader;
 mod reason;
 pub mod record;
 pub mod reverse;
+mod seen;
 pub mod segment;
 #[doc(hidden)] // for the commands and the layers above, which work in parallel
 pub mod threads;

@@ -17,6 +17,7 @@ pub mod info;
 pub mod json;
 pub mod json_line;
 pub mod plan;
+pub mod positions;
 pub mod prose;
 pub mod quote;
 pub mod record;

@@ -54,7 +54,7 @@ const LOG_FLOORS: &[&[&str]] = &[
     &["detect", "writer", "items"],
     &["opened"],
     &["reader", "open"],
-    &["reverse", "footing", "lookup"],
+    &["reverse", "footing", "lookup", "seen"],
     &["follow"],
 ];
 

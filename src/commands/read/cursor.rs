@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use proglog::log::dir::{FilePath, FileStatus, Links};
+use proglog::log::dir::{Dir, FilePath, FileStatus, Links};
 use proglog::log::disk::{self, Disk, RealDisk};
 use proglog::log::error::{Error, reason};
 use proglog::log::follow::sync_read;
@@ -38,9 +38,9 @@ const WRITABLE_BY_ALL: u32 = 0o002;
 const LOCK_RETRY: Duration = Duration::from_millis(10);
 
 /// The content of a cursor file.
-struct Held {
-    next: Offset,
-    fingerprint: Option<Fingerprint>,
+pub struct Held {
+    pub next: Offset,
+    pub fingerprint: Option<Fingerprint>,
     /// All of it.
     text: String,
 }
@@ -79,14 +79,9 @@ impl Cursor {
         self.held.as_ref().map(|held| held.next)
     }
 
-    /// The fingerprint that the file holds.
-    pub fn fingerprint(&self) -> Option<&Fingerprint> {
-        self.held.as_ref()?.fingerprint.as_ref()
-    }
-
-    /// The file, as it was named.
-    pub fn name(&self) -> &Path {
-        &self.given
+    /// The content of the file, if it exists.
+    pub fn held(&self) -> Option<&Held> {
+        self.held.as_ref()
     }
 
     /// Whether the file is due to be written, if there is something new.
@@ -109,7 +104,7 @@ impl Cursor {
     /// Writes the offset down, after what lies before it: read from `from` on.
     pub fn save(
         &mut self,
-        log: &Path,
+        log: &Dir,
         from: Offset,
         next: Offset,
         fingerprint: Option<Fingerprint>,
@@ -130,11 +125,37 @@ impl Cursor {
         Ok(())
     }
 
+    /// Writes the offset down at which another log is read.
+    pub fn restart(&mut self, next: Offset) -> anyhow::Result<()> {
+        let text = format!("{next}\n");
+        self.replace(&text)?;
+        self.synced = None;
+        self.held = Some(Held {
+            next,
+            fingerprint: None,
+            text,
+        });
+        Ok(())
+    }
+
     fn replace(&self, text: &str) -> anyhow::Result<()> {
         FilePath::of(&self.path)
             .and_then(|path| disk::replace(&path, text.as_bytes()))
             .map_err(|error| unwritable(&self.given, &error).into())
     }
+}
+
+/// The content of a cursor file that another process may be using.
+pub fn inspect(path: &Path) -> anyhow::Result<Held> {
+    let held = match path.canonicalize() {
+        Ok(real) => load(&real, path)?,
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(Error::io("access", path)(error).into()),
+    };
+    held.ok_or_else(|| {
+        let message = format!("cursor file {}: does not exist", path.display());
+        Failure::new(Status::Failed, message).into()
+    })
 }
 
 /// The hint if the file cannot be written.

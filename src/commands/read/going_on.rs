@@ -19,7 +19,8 @@ pub struct GoingOn {
     /// Print new records as they arrive, until Ctrl-C; with -n 0, only new ones
     #[arg(short, long)]
     pub follow: bool,
-    /// Like -f, but wait for a log that does not exist yet
+    /// Like -f, but wait for a log that does not exist yet; follow another log from its
+    /// start when it replaces this one
     #[arg(short = 'F', long)]
     pub retry: bool,
     /// With -f, exit if no record arrives for SECONDS; status 1 if -c was not reached

@@ -1,9 +1,11 @@
 //! Opening the log; with `-F`, waiting until it is there.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use proglog::log::directory::Directory;
 use proglog::log::reader::LogReader;
+use proglog::log::record::Codec;
 use proglog::scan::layouts;
 
 use super::Arguments;
@@ -29,11 +31,16 @@ pub enum Opened {
     Not(Woken),
 }
 
-/// Opens the log, to be read by the codec that was given.
+/// Opens the log of the arguments.
 pub fn open(arguments: &Arguments) -> anyhow::Result<LogReader> {
-    let mut log = LogReader::open(&arguments.dir)?;
+    open_in(&arguments.dir, arguments.codec)
+}
+
+/// Opens a log, to be read by the codec, if one is given.
+pub fn open_in(dir: &Path, codec: Option<Codec>) -> anyhow::Result<LogReader> {
+    let mut log = LogReader::open(dir)?;
     layouts::require_ours(log.directory())?;
-    if let Some(codec) = arguments.codec {
+    if let Some(codec) = codec {
         log.set_codec(codec);
     }
     Ok(log)

@@ -1,29 +1,29 @@
 //! Checks that a log is still the one that a cursor file belongs to, before anything is
 //! read from it.
 
+use std::path::Path;
+
 use proglog::log::reader::LogReader;
 use proglog::log::units::Offset;
 
-use super::Arguments;
-use super::cursor::Cursor;
+use super::cursor::Held;
 use super::fingerprint::Comparison;
 use super::obstacle::GoesOn;
 use super::select::OnError;
 use crate::commands::{Failure, Globals, Status, quote, say};
 
-/// Whether the record that shows it is damaged, and passed over.
+/// Whether the record that shows it is damaged, and passed over. `path` is the cursor file.
 pub fn check(
-    cursor: &Cursor,
+    path: &Path,
+    held: &Held,
     log: &mut LogReader,
-    arguments: &Arguments,
+    on_error: OnError,
     globals: Globals,
 ) -> anyhow::Result<bool> {
-    let Some(at) = cursor.saved() else {
-        return Ok(false);
-    };
-    let name = quote(cursor.name());
-    let file = format!("cursor file {}", cursor.name().display());
-    let dir = quote(&arguments.dir);
+    let at = held.next;
+    let name = quote(path);
+    let file = format!("cursor file {}", path.display());
+    let dir = quote(&log.directory().path);
     if let Some((what, onwards)) = outside(at, log.lowest_offset(), log.next_offset()?) {
         let failure = Failure::new(Status::No, format!("{file}: {what}"));
         return Err(failure
@@ -32,7 +32,7 @@ pub fn check(
             .hint(format!("echo {onwards} > {name}"))
             .into());
     }
-    let Some(fingerprint) = cursor.fingerprint() else {
+    let Some(fingerprint) = held.fingerprint else {
         return Ok(false);
     };
     let offset = fingerprint.offset();
@@ -65,7 +65,7 @@ pub fn check(
         )?,
         Comparison::Damaged(trouble) => {
             say(&trouble.line(GoesOn::Unknown));
-            if arguments.on_error == OnError::Stop {
+            if on_error == OnError::Stop {
                 let message = format!("{file}: offset {offset}, the last record read, is damaged");
                 refuse(Status::Damage, message)?;
             }

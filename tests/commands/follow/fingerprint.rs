@@ -298,7 +298,12 @@ fn the_last_record_read_once_more() {
             &LogBuilder::raw().segment(0, [values[0], &[b'x'; 300][..]]),
         );
     };
-    assert_eq!(last_read(2, &recreate), Err(Rewritten::Changed(Offset(1))));
+    assert_eq!(last_read(2, &recreate), Err(Rewritten::Removed));
+    let rename = |sandbox: &Sandbox| {
+        fs::rename(sandbox.log(), sandbox.path().join("old")).unwrap();
+        fs::create_dir(sandbox.log()).unwrap();
+    };
+    assert_eq!(last_read(2, &rename), Ok(Some(values[1].to_vec())));
     let remove = |sandbox: &Sandbox| fs::remove_dir_all(sandbox.log()).unwrap();
     assert_eq!(last_read(2, &remove), Err(Rewritten::Removed));
 }

@@ -14,6 +14,7 @@ mod fingerprint;
 mod go;
 mod kills;
 mod places;
+mod replaced;
 mod rewritten;
 mod running;
 mod search;

@@ -297,6 +297,7 @@ fn the_document_is_true() {
 
 /// Every command that only looks, with every option that bears on what it prints.
 fn looks(seen: &mut Seen, sandbox: &Sandbox) {
+    fs::write(sandbox.path().join("0.cursor"), "0\n").unwrap();
     for arguments in [
         &["read", "log"][..],
         &["read", "log", "--on-error", "skip", "--no-decode"],
@@ -311,6 +312,7 @@ fn looks(seen: &mut Seen, sandbox: &Sandbox) {
         &["verify", "log", "--codec", "raw"],
         &["info", "log"],
         &["info", "log", "--sizes"],
+        &["info", "log", "--cursor-file", "0.cursor"],
         &["dump-index", "log"],
         &["dump-index", "log", "--hex", "--from", "-9"],
         &["dump-index", "log", "--position", "13"],
