@@ -29,7 +29,7 @@ use crate::commands::{Failure, Globals, OUTPUT_BYTES, Status, quote, say};
 use crate::render::field::WriteError;
 use crate::render::record::Printer;
 
-/// How often a log that shrinks is checked again without `-f`.
+/// How often a log that shrinks is checked again, without `-f` or with `-F`.
 const DISTURBED_MAX: u32 = 20;
 
 /// How long it is left alone in between.
@@ -298,6 +298,14 @@ impl Session<'_> {
                 self.leaves = Some(what);
                 Ok(Next::Pass)
             }
+            // A directory loses its files before it is gone.
+            Pass::Gone { .. } | Pass::Rewritten(_)
+                if self.arguments.going_on.retry && self.disturbed < DISTURBED_MAX =>
+            {
+                self.disturbed += 1;
+                std::thread::sleep(DISTURBED_REST);
+                Ok(Next::Pass)
+            }
             Pass::End if self.arguments.going_on.follows() => Ok(Next::Wait),
             Pass::End => Ok(Next::End(Outcome::Done)),
             Pass::Blocked(blocked) => self.blocked(blocked),
@@ -324,6 +332,7 @@ impl Session<'_> {
         };
         self.waiter.not_idle();
         self.waiter.watch(&arguments.dir);
+        self.disturbed = 0;
         self.from = log.lowest_offset();
         self.follower = Follower::of(&mut log, self.from)?;
         if let Some(codec) = arguments.codec {
