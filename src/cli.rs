@@ -21,7 +21,7 @@ Inspect, write and repair append-only logs (N.store/N.index pairs).
 usage: proglog COMMAND DIR [OPTIONS]         proglog COMMAND --help: examples
 
 use     append      append records from files or stdin; durable when it returns
-        read        print records: one, a range, the last ones; follow a log
+        read        print records: one, a range, a search; follow a log
 inspect verify      check a log: damage, lost records, what the service would do
         info        show segments, sizes, next offset, who has the log open
         explain     describe a finding: cause, impact, remedy
@@ -77,7 +77,7 @@ struct Cli {
 pub enum Command {
     /// Append records from files or standard input
     Append(Deferred<commands::append::Arguments>),
-    /// Print records: one, a range, the last ones; follow a log
+    /// Print records: one, a range, a search; follow a log
     Read(Deferred<commands::read::Arguments>),
     /// Check a log: damage, lost records, what the service would do
     Verify(Deferred<commands::verify::Arguments>),

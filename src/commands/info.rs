@@ -23,7 +23,8 @@ use proglog::log::record::Codec;
 
 use super::progress::Bar;
 use super::read::open::open_in;
-use super::read::{OnError, cursor, resume};
+use super::read::range::OnError;
+use super::read::{cursor, resume};
 use super::{Failure, Globals, Status, options, quote, stdout};
 use crate::render::info::{self, View};
 use crate::render::positions::{self, Position};

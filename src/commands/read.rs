@@ -25,6 +25,7 @@ mod obstacle;
 pub mod open;
 mod output;
 mod pattern;
+pub mod range;
 pub mod resume;
 mod search;
 mod select;
@@ -49,9 +50,9 @@ use self::deliver::Delivery;
 use self::doubt::Doubt;
 use self::going_on::GoingOn;
 use self::output::Output as Out;
+use self::range::{OnError, Range};
 use self::search::Search;
-pub use self::select::OnError;
-use self::select::{Range, Selection};
+use self::select::Selection;
 use super::offsets::{Place, Selected, Span};
 use super::progress::Bar;
 use super::{Failure, Globals, OUTPUT_BYTES, Status, is_closed_pipe, options, quote, raw_stdout};
@@ -63,6 +64,7 @@ const EXAMPLES: &str = "\
 proglog read log 42                      one record
 proglog read log -n 10                   the last ten
 proglog read log 100..199                a hundred, both ends included
+proglog read log -g 'time ?out' -C 2     what matches, with two records around it
 proglog read log --offsets list          the records of a list
 proglog read log -5.. --json             the last five offsets, as JSON lines
 proglog read log --frames | proglog append copy --input frames
@@ -101,8 +103,6 @@ pub struct Arguments {
     reverse: bool,
 
     #[command(flatten)]
-    search: search::Options,
-    #[command(flatten)]
     output: Output,
 
     /// Print the protobuf message instead of the value in it
@@ -113,6 +113,8 @@ pub struct Arguments {
     on_error: OnError,
     #[arg(long, value_name = "CODEC", help = options::CODEC)]
     codec: Option<Codec>,
+    #[command(flatten)]
+    search: search::Options,
     #[command(flatten)]
     going_on: GoingOn,
 }

@@ -153,17 +153,14 @@ impl Printer {
             }
             Shape::Hex => hex::record(record, content, out)?,
             Shape::Json => json::record(record, content, self.terminal, out)?,
-            Shape::Template(template) => template.print(record, content, self, out)?,
+            Shape::Template(template) => {
+                template.print(record, content, out, |out| self.text(content, out))?;
+            }
         }
         Ok(())
     }
 
-    /// Prints a value or a payload among other text.
-    ///
-    /// # Errors
-    ///
-    /// Reading's of a large value, and the output's.
-    pub fn text(&self, content: &Content<'_>, out: &mut impl Write) -> Result<(), WriteError> {
+    fn text(&self, content: &Content<'_>, out: &mut impl Write) -> Result<(), WriteError> {
         if let (Some(part), Content::Memory(bytes)) = (&self.highlight, content)
             && text::highlight(part, bytes, self.terminal, out)?
         {

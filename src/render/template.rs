@@ -9,7 +9,6 @@ use proglog::log::reader::{Content, RecordView};
 use super::escape::escaped;
 use super::field::{WriteError, number};
 use super::hex;
-use super::record::Printer;
 
 /// The letters after `%`, for error messages.
 const LETTERS: &str = "%o offset, %s value, %S its length, %x hex, %t term, %T type, \
@@ -100,24 +99,24 @@ fn field(letter: Option<char>) -> Result<Option<Part>, String> {
 }
 
 impl Template {
-    /// Prints one record by the template.
+    /// Prints one record by the template; `value` prints its value.
     ///
     /// # Errors
     ///
     /// Reading's of a large value, and the output's.
     #[inline]
-    pub fn print(
+    pub fn print<W: Write>(
         &self,
         record: &RecordView<'_>,
         content: &Content<'_>,
-        printer: &Printer,
-        out: &mut impl Write,
+        out: &mut W,
+        value: impl Fn(&mut W) -> Result<(), WriteError>,
     ) -> Result<(), WriteError> {
         for part in &self.parts {
             match part {
                 Part::Literal(bytes) => out.write_all(bytes)?,
                 Part::Offset => number(record.offset.0, out)?,
-                Part::Value => printer.text(content, out)?,
+                Part::Value => value(out)?,
                 Part::Length => number(content.len(), out)?,
                 Part::Position => number(record.position.0, out)?,
                 Part::Base => number(record.segment.0, out)?,

@@ -29,7 +29,7 @@ const MARK: char = '\u{1e}';
 const TIME: &str = "2026-01-02T03:04:05Z";
 
 /// What else than a shell and its tools the examples need.
-const TOOLS: &[&str] = &["jq", "duckdb", "kcat"];
+const TOOLS: &[&str] = &["jq", "duckdb", "kcat", "protoc"];
 
 /// kcat with a broker of its own, inside its process.
 const KCAT: &str = "test.mock.num.brokers=1\nlog_level=0\n";

@@ -1,7 +1,6 @@
 //! The house rules that no compiler knows, held by reading the sources as tokens:
-//! imports point one way, what changes the disk stands in one file, and a file says
-//! what it is, in ASCII, within 500 lines. What is not there yet is not looked at;
-//! code under `#[cfg(test)]` may use what it likes.
+//! imports point one way, what changes the disk stands in one file, and a file says what it
+//! is, in ASCII, within 500 lines. Code under `#[cfg(test)]` may use what it likes.
 
 mod circles;
 mod reader;
@@ -172,8 +171,7 @@ const PATH_METHODS: &[&str] = &[
     "try_exists",
 ];
 
-/// Methods that change a file. Those whose names `disk` may have too (`set_len`,
-/// `write_at`) are left to clippy, which knows types: see `clippy.toml`.
+/// Methods that change a file; `clippy.toml` has those whose names `disk` may have too.
 const FILE_METHODS: &[&str] = &["map_mut", "set_modified", "set_times"];
 
 /// The most lines that a file may have.

@@ -9,7 +9,7 @@ use proglog::log::units::Offset;
 use super::cursor::Held;
 use super::fingerprint::Comparison;
 use super::obstacle::GoesOn;
-use super::select::OnError;
+use super::range::OnError;
 use crate::commands::{Failure, Globals, Status, quote, say};
 
 /// Whether the record that shows it is damaged, and passed over. `path` is the cursor file.

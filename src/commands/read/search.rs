@@ -7,7 +7,7 @@ use proglog::log::reader::RecordView;
 use proglog::log::reverse::KeptRecord;
 
 use super::pattern::Pattern;
-use super::select::Range;
+use super::range::Range;
 use crate::commands::{Failure, options};
 use crate::render::field::WriteError;
 

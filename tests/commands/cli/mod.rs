@@ -13,6 +13,7 @@ mod help;
 mod hints;
 mod names;
 mod offsets;
+mod readers;
 mod status;
 mod suggestions;
 mod terminal;
