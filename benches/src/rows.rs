@@ -135,6 +135,7 @@ impl Input {
     fn looks(&self, proglog: &str, codec: &str) -> Vec<Row> {
         let (name, log) = (self.name, self.log(codec));
         let (store, index) = (log.join("0.store"), log.join("0.index"));
+        let tiny = name == "T";
         let large = name == "L";
         let times = |limit: f64| {
             if large {
@@ -150,7 +151,11 @@ impl Input {
                 against: "cat store to the same pipe",
                 ours: Run::new(&[proglog, "read", text(&log)]).out(Out::Pipe),
                 other: Run::new(&["cat", text(&store)]).out(Out::Pipe),
-                limit: times(if raw { 1.3 } else { 1.5 }),
+                limit: match (tiny, raw) {
+                    (true, true) => Limit::Times(3.0),
+                    (true, false) => Limit::Times(4.0),
+                    (false, _) => times(if raw { 1.3 } else { 1.5 }),
+                },
             },
             Row {
                 work: format!("verify {name}, {codec}"),

@@ -18,6 +18,9 @@ fn tiny(count: u64) -> Lines {
     }
 }
 
+/// Lookups in one process.
+const LOOKUPS: u64 = 1000;
+
 /// A log of `records` in one segment.
 fn of_records(proglog: &str, place: &Path, records: u64) -> Result<()> {
     let lines = place.join("lines");
@@ -70,6 +73,24 @@ pub fn lookups(proglog: &str, place: &Path, quick: bool) -> Result<Vec<Row>> {
             limit: Limit::Plus(3.0),
         })
         .into();
+    // In no order, and far from each other.
+    let list: String = (1..=LOOKUPS)
+        .map(|number| format!("{}\n", number * 6_700_417 % records))
+        .collect();
+    std::fs::write(place.join("list"), list)?;
+    rows.push(Row {
+        work: format!("read --offsets: {LOOKUPS} of {records} records"),
+        against: "true",
+        ours: Run::new(&[
+            proglog,
+            "read",
+            text(&many.join("log")),
+            "--offsets",
+            text(&place.join("list")),
+        ]),
+        other: Run::new(&["/bin/true"]),
+        limit: Limit::Plus(30.0),
+    });
     rows.push(Row {
         work: format!("read --offset {} in {segments} segments", segments * 5),
         against: "ls -U of the log",

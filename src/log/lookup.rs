@@ -6,7 +6,7 @@ use super::directory::{Directory, SegmentNames};
 use super::error::{Error, Result};
 use super::items::{Each, Item, Obstacle, walk_segment};
 use super::opened::Opened;
-use super::reader::{LogReader, told_item, unpaired};
+use super::reader::{IndexSizes, LogReader, told_item, unpaired};
 use super::record::Codec;
 use super::segment::is_absent;
 use super::units::Offset;
@@ -22,6 +22,8 @@ pub struct OpenSegments {
     last: Option<(Offset, Opened)>,
     /// Those before it, the latest at the end.
     older: Vec<(Offset, Opened)>,
+    /// A log has many older segments, and each lookup asks after those before its own.
+    sizes: IndexSizes,
 }
 
 impl OpenSegments {
@@ -83,10 +85,10 @@ impl LogReader {
         };
         // In a fork the older segment's record is the one that was there first.
         let newest = at;
-        let at = self.earliest_reaching(newest, codec, offset)?;
+        let at = self.earliest_reaching(newest, codec, offset, &mut open.sizes)?;
         for newer in (at + 1..=newest).rev() {
             if let Some(names) = self.directory().segments.get(newer)
-                && self.reaches(names, codec, offset)?
+                && self.reaches(names, codec, offset, &mut open.sizes)?
             {
                 let fork = Item::Obstacle {
                     obstacle: Obstacle::Overlap { newer: names.base },

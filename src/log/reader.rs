@@ -2,7 +2,6 @@
 //! What is in the way (damage, gaps, forks) is handed over as it is met; whether to stop
 //! there is for the caller.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::{ControlFlow, Range};
 use std::path::Path;
@@ -25,6 +24,9 @@ use super::window::STREAM_BYTES;
 /// one lookup does not inspect every file of a large log.
 const FORK_SEGMENTS: usize = 64;
 
+/// The sizes of indexes, as they were when they were first asked for.
+pub(super) type IndexSizes = HashMap<Offset, u64>;
+
 /// A log that is open for reading, as it was when it was opened.
 #[derive(Debug)]
 pub struct LogReader {
@@ -32,9 +34,6 @@ pub struct LogReader {
     codec: Option<Codec>,
     /// After the last committed record, and after the last claimed one.
     ends: Option<(Offset, Offset)>,
-    /// The sizes of indexes, as they were when they were first asked for: a log has many
-    /// older segments, and each lookup asks after those before its own.
-    index_bytes: RefCell<HashMap<Offset, u64>>,
 }
 
 impl LogReader {
@@ -79,7 +78,6 @@ impl LogReader {
             directory,
             codec: None,
             ends: None,
-            index_bytes: RefCell::default(),
         })
     }
 
@@ -92,7 +90,6 @@ impl LogReader {
         let directory = Directory::list_in(&self.directory.dir)?;
         directory.require_log()?;
         self.directory = directory;
-        self.index_bytes.borrow_mut().clear();
         Ok(())
     }
 
@@ -156,13 +153,13 @@ impl LogReader {
         let codec = self.codec()?;
         let lowest = self.lowest_offset();
         let mut ends = (lowest, lowest);
-        let mut last = None;
+        let (mut last, mut sizes) = (None, IndexSizes::new());
         for (number, names) in self.directory.segments.iter().enumerate().rev() {
             // Before the last segment that is intact, only a fork's older side matters.
             if last.is_some_and(|last| number + FORK_SEGMENTS < last) {
                 break;
             }
-            if last.is_some() && !self.reaches(names, codec, ends.0)? {
+            if last.is_some() && !self.reaches(names, codec, ends.0, &mut sizes)? {
                 continue;
             }
             match Opened::open(&self.directory, names, codec) {
@@ -194,18 +191,14 @@ impl LogReader {
         names: &SegmentNames,
         codec: Codec,
         offset: Offset,
+        sizes: &mut IndexSizes,
     ) -> Result<bool> {
         let slot = offset.since(names.base);
         let size = || {
             let path = self.directory.file(names, FileKind::Index);
             path.metadata().map_or(0, |metadata| metadata.len())
         };
-        let bytes = *self
-            .index_bytes
-            .borrow_mut()
-            .entry(names.base)
-            .or_insert_with(size);
-        if bytes / ENTRY_BYTES <= slot {
+        if *sizes.entry(names.base).or_insert_with(size) / ENTRY_BYTES <= slot {
             return Ok(false);
         }
         match Segment::open(&self.directory, names) {
@@ -255,7 +248,7 @@ impl LogReader {
         let codec = self.codec()?;
         let first = self.directory.segment_of(from).unwrap_or(0);
         // A fork may have the older history in an earlier segment.
-        let first = self.earliest_reaching(first, codec, from)?;
+        let first = self.earliest_reaching(first, codec, from, &mut IndexSizes::new())?;
         let mut wanted = from;
         let segments = self.directory.segments.get(first..).unwrap_or_default();
         for (number, names) in segments.iter().enumerate() {
@@ -387,10 +380,11 @@ impl LogReader {
         at: usize,
         codec: Codec,
         offset: Offset,
+        sizes: &mut IndexSizes,
     ) -> Result<usize> {
         let earlier = self.directory.segments.iter().enumerate().take(at);
         for (number, names) in earlier.skip(at.saturating_sub(FORK_SEGMENTS)) {
-            if self.reaches(names, codec, offset)? {
+            if self.reaches(names, codec, offset, sizes)? {
                 return Ok(number);
             }
         }

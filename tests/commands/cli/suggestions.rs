@@ -76,7 +76,7 @@ fn no_suggestion_is_a_double_dash() {
         "completions",
         "man",
     ] {
-        for option in ["--grep", "--filter=x", "-Z"] {
+        for option in ["--search", "--filter=x", "-Z"] {
             let (status, _, stderr) = run(&sandbox, &[command, "log", option, "foo"]);
             assert_eq!(status, 2, "{command} {option}: {stderr}");
             assert!(!stderr.contains("-- -"), "{command} {option}: {stderr}");
