@@ -1,5 +1,6 @@
 //! `info --next-offset`, and `info --cursor-file`: how far the readers of a log are.
 
+use proglog::log::reader::LogReader;
 use proglog_testkit::{LogBuilder, Sandbox, Snapshot, cases};
 use serde_json::Value;
 
@@ -15,9 +16,8 @@ fn info(sandbox: &Sandbox, options: &[&str]) -> String {
 fn the_next_offset_alone_is_what_read_knows() {
     for case in cases() {
         let sandbox = Sandbox::of(&case);
-        let mut reader = match proglog::log::reader::LogReader::open(&sandbox.log()) {
-            Ok(reader) => reader,
-            Err(_) => continue,
+        let Ok(mut reader) = LogReader::open(&sandbox.log()) else {
+            continue;
         };
         let output = sandbox
             .proglog()

@@ -105,6 +105,56 @@ fn every_format_gives_back_every_value() {
     }
 }
 
+#[test]
+fn any_delimiter() {
+    let log = Sandbox::numbered(Kind::Protobuf, &[2]);
+    let cases: &[(&str, &[u8])] = &[
+        (",", b","),
+        (r"\x1e", b"\x1e"),
+        (r"\0", b"\0"),
+        (r"\r\n", b"\r\n"),
+        ("--", b"--"),
+        ("-1", b"-1"),
+        (r"\", b"\\"),
+        (r"a\\b", b"a\\b"),
+    ];
+    for (typed, end) in cases {
+        let expected = [b"record 0", *end, b"record 1", *end].concat();
+        for arguments in [&["-d", typed][..], &[&format!("--delimiter={typed}")]] {
+            assert_eq!(log.read(arguments).clean().out, expected, "{typed:?}");
+        }
+    }
+    let refused = [
+        ("", "a delimiter has at least one byte"),
+        (r"\q", r"the escapes are \n \r \t \0 \\ \xHH"),
+        (r"\x1", r"\x takes two hexadecimal digits"),
+    ];
+    for (typed, words) in refused {
+        log.read(&["-d", typed]).told(2, &["--delimiter", words]);
+    }
+    for other in ["-0", "--raw", "--json", "--frames", "--hex", "--format=%s"] {
+        log.read(&["-d", ",", other])
+            .told(2, &["cannot be used with"]);
+    }
+}
+
+#[test]
+fn term_and_type() {
+    let log = Sandbox::new(Kind::Protobuf);
+    let mut payload = super::builder::payload(Kind::Protobuf, 0, b"a");
+    payload.extend(b"\x18\x07\x20\x02");
+    let mut store = (payload.len() as u64).to_be_bytes().to_vec();
+    store.extend(payload);
+    std::fs::write(log.file("0.store"), store).unwrap();
+    std::fs::write(log.file("0.index"), [0; 12]).unwrap();
+    let ran = log.read(&["--codec", "protobuf", "--format", "%o %t %T %s\\n"]);
+    assert_eq!(ran.clean().text(), "0 7 2 a\n");
+    let raw = Sandbox::numbered(Kind::Raw, &[1]);
+    assert_eq!(raw.read(&["--format", "%t %T"]).clean().text(), "0 0");
+    let refused = raw.read(&["--format", "%k"]);
+    refused.told(2, &["%t term, %T type"]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(8))]
     #[test]

@@ -1,5 +1,6 @@
 //! `--offsets`: the records of a list, in its order.
 
+use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
@@ -21,7 +22,10 @@ fn look_up(log: &Sandbox, list: &str, arguments: &[&str]) -> Ran {
 }
 
 fn list(offsets: &[u64]) -> String {
-    offsets.iter().map(|offset| format!("{offset}\n")).collect()
+    offsets.iter().fold(String::new(), |mut text, offset| {
+        let _ = writeln!(text, "{offset}");
+        text
+    })
 }
 
 #[test]
