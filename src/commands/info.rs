@@ -45,6 +45,7 @@ does not change the exit status.";
 /// The options of `info`.
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES, after_help = NOTES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Arguments {
     /// The logs' directories
     #[arg(value_name = "DIR", required = true)]

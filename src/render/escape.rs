@@ -54,3 +54,22 @@ pub fn delimiter(text: &OsStr) -> Result<Vec<u8>, String> {
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delimiters() {
+        let of = |text: &str| delimiter(OsStr::new(text));
+        assert_eq!(of(","), Ok(vec![b',']));
+        assert_eq!(of(r"\0"), Ok(vec![0]));
+        assert_eq!(of(r"\x1e"), Ok(vec![0x1e]));
+        assert_eq!(of(r"\"), Ok(vec![b'\\']));
+        assert_eq!(of(r"\r\n"), Ok(b"\r\n".to_vec()));
+        assert_eq!(of("--"), Ok(b"--".to_vec()));
+        for wrong in ["", r"\q", r"\x1", r"\xzz", "\\x\u{fc}1"] {
+            assert!(of(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

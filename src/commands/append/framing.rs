@@ -1,14 +1,11 @@
 //! How records are found in bytes. Works on whatever part of an input is in memory: takes
 //! the intact records and leaves the rest for later. Reads nothing itself.
 
-use std::ffi::OsStr;
-
 use memchr::memmem;
 use proglog::log::format::{LENGTH_BYTES, decode_length};
 use proglog::log::writer::NewRecord;
 
 use super::json;
-use crate::render::escape::delimiter;
 
 /// The ways in which an input is divided.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,17 +20,6 @@ pub enum Format {
     Frames,
     /// A JSON object on each line.
     Json,
-}
-
-impl Format {
-    /// The delimiter that `-d` names: bytes as they are, with `\n \r \t \0 \\ \xHH`.
-    pub fn of_delimiter(text: &OsStr) -> Result<Self, String> {
-        let bytes = delimiter(text)?;
-        Ok(match bytes.as_slice() {
-            [byte] => Self::Byte(*byte),
-            _ => Self::Text(bytes),
-        })
-    }
 }
 
 /// Why dividing an input stopped.
@@ -340,19 +326,5 @@ mod tests {
                 .is_some()
         );
         assert_eq!(Splitter::new(&Format::Frames).overreach(input, 12), None);
-    }
-
-    #[test]
-    fn delimiters() {
-        let of = |text: &str| Format::of_delimiter(OsStr::new(text));
-        assert_eq!(of(","), Ok(Format::Byte(b',')));
-        assert_eq!(of(r"\0"), Ok(Format::Byte(0)));
-        assert_eq!(of(r"\x1e"), Ok(Format::Byte(0x1e)));
-        assert_eq!(of(r"\"), Ok(Format::Byte(b'\\')));
-        assert_eq!(of(r"\r\n"), Ok(Format::Text(b"\r\n".to_vec())));
-        assert_eq!(of("--"), Ok(Format::Text(b"--".to_vec())));
-        for wrong in ["", r"\q", r"\x1", r"\xzz"] {
-            assert!(of(wrong).is_err(), "{wrong:?}");
-        }
     }
 }

@@ -33,6 +33,7 @@ use super::progress::{self, Bar};
 use super::signals::{self, Signals};
 use super::waiting::Waiting;
 use super::{Failure, Globals, Status, quote};
+use crate::render::escape::delimiter;
 use framing::{Format, Splitter, Stopped};
 use input::{Buffer, Filled, Input};
 use report::{Resume, Talk};
@@ -137,9 +138,13 @@ enum InputFormat {
 
 impl Arguments {
     fn format(&self) -> Result<Format, Failure> {
-        if let Some(delimiter) = &self.delimiter {
-            return Format::of_delimiter(delimiter)
-                .map_err(|what| Failure::new(Status::Failed, format!("--delimiter: {what}")));
+        if let Some(text) = &self.delimiter {
+            let bytes = delimiter(text)
+                .map_err(|what| Failure::new(Status::Failed, format!("--delimiter: {what}")))?;
+            return Ok(match bytes.as_slice() {
+                [byte] => Format::Byte(*byte),
+                _ => Format::Text(bytes),
+            });
         }
         Ok(match self.input {
             _ if self.null => Format::Byte(0),

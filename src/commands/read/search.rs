@@ -15,8 +15,8 @@ use crate::render::field::WriteError;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Search")]
 pub struct Options {
-    /// Print only records whose value matches REGEX (https://docs.rs/regex); exit with
-    /// status 1 if none does. -c, -n and --batch count records that match
+    /// Print only records whose value matches REGEX, in the syntax of Rust's crate regex;
+    /// exit with status 1 if none does. -c, -n and --batch count records that match
     #[arg(short, long, value_name = "REGEX", allow_hyphen_values = true)]
     grep: Option<String>,
     /// Print the records that do not match

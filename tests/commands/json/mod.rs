@@ -296,6 +296,7 @@ fn the_document_is_true() {
 }
 
 /// Every command that only looks, with every option that bears on what it prints.
+#[expect(clippy::disallowed_methods, reason = "a cursor file, beside the log")]
 fn looks(seen: &mut Seen, sandbox: &Sandbox) {
     fs::write(sandbox.path().join("0.cursor"), "0\n").unwrap();
     for arguments in [
