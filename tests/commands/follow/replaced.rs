@@ -6,8 +6,8 @@ use std::fs;
 use proglog_testkit::Sandbox;
 use rustix::process::Signal;
 
-use crate::running::Reading;
-use crate::{append, held, lines, numbered};
+use crate::follow::running::Reading;
+use crate::follow::{append, held, lines, numbered};
 
 fn rename(sandbox: &Sandbox) {
     fs::rename(sandbox.log(), sandbox.path().join("old")).unwrap();

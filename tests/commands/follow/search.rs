@@ -2,8 +2,8 @@
 
 use proglog_testkit::Sandbox;
 
-use crate::running::Reading;
-use crate::{append, held, numbered};
+use crate::follow::running::Reading;
+use crate::follow::{append, held, numbered};
 
 #[test]
 fn records_that_match_are_printed_as_they_arrive() {
