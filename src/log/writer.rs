@@ -419,25 +419,34 @@ impl Writer {
     pub fn roll_if_full(&mut self) -> Result<bool> {
         let has_room = self.next_offset().is_some_and(|next| next < Offset::MAX);
         let roll = self.is_full() && !self.has_uncommitted() && has_room;
-        if roll {
-            self.roll()?;
+        if roll && let Some(base) = self.next_offset() {
+            self.roll(base)?;
         }
         Ok(roll)
     }
 
-    /// Closes a full segment and begins the next. The segment is synced also with
+    /// Commits everything, and continues at a larger offset in a new segment: there are no
+    /// records between.
+    ///
+    /// # Errors
+    ///
+    /// As [`Writer::commit`].
+    pub fn skip_to(&mut self, base: Offset) -> Result<()> {
+        self.commit()?;
+        self.roll(base)?;
+        self.committed.next_offset = Some(base);
+        Ok(())
+    }
+
+    /// Closes the active segment and begins the next. The segment is synced also with
     /// `--no-sync` and where it was found full, so that no later record can outlive an
     /// earlier one.
-    fn roll(&mut self) -> Result<()> {
+    fn roll(&mut self, base: Offset) -> Result<()> {
         if !self.sync || self.active.found {
             for file in [&self.active.store, &self.active.index] {
                 durable::sync(&*self.disk, file)?;
             }
         }
-        let Some(base) = self.next_offset() else {
-            // Full to the last offset there is: no segment comes after this one.
-            return Ok(());
-        };
         let like = |file: &DiskFile| Ownership::of(file.file()).ok();
         let ownership = [like(&self.active.store), like(&self.active.index)];
         let style = self.active.store.path().file_name().map(NameStyle::of);

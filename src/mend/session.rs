@@ -285,6 +285,20 @@ impl Session {
         Ok(offset)
     }
 
+    /// Commits everything appended so far, and continues at a larger offset in a new
+    /// segment.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::append`].
+    pub fn skip_to(&mut self, base: Offset) -> Result<()> {
+        self.lock.check_path()?;
+        self.still_held()?;
+        self.writer.skip_to(base)?;
+        self.take_leases();
+        Ok(())
+    }
+
     /// Appends a record where that takes nothing but gathering: see [`Writer::gather`].
     #[inline]
     pub fn gather(&mut self, record: NewRecord<'_>) -> bool {
