@@ -79,7 +79,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ),
     ("async_nats", &["commands/nats"]),
     ("futures_util", &["commands/nats"]),
-    ("ring", &["commands/nats/message.rs"]),
+    ("percent_encoding", &["commands/nats/address.rs"]),
+    ("ring", &["commands/nats/headers.rs"]),
     ("tokio", &["commands/nats"]),
     (
         "blake3",

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use base64::Engine;
 use serde_json::{Value, json};
 
 /// One connection, one request at a time.
@@ -93,6 +94,19 @@ impl Client {
         }
         let answer = self.api(&format!("STREAM.CREATE.{name}"), &config).unwrap();
         assert!(answer.get("error").is_none(), "{answer}");
+    }
+
+    /// The headers and the value of a message.
+    pub fn get(&mut self, stream: &str, sequence: u64) -> (String, Vec<u8>) {
+        let subject = format!("STREAM.MSG.GET.{stream}");
+        let answer = self.api(&subject, &json!({"seq": sequence})).unwrap();
+        let bytes = |field: &str| {
+            let text = answer["message"][field].as_str().unwrap_or_default();
+            base64::engine::general_purpose::STANDARD
+                .decode(text)
+                .unwrap()
+        };
+        (String::from_utf8(bytes("hdrs")).unwrap(), bytes("data"))
     }
 
     /// Removes a message, or fails.

@@ -7,12 +7,15 @@
     reason = "a test fails by panicking"
 )]
 
+mod access;
 mod client;
+mod copies;
 mod faults;
 mod follow;
 #[path = "../commands/help.rs"]
 mod help;
 mod refusals;
+mod retention;
 mod server;
 mod ways;
 

@@ -36,7 +36,7 @@ fn two_histories() {
     }
     // Shorter and the same so far: the stream is ahead; pull goes on.
     append(&sandbox, "short", &[], &lines(50));
-    refused(&sandbox, &["push", "short", &url], 1, &["ahead", "99"]);
+    refused(&sandbox, &["push", "short", &url], 1, &["ahead", "100"]);
     // Longer and the same so far: the other way round.
     append(&sandbox, "copy", &[], "more\n");
     refused(&sandbox, &["pull", &url, "copy"], 1, &["ahead", "101"]);
@@ -112,8 +112,14 @@ fn a_stranger_between() {
     append(&sandbox, "log", &[], "a\nb\nc\nd\n");
     refused(&sandbox, &["push", "log", &url], 1, &["message 102"]);
     server.client().delete("LOG", 102);
-    refused(&sandbox, &["push", "log", &url], 3, &["gap"]);
-    assert_eq!(client::state(server.port, "LOG").1, 102);
+    refused(&sandbox, &["push", "log", &url], 1, &["message 101"]);
+    // Without it, the stream does not tell whether its last messages were ours.
+    server.client().delete("LOG", 101);
+    let words = ["gap", "message 101", "offsets 100..101", "--from 102"];
+    refused(&sandbox, &["push", "log", &url], 3, &words);
+    assert_eq!(client::state(server.port, "LOG"), (100, 102));
+    ends(&sandbox, &["push", "log", &url, "--from", "102"], 0);
+    assert_eq!(client::state(server.port, "LOG"), (102, 104));
 }
 
 #[test]
@@ -124,21 +130,15 @@ fn a_hole() {
     let (server, sandbox, url) = pushed();
     append(&sandbox, "log", &[], "more\n");
     server.client().delete("LOG", 42);
-    refused(
-        &sandbox,
-        &["push", "log", &url],
-        3,
-        &["gap", "message 42", "offset 41"],
-    );
-    refused(
-        &sandbox,
-        &["pull", &url, "new"],
-        3,
-        &["gap", "message 42", "offset 41"],
-    );
-    refused(&sandbox, &["pull", &url, "copy"], 3, &["gap"]);
-    assert!(is_untouched(&sandbox.path().join("new")));
-    assert_eq!(client::state(server.port, "LOG"), (99, 100));
+    let (_, said) = ends(&sandbox, &["pull", &url, "new"], 3);
+    let words = ["gap", "message 42", "offset 41", "up to offset 40"];
+    assert!(words.iter().all(|word| said.contains(word)), "{said}");
+    assert_eq!(records(&sandbox, "new"), records(&sandbox, "log")[..41]);
+    // What is before the end of the copy is not needed any more; nor does push need it.
+    ends(&sandbox, &["push", "log", &url], 0);
+    ends(&sandbox, &["pull", &url, "copy"], 0);
+    assert_eq!(client::state(server.port, "LOG"), (100, 101));
+    assert_eq!(records(&sandbox, "copy"), records(&sandbox, "log"));
 }
 
 #[test]
@@ -152,9 +152,14 @@ fn records_that_are_too_large() {
     append(&sandbox, "log", &[], &format!("one\n{large}\n"));
     let url = server.url("LOG");
     let words = ["offset 1 has 99900 bytes", "max_payload"];
-    refused(&sandbox, &["push", "log", &url, "--create"], 2, &words);
-    // Nothing was sent, and nothing was made.
-    assert_eq!(client::state(server.port, "LOG"), (0, 0));
+    let push = |log: &str, url: &str, words: &[&str]| {
+        let (_, said) = ends(&sandbox, &["push", log, url, "--create"], 2);
+        assert!(words.iter().all(|word| said.contains(word)), "{said}");
+        assert!(said.contains("has the records up to offset 0"), "{said}");
+    };
+    push("log", &url, &words);
+    // Everything before it is there.
+    assert_eq!(client::state(server.port, "LOG"), (1, 1));
     server
         .client()
         .create("SMALL", &json!({"max_msg_size": 1000}));
@@ -165,13 +170,8 @@ fn records_that_are_too_large() {
         &format!("one\n{}\n", "x".repeat(900)),
     );
     let words = ["offset 1 has 900 bytes", "max_msg_size"];
-    refused(
-        &sandbox,
-        &["push", "small", &server.url("SMALL")],
-        2,
-        &words,
-    );
-    assert_eq!(client::state(server.port, "SMALL"), (0, 0));
+    push("small", &server.url("SMALL"), &words);
+    assert_eq!(client::state(server.port, "SMALL"), (1, 1));
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn credentials_streams_and_servers_that_are_none() {
     let at = format!("127.0.0.1:{}", server.port);
     for login in ["", "me:wrong@", "you:a%3Ab%40c@", "token@"] {
         let url = format!("nats://{login}{at}/LOG");
-        let words = ["refuses these credentials", "--creds"];
+        let words = ["authorization violation", "--creds"];
         refused(&sandbox, &["push", "log", &url, "--create"], 2, &words);
         refused(&sandbox, &["pull", &url, "none"], 2, &words);
     }

@@ -21,12 +21,35 @@ pub fn installed() -> bool {
     found
 }
 
+/// The server to test with: `PROGLOG_NATS_SERVER`, or the installed one.
 fn program() -> Option<PathBuf> {
+    if let Some(chosen) = std::env::var_os("PROGLOG_NATS_SERVER") {
+        return Some(chosen.into());
+    }
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain([PathBuf::from("/usr/sbin"), PathBuf::from("/usr/local/bin")])
         .map(|directory| directory.join("nats-server"))
         .find(|program| program.is_file())
+}
+
+/// Whether the server is at least this version.
+pub fn is_since(version: [u32; 3]) -> bool {
+    let output = Command::new(program().unwrap()).arg("--version").output();
+    let text = String::from_utf8(output.unwrap().stdout).unwrap();
+    let numbers = text.trim().rsplit('v').next().unwrap().split('.');
+    let numbers: Vec<u32> = numbers.map(|it| it.parse().unwrap()).collect();
+    numbers[..] >= version[..]
+}
+
+/// Records that keep a push busy while it is disturbed: a server that gets one message at
+/// a time takes fewer.
+pub fn many() -> u64 {
+    if is_since([2, 10, 14]) {
+        120_000
+    } else {
+        20_000
+    }
 }
 
 /// A port that is free just now.
@@ -61,6 +84,19 @@ impl Server {
         let mut server = Self::configured(dir.path(), port, more);
         server.dir = Some(dir);
         server.run();
+        server
+    }
+
+    /// The same where only clients with a certificate are let in.
+    pub fn start_with(more: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let mut server = Self::configured(dir.path(), port, more);
+        server.dir = Some(dir);
+        server.begin();
+        eventually("the server", 20, || {
+            std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
         server
     }
 

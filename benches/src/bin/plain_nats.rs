@@ -73,13 +73,13 @@ fn main() -> Result<()> {
 
 /// The headers of the message behind so many.
 fn headers(stream: &str, before: usize) -> String {
-    let log = "0123456789abcdef";
+    let log = "0123456789abcdef-0";
     let behind = match before.checked_sub(1) {
-        Some(behind) => format!("Nats-Expected-Last-Msg-Id: {log}-{behind}\r\n"),
+        Some(behind) => format!("Nats-Expected-Last-Msg-Id: {stream}-{log}-{behind}\r\n"),
         None => String::new(),
     };
     format!(
-        "NATS/1.0\r\nNats-Msg-Id: {log}-{before}\r\nNats-Expected-Stream: {stream}\r\n\
+        "NATS/1.0\r\nNats-Msg-Id: {stream}-{log}-{before}\r\n\
          Nats-Expected-Last-Sequence: {before}\r\n{behind}Proglog-Log: {log}\r\n\
          Proglog-Offset: {before}\r\n\r\n"
     )

@@ -143,6 +143,24 @@ impl<'a> Target<'a> {
         Ok(self.totals.next_offset)
     }
 
+    /// Continues at a larger offset in a new segment. Everything before is committed.
+    #[cfg(feature = "nats")]
+    pub fn skip_to(&mut self, base: Offset) -> Result<(), Trouble> {
+        if self.open.is_none() {
+            self.take()?;
+        }
+        if let Some(open) = &mut self.open {
+            let skipped = open.session.skip_to(base);
+            self.count_committed();
+            skipped?;
+        }
+        self.totals.next_offset = Some(base);
+        if let Some(open) = &mut self.open {
+            open.first = base.0.checked_sub(open.seen_records).map(Offset);
+        }
+        Ok(())
+    }
+
     /// The committed records.
     pub fn totals(&self) -> Totals {
         self.totals

@@ -1,17 +1,16 @@
 //! The connection to the server, or to one server of a cluster; it reconnects by itself
 //! when it is lost, and its user is notified.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use async_nats::connection::State;
 use async_nats::jetstream::{self, Context};
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError};
+use async_nats::{Client, ConnectErrorKind, Event};
 use futures_util::FutureExt;
 use proglog::log::error::reason;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use super::url::StreamUrl;
+use super::address::{Access, Address};
 use super::{Trouble, cannot};
 use crate::commands::{Failure, Status};
 
@@ -39,35 +38,24 @@ pub struct Link {
 
 impl Link {
     /// Connects.
-    pub async fn connect(url: &StreamUrl, creds: Option<&Path>) -> Result<Self, Trouble> {
+    pub async fn connect(address: &Address, access: &Access) -> Result<Self, Trouble> {
         let (sender, events) = unbounded_channel();
-        let mut options = ConnectOptions::new()
+        let options = address.options(access).await?;
+        let options = options
             .name("proglog")
             .connection_timeout(ANSWER)
             .request_timeout(Some(ANSWER))
             .ping_interval(PING)
             .client_capacity(OUTBOX)
-            .require_tls(url.servers.iter().any(ServerAddr::tls_required))
             .event_callback(move |event| {
                 // The receiver may be gone at the end.
                 let _ = sender.send(event);
                 std::future::ready(())
             });
-        options = match &url.login {
-            Some((token, None)) => options.token(token.clone()),
-            Some((user, Some(pass))) => options.user_and_password(user.clone(), pass.clone()),
-            None => options,
-        };
-        if let Some(creds) = creds {
-            options = options.credentials_file(creds).await.map_err(|error| {
-                let (file, why) = (creds.display(), reason(&error));
-                cannot(format!("{file}: no credentials: {why}"))
-            })?;
-        }
         let client = options
-            .connect(url.servers.clone())
+            .connect(address.servers.clone())
             .await
-            .map_err(|error| unconnected(url, &error))?;
+            .map_err(|error| unconnected(address, &error))?;
         Ok(Self {
             client,
             events,
@@ -96,18 +84,16 @@ impl Link {
     pub async fn lost(&mut self) -> Trouble {
         loop {
             match self.events.recv().await {
-                Some(Event::ServerError(ServerError::Other(what)))
-                    if what.to_lowercase().contains("permissions violation") =>
-                {
-                    return cannot(format!("the server denies permission: {what}"));
+                Some(Event::ServerError(error)) => {
+                    let what = error.to_string();
+                    if what.to_lowercase().contains("permissions violation") {
+                        return cannot(format!("the server denies permission: {what}"));
+                    }
+                    self.complaint = Some(what);
                 }
-                Some(Event::ServerError(ServerError::Other(what))) => self.complaint = Some(what),
-                Some(Event::ServerError(error)) => self.complaint = Some(error.to_string()),
                 Some(Event::Disconnected | Event::Closed) | None => {
-                    return Trouble::Passing(match self.complaint.take() {
-                        Some(what) => format!("connection lost: {what}"),
-                        None => "connection lost".to_owned(),
-                    });
+                    let why = self.complaint.take().unwrap_or_default();
+                    return Trouble::Passing(format!("connection lost {why}"));
                 }
                 Some(_) => {}
             }
@@ -123,28 +109,26 @@ pub fn context(client: &Client) -> Context {
 }
 
 /// Why the connection failed.
-fn unconnected(url: &StreamUrl, error: &async_nats::ConnectError) -> Trouble {
+fn unconnected(address: &Address, error: &async_nats::ConnectError) -> Trouble {
     let (why, kind) = (chain(error), error.kind());
-    let failure = |what: &str| Failure::new(Status::Failed, format!("{}: {what}", url.shown));
-    match kind {
-        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
-            failure(&format!("the server refuses these credentials: {kind}"))
-                .hint("nats://user:pass@host/STREAM, nats://token@host/STREAM, or --creds FILE")
-        }
-        ConnectErrorKind::Tls | ConnectErrorKind::ServerParse => failure(&why),
-        // The error text of rustls for an untrusted certificate, or a peer without TLS.
-        _ if why.contains("peer certificate") => {
-            failure(&format!("certificate not trusted: {why}")).hint(
-                "SSL_CERT_FILE names a file of certificate authorities to trust instead of the \
-                 system's",
-            )
-        }
-        _ if why.contains("corrupt message") => {
-            failure(&format!("the server does not use TLS: {why}"))
-        }
-        _ => return Trouble::Passing(format!("{}: cannot connect: {why}", url.shown)),
+    // The error text of rustls for an untrusted certificate, or a peer without TLS.
+    let is_permanent = matches!(
+        kind,
+        ConnectErrorKind::Authentication
+            | ConnectErrorKind::AuthorizationViolation
+            | ConnectErrorKind::Tls
+            | ConnectErrorKind::ServerParse
+    ) || ["certificate", "corrupt message"]
+        .iter()
+        .any(|it| why.contains(it));
+    let message = format!("{}: cannot connect: {why}", address.shown);
+    if !is_permanent {
+        return Trouble::Passing(message);
     }
-    .into()
+    Failure::new(Status::Failed, message)
+        .hint("login: nats://user:pass@host/STREAM, --password-file, --creds, --tls-cert")
+        .hint("certificate authorities to trust: --tls-ca")
+        .into()
 }
 
 /// An error and its causes, each text once.

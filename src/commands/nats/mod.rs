@@ -1,24 +1,23 @@
 //! Transfers to and from a NATS JetStream stream: `proglog push` and `proglog pull`.
 //!
 //! Part of the cargo feature `nats`, because of its dependencies; without it, `absent` is
-//! compiled instead. `transfer` has what both commands share, `link` the connection,
-//! `message` the format of a message, `stream` and `source` the two sides, and `agree`
-//! compares them.
+//! compiled instead. `transfer` has what both commands share, `address` the login, `link`
+//! the connection, `headers` the format of a message, `stream` and `source` the two sides,
+//! and `compare` compares them.
 //!
-//! Sequence = offset - base + 1, where the base is the offset of the stream's first
-//! message ever. Neither side keeps a state of its own: the stream is asked how far it
-//! is, and the log knows.
+//! Sequence = offset - base, one base for the whole stream. Neither side keeps a state of
+//! its own: the stream is asked how far it is, and the log knows.
 
-mod agree;
+mod address;
+mod compare;
+mod headers;
 mod link;
-mod message;
 pub mod pull;
 pub mod push;
 mod sending;
 mod source;
 mod stream;
 mod transfer;
-mod url;
 
 use proglog::log::error::Error;
 

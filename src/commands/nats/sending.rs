@@ -1,232 +1,228 @@
-//! Sends records: many in flight, each stored at its sequence or not at all, until one of
-//! them is not acknowledged as expected. Then only the stream knows its state, so every
-//! error ends the sending.
+//! Sends records and takes their acknowledgements, until one of them is not stored as
+//! expected. Then only the stream knows its state, so every error ends the sending.
+//!
+//! A server from 2.11.5 on gets many messages at a time, each with the sequence and the id
+//! that the last one before it must have. An older server stores these expectations, and
+//! the copies of the stream check them again and refuse the messages. It gets one message
+//! at a time, with the sequence if copies do without it (from 2.10.14 on), and with an id
+//! by which it detects a duplicate for a while.
 
 use std::collections::VecDeque;
 use std::error::Error as _;
 use std::future::IntoFuture;
-use std::time::Duration;
+use std::time::Instant;
 
 use async_nats::Subject;
-use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
+use async_nats::jetstream::context::{PublishAckFuture, PublishError};
 use async_nats::jetstream::publish::PublishAck;
-use async_nats::jetstream::{self, Context, ErrorCode};
-use async_nats::subject::SubjectError;
+use async_nats::jetstream::{self, Context};
 use futures_util::FutureExt;
-use proglog::log::record::{Codec, Record};
+use proglog::log::record::Record;
 use proglog::log::units::Offset;
 
-use super::agree::sequence;
-use super::link::{ANSWER, Link, chain};
-use super::message::{Stamp, log_name};
+use super::compare::OffsetMap;
+use super::headers::{Headers, name_of};
+use super::link::{Link, chain, context};
 use super::source::Feed;
-use super::stream::refusal;
-use super::transfer::Transfer;
+use super::stream::{Stream, failed};
+use super::transfer::{TICK, Transfer};
 use super::{Trouble, cannot, no};
 
 /// Values in flight, at most; one may be larger. Units: bytes.
 const IN_FLIGHT_BYTES: usize = 8 * 1024 * 1024;
 
-/// Interval at which the log is checked for new records, and everything else for errors.
-const TICK: Duration = Duration::from_millis(50);
+/// The shortest duplicate window that is enough for a server without expectations: a
+/// message that was not acknowledged may arrive so much later. Units: seconds.
+const WINDOW_MIN: u64 = 30;
 
 /// The acknowledgement of a record, awaited.
 type Ack = <PublishAckFuture as IntoFuture>::IntoFuture;
 
 /// The state of one sending.
-pub struct Sending<'a, 'b> {
-    /// The counters and the cancellation.
-    pub transfer: &'a mut Transfer<'b>,
-    /// The connection.
-    pub link: &'a mut Link,
-    /// Publishes; one of this sending's own, as it counts what earlier ones lost.
-    pub context: Context,
-    /// The stream's name.
-    pub stream: &'a str,
-    /// The subject to publish on.
-    pub subject: Subject,
-    /// The offset of sequence 1.
-    pub base: Offset,
-    /// The log's name; `None` until its first record is there.
-    pub log: Option<String>,
-    /// The log's codec.
-    pub codec: Codec,
+pub struct Sending<'a> {
+    /// Publishes; a context of its own, because it counts what earlier ones lost.
+    context: Context,
+    stream: &'a Stream,
+    subject: Subject,
+    map: OffsetMap,
+    /// Whether messages expect the sequence of the one before, and its id too.
+    expects: (bool, bool),
     /// The most records in flight.
-    pub in_flight: usize,
-    /// The most bytes that a value may have.
-    pub value_bytes_max: u64,
-    /// The records to send.
-    pub feed: Feed<'b>,
-    /// Records that were read and not sent yet.
-    pub backlog: VecDeque<Record>,
+    in_flight: usize,
     /// Records whose acknowledgement is awaited, with the sizes of their values.
-    pub window: VecDeque<(Offset, usize, Ack)>,
-    /// The bytes of their values.
-    pub window_bytes: usize,
-    /// The record sent before, in this sending.
-    pub behind: Option<Offset>,
-    /// Why nothing more is sent once everything in flight is acknowledged.
-    pub ending: Option<Trouble>,
+    window: VecDeque<(Offset, usize, Ack)>,
+    window_bytes: usize,
+    /// The id of the message before, in this sending.
+    behind: Option<String>,
+    /// When the end of the stream was last known.
+    known: Instant,
 }
 
-impl Sending<'_, '_> {
+impl<'a> Sending<'a> {
+    /// Sends to the end of a stream, as far as `map` knows it.
+    pub fn new(
+        link: &Link,
+        stream: &'a Stream,
+        subject: String,
+        map: OffsetMap,
+        in_flight: u16,
+    ) -> Result<Self, Trouble> {
+        let since = |minor, patch| link.client.is_server_compatible(2, minor, patch);
+        // From these on sources do not check again, nor do mirrors.
+        let expects = (since(10, 14), since(11, 5));
+        let window = stream.config().duplicate_window.as_secs();
+        if !expects.0 && window < WINDOW_MIN {
+            return Err(cannot(format!(
+                "stream {} detects duplicates for {window} s: with a server before 2.10.14 at \
+                 least {WINDOW_MIN} s are needed (duplicate_window)",
+                stream.name()
+            )));
+        }
+        Ok(Self {
+            context: context(&link.client),
+            stream,
+            subject: subject.into(),
+            map,
+            expects,
+            in_flight: if expects.1 { in_flight.into() } else { 1 },
+            window: VecDeque::new(),
+            window_bytes: 0,
+            behind: None,
+            known: Instant::now(),
+        })
+    }
+
     /// Sends the records; returns when all are acknowledged.
-    pub async fn run(mut self) -> Result<(), Trouble> {
+    pub async fn run(
+        mut self,
+        transfer: &mut Transfer<'_>,
+        link: &mut Link,
+        feed: &mut Feed<'_>,
+    ) -> Result<(), Trouble> {
+        let mut backlog = VecDeque::new();
+        // Why nothing more is sent once everything in flight is acknowledged.
+        let mut ending = None;
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             while self.window.len() < self.in_flight && self.window_bytes < IN_FLIGHT_BYTES {
-                let Some(record) = self.next_record() else {
+                if backlog.is_empty() && ending.is_none() {
+                    match feed.batch() {
+                        Ok(records) => backlog = records.into(),
+                        Err(trouble) => ending = Some(trouble),
+                    }
+                }
+                let Some(record) = backlog.pop_front() else {
                     break;
                 };
                 self.publish(record).await?;
             }
-            if self.window.is_empty() && self.is_idle() {
-                // The error has passed.
-                self.transfer.progress();
-                match self.ending.take() {
-                    Some(trouble) => return Err(trouble),
-                    None if !self.transfer.both.follow => return Ok(()),
-                    None => {}
-                }
+            if self.window.is_empty() {
+                // Everything was sent, and the error has passed.
+                transfer.progress();
+                return ending.map_or(Ok(()), Err);
             }
             tokio::select! {
                 biased;
-                trouble = self.link.lost() => return Err(trouble),
+                trouble = link.lost() => return Err(trouble),
                 acked = first_of(&mut self.window) => {
-                    self.acknowledged(acked)?;
+                    self.acknowledged(transfer, acked)?;
                     // Together with those that came with it, so that many are sent at a time.
                     while let Some(acked) = first_of(&mut self.window).now_or_never() {
-                        self.acknowledged(acked)?;
+                        self.acknowledged(transfer, acked)?;
                     }
                 }
-                _ = tick.tick() => self.look()?,
+                _ = tick.tick() => if let Some(signal) = transfer.signals.raised() {
+                    ending.get_or_insert(Trouble::Signal(signal));
+                    backlog.clear();
+                }
             }
         }
-    }
-
-    /// Whether there is nothing more to send for now.
-    fn is_idle(&self) -> bool {
-        self.backlog.is_empty() && (self.ending.is_some() || self.feed.is_at_end())
-    }
-
-    fn next_record(&mut self) -> Option<Record> {
-        if self.backlog.is_empty() && self.ending.is_none() {
-            match self.feed.batch() {
-                Ok(records) => self.backlog = records.into(),
-                Err(trouble) => self.ending = Some(trouble),
-            }
-        }
-        self.backlog.pop_front()
     }
 
     async fn publish(&mut self, record: Record) -> Result<(), Trouble> {
-        // Only a stream's first record is sent before the log has a name.
-        let log = self.log.get_or_insert_with(|| log_name(&record));
-        let stamp = Stamp {
-            offset: record.offset,
+        let paused = self.known.elapsed();
+        if !self.expects.0 && paused > self.stream.config().duplicate_window / 2 {
+            // Another push may have gone on meanwhile: compare again.
+            let seconds = paused.as_secs();
+            return Err(Trouble::Passing(format!("nothing sent for {seconds} s")));
+        }
+        let (offset, bytes) = (record.offset, record.value.len());
+        let (stream, record_name) = (self.stream.name(), name_of(&record));
+        let headers = Headers {
+            offset,
             term: record.term,
             record_type: record.record_type,
-            codec: self.codec,
-            log: log.clone(),
+            codec: self.map.codec,
+            // The first record of a log gives it its name.
+            log: (self.map.log.get_or_insert_with(|| record_name.clone())).clone(),
         };
-        let sequence = sequence(self.base, record.offset);
-        let headers = stamp.headers(self.stream, sequence, self.behind);
-        let bytes = record.value.len();
+        // In a chain, a record of another history has another id; without one, it must be
+        // detected as a duplicate. One log may be in several streams, and these in another.
+        let id = if self.expects.1 {
+            record_name
+        } else {
+            offset.to_string()
+        };
+        let id = format!("{stream}-{}-{id}", headers.log);
+        // A sequence alone is not enough: another client's message could take it, and the
+        // next message of this log would follow that one.
+        let behind = self.behind.as_deref().filter(|_| self.expects.1);
+        let sequence = self.map.sequence(offset) - 1;
+        let headers = headers.encode(&id, self.expects.0.then_some((sequence, behind)));
+        let subject = self.subject.clone();
         let sent = self
             .context
-            .publish_with_headers(self.subject.clone(), headers, record.value.into())
-            .await;
-        let ack = sent.map_err(|error| self.unsent(record.offset, &error))?;
-        self.behind = Some(record.offset);
+            .publish_with_headers(subject, headers, record.value.into());
+        let ack = sent.await.map_err(|error| self.unsent(offset, &error))?;
+        self.behind = Some(id);
         self.window_bytes += bytes;
-        self.window
-            .push_back((record.offset, bytes, ack.into_future()));
+        self.window.push_back((offset, bytes, ack.into_future()));
         Ok(())
     }
 
     /// Takes the acknowledgement of the first record in flight, or what came in its place.
-    fn acknowledged(&mut self, acked: Result<PublishAck, PublishError>) -> Result<(), Trouble> {
+    fn acknowledged(
+        &mut self,
+        transfer: &mut Transfer<'_>,
+        acked: Result<PublishAck, PublishError>,
+    ) -> Result<(), Trouble> {
         let Some((offset, bytes, _)) = self.window.pop_front() else {
             return Ok(());
         };
         let ack = acked.map_err(|error| self.unsent(offset, &error))?;
-        let (name, sequence) = (self.stream, sequence(self.base, offset));
-        if ack.stream != name {
-            let (subject, other) = (&self.subject, ack.stream);
-            let message = format!("subject {subject} belongs to stream {other}, not {name}");
-            return Err(cannot(message));
-        }
-        if ack.sequence != sequence {
-            let other = ack.sequence;
+        let (name, sequence) = (self.stream.name(), self.map.sequence(offset));
+        if ack.stream != name || ack.sequence != sequence {
             return Err(no(format!(
-                "stream {name} has offset {offset} as message {other}, not {sequence}"
+                "offset {offset} was stored as message {} of stream {}, not {sequence} of {name}: \
+                 another client publishes there",
+                ack.sequence, ack.stream
             )));
         }
+        if ack.duplicate {
+            // Perhaps not by this log: compare again.
+            let message = format!("stream {name}: offset {offset} was there already");
+            return Err(Trouble::Passing(message));
+        }
         self.window_bytes -= bytes;
+        self.known = Instant::now();
         Transfer::count(bytes);
-        self.transfer.next = offset.checked_add(1);
-        self.transfer.last_sequence = Some(sequence);
-        self.transfer.progress();
+        transfer.reached(offset.saturating_add(1));
+        transfer.last_sequence = Some(sequence);
+        transfer.progress();
         Ok(())
     }
 
     /// Why a record was not stored, as far as known.
     fn unsent(&self, offset: Offset, error: &PublishError) -> Trouble {
-        let (name, subject) = (self.stream, &self.subject);
-        let (kind, source) = (error.kind(), error.source());
-        if let Some(refused) = source.and_then(|it| it.downcast_ref::<jetstream::Error>()) {
-            return match refused.error_code() {
-                ErrorCode::STREAM_WRONG_LAST_SEQUENCE | ErrorCode::STREAM_WRONG_LAST_MESSAGE_ID => {
-                    Trouble::Passing(format!(
-                        "stream {name}: offset {offset} is not the next one: {refused}"
-                    ))
-                }
-                ErrorCode::STREAM_NOT_MATCH => cannot(format!(
-                    "subject {subject} belongs to another stream than {name}"
-                )),
-                _ => refusal(name, refused),
-            };
-        }
-        if let Some(invalid) = source.and_then(|it| it.downcast_ref::<SubjectError>()) {
-            return cannot(format!("offset {offset}: invalid subject: {invalid}"));
-        }
-        let why = chain(error);
-        if kind == PublishErrorKind::MaxPayloadExceeded {
-            return cannot(format!("offset {offset}: {why}"));
-        }
-        let why = match kind {
-            PublishErrorKind::StreamNotFound => format!("no responders on subject {subject}"),
-            PublishErrorKind::TimedOut => {
-                format!(
-                    "offset {offset} was not acknowledged in {} s",
-                    ANSWER.as_secs()
-                )
-            }
-            _ => format!("offset {offset}: {why}"),
-        };
-        Trouble::Passing(format!("stream {name}: {why}"))
-    }
-
-    /// Now and then: a signal, and new records.
-    fn look(&mut self) -> Result<(), Trouble> {
-        if let Some(signal) = self.transfer.signals.raised()
-            && self.ending.is_none()
+        let name = self.stream.name();
+        match error
+            .source()
+            .and_then(|it| it.downcast_ref::<jetstream::Error>())
         {
-            self.ending = Some(Trouble::Signal(signal));
-            self.backlog.clear();
+            Some(refused) => failed(name, Some(refused), error),
+            None => Trouble::Passing(format!("stream {name}: offset {offset}: {}", chain(error))),
         }
-        if self.transfer.both.follow
-            && self.ending.is_none()
-            && self.is_idle()
-            && let Some(grown) = self.feed.grown()?
-        {
-            let (source, signals) = (self.transfer.source, self.transfer.signals);
-            source.check_sizes(grown, self.value_bytes_max, signals)?;
-            // The first record of a log identifies it.
-            self.codec = source.codec()?;
-        }
-        Ok(())
     }
 }
 

@@ -1,5 +1,5 @@
-//! The log as the source of a push: its records in order, its ends, and single records
-//! compared with messages. Every scan opens it again.
+//! The log on disk: its ends, single records, and its records in order. Every scan opens
+//! it again.
 
 use std::ops::{ControlFlow, Range};
 use std::path::Path;
@@ -12,9 +12,8 @@ use proglog::log::record::{Codec, Record};
 use proglog::log::units::Offset;
 use proglog::scan::layouts;
 
-use super::message::log_name;
-use super::{Trouble, cannot, no};
-use crate::commands::signals::Signals;
+use super::headers::name_of;
+use super::{Trouble, cannot};
 use crate::commands::{Failure, Status, quote};
 use crate::render::prose;
 
@@ -29,12 +28,11 @@ const VALUE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub struct Source<'a> {
     /// Its directory.
     pub path: &'a Path,
-    /// Its codec, if that must not be searched for.
+    /// Its codec, if that must not be detected.
     pub codec: Option<Codec>,
 }
 
 impl Source<'_> {
-    /// The log as it is now.
     fn reader(&self) -> Result<LogReader, Error> {
         let mut log = LogReader::open(self.path)?;
         layouts::require_ours(log.directory())?;
@@ -44,7 +42,7 @@ impl Source<'_> {
         Ok(log)
     }
 
-    /// The offsets that it has: of the first record, and the next.
+    /// The offsets of the first record and the next one.
     pub fn bounds(&self) -> Result<Range<Offset>, Error> {
         let mut log = self.reader()?;
         Ok(log.lowest_offset()..log.next_offset()?)
@@ -58,18 +56,17 @@ impl Source<'_> {
         }
     }
 
-    /// The log's codec; raw where no record shows it.
+    /// The log's codec; raw if no record shows it.
     pub fn codec(&self) -> Result<Codec, Error> {
         self.reader()?.codec()
     }
 
-    /// Reads one record, if it is there and valid, and a message may hold it.
+    /// Reads one record; `None` if the log does not have it.
     pub fn record(&self, offset: Offset) -> Result<Option<Record>, Trouble> {
         let mut found = None;
         let _ = self.reader()?.lookup::<Trouble>(offset, |item| {
             match item {
-                Item::Record(record) if record.value.len() > VALUE_BYTES_MAX => {}
-                Item::Record(record) => found = Some(owned(record)?),
+                Item::Record(record) => found = Some(read(record, VALUE_BYTES_MAX)?),
                 Item::Obstacle {
                     obstacle,
                     first,
@@ -81,83 +78,58 @@ impl Source<'_> {
         Ok(found)
     }
 
-    /// The name of a log whose stream begins with this record; `None` if it is not there.
-    pub fn name(&self, first: Offset) -> Result<Option<String>, Trouble> {
-        Ok(self.record(first)?.as_ref().map(log_name))
+    /// The name that a record gives its log; `None` if the log does not have it.
+    pub fn name(&self, offset: Offset) -> Result<Option<String>, Trouble> {
+        let bounds = self.bounds()?;
+        let record = bounds.contains(&offset).then(|| self.record(offset));
+        Ok(record.transpose()?.flatten().as_ref().map(name_of))
     }
 
-    /// Refuses a record that no message holds: a value of more than `value_bytes_max`. A
-    /// signal ends the scan.
-    pub fn check_sizes(
-        &self,
-        range: Range<Offset>,
-        value_bytes_max: u64,
-        signals: &Signals,
-    ) -> Result<(), Trouble> {
-        let _ = self.reader()?.read(range.start, range.end, |item| {
-            if let Some(signal) = signals.raised() {
-                return Err(Trouble::Signal(signal));
-            }
-            match item {
-                Item::Record(record) if record.value.len() > value_bytes_max => {
-                    Err(cannot(format!(
-                        "offset {} has {} bytes: the server accepts at most {value_bytes_max} \
-                         besides the headers (max_payload, or the stream's max_msg_size)",
-                        record.offset,
-                        record.value.len()
-                    )))
-                }
-                Item::Record(_) => Ok(ControlFlow::Continue(())),
-                // An unreadable record is reported when it is reached.
-                Item::Obstacle { .. } => Ok(ControlFlow::Break(())),
-            }
-        })?;
-        Ok(())
-    }
-
-    /// Records that are in the way of a push.
+    /// The error for records that cannot be read.
     fn unreadable(&self, obstacle: &Obstacle, first: Offset, last: Option<Offset>) -> Trouble {
-        let what = match obstacle {
-            Obstacle::Damage { damage, .. } => damage.to_string(),
-            Obstacle::Contested { .. } => "two records claim each of them".to_owned(),
-            Obstacle::Unindexed { .. } => "the index has no entries for them".to_owned(),
-            Obstacle::Gap => "no segment contains them".to_owned(),
-            Obstacle::Overlap { newer } => format!("segment {newer} claims them too"),
-            Obstacle::Unpaired { segment, missing } => {
-                format!("segment {segment} has no {missing:?}").to_lowercase()
-            }
-        };
         let last = last.unwrap_or(first);
         let offsets = prose::offsets(&[OffsetRange { first, last }]);
         let log = quote(self.path);
-        let message = format!("{log}: {offsets} cannot be read: {what}");
+        let message = format!("{log}: {offsets} cannot be read: {}", obstacle.summary());
         Failure::new(Status::Damage, message)
             .hint(format!("proglog verify {log}"))
             .into()
     }
 }
 
-/// A record in memory.
-fn owned(record: &RecordView<'_>) -> Result<Record, Error> {
+/// Reads a record into memory, unless its value is larger than `bytes_max`.
+fn read(record: &RecordView<'_>, bytes_max: u64) -> Result<Record, Trouble> {
+    let (offset, bytes) = (record.offset, record.value.len());
+    if bytes > bytes_max {
+        return Err(cannot(format!(
+            "offset {offset} has {bytes} bytes: the server accepts at most {bytes_max} besides \
+             the headers (max_payload, or the stream's max_msg_size)"
+        )));
+    }
     Ok(Record {
         value: record.value.to_vec()?,
-        offset: record.offset,
+        offset,
         term: record.term,
         record_type: record.record_type,
         ..Record::default()
     })
 }
 
-/// The records of a log, in order, up to an end that moves as the log grows.
+/// The records of a log, in order, up to an end.
 pub struct Feed<'a> {
     source: Source<'a>,
     follower: Follower,
     end: Offset,
+    value_bytes_max: u64,
 }
 
 impl<'a> Feed<'a> {
-    /// From an offset up to another.
-    pub fn of(source: Source<'a>, range: Range<Offset>) -> Result<Self, Error> {
+    /// The records of a range, which have at most so many bytes.
+    pub fn new(
+        source: Source<'a>,
+        range: Range<Offset>,
+        value_bytes_max: u64,
+    ) -> Result<Self, Error> {
         let mut follower = Follower::of(&mut source.reader()?, range.start)?;
         if let Some(codec) = source.codec {
             follower.set_codec(codec);
@@ -166,6 +138,7 @@ impl<'a> Feed<'a> {
             source,
             follower,
             end: range.end,
+            value_bytes_max,
         })
     }
 
@@ -180,9 +153,13 @@ impl<'a> Feed<'a> {
         if self.is_at_end() {
             return Ok(records);
         }
-        let end = self.end;
-        let pass = self.follower.pass::<Error>(|record| {
-            let record = owned(record)?;
+        let (end, bytes_max) = (self.end, self.value_bytes_max);
+        let pass = self.follower.pass::<Trouble>(|record| {
+            let record = match read(record, bytes_max) {
+                // First the records before it; it comes again.
+                Err(_) if !records.is_empty() => return Ok(Step::Leave),
+                read => read?,
+            };
             bytes += record.value.len();
             let is_last = record.offset.saturating_add(1) >= end;
             records.push(record);
@@ -193,14 +170,13 @@ impl<'a> Feed<'a> {
                 Step::Next
             })
         })?;
-        let why = match pass {
-            // First what came before it; it comes again.
+        let obstacle = match pass {
             _ if !records.is_empty() => return Ok(records),
             Pass::Blocked(blocked) => blocked.obstacles.into_iter().next(),
             Pass::Gone { first, last } => Some((Obstacle::Gap, first, Some(last))),
             _ => None,
         };
-        if let Some((obstacle, first, last)) = why {
+        if let Some((obstacle, first, last)) = obstacle {
             return Err(self.source.unreadable(&obstacle, first, last));
         }
         // The next attempt compares it with the stream.
@@ -208,21 +184,12 @@ impl<'a> Feed<'a> {
         Err(Trouble::Passing(format!("{log} changed where it was read")))
     }
 
-    /// The offsets of what has come since the end, if anything has.
-    pub fn grown(&mut self) -> Result<Option<Range<Offset>>, Trouble> {
+    /// Whether there may be records after the end.
+    pub fn has_grown(&mut self) -> Result<bool, Error> {
         if !self.follower.changed() {
-            return Ok(None);
+            return Ok(false);
         }
-        // It keeps in mind what it sees.
-        self.follower.pass::<Error>(|_| Ok(Step::Leave))?;
-        let (known, next) = (self.end, self.source.bounds()?.end);
-        if next < known {
-            return Err(no(format!(
-                "the log ends before offset {next} now; records up to {} were pushed",
-                known.0 - 1
-            )));
-        }
-        self.end = next;
-        Ok((known < next).then_some(known..next))
+        let pass = self.follower.pass::<Error>(|_| Ok(Step::Leave))?;
+        Ok(pass != Pass::End)
     }
 }

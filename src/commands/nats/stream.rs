@@ -1,15 +1,18 @@
-//! The stream on the server: its state, single messages, and its creation.
+//! The stream on the server: its state, single messages, its creation, and which errors
+//! of the server are permanent.
 
-use async_nats::Client;
-use async_nats::jetstream::ErrorCode;
+use std::error::Error;
+
 use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{
     Config, Info, RawMessageErrorKind, State, StorageType, Stream as RemoteStream,
 };
+use async_nats::jetstream::{self, ErrorCode};
+use async_nats::{Client, Subject};
 
+use super::headers::Headers;
 use super::link::{chain, context};
-use super::message::Stamp;
 use super::{Trouble, cannot};
 use crate::commands::{Failure, Status};
 
@@ -17,26 +20,55 @@ use crate::commands::{Failure, Status};
 pub struct Stream {
     /// For consumers.
     pub remote: RemoteStream<Info>,
+    /// The sequences between the first and the last message that are missing, ascending.
+    missing: Vec<u64>,
 }
 
-impl Stream {
-    /// Inspects a stream; `None` where it does not exist.
-    pub async fn look(client: &Client, name: &str) -> Result<Option<Self>, Trouble> {
-        match context(client).get_stream(name).await {
-            Ok(remote) => Ok(Some(Self { remote })),
-            Err(error) => match error.kind() {
-                GetStreamErrorKind::JetStream(refused)
-                    if refused.error_code() == ErrorCode::STREAM_NOT_FOUND =>
-                {
-                    Ok(None)
-                }
-                GetStreamErrorKind::JetStream(refused) => Err(refusal(name, &refused)),
-                _ => Err(unanswered(client, name, &error)),
-            },
+/// The refusal of the server inside an error of the client, if it is one.
+macro_rules! refused {
+    ($error:expr, $kind:path) => {
+        match $error.kind() {
+            $kind(refused) => Some(refused),
+            _ => None,
         }
+    };
+}
+pub(crate) use refused;
+
+impl Stream {
+    /// Inspects a stream; `None` if it does not exist.
+    pub async fn look(client: &Client, name: &str) -> Result<Option<Self>, Trouble> {
+        let remote = match context(client).get_stream(name).await {
+            Ok(remote) => remote,
+            Err(error) => {
+                let refused = refused!(error, GetStreamErrorKind::JetStream);
+                return match refused {
+                    Some(it) if it.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
+                    None if without_jetstream(client) => {
+                        let failure =
+                            Failure::new(Status::Failed, "the server runs without JetStream");
+                        Err(failure.hint(JETSTREAM).into())
+                    }
+                    _ => Err(failed(name, refused.as_ref(), &error)),
+                };
+            }
+        };
+        let mut stream = Self {
+            remote,
+            missing: Vec::new(),
+        };
+        let state = stream.state();
+        let span = state.last_sequence.saturating_sub(state.first_sequence);
+        if state.messages > 0 && state.messages <= span {
+            let info = stream.remote.info_builder().with_deleted(true).fetch();
+            let info = info.await.map_err(|error| failed(name, None, &error))?;
+            stream.missing = info.info.state.deleted.unwrap_or_default();
+            stream.missing.sort_unstable();
+        }
+        Ok(Some(stream))
     }
 
-    /// Makes a stream: on disk, without limits, on so many servers.
+    /// Creates a stream: on disk, without limits, on so many servers.
     pub async fn create(
         client: &Client,
         name: &str,
@@ -50,74 +82,94 @@ impl Stream {
             num_replicas: usize::from(replicas),
             ..Config::default()
         };
-        let Err(error) = context(client).create_stream(config).await else {
-            return Ok(());
-        };
-        Err(match error.kind() {
-            CreateStreamErrorKind::JetStream(refused) => refusal(name, &refused),
-            _ => unanswered(client, name, &error),
-        })
+        match context(client).create_stream(config).await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let refused = refused!(error, CreateStreamErrorKind::JetStream);
+                Err(failed(name, refused.as_ref(), &error))
+            }
+        }
     }
 
-    /// How it is set.
+    /// Its configuration.
     pub fn config(&self) -> &Config {
         &self.remote.cached_info().config
     }
 
-    /// Its first and last sequence, and how many messages it has.
+    /// Its first and last sequence, and the number of messages.
     pub fn state(&self) -> &State {
         &self.remote.cached_info().state
     }
 
-    /// Its name in messages.
+    /// Its name.
     pub fn name(&self) -> &str {
         &self.config().name
     }
 
-    /// One message and its headers; `None` where the stream does not hold it.
-    pub async fn get(&self, sequence: u64) -> Result<Option<(Stamp, StreamMessage)>, Trouble> {
-        match self.remote.get_raw_message(sequence).await {
-            Ok(message) => Ok(Some((
-                Stamp::of(Some(&message.headers), sequence)?,
-                message,
-            ))),
-            Err(error) => match error.kind() {
-                RawMessageErrorKind::NoMessageFound => Ok(None),
-                RawMessageErrorKind::JetStream(refused) => Err(refusal(self.name(), &refused)),
-                _ => Err(silent(self.name(), &error)),
-            },
+    /// The sequences of the first and the last message that it holds.
+    pub fn ends(&self) -> Option<(u64, u64)> {
+        let state = self.state();
+        let mut last = state.last_sequence;
+        for missing in self.missing.iter().rev() {
+            last -= u64::from(*missing == last);
         }
+        (state.messages > 0).then_some((state.first_sequence, last))
     }
 
-    /// The first sequence in the middle that is missing, if any.
-    pub async fn hole(&self) -> Result<Option<u64>, Trouble> {
-        let state = self.state();
-        let span = state.last_sequence.saturating_sub(state.first_sequence);
-        if state.messages == 0 || state.messages == span.saturating_add(1) {
-            return Ok(None);
+    /// One message and its headers; `None` if the stream does not hold it.
+    pub async fn get(&self, sequence: u64) -> Result<Option<(Headers, StreamMessage)>, Trouble> {
+        match self.remote.get_raw_message(sequence).await {
+            Ok(message) => Ok(Some((
+                Headers::parse(Some(&message.headers), sequence)?,
+                message,
+            ))),
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => {
+                let refused = refused!(error, RawMessageErrorKind::JetStream);
+                Err(failed(self.name(), refused.as_ref(), &error))
+            }
         }
-        let info = self.remote.info_builder().with_deleted(true).fetch().await;
-        let state = info
-            .map_err(|error| silent(self.name(), &error))?
-            .info
-            .state;
-        let inside = |it: &u64| (state.first_sequence..=state.last_sequence).contains(it);
-        Ok(state.deleted.into_iter().flatten().filter(inside).min())
     }
 
     /// The subject to publish on: the given one, or the only possible one.
-    pub fn subject(&self, asked: Option<&str>) -> Result<String, Failure> {
-        match (asked, self.config().subjects.as_slice()) {
-            (Some(subject), _) => Ok(subject.to_owned()),
-            (None, [one]) if !one.contains(['*', '>']) => Ok(one.clone()),
-            (None, subjects) => {
-                let message = format!(
-                    "stream {} takes messages on several subjects ({})",
-                    self.name(),
-                    subjects.join(", ")
-                );
-                Err(Failure::new(Status::Failed, message).hint("choose one: --subject SUBJECT"))
+    pub fn subject(&self, given: Option<&str>) -> Result<String, Failure> {
+        let (name, subjects) = (self.name(), &self.config().subjects);
+        let message = match (given, subjects.as_slice()) {
+            (Some(given), _) if subjects.iter().any(|it| matches(it, given)) => {
+                return Ok(given.to_owned());
             }
+            (None, [one]) if concrete_subject(one).is_ok() => return Ok(one.clone()),
+            (Some(given), _) => format!("stream {name} does not take messages on {given}"),
+            (None, _) => format!("stream {name} takes messages on several subjects"),
+        };
+        let failure = Failure::new(
+            Status::Failed,
+            format!("{message} ({})", subjects.join(", ")),
+        );
+        Err(failure.hint("choose one: --subject SUBJECT"))
+    }
+}
+
+/// Parses a subject that messages are published on.
+pub fn concrete_subject(text: &str) -> Result<String, String> {
+    let is_wildcard = |token: &str| token == "*" || token == ">";
+    if Subject::validated(text).is_err() {
+        return Err("invalid subject".to_owned());
+    }
+    if text.split('.').any(is_wildcard) {
+        return Err("a wildcard: records are published on one subject, such as LOG.a".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// Whether a subject matches a pattern with wildcards.
+fn matches(pattern: &str, subject: &str) -> bool {
+    let (mut patterns, mut tokens) = (pattern.split('.'), subject.split('.'));
+    loop {
+        match (patterns.next(), tokens.next()) {
+            (Some(">"), Some(_)) | (None, None) => return true,
+            (Some(one), Some(other)) if one == "*" || one == other => {}
+            _ => return false,
         }
     }
 }
@@ -125,42 +177,55 @@ impl Stream {
 /// The hint for a server without JetStream.
 const JETSTREAM: &str = "start the server with JetStream: options -js and -sd of nats-server";
 
-/// The server refused: permanently, unless time changes it.
-pub fn refusal(name: &str, refused: &async_nats::jetstream::Error) -> Trouble {
-    /// The server is short of something, or the stream is full.
-    const FULL: &[u64] = &[10002, 10023, 10028, 10047, 10077, 10120, 10122];
-    let message = format!("stream {name}: {refused}");
+/// Whether no waiting brings an answer from JetStream.
+fn without_jetstream(client: &Client) -> bool {
+    let info = client.server_info();
+    !info.jetstream && info.cluster.is_none()
+}
+
+/// Why a request failed. Without an answer of the server it may pass; else its code tells.
+pub fn failed(name: &str, refused: Option<&jetstream::Error>, error: &dyn Error) -> Trouble {
+    /// Codes below 500 of what may pass: the stream is full, resources are short, another
+    /// message came first, there are too few servers up.
+    const PASSING: &[u64] = &[10002, 10005, 10026, 10070, 10071, 10164, 10167];
+    /// Codes of what never passes, from 500 on.
+    const PERMANENT: &[u64] = &[10010, 10035, 10036, 10039, 10052, 10074, 10076];
+    let Some(refused) = refused else {
+        let why = chain(error);
+        return Trouble::Passing(format!("stream {name}: JetStream does not respond: {why}"));
+    };
+    let (code, message) = (refused.error_code().0, format!("stream {name}: {refused}"));
+    let is_passing = PASSING.contains(&code) || refused.code() >= 500 && !PERMANENT.contains(&code);
     match refused.error_code() {
+        _ if is_passing => Trouble::Passing(message),
         ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
             Failure::new(Status::Failed, message).hint(JETSTREAM).into()
         }
-        ErrorCode::CLUSTER_NO_PEERS => Trouble::Passing(message),
-        code if FULL.contains(&code.0) => Trouble::Passing(message),
-        ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED | ErrorCode::STREAM_INVALID_CONFIG => {
-            cannot(message)
-        }
-        // It is busy, or has no leader.
-        _ if refused.code() >= 500 => Trouble::Passing(message),
         _ => cannot(message),
     }
 }
 
-/// No answer came, perhaps because there is no JetStream.
-fn unanswered(client: &Client, name: &str, error: &dyn std::error::Error) -> Trouble {
-    let why = chain(error);
-    let info = client.server_info();
-    if (why.contains("does not exist") || why.contains("no responders"))
-        && !info.jetstream
-        && info.cluster.is_none()
-    {
-        return Failure::new(Status::Failed, "the server runs without JetStream")
-            .hint(JETSTREAM)
-            .into();
-    }
-    silent(name, error)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn silent(name: &str, error: &dyn std::error::Error) -> Trouble {
-    let why = chain(error);
-    Trouble::Passing(format!("stream {name}: JetStream does not respond: {why}"))
+    #[test]
+    fn subjects() {
+        for (pattern, subject, expected) in [
+            ("a.b", "a.b", true),
+            ("a.*", "a.b", true),
+            ("a.>", "a.b.c", true),
+            (">", "a", true),
+            ("a.*", "a", false),
+            ("a.>", "a", false),
+            ("a", "a.b", false),
+            ("*", "a.b", false),
+        ] {
+            assert_eq!(matches(pattern, subject), expected, "{pattern} {subject}");
+        }
+        assert!(concrete_subject("a.b*").is_ok());
+        for wrong in ["V.*", ">", "a b", "", "a..b", ".a"] {
+            assert!(concrete_subject(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -1,7 +1,6 @@
 //! What push and pull have in common: options, the attempts with pauses between them, and
 //! what is said of progress, errors and the result.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use proglog::inspect::finding::OffsetRange;
@@ -9,9 +8,9 @@ use proglog::log::progress::Progress;
 use proglog::log::units::Offset;
 
 use super::Trouble;
+use super::address::{Access, Address};
 use super::link::Link;
 use super::source::Source;
-use super::url::StreamUrl;
 use crate::commands::append::report::Talk;
 use crate::commands::options::seconds;
 use crate::commands::progress::{self, Bar};
@@ -26,8 +25,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 /// Interval after which the same error is reported again.
 const TELL_AGAIN: Duration = Duration::from_secs(10);
 
-/// How often a pause searches for a signal.
-const LOOK: Duration = Duration::from_millis(50);
+/// Interval at which signals and the log are checked.
+pub const TICK: Duration = Duration::from_millis(50);
 
 /// The transferred records, for the progress line.
 static MOVED: Progress = Progress::new();
@@ -35,9 +34,8 @@ static MOVED: Progress = Progress::new();
 /// The options of both.
 #[derive(Debug, clap::Args)]
 pub struct Both {
-    /// Read the credentials from this file: a JWT and its key, as written by nsc
-    #[arg(long, value_name = "FILE")]
-    pub creds: Option<PathBuf>,
+    #[command(flatten)]
+    pub access: Access,
     /// Continue as records arrive, until Ctrl-C
     #[arg(short, long)]
     pub follow: bool,
@@ -52,7 +50,7 @@ pub struct Both {
 /// A run of push or pull.
 pub struct Transfer<'a> {
     /// The stream.
-    pub url: &'a StreamUrl,
+    pub address: &'a Address,
     /// The options.
     pub both: &'a Both,
     /// The log.
@@ -64,7 +62,9 @@ pub struct Transfer<'a> {
     bar: Option<Bar>,
     /// The offset of the first record that had to be transferred.
     first: Option<Offset>,
-    /// The offset after the last one that was.
+    /// The number of records that were transferred.
+    pub records: u64,
+    /// The offset after the last one.
     pub next: Option<Offset>,
     /// The sequence of the last one that was.
     pub last_sequence: Option<u64>,
@@ -79,7 +79,7 @@ impl<'a> Transfer<'a> {
     /// Nothing was transferred yet.
     pub fn new(
         verb: &'static str,
-        url: &'a StreamUrl,
+        address: &'a Address,
         both: &'a Both,
         source: Source<'a>,
         signals: &'a Signals,
@@ -87,13 +87,14 @@ impl<'a> Transfer<'a> {
     ) -> Self {
         let handled = progress::Signals::Handled;
         Self {
-            url,
+            address,
             both,
             source,
             signals,
             talk: Talk::new(false, both.json, globals.quiet),
             bar: Some(Bar::new(verb, &MOVED, || None, handled, globals)),
             first: None,
+            records: 0,
             next: None,
             last_sequence: None,
             failing_since: None,
@@ -115,10 +116,10 @@ impl<'a> Transfer<'a> {
             let mut link = None;
             loop {
                 let attempt = async {
-                    let creds = self.both.creds.as_deref();
+                    let access = &self.both.access;
                     let link = match &mut link {
                         Some(link) => link,
-                        None => link.insert(Link::connect(self.url, creds).await?),
+                        None => link.insert(Link::connect(self.address, access).await?),
                     };
                     link.settle().await?;
                     round(self, link).await
@@ -133,10 +134,11 @@ impl<'a> Transfer<'a> {
         Ok(ended)
     }
 
-    /// The next record to be transferred has this offset.
-    pub fn begins_at(&mut self, next: Offset) {
-        self.first.get_or_insert(next);
+    /// The next record to be transferred has this offset; all before it were.
+    pub fn reached(&mut self, next: Offset) {
+        let first = *self.first.get_or_insert(next);
         self.next = Some(next);
+        self.records = next.0.saturating_sub(first.0);
     }
 
     /// Counts a record for the progress line.
@@ -187,7 +189,7 @@ impl<'a> Transfer<'a> {
             if left.is_zero() {
                 return Ok(());
             }
-            tokio::time::sleep(left.min(LOOK)).await;
+            tokio::time::sleep(left.min(TICK)).await;
         }
     }
 
@@ -223,16 +225,13 @@ impl<'a> Transfer<'a> {
 
     /// The summary, as JSON and, if all went well, in words.
     fn summary(&mut self, way: &str, went_well: bool) {
-        let range = self
-            .first
-            .zip(self.next)
-            .filter(|(first, next)| first < next);
+        let range = self.first.zip(self.next).filter(|it| it.0 < it.1);
         let range = range.map(|(first, next)| (first, Offset(next.0 - 1)));
-        let records = range.map_or(0, |(first, last)| last.since(first).saturating_add(1));
+        let records = self.records;
         let mut words = format!("{way} {}", count(records, "record"));
         let mut line = JsonLine::of("summary")
             .text("log", self.source.path.display().to_string())
-            .text("stream", &self.url.stream);
+            .text("stream", &self.address.stream);
         if let Some((first, last)) = range {
             words = format!(
                 "{words}, {}",
