@@ -24,6 +24,7 @@ use     append      append records from files or stdin; durable when it returns
         read        print records: one, a range, a search; follow a log
 inspect verify      check a log: damage, lost records, what the service would do
         info        show segments, sizes, next offset, who has the log open
+        browse      show a log on the screen: segments, records, bytes, findings
         explain     describe a finding: cause, impact, remedy
         dump-index  print every entry          dump-store  print every frame
 repair  repair      repair what needs no guess; save removed bytes (--dry-run)
@@ -83,6 +84,8 @@ pub enum Command {
     Verify(Deferred<commands::verify::Arguments>),
     /// Show segments, sizes, the next offset, and who has the log open
     Info(Deferred<commands::info::Arguments>),
+    /// Show a log on the screen: segments, records, bytes, findings
+    Browse(Deferred<commands::browse::Arguments>),
     /// Print every entry of the indexes
     DumpIndex(Deferred<commands::dump_index::Arguments>),
     /// Print every frame of the stores
@@ -164,6 +167,10 @@ impl Command {
             Self::Read(arguments) => vec![&arguments.dir],
             Self::Verify(arguments) => arguments.dirs.iter().map(PathBuf::as_path).collect(),
             Self::Info(arguments) => arguments.dirs.iter().map(PathBuf::as_path).collect(),
+            #[cfg(feature = "browse")]
+            Self::Browse(arguments) => vec![&arguments.dir],
+            #[cfg(not(feature = "browse"))]
+            Self::Browse(_) => Vec::new(),
             Self::DumpIndex(arguments) => vec![&arguments.dump.dir],
             Self::DumpStore(arguments) => vec![&arguments.dump.dir],
             Self::Repair(arguments) => vec![&arguments.dir],
@@ -191,6 +198,7 @@ impl Command {
             Self::Read(arguments) => commands::read::run(arguments, globals),
             Self::Verify(arguments) => commands::verify::run(arguments, globals),
             Self::Info(arguments) => commands::info::run(arguments, globals),
+            Self::Browse(arguments) => commands::browse::run(arguments, globals),
             Self::DumpIndex(arguments) => commands::dump_index::run(arguments, globals),
             Self::DumpStore(arguments) => commands::dump_store::run(arguments, globals),
             Self::Explain(arguments) => commands::explain::run(arguments, globals),

@@ -161,7 +161,7 @@ fn dump<W: Write>(
 }
 
 /// An entry whose frame is not lost but waits in a writer's buffer.
-fn buffered_entry(item: &EntryItem, awaited: impl FnOnce() -> Awaited) -> Option<EntryItem> {
+pub fn buffered_entry(item: &EntryItem, awaited: impl FnOnce() -> Awaited) -> Option<EntryItem> {
     let mut view = match item {
         EntryItem::Entry(view) => *view,
         _ => return None,

@@ -114,7 +114,7 @@ fn end_of_stores(
 }
 
 /// A store with the information from its index.
-fn open(directory: &Directory, names: &SegmentNames, codec: Codec) -> Result<StoreDump> {
+pub fn open(directory: &Directory, names: &SegmentNames, codec: Codec) -> Result<StoreDump> {
     let path = directory.file(names, FileKind::Store);
     live::undisturbed(|| {
         let dump = StoreDump::open(&path, names.base, codec)?;
@@ -173,20 +173,9 @@ fn dump<W: Write>(
         }
         let (position, bytes) = item.place();
         let content = hex.then(|| Content::File(source.clone(), position, bytes));
-        let ends = position.saturating_add(bytes) == store_bytes;
-        let item = match *item {
-            FrameItem::NoFrame {
-                why: NoFrame::CutShort | NoFrame::PastEnd(_),
-                ..
-            } if ends && is_written(directory, names, store_bytes) => &FrameItem::NoFrame {
-                position,
-                bytes,
-                why: NoFrame::Buffered,
-            },
-            _ => item,
-        };
+        let item = as_buffered(*item, directory, names, store_bytes);
         printer
-            .item(item, offset, content.as_ref())
+            .item(&item, offset, content.as_ref())
             .map_err(plain)?;
         if is_frame {
             selection.take();
@@ -200,6 +189,28 @@ fn dump<W: Write>(
         }
         Ok::<_, anyhow::Error>(ControlFlow::Continue(()))
     })
+}
+
+/// An item as it is beside a writer: the rest of the last frame may be in its buffer.
+pub fn as_buffered<'a>(
+    item: FrameItem<'a>,
+    directory: &Directory,
+    names: &SegmentNames,
+    store_bytes: u64,
+) -> FrameItem<'a> {
+    let (position, bytes) = item.place();
+    let ends = position.saturating_add(bytes) == store_bytes;
+    match item {
+        FrameItem::NoFrame {
+            why: NoFrame::CutShort | NoFrame::PastEnd(_),
+            ..
+        } if ends && is_written(directory, names, store_bytes) => FrameItem::NoFrame {
+            position,
+            bytes,
+            why: NoFrame::Buffered,
+        },
+        _ => item,
+    }
 }
 
 /// The error itself, so that a closed pipe is recognized.

@@ -2,6 +2,11 @@
 //! Each command has its own file.
 
 pub mod append;
+#[cfg(feature = "browse")]
+pub mod browse;
+#[cfg(not(feature = "browse"))]
+#[path = "browse/absent.rs"]
+pub mod browse;
 pub mod completions;
 pub mod diff;
 mod dump;

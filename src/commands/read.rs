@@ -16,12 +16,12 @@
 
 pub mod cursor;
 mod deliver;
-mod doubt;
+pub mod doubt;
 mod fingerprint;
 mod follow;
 mod going_on;
 mod lookups;
-mod obstacle;
+pub mod obstacle;
 pub mod open;
 mod output;
 mod pattern;

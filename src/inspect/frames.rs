@@ -152,6 +152,8 @@ pub struct StoreDump {
     window: Window,
     codec: Codec,
     base: Offset,
+    /// Where the next item begins.
+    position: u64,
     numbers: Numbers,
     /// The start of the zeros that extend to the end of the store.
     zeros_from: u64,
@@ -183,6 +185,7 @@ impl StoreDump {
             window: Window::new(store, STREAM_BYTES),
             codec,
             base,
+            position: 0,
             numbers: Numbers::at(Some(base.0)),
             zeros_from,
             named: None,
@@ -221,8 +224,15 @@ impl StoreDump {
         self.numbers.next.map(Offset)
     }
 
+    /// Continues at a position where a frame begins, with its offset: an entry names it, or
+    /// an earlier dump passed it as expected.
+    pub fn go_to(&mut self, position: u64, offset: Offset) {
+        self.position = position;
+        self.numbers = Numbers::at(Some(offset.0));
+    }
+
     /// Passes the items of the store with their offsets, present or expected, until the
-    /// callback breaks.
+    /// callback breaks; the next call continues after the last one.
     ///
     /// # Errors
     ///
@@ -232,7 +242,7 @@ impl StoreDump {
         mut each: impl FnMut(&FrameItem<'_>, Option<Offset>) -> std::result::Result<Flow, E>,
     ) -> std::result::Result<(), E> {
         let file_bytes = self.store_bytes();
-        let mut position = 0;
+        let mut position = self.position;
         while position < file_bytes {
             let flow = if let Some(end) = self.unfinished_at(position)? {
                 let item = FrameItem::NoFrame {
@@ -275,6 +285,7 @@ impl StoreDump {
                     }
                 }
             };
+            self.position = position;
             if flow.is_break() {
                 break;
             }

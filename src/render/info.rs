@@ -11,6 +11,8 @@ use proglog::inspect::overview::{Overview, Row};
 use proglog::inspect::report::Report;
 use proglog::inspect::sizes::Sizes;
 
+#[cfg(feature = "browse")]
+pub use self::lines::words as state;
 use self::lines::{Line, lines, words};
 use super::dump::{Lines, digits};
 use super::finding_json::log;

@@ -18,6 +18,8 @@ pub mod json;
 pub mod json_line;
 pub mod plan;
 pub mod positions;
+#[cfg(feature = "browse")]
+pub mod pretty;
 pub mod prose;
 pub mod quote;
 pub mod record;

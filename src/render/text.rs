@@ -179,6 +179,21 @@ pub fn highlight(
     Ok(true)
 }
 
+/// Bytes as one line for a terminal, whatever they are: text with terminal controls escaped,
+/// and the bytes between that are not text.
+#[cfg(feature = "browse")]
+pub fn one_line(bytes: &[u8]) -> String {
+    let mut line = Vec::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        // Memory takes everything.
+        let _ = escape(chunk.valid(), &mut line);
+        for &byte in chunk.invalid() {
+            let _ = escape_byte(byte, &mut line);
+        }
+    }
+    String::from_utf8_lossy(&line).into_owned()
+}
+
 /// The first bytes of a content.
 fn head(content: &Content<'_>) -> Result<Vec<u8>, WriteError> {
     let mut head = Vec::new();
@@ -250,6 +265,13 @@ mod tests {
         );
         png.resize(65536, 0xff);
         assert!(shown(&png).ends_with("\\xff... (65536 bytes, not text: --raw, --hex)"));
+    }
+
+    #[cfg(feature = "browse")]
+    #[test]
+    fn a_line_keeps_what_is_text_and_no_byte_drives_a_terminal() {
+        let line = one_line(b"gr\xc3\xbcn\x1b[2J\xff\xe2\x80\xae\n\xe2\x82");
+        assert_eq!(line, "gr\u{fc}n\\x1b[2J\\xff\\u{202e}\\n\\xe2\\x82");
     }
 
     #[test]

@@ -1,0 +1,244 @@
+//! `proglog browse`: a log on the screen. Nothing is changed, and between two reads no file is
+//! open.
+//!
+//! `state` is what is shown; keys (`keys`) and news (`loading`, `scan`, `search`) change it
+//! without a terminal or a file, and return what is to be done; `draw` shows it. The rows are
+//! made of what the other commands print: `rows` (`read`), `entries` (`dump-index`), `frames`
+//! (`dump-store`).
+
+mod anchors;
+mod detail;
+mod draw;
+mod entries;
+mod frames;
+mod keys;
+mod layout;
+mod lines;
+mod loading;
+mod places;
+mod rows;
+mod scan;
+mod search;
+mod state;
+mod terminal;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use proglog::log::error::Error;
+use proglog::log::progress::WALKED;
+use proglog::log::reader::LogReader;
+use proglog::log::record::Codec;
+use proglog::log::threads;
+use ratatui::crossterm::event::{self, Event, KeyEventKind};
+
+use self::draw::{Theme, draw};
+use self::loading::{Loader, Message, Request};
+use self::search::{Place, Search};
+use self::state::{Effect, Names, State};
+use self::terminal::Screen;
+use super::signals::{self, Signals};
+use super::{Failure, Globals, Status, has_color, options, quote, stdout, stdout_is_terminal};
+use crate::render::prose::escaped;
+
+/// How long a key is waited for while something is being read, and while nothing is.
+const BUSY: Duration = Duration::from_millis(5);
+const IDLE: Duration = Duration::from_millis(50);
+
+const EXAMPLES: &str = "\
+proglog browse log                      ? shows the keys, q quits
+proglog browse log --color never        without color, as with NO_COLOR";
+
+const NOTES: &str = "\
+Left: the segments, with a strip of their state (# valid, ! damaged, . padding).
+Middle: records, entries or frames. Below: the chosen one as text, JSON or hex,
+or the explanation of a finding. The log is scanned meanwhile, and read again
+if it changes. In a script: proglog read, dump-index, dump-store, verify.";
+
+/// The options of `browse`.
+#[derive(Debug, clap::Args)]
+#[command(before_help = EXAMPLES, after_help = NOTES)]
+pub struct Arguments {
+    /// The log's directory
+    pub dir: PathBuf,
+    #[arg(long, value_name = "CODEC", help = options::CODEC)]
+    codec: Option<Codec>,
+}
+
+/// Shows a log until the user quits.
+pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
+    let dir = &arguments.dir;
+    let quoted = quote(dir);
+    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    if !io::stdin().is_terminal() || !stdout_is_terminal() || is_dumb {
+        let message = "browse needs a terminal, for its input and its output";
+        return Err(Failure::new(Status::Failed, message)
+            .hint(format!("proglog read {quoted}"))
+            .hint(format!("proglog dump-store {quoted}"))
+            .into());
+    }
+    // An error is printed before the screen appears.
+    match LogReader::open(dir) {
+        Err(Error::NotADirectory { path }) => {
+            return Err(super::dump::is_a_file(&path, "browse", false).into());
+        }
+        opened => drop(opened?),
+    }
+    let signals = Signals::install().context("cannot watch for signals")?;
+    let names = Names {
+        shown: escaped(&dir.display().to_string()),
+        quoted,
+        codec: arguments.codec,
+    };
+    let theme = Theme {
+        color: has_color(globals.color, true),
+    };
+    let workers = Workers::start(dir.clone(), arguments.codec).context("cannot start a thread")?;
+    let screen = Screen::begin().context("cannot use the terminal")?;
+    let shown = show(screen, names, theme, &workers, &signals);
+    let commands = shown?;
+    let mut out = stdout()?;
+    for command in commands {
+        writeln!(out, "{command}")?;
+    }
+    out.flush()?;
+    if let Some(signal) = signals.raised() {
+        signals::end_by(signal).context("cannot end by the signal")?;
+    }
+    Ok(Status::Done)
+}
+
+/// Shows the screen until its end; returns the commands that were copied.
+fn show(
+    mut screen: Screen,
+    names: Names,
+    theme: Theme,
+    workers: &Workers,
+    signals: &Signals,
+) -> anyhow::Result<Vec<String>> {
+    let size = screen.terminal.size().context("cannot use the terminal")?;
+    let mut state = State::new(names, (size.width, size.height));
+    let mut effects = state.begin();
+    let mut is_changed = true;
+    loop {
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Quit => return Ok(state.commands),
+                Effect::Redraw => screen.terminal.clear()?,
+                effect => workers.begin(effect),
+            }
+        }
+        if terminal::is_lost() {
+            // The panic has been printed.
+            return Err(Failure::new(Status::Failed, "a part of browse failed").into());
+        }
+        if is_changed {
+            let drawn = screen.terminal.draw(|frame| draw(frame, &state, theme));
+            drawn.context("cannot write to the terminal")?;
+        }
+        let wait = if state.is_loading { BUSY } else { IDLE };
+        is_changed = false;
+        let mut is_ready = event::poll(wait);
+        if signals.raised().is_some() {
+            return Ok(state.commands);
+        }
+        // All keys that came are taken before the screen is drawn again.
+        while is_ready.context("cannot read from the terminal")? {
+            match event::read().context("cannot read from the terminal")? {
+                Event::Key(key) if key.kind != KeyEventKind::Release => {
+                    effects.extend(state.on_key(key));
+                }
+                Event::Resize(width, height) => state.on_size((width, height)),
+                _ => {}
+            }
+            is_changed = true;
+            is_ready = event::poll(Duration::ZERO);
+        }
+        for message in workers.news.try_iter() {
+            effects.extend(state.on_message(message));
+            is_changed = true;
+        }
+        let percent = state.percent;
+        effects.extend(state.on_tick(Instant::now(), WALKED.now().1));
+        is_changed |= percent != state.percent;
+    }
+}
+
+/// The threads that read.
+struct Workers {
+    requests: Sender<Request>,
+    scans: Sender<()>,
+    news: Receiver<Message>,
+    newest: Arc<AtomicU64>,
+    place: Place,
+    /// Ends the search that runs.
+    stop: std::cell::RefCell<Arc<AtomicBool>>,
+}
+
+impl Workers {
+    fn start(path: PathBuf, codec: Option<Codec>) -> io::Result<Self> {
+        let (out, news) = mpsc::channel();
+        let (requests, wanted) = mpsc::channel();
+        let (scans, scans_wanted) = mpsc::channel();
+        let newest = Arc::new(AtomicU64::new(0));
+        let loader = Loader::new(path.clone(), codec, Arc::clone(&newest), out.clone());
+        threads::start(move || loader.run(&wanted))?;
+        let (to, scanned) = (out.clone(), path.clone());
+        threads::start(move || scan::run(&scanned, codec, &scans_wanted, &to))?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let place = Place {
+            path,
+            codec,
+            is_cancelled: Arc::clone(&stop),
+            out,
+        };
+        Ok(Self {
+            requests,
+            scans,
+            news,
+            newest,
+            place,
+            stop: stop.into(),
+        })
+    }
+
+    /// Begins what a change of the state asks for. A thread that is gone has panicked.
+    fn begin(&self, effect: Effect) {
+        match effect {
+            Effect::Read(request) => {
+                if let Request::Load { number, .. } = &request {
+                    self.newest.store(*number, Ordering::Relaxed);
+                }
+                let _ = self.requests.send(request);
+            }
+            Effect::Scan => {
+                let _ = self.scans.send(());
+            }
+            Effect::StopSearch => self.stop.borrow().store(true, Ordering::Relaxed),
+            Effect::Search(search) => self.search(search),
+            Effect::Redraw | Effect::Quit => {}
+        }
+    }
+
+    fn search(&self, search: Search) {
+        let stop = Arc::new(AtomicBool::new(false));
+        let before = self.stop.replace(Arc::clone(&stop));
+        before.store(true, Ordering::Relaxed);
+        let place = Place {
+            is_cancelled: stop,
+            ..self.place.clone()
+        };
+        let (number, out) = (search.number, place.out.clone());
+        if let Err(error) = threads::start(move || search::run(&search, &place)) {
+            let error = format!("cannot start a thread: {error}");
+            let _ = out.send(Message::Search(search::Message::Failed(number, error)));
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! A search through the values of the log, in a thread of its own.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use proglog::log::error::{Error, Result};
+use proglog::log::live;
+use proglog::log::reader::{Content, Item, LogReader};
+use proglog::log::record::Codec;
+use proglog::log::units::Offset;
+use regex::bytes::Regex;
+
+use super::loading;
+use crate::render::prose::escaped;
+
+/// Bytes of a value that are searched.
+const SEARCHED_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Records between two checks of the clock.
+const RECORDS_CHECKED: u64 = 1024;
+
+/// How often the place is reported.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// What is searched, and from where.
+#[derive(Debug, Clone)]
+pub struct Search {
+    pub number: u64,
+    pub pattern: Regex,
+    pub is_backward: bool,
+    /// The first offset, or backward the one after the last.
+    pub from: Offset,
+}
+
+/// News of a search, with its number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    At(u64, Offset),
+    Found(u64, Option<Offset>),
+    Failed(u64, String),
+}
+
+/// Where a search runs.
+#[derive(Clone)]
+pub struct Place {
+    pub path: PathBuf,
+    pub codec: Option<Codec>,
+    pub is_cancelled: Arc<AtomicBool>,
+    pub out: Sender<loading::Message>,
+}
+
+/// Searches until it finds something, or comes to an end.
+pub fn run(search: &Search, place: &Place) {
+    let found = live::undisturbed(|| find(search, place));
+    let message = match found {
+        _ if place.is_cancelled.load(Ordering::Relaxed) => return,
+        Ok(found) => Message::Found(search.number, found),
+        Err(error) => Message::Failed(search.number, escaped(&error.to_string())),
+    };
+    let _ = place.out.send(loading::Message::Search(message));
+}
+
+fn find(search: &Search, place: &Place) -> Result<Option<Offset>> {
+    let mut log = LogReader::open(&place.path)?;
+    if let Some(codec) = place.codec {
+        log.set_codec(codec);
+    }
+    let mut found = None;
+    let mut records = 0_u64;
+    let mut told = Instant::now();
+    let each = |item: Item<'_>| {
+        let Item::Record(record) = item else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        if matches(&search.pattern, &record.value)? {
+            found = Some(record.offset);
+            return Ok(ControlFlow::Break(()));
+        }
+        records += 1;
+        if records.is_multiple_of(RECORDS_CHECKED) || record.value.len() > SEARCHED_BYTES / 8 {
+            if place.is_cancelled.load(Ordering::Relaxed) {
+                return Ok(ControlFlow::Break(()));
+            }
+            if told.elapsed() >= INTERVAL {
+                told = Instant::now();
+                let at = Message::At(search.number, record.offset);
+                let _ = place.out.send(loading::Message::Search(at));
+            }
+        }
+        Ok::<_, Error>(ControlFlow::Continue(()))
+    };
+    let _ = if search.is_backward {
+        let lowest = log.lowest_offset();
+        log.read_reverse(lowest, search.from, each)?
+    } else {
+        log.read(search.from, Offset::MAX, each)?
+    };
+    Ok(found)
+}
+
+fn matches(pattern: &Regex, value: &Content<'_>) -> Result<bool> {
+    match value {
+        Content::Memory(bytes) => Ok(pattern.is_match(bytes)),
+        Content::File(file, start, bytes) => {
+            let bytes = (*bytes).min(SEARCHED_BYTES);
+            let head = Content::File(file.clone(), *start, bytes).to_vec()?;
+            Ok(pattern.is_match(&head))
+        }
+    }
+}
