@@ -82,6 +82,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("percent_encoding", &["commands/nats/address.rs"]),
     ("ring", &["commands/nats/headers.rs"]),
     ("tokio", &["commands/nats"]),
+    ("ratatui", &["commands/browse"]),
+    ("regex", &["commands/browse"]),
     (
         "blake3",
         &["inspect/manifest", "commands/read/fingerprint.rs"],

@@ -27,7 +27,7 @@ pub struct Detail {
     pub offset: Option<Offset>,
     pub segment: Offset,
     /// What is to be known about the row, in full.
-    pub words: Option<String>,
+    pub words: Option<(Tone, String)>,
     /// The entry that names the frame, and the name of its index.
     pub entry: Option<EntryView>,
     pub index: String,
@@ -78,7 +78,7 @@ pub fn read(shown: Shown<'_>, view: View, row: &Row) -> Result<Detail> {
     Ok(Detail {
         offset: row.offset,
         segment: names.base,
-        words: (row.tone != Tone::Plain).then(|| row.text.clone()),
+        words: (row.tone != Tone::Plain).then(|| (row.tone, row.text.clone())),
         entry,
         index: names.file_name(FileKind::Index).display().to_string(),
         store: names.file_name(FileKind::Store).display().to_string(),

@@ -56,6 +56,7 @@ impl Theme {
             Part::Dim => self.of(Color::Cyan, Modifier::empty()),
             Part::Length => self.of(Color::Yellow, Modifier::UNDERLINED),
             Part::Field => self.of(Color::Magenta, Modifier::BOLD),
+            Part::Note => self.tone(Tone::Note),
             Part::Damage => self.tone(Tone::Damage),
         }
     }
@@ -203,10 +204,10 @@ impl Painter<'_> {
             return "?".repeat(width);
         };
         let Some(cells) = &line.cells else {
-            let cell = match (&line.state, is_complete) {
-                (Some(state), _) if state.as_ref() != "empty" => "!",
-                (_, true) => "#",
-                (_, false) => "?",
+            let cell = match (line.is_damaged, is_complete) {
+                (true, _) => "!",
+                (false, true) => "#",
+                (false, false) => "?",
             };
             return cell.repeat(width);
         };

@@ -17,20 +17,20 @@ const COMMANDS_MAX: usize = 100;
 
 /// The keys, for the help.
 pub const HELP: &str = "\
-arrows hjkl        move            Tab        next pane
-PgUp PgDn Space b  pages           Ctrl-U/D   half pages
-g Home  G End      start, end      0-9 : N    to offset N, -1 the last
-/ PATTERN          search          ? PATTERN  search backward
-n N                next, previous  Esc        stop a search, close
-e E                next, previous finding, with its explanation
-v                  records, entries, frames   x  text or hex
-f                  follow new records         r  scan again
-y                  print the command for what is shown, at the end
-q                  quit            Ctrl-L     draw again
+arrows h j k l, PgUp PgDn, Space b, Ctrl-U Ctrl-D   move
+g G Home End    start, end       Tab   next pane
+42  :42  -1     to an offset; -1 is the last
+/PATTERN        search           n N   again, back
+?PATTERN        search backward  Esc   stop, close
+e E             next and previous finding, explained
+v               records, entries, frames
+x               text or hex: length, fields, value
+f               follow           r     scan again
+y               print the command for this at the end
+q               quit             Ctrl-L  draw again
 
-Below: the value; JSON is indented. In hex the length of the frame, the
-fields of the record and the value have a color each. Patterns are regular
-expressions: (?i) ignores case; of a value the first 8 MiB are searched.";
+Patterns are regular expressions; (?i) ignores case.
+# valid  ! damaged  . padding  ? not scanned yet";
 
 impl State {
     /// A key was pressed.

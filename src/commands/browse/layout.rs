@@ -9,6 +9,9 @@ const WIDE: u16 = 132;
 pub const SEGMENTS_WIDE: u16 = 31;
 pub const SEGMENTS_NARROW: u16 = 17;
 
+/// Lines of the lower pane with its head, where the screen has room for them.
+const LOWER_LEAST: u16 = 7;
+
 /// The parts of the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Areas {
@@ -38,7 +41,12 @@ pub fn areas((width, height): (u16, u16)) -> Areas {
     // The title, the names of the columns, and the last two lines.
     let inner = height.saturating_sub(4);
     let is_wide = width >= WIDE;
-    let lower_height = if is_wide { 0 } else { inner * 2 / 5 };
+    let least = (inner / 2).min(LOWER_LEAST);
+    let lower_height = if is_wide {
+        0
+    } else {
+        (inner * 2 / 5).max(least)
+    };
     let upper = inner - lower_height;
     let right = width - left;
     let rows_width = if is_wide { right / 2 } else { right };

@@ -4,6 +4,7 @@ use proglog::inspect::entries::EntryView;
 use proglog::log::format::{LENGTH_BYTES, encode_length};
 
 use super::detail::{Detail, Frame};
+use super::rows::Tone;
 use super::state::{Form, Lower};
 use crate::render::pretty::indented;
 use crate::render::prose::fitted;
@@ -20,17 +21,19 @@ pub enum Part {
     /// Bytes of a record around its value.
     Field,
     Value,
+    Note,
     Damage,
 }
 
 /// A line in pieces.
 pub type Line = Vec<(Part, String)>;
 
-/// The columns from which on an entry and its frame are side by side.
-const SIDE_BY_SIDE: usize = 78;
+/// The lines from which on the bytes of an entry and of a length have a line.
+const HEIGHT_IN_FULL: usize = 7;
 
-/// The lines of the lower pane in this width.
-pub fn of(lower: &Lower, form: Form, width: usize, log: &str) -> Vec<Line> {
+/// The lines of the lower pane for this width and height.
+pub fn of(lower: &Lower, form: Form, room: (usize, usize), log: &str) -> Vec<Line> {
+    let width = room.0;
     match lower {
         Lower::Nothing => Vec::new(),
         Lower::Text(text) => {
@@ -38,39 +41,40 @@ pub fn of(lower: &Lower, form: Form, width: usize, log: &str) -> Vec<Line> {
                 let fitted = fitted(line, width.max(20), 0);
                 fitted.split('\n').map(str::to_owned).collect::<Vec<_>>()
             });
-            let part = |(at, line)| vec![(if at == 0 { Part::Damage } else { Part::Plain }, line)];
-            text.enumerate().map(part).collect()
+            text.map(|line| vec![(part_of(&line), line)]).collect()
         }
-        Lower::Detail(detail) => of_detail(detail, form, width, log),
+        Lower::Detail(detail) => of_detail(detail, form, room, log),
     }
 }
 
-fn of_detail(detail: &Detail, form: Form, width: usize, log: &str) -> Vec<Line> {
+/// The explanation of a finding begins with its severity.
+fn part_of(line: &str) -> Part {
+    match line.split(' ').next() {
+        Some("error") => Part::Damage,
+        Some("warning" | "note") => Part::Note,
+        _ => Part::Plain,
+    }
+}
+
+fn of_detail(detail: &Detail, form: Form, (width, height): (usize, usize), log: &str) -> Vec<Line> {
     let mut lines = Vec::new();
-    if let Some(words) = &detail.words {
+    if let Some((tone, words)) = &detail.words {
+        let part = if *tone == Tone::Damage {
+            Part::Damage
+        } else {
+            Part::Note
+        };
         let words = fitted(words.trim_start(), width.max(20), 2);
-        lines.extend(
-            words
-                .lines()
-                .map(|line| vec![(Part::Damage, line.to_owned())]),
-        );
+        lines.extend(words.lines().map(|line| vec![(part, line.to_owned())]));
     }
     let entry = detail.entry.as_ref().map(|it| of_entry(it, &detail.index));
     let frame = detail.frame.as_ref().map(|it| of_frame(it, &detail.store));
     let (entry, frame) = (entry.unwrap_or_default(), frame.unwrap_or_default());
-    if width >= SIDE_BY_SIDE && !entry.is_empty() {
-        let column = width / 2;
-        let mut frame = frame.into_iter();
-        for mut left in entry {
-            let used: usize = left.iter().map(|(_, text)| text.chars().count()).sum();
-            left.push((Part::Plain, " ".repeat(column.saturating_sub(used))));
-            left.extend(frame.next().unwrap_or_default());
-            lines.push(left);
-        }
-        lines.extend(frame);
+    if height < HEIGHT_IN_FULL {
+        let few = [entry, frame].into_iter().filter(|it| !it.is_empty());
+        lines.extend(few.map(in_short));
     } else {
-        lines.extend(entry);
-        lines.extend(frame);
+        beside(entry, frame, width, &mut lines);
     }
     if detail.is_stale {
         let text = "these bytes have changed since the row was read";
@@ -97,22 +101,56 @@ fn of_detail(detail: &Detail, form: Form, width: usize, log: &str) -> Vec<Line> 
     lines
 }
 
+/// The first and the last line in one.
+fn in_short(lines: Vec<Line>) -> Line {
+    let mut few = lines.into_iter();
+    let mut line = few.next().unwrap_or_default();
+    for (part, text) in few.next_back().unwrap_or_default() {
+        line.push((part, text.replace("       ", "  ")));
+    }
+    line
+}
+
+/// An entry and its frame side by side, or one below the other.
+fn beside(entry: Vec<Line>, frame: Vec<Line>, width: usize, lines: &mut Vec<Line>) {
+    let columns = |line: &Line| {
+        line.iter()
+            .map(|(_, text)| text.chars().count())
+            .sum::<usize>()
+    };
+    let longest = |lines: &[Line]| lines.iter().map(columns).max().unwrap_or(0);
+    let column = (width / 2).max(longest(&entry) + 2);
+    if entry.is_empty() || column + longest(&frame) > width {
+        lines.extend(entry);
+        lines.extend(frame);
+        return;
+    }
+    let mut frame = frame.into_iter();
+    for mut left in entry {
+        left.push((
+            Part::Plain,
+            " ".repeat(column.saturating_sub(columns(&left))),
+        ));
+        left.extend(frame.next().unwrap_or_default());
+        lines.push(left);
+    }
+    lines.extend(frame);
+}
+
 fn of_entry(view: &EntryView, index: &str) -> Vec<Line> {
     let entry = view.entry;
     let bytes = entry.encode();
     let (relative, position) = bytes.split_at(4);
-    let part = |good| if good { Part::Plain } else { Part::Damage };
-    let id = view.fault.as_ref().filter(|it| it.buffered.is_none());
-    let mut head = vec![
+    let fault = view.fault.as_ref();
+    let part = match fault.filter(|it| it.buffered.is_none()) {
+        Some(_) => Part::Damage,
+        None => Part::Plain,
+    };
+    let place = format!("{index} {}+12", view.index_position);
+    let head = vec![
         (Part::Dim, "entry  ".to_owned()),
-        (
-            Part::Plain,
-            one_line(format!("{index} {}+12", view.index_position).as_bytes()),
-        ),
+        (Part::Plain, one_line(place.as_bytes())),
     ];
-    if let Some(fault) = id {
-        head.push((Part::Damage, format!("  ! {}", fault.id)));
-    }
     vec![
         head,
         vec![
@@ -123,9 +161,9 @@ fn of_entry(view: &EntryView, index: &str) -> Vec<Line> {
         ],
         vec![
             (Part::Dim, "       relative ".to_owned()),
-            (part(id.is_none()), entry.relative.to_string()),
+            (part, entry.relative.to_string()),
             (Part::Dim, "  position ".to_owned()),
-            (part(id.is_none()), entry.position.to_string()),
+            (part, entry.position.to_string()),
         ],
     ]
 }
@@ -143,7 +181,7 @@ fn of_frame(frame: &Frame, store: &str) -> Vec<Line> {
         (Part::Plain, one_line(place.as_bytes())),
     ];
     if !frame.is_complete {
-        head.push((Part::Damage, "  ! not complete in the store".to_owned()));
+        head.push((Part::Damage, "  ! incomplete".to_owned()));
     }
     let Some(payload_bytes) = frame.payload_bytes else {
         return vec![head];

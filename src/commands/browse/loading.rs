@@ -84,6 +84,8 @@ pub struct Loader {
     out: Sender<Message>,
     log: Option<LogReader>,
     foreign: Option<String>,
+    /// What is in the way is checked again, up to a limit between two changes.
+    doubt: Doubt,
     places: Places,
     follower: Option<Follower>,
     /// The files of the segment that is on the screen, as they were before they were read.
@@ -105,6 +107,7 @@ impl Loader {
             out,
             log: None,
             foreign: None,
+            doubt: Doubt::new(codec),
             places: Places::default(),
             follower: None,
             shown: None,
@@ -228,8 +231,10 @@ impl Loader {
                 View::Records => match &this.foreign {
                     Some(foreign) => return Err(foreign_error(&directory, foreign)),
                     None => {
-                        let mut doubt = Doubt::new(this.codec);
-                        Some(rows::records(this.log()?, &mut doubt, target)?)
+                        let log = this.log.as_mut();
+                        let doubt = &mut this.doubt;
+                        log.map(|log| rows::records(log, doubt, target))
+                            .transpose()?
                     }
                 },
                 View::Entries | View::Frames => {
@@ -297,6 +302,7 @@ impl Loader {
             Ok(None) => {}
             Ok(Some(change)) => {
                 self.log = None;
+                self.doubt = Doubt::new(self.codec);
                 self.has_vanished = false;
                 self.tell(Message::Changed(change));
             }

@@ -140,7 +140,11 @@ fn show(
             return Err(Failure::new(Status::Failed, "a part of browse failed").into());
         }
         if is_changed {
-            let drawn = screen.terminal.draw(|frame| draw(frame, &state, theme));
+            // A terminal may be held: then a signal does not wait for it.
+            let drawn = signals::interruptible(|| {
+                let drawn = screen.terminal.draw(|frame| draw(frame, &state, theme));
+                drawn.map(drop)
+            });
             drawn.context("cannot write to the terminal")?;
         }
         let wait = if state.is_loading { BUSY } else { IDLE };

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::time::Instant;
 
 use proglog::inspect::finding::{Finding, Severity};
-use proglog::inspect::overview::Overview;
+use proglog::inspect::overview::{Overview, State};
 use proglog::inspect::report::{Options, Report};
 use proglog::log::error::Result;
 use proglog::log::format::FileKind;
@@ -59,6 +59,8 @@ pub struct Line {
     pub records: u64,
     /// Of both files. Bytes.
     pub bytes: u64,
+    /// Whether anything is wrong with it.
+    pub is_damaged: bool,
     /// Its state as `info` names it, unless it is clean.
     pub state: Option<Box<str>>,
     /// The strip of its files, unless it has none.
@@ -120,6 +122,7 @@ impl Scan {
             base: row.base,
             records: row.records,
             bytes: row.store_bytes.unwrap_or(0) + row.index_bytes.unwrap_or(0),
+            is_damaged: !row.states.iter().all(is_harmless),
             cells: cells.remove(&row.base).map(String::into_boxed_str),
             state: (!row.is_clean()).then(|| escaped(&info::state(&row)).into_boxed_str()),
         });
@@ -144,6 +147,10 @@ impl Scan {
         });
         scan
     }
+}
+
+fn is_harmless(state: &State) -> bool {
+    matches!(state, State::Open | State::PerhapsOpen | State::Empty)
 }
 
 /// The strips of the damaged segments: the worse of both files in each cell.

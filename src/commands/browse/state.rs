@@ -285,8 +285,9 @@ impl State {
 
     /// Makes the lines of the lower pane again.
     pub fn make_lines(&mut self) {
-        let width = usize::from(self.areas().lower.width);
-        self.lower_lines = lines::of(&self.lower, self.form, width, &self.names.quoted);
+        let area = self.areas().lower;
+        let room = (usize::from(area.width), usize::from(area.height));
+        self.lower_lines = lines::of(&self.lower, self.form, room, &self.names.quoted);
         let most = self.lower_lines.len().saturating_sub(1);
         self.lower_top = self.lower_top.min(most);
     }

@@ -14,6 +14,7 @@ mod hints;
 mod names;
 mod offsets;
 mod readers;
+mod screen;
 mod status;
 mod suggestions;
 mod terminal;

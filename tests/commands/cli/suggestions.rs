@@ -63,6 +63,7 @@ fn no_suggestion_is_a_double_dash() {
         "read",
         "verify",
         "info",
+        "browse",
         "dump-index",
         "dump-store",
         "explain",
