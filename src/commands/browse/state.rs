@@ -123,6 +123,8 @@ pub struct State {
     pub commands: Vec<String>,
     pub number: u64,
     pub is_loading: bool,
+    /// Whether what comes is another place: then rows before it are shown too.
+    is_jump: bool,
     /// Rows that the cursor is to move on when they are loaded.
     rest: i64,
     is_scan_running: bool,
@@ -163,6 +165,7 @@ impl State {
             commands: Vec::new(),
             number: 0,
             is_loading: false,
+            is_jump: false,
             rest: 0,
             is_scan_running: true,
             is_scan_wanted: false,
@@ -218,6 +221,7 @@ impl State {
         self.number += 1;
         self.is_loading = true;
         self.rest = 0;
+        self.is_jump = matches!(target, Target::Offset(_)) || self.is_explaining;
         Effect::Read(Request::Load {
             number: self.number,
             view: self.view,
@@ -342,7 +346,11 @@ impl State {
     }
 
     fn on_window(&mut self, window: Window) -> Vec<Effect> {
-        let above = self.cursor.saturating_sub(self.top);
+        let above = if self.is_jump {
+            self.height() / 3
+        } else {
+            self.cursor.saturating_sub(self.top)
+        };
         self.is_loading = false;
         self.cursor = window.cursor;
         self.top = window.cursor.saturating_sub(above);

@@ -209,7 +209,7 @@ fn commands_print_what_is_shown() {
 fn help_and_the_end() {
     let mut browser = hundreds();
     browser.keys("?");
-    assert!(browser.screen().contains("next, previous finding"));
+    assert!(browser.screen().contains("next and previous finding"));
     browser.keys("\n");
     assert!(browser.state.is_help && browser.state.prompt.is_none());
     browser.keys("q");
