@@ -10,14 +10,18 @@ use ratatui::text::{Line, Span};
 
 use super::keys::HELP;
 use super::layout::SEGMENTS_WIDE;
-use super::lines::Part;
+use super::lines::{Lower, Part};
 use super::rows::{Tone, View};
 use super::scan::{self, worse};
-use super::state::{Lower, Pane, PromptKind, State};
+use super::state::{Pane, PromptKind, State};
 use crate::render::prose::{count, escaped};
 
 /// The least screen that anything is drawn on.
 const LEAST: (u16, u16) = (20, 8);
+
+/// The title and the cursor; the names of columns.
+const BAR: Style = Style::new().add_modifier(Modifier::REVERSED);
+const HEAD: Style = Style::new().add_modifier(Modifier::BOLD);
 
 /// Whether there is color.
 #[derive(Debug, Clone, Copy)]
@@ -32,14 +36,6 @@ impl Theme {
         } else {
             Style::new().add_modifier(other)
         }
-    }
-
-    fn bar(self) -> Style {
-        Style::new().add_modifier(Modifier::REVERSED)
-    }
-
-    fn head(self) -> Style {
-        Style::new().add_modifier(Modifier::BOLD)
     }
 
     fn tone(self, tone: Tone) -> Style {
@@ -79,7 +75,7 @@ pub fn draw(frame: &mut Frame<'_>, state: &State, theme: Theme) {
     painter.place(buffer);
     painter.bottom(buffer);
     if state.is_help {
-        painter.help(buffer, area);
+        help(buffer, area);
     }
     if let Some(prompt) = &state.prompt {
         let bottom = state.areas().bottom;
@@ -90,39 +86,39 @@ pub fn draw(frame: &mut Frame<'_>, state: &State, theme: Theme) {
     }
 }
 
+fn text_in(buffer: &mut Buffer, area: Rect, text: &str, style: Style) {
+    if area.height > 0 {
+        buffer.set_stringn(area.x, area.y, text, usize::from(area.width), style);
+    }
+}
+
+/// A line over the width of the area.
+fn bar_in(buffer: &mut Buffer, area: Rect, left: &str, right: &str, style: Style) {
+    buffer.set_style(area, style);
+    text_in(buffer, area, left, style);
+    let wide = u16::try_from(Span::raw(right).width()).unwrap_or(u16::MAX);
+    let left = u16::try_from(Span::raw(left).width()).unwrap_or(u16::MAX);
+    if !right.is_empty() && left.saturating_add(wide) < area.width {
+        let x = area.right() - wide;
+        text_in(
+            buffer,
+            Rect {
+                x,
+                width: wide,
+                ..area
+            },
+            right,
+            style,
+        );
+    }
+}
+
 struct Painter<'a> {
     state: &'a State,
     theme: Theme,
 }
 
 impl Painter<'_> {
-    fn text(&self, buffer: &mut Buffer, area: Rect, text: &str, style: Style) {
-        if area.height > 0 {
-            buffer.set_stringn(area.x, area.y, text, usize::from(area.width), style);
-        }
-    }
-
-    /// A line over the width of the area.
-    fn bar(&self, buffer: &mut Buffer, area: Rect, left: &str, right: &str, style: Style) {
-        buffer.set_style(area, style);
-        self.text(buffer, area, left, style);
-        let wide = u16::try_from(Span::raw(right).width()).unwrap_or(u16::MAX);
-        let left = u16::try_from(Span::raw(left).width()).unwrap_or(u16::MAX);
-        if !right.is_empty() && left.saturating_add(wide) < area.width {
-            let x = area.right() - wide;
-            self.text(
-                buffer,
-                Rect {
-                    x,
-                    width: wide,
-                    ..area
-                },
-                right,
-                style,
-            );
-        }
-    }
-
     fn title(&self, buffer: &mut Buffer) {
         let state = self.state;
         let left = format!(" {}", state.names.shown);
@@ -132,15 +128,15 @@ impl Painter<'_> {
         }
         facts.extend(state.codec.map(|codec| codec.to_string()));
         let right = format!("{} ", facts.join(", "));
-        self.bar(buffer, state.areas().title, &left, &right, self.theme.bar());
+        bar_in(buffer, state.areas().title, &left, &right, BAR);
     }
 
     fn heading(&self, buffer: &mut Buffer, area: Rect, text: &str, pane: Pane) {
-        let mut style = self.theme.head();
+        let mut style = HEAD;
         if self.state.focus == pane {
             style = style.add_modifier(Modifier::UNDERLINED);
         }
-        self.bar(buffer, area, text, "", style);
+        bar_in(buffer, area, text, "", style);
     }
 
     fn segments(&self, buffer: &mut Buffer) {
@@ -167,7 +163,7 @@ impl Painter<'_> {
                 text = format!("{text} {records:>8} {bytes:>5}");
             }
             let chosen = if at == state.chosen {
-                self.theme.bar()
+                BAR
             } else {
                 Style::new()
             };
@@ -176,7 +172,7 @@ impl Painter<'_> {
                 height: 1,
                 ..area
             };
-            self.bar(buffer, row, &text, "", chosen);
+            bar_in(buffer, row, &text, "", chosen);
             let used = u16::try_from(text.len() + 1).unwrap_or(u16::MAX);
             let room = area.width.saturating_sub(used);
             let x = area.x.saturating_add(used);
@@ -243,7 +239,7 @@ impl Painter<'_> {
                 height: 1,
                 ..areas.rows
             };
-            self.bar(buffer, area, &cut(&row.text), "", style);
+            bar_in(buffer, area, &cut(&row.text), "", style);
         }
         if state.rows().is_empty() {
             let text = match window.view {
@@ -251,7 +247,7 @@ impl Painter<'_> {
                 View::Entries => "no entries",
                 View::Frames => "no frames",
             };
-            self.text(buffer, areas.rows, text, Style::new());
+            text_in(buffer, areas.rows, text, Style::new());
         }
     }
 
@@ -279,12 +275,12 @@ impl Painter<'_> {
         } else {
             String::new()
         };
-        let mut style = self.theme.head();
+        let mut style = HEAD;
         if state.focus == Pane::Lower {
             style = style.add_modifier(Modifier::UNDERLINED);
         }
         let dashes = "-".repeat(usize::from(areas.lower_head.width));
-        self.text(
+        text_in(
             buffer,
             areas.lower_head,
             &dashes,
@@ -296,14 +292,14 @@ impl Painter<'_> {
             ..areas.lower_head
         };
         if !title.is_empty() {
-            self.text(buffer, head, &format!(" {title} "), style);
+            text_in(buffer, head, &format!(" {title} "), style);
         }
         if !place.is_empty() {
             let wide = u16::try_from(place.len() + 2)
                 .unwrap_or(u16::MAX)
                 .min(head.width);
             let x = head.right() - wide;
-            self.text(
+            text_in(
                 buffer,
                 Rect {
                     x,
@@ -355,13 +351,7 @@ impl Painter<'_> {
         if state.is_loading {
             left = format!("{left}  loading");
         }
-        self.bar(
-            buffer,
-            state.areas().place,
-            &left,
-            "?=help q=quit ",
-            self.theme.bar(),
-        );
+        bar_in(buffer, state.areas().place, &left, "?=help q=quit ", BAR);
     }
 
     fn bottom(&self, buffer: &mut Buffer) {
@@ -374,17 +364,17 @@ impl Painter<'_> {
                 PromptKind::Backward => '?',
             };
             let text = format!("{sign}{}", escaped(&prompt.text));
-            return self.text(buffer, area, &text, Style::new());
+            return text_in(buffer, area, &text, Style::new());
         }
         if let Some(offset) = state.searched {
             let text = self.searching(offset);
-            return self.text(buffer, area, &text, Style::new());
+            return text_in(buffer, area, &text, Style::new());
         }
         if let Some(message) = &state.message {
-            return self.text(buffer, area, message, self.theme.head());
+            return text_in(buffer, area, message, HEAD);
         }
         let Some(scan) = &state.scan else {
-            return self.text(buffer, area, " the scan has begun", Style::new());
+            return text_in(buffer, area, " the scan has begun", Style::new());
         };
         let segment = line_of(scan, state.base());
         let findings = match (scan.errors, scan.warnings) {
@@ -403,10 +393,8 @@ impl Painter<'_> {
             (0, _) => Tone::Note,
             _ => Tone::Damage,
         };
-        let findings = match scan.findings.is_empty() {
-            true => format!(" {findings}"),
-            false => format!(" {findings} (e)"),
-        };
+        let key = if scan.findings.is_empty() { "" } else { " (e)" };
+        let findings = format!(" {findings}{key}");
         let mut rest = String::new();
         if state.scanning.is_some() {
             rest = format!("{rest}  scan {}%", state.percent);
@@ -415,7 +403,7 @@ impl Painter<'_> {
         if let Some(state) = segment.and_then(|line| line.state.as_ref()) {
             rest = format!("{rest}  segment: {state}");
         }
-        self.text(buffer, area, &findings, self.theme.tone(tone));
+        text_in(buffer, area, &findings, self.theme.tone(tone));
         let used = u16::try_from(findings.len())
             .unwrap_or(u16::MAX)
             .min(area.width);
@@ -424,7 +412,7 @@ impl Painter<'_> {
             width: area.width - used,
             ..area
         };
-        self.text(buffer, rest_area, &rest, Style::new());
+        text_in(buffer, rest_area, &rest, Style::new());
     }
 
     fn searching(&self, offset: Offset) -> String {
@@ -440,31 +428,31 @@ impl Painter<'_> {
         };
         format!("searching {pattern} at offset {place}  Esc=stop")
     }
+}
 
-    fn help(&self, buffer: &mut Buffer, area: Rect) {
-        let lines: Vec<&str> = HELP.lines().collect();
-        let wide = lines.iter().map(|line| line.len()).max().unwrap_or(0) + 2;
-        let width = u16::try_from(wide).unwrap_or(u16::MAX).min(area.width);
-        let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX);
-        // The last line is for what is typed.
-        let height = height.min(area.height - 1);
-        let top = (area.height - 1 - height) / 2;
-        let begin = area.x + (area.width - width) / 2;
-        let begin_y = area.y + top;
-        for y in begin_y..begin_y + height {
-            let line = Rect::new(begin, y, width, 1);
-            self.text(buffer, line, &" ".repeat(wide), Style::reset());
-        }
-        let title = Rect::new(begin, begin_y, width, 1);
-        self.bar(buffer, title, " keys", "Esc=close ", self.theme.bar());
-        for (line, y) in lines.iter().zip(begin_y + 1..begin_y + height) {
-            self.text(
-                buffer,
-                Rect::new(begin, y, width, 1),
-                &format!(" {line}"),
-                Style::reset(),
-            );
-        }
+fn help(buffer: &mut Buffer, area: Rect) {
+    let lines: Vec<&str> = HELP.lines().collect();
+    let wide = lines.iter().map(|line| line.len()).max().unwrap_or(0) + 2;
+    let width = u16::try_from(wide).unwrap_or(u16::MAX).min(area.width);
+    let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX);
+    // The last line is for what is typed.
+    let height = height.min(area.height - 1);
+    let top = (area.height - 1 - height) / 2;
+    let begin = area.x + (area.width - width) / 2;
+    let begin_y = area.y + top;
+    for y in begin_y..begin_y + height {
+        let line = Rect::new(begin, y, width, 1);
+        text_in(buffer, line, &" ".repeat(wide), Style::reset());
+    }
+    let title = Rect::new(begin, begin_y, width, 1);
+    bar_in(buffer, title, " keys", "Esc=close ", BAR);
+    for (line, y) in lines.iter().zip(begin_y + 1..begin_y + height) {
+        text_in(
+            buffer,
+            Rect::new(begin, y, width, 1),
+            &format!(" {line}"),
+            Style::reset(),
+        );
     }
 }
 

@@ -20,6 +20,9 @@ use crate::commands::dump_store;
 use crate::render::dump::{Failed, absence};
 use crate::render::dump_store::{Heading, Printer};
 
+/// See [`Frames::begin`].
+type Begin = (u64, Option<Offset>, Option<(u64, Offset)>);
+
 /// A store as its rows are made: by a dump, which continues where an entry names a frame
 /// after bytes that are not one.
 struct Frames<'a> {
@@ -78,6 +81,32 @@ impl Frames<'_> {
             }
         }
     }
+
+    /// The position that is wanted, or the offset where no entry names it, and a place before
+    /// it at which the dump begins.
+    fn begin(&mut self, target: Target, places: &Places) -> Result<Begin> {
+        let (goal, wanted) = match (target, &self.anchors) {
+            (Target::Start, _) => (0, None),
+            (Target::End, _) => (u64::MAX, None),
+            (Target::Row(key), _) => (key.at, None),
+            (Target::Offset(offset), Some(anchors)) => match anchors.of_offset(offset)? {
+                Some(position) => (position, None),
+                None => (u64::MAX, Some(offset)),
+            },
+            (Target::Offset(offset), None) => (u64::MAX, Some(offset)),
+        };
+        let known = match (&mut self.anchors, wanted) {
+            (Some(anchors), None) => anchors.before(goal)?,
+            (Some(anchors), Some(offset)) => anchors.before_offset(offset)?,
+            (None, _) => None,
+        };
+        let passed = places.before(goal).filter(|_| wanted.is_none());
+        let known = known.max(passed);
+        if let Some((position, offset)) = known {
+            self.dump.go_to(position, offset);
+        }
+        Ok((goal, wanted, known))
+    }
 }
 
 /// The frames around a target; `None` if it is not wanted any more.
@@ -117,26 +146,7 @@ pub fn frames(
         dump,
         anchors,
     };
-    let (goal, wanted) = match (target, &frames.anchors) {
-        (Target::Start, _) => (0, None),
-        (Target::End, _) => (u64::MAX, None),
-        (Target::Row(key), _) => (key.at, None),
-        (Target::Offset(offset), Some(anchors)) => match anchors.of_offset(offset)? {
-            Some(position) => (position, None),
-            None => (u64::MAX, Some(offset)),
-        },
-        (Target::Offset(offset), None) => (u64::MAX, Some(offset)),
-    };
-    let known = match (&mut frames.anchors, wanted) {
-        (Some(anchors), None) => anchors.before(goal)?,
-        (Some(anchors), Some(offset)) => anchors.before_offset(offset)?,
-        (None, _) => None,
-    };
-    let passed = places.before(goal).filter(|_| wanted.is_none());
-    let known = known.max(passed);
-    if let Some((position, offset)) = known {
-        frames.dump.go_to(position, offset);
-    }
+    let (goal, wanted, known) = frames.begin(target, places)?;
     // The items before the goal; those that are as expected with their places.
     let mut before: VecDeque<Option<(u64, Offset)>> = VecDeque::new();
     let (mut goal, mut seen, mut is_over_now) = (goal, 0_u64, false);
@@ -158,10 +168,10 @@ pub fn frames(
             places.pass(position, offset);
         }
         before.push_back(place);
-        if before.len() > AROUND {
-            if let Some(Some(place)) = before.pop_front() {
-                begin = Some(place);
-            }
+        if before.len() > AROUND
+            && let Some(Some(place)) = before.pop_front()
+        {
+            begin = Some(place);
         }
         seen += 1;
         is_over_now = seen.is_multiple_of(1 << 16) && is_over();

@@ -1,13 +1,18 @@
 //! What the keys do, as in less, vim and lnav.
 
+use std::ffi::OsStr;
+use std::path::Path;
+
 use proglog::inspect::finding::OffsetRange;
 use proglog::log::units::Offset;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use regex::bytes::Regex;
 
-use super::rows::{Target, Tone, View};
+use super::lines::{Form, Lower};
+use super::loading::Request;
+use super::rows::{Key, Target, Tone, View};
 use super::search::Search;
-use super::state::{Effect, Form, Lower, Pane, Prompt, PromptKind, State};
+use super::state::{Effect, Pane, Prompt, PromptKind, State};
 
 /// Columns that a step to the side moves the rows.
 const SIDE: usize = 8;
@@ -67,13 +72,12 @@ impl State {
     fn plain_key(&mut self, code: KeyCode) -> Vec<Effect> {
         match code {
             KeyCode::Up | KeyCode::Char('k') => return self.vertical(-1),
-            KeyCode::Down | KeyCode::Char('j') => return self.vertical(1),
+            KeyCode::Enter if self.focus == Pane::Segments => self.focus = Pane::Rows,
+            KeyCode::Down | KeyCode::Enter | KeyCode::Char('j') => return self.vertical(1),
             KeyCode::Left | KeyCode::Char('h') => self.column = self.column.saturating_sub(SIDE),
             KeyCode::Right | KeyCode::Char('l') => self.right(),
-            KeyCode::Home | KeyCode::Char('g') => return self.to_edge(Target::Start),
-            KeyCode::End | KeyCode::Char('G') => return self.to_edge(Target::End),
-            KeyCode::Enter if self.focus == Pane::Segments => self.focus = Pane::Rows,
-            KeyCode::Enter => return self.vertical(1),
+            KeyCode::Home | KeyCode::Char('g') => return self.edge(Target::Start),
+            KeyCode::End | KeyCode::Char('G') => return self.edge(Target::End),
             KeyCode::Tab => self.focus = next(self.focus),
             KeyCode::BackTab => self.focus = next(next(self.focus)),
             KeyCode::Char('e') => return self.next_finding(true),
@@ -161,7 +165,7 @@ impl State {
         vec![self.load(target)]
     }
 
-    fn to_edge(&mut self, target: Target) -> Vec<Effect> {
+    fn edge(&mut self, target: Target) -> Vec<Effect> {
         let is_end = target == Target::End;
         match self.focus {
             Pane::Rows => {
@@ -324,9 +328,10 @@ impl State {
         };
         let count = scan.findings.len();
         if count == 0 {
-            self.message = Some(match scan.is_complete {
-                true => "no findings".to_owned(),
-                false => format!("no finding yet: {}% are scanned", self.percent),
+            self.message = Some(if scan.is_complete {
+                "no findings".to_owned()
+            } else {
+                format!("no finding yet: {}% are scanned", self.percent)
             });
             return Vec::new();
         }
@@ -343,6 +348,45 @@ impl State {
             (None, false) => count - 1,
         };
         self.show_finding(at)
+    }
+
+    /// Shows a finding: its place in the middle, its explanation below.
+    fn show_finding(&mut self, at: usize) -> Vec<Effect> {
+        let findings = self.scan.as_ref().map(|scan| &scan.findings);
+        let Some(finding) = findings.and_then(|it| it.get(at)).cloned() else {
+            return Vec::new();
+        };
+        self.finding = Some(at);
+        self.is_explaining = true;
+        self.follow = false;
+        self.lower_top = 0;
+        if let Some(base) = finding.segment {
+            let at = self.bases.partition_point(|it| *it <= base);
+            self.chosen = at.saturating_sub(1);
+        }
+        let place = finding.place.as_ref().filter(|place| place.bytes > 0);
+        let row = |at, is_obstacle| Target::Row(Key { at, is_obstacle });
+        let target = match (finding.offsets, place) {
+            (Some(offsets), _) if self.view == View::Records => row(offsets.first.0, true),
+            (Some(offsets), None) => Target::Offset(offsets.first),
+            (_, Some(place)) => {
+                let is_index = Path::new(&place.file).extension() == Some(OsStr::new("index"));
+                self.view = if is_index {
+                    View::Entries
+                } else {
+                    View::Frames
+                };
+                row(place.position, false)
+            }
+            (None, None) => match finding.segment {
+                Some(base) => Target::Offset(base),
+                None => return vec![Effect::Read(Request::Explain(Box::new(finding)))],
+            },
+        };
+        vec![
+            self.load(target),
+            Effect::Read(Request::Explain(Box::new(finding))),
+        ]
     }
 
     /// Keeps the command that prints what is shown.

@@ -5,10 +5,26 @@ use proglog::log::format::{LENGTH_BYTES, encode_length};
 
 use super::detail::{Detail, Frame};
 use super::rows::Tone;
-use super::state::{Form, Lower};
 use crate::render::pretty::indented;
 use crate::render::prose::fitted;
 use crate::render::text::one_line;
+
+/// How a value is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// JSON on several lines, or the lines of a text; hex if it is neither.
+    Text,
+    Hex,
+}
+
+/// The content of the lower pane.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Lower {
+    Nothing,
+    Detail(Box<Detail>),
+    /// The explanation of a finding, or an error.
+    Text(Vec<String>),
+}
 
 /// What a piece of a line is, for its color.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,7 +226,9 @@ fn of_frame(frame: &Frame, store: &str) -> Vec<Line> {
 }
 
 fn digits(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |four: u8| char::from_digit(u32::from(four), 16).unwrap_or('?');
+    let both = |byte: &u8| [digit(byte >> 4), digit(byte & 15)];
+    bytes.iter().flat_map(both).collect()
 }
 
 /// Text in lines that fit; control characters are escaped.

@@ -42,9 +42,9 @@ pub enum Request {
         target: Target,
     },
     /// The bytes of a row.
-    Detail(View, Row),
+    Detail(View, Box<Row>),
     /// The words and the bytes of a finding.
-    Explain(Finding),
+    Explain(Box<Finding>),
 }
 
 /// How a log changed since it was read.
@@ -64,7 +64,7 @@ pub enum Message {
     /// The log, each time that it is listed.
     Listed(Vec<Offset>, Option<Codec>),
     Window(u64, Window),
-    Detail(Detail),
+    Detail(Box<Detail>),
     Explained(Vec<String>),
     /// A request failed.
     Failed(u64, String),
@@ -163,7 +163,7 @@ impl Loader {
             },
             Request::Detail(view, row) => match self.detail(*view, row) {
                 Ok(None) => return,
-                Ok(Some(detail)) => Message::Detail(detail),
+                Ok(Some(detail)) => Message::Detail(Box::new(detail)),
                 Err(error) => Message::Explained(vec![escaped(&error.to_string())]),
             },
             Request::Explain(finding) => Message::Explained(self.explain(finding)),
@@ -228,15 +228,14 @@ impl Loader {
             let directory = directory.clone();
             let codec = log.codec()?;
             let window = match view {
-                View::Records => match &this.foreign {
-                    Some(foreign) => return Err(foreign_error(&directory, foreign)),
-                    None => {
-                        let log = this.log.as_mut();
-                        let doubt = &mut this.doubt;
-                        log.map(|log| rows::records(log, doubt, target))
-                            .transpose()?
+                View::Records => {
+                    if let Some(foreign) = &this.foreign {
+                        return Err(foreign_error(&directory, foreign));
                     }
-                },
+                    let (log, doubt) = (this.log.as_mut(), &mut this.doubt);
+                    log.map(|log| rows::records(log, doubt, target))
+                        .transpose()?
+                }
                 View::Entries | View::Frames => {
                     let shown = Shown {
                         directory: &directory,

@@ -48,9 +48,12 @@ use super::signals::{self, Signals};
 use super::{Failure, Globals, Status, has_color, options, quote, stdout, stdout_is_terminal};
 use crate::render::prose::escaped;
 
-/// How long a key is waited for while something is being read, and while nothing is.
+/// How long a key is waited for while news may come at any moment, and else.
 const BUSY: Duration = Duration::from_millis(5);
 const IDLE: Duration = Duration::from_millis(50);
+
+/// How long after a key that is so.
+const SOON: Duration = Duration::from_millis(250);
 
 const EXAMPLES: &str = "\
 proglog browse log                      ? shows the keys, q quits
@@ -127,6 +130,7 @@ fn show(
     let mut state = State::new(names, (size.width, size.height));
     let mut effects = state.begin();
     let mut is_changed = true;
+    let mut pressed = Instant::now();
     loop {
         for effect in effects.drain(..) {
             match effect {
@@ -147,7 +151,8 @@ fn show(
             });
             drawn.context("cannot write to the terminal")?;
         }
-        let wait = if state.is_loading { BUSY } else { IDLE };
+        let is_busy = state.is_loading || pressed.elapsed() < SOON;
+        let wait = if is_busy { BUSY } else { IDLE };
         is_changed = false;
         let mut is_ready = event::poll(wait);
         if signals.raised().is_some() {
@@ -163,6 +168,7 @@ fn show(
                 _ => {}
             }
             is_changed = true;
+            pressed = Instant::now();
             is_ready = event::poll(Duration::ZERO);
         }
         for message in workers.news.try_iter() {
@@ -182,6 +188,7 @@ struct Workers {
     news: Receiver<Message>,
     newest: Arc<AtomicU64>,
     place: Place,
+    out: Sender<Message>,
     /// Ends the search that runs.
     stop: std::cell::RefCell<Arc<AtomicBool>>,
 }
@@ -195,13 +202,15 @@ impl Workers {
         let loader = Loader::new(path.clone(), codec, Arc::clone(&newest), out.clone());
         threads::start(move || loader.run(&wanted))?;
         let (to, scanned) = (out.clone(), path.clone());
-        threads::start(move || scan::run(&scanned, codec, &scans_wanted, &to))?;
+        let tell = move |news| {
+            let _ = to.send(Message::Scan(news));
+        };
+        threads::start(move || scan::run(&scanned, codec, &scans_wanted, tell))?;
         let stop = Arc::new(AtomicBool::new(false));
         let place = Place {
             path,
             codec,
             is_cancelled: Arc::clone(&stop),
-            out,
         };
         Ok(Self {
             requests,
@@ -209,6 +218,7 @@ impl Workers {
             news,
             newest,
             place,
+            out,
             stop: stop.into(),
         })
     }
@@ -239,10 +249,14 @@ impl Workers {
             is_cancelled: stop,
             ..self.place.clone()
         };
-        let (number, out) = (search.number, place.out.clone());
-        if let Err(error) = threads::start(move || search::run(&search, &place)) {
+        let (number, out) = (search.number, self.out.clone());
+        let tell = move |news| {
+            let _ = out.send(Message::Search(news));
+        };
+        let refused = tell.clone();
+        if let Err(error) = threads::start(move || search::run(&search, &place, tell)) {
             let error = format!("cannot start a thread: {error}");
-            let _ = out.send(Message::Search(search::Message::Failed(number, error)));
+            refused(search::Message::Failed(number, error));
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
 use proglog::inspect::finding::{Finding, Severity};
@@ -15,7 +15,6 @@ use proglog::log::progress::WALKED;
 use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 
-use super::loading;
 use crate::render::prose::escaped;
 use crate::render::{in_use, info, strip};
 
@@ -68,20 +67,15 @@ pub struct Line {
 }
 
 /// Scans whenever it is asked to.
-pub fn run(
-    path: &Path,
-    codec: Option<Codec>,
-    requests: &Receiver<()>,
-    out: &Sender<loading::Message>,
-) {
+pub fn run(path: &Path, codec: Option<Codec>, requests: &Receiver<()>, tell: impl Fn(Message)) {
     while requests.recv().is_ok() {
         while requests.try_recv().is_ok() {}
         for quick in [true, false] {
-            let message = match scan(path, codec, quick, out) {
+            let message = match scan(path, codec, quick, &tell) {
                 Ok(scan) => Message::Scanned(scan),
                 Err(error) => Message::Failed(escaped(&error.to_string())),
             };
-            let _ = out.send(loading::Message::Scan(message));
+            tell(message);
         }
     }
 }
@@ -91,7 +85,7 @@ pub fn scan(
     path: &Path,
     codec: Option<Codec>,
     quick: bool,
-    out: &Sender<loading::Message>,
+    tell: &impl Fn(Message),
 ) -> Result<Scan> {
     let begun = Instant::now();
     let options = Options {
@@ -108,8 +102,7 @@ pub fn scan(
         });
         let bytes = files.flatten().sum();
         let before = WALKED.now().1;
-        let began = Message::Began { bytes, before };
-        let _ = out.send(loading::Message::Scan(began));
+        tell(Message::Began { bytes, before });
     }
     Ok(Scan::of(&report, begun.elapsed().as_secs_f64()))
 }

@@ -4,7 +4,6 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use proglog::log::error::{Error, Result};
@@ -14,7 +13,6 @@ use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 use regex::bytes::Regex;
 
-use super::loading;
 use crate::render::prose::escaped;
 
 /// Bytes of a value that are searched.
@@ -50,21 +48,20 @@ pub struct Place {
     pub path: PathBuf,
     pub codec: Option<Codec>,
     pub is_cancelled: Arc<AtomicBool>,
-    pub out: Sender<loading::Message>,
 }
 
 /// Searches until it finds something, or comes to an end.
-pub fn run(search: &Search, place: &Place) {
-    let found = live::undisturbed(|| find(search, place));
+pub fn run(search: &Search, place: &Place, tell: impl Fn(Message)) {
+    let found = live::undisturbed(|| find(search, place, &tell));
     let message = match found {
         _ if place.is_cancelled.load(Ordering::Relaxed) => return,
         Ok(found) => Message::Found(search.number, found),
         Err(error) => Message::Failed(search.number, escaped(&error.to_string())),
     };
-    let _ = place.out.send(loading::Message::Search(message));
+    tell(message);
 }
 
-fn find(search: &Search, place: &Place) -> Result<Option<Offset>> {
+fn find(search: &Search, place: &Place, tell: &impl Fn(Message)) -> Result<Option<Offset>> {
     let mut log = LogReader::open(&place.path)?;
     if let Some(codec) = place.codec {
         log.set_codec(codec);
@@ -87,8 +84,7 @@ fn find(search: &Search, place: &Place) -> Result<Option<Offset>> {
             }
             if told.elapsed() >= INTERVAL {
                 told = Instant::now();
-                let at = Message::At(search.number, record.offset);
-                let _ = place.out.send(loading::Message::Search(at));
+                tell(Message::At(search.number, record.offset));
             }
         }
         Ok::<_, Error>(ControlFlow::Continue(()))

@@ -7,18 +7,15 @@ use proglog::inspect::finding::Finding;
 use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 
-use super::detail::Detail;
 use super::layout::{Areas, areas};
-use super::lines::{self, Line};
+use super::lines::{self, Form, Line, Lower};
 use super::loading::{Change, Message, Request};
-use super::rows::{Key, Row, Target, View, Window};
+use super::rows::{Row, Target, View, Window};
 use super::scan::{self, Scan};
 use super::search::{self, Search};
 
-/// The least time between two scans of a log that changes, in times of the last scan.
+/// The time between two scans of a log that changes: in times of the last scan, and the least.
 const SCAN_REST: f64 = 10.0;
-
-/// The least of it.
 const SCAN_REST_LEAST: Duration = Duration::from_secs(2);
 
 /// A part of the screen that takes keys.
@@ -27,23 +24,6 @@ pub enum Pane {
     Segments,
     Rows,
     Lower,
-}
-
-/// How a value is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// JSON on several lines, or the lines of a text; hex if it is neither.
-    Text,
-    Hex,
-}
-
-/// The content of the lower pane.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Lower {
-    Nothing,
-    Detail(Detail),
-    /// The explanation of a finding, or an error.
-    Text(Vec<String>),
 }
 
 /// A line that is being typed.
@@ -85,6 +65,7 @@ pub struct Names {
 }
 
 /// Everything that the screen shows.
+#[expect(clippy::struct_excessive_bools, reason = "each is a mode of its own")]
 pub struct State {
     pub names: Names,
     pub size: (u16, u16),
@@ -276,7 +257,7 @@ impl State {
 
     fn read_row(&self) -> Vec<Effect> {
         let row = self.row().filter(|_| !self.is_explaining);
-        let wanted = row.map(|row| Request::Detail(self.view, row.clone()));
+        let wanted = row.map(|row| Request::Detail(self.view, Box::new(row.clone())));
         wanted.map(Effect::Read).into_iter().collect()
     }
 
@@ -480,41 +461,5 @@ impl State {
         self.view = view;
         self.is_explaining = false;
         self.load(target)
-    }
-
-    /// Shows a finding: its place in the middle, its explanation below.
-    pub fn show_finding(&mut self, at: usize) -> Vec<Effect> {
-        let findings = self.scan.as_ref().map(|scan| &scan.findings);
-        let Some(finding) = findings.and_then(|it| it.get(at)).cloned() else {
-            return Vec::new();
-        };
-        self.finding = Some(at);
-        self.is_explaining = true;
-        self.follow = false;
-        self.lower_top = 0;
-        if let Some(base) = finding.segment {
-            let at = self.bases.partition_point(|it| *it <= base);
-            self.chosen = at.saturating_sub(1);
-        }
-        let place = finding.place.as_ref().filter(|place| place.bytes > 0);
-        let row = |at, is_obstacle| Target::Row(Key { at, is_obstacle });
-        let target = match (finding.offsets, place) {
-            (Some(offsets), _) if self.view == View::Records => row(offsets.first.0, true),
-            (Some(offsets), None) => Target::Offset(offsets.first),
-            (_, Some(place)) => {
-                let is_index = place.file.ends_with(".index");
-                self.view = if is_index {
-                    View::Entries
-                } else {
-                    View::Frames
-                };
-                row(place.position, false)
-            }
-            (None, None) => match finding.segment {
-                Some(base) => Target::Offset(base),
-                None => return vec![Effect::Read(Request::Explain(finding))],
-            },
-        };
-        vec![self.load(target), Effect::Read(Request::Explain(finding))]
     }
 }

@@ -4,9 +4,7 @@ use std::process::{Command, Output};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use proglog_testkit::{LogBuilder, Sandbox, proglog, report};
-
-use super::run;
+use proglog_testkit::{LogBuilder, Sandbox, proglog, report, run};
 
 /// How long a screen may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -163,7 +161,7 @@ fn a_signal_gives_the_terminal_back() {
     ] {
         tmux.keys(&["clear", "Enter"]);
         tmux.wait_for("an empty screen", |screen| screen.trim() == "ready>");
-        let line = "echo before; sh -c 'echo $$ > pid; exec $P browse log'; echo status $?";
+        let line = "echo before; sh -c 'echo $$ > pid; exec $P browse log'";
         tmux.keys(&[line, "Enter"]);
         tmux.wait_for("the screen", |screen| screen.contains("?=help"));
         let pid = std::fs::read_to_string(sandbox.path().join("pid")).unwrap();
@@ -171,6 +169,9 @@ fn a_signal_gives_the_terminal_back() {
             .args([&format!("-{signal}"), pid.trim()])
             .status();
         assert!(kill.unwrap().success());
+        // A shell ends its line too if a command ends by SIGINT.
+        tmux.wait_for("the shell", |screen| !screen.contains("?=help"));
+        tmux.keys(&["echo status $?", "Enter"]);
         tmux.wait_for_shell(status);
     }
 }

@@ -4,8 +4,9 @@ use proglog::log::units::Offset;
 use proglog_testkit::{LogBuilder, Sandbox};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+use super::super::lines::Form;
 use super::super::rows::View;
-use super::super::state::{Form, Pane};
+use super::super::state::Pane;
 use super::Browser;
 
 fn hundreds() -> Browser {

@@ -1,6 +1,6 @@
 //! Logs that change while they are on the screen.
 
-use std::fs;
+use std::path::Path;
 
 use proglog::log::units::Offset;
 use proglog::{Appender, Codec};
@@ -15,6 +15,11 @@ fn append(sandbox: &Sandbox, values: &[&str]) {
         .unwrap();
     log.append_all(values).unwrap();
     log.commit().unwrap();
+}
+
+#[cfg(test)]
+fn rename(from: &Path, to: &Path) {
+    std::fs::rename(from, to).unwrap();
 }
 
 fn browser() -> Browser {
@@ -93,13 +98,13 @@ fn a_repair_in_the_middle_is_seen() {
 fn a_log_that_vanishes_is_no_error() {
     let mut browser = browser();
     let (here, away) = (browser.sandbox.log(), browser.sandbox.path().join("away"));
-    fs::rename(&here, &away).unwrap();
+    rename(&here, &away);
     browser.check();
     browser.check();
     let screen = browser.screen();
     assert!(screen.contains("no such directory"), "{screen}");
     browser.keys("G");
-    fs::rename(&away, &here).unwrap();
+    rename(&away, &here);
     browser.check();
     browser.keys("G");
     assert_eq!(browser.state.offset(), Offset(3));

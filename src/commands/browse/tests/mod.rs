@@ -1,11 +1,7 @@
 //! Browsing without a terminal: keys in, screen out. What threads do in the program is done
 //! here at once.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking, and changes its own sandbox"
-)]
+#![expect(clippy::disallowed_methods, reason = "a test changes its own sandbox")]
 
 mod keys;
 mod live;
@@ -13,6 +9,7 @@ mod picture;
 mod screens;
 mod windows;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -73,9 +70,10 @@ impl Browser {
                             path: self.sandbox.log(),
                             codec: None,
                             is_cancelled: Arc::new(AtomicBool::new(false)),
-                            out: self.out.clone(),
                         };
-                        search::run(&search, &place);
+                        search::run(&search, &place, |news| {
+                            self.out.send(Message::Search(news)).unwrap();
+                        });
                     }
                     Effect::Quit => self.has_quit = true,
                     Effect::StopSearch | Effect::Redraw => {}
@@ -88,12 +86,12 @@ impl Browser {
     }
 
     fn scan(&self) {
+        let tell = |news| self.out.send(Message::Scan(news)).unwrap();
         for quick in [true, false] {
-            let message = match scan::scan(&self.sandbox.log(), None, quick, &self.out) {
+            tell(match scan::scan(&self.sandbox.log(), None, quick, &tell) {
                 Ok(scan) => scan::Message::Scanned(scan),
                 Err(error) => scan::Message::Failed(error.to_string()),
-            };
-            self.out.send(Message::Scan(message)).unwrap();
+            });
         }
     }
 
@@ -151,4 +149,19 @@ fn lines(buffer: &Buffer) -> String {
         text.push('\n');
     }
     text
+}
+
+/// Compares a text with the file that it is kept in; `UPDATE_EXPECTED=1` rewrites the file.
+#[cfg(test)]
+fn compare_with(path: &Path, text: &str) {
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        std::fs::write(path, text).unwrap();
+        return;
+    }
+    let kept = std::fs::read_to_string(path).unwrap_or_default();
+    let name = path.display();
+    assert!(
+        kept == text,
+        "{name} (UPDATE_EXPECTED=1 rewrites it)\n{text}"
+    );
 }

@@ -7,7 +7,7 @@ use proglog_testkit::Sandbox;
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::style::{Color, Modifier};
 
-use super::Browser;
+use super::{Browser, compare_with};
 
 /// The width and the height of a cell, and the border.
 const CELL: (usize, usize) = (8, 18);
@@ -90,13 +90,5 @@ fn the_picture_is_what_is_on_the_screen() {
     browser.keys("e");
     let svg = svg(&browser.draw(true));
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/browse.svg");
-    if std::env::var_os("UPDATE_EXPECTED").is_some() {
-        std::fs::write(&path, &svg).unwrap();
-    }
-    let kept = std::fs::read_to_string(&path).unwrap();
-    assert!(
-        kept == svg,
-        "docs/browse.svg (UPDATE_EXPECTED=1 rewrites it)\n{}",
-        browser.screen()
-    );
+    compare_with(&path, &svg);
 }

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use proglog_testkit::{LogBuilder, Sandbox, cases};
 use ratatui::style::{Color, Modifier};
 
-use super::Browser;
+use super::{Browser, compare_with};
 use crate::render::prose::drives_a_terminal;
 
 const SIZES: [(u16, u16); 2] = [(80, 24), (60, 16)];
@@ -17,16 +17,7 @@ fn compare(name: &str, browser: &Browser) {
     let (width, height) = browser.state.size;
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/commands/browse/screens");
     let path = directory.join(format!("{name}-{width}x{height}.txt"));
-    let screen = browser.screen();
-    if std::env::var_os("UPDATE_EXPECTED").is_some() {
-        std::fs::write(&path, &screen).unwrap();
-        return;
-    }
-    let expected = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        screen == expected,
-        "{name} {width}x{height} (UPDATE_EXPECTED=1 rewrites it)\n{screen}"
-    );
+    compare_with(&path, &browser.screen());
 }
 
 /// The screens of a log, each after some more keys.
@@ -41,14 +32,14 @@ fn compare_all(make: impl Fn() -> Sandbox, steps: &[(&str, &str)]) {
 }
 
 #[test]
-fn a_sound_log() {
+fn a_valid_log() {
     let make = || Sandbox::of("clean-three-segments");
     compare_all(
         make,
         &[
-            ("", "sound"),
-            ("G", "sound-end"),
-            ("v", "sound-entries"),
+            ("", "valid"),
+            ("G", "valid-end"),
+            ("v", "valid-entries"),
             ("\x1b?", "help"),
         ],
     );
