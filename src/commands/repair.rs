@@ -19,10 +19,8 @@ use proglog::inspect::finding::{Finding, FindingId, Severity};
 use proglog::inspect::listing::Listing;
 use proglog::inspect::look::Before;
 use proglog::inspect::report::{Options, Report, TailDecision};
-use proglog::log::damage::Damage;
 use proglog::log::error::Error;
 use proglog::log::record::{Codec, Layout};
-use proglog::log::units::Position;
 use proglog::log::walk::{Committed, Flow, Visitor};
 use proglog::log::window::LOOKUP_BYTES;
 use proglog::mend::lost::{self, Lost};
@@ -315,14 +313,6 @@ impl Visitor for First {
         let raft = |layout: &Layout| layout.term > 0 || layout.record_type > 0;
         self.raft = Some(record.layout.as_ref().is_some_and(raft));
         Ok(ControlFlow::Break(()))
-    }
-
-    fn dead_bytes(&mut self, _: u64, _: Position, _: u64) -> proglog::log::error::Result<Flow> {
-        Ok(ControlFlow::Continue(()))
-    }
-
-    fn damage(&mut self, _: Damage) -> proglog::log::error::Result<Flow> {
-        Ok(ControlFlow::Continue(()))
     }
 }
 

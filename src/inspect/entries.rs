@@ -393,11 +393,6 @@ where
         Ok(self.hand(&EntryItem::Entry(view)))
     }
 
-    fn dead_bytes(&mut self, _: u64, _: Position, _: u64) -> Result<Flow> {
-        // No entry's business: dump-store shows them.
-        Ok(ControlFlow::Continue(()))
-    }
-
     fn damage(&mut self, damage: Damage) -> Result<Flow> {
         let misaligned = damage.kind == DamageKind::Misaligned;
         if misaligned && self.padding_up_to(damage.position).is_break() {

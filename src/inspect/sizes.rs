@@ -3,13 +3,11 @@
 
 use std::ops::ControlFlow;
 
-use crate::log::damage::Damage;
 use crate::log::error::{Error, Result};
 use crate::log::format::ENTRY_BYTES;
 use crate::log::live;
 use crate::log::record::Codec;
 use crate::log::segment::{Segment, is_absent};
-use crate::log::units::Position;
 use crate::log::walk::{Committed, Flow, Visitor};
 use crate::log::window::STREAM_BYTES;
 
@@ -123,14 +121,6 @@ impl Visitor for Sizes {
             Some(layout) => layout.value.end - layout.value.start,
             None => record.payload_bytes,
         });
-        Ok(ControlFlow::Continue(()))
-    }
-
-    fn dead_bytes(&mut self, _: u64, _: Position, _: u64) -> Result<Flow> {
-        Ok(ControlFlow::Continue(()))
-    }
-
-    fn damage(&mut self, _: Damage) -> Result<Flow> {
         Ok(ControlFlow::Continue(()))
     }
 }

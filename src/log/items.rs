@@ -246,14 +246,6 @@ impl Visitor for Sound {
         }
         Ok(ControlFlow::Continue(()))
     }
-
-    fn dead_bytes(&mut self, _: u64, _: Position, _: u64) -> Result<Flow> {
-        Ok(ControlFlow::Continue(()))
-    }
-
-    fn damage(&mut self, _: Damage) -> Result<Flow> {
-        Ok(ControlFlow::Continue(()))
-    }
 }
 
 /// The first of these slots whose record is valid.
@@ -419,10 +411,6 @@ impl<T: Taker<E>, E> Visitor for Adapter<'_, T, E> {
                 Err(error) => Some(self.failed(error)),
             },
         )
-    }
-
-    fn dead_bytes(&mut self, _: u64, _: Position, _: u64) -> Result<Flow> {
-        Ok(ControlFlow::Continue(()))
     }
 
     fn damage(&mut self, damage: Damage) -> Result<Flow> {

@@ -18,8 +18,8 @@ use super::format::{ENTRY_BYTES, FileKind, NameStyle};
 use super::lock::DirectoryLock;
 use super::record::Codec;
 use super::segment::Segment;
-use super::units::{Offset, Position};
-use super::walk::{Committed, Flow, Visitor};
+use super::units::Offset;
+use super::walk::{Flow, Visitor};
 use super::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES};
 use super::writer::{COMMIT_INDEX_BYTES, Writer};
 
@@ -318,14 +318,6 @@ struct FirstDamage {
 
 impl Visitor for FirstDamage {
     const PAYLOADS: bool = false;
-
-    fn record(&mut self, _: &Committed<'_>) -> Result<Flow> {
-        Ok(ControlFlow::Continue(()))
-    }
-
-    fn dead_bytes(&mut self, _: u64, _: Position, _: u64) -> Result<Flow> {
-        Ok(ControlFlow::Continue(()))
-    }
 
     fn damage(&mut self, damage: Damage) -> Result<Flow> {
         self.damage = Some(damage);

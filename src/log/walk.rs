@@ -48,7 +48,7 @@ pub struct Committed<'a> {
 /// Whether the walk continues.
 pub type Flow = ControlFlow<()>;
 
-/// The receiver of the results of a walk.
+/// The receiver of the results of a walk; it passes over what it does not take.
 pub trait Visitor {
     /// Whether [`Committed::payload`] is wanted.
     const PAYLOADS: bool;
@@ -58,7 +58,9 @@ pub trait Visitor {
     /// # Errors
     ///
     /// The visitor's own; it ends the walk.
-    fn record(&mut self, record: &Committed<'_>) -> Result<Flow>;
+    fn record(&mut self, _record: &Committed<'_>) -> Result<Flow> {
+        Ok(Flow::Continue(()))
+    }
 
     /// The same for the usual case, with the bytes of the value inside the payload:
     /// `None` if it wants [`Visitor::record`]. Only if payloads are wanted.
@@ -76,14 +78,18 @@ pub trait Visitor {
     /// # Errors
     ///
     /// The visitor's own; it ends the walk.
-    fn dead_bytes(&mut self, slot: u64, position: Position, bytes: u64) -> Result<Flow>;
+    fn dead_bytes(&mut self, _slot: u64, _position: Position, _bytes: u64) -> Result<Flow> {
+        Ok(Flow::Continue(()))
+    }
 
     /// Slots that are not valid.
     ///
     /// # Errors
     ///
     /// The visitor's own; it ends the walk.
-    fn damage(&mut self, damage: Damage) -> Result<Flow>;
+    fn damage(&mut self, _damage: Damage) -> Result<Flow> {
+        Ok(Flow::Continue(()))
+    }
 }
 
 /// One segment that is walked along.

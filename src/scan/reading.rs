@@ -10,7 +10,7 @@ use crate::log::error::Result;
 use crate::log::format::ENTRY_BYTES;
 use crate::log::record::Codec;
 use crate::log::segment::Segment;
-use crate::log::units::{Offset, Position};
+use crate::log::units::Offset;
 use crate::log::walk::{Committed, Flow, Visitor};
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
 
@@ -196,10 +196,6 @@ impl Visitor for Found {
 
     fn record(&mut self, _: &Committed<'_>) -> Result<Flow> {
         self.records += 1;
-        Ok(Flow::Continue(()))
-    }
-
-    fn dead_bytes(&mut self, _: u64, _: Position, _: u64) -> Result<Flow> {
         Ok(Flow::Continue(()))
     }
 

@@ -14,7 +14,7 @@ use crate::log::format::{LENGTH_BYTES, SECTOR_BYTES, is_marked_length};
 use crate::log::record::{Codec, LayoutError};
 use crate::log::segment::Segment;
 use crate::log::units::Position;
-use crate::log::walk::{Committed, Flow, Visitor, layout_in};
+use crate::log::walk::{Flow, Visitor, layout_in};
 use crate::log::window::{LOOKUP_BYTES, Window};
 
 /// Finds the unfinished batch after the last entry of a segment: its position in the store.
@@ -47,14 +47,6 @@ struct Damaged(bool);
 
 impl Visitor for Damaged {
     const PAYLOADS: bool = false;
-
-    fn record(&mut self, _: &Committed<'_>) -> Result<Flow> {
-        Ok(Flow::Continue(()))
-    }
-
-    fn dead_bytes(&mut self, _: u64, _: Position, _: u64) -> Result<Flow> {
-        Ok(Flow::Continue(()))
-    }
 
     fn damage(&mut self, _: Damage) -> Result<Flow> {
         self.0 = true;

@@ -422,10 +422,6 @@ impl Visitor for Batch {
         Ok(ControlFlow::Continue(()))
     }
 
-    fn dead_bytes(&mut self, _: u64, _: Position, _: u64) -> Result<Flow> {
-        Ok(ControlFlow::Continue(()))
-    }
-
     fn damage(&mut self, damage: Damage) -> Result<Flow> {
         let id = FindingId::from(damage.kind);
         self.damaged.push((damage.first_slot, damage.last_slot, id));

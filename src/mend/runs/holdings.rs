@@ -14,7 +14,7 @@ use crate::log::error::{Error, Result};
 use crate::log::format::{ENTRY_BYTES, FileKind, LENGTH_BYTES};
 use crate::log::record::{Codec, LayoutError};
 use crate::log::segment::Segment;
-use crate::log::units::{Offset, Position};
+use crate::log::units::Offset;
 use crate::log::walk::{Committed, Flow, Visitor, layout_in};
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
 use crate::mend::entries;
@@ -248,10 +248,6 @@ impl Visitor for Found {
         if record.payload.is_some() || self.window.is_readable(begin, end)? {
             self.add(record.slot, begin, end);
         }
-        Ok(ControlFlow::Continue(()))
-    }
-
-    fn dead_bytes(&mut self, _: u64, _: Position, _: u64) -> Result<Flow> {
         Ok(ControlFlow::Continue(()))
     }
 
