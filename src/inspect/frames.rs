@@ -4,14 +4,15 @@
 
 mod numbers;
 
+use super::resync::next_record;
 use crate::log::dir::FilePath;
 use crate::log::error::{Error, Result};
 use crate::log::format::{LENGTH_BYTES, frame_end};
 use crate::log::index::Index;
-use crate::log::record::{self, Codec, LayoutError};
+use crate::log::record::{Codec, LayoutError};
 use crate::log::segment::Segment;
 use crate::log::units::{Offset, Position};
-use crate::log::walk::{Flow, PAYLOAD_IN_MEMORY_MAX, layout_in};
+use crate::log::walk::{Flow, layout_in};
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
 use crate::scan::unfinished;
 use numbers::Numbers;
@@ -420,51 +421,13 @@ impl StoreDump {
         Ok((FrameItem::Frame(view), frame.end))
     }
 
-    /// The next place after `position` where frames start again (protobuf only): a record
-    /// that this log can have written, and that an encoder produces.
+    /// The next place after `position` where frames start again (protobuf only).
     fn resync(&mut self, position: u64) -> Result<Option<u64>> {
         if self.codec == Codec::Raw {
             return Ok(None);
         }
-        let mut at = position.saturating_add(1);
-        while at < self.zeros_from && self.fuel > 0 {
-            // No length lies wholly in a hole.
-            let data = self.window.data_from(at).map_or(at, |data| data.start);
-            at = at.max(data.saturating_sub(LENGTH_BYTES - 1));
-            match self.is_record(at) {
-                Ok(true) => return Ok(Some(at)),
-                Ok(false) | Err(Error::Unreadable { .. }) => {}
-                Err(error) => return Err(error),
-            }
-            at += 1;
-        }
-        Ok(None)
-    }
-
-    /// Whether a record's frame begins at `at` beyond reasonable doubt.
-    fn is_record(&mut self, at: u64) -> Result<bool> {
-        let limit = self.store_bytes();
-        if at.saturating_add(LENGTH_BYTES) >= limit {
-            return Ok(false);
-        }
-        let payload_bytes = self.window.length_at(at)?;
-        let start = at + LENGTH_BYTES;
-        if payload_bytes == 0
-            || payload_bytes > PAYLOAD_IN_MEMORY_MAX
-            || frame_end(Position(at), payload_bytes, limit).is_none()
-        {
-            return Ok(false);
-        }
-        // If one byte decides, the rest is not read.
-        let key = self.window.bytes(start, 1)?.first().copied();
-        if !matches!(key, Some(0x0a | 0x10 | 0x18 | 0x20)) {
-            return Ok(false);
-        }
-        self.fuel = self.fuel.saturating_sub(payload_bytes);
-        let count = usize::try_from(payload_bytes).unwrap_or(0);
-        let payload = self.window.bytes(start, count)?;
-        Ok(record::decode(payload)
-            .is_ok_and(|record| record.offset >= self.base && record.encode() == payload))
+        let range = position.saturating_add(1)..self.zeros_from;
+        next_record(&mut self.window, self.base, range, &mut self.fuel)
     }
 }
 

@@ -4,11 +4,12 @@
 
 mod runs;
 
+use super::resync::next_record;
 use crate::log::error::{Error, Result};
-use crate::log::format::{LENGTH_BYTES, frame_end};
-use crate::log::record::{self, Codec, LayoutError};
+use crate::log::format::LENGTH_BYTES;
+use crate::log::record::{Codec, LayoutError};
 use crate::log::units::{Offset, Position};
-use crate::log::walk::{PAYLOAD_IN_MEMORY_MAX, layout_in};
+use crate::log::walk::layout_in;
 use crate::log::window::{ReadFile, STREAM_BYTES, Window};
 use crate::scan::unfinished;
 
@@ -258,18 +259,11 @@ impl Scan {
 
     /// Whether an intact record 1 is at `position`.
     fn carries_one(&mut self, position: Position) -> Result<bool> {
-        let limit = self.window.file_bytes();
-        if position.0.saturating_add(LENGTH_BYTES) > limit {
+        let Some(end) = self.window.frame_end_at(position.0)? else {
             return Ok(false);
-        }
-        let payload_bytes = match self.window.length_at(position.0) {
-            Err(Error::Unreadable { .. }) => return Ok(false),
-            other => other?,
         };
-        if frame_end(position, payload_bytes, limit).is_none() {
-            return Ok(false);
-        }
-        let layout = layout_in(&mut self.window, position.0 + LENGTH_BYTES, payload_bytes);
+        let start = position.0 + LENGTH_BYTES;
+        let layout = layout_in(&mut self.window, start, end.0 - start);
         Ok(layout.is_ok_and(|layout| layout.offset == 1))
     }
 
@@ -328,60 +322,9 @@ impl Scan {
             return Ok(None);
         }
         let first = position.saturating_add(1);
-        let limit = self
-            .window
-            .file_bytes()
-            .min(first.saturating_add(RESYNC_BYTES));
-        let mut next = first;
-        let mut data_end = first;
-        while next < limit && self.fuel > 0 {
-            if next >= data_end {
-                // A hole contains no record, except the beginning of its length.
-                let Some(data) = self.window.data_from(next) else {
-                    break;
-                };
-                data_end = data.end;
-                next = next.max(data.start.saturating_sub(LENGTH_BYTES));
-                continue;
-            }
-            let at = next;
-            next += 1;
-            let read_before = self.window.bytes_read();
-            let found = self.is_written_frame(at)?;
-            // Random reads use this place alone.
-            let read = self.window.bytes_read() - read_before;
-            let leaps = read.saturating_sub(self.window.read_bytes());
-            self.fuel = self.fuel.saturating_sub(1 + leaps);
-            if found {
-                return Ok(Some(at));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Whether an intact record is at `at` that this log can have written.
-    fn is_written_frame(&mut self, at: u64) -> Result<bool> {
-        let Some(frame) = self.frame(at)? else {
-            return Ok(false);
-        };
-        let bytes = frame.end.0 - at - LENGTH_BYTES;
-        let can_be = bytes > 0 && frame.offset.is_some_and(|offset| offset >= self.base.0);
-        Ok(can_be && self.looks_written(at + LENGTH_BYTES, bytes)?)
-    }
-
-    /// Whether a payload is one that an encoder writes: fields in order, none twice.
-    fn looks_written(&mut self, start: u64, bytes: u64) -> Result<bool> {
-        let Ok(count) = usize::try_from(bytes) else {
-            return Ok(false);
-        };
-        if bytes > PAYLOAD_IN_MEMORY_MAX {
-            return Ok(false);
-        }
-        let payload = match self.window.bytes(start, count) {
-            Err(Error::Unreadable { .. }) => return Ok(false),
-            payload => payload?,
-        };
-        Ok(record::decode(payload).is_ok_and(|record| record.encode() == payload))
+        let end = first.saturating_add(RESYNC_BYTES);
+        let range = first..end.min(self.window.file_bytes());
+        next_record(&mut self.window, self.base, range, &mut self.fuel)
     }
 }
 

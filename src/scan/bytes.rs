@@ -62,11 +62,7 @@ impl Bytes {
 
     /// The end of the frame at `position`, if it ends within the store.
     pub fn end(&mut self, position: u64) -> Result<Option<u64>> {
-        let Some(length) = self.length(position)? else {
-            return Ok(None);
-        };
-        let end = (position + LENGTH_BYTES).checked_add(length);
-        Ok(end.filter(|end| *end <= self.size))
+        Ok(self.near.frame_end_at(position)?.map(|end| end.0))
     }
 
     /// The offset in the canonical record that fills `start..end`: its fields in
