@@ -2,38 +2,15 @@
 //! records than their bytes hold.
 
 use super::facts::SegmentFacts;
-use super::report::{Options, SegmentReport, TailDecision};
+use super::report::{SegmentReport, TailDecision};
 use crate::log::directory::Directory;
 use crate::log::error::Result;
 use crate::log::format::ENTRY_BYTES;
 use crate::log::record::Codec;
 use crate::log::segment::Segment;
-use crate::log::units::Offset;
 use crate::scan::account::{Account, Input};
 use crate::scan::image;
 use crate::scan::reading::{self, AsItIs};
-
-/// The inputs beside the facts of a segment.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Judged {
-    /// The log's codec.
-    pub codec: Codec,
-    /// The base offset of the next segment.
-    pub next_base: Option<Offset>,
-    /// The decision of a person about its end.
-    pub tail: TailDecision,
-}
-
-impl Options {
-    /// How a segment is judged.
-    pub(crate) fn judged(&self, codec: Codec, next_base: Option<Offset>) -> Judged {
-        Judged {
-            codec,
-            next_base,
-            tail: self.tail,
-        }
-    }
-}
 
 /// The account of a pair; `None` where its files are as a clean commit leaves them, and
 /// where there is more than is judged at once.
@@ -44,7 +21,8 @@ impl Options {
 pub(crate) fn of_pair(
     pair: &Segment,
     facts: &SegmentFacts,
-    judged: &Judged,
+    codec: Codec,
+    tail: TailDecision,
 ) -> Result<Option<Account>> {
     if facts.is_clean() {
         return Ok(None);
@@ -59,7 +37,7 @@ pub(crate) fn of_pair(
         )));
     }
     let sound = reading::sound_entries(&facts.damages, facts.entries);
-    of_files(pair, true, sound, judged)
+    of_files(pair, true, (sound, codec), tail)
 }
 
 /// The account of a pair whose first entries are known to be right, or of a store alone.
@@ -70,20 +48,16 @@ pub(crate) fn of_pair(
 pub(crate) fn of_files(
     pair: &Segment,
     has_index: bool,
-    sound_entries: u64,
-    judged: &Judged,
+    (sound_entries, codec): (u64, Codec),
+    tail: TailDecision,
 ) -> Result<Option<Account>> {
     let account = Account::of(&Input {
-        store: &pair.store,
         index: Some(&pair.index).filter(|_| has_index),
-        base: pair.base,
-        codec: judged.codec,
-        next_base: judged.next_base,
-        sound_entries,
-        trust_tail: judged.tail == TailDecision::Adopt,
+        trust_tail: tail == TailDecision::Adopt,
+        ..reading::input(pair, codec, sound_entries)
     })?;
     Ok(account.map(|account| {
-        if judged.tail == TailDecision::Drop {
+        if tail == TailDecision::Drop {
             account.without_tail()
         } else {
             account
@@ -100,15 +74,14 @@ pub(crate) fn is_read(
     account: &Account,
     pair: &Segment,
     facts: &SegmentFacts,
-    judged: &Judged,
+    codec: Codec,
 ) -> Result<bool> {
     let as_it_is = AsItIs {
         entries: facts.entries,
         records: facts.records,
         damages: &facts.damages,
     };
-    Ok(as_it_is.hides(account)
-        && !reading::is_read_as_it_is(pair, facts.entries, judged.codec, judged.next_base)?)
+    Ok(as_it_is.hides(account) && !reading::is_read_as_it_is(pair, facts.entries, codec)?)
 }
 
 /// The segment with the index that its account gives; `None` if that is too large.

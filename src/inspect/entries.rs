@@ -178,6 +178,7 @@ impl IndexDump {
             store: self.store.clone()?,
             index: self.index.clone(),
             entries: None,
+            next_base: None,
         })
     }
 

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::accounts::{self, Judged};
+use super::accounts;
 use super::check;
 use super::listing::{Listing, SegmentListing};
 use super::report::{Lone, Options, Report, SegmentReport};
@@ -124,8 +124,7 @@ impl Look<'_> {
                 Ok(mut pair) => {
                     let quick = self.options.quick;
                     pair.fix(Some(codec), if quick { Count::Bisect } else { Count::All })?;
-                    let next = self.listing.directory.next_base(segment.base());
-                    report.take_pair(&pair, codec, next, self.options, threads)?;
+                    report.take_pair(&pair, codec, self.options, threads)?;
                 }
                 // It existed when the directory was listed: another process trims the
                 // log.
@@ -134,9 +133,9 @@ impl Look<'_> {
             }
         } else if is_file(FileKind::Store) {
             let store = ReadFile::open(&path(FileKind::Store))?;
-            let pair = Segment::of_store(segment.base(), store);
             let next = self.listing.directory.next_base(segment.base());
-            report.take_store(&pair, codec, next, self.options, threads)?;
+            let pair = Segment::of_store(segment.base(), store, next);
+            report.take_store(&pair, codec, self.options, threads)?;
         } else if is_file(FileKind::Index) {
             let mut index = Index::open(&path(FileKind::Index), LOOKUP_BYTES)?;
             let slots = index.slots();
@@ -158,7 +157,6 @@ impl SegmentReport {
         &mut self,
         pair: &Segment,
         codec: Codec,
-        next_base: Option<Offset>,
         options: &Options,
         threads: usize,
     ) -> Result<()> {
@@ -180,9 +178,8 @@ impl SegmentReport {
             self.facts = Some(facts);
             return Ok(());
         }
-        let judged = options.judged(codec, next_base);
-        let account = accounts::of_pair(pair, &facts, &judged)?;
-        self.take_account(pair, Some(facts), account, &judged, threads)
+        let account = accounts::of_pair(pair, &facts, codec, options.tail)?;
+        self.take_account(pair, Some(facts), account, codec, threads)
     }
 
     /// Takes the account of a segment, and its facts: where the index hides records of
@@ -192,7 +189,7 @@ impl SegmentReport {
         pair: &Segment,
         facts: Option<SegmentFacts>,
         account: Option<Account>,
-        judged: &Judged,
+        codec: Codec,
         threads: usize,
     ) -> Result<()> {
         self.facts = facts;
@@ -200,11 +197,11 @@ impl SegmentReport {
             return Ok(());
         };
         let other = match &self.facts {
-            Some(facts) => accounts::is_read(&account, pair, facts, judged)?,
+            Some(facts) => accounts::is_read(&account, pair, facts, codec)?,
             None => true,
         };
         if other && let Some(read) = accounts::by_account(&account, pair, self.facts.is_some())? {
-            self.facts = Some(scan::scan(&read, judged.codec, threads)?);
+            self.facts = Some(scan::scan(&read, codec, threads)?);
             self.by_account = true;
         }
         self.account = Some(Box::new(account));
@@ -216,7 +213,6 @@ impl SegmentReport {
         &mut self,
         pair: &Segment,
         codec: Codec,
-        next_base: Option<Offset>,
         options: &Options,
         threads: usize,
     ) -> Result<()> {
@@ -233,8 +229,7 @@ impl SegmentReport {
             return Ok(());
         }
         self.lone = Some(Box::new(Lone::Store(tail)));
-        let judged = options.judged(codec, next_base);
-        let account = accounts::of_files(pair, false, 0, &judged)?;
+        let account = accounts::of_files(pair, false, (0, codec), options.tail)?;
         let plain = account
             .as_ref()
             .is_some_and(|account| account.end_slot == tail.frames && account.damaged.is_empty());
@@ -242,7 +237,7 @@ impl SegmentReport {
             self.account = account.map(Box::new);
             return Ok(());
         }
-        self.take_account(pair, None, account, &judged, threads)
+        self.take_account(pair, None, account, codec, threads)
     }
 }
 

@@ -60,6 +60,7 @@ pub fn open(lock: &DirectoryLock, config: &Config, disk: &Arc<dyn Disk>) -> Resu
         store: readable(&store)?,
         index: readable(&index)?,
         entries: None,
+        next_base: None,
     };
     let entries = check_tail(&segment, codec, &directory.path)?;
     let tail = Tail {

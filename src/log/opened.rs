@@ -6,7 +6,6 @@ use super::error::Result;
 use super::format::ENTRY_BYTES;
 use super::record::Codec;
 use super::segment::{Segment, is_absent};
-use super::units::Offset;
 use super::walk::Walk;
 use super::window::ReadFile;
 use crate::scan::account::{Account, Input};
@@ -40,16 +39,15 @@ impl Opened {
     ///
     /// As [`Segment::open`], and reading's.
     pub fn open(directory: &Directory, names: &SegmentNames, codec: Codec) -> Result<Self> {
-        let next_base = directory.next_base(names.base);
         let segment = match Segment::open_fixed(directory, names, codec) {
             Ok(segment) => segment,
             Err(error) if is_absent(&error) => {
-                return Self::without_index(directory, names, codec, next_base, error);
+                return Self::without_index(directory, names, codec, error);
             }
             Err(error) => return Err(error),
         };
         let entries = segment.count_entries(Some(codec))?;
-        if let Some((index, account)) = reading::other_index(&segment, entries, codec, next_base)? {
+        if let Some((index, account)) = reading::other_index(&segment, entries, codec)? {
             return Ok(Self::by_account(&segment, index, &account));
         }
         Ok(Self {
@@ -78,20 +76,14 @@ impl Opened {
         directory: &Directory,
         names: &SegmentNames,
         codec: Codec,
-        next_base: Option<Offset>,
         error: super::error::Error,
     ) -> Result<Self> {
         let Ok(segment) = Segment::without_index(directory, names) else {
             return Err(error);
         };
         let account = Account::of(&Input {
-            store: &segment.store,
             index: None,
-            base: segment.base,
-            codec,
-            next_base,
-            sound_entries: 0,
-            trust_tail: false,
+            ..reading::input(&segment, codec, 0)
         })?;
         let Some(account) = account.filter(|account| account.end_slot > 0) else {
             return Err(error);

@@ -26,6 +26,8 @@ pub struct Segment {
     pub index: ReadFile,
     /// Number of real entries, if [`Segment::fix`] has counted them.
     pub entries: Option<u64>,
+    /// The base offset of the next segment.
+    pub next_base: Option<Offset>,
 }
 
 impl Segment {
@@ -60,6 +62,7 @@ impl Segment {
             store,
             index,
             entries: None,
+            next_base: directory.next_base(names.base),
         })
     }
 
@@ -70,11 +73,12 @@ impl Segment {
     /// As [`ReadFile::open`].
     pub fn without_index(directory: &Directory, names: &SegmentNames) -> Result<Self> {
         let store = ReadFile::open(&directory.file(names, FileKind::Store))?;
-        Ok(Self::of_store(names.base, store))
+        let next_base = directory.next_base(names.base);
+        Ok(Self::of_store(names.base, store, next_base))
     }
 
     /// A store that is open already, with an index that has no entry.
-    pub(crate) fn of_store(base: Offset, store: ReadFile) -> Self {
+    pub(crate) fn of_store(base: Offset, store: ReadFile, next_base: Option<Offset>) -> Self {
         let mut index = store.clone();
         index.file_bytes = 0;
         Self {
@@ -82,6 +86,7 @@ impl Segment {
             store,
             index,
             entries: Some(0),
+            next_base,
         }
     }
 

@@ -45,7 +45,7 @@ pub(super) fn settle(report: &Report, segment: &SegmentReport, policy: &Policy) 
         if !fits_offsets(segment.listing.base(), &steps) {
             break;
         }
-        let after = match foresee(report, segment, policy, &steps) {
+        let after = match foresee(report, segment, &steps) {
             Ok(Some((after, true))) => after,
             // Another record would be read, or the steps cannot be carried out.
             Ok(Some((_, false))) | Err(Error::CannotAppend { .. }) => break,
@@ -192,7 +192,6 @@ fn sound_end(facts: &SegmentFacts) -> u64 {
 fn foresee(
     report: &Report,
     segment: &SegmentReport,
-    policy: &Policy,
     steps: &[Step],
 ) -> Result<Option<(SegmentReport, bool)>> {
     let steps: Vec<&Step> = steps.iter().collect();
@@ -202,21 +201,13 @@ fn foresee(
     let codec = report.codec.unwrap_or(Codec::Raw);
     let index_bytes = Some(pair.index.file_bytes).filter(|_| has_index);
     let mut after = with_sizes(segment, index_bytes, pair.store.file_bytes);
-    let next_base = policy.room.and_then(|room| pair.base.checked_add(room));
     let threads = report.options.threads();
     let take = if has_index {
         SegmentReport::take_pair
     } else {
         SegmentReport::take_store
     };
-    take(
-        &mut after,
-        &pair,
-        codec,
-        next_base,
-        &report.options,
-        threads,
-    )?;
+    take(&mut after, &pair, codec, &report.options, threads)?;
     let same = has_same_frames(report, segment, &after, pair)?;
     Ok(Some((after, same)))
 }
@@ -313,6 +304,7 @@ pub(super) fn mended(
         store,
         index: image.read()?,
         entries: None,
+        next_base: report.listing.directory.next_base(base),
     };
     let has_index = segment.listing.index.is_some() || steps.iter().any(makes_index);
     Ok(Some(Mended { pair, has_index }))

@@ -68,6 +68,7 @@ fn unfinished_behind_entries(input: &Input<'_>) -> Result<Option<u64>> {
         store: input.store.clone(),
         index: index.clone(),
         entries: None,
+        next_base: input.next_base,
     };
     let found = readable(unfinished::in_segment(&segment, input.codec))?;
     Ok(found.flatten())

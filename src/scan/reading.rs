@@ -10,7 +10,6 @@ use crate::log::error::Result;
 use crate::log::format::ENTRY_BYTES;
 use crate::log::record::Codec;
 use crate::log::segment::Segment;
-use crate::log::units::Offset;
 use crate::log::walk::{Committed, Flow, Visitor};
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
 
@@ -89,22 +88,12 @@ pub(crate) fn sound_entries(damages: &[Damage], entries: u64) -> u64 {
 ///
 /// [`Error::Shrunk`](crate::log::error::Error::Shrunk),
 /// [`Error::Io`](crate::log::error::Error::Io).
-pub(crate) fn is_read_as_it_is(
-    segment: &Segment,
-    entries: u64,
-    codec: Codec,
-    next_base: Option<Offset>,
-) -> Result<bool> {
-    let is = readable(ends_as_written(segment, entries, codec, next_base))?;
+pub(crate) fn is_read_as_it_is(segment: &Segment, entries: u64, codec: Codec) -> Result<bool> {
+    let is = readable(ends_as_written(segment, entries, codec))?;
     Ok(is.unwrap_or(false))
 }
 
-fn ends_as_written(
-    segment: &Segment,
-    entries: u64,
-    codec: Codec,
-    next_base: Option<Offset>,
-) -> Result<bool> {
+fn ends_as_written(segment: &Segment, entries: u64, codec: Codec) -> Result<bool> {
     if segment.sound_entries(codec, entries)? < entries {
         return Ok(false);
     }
@@ -116,7 +105,7 @@ fn ends_as_written(
     if padding.is_multiple_of(ENTRY_BYTES) && ends_with_store(segment, entries)? {
         return Ok(true);
     }
-    let account = Account::of(&input(segment, codec, entries, next_base))?;
+    let account = Account::of(&input(segment, codec, entries))?;
     // No entry may name a frame that is not one of the segment's records.
     let plain = |account: Account| account.is_plain_tail() && account.end_slot >= entries;
     Ok(account.is_none_or(plain))
@@ -131,9 +120,8 @@ pub(crate) fn other_index(
     segment: &Segment,
     entries: u64,
     codec: Codec,
-    next_base: Option<Offset>,
 ) -> Result<Option<(ReadFile, Account)>> {
-    if is_read_as_it_is(segment, entries, codec, next_base)? {
+    if is_read_as_it_is(segment, entries, codec)? {
         return Ok(None);
     }
     let mut walk = segment.walk(codec, entries, STREAM_BYTES);
@@ -141,7 +129,7 @@ pub(crate) fn other_index(
     let _ = walk.run(entries, &mut found)?;
     let entries = walk.entries();
     let sound = sound_entries(&found.damages.list, entries);
-    let Some(account) = Account::of(&input(segment, codec, sound, next_base))? else {
+    let Some(account) = Account::of(&input(segment, codec, sound))? else {
         return Ok(None);
     };
     let as_it_is = AsItIs {
@@ -157,18 +145,14 @@ pub(crate) fn other_index(
     Ok(index.map(|index| (index, account)))
 }
 
-fn input(
-    segment: &Segment,
-    codec: Codec,
-    sound_entries: u64,
-    next_base: Option<Offset>,
-) -> Input<'_> {
+/// The two files of a segment, of whose entries the first ones are known to be right.
+pub(crate) fn input(segment: &Segment, codec: Codec, sound_entries: u64) -> Input<'_> {
     Input {
         store: &segment.store,
         index: Some(&segment.index),
         base: segment.base,
         codec,
-        next_base,
+        next_base: segment.next_base,
         sound_entries,
         trust_tail: false,
     }

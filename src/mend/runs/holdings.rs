@@ -57,6 +57,7 @@ pub fn of_segment(report: &Report, segment: &SegmentReport, plan: &Plan) -> Resu
             index: store.clone(),
             store,
             entries: None,
+            next_base: None,
         }
     } else {
         return Ok(Vec::new());
