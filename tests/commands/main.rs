@@ -27,4 +27,5 @@ mod trim;
 mod truncate_index;
 mod undo;
 mod verify;
+mod without_browse;
 mod without_nats;

@@ -14,6 +14,7 @@ mod hints;
 mod names;
 mod offsets;
 mod readers;
+#[cfg(feature = "browse")]
 mod screen;
 mod status;
 mod suggestions;
