@@ -24,7 +24,7 @@ mod lookups;
 pub mod obstacle;
 pub mod open;
 mod output;
-mod pattern;
+pub mod pattern;
 pub mod range;
 pub mod resume;
 mod search;

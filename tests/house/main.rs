@@ -83,7 +83,6 @@ const CRATES: &[(&str, &[&str])] = &[
     ("ring", &["commands/nats/headers.rs"]),
     ("tokio", &["commands/nats"]),
     ("ratatui", &["commands/browse"]),
-    ("regex", &["commands/browse"]),
     (
         "blake3",
         &["inspect/manifest", "commands/read/fingerprint.rs"],

@@ -416,7 +416,11 @@ impl Painter<'_> {
     }
 
     fn searching(&self, offset: Offset) -> String {
-        let pattern = self.state.search.as_ref().map(|it| it.pattern.as_str());
+        let pattern = self
+            .state
+            .search
+            .as_ref()
+            .map(|it| it.pattern.regex().as_str());
         let pattern = escaped(pattern.unwrap_or_default());
         let place = match &self.state.scan {
             Some(scan) if scan.next > scan.lowest => {

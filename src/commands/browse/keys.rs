@@ -6,13 +6,14 @@ use std::path::Path;
 use proglog::inspect::finding::OffsetRange;
 use proglog::log::units::Offset;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use regex::bytes::Regex;
 
 use super::lines::{Form, Lower};
 use super::loading::Request;
 use super::rows::{Key, Target, Tone, View};
 use super::search::Search;
 use super::state::{Effect, Pane, Prompt, PromptKind, State};
+use crate::commands::read::pattern::Pattern;
+use crate::render::prose::escaped;
 
 /// Columns that a step to the side moves the rows.
 const SIDE: usize = 8;
@@ -244,12 +245,11 @@ impl State {
                 if prompt.text.is_empty() {
                     return self.search_again(false);
                 }
-                match Regex::new(&prompt.text) {
+                match Pattern::new(&prompt.text, false) {
                     Ok(pattern) => self.begin_search(pattern, is_backward),
                     Err(error) => {
-                        let error = error.to_string();
-                        let last = error.lines().last().unwrap_or_default();
-                        self.message = Some(format!("not a regular expression: {last}"));
+                        let error = error.message.trim_start_matches("--grep ");
+                        self.message = Some(escaped(error));
                         Vec::new()
                     }
                 }
@@ -288,7 +288,7 @@ impl State {
         vec![self.load(Target::Offset(offset))]
     }
 
-    fn begin_search(&mut self, pattern: Regex, is_backward: bool) -> Vec<Effect> {
+    fn begin_search(&mut self, pattern: Pattern, is_backward: bool) -> Vec<Effect> {
         self.number += 1;
         let at = self.offset();
         let from = if is_backward {

@@ -8,15 +8,16 @@ use std::time::{Duration, Instant};
 
 use proglog::log::error::{Error, Result};
 use proglog::log::live;
-use proglog::log::reader::{Content, Item, LogReader};
+use proglog::log::reader::{Item, LogReader};
 use proglog::log::record::Codec;
 use proglog::log::units::Offset;
-use regex::bytes::Regex;
 
+use crate::commands::read::pattern::Pattern;
+use crate::render::field::WriteError;
 use crate::render::prose::escaped;
 
-/// Bytes of a value that are searched.
-const SEARCHED_BYTES: u64 = 8 * 1024 * 1024;
+/// Values of this size are an occasion for it too. Bytes.
+const LARGE_BYTES: u64 = 1024 * 1024;
 
 /// Records between two checks of the clock.
 const RECORDS_CHECKED: u64 = 1024;
@@ -28,7 +29,7 @@ const INTERVAL: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone)]
 pub struct Search {
     pub number: u64,
-    pub pattern: Regex,
+    pub pattern: Pattern,
     pub is_backward: bool,
     /// The first offset, or backward the one after the last.
     pub from: Offset,
@@ -55,30 +56,44 @@ pub fn run(search: &Search, place: &Place, tell: impl Fn(Message)) {
     let found = live::undisturbed(|| find(search, place, &tell));
     let message = match found {
         _ if place.is_cancelled.load(Ordering::Relaxed) => return,
-        Ok(found) => Message::Found(search.number, found),
+        Ok(Ok(found)) => Message::Found(search.number, found),
+        Ok(Err(error)) => Message::Failed(search.number, escaped(&error)),
         Err(error) => Message::Failed(search.number, escaped(&error.to_string())),
     };
     tell(message);
 }
 
-fn find(search: &Search, place: &Place, tell: &impl Fn(Message)) -> Result<Option<Offset>> {
+/// The offset of the first match, if any; else why a value cannot be searched.
+fn find(
+    search: &Search,
+    place: &Place,
+    tell: &impl Fn(Message),
+) -> Result<std::result::Result<Option<Offset>, String>> {
     let mut log = LogReader::open(&place.path)?;
     if let Some(codec) = place.codec {
         log.set_codec(codec);
     }
-    let mut found = None;
+    let mut found = Ok(None);
     let mut records = 0_u64;
     let mut told = Instant::now();
     let each = |item: Item<'_>| {
         let Item::Record(record) = item else {
             return Ok(ControlFlow::Continue(()));
         };
-        if matches(&search.pattern, &record.value)? {
-            found = Some(record.offset);
-            return Ok(ControlFlow::Break(()));
+        match search.pattern.is_match(&record.value) {
+            Ok(false) => {}
+            Ok(true) => {
+                found = Ok(Some(record.offset));
+                return Ok(ControlFlow::Break(()));
+            }
+            Err(WriteError::Log(error)) => return Err(error),
+            Err(error) => {
+                found = Err(error.to_string());
+                return Ok(ControlFlow::Break(()));
+            }
         }
         records += 1;
-        if records.is_multiple_of(RECORDS_CHECKED) || record.value.len() > SEARCHED_BYTES / 8 {
+        if records.is_multiple_of(RECORDS_CHECKED) || record.value.len() > LARGE_BYTES {
             if place.is_cancelled.load(Ordering::Relaxed) {
                 return Ok(ControlFlow::Break(()));
             }
@@ -96,15 +111,4 @@ fn find(search: &Search, place: &Place, tell: &impl Fn(Message)) -> Result<Optio
         log.read(search.from, Offset::MAX, each)?
     };
     Ok(found)
-}
-
-fn matches(pattern: &Regex, value: &Content<'_>) -> Result<bool> {
-    match value {
-        Content::Memory(bytes) => Ok(pattern.is_match(bytes)),
-        Content::File(file, start, bytes) => {
-            let bytes = (*bytes).min(SEARCHED_BYTES);
-            let head = Content::File(file.clone(), *start, bytes).to_vec()?;
-            Ok(pattern.is_match(&head))
-        }
-    }
 }

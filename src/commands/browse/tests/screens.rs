@@ -99,7 +99,9 @@ struct Writer(Child);
 
 impl Writer {
     fn of(sandbox: &Sandbox) -> Self {
-        let line = "exec 3>>log/0.store 4>>log/0.index; echo; exec sleep 60";
+        // What was written before the writer began cannot be in its buffer.
+        let line = "exec 3>>log/0.store 4>>log/0.index; sleep 0.1; \
+                    touch log/0.store log/0.index; echo; exec sleep 60";
         let mut child = Command::new("sh")
             .args(["-c", line])
             .current_dir(sandbox.path())
