@@ -74,6 +74,7 @@ struct Cli {
 }
 
 /// The table of commands: a new command is one file and one row here.
+#[allow(clippy::large_enum_variant, reason = "there is one value of it")]
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Append records from files or standard input
