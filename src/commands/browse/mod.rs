@@ -154,7 +154,7 @@ fn show(
         let is_busy = state.is_loading || pressed.elapsed() < SOON;
         let wait = if is_busy { BUSY } else { IDLE };
         is_changed = false;
-        let mut is_ready = event::poll(wait);
+        let mut is_ready = terminal::wait(wait);
         if signals.raised().is_some() {
             return Ok(state.commands);
         }
@@ -169,7 +169,7 @@ fn show(
             }
             is_changed = true;
             pressed = Instant::now();
-            is_ready = event::poll(Duration::ZERO);
+            is_ready = terminal::wait(Duration::ZERO);
         }
         for message in workers.news.try_iter() {
             effects.extend(state.on_message(message));

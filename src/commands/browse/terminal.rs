@@ -3,14 +3,18 @@
 use std::io::{self, Stdout};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::Show;
+use ratatui::crossterm::event;
 use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 /// Whether a screen is on the terminal.
 static IS_SHOWN: AtomicBool = AtomicBool::new(false);
@@ -51,6 +55,23 @@ impl Drop for Screen {
     fn drop(&mut self) {
         restore();
     }
+}
+
+/// Waits for a key or for another event. crossterm never stops reading from a terminal
+/// that is gone.
+pub fn wait(timeout: Duration) -> io::Result<bool> {
+    let stdin = io::stdin();
+    let mut keys = [PollFd::new(&stdin, PollFlags::IN)];
+    match poll(&mut keys, Timespec::try_from(timeout).ok().as_ref()) {
+        // The size may have changed.
+        Ok(_) | Err(Errno::INTR) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let [keys] = &keys;
+    if keys.revents().intersects(PollFlags::HUP | PollFlags::ERR) {
+        return Err(io::Error::other("it is gone"));
+    }
+    event::poll(Duration::ZERO)
 }
 
 /// Whether a panic of another thread took the screen off the terminal.

@@ -176,6 +176,37 @@ fn a_signal_gives_the_terminal_back() {
     }
 }
 
+/// Also if the signal for that is ignored, as below nohup.
+#[test]
+fn it_ends_with_its_terminal() {
+    for trap in ["", "trap '' HUP; "] {
+        let sandbox = Sandbox::of("clean-one-segment");
+        let Some(tmux) = Tmux::start(&sandbox) else {
+            return;
+        };
+        let line = format!("sh -c \"{trap}echo \\$\\$ > pid; exec $P browse log\"");
+        tmux.keys(&[&line, "Enter"]);
+        tmux.wait_for("the screen", |screen| screen.contains("?=help"));
+        let pid = std::fs::read_to_string(sandbox.path().join("pid")).unwrap();
+        tmux.command(&["kill-server"]);
+        let begun = Instant::now();
+        while is_running(pid.trim()) {
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{trap}it runs without a terminal"
+            );
+            sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// Whether a process is there that has not ended.
+fn is_running(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ")
+        .is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
 #[test]
 fn a_log_is_followed_in_a_terminal() {
     let sandbox = Sandbox::built(&LogBuilder::raw().segment(0, ["one"]));
