@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use proglog::log::directory::Directory;
+use proglog::log::error::Error;
 use proglog::log::reader::LogReader;
 use proglog::log::record::Codec;
 use proglog::scan::layouts;
@@ -59,6 +60,15 @@ pub fn await_log(
             Err(error) => error,
         };
         let path = &arguments.dir;
+        let was_missing = matches!(
+            error.downcast_ref(),
+            Some(Error::NoDirectory { .. } | Error::NotALog { .. })
+        );
+        if was_missing && Directory::list(path).is_ok_and(|it| !it.segments.is_empty()) {
+            // It has come since.
+            awaited = true;
+            continue;
+        }
         let missing = !path.exists() || Directory::list(path).is_ok_and(|it| it.is_empty());
         if !missing || !arguments.going_on.follows() {
             return Err(error);

@@ -45,9 +45,7 @@ fn a_hundred_thousand_records_with_rolls_and_a_kill_come_once_each() {
         }
         input
     });
-    while reading.out().len() < lines(0..30_000).len() {
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    }
+    reading.prints_bytes(lines(0..30_000).len());
     writer.kill().unwrap();
     writer.wait().unwrap();
     feeder.join().unwrap();

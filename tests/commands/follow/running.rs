@@ -64,13 +64,21 @@ impl Reading {
         String::from_utf8_lossy(&self.out.lock().unwrap()).into_owned()
     }
 
+    /// Waits until so many bytes were printed.
+    #[track_caller]
+    pub(crate) fn prints_bytes(&self, bytes: usize) {
+        let end = Instant::now() + DEADLINE;
+        while self.out.lock().unwrap().len() < bytes && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let err = String::from_utf8_lossy(&self.err.lock().unwrap()).into_owned();
+        assert!(self.out.lock().unwrap().len() >= bytes, "{err}");
+    }
+
     /// Waits until this is what was printed.
     #[track_caller]
     pub(crate) fn prints(&self, expected: &str) {
-        let end = Instant::now() + DEADLINE;
-        while self.out().len() < expected.len() && Instant::now() < end {
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        self.prints_bytes(expected.len());
         assert_eq!(self.out(), expected);
     }
 
