@@ -11,8 +11,10 @@
 use std::io::Write;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
-use proglog::inspect::report::{Options, Report};
+use proglog::inspect::listing::FileFacts;
+use proglog::inspect::report::{Options, Report, SegmentReport};
 use proglog::log::units::Offset;
 use proglog::mend::plan::{Plan, Step};
 use proglog::mend::trim::{self, Keep};
@@ -26,13 +28,16 @@ use crate::render::finding_json::line;
 const EXAMPLES: &str = "\
 proglog trim log --before 100000    remove segments below that offset
 proglog trim log --keep-bytes 10G   remove the oldest segments beyond 10 GiB
+proglog trim log --older-than 30d   remove the oldest segments written before
 proglog trim log --after 41227      remove the records after 41227";
 
 const USAGE: &str = "\
 proglog trim [OPTIONS] --before <N> <DIR>
        proglog trim [OPTIONS] --after <N> <DIR>
        proglog trim [OPTIONS] --keep-bytes <SIZE> <DIR>
-       proglog trim [OPTIONS] --keep-segments <K> <DIR>";
+       proglog trim [OPTIONS] --keep-segments <K> <DIR>
+       proglog trim [OPTIONS] --keep-records <N> <DIR>
+       proglog trim [OPTIONS] --older-than <TIME> <DIR>";
 
 /// Remove the oldest segments or the newest records
 #[derive(Debug, clap::Args)]
@@ -53,6 +58,12 @@ pub struct Arguments {
     /// Keep the newest K segments
     #[arg(long, value_name = "K", group = "what", value_parser = options::positive)]
     keep_segments: Option<NonZeroU64>,
+    /// Remove the oldest segments of which the newest N records need none
+    #[arg(long, value_name = "N", group = "what", value_parser = options::positive)]
+    keep_records: Option<NonZeroU64>,
+    /// Remove the oldest segments last written before TIME, such as 12h or 30d; never the last
+    #[arg(long, value_name = "TIME", group = "what", value_parser = options::seconds)]
+    older_than: Option<Duration>,
     #[command(flatten)]
     mending: Mending,
 }
@@ -78,11 +89,32 @@ impl Arguments {
         if let Some(place) = self.after {
             return offset(place).map(|offset| Some(Keep::UpTo(offset)));
         }
+        if let Some(records) = self.keep_records {
+            let first = report.next_offset().0.saturating_sub(records.get());
+            return Ok(Some(Keep::From(Offset(first))));
+        }
+        if let Some(age) = self.older_than {
+            return Ok(Some(Keep::Segments(younger(report, age))));
+        }
         let bytes = self.keep_bytes.map(Keep::Bytes);
         Ok(bytes.or(self
             .keep_segments
             .map(|number| Keep::Segments(number.get()))))
     }
+}
+
+/// Number of segments from the first one on whose store was written since then, or at a time
+/// that is not known.
+fn younger(report: &Report, age: Duration) -> u64 {
+    let now = SystemTime::now();
+    let is_older = |segment: &&SegmentReport| {
+        let store = segment.listing.store.as_ref();
+        let written = store.and_then(FileFacts::modified);
+        // A time in the future is not old.
+        written.is_some_and(|written| now.duration_since(written).is_ok_and(|it| it > age))
+    };
+    let older = report.segments.iter().take_while(is_older).count();
+    (report.segments.len() - older) as u64
 }
 
 /// Runs the command.

@@ -4,6 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::disallowed_methods, reason = "a test changes its own sandbox")]
 
+use std::fs::File;
+use std::time::{Duration, SystemTime};
+
 use proglog_testkit::{Codec, LogBuilder, Sandbox, json, run, whole_records};
 
 /// Segments 10..13, 14..16, 17..19.
@@ -105,6 +108,46 @@ fn after_an_offset_below_the_log() {
         );
         assert_eq!(sandbox.snapshot(), before);
     }
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+#[test]
+fn by_number_of_records_and_by_age() {
+    for (keep, lowest) in [
+        ("1", 17),
+        ("3", 17),
+        ("4", 14),
+        ("6", 14),
+        ("7", 10),
+        ("99", 10),
+    ] {
+        let left: Vec<u64> = (lowest..20).collect();
+        assert_eq!(trimmed("--keep-records", keep), left, "{keep}");
+    }
+    let (status, _, stderr) = run(&log(), &["trim", "log", "--keep-records", "0"]);
+    assert_eq!(status, 2);
+    assert!(stderr.contains("must be at least 1"), "{stderr}");
+
+    for (age, lowest) in [("50d", 10), ("30d", 14), ("10d", 17), ("0", 17)] {
+        let sandbox = log();
+        for (base, days) in [("10", 40), ("14", 20), ("17", 40)] {
+            let store = File::open(sandbox.file(&format!("{base}.store"))).unwrap();
+            store.set_modified(SystemTime::now() - days * DAY).unwrap();
+        }
+        let (status, _, stderr) = run(&sandbox, &["trim", "log", "--older-than", age]);
+        assert_eq!(status, 0, "{stderr}");
+        assert_eq!(offsets(&sandbox), (lowest..20).collect::<Vec<_>>(), "{age}");
+    }
+    // What is written in the future is not old, nor is anything after it.
+    let sandbox = log();
+    let store = File::open(sandbox.file("10.store")).unwrap();
+    store.set_modified(SystemTime::now() + DAY).unwrap();
+    let (status, _, _) = run(&sandbox, &["trim", "log", "--older-than", "0"]);
+    assert_eq!((status, offsets(&sandbox).len()), (0, 10));
+    let (status, _, stderr) = run(&sandbox, &["trim", "log", "--older-than", "soon"]);
+    assert_eq!(status, 2);
+    assert!(stderr.contains("not a time"), "{stderr}");
 }
 
 #[test]
