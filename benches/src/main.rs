@@ -70,6 +70,13 @@ fn main() -> Result<ExitCode> {
             missed += measure(input.rows(proglog)?, &options, rounds)?;
         }
     }
+    if "append one record".contains(&options.only) {
+        let place = tempfile::Builder::new()
+            .prefix("proglog-bench-")
+            .tempdir_in(&options.disk)?;
+        let row = scale::one_record(proglog, place.path())?;
+        missed += measure(vec![row], &options, rounds)?;
+    }
     let place = tempfile::Builder::new()
         .prefix("proglog-bench-")
         .tempdir_in(&options.tmpfs)?;

@@ -101,6 +101,22 @@ pub fn lookups(proglog: &str, place: &Path, quick: bool) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
+/// One record in a process of its own, on a disk.
+pub fn one_record(proglog: &str, place: &Path) -> Result<Row> {
+    let [log, line, file] = ["one", "line", "file"].map(|name| place.join(name));
+    std::fs::write(&line, "x\n")?;
+    let ours = Run::new(&[proglog, "-q", "append", text(&log)]).stdin(&line);
+    ours.once()?;
+    let appended = format!("echo x >> {0}; sync {0}", text(&file));
+    Ok(Row {
+        work: "append one record, disk".to_owned(),
+        against: "sh -c 'echo x >> f; sync f'",
+        ours,
+        other: Run::new(&["sh", "-c", &appended]),
+        limit: Limit::Times(1.4),
+    })
+}
+
 /// Prints what the looks take and hold as a log grows.
 pub fn growth(proglog: &str, place: &Path, quick: bool, rounds: usize) -> Result<()> {
     let sizes: &[u32] = if quick { &[4, 5, 6] } else { &[4, 5, 6, 7, 8] };
