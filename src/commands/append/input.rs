@@ -2,19 +2,23 @@
 //! that an input pauses and that a signal ends it. `framing` divides the bytes into
 //! records.
 
+use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Seek, Write};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use memchr::memmem;
-use proglog::log::format::decode_length;
-use proglog::log::platform::{path_of, widen_pipe};
+use proglog::log::error::reason;
+use proglog::log::format::{decode_length, encode_length};
+use proglog::log::platform::{memory_file, path_of, widen_pipe};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::commands::signals::Signals;
+use crate::commands::{Failure, Status};
 
 /// The buffer's first size; more only for a record that is longer. Units: bytes.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -53,7 +57,44 @@ pub enum Filled {
     Signal(i32),
 }
 
+/// Opens all inputs: files, or stdin where there are none; or records that were given as
+/// arguments, as frames in memory.
+pub fn open_all(files: &[PathBuf], messages: &[OsString]) -> anyhow::Result<Vec<Input>> {
+    let failure = |name: &str, error: &io::Error| {
+        let message = format!("{name}: cannot open: {}", reason(error));
+        anyhow::Error::from(Failure::new(Status::Failed, message))
+    };
+    if !messages.is_empty() {
+        let input = Input::of(messages).map_err(|error| failure("--message", &error))?;
+        return Ok(vec![input]);
+    }
+    let stdin = [PathBuf::from("-")];
+    let files = if files.is_empty() { &stdin } else { files };
+    let open = |path: &PathBuf| {
+        Input::open(path).map_err(|error| failure(&path.display().to_string(), &error))
+    };
+    files.iter().map(open).collect()
+}
+
 impl Input {
+    fn of(messages: &[OsString]) -> io::Result<Self> {
+        let mut frames = Vec::new();
+        for message in messages {
+            frames.extend_from_slice(&encode_length(message.len() as u64));
+            frames.extend_from_slice(message.as_bytes());
+        }
+        let file = memory_file()?;
+        (&file).write_all(&frames)?;
+        (&file).rewind()?;
+        let metadata = file.metadata()?;
+        Ok(Self {
+            file,
+            path: None,
+            identity: (metadata.dev(), metadata.ino()),
+            file_bytes: Some(frames.len() as u64),
+        })
+    }
+
     /// Opens a file, or stdin for `-`.
     pub fn open(path: &Path) -> io::Result<Self> {
         let stdin = path.as_os_str() == "-";

@@ -15,6 +15,7 @@ mod json;
 pub(in crate::commands) mod report;
 pub(in crate::commands) mod target;
 
+use std::ffi::OsString;
 use std::fmt::Write;
 use std::path::{Component, Path, PathBuf};
 
@@ -42,6 +43,7 @@ use target::{Target, Trouble};
 const EXAMPLES: &str = "\
 seq 100 | proglog append log               one record per line
 find . -print0 | proglog append log -0     records that may contain newlines
+proglog append log -m 'started' -m 'ready'  two records
 proglog append log --expect-offset 42 --print-offsets < new.txt";
 
 const NOTES: &str = "\
@@ -67,6 +69,10 @@ pub struct Arguments {
     /// Files to read, in this order; standard input if absent or -
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Append TEXT as one record instead of reading an input; may be repeated
+    #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
+    #[arg(conflicts_with_all = ["files", "null", "delimiter", "input"])]
+    message: Vec<OsString>,
     /// End each record at a NUL byte instead of a newline
     #[arg(short = '0', long, conflicts_with_all = ["delimiter", "input"])]
     null: bool,
@@ -78,7 +84,7 @@ pub struct Arguments {
         conflicts_with = "input",
         allow_hyphen_values = true
     )]
-    delimiter: Option<std::ffi::OsString>,
+    delimiter: Option<OsString>,
     /// Read the input as lines, null, whole, frames or json (see below) [default: lines]
     #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true)]
     input: Option<InputFormat>,
@@ -147,6 +153,7 @@ impl Arguments {
             });
         }
         Ok(match self.input {
+            _ if !self.message.is_empty() => Format::Frames,
             _ if self.null => Format::Byte(0),
             None | Some(InputFormat::Lines) => Format::Byte(b'\n'),
             Some(InputFormat::Null) => Format::Byte(0),
@@ -191,22 +198,6 @@ impl Arguments {
         }
         options
     }
-
-    fn open_inputs(&self) -> anyhow::Result<Vec<Input>> {
-        let stdin = [PathBuf::from("-")];
-        let files: &[PathBuf] = if self.files.is_empty() {
-            &stdin
-        } else {
-            &self.files
-        };
-        let inputs = files.iter().map(|path| {
-            Input::open(path).map_err(|error| {
-                let message = format!("{}: cannot open: {}", path.display(), reason(&error));
-                Failure::new(Status::Failed, message).into()
-            })
-        });
-        inputs.collect()
-    }
 }
 
 /// Why an append ended before its input did.
@@ -231,7 +222,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let options = arguments.open_options();
     options.config.check()?;
     // Before the signals are taken over: opening a named pipe may take long.
-    let inputs = arguments.open_inputs()?;
+    let inputs = input::open_all(&arguments.files, &arguments.message)?;
     let signals = Signals::install().context("cannot watch for signals")?;
     let mut target = Target::new(
         &arguments.dir,
@@ -244,9 +235,8 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     target.set_inputs(inputs.iter().map(|input| input.identity).collect());
     let mut begun = Vec::with_capacity(inputs.len());
     let bar = bar(arguments, &inputs, globals);
-    let format_is_chosen =
-        arguments.null || arguments.delimiter.is_some() || arguments.input.is_some();
-    let divided = (&format, format_is_chosen);
+    let lines = arguments.delimiter.is_none() && matches!(format, Format::Byte(b'\n'));
+    let divided = (&format, arguments.input.is_some() || !lines);
     let copied = copy_all(&inputs, divided, &mut target, &signals, &mut begun);
     let ended = settle(copied, &mut target, &signals);
     drop(bar);
@@ -261,7 +251,12 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let resume = Resume {
         log: &log,
         format: &format,
-        inputs: &inputs,
+        // Texts are not said again.
+        inputs: if arguments.message.is_empty() {
+            &inputs
+        } else {
+            &[]
+        },
         begun: &begun,
         options: &arguments.lasting_options(target.codec_to_say()),
         save_to: arguments.save_to.as_deref(),

@@ -84,7 +84,11 @@ pub(crate) fn write_back(file: &File, begin: u64, bytes: NonZeroU64) {
 }
 
 /// A file in memory.
-pub(crate) fn memory_file() -> io::Result<File> {
+///
+/// # Errors
+///
+/// The operating system's.
+pub fn memory_file() -> io::Result<File> {
     Ok(memfd_create("proglog index", MemfdFlags::CLOEXEC)?.into())
 }
 

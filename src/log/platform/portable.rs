@@ -58,7 +58,11 @@ pub(crate) fn link_source(_: &File) -> io::Result<String> {
 pub(crate) fn write_back(_: &File, _: u64, _: NonZeroU64) {}
 
 /// A file without a name, in the directory for temporary files.
-pub(crate) fn memory_file() -> io::Result<File> {
+///
+/// # Errors
+///
+/// The operating system's.
+pub fn memory_file() -> io::Result<File> {
     tempfile::tempfile()
 }
 

@@ -48,6 +48,23 @@ fn whole_makes_one_record_of_each_input() {
     assert_eq!(sandbox.values(), raw(&["a\nb\n", "", "x\n"]));
 }
 
+#[test]
+fn messages_are_records_and_no_input_is_read() {
+    let sandbox = Sandbox::new();
+    let messages = ["-m", "one\ntwo", "-m", "", "--message=-3", "-m", "--json"];
+    sandbox.appended(&messages, "not read");
+    assert_eq!(sandbox.values(), raw(&["one\ntwo", "", "-3", "--json"]));
+    for other in [&["-"][..], &["-0"], &["-d", ","], &["--input", "lines"]] {
+        let options = [&["-m", "x"][..], other].concat();
+        let refused = sandbox.append(&options).assert().code(2);
+        assert!(
+            stderr(&refused).contains("cannot be used with"),
+            "{other:?}"
+        );
+    }
+    assert_eq!(sandbox.values().len(), 4);
+}
+
 fn frame(value: &[u8]) -> Vec<u8> {
     [&(value.len() as u64).to_be_bytes()[..], value].concat()
 }
