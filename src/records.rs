@@ -280,11 +280,20 @@ pub(crate) struct Block {
 
 impl Block {
     pub fn pop(&mut self) -> Option<Read> {
-        let item = self.items.pop_front()?;
-        if let Ok(record) = &item {
+        let item = self.items.pop_front();
+        self.taken(item)
+    }
+
+    fn pop_last(&mut self) -> Option<Read> {
+        let item = self.items.pop_back();
+        self.taken(item)
+    }
+
+    fn taken(&mut self, item: Option<Read>) -> Option<Read> {
+        if let Some(Ok(record)) = &item {
             self.bytes -= record.value.len();
         }
-        Some(item)
+        item
     }
 
     pub fn push(&mut self, item: Read) {
@@ -406,7 +415,7 @@ impl Iterator for Records {
         if self.front.items.is_empty() {
             self.read(false);
         }
-        self.front.pop().or_else(|| self.back.items.pop_back())
+        self.front.pop().or_else(|| self.back.pop_last())
     }
 }
 
@@ -415,7 +424,7 @@ impl DoubleEndedIterator for Records {
         if self.back.items.is_empty() {
             self.read(true);
         }
-        self.back.pop().or_else(|| self.front.items.pop_back())
+        self.back.pop().or_else(|| self.front.pop_last())
     }
 }
 

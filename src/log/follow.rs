@@ -227,9 +227,9 @@ impl Follower {
         }
     }
 
-    /// Hands over the last record read once more, wherever its directory is now. Gives `None` if none was read, or if it
-    /// was trimmed since or something is in its way, and what happened if it is not the
-    /// record that was read.
+    /// Hands over the last record read once more, wherever its directory is now. Gives `None`
+    /// if none was read, or if it was trimmed since or something is in its way, and what
+    /// happened if it is not the record that was read.
     ///
     /// # Errors
     ///
