@@ -14,7 +14,8 @@ use proglog::log::units::Offset;
 use proglog::scan::layouts;
 
 use super::offsets::Selected;
-use super::{Failure, Status, again, options, quote, say};
+use super::{Failure, Globals, Status, again, options, quote, say};
+use crate::render::sheet::Form;
 
 /// The options of both commands.
 #[derive(Debug, Args)]
@@ -89,6 +90,15 @@ impl DumpArguments {
         };
         directory.require_log()?;
         Ok(directory)
+    }
+
+    /// What of each item is printed, and how.
+    pub fn form(&self, globals: Globals) -> Form {
+        Form {
+            json: self.json,
+            hex: self.hex,
+            quiet: globals.quiet,
+        }
     }
 
     /// The codec that was named or that the records show.

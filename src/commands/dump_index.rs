@@ -26,8 +26,7 @@ use proglog::log::record::Codec;
 use super::dump::{DumpArguments, Selection, beyond, past_the_end, say_layout};
 use super::progress::Bar;
 use super::{Globals, Status, streamed_stdout, unless_closed};
-use crate::render::dump::absence;
-use crate::render::dump_index::{Heading, Printer};
+use crate::render::dump_index::Printer;
 
 const EXAMPLES: &str = "\
 proglog dump-index log --from 40 -c 3      three entries from offset 40 on
@@ -55,8 +54,8 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let codec = arguments.codec(&directory)?;
     let claimed_end = || Ok(LogReader::open(&arguments.dir)?.claimed_end()?);
     let mut selection = arguments.selection(claimed_end)?;
-    let shown = (arguments.json, arguments.hex, globals.quiet);
-    let mut printer = Printer::new(streamed_stdout()?, shown, &arguments.dir);
+    let form = arguments.form(globals);
+    let mut printer = Printer::new(streamed_stdout()?, form, &arguments.dir);
     let whole = selection.covers_all(arguments.segment);
     let bar = Bar::for_output("dump-index", &arguments.dir, whole.then_some(0), globals);
     for names in segments {
@@ -72,14 +71,14 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     if selection.has_from && printer.shown() == 0 && selection.left > 0 {
         let end = claimed_end()?;
         if selection.from > end {
-            printer.discard();
+            printer.sheet.lines.discard();
             return Err(beyond(selection.from, end));
         }
     }
     if arguments.position.is_none() {
         printer.summary()?;
     }
-    unless_closed(printer.finish())?;
+    unless_closed(printer.sheet.lines.finish())?;
     Ok(Status::Done)
 }
 
@@ -99,18 +98,8 @@ fn dump<W: Write>(
 ) -> anyhow::Result<()> {
     say_layout(directory, names)?;
     let listed = Listing::segment(&directory.dir, names);
-    let heading = |dump: Option<&IndexDump>| Heading {
-        base: names.base,
-        index: listed.file_name(FileKind::Index),
-        index_bytes: dump.map(IndexDump::index_bytes),
-        store: listed.file_name(FileKind::Store),
-        store_bytes: dump.and_then(IndexDump::store_bytes),
-        entries: dump.map_or(0, |dump| dump.entries),
-        no_index: absence(listed.index.as_ref()),
-        no_store: absence(listed.store.as_ref()),
-    };
     let Some(dump) = IndexDump::open(directory, names, codec)? else {
-        return Ok(printer.heading(heading(None))?);
+        return Ok(printer.heading(&listed, None)?);
     };
     if let Some(position) = selection.position
         && position >= dump.index_bytes()
@@ -118,7 +107,7 @@ fn dump<W: Write>(
         let name = listed.file_name(FileKind::Index);
         return Err(past_the_end(&name, position, dump.index_bytes()));
     }
-    printer.heading(heading(Some(&dump)))?;
+    printer.heading(&listed, Some(&dump))?;
     let first = match selection.position {
         Some(position) => position / ENTRY_BYTES,
         None => selection.from.since(names.base),

@@ -28,8 +28,8 @@ use proglog::log::units::Offset;
 use super::dump::{DumpArguments, Selection, beyond, past_the_end, say_layout};
 use super::progress::Bar;
 use super::{Globals, Status, streamed_stdout, unless_closed};
-use crate::render::dump::{Failed, absence};
-use crate::render::dump_store::{Heading, Printer};
+use crate::render::dump::Failed;
+use crate::render::dump_store::Printer;
 
 const EXAMPLES: &str = "\
 proglog dump-store log -c 3                the first three frames
@@ -62,8 +62,8 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let codec = arguments.codec(&directory)?;
     let end = || end_of_stores(&directory, &segments, codec);
     let mut selection = arguments.selection(end)?;
-    let shown = (arguments.json, arguments.hex, globals.quiet);
-    let mut printer = Printer::new(streamed_stdout()?, shown, codec, &arguments.dir);
+    let form = arguments.form(globals);
+    let mut printer = Printer::new(streamed_stdout()?, form, codec, &arguments.dir);
     let whole = selection.covers_all(arguments.segment);
     let bar = Bar::for_output("dump-store", &arguments.dir, whole.then_some(0), globals);
     for (at, names) in segments.iter().enumerate() {
@@ -83,14 +83,14 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         let end = end_of_stores(&directory, &segments, codec)?;
         let end = end.max(claimed.unwrap_or(end));
         if selection.from > end {
-            printer.discard();
+            printer.sheet.lines.discard();
             return Err(beyond(selection.from, end));
         }
     }
     if arguments.position.is_none() {
         printer.summary()?;
     }
-    unless_closed(printer.finish())?;
+    unless_closed(printer.sheet.lines.finish())?;
     Ok(Status::Done)
 }
 
@@ -135,25 +135,19 @@ fn dump<W: Write>(
 ) -> anyhow::Result<()> {
     say_layout(directory, names)?;
     let listed = Listing::segment(&directory.dir, names);
-    let file = listed.file_name(FileKind::Store);
-    let heading = |store_bytes| Heading {
-        base: names.base,
-        store: file.clone(),
-        store_bytes,
-        no_store: absence(listed.store.as_ref()),
-    };
     let mut dump = match open(directory, names, codec) {
-        Err(error) if is_absent(&error) => return Ok(printer.heading(heading(None))?),
+        Err(error) if is_absent(&error) => return Ok(printer.heading(&listed, None)?),
         other => other?,
     };
     let store_bytes = dump.store_bytes();
     if let Some(position) = selection.position
         && position >= store_bytes
     {
-        return Err(past_the_end(&file, position, store_bytes));
+        let name = listed.file_name(FileKind::Store);
+        return Err(past_the_end(&name, position, store_bytes));
     }
-    printer.heading(heading(Some(store_bytes)))?;
-    let (source, hex) = (dump.source().clone(), printer.wants_bytes());
+    printer.heading(&listed, Some(store_bytes))?;
+    let (source, hex) = (dump.source().clone(), printer.sheet.form.hex);
     let mut frames = 0;
     dump.each(|item, offset| {
         let frames_here = item.frames();

@@ -2,9 +2,7 @@
 //! hex, gathered in one buffer. Nothing is allocated per line.
 
 use std::io::{self, Write};
-use std::path::Path;
 
-use proglog::inspect::listing::FileFacts;
 use proglog::log::error::Error;
 use proglog::log::reader::Content;
 
@@ -246,12 +244,6 @@ impl<W: Write> Lines<W> {
     }
 }
 
-/// The field of a JSON object that names the log.
-pub fn log_field(log: &Path) -> String {
-    let text = serde_json::Value::from(log.display().to_string()).to_string();
-    format!(",\"log\":{}", escaped_json(&text))
-}
-
 /// Why bytes of a file could not be printed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failed {
@@ -261,15 +253,6 @@ pub enum Failed {
     /// They could not be written.
     #[error(transparent)]
     Write(#[from] io::Error),
-}
-
-/// The message for a file that cannot be dumped: it does not exist, or is not a regular
-/// one.
-pub fn absence(file: Option<&FileFacts>) -> String {
-    match file.and_then(|file| file.no_file) {
-        Some(what) => format!(" is {what}, not a regular file"),
-        None => " is missing".to_owned(),
-    }
 }
 
 /// Number of columns of a byte that is escaped.

@@ -3,30 +3,16 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use proglog::inspect::entries::{EntryItem, EntryView, Fault};
+use proglog::inspect::entries::{EntryItem, EntryView, Fault, IndexDump};
 use proglog::inspect::finding::FindingId;
+use proglog::inspect::listing::SegmentListing;
 use proglog::inspect::usage::Buffered;
-use proglog::log::format::{ENTRY_BYTES, LENGTH_BYTES};
+use proglog::log::format::{ENTRY_BYTES, FileKind, LENGTH_BYTES};
 use proglog::log::units::Offset;
 
-use super::dump::{Lines, digits, log_field};
+use super::dump::digits;
 use super::prose::count;
-
-/// The description of a segment before its entries.
-pub struct Heading {
-    pub base: Offset,
-    pub index: String,
-    /// The index's size; `None` where it is missing.
-    pub index_bytes: Option<u64>,
-    pub store: String,
-    /// The store's size; `None` where it is missing.
-    pub store_bytes: Option<u64>,
-    /// The message if there is no index.
-    pub no_index: String,
-    /// And no store.
-    pub no_store: String,
-    pub entries: u64,
-}
+use super::sheet::{Dumped, Form, Sheet};
 
 /// The widths of the columns.
 #[derive(Default)]
@@ -39,12 +25,12 @@ struct Widths {
 }
 
 impl Widths {
-    fn of(heading: &Heading) -> Self {
-        let store = digits(heading.store_bytes.unwrap_or(0));
+    fn of(base: Offset, entries: u64, store_bytes: u64) -> Self {
+        let store = digits(store_bytes);
         Self {
-            slot: digits(heading.entries).max(4),
-            relative: digits(heading.entries).max(8),
-            offset: digits(heading.base.saturating_add(heading.entries).0).max(6),
+            slot: digits(entries).max(4),
+            relative: digits(entries).max(8),
+            offset: digits(base.saturating_add(entries).0).max(6),
             position: store.max(8),
             frame: store.clamp(5, 8),
         }
@@ -54,7 +40,6 @@ impl Widths {
 /// Number of items printed.
 #[derive(Default)]
 struct Counts {
-    segments: u64,
     entries: u64,
     damaged: u64,
     padding_bytes: u64,
@@ -63,31 +48,19 @@ struct Counts {
 
 /// Prints entries.
 pub struct Printer<W> {
-    lines: Lines<W>,
-    json: bool,
-    hex: bool,
-    /// No headings and no summary.
-    quiet: bool,
-    heading: Option<Heading>,
+    pub sheet: Sheet<W>,
+    /// The store's size; `None` where it is missing.
+    store_bytes: Option<u64>,
     widths: Widths,
-    /// The field that names the log, in JSON.
-    log: String,
-    /// How each line of a valid entry begins, in JSON.
-    json_start: String,
     counts: Counts,
 }
 
 impl<W: Write> Printer<W> {
-    pub fn new(out: W, (json, hex, quiet): (bool, bool, bool), log: &Path) -> Self {
+    pub fn new(out: W, form: Form, log: &Path) -> Self {
         Self {
-            lines: Lines::new(out),
-            json,
-            hex,
-            quiet,
-            heading: None,
+            sheet: Sheet::new(out, form, log),
+            store_bytes: None,
             widths: Widths::default(),
-            log: log_field(log),
-            json_start: String::new(),
             counts: Counts::default(),
         }
     }
@@ -97,57 +70,28 @@ impl<W: Write> Printer<W> {
         self.counts.entries + self.counts.others
     }
 
-    /// Begins a segment.
-    pub fn heading(&mut self, heading: Heading) -> io::Result<()> {
-        self.widths = Widths::of(&heading);
-        self.json_start = format!(
-            "{{\"kind\":\"entry\"{},\"segment\":{}",
-            self.log, heading.base
-        );
-        if self.json {
-            if heading.index_bytes.is_none() {
-                self.json_line("missing", &heading, None)?;
-                self.lines.text("}").end_line()?;
-            }
-        } else {
-            self.text_heading(&heading)?;
-        }
-        self.counts.segments += 1;
-        self.heading = Some(heading);
-        Ok(())
-    }
-
-    fn text_heading(&mut self, heading: &Heading) -> io::Result<()> {
-        if self.counts.segments > 0 && !self.quiet {
-            self.lines.end_line()?;
-        }
-        let Some(index_bytes) = heading.index_bytes else {
-            self.lines.escaped(heading.index.as_bytes());
-            return self.lines.text(&heading.no_index).end_line();
-        };
-        if self.quiet {
+    /// Begins a segment; `dump` is its index, if it has one.
+    pub fn heading(&mut self, listed: &SegmentListing, dump: Option<&IndexDump>) -> io::Result<()> {
+        let index = dump.map(IndexDump::index_bytes);
+        let index = Dumped::of(listed, FileKind::Index, index);
+        self.store_bytes = dump.and_then(IndexDump::store_bytes);
+        let store = Dumped::of(listed, FileKind::Store, self.store_bytes);
+        let entries = dump.map_or(0, |dump| dump.entries);
+        self.widths = Widths::of(listed.base(), entries, self.store_bytes.unwrap_or(0));
+        if !self.sheet.segment(listed.base(), index, Some(&store))? {
             return Ok(());
         }
-        self.lines.escaped(heading.index.as_bytes());
-        self.lines.text(": ").text(&count(index_bytes, "byte"));
-        self.lines.text("; ");
-        self.lines.escaped(heading.store.as_bytes());
-        match heading.store_bytes {
-            Some(bytes) => self.lines.text(": ").text(&count(bytes, "byte")),
-            None => self.lines.text(&heading.no_store),
-        };
-        self.lines.end_line()?;
-        let widths = &self.widths;
-        self.lines
+        let (widths, lines) = (&self.widths, &mut self.sheet.lines);
+        lines
             .right("SLOT", widths.slot)
             .next("RELATIVE", widths.relative)
             .next("OFFSET", widths.offset)
             .next("POSITION", widths.position)
             .next("FRAME", widths.frame);
-        if self.hex {
-            self.lines.text("  BYTES");
+        if self.sheet.form.hex {
+            lines.text("  BYTES");
         }
-        self.lines.end_line()
+        lines.end_line()
     }
 
     /// Prints the items of the index.
@@ -158,7 +102,7 @@ impl<W: Write> Printer<W> {
                 self.counts.entries += 1;
                 let damaged = view.fault.as_ref().is_some_and(|it| it.buffered.is_none());
                 self.counts.damaged += u64::from(damaged);
-                if self.json {
+                if self.sheet.form.json {
                     self.json_entry(view)
                 } else {
                     self.text_entry(view)
@@ -171,7 +115,7 @@ impl<W: Write> Printer<W> {
     #[inline]
     fn text_entry(&mut self, view: &EntryView) -> io::Result<()> {
         let widths = &self.widths;
-        let lines = &mut self.lines;
+        let lines = &mut self.sheet.lines;
         match view.slot {
             Some(slot) => lines.column(slot, widths.slot),
             None => lines.right("-", widths.slot),
@@ -183,19 +127,19 @@ impl<W: Write> Printer<W> {
         };
         lines.next_number(view.entry.position.0, widths.position);
         lines.next_maybe(frame_bytes(view), widths.frame);
-        if self.hex {
+        if self.sheet.form.hex {
             lines.text("  ").hex(&view.entry.encode());
         }
         if let Some(fault) = &view.fault {
             self.mark(view, fault);
         }
-        self.lines.end_line()
+        self.sheet.lines.end_line()
     }
 
     /// The unexpected value, and the expected one.
     fn mark(&mut self, view: &EntryView, fault: &Fault) {
-        let store_bytes = self.heading.as_ref().and_then(|it| it.store_bytes);
-        let lines = &mut self.lines;
+        let store_bytes = self.store_bytes;
+        let lines = &mut self.sheet.lines;
         match fault.buffered {
             None => lines.text("  ! ").text(fault.id.as_str()),
             Some(Buffered::Live) => lines.text("  in the writer's buffer"),
@@ -227,8 +171,8 @@ impl<W: Write> Printer<W> {
 
     #[inline]
     fn json_entry(&mut self, view: &EntryView) -> io::Result<()> {
-        let lines = &mut self.lines;
-        lines.text(&self.json_start);
+        let hex = self.sheet.form.hex;
+        let lines = self.sheet.start("entry");
         if let Some(slot) = view.slot {
             lines.text(",\"slot\":").number(slot);
         }
@@ -242,7 +186,7 @@ impl<W: Write> Printer<W> {
         if let Some(frame) = frame_bytes(view) {
             lines.text(",\"frame\":").number(frame);
         }
-        if self.hex {
+        if hex {
             lines
                 .text(",\"hex\":\"")
                 .hex(&view.entry.encode())
@@ -251,15 +195,15 @@ impl<W: Write> Printer<W> {
         if let Some(fault) = &view.fault {
             self.json_fault(view, fault)?;
         }
-        self.lines.text("}").end_line()
+        self.sheet.lines.text("}").end_line()
     }
 
     fn json_fault(&mut self, view: &EntryView, fault: &Fault) -> io::Result<()> {
-        let store_bytes = self.heading.as_ref().and_then(|it| it.store_bytes);
+        let store_bytes = self.store_bytes;
         let lines = match fault.buffered {
-            None => self.lines.text_field("damage", fault.id.as_str())?,
-            Some(Buffered::Live) => self.lines.text(",\"buffered\":true"),
-            Some(Buffered::Unknown) => self.lines.text(",\"buffered\":null"),
+            None => self.sheet.lines.text_field("damage", fault.id.as_str())?,
+            Some(Buffered::Live) => self.sheet.lines.text(",\"buffered\":true"),
+            Some(Buffered::Unknown) => self.sheet.lines.text(",\"buffered\":null"),
         };
         if view.slot.is_none() {
             lines.field("index_position", Some(view.index_position));
@@ -280,7 +224,6 @@ impl<W: Write> Printer<W> {
     /// Padding, a part of an entry, what cannot be read.
     fn other(&mut self, item: &EntryItem) -> io::Result<()> {
         self.counts.others += 1;
-        let (position, bytes) = item.place();
         let kind = match item {
             EntryItem::Entry(_) => return Ok(()),
             EntryItem::Unreadable { .. } => "unreadable",
@@ -290,90 +233,39 @@ impl<W: Write> Printer<W> {
             }
             EntryItem::Partial { .. } => "partial",
         };
-        if self.json {
-            let Some(heading) = self.heading.take() else {
-                return Ok(());
-            };
-            self.json_line(kind, &heading, Some((position, bytes)))?;
-            self.heading = Some(heading);
+        if self.sheet.form.json {
+            let lines = self.sheet.about_bytes(kind, item.place())?;
             match item {
-                EntryItem::Unreadable { slot, .. } => self.lines.field("slot", Some(*slot)),
-                EntryItem::Partial { bytes, .. } => {
-                    self.lines.text(",\"hex\":\"").hex(bytes).text("\"")
-                }
-                _ => &mut self.lines,
+                EntryItem::Unreadable { slot, .. } => lines.field("slot", Some(*slot)),
+                EntryItem::Partial { bytes, .. } => lines.text(",\"hex\":\"").hex(bytes).text("\""),
+                _ => lines,
             };
-            return self.lines.text("}").end_line();
+            return lines.text("}").end_line();
         }
-        self.lines.text(kind).text("  ").number(position);
-        self.lines.text("+").number(bytes).text(": ");
+        let lines = self.sheet.text_about_bytes(kind, item.place());
         match item {
-            EntryItem::Unreadable { slot, .. } => self.lines.text("entry ").number(*slot),
-            EntryItem::Partial { bytes, .. } => self.lines.hex(bytes),
+            EntryItem::Unreadable { slot, .. } => lines.text("entry ").number(*slot),
+            EntryItem::Partial { bytes, .. } => lines.hex(bytes),
             _ => {
-                self.lines.text(&count(bytes / ENTRY_BYTES, "zero entry"));
+                let (_, bytes) = item.place();
+                lines.text(&count(bytes / ENTRY_BYTES, "zero entry"));
                 match bytes % ENTRY_BYTES {
-                    0 => &mut self.lines,
-                    over => self.lines.text(" and ").text(&count(over, "byte")),
+                    0 => &mut *lines,
+                    over => lines.text(" and ").text(&count(over, "byte")),
                 }
             }
         };
-        self.lines.end_line()
-    }
-
-    /// A JSON line about bytes of the index, up to its last field.
-    fn json_line(
-        &mut self,
-        kind: &str,
-        heading: &Heading,
-        place: Option<(u64, u64)>,
-    ) -> io::Result<()> {
-        self.lines
-            .text("{\"kind\":\"")
-            .text(kind)
-            .text("\"")
-            .text(&self.log);
-        self.lines.field("segment", Some(heading.base.0));
-        self.lines.text_field("file", &heading.index)?;
-        if let Some((position, bytes)) = place {
-            self.lines
-                .field("position", Some(position))
-                .field("bytes", Some(bytes));
-        }
-        Ok(())
+        lines.end_line()
     }
 
     /// The last line: the counts.
     pub fn summary(&mut self) -> io::Result<()> {
-        let counts = &self.counts;
-        if self.json {
-            self.lines.text("{\"kind\":\"summary\"").text(&self.log);
-            self.lines
-                .field("segments", Some(counts.segments))
-                .field("entries", Some(counts.entries))
-                .field("damaged_entries", Some(counts.damaged))
-                .field("padding_bytes", Some(counts.padding_bytes));
-            return self.lines.text("}").end_line();
-        }
-        if self.quiet {
-            return Ok(());
-        }
-        if counts.segments > 0 {
-            self.lines.end_line()?;
-        }
-        self.lines.text(&count(counts.entries, "entry"));
-        self.lines.text(" shown, ").number(counts.damaged);
-        self.lines.text(" of them not as expected").end_line()
-    }
-
-    /// Drops the headings of segments without an item to print.
-    pub fn discard(&mut self) {
-        self.lines.discard();
-    }
-
-    /// Writes everything.
-    pub fn finish(&mut self) -> io::Result<()> {
-        self.lines.finish()
+        let counts = [
+            ("entries", self.counts.entries),
+            ("damaged_entries", self.counts.damaged),
+            ("padding_bytes", self.counts.padding_bytes),
+        ];
+        self.sheet.summary("entry", &counts, "")
     }
 }
 

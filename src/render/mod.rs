@@ -26,6 +26,7 @@ pub mod record;
 pub mod remedy;
 pub mod salvage;
 pub mod service;
+pub mod sheet;
 pub mod strip;
 pub mod template;
 pub mod text;

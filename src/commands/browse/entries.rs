@@ -7,13 +7,13 @@ use proglog::inspect::awaited::awaited;
 use proglog::inspect::entries::{EntryItem, IndexDump};
 use proglog::inspect::listing::Listing;
 use proglog::log::error::{Error, Result};
-use proglog::log::format::{ENTRY_BYTES, FileKind};
+use proglog::log::format::ENTRY_BYTES;
 
 use super::places::{Shown, first_line, give_text, row_at, unwritten};
 use super::rows::{AROUND, Row, Target, Tone, View, Window};
 use crate::commands::dump_index::buffered_entry;
-use crate::render::dump::absence;
-use crate::render::dump_index::{Heading, Printer};
+use crate::render::dump_index::Printer;
+use crate::render::sheet::Form;
 
 /// The entries around a target.
 pub fn entries(shown: Shown<'_>, target: Target) -> Result<Window> {
@@ -24,21 +24,11 @@ pub fn entries(shown: Shown<'_>, target: Target) -> Result<Window> {
     } = shown;
     let listed = Listing::segment(&directory.dir, names);
     let dump = IndexDump::open(directory, names, codec)?;
-    let heading = Heading {
-        base: names.base,
-        index: listed.file_name(FileKind::Index),
-        index_bytes: dump.as_ref().map(IndexDump::index_bytes),
-        store: listed.file_name(FileKind::Store),
-        store_bytes: dump.as_ref().and_then(IndexDump::store_bytes),
-        entries: dump.as_ref().map_or(0, |dump| dump.entries),
-        no_index: absence(listed.index.as_ref()),
-        no_store: absence(listed.store.as_ref()),
-    };
     let mut text = Vec::new();
-    let mut printer = Printer::new(&mut text, (false, false, false), Path::new(""));
-    printer.heading(heading).map_err(unwritten)?;
+    let mut printer = Printer::new(&mut text, Form::default(), Path::new(""));
+    printer.heading(&listed, dump.as_ref()).map_err(unwritten)?;
     let Some(dump) = dump else {
-        printer.finish().map_err(unwritten)?;
+        printer.sheet.lines.finish().map_err(unwritten)?;
         return Ok(shown.empty(View::Entries, first_line(&text)));
     };
     let goal = match target {
@@ -70,7 +60,7 @@ pub fn entries(shown: Shown<'_>, target: Target) -> Result<Window> {
         }
         Ok::<_, Error>(ControlFlow::Continue(()))
     })?;
-    printer.finish().map_err(unwritten)?;
+    printer.sheet.lines.finish().map_err(unwritten)?;
     // The sizes of the files, and the names of the columns.
     let heading = give_text(&mut rows, &text, 2);
     Ok(Window {

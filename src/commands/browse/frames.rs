@@ -8,7 +8,6 @@ use std::path::Path;
 use proglog::inspect::frames::{FrameItem, NoFrame, StoreDump};
 use proglog::inspect::listing::Listing;
 use proglog::log::error::{Error, Result};
-use proglog::log::format::FileKind;
 use proglog::log::segment::is_absent;
 use proglog::log::units::Offset;
 use proglog::log::walk::Flow;
@@ -17,8 +16,9 @@ use super::anchors::{Anchors, Places};
 use super::places::{Shown, first_line, give_text, row_at, unwritten};
 use super::rows::{AROUND, Row, Target, Tone, View, Window};
 use crate::commands::dump_store;
-use crate::render::dump::{Failed, absence};
-use crate::render::dump_store::{Heading, Printer};
+use crate::render::dump::Failed;
+use crate::render::dump_store::Printer;
+use crate::render::sheet::Form;
 
 /// See [`Frames::begin`].
 type Begin = (u64, Option<Offset>, Option<(u64, Offset)>);
@@ -120,25 +120,18 @@ pub fn frames(
         directory, names, ..
     } = shown;
     let listed = Listing::segment(&directory.dir, names);
-    let heading = |store_bytes| Heading {
-        base: names.base,
-        store: listed.file_name(FileKind::Store),
-        store_bytes,
-        no_store: absence(listed.store.as_ref()),
-    };
-    let shape = (false, false, false);
     let mut text = Vec::new();
-    let mut printer = Printer::new(&mut text, shape, shown.codec, Path::new(""));
+    let mut printer = Printer::new(&mut text, Form::default(), shown.codec, Path::new(""));
     let dump = match dump_store::open(directory, names, shown.codec) {
         Err(error) if is_absent(&error) => {
-            printer.heading(heading(None)).map_err(unwritten)?;
-            printer.finish().map_err(unwritten)?;
+            printer.heading(&listed, None).map_err(unwritten)?;
+            printer.sheet.lines.finish().map_err(unwritten)?;
             return Ok(Some(shown.empty(View::Frames, first_line(&text))));
         }
         dump => dump?,
     };
     let end = dump.store_bytes();
-    printer.heading(heading(Some(end))).map_err(unwritten)?;
+    printer.heading(&listed, Some(end)).map_err(unwritten)?;
     places.begin(names.base, end);
     let anchors = Anchors::open(shown)?;
     let mut frames = Frames {
@@ -201,7 +194,7 @@ pub fn frames(
             ControlFlow::Continue(())
         })
     })?;
-    printer.finish().map_err(unwritten)?;
+    printer.sheet.lines.finish().map_err(unwritten)?;
     let heading = give_text(&mut rows, &text, 2);
     Ok(Some(Window {
         cursor: row_at(&rows, goal),
