@@ -429,10 +429,19 @@ impl Window {
                 return Ok(());
             }
         }
+        let is_back = position < self.start && self.start - position <= self.read_bytes as u64;
+        if std::mem::take(&mut self.filled) > 0 && is_back && count < self.read_bytes {
+            // A step back: the bytes before are probably requested next.
+            let end = position + count as u64;
+            let first = end.saturating_sub(self.read_bytes as u64);
+            let before = usize::try_from(end - first).unwrap_or(count);
+            if self.refill(first, before).is_ok() {
+                return Ok(());
+            }
+        }
         let wanted = usize::try_from(rest)
             .unwrap_or(usize::MAX)
             .min(self.read_bytes.max(count));
-        self.filled = 0;
         self.start = position;
         if self.buffer.len() < wanted {
             self.buffer.resize(wanted, 0);

@@ -157,6 +157,11 @@ impl Bytes {
         readable(self.near.bytes(position, count))
     }
 
+    /// The store.
+    pub fn source(&self) -> &ReadFile {
+        self.near.source()
+    }
+
     /// How much of the store is no hole. Units: bytes.
     pub fn data_bytes(&self) -> u64 {
         self.near.source().data_bytes()

@@ -1,10 +1,11 @@
 //! The account of a segment, step by step: without a search where frames continue a valid
-//! index, else by the cheapest path through the store.
+//! index, else by the cheapest path through the store, for each fault by itself where right
+//! entries are between them.
 
 use super::account::{Account, Input};
 use super::bytes::{Bytes, readable};
 use super::evidence::{Evidence, explore};
-use super::{chain, unfinished, verdict};
+use super::{apart, chain, unfinished, verdict};
 use crate::log::error::Result;
 use crate::log::index::Index;
 use crate::log::segment::Segment;
@@ -27,7 +28,10 @@ impl Account {
             known.file_bytes = position;
         }
         let mut store = Bytes::new(&known)?;
-        match chain::account(input, &mut store, &mut index)? {
+        if let Some(account) = chain::account(input, &mut store, &mut index)? {
+            return Ok(Some(account));
+        }
+        match apart::account(input, &mut store, &mut index)? {
             Some(account) => Ok(Some(account)),
             None => Self::searched(input, store, index),
         }

@@ -8,6 +8,7 @@ use crate::log::record::{Codec, Record};
 use crate::log::units::Offset;
 use crate::log::window::LOOKUP_BYTES;
 
+mod apart;
 mod lives;
 
 type Bytes = Vec<u8>;
