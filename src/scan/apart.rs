@@ -3,11 +3,11 @@
 //! not for the records between them.
 
 use super::account::{Account, Input};
-use super::bytes::Bytes;
+use super::bytes::{Bytes, readable};
 use super::chain;
 use super::evidence::first_place;
 use crate::log::error::Result;
-use crate::log::format::{ENTRY_BYTES, LENGTH_BYTES};
+use crate::log::format::{ENTRY_BYTES, Entry, LENGTH_BYTES};
 use crate::log::index::Index;
 use crate::log::record::Codec;
 use crate::log::window::LOOKUP_BYTES;
@@ -28,9 +28,12 @@ struct Fault {
     until: Option<(u64, u64)>,
 }
 
-/// Entries whose frames are inspected in vain in the search for the ends of faults: a bound
-/// on the work that made-up entries can cause.
-const PROBES_MAX: u64 = 1 << 16;
+/// Wrong entries that are inspected in the search for the ends of faults: a bound on the work
+/// that made-up entries can cause.
+const WRONG_MAX: u64 = 1 << 20;
+
+/// As many of these is one whose frame was inspected too.
+const PROBE: u64 = 16;
 
 /// The account; `None` where the faults are not apart, or one of them is not clear by itself.
 pub(super) fn account(
@@ -100,7 +103,7 @@ fn faults(input: &Input<'_>, store: &mut Bytes, index: &mut Index) -> Result<Opt
         index,
         slot,
         from,
-        probes: PROBES_MAX,
+        wrong_left: WRONG_MAX,
     };
     let mut faults = Vec::new();
     loop {
@@ -131,8 +134,8 @@ struct Walk<'a> {
     slot: u64,
     /// The end of the frame of the last right entry.
     from: u64,
-    /// Number of entries that may still be inspected in vain.
-    probes: u64,
+    /// Number of wrong entries that may still be inspected.
+    wrong_left: u64,
 }
 
 impl Walk<'_> {
@@ -141,12 +144,19 @@ impl Walk<'_> {
         self.slot * ENTRY_BYTES == self.index.file_bytes() && self.from == self.store.size
     }
 
-    /// The end of the frame of a right entry; `None` if it is not one.
-    fn end(&mut self, slot: u64) -> Result<Option<u64>> {
+    /// The entry of a slot, if the disk gives it.
+    fn entry(&mut self, slot: u64) -> Result<Option<Entry>> {
         if slot >= self.index.slots() {
             return Ok(None);
         }
-        let entry = self.index.entry(slot)?;
+        readable(self.index.entry(slot))
+    }
+
+    /// The end of the frame of a right entry; `None` if it is not one.
+    fn end(&mut self, slot: u64) -> Result<Option<u64>> {
+        let Some(entry) = self.entry(slot)? else {
+            return Ok(None);
+        };
         let position = entry.position.0;
         if u64::from(entry.relative.0) != slot || !(self.from..self.store.zeros).contains(&position)
         {
@@ -166,8 +176,8 @@ impl Walk<'_> {
 
     /// Goes past the next entry, if it is right and nothing is between it and the last one.
     fn passes(&mut self) -> Result<bool> {
-        if self.slot < self.index.slots()
-            && self.index.entry(self.slot)?.position.0 == self.from
+        if let Some(entry) = self.entry(self.slot)?
+            && entry.position.0 == self.from
             && let Some(end) = self.end(self.slot)?
         {
             (self.slot, self.from) = (self.slot + 1, end);
@@ -184,27 +194,32 @@ impl Walk<'_> {
             self.from = before;
             let first = self.slot;
             self.slot += 1;
-            // Most wrong entries are recognized without the store.
-            let (entry, next) = (self.index.entry(first)?, self.slot);
-            if u64::from(entry.relative.0) != first
-                || next >= slots
-                || self.index.entry(next)?.position <= entry.position
-            {
-                continue;
-            }
-            if let Some(end) = self.end(first)? {
-                self.from = end;
-                while self.slot < first + APART && self.passes()? {}
-                if self.slot == first + APART {
-                    return Ok(Some((self.slot, self.from)));
+            let mut cost = 1;
+            if self.may_be_right(first)? {
+                cost = PROBE;
+                if let Some(end) = self.end(first)? {
+                    self.from = end;
+                    while self.slot < first + APART && self.passes()? {}
+                    if self.slot == first + APART {
+                        return Ok(Some((self.slot, self.from)));
+                    }
                 }
             }
-            match self.probes.checked_sub(1) {
-                Some(left) => self.probes = left,
+            match self.wrong_left.checked_sub(cost) {
+                Some(left) => self.wrong_left = left,
                 None => return Ok(None),
             }
         }
         Ok(None)
+    }
+
+    /// Whether an entry is right as far as it shows without the store: most wrong ones are
+    /// recognized by that.
+    fn may_be_right(&mut self, slot: u64) -> Result<bool> {
+        let (entry, next) = (self.entry(slot)?, self.entry(slot + 1)?);
+        Ok(entry.zip(next).is_some_and(|(entry, next)| {
+            u64::from(entry.relative.0) == slot && entry.position < next.position
+        }))
     }
 }
 

@@ -4,7 +4,6 @@
 use fastrand::Rng;
 
 use super::{Bytes, protobuf, raw};
-use crate::log::format::{ENTRY_BYTES, LENGTH_BYTES};
 use crate::log::index::Index;
 use crate::log::record::Codec;
 use crate::log::units::Offset;
@@ -17,9 +16,9 @@ const RECORDS: u64 = 600;
 
 /// Harms the files somewhere; says how.
 fn harm(rng: &mut Rng, store: &mut Bytes, index: &mut Bytes) -> String {
-    let slots = index.len() / ENTRY_BYTES as usize;
+    let slots = index.len() / 12;
     let slot = rng.usize(..slots);
-    let entry = slot * ENTRY_BYTES as usize;
+    let entry = slot * 12;
     let position: [u8; 8] = index[entry + 4..entry + 12].try_into().unwrap();
     let frame = usize::try_from(u64::from_be_bytes(position)).unwrap();
     let frame = frame.min(store.len().saturating_sub(40));
@@ -27,8 +26,8 @@ fn harm(rng: &mut Rng, store: &mut Bytes, index: &mut Bytes) -> String {
     match kind {
         0 => index[entry + rng.usize(..12)] ^= 1 << rng.u8(..8),
         1 => index[entry..entry + 12].fill(0),
-        2 => store[frame + rng.usize(..LENGTH_BYTES as usize)] ^= 1 << rng.u8(..8),
-        3 => store[frame + rng.usize(LENGTH_BYTES as usize..30)] ^= 1 << rng.u8(..8),
+        2 => store[frame + rng.usize(..8)] ^= 1 << rng.u8(..8),
+        3 => store[frame + rng.usize(8..30)] ^= 1 << rng.u8(..8),
         4 => store[frame..frame + rng.usize(1..40)].fill(0),
         5 => drop(store.drain(frame..frame + rng.usize(1..40))),
         6 => store.truncate(store.len() - rng.usize(..20)),
