@@ -7,7 +7,6 @@ use super::format::ENTRY_BYTES;
 use super::record::Codec;
 use super::segment::{Segment, is_absent};
 use super::walk::Walk;
-use super::window::ReadFile;
 use crate::scan::account::{Account, Input};
 use crate::scan::{image, reading};
 
@@ -47,8 +46,10 @@ impl Opened {
             Err(error) => return Err(error),
         };
         let entries = segment.count_entries(Some(codec))?;
-        if let Some((index, account)) = reading::other_index(&segment, entries, codec)? {
-            return Ok(Self::by_account(&segment, index, &account));
+        if let Some(account) = reading::other_account(&segment, entries, codec)?
+            && let Some(opened) = Self::by_account(&segment, true, &account)?
+        {
+            return Ok(opened);
         }
         Ok(Self {
             segment,
@@ -88,14 +89,18 @@ impl Opened {
         let Some(account) = account.filter(|account| account.end_slot > 0) else {
             return Err(error);
         };
-        let index = image::of_account(&account, &segment.store, None, segment.index.path())?;
-        let index = index.ok_or(error)?;
-        Ok(Self::by_account(&segment, index, &account))
+        Self::by_account(&segment, false, &account)?.ok_or(error)
     }
 
-    /// The segment by the index that its account gives.
-    fn by_account(segment: &Segment, index: ReadFile, account: &Account) -> Self {
-        let base = segment.base;
+    /// The segment by the index that its account gives, with entries for the records at its
+    /// end that are lost; `None` if that is too large.
+    fn by_account(segment: &Segment, has_index: bool, account: &Account) -> Result<Option<Self>> {
+        let (base, path) = (segment.base, segment.index.path());
+        let index = Some(&segment.index).filter(|_| has_index);
+        let whole = account.with_lost_end(segment.store.file_bytes);
+        let Some(index) = image::of_account(&whole, &segment.store, index, path)? else {
+            return Ok(None);
+        };
         let contested = account.contested.iter().map(|it| it.offset.since(base));
         let contested = contested.clone().min().zip(contested.max());
         let first = account.writes.first().map(|it| it.first_slot);
@@ -114,7 +119,7 @@ impl Opened {
             last: end - 1,
             is_contested,
         });
-        Self {
+        Ok(Some(Self {
             entries: index.file_bytes / ENTRY_BYTES,
             segment: Segment {
                 index,
@@ -122,6 +127,6 @@ impl Opened {
                 ..segment.clone()
             },
             told: told.collect(),
-        }
+        }))
     }
 }

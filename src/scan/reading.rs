@@ -4,14 +4,13 @@
 
 use super::account::{Account, Input, Stretch, Unreferenced};
 use super::bytes::readable;
-use super::image;
 use crate::log::damage::{Damage, DamageKind, Damages};
 use crate::log::error::Result;
 use crate::log::format::ENTRY_BYTES;
 use crate::log::record::Codec;
 use crate::log::segment::Segment;
 use crate::log::walk::{Committed, Flow, Visitor};
-use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
+use crate::log::window::{LOOKUP_BYTES, STREAM_BYTES, Window};
 
 /// The result of a walk along the index as it is.
 pub(crate) struct AsItIs<'a> {
@@ -111,16 +110,16 @@ fn ends_as_written(segment: &Segment, entries: u64, codec: Codec) -> Result<bool
     Ok(account.is_none_or(plain))
 }
 
-/// The index by which a segment is read, and its account, where it is not read by its own.
+/// The account of a segment that is not read by its own index.
 ///
 /// # Errors
 ///
 /// Reading's.
-pub(crate) fn other_index(
+pub(crate) fn other_account(
     segment: &Segment,
     entries: u64,
     codec: Codec,
-) -> Result<Option<(ReadFile, Account)>> {
+) -> Result<Option<Account>> {
     if is_read_as_it_is(segment, entries, codec)? {
         return Ok(None);
     }
@@ -137,12 +136,7 @@ pub(crate) fn other_index(
         records: found.records,
         damages: &found.damages.list,
     };
-    if !as_it_is.hides(&account) {
-        return Ok(None);
-    }
-    let (index, path) = (Some(&segment.index), segment.index.path());
-    let index = image::of_account(&account, &segment.store, index, path)?;
-    Ok(index.map(|index| (index, account)))
+    Ok(as_it_is.hides(&account).then_some(account))
 }
 
 /// The two files of a segment, of whose entries the first ones are known to be right.

@@ -275,3 +275,27 @@ fn any_flipped_byte_of_a_protobuf_index() {
         log.put("6.index", at, &sound[at..=at]);
     }
 }
+
+#[test]
+fn records_that_zeros_replace_at_the_end_are_told() {
+    for kind in BOTH {
+        let log = Sandbox::numbered(kind, &[10]);
+        let mut store = log.bytes("0.store");
+        let from = log.position(0, 7);
+        store[from..].fill(0);
+        std::fs::write(log.file("0.store"), store).unwrap();
+        for arguments in [
+            &[][..],
+            &["7..9"],
+            &["9"],
+            &["-r"],
+            &["-n", "2"],
+            &["-g", "."],
+        ] {
+            let ran = log.read(arguments).told(3, &["offset"]);
+            assert!(!ran.text().contains("\n\n"), "{}", ran.text());
+        }
+        assert_eq!(log.read(&[]).text(), lines(0..7), "{kind:?}");
+        assert_eq!(log.read(&["0..6"]).clean().text(), lines(0..7));
+    }
+}
