@@ -20,6 +20,7 @@ use proglog::inspect::report::{Options, Report};
 use proglog::inspect::sizes::Sizes;
 use proglog::log::error::Error;
 use proglog::log::record::Codec;
+use proglog::log::units::Offset;
 
 use super::progress::Bar;
 use super::read::open::open_in;
@@ -81,7 +82,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     }
     super::for_each_log(&arguments.dirs, |dir, follows| {
         if arguments.next_offset {
-            let next = open_in(dir, arguments.codec)?.next_offset()?;
+            let next = next_offset(dir, arguments.codec)?;
             let mut out = stdout()?;
             if several {
                 write!(out, "{}: ", quote(dir))?;
@@ -95,6 +96,22 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         }
         one(arguments, dir, follows, globals)
     })
+}
+
+/// The offset of the next append: also where an append will first adopt the frames after
+/// the last entry.
+fn next_offset(dir: &Path, codec: Option<Codec>) -> anyhow::Result<Offset> {
+    let mut log = open_in(dir, codec)?;
+    let options = Options {
+        quick: true,
+        codec: Some(log.codec()?),
+        segment: log.directory().segments.last().map(|last| last.base),
+        ask_usage: true,
+        ..Options::default()
+    };
+    let mut report = Report::of(dir, &options)?;
+    report.look_at_unclean_end()?;
+    Ok(log.next_offset()?.max(report.next_append()))
 }
 
 /// Prints the positions of readers. An error about one of them is printed, and the others
@@ -140,12 +157,13 @@ fn one(
         ask_usage: true,
         ..Options::default()
     };
-    let report = match Report::of(dir, &options) {
+    let mut report = match Report::of(dir, &options) {
         Err(Error::NotADirectory { path }) => {
             return Err(super::dump::is_a_file(&path, "info", false).into());
         }
         other => other?,
     };
+    report.look_at_unclean_end()?;
     let bar = Bar::for_look("info", dir, None, globals);
     let sizes = if arguments.sizes && report.require_ours().is_ok() {
         let codec = report.codec.unwrap_or(Codec::Raw);

@@ -326,4 +326,18 @@ impl Report {
         }
         Ok(())
     }
+
+    /// The same if the last segment is not as a clean commit leaves it, and nobody writes.
+    ///
+    /// # Errors
+    ///
+    /// Reading's.
+    pub fn look_at_unclean_end(&mut self) -> Result<()> {
+        let facts = self.segments.last().map(|last| last.facts.as_ref());
+        let is_clean = facts.is_none_or(|facts| facts.is_some_and(SegmentFacts::is_clean));
+        if is_clean || self.usage.in_use != Some(false) {
+            return Ok(());
+        }
+        self.look_at_end()
+    }
 }

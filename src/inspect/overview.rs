@@ -123,7 +123,7 @@ pub struct Totals {
     pub offsets: Option<OffsetRange>,
     /// The offset of the first record, or of the one that would be.
     pub lowest_offset: Offset,
-    /// The offset that comes next.
+    /// The offset of the next append.
     pub next_offset: Offset,
     /// Places between the segments at which offsets are missing.
     pub gaps: u64,
@@ -154,7 +154,7 @@ impl<'a> Overview<'a> {
             findings,
             totals: Totals {
                 lowest_offset: report.lowest_offset(),
-                next_offset: report.next_offset(),
+                next_offset: report.next_append(),
                 ..Totals::default()
             },
         };

@@ -219,6 +219,18 @@ impl Report {
         next.unwrap_or_else(|| self.lowest_offset())
     }
 
+    /// The offset of the next append, which adopts first what continues after the last
+    /// entry, unless a person must decide.
+    #[must_use]
+    pub fn next_append(&self) -> Offset {
+        let adopted = |segment: &SegmentReport| {
+            let account = segment.account.as_deref();
+            let clear = account.filter(|account| account.doubts.is_empty())?;
+            Some(segment.listing.base().saturating_add(clear.end_slot))
+        };
+        let adopted = self.segments.iter().filter_map(adopted).max();
+        self.next_offset().max(adopted.unwrap_or_default())
+    }
     /// Number of findings of a severity.
     #[must_use]
     pub fn count(&self, severity: Severity) -> usize {

@@ -232,7 +232,7 @@ pub fn summary(
     line.put("segments", report.segments.len());
     line.put("records", report.records());
     line.put("lowest_offset", report.lowest_offset().0);
-    line.put("next_offset", report.next_offset().0);
+    line.put("next_offset", report.next_append().0);
     line.put("codec", report.codec.map(Codec::as_str));
     line.put("in_use", report.usage.in_use);
     line.put_some("in_use_reason", words::unknown_use(&report.usage));

@@ -126,7 +126,8 @@ fn the_totals_are_those_of_the_log() {
         assert_eq!(summary["last_offset"].as_u64(), highest, "{case}");
         // In a fork the older side may reach further: its offsets are taken too.
         if let Some(highest) = highest {
-            assert_eq!(summary["next_offset"], highest + 1, "{case}");
+            // An append adopts frames first that no entry names.
+            assert!(summary["next_offset"].as_u64() > Some(highest), "{case}");
             assert_eq!(summary["codec"], truth.codec.as_str(), "{case}");
         }
         // What was acknowledged, is not whole, and an entry names.

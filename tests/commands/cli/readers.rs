@@ -1,6 +1,5 @@
 //! `info --next-offset`, and `info --cursor-file`: how far the readers of a log are.
 
-use proglog::log::reader::LogReader;
 use proglog_testkit::{LogBuilder, Sandbox, Snapshot, cases};
 use serde_json::Value;
 
@@ -12,28 +11,76 @@ fn info(sandbox: &Sandbox, options: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-#[test]
-fn the_next_offset_alone_is_what_read_knows() {
-    for case in cases() {
-        let sandbox = Sandbox::of(&case);
-        let Ok(mut reader) = LogReader::open(&sandbox.log()) else {
-            continue;
-        };
-        let output = sandbox
-            .proglog()
-            .args(["info", "log", "--next-offset"])
-            .output();
+/// Compares the next offset with what an append gets, where there can be one; `info --json`
+/// and `verify --json` agree.
+fn is_of_the_next_append(sandbox: &Sandbox, case: &str) -> bool {
+    let run = |arguments: &[&str]| {
+        let output = sandbox.proglog().args(arguments).write_stdin("x").output();
         let output = output.unwrap();
-        if output.status.code() == Some(3) {
-            continue; // a log of another program
-        }
-        let next = reader.next_offset().unwrap();
-        assert_eq!(
+        (
+            output.status.code(),
             String::from_utf8(output.stdout).unwrap(),
-            format!("{next}\n"),
-            "{case}"
+        )
+    };
+    let (status, next) = run(&["info", "log", "--next-offset"]);
+    if status == Some(3) {
+        return false; // a log of another program
+    }
+    assert_eq!(status, Some(0), "{case}");
+    for command in ["info", "verify"] {
+        let (_, lines) = run(&[command, "log", "--json"]);
+        let summary: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+        assert_eq!(
+            format!("{}\n", summary["next_offset"]),
+            next,
+            "{case}: {command}"
         );
     }
+    let (status, offset) = run(&["append", "log", "--print-offsets"]);
+    if status == Some(0) {
+        assert_eq!(offset, next, "{case}");
+    }
+    status == Some(0)
+}
+
+#[test]
+fn the_next_offset_is_that_of_the_next_append() {
+    let appended = cases().into_iter().filter(|case| {
+        let sandbox = Sandbox::of(case);
+        is_of_the_next_append(&sandbox, case)
+    });
+    assert!(appended.count() > 5);
+    let values: Vec<String> = (0..10).map(|number| number.to_string()).collect();
+    for builder in [LogBuilder::raw(), LogBuilder::protobuf()] {
+        let built = || Sandbox::built(&builder.clone().segment(0, &values));
+        let sandbox = built();
+        sandbox.write("0.index", &[]);
+        assert!(is_of_the_next_append(&sandbox, "no entries"));
+        let sandbox = built();
+        let index = sandbox.read("0.index");
+        sandbox.write("0.index", &index[..60]);
+        assert!(is_of_the_next_append(&sandbox, "five entries"));
+        // These are for a repair: the commands agree.
+        let sandbox = built();
+        let mut index = sandbox.read("0.index");
+        index[8 * 12..8 * 12 + 4].fill(0xff);
+        index[9 * 12..9 * 12 + 4].fill(0xff);
+        sandbox.write("0.index", &index);
+        is_of_the_next_append(&sandbox, "wrong entries at the end");
+        let sandbox = built();
+        std::fs::remove_file(sandbox.file("0.index")).unwrap();
+        is_of_the_next_append(&sandbox, "no index");
+        let sandbox = built();
+        let mut store = sandbox.read("0.store");
+        let bytes = store.len();
+        store[bytes - 30..].fill(0);
+        sandbox.write("0.store", &store);
+        is_of_the_next_append(&sandbox, "zeros at the end");
+    }
+}
+
+#[test]
+fn the_next_offset_alone() {
     let sandbox = Sandbox::built(&LogBuilder::raw().segment(7, ["a", "b"]));
     assert_eq!(info(&sandbox, &["--next-offset"]), "9\n");
     assert_eq!(
