@@ -158,7 +158,8 @@ pub fn buffered_entry(item: &EntryItem, awaited: impl FnOnce() -> Awaited) -> Op
     let fault = view
         .fault
         .as_mut()
-        .filter(|it| it.id == FindingId::IndexDangling)?;
+        // One that is wrong by itself waits for nothing.
+        .filter(|it| it.id == FindingId::IndexDangling && it.relative.is_none())?;
     fault.buffered = match awaited() {
         Awaited::Buffered(buffered) => Some(buffered),
         // It was written since then.

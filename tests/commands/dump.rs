@@ -470,3 +470,20 @@ fn a_closed_pipe_is_no_error_and_a_full_disk_is() {
         }
     }
 }
+
+#[test]
+fn wrong_entries_in_the_padding_are_in_no_buffer() {
+    for builder in [LogBuilder::raw(), LogBuilder::protobuf()] {
+        let sandbox = Sandbox::built(&builder.segment(0, (0..10).map(|it| it.to_string())));
+        let mut index = sandbox.read("0.index");
+        index.resize(240, 0);
+        index[215] = 0x20;
+        sandbox.write("0.index", &index);
+        let dumped = dump(&sandbox, &["dump-index", "log", "--json"]);
+        let lines = json(&dumped);
+        let damaged = lines.iter().filter(|line| !line["damage"].is_null());
+        assert!(damaged.count() > 0, "{dumped}");
+        assert!(!dumped.contains("buffered"), "{dumped}");
+        assert!(number(lines.last().unwrap(), "damaged_entries") > 0);
+    }
+}
