@@ -63,13 +63,13 @@ impl Doubt {
         let dangling = dangling(obstacle);
         if self.tries_left > 0 {
             self.tries_left -= 1;
-            if self.is_gone(directory, first) {
+            if self.is_gone(directory, obstacle, first) {
                 return Outcome::Gone;
             }
         }
         if dangling.is_none() && self.waits_left > 0 && self.may_be_written(directory) {
             self.waits_left -= 1;
-            if self.goes_away(directory, first) {
+            if self.goes_away(directory, obstacle, first) {
                 return Outcome::Gone;
             }
         }
@@ -83,7 +83,7 @@ impl Doubt {
         self.known = Some((segment, awaited));
         match awaited {
             Awaited::Buffered(buffered) => Outcome::Buffered(buffered),
-            Awaited::There if self.goes_away(directory, first) => {
+            Awaited::There if self.goes_away(directory, obstacle, first) => {
                 self.known = None;
                 Outcome::Gone
             }
@@ -99,19 +99,23 @@ impl Doubt {
 
     /// Whether the record at an offset can be read, or is trimmed, a moment later: a writer
     /// makes and removes the two files of a segment one after the other.
-    fn goes_away(&self, directory: &Directory, offset: Offset) -> bool {
+    fn goes_away(&self, directory: &Directory, obstacle: &Obstacle, offset: Offset) -> bool {
         PAUSES.into_iter().any(|pause| {
             thread::sleep(pause);
-            self.is_gone(directory, offset)
+            self.is_gone(directory, obstacle, offset)
         })
     }
 
     /// Whether the record at an offset can be read now, or was trimmed.
-    fn is_gone(&self, directory: &Directory, offset: Offset) -> bool {
+    fn is_gone(&self, directory: &Directory, obstacle: &Obstacle, offset: Offset) -> bool {
         let Ok(mut log) = LogReader::open(&directory.path) else {
             return false;
         };
-        if let Some(codec) = self.codec {
+        let is_damage = matches!(obstacle, Obstacle::Damage { .. });
+        // Whether there is a record at all does not depend on the codec, which takes a
+        // look at every segment of a log without records.
+        let codec = self.codec.or((!is_damage).then_some(Codec::Raw));
+        if let Some(codec) = codec {
             log.set_codec(codec);
         }
         if log.lowest_offset() > offset {
