@@ -154,7 +154,8 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let mut out = stdout()?;
     told(&mut out, &before, &lost, remarks, mending, globals)?;
     if mending.json {
-        for finding in &after.findings {
+        let is_left = |finding: &&Finding| finding.severity != Severity::Note;
+        for finding in after.findings.iter().filter(is_left) {
             crate::render::finding_json::finding(&mut out, &after, finding, None, false)?;
         }
         let summary = line("summary", &before)

@@ -112,10 +112,14 @@ impl Talk {
             return true;
         };
         // A closed stdout is not an error: the append continues.
-        if self.print_offsets && error.kind() != ErrorKind::BrokenPipe {
+        if error.kind() != ErrorKind::BrokenPipe {
+            let what = if self.print_offsets {
+                "offsets are missing there; the append continues"
+            } else {
+                "the summary is missing there"
+            };
             say(&format!(
-                "error: cannot write to stdout: {}: offsets are missing there; the append \
-                 continues",
+                "error: cannot write to stdout: {}: {what}",
                 reason(&error)
             ));
         }
