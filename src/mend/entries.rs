@@ -4,7 +4,7 @@
 use super::plan::NewEntries;
 use crate::log::error::{Error, Result};
 use crate::log::format::Entry;
-use crate::log::units::{Position, RelativeOffset};
+use crate::log::units::Position;
 use crate::log::window::{ReadFile, STREAM_BYTES, Window};
 
 /// Makes the entries that a plan asks for and hands them over in order.
@@ -20,22 +20,13 @@ pub fn make(
 ) -> Result<()> {
     let mut window = Window::new(store.clone(), STREAM_BYTES);
     for run in wanted.runs.iter() {
-        let mut position = run.position;
-        for slot in run.first_slot..run.first_slot + run.count {
-            let end = if run.follow {
-                window.frame_end_at(position.0)?
+        run.each(&mut window, |entry, is_there| {
+            if is_there {
+                each(entry)
             } else {
-                Some(position)
-            };
-            let (Some(end), Ok(relative)) = (end, u32::try_from(slot)) else {
-                return Err(gone(store, position));
-            };
-            each(Entry {
-                relative: RelativeOffset(relative),
-                position,
-            })?;
-            position = end;
-        }
+                Err(gone(store, entry.position))
+            }
+        })?;
     }
     Ok(())
 }

@@ -4,9 +4,11 @@
 use std::ops::RangeInclusive;
 
 pub use super::frames::Doubt;
+use crate::log::error::Result;
+use crate::log::format::Entry;
 use crate::log::record::Codec;
-use crate::log::units::{Offset, Position};
-use crate::log::window::ReadFile;
+use crate::log::units::{Offset, Position, RelativeOffset};
+use crate::log::window::{ReadFile, Window};
 
 /// Bytes that a running service keeps of its store in memory.
 pub(super) const SERVICE_BUFFER_BYTES: u64 = 4096;
@@ -53,6 +55,36 @@ pub struct Entries {
     /// Whether each next entry names the end of the frame before; else all name the same
     /// position, for their frames are not there.
     pub follow: bool,
+}
+
+impl Entries {
+    /// Hands over the entries, and whether the frame is there that each names.
+    ///
+    /// # Errors
+    ///
+    /// The callback's, and reading's.
+    pub(crate) fn each(
+        &self,
+        store: &mut Window,
+        mut each: impl FnMut(Entry, bool) -> Result<()>,
+    ) -> Result<()> {
+        let mut position = self.position;
+        for slot in self.first_slot..self.first_slot.saturating_add(self.count) {
+            let end = if self.follow {
+                store.frame_end_at(position.0)?
+            } else {
+                Some(position)
+            };
+            let relative = u32::try_from(slot);
+            let entry = Entry {
+                relative: RelativeOffset(relative.unwrap_or(u32::MAX)),
+                position,
+            };
+            each(entry, end.is_some() && relative.is_ok())?;
+            position = end.unwrap_or(position);
+        }
+        Ok(())
+    }
 }
 
 /// Why the records of some offsets cannot be read.

@@ -6,9 +6,8 @@ use std::path::Path;
 
 use super::account::Account;
 use crate::log::error::{Error, Result};
-use crate::log::format::{ENTRY_BYTES, Entry};
+use crate::log::format::ENTRY_BYTES;
 use crate::log::platform::memory_file;
-use crate::log::units::RelativeOffset;
 use crate::log::window::{ReadFile, STREAM_BYTES, Window};
 
 /// The largest index that is put together in memory. Units: bytes.
@@ -86,24 +85,14 @@ pub fn of_account(
     let mut window = Window::new(store.clone(), STREAM_BYTES);
     let mut gathered = Vec::new();
     for run in &account.entries {
-        let mut position = run.position;
-        for slot in run.first_slot..run.first_slot.saturating_add(run.count) {
-            let Ok(relative) = u32::try_from(slot) else {
-                return Ok(None);
-            };
-            let entry = Entry {
-                relative: RelativeOffset(relative),
-                position,
-            };
+        run.each(&mut window, |entry, _| {
             gathered.extend_from_slice(&entry.encode());
-            if run.follow {
-                position = window.frame_end_at(position.0)?.unwrap_or(position);
-            }
             if gathered.len() >= STREAM_BYTES {
                 image.put(image.bytes, &gathered)?;
                 gathered.clear();
             }
-        }
+            Ok(())
+        })?;
     }
     image.put(image.bytes, &gathered)?;
     image.read().map(Some)
