@@ -8,7 +8,7 @@ use super::finding::FindingId;
 use super::usage::Buffered;
 use crate::log::damage::{Damage, DamageKind};
 use crate::log::directory::{Directory, SegmentNames};
-use crate::log::error::{Error, Result};
+use crate::log::error::{Error, Result, readable};
 use crate::log::format::{ENTRY_BYTES, Entry, FileKind, LENGTH_BYTES};
 use crate::log::index::Index;
 use crate::log::live::{self, Count};
@@ -294,11 +294,7 @@ where
         if position.0.saturating_add(LENGTH_BYTES) > store.file_bytes() {
             return Ok(None);
         }
-        match store.length_at(position.0) {
-            Ok(payload_bytes) => Ok(Some(payload_bytes)),
-            Err(Error::Unreadable { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
+        readable(store.length_at(position.0))
     }
 
     /// All entries of an index whose store is gone.

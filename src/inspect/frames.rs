@@ -6,7 +6,7 @@ mod numbers;
 
 use super::resync::next_record;
 use crate::log::dir::FilePath;
-use crate::log::error::{Error, Result};
+use crate::log::error::{Error, Result, readable};
 use crate::log::format::{LENGTH_BYTES, frame_end};
 use crate::log::index::Index;
 use crate::log::record::{Codec, LayoutError};
@@ -173,12 +173,8 @@ impl StoreDump {
     /// As [`ReadFile::open`].
     pub fn open(path: &FilePath, base: Offset, codec: Codec) -> Result<Self> {
         let store = ReadFile::open(path)?;
-        let zeros_from = match Index::of(store.clone(), STREAM_BYTES).nonzero_end(store.file_bytes)
-        {
-            Err(Error::Unreadable { .. }) => store.file_bytes,
-            other => other?,
-        };
         Ok(Self {
+            zeros_from: store.zeros_from()?,
             fuel: store
                 .file_bytes
                 .saturating_mul(4)
@@ -188,7 +184,6 @@ impl StoreDump {
             base,
             position: 0,
             numbers: Numbers::at(Some(base.0)),
-            zeros_from,
             named: None,
         })
     }
@@ -199,11 +194,8 @@ impl StoreDump {
     ///
     /// [`Error::Shrunk`], [`Error::Io`].
     pub fn with_index(mut self, segment: &Segment) -> Result<Self> {
-        let entries = match segment.count_entries(Some(self.codec)) {
-            Err(Error::Unreadable { .. }) => return Ok(self),
-            entries => entries?,
-        };
-        self.named = Some((segment.entries(LOOKUP_BYTES), entries));
+        let entries = readable(segment.count_entries(Some(self.codec)))?;
+        self.named = entries.map(|entries| (segment.entries(LOOKUP_BYTES), entries));
         Ok(self)
     }
 
@@ -300,16 +292,13 @@ impl StoreDump {
         if self.codec == Codec::Protobuf || left < ROW_BYTES as u64 {
             return Ok(None);
         }
-        match self.window.bytes(position, ROW_BYTES) {
-            Ok(bytes) if bytes.iter().all(|byte| *byte == 0) => {}
-            Ok(_) | Err(Error::Unreadable { .. }) => return Ok(None),
-            Err(error) => return Err(error),
+        let bytes = readable(self.window.bytes(position, ROW_BYTES))?;
+        if !bytes.is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0)) {
+            return Ok(None);
         }
-        let end = match self.window.source().first_nonzero(position) {
-            Err(Error::Unreadable { .. }) => return Ok(None),
-            end => end?.unwrap_or(self.zeros_from),
-        };
-        Ok(Some((end - position) / LENGTH_BYTES))
+        let end = readable(self.window.source().first_nonzero(position))?;
+        let end = end.map(|end| end.unwrap_or(self.zeros_from));
+        Ok(end.map(|end| (end - position) / LENGTH_BYTES))
     }
 
     /// The end of the unfinished batch at `position`, if any.
@@ -321,17 +310,9 @@ impl StoreDump {
         let Some((index, entries)) = &mut self.named else {
             return Ok(Some(self.window.file_bytes()));
         };
-        let (mut low, mut high) = (0, *entries);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match index.entry(middle) {
-                Ok(entry) if entry.position.0 <= position => low = middle + 1,
-                Ok(_) | Err(Error::Unreadable { .. }) => high = middle,
-                Err(error) => return Err(error),
-            }
-        }
-        let next = if low < *entries {
-            index.entry(low).ok()
+        let slot = index.slot_after(position, *entries)?;
+        let next = if slot < *entries {
+            index.entry(slot).ok()
         } else {
             None
         };
@@ -341,9 +322,8 @@ impl StoreDump {
 
     /// The frame at `position`, or why it does not exist.
     fn frame(&mut self, position: u64) -> Result<std::result::Result<Frame, NoFrame>> {
-        let frame = match self.decoded(position) {
-            Err(Error::Unreadable { .. }) => return Ok(Err(NoFrame::Unreadable)),
-            other => other?,
+        let Some(frame) = readable(self.decoded(position))? else {
+            return Ok(Err(NoFrame::Unreadable));
         };
         // A payload that is not a record is one damaged frame if another frame, or the
         // end, is where it ends.
@@ -352,9 +332,8 @@ impl StoreDump {
             && frame.end < self.store_bytes()
             && frame.end < self.zeros_from
         {
-            let behind = match self.decoded(frame.end) {
-                Err(Error::Unreadable { .. }) => return Ok(Err(NoFrame::Unreadable)),
-                other => other?,
+            let Some(behind) = readable(self.decoded(frame.end))? else {
+                return Ok(Err(NoFrame::Unreadable));
             };
             if behind.is_err() || behind.is_ok_and(|behind| behind.undecodable) {
                 return Ok(Err(NoFrame::NoRecord(frame.payload_bytes)));
@@ -404,11 +383,7 @@ impl StoreDump {
         let offset = self.numbers.take(frame.carries);
         let (value_start, value_bytes) = frame.value;
         let count = usize::try_from(value_bytes.min(HEAD_BYTES)).unwrap_or(0);
-        let head = match self.window.bytes(value_start, count) {
-            Ok(head) => head,
-            Err(Error::Unreadable { .. }) => &[],
-            Err(error) => return Err(error),
-        };
+        let head = readable(self.window.bytes(value_start, count))?.unwrap_or_default();
         let view = FrameView {
             position,
             payload_bytes: frame.payload_bytes,

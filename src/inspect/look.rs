@@ -13,7 +13,7 @@ use super::scan::{self, SegmentFacts};
 use super::tail::{self, TailStart};
 use super::usage::Usage;
 use crate::log::detect::detect;
-use crate::log::error::{Error, Result};
+use crate::log::error::{Error, Result, readable};
 use crate::log::format::{ENTRY_BYTES, FileKind};
 use crate::log::index::Index;
 use crate::log::live::Count;
@@ -139,11 +139,9 @@ impl Look<'_> {
         } else if is_file(FileKind::Index) {
             let mut index = Index::open(&path(FileKind::Index), LOOKUP_BYTES)?;
             let slots = index.slots();
-            let end = match index.used_end(slots * ENTRY_BYTES) {
-                // Entries that the disk does not give were there all the same.
-                Err(Error::Unreadable { .. }) => slots * ENTRY_BYTES,
-                end => end?,
-            };
+            // Entries that the disk does not give were there all the same.
+            let end = readable(index.used_end(slots * ENTRY_BYTES))?;
+            let end = end.unwrap_or(slots * ENTRY_BYTES);
             let entries = end.div_ceil(ENTRY_BYTES);
             report.lone = Some(Box::new(Lone::Index { entries }));
         }

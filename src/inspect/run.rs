@@ -2,10 +2,10 @@
 //! each with the offset after the previous one. `tail` handles what ends a run.
 
 use crate::log::error::Error;
-use crate::log::format::{LENGTH_BYTES, SECTOR_BYTES, frame_end};
-use crate::log::record::{Codec, LayoutError};
+use crate::log::format::{LENGTH_BYTES, SECTOR_BYTES};
+use crate::log::record::Codec;
 use crate::log::units::Position;
-use crate::log::walk::layout_in;
+use crate::log::walk::record_in;
 use crate::log::window::Window;
 
 /// Frames that were followed. Positions are bytes of the store.
@@ -48,35 +48,25 @@ pub fn follow<E: From<Error>>(
     stop: u64,
     mut each: impl FnMut(Position, Position) -> std::result::Result<(), E>,
 ) -> std::result::Result<Run, E> {
-    let limit = window.file_bytes();
     let mut run = Run::none_at(from);
     loop {
         let position = run.end;
-        if position.0 >= stop || position.0.saturating_add(LENGTH_BYTES) > limit {
+        if position.0 >= stop {
             break;
         }
-        let payload_bytes = match window.length_at(position.0) {
-            Ok(payload_bytes) => payload_bytes,
-            Err(Error::Unreadable { .. }) => break,
-            Err(error) => return Err(error.into()),
-        };
-        let Some(end) = frame_end(position, payload_bytes, limit) else {
+        let Some(end) = window.frame_end_at(position.0)? else {
             break;
         };
+        let start = position.0 + LENGTH_BYTES;
+        let payload_bytes = end.0 - start;
         if payload_bytes == 0 && (codec == Codec::Protobuf || !is_data(window, position)) {
             break;
         }
         if codec == Codec::Protobuf {
-            let layout = match layout_in(window, position.0 + LENGTH_BYTES, payload_bytes) {
-                Ok(layout) => layout,
-                Err(
-                    LayoutError::Illegal { .. } | LayoutError::Source(Error::Unreadable { .. }),
-                ) => break,
-                Err(LayoutError::Source(error)) => return Err(error.into()),
-            };
-            if carried != Some(layout.offset) {
+            let layout = record_in(window, start, payload_bytes)?;
+            let Some(layout) = layout.filter(|layout| carried == Some(layout.offset)) else {
                 break;
-            }
+            };
             carried = layout.offset.checked_add(1);
             run.field_bytes += payload_bytes - (layout.value.end - layout.value.start);
         }

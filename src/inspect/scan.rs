@@ -7,9 +7,8 @@ use super::facts::Unclean;
 pub use super::facts::{DeadBytes, IndexRest, SegmentFacts};
 use super::tail::{self, Tail, TailStart};
 use crate::log::damage::{Damage, DamageKind, Damages, PLACES_MAX};
-use crate::log::error::{Error, Result};
+use crate::log::error::{Error, Result, readable};
 use crate::log::format::ENTRY_BYTES;
-use crate::log::index::Index;
 use crate::log::record::Codec;
 use crate::log::segment::Segment;
 use crate::log::threads;
@@ -42,7 +41,7 @@ pub fn scan_in_parts(
     part_entries: u64,
 ) -> Result<SegmentFacts> {
     let mut index = segment.entries(STREAM_BYTES);
-    let entries = count_entries(segment, &mut index, codec)?;
+    let entries = segment.entries_or_slots_in(&mut index, codec)?;
     if threads > 1
         && entries <= segment.base.room()
         && entries >= part_entries.saturating_mul(2)
@@ -63,7 +62,7 @@ pub fn scan_in_parts(
 /// As [`scan`].
 pub fn scan_last_commit(segment: &Segment, codec: Codec) -> Result<SegmentFacts> {
     let mut index = segment.entries(STREAM_BYTES);
-    let entries = count_entries(segment, &mut index, codec)?;
+    let entries = segment.entries_or_slots_in(&mut index, codec)?;
     let padded = (entries + 1) * ENTRY_BYTES <= segment.index.file_bytes;
     let in_one_commit = COMMIT_INDEX_BYTES as u64 / ENTRY_BYTES;
     let first_slot = if padded {
@@ -171,19 +170,8 @@ fn last_position(segment: &Segment, entries: u64) -> Result<u64> {
     let Some(last) = entries.checked_sub(1) else {
         return Ok(0);
     };
-    match segment.entries(LOOKUP_BYTES).entry(last) {
-        Ok(entry) => Ok(entry.position.0),
-        Err(Error::Unreadable { .. }) => Ok(0),
-        Err(error) => Err(error),
-    }
-}
-
-/// Real entries; an index whose padding cannot be read is taken completely.
-fn count_entries(segment: &Segment, index: &mut Index, codec: Codec) -> Result<u64> {
-    match segment.count_entries_in(index, Some(codec)) {
-        Err(Error::Unreadable { .. }) => Ok(segment.index.file_bytes / ENTRY_BYTES),
-        other => other,
-    }
+    let entry = readable(segment.entries(LOOKUP_BYTES).entry(last))?;
+    Ok(entry.map_or(0, |entry| entry.position.0))
 }
 
 /// The results of a walk.
@@ -253,9 +241,10 @@ fn scan_parts(
         let slot = bound(part);
         let position = match (slot, index.entry(slot)) {
             (0, _) => Position(0),
-            (_, Ok(entry)) => entry.position,
-            (_, Err(Error::Unreadable { .. })) => return Ok(None),
-            (_, Err(error)) => return Err(error),
+            (_, entry) => match readable(entry)? {
+                Some(entry) => entry.position,
+                None => return Ok(None),
+            },
         };
         starts.push((slot, position, bound(part + 1)));
     }
@@ -311,11 +300,10 @@ fn index_rest(segment: &Segment, entries: u64, found: &Found) -> Result<Option<I
     let mut index = segment.entries(LOOKUP_BYTES);
     // Complete entries were counted, and none follows; one that is there now came since.
     let partial = segment.index.file_bytes / ENTRY_BYTES * ENTRY_BYTES;
-    let padding = match index.used_end(segment.index.file_bytes) {
-        Ok(end) => end <= partial.max(position),
-        Err(Error::Unreadable { .. }) => return Ok(None),
-        Err(error) => return Err(error),
+    let Some(end) = readable(index.used_end(segment.index.file_bytes))? else {
+        return Ok(None);
     };
+    let padding = end <= partial.max(position);
     Ok(Some(IndexRest {
         position,
         bytes,

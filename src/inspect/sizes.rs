@@ -3,8 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::log::error::{Error, Result};
-use crate::log::format::ENTRY_BYTES;
+use crate::log::error::Result;
 use crate::log::live;
 use crate::log::record::Codec;
 use crate::log::segment::{Segment, is_absent};
@@ -66,10 +65,7 @@ impl Sizes {
                     Err(error) if is_absent(&error) => return Ok(counted),
                     other => other?,
                 };
-                let entries = match pair.count_entries(Some(codec)) {
-                    Err(Error::Unreadable { .. }) => pair.index.file_bytes / ENTRY_BYTES,
-                    other => other?,
-                };
+                let entries = pair.entries_or_slots(codec)?;
                 let mut walk = pair.walk(codec, entries, STREAM_BYTES);
                 let _ = walk.run(entries, &mut counted)?;
                 Ok(counted)

@@ -9,7 +9,7 @@ use crate::log::error::{Error, Result};
 use crate::log::format::LENGTH_BYTES;
 use crate::log::record::{Codec, LayoutError};
 use crate::log::units::{Offset, Position};
-use crate::log::walk::layout_in;
+use crate::log::walk::{layout_in, record_at};
 use crate::log::window::{ReadFile, STREAM_BYTES, Window};
 use crate::scan::unfinished;
 
@@ -122,7 +122,7 @@ pub fn look<E: From<Error>>(
     if tail.bytes == 0 {
         return Ok(tail);
     }
-    let zeros_from = zeros_from(store, start.position.0)?;
+    let zeros_from = store.zeros_from()?.max(start.position.0);
     let mut scan = Scan {
         window: Window::new(store.clone(), STREAM_BYTES),
         codec,
@@ -259,12 +259,8 @@ impl Scan {
 
     /// Whether an intact record 1 is at `position`.
     fn carries_one(&mut self, position: Position) -> Result<bool> {
-        let Some(end) = self.window.frame_end_at(position.0)? else {
-            return Ok(false);
-        };
-        let start = position.0 + LENGTH_BYTES;
-        let layout = layout_in(&mut self.window, start, end.0 - start);
-        Ok(layout.is_ok_and(|layout| layout.offset == 1))
+        let record = record_at(&mut self.window, position.0)?;
+        Ok(record.is_some_and(|(_, record)| record.offset == 1))
     }
 
     /// Takes the next frame of the tail; hands over the one that it confirms.
@@ -325,16 +321,5 @@ impl Scan {
         let end = first.saturating_add(RESYNC_BYTES);
         let range = first..end.min(self.window.file_bytes());
         next_record(&mut self.window, self.base, range, &mut self.fuel)
-    }
-}
-
-/// The start of the zeros that extend to the end of the file, not before `from`.
-fn zeros_from(store: &ReadFile, from: u64) -> Result<u64> {
-    let end =
-        crate::log::index::Index::of(store.clone(), STREAM_BYTES).nonzero_end(store.file_bytes);
-    match end {
-        // Unreadable bytes are torn, not zero.
-        Err(Error::Unreadable { .. }) => Ok(store.file_bytes),
-        end => Ok(end?.max(from)),
     }
 }

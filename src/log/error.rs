@@ -235,6 +235,15 @@ fn named(processes: &[u32]) -> String {
 /// The engine's result.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// `None` where the disk reports an error for the bytes.
+pub(crate) fn readable<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Error::Unreadable { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 impl Error {
     /// An `Io` error; made for `map_err(Error::io("open", path))`.
     pub fn io<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + 'a {

@@ -4,9 +4,9 @@
 
 use super::error::{Error, Result};
 use super::format::{LENGTH_BYTES, decode_length, frame_end, is_marked_length};
-use super::record::{self, Codec, LayoutError};
+use super::record::{self, Codec};
 use super::units::Position;
-use super::walk::{Fit, Walk, layout_in};
+use super::walk::{Fit, Walk, record_in};
 
 /// Bytes that are searched for the next record of a protobuf log.
 const RESYNC_BYTES: u64 = 64 * 1024 * 1024;
@@ -236,13 +236,9 @@ impl Walk {
         let Some(payload_bytes) = end.0.checked_sub(start) else {
             return Ok(false);
         };
-        match layout_in(&mut self.store, start, payload_bytes) {
-            Ok(layout) => Ok(self.base.0.checked_add(slot) == Some(layout.offset)),
-            Err(LayoutError::Illegal { .. } | LayoutError::Source(Error::Unreadable { .. })) => {
-                Ok(false)
-            }
-            Err(LayoutError::Source(error)) => Err(error),
-        }
+        let layout = record_in(&mut self.store, start, payload_bytes)?;
+        let offset = self.base.0.checked_add(slot);
+        Ok(layout.is_some_and(|layout| offset == Some(layout.offset)))
     }
 
     /// The next record of the region that can be recognized by its own offset.

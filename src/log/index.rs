@@ -2,7 +2,7 @@
 //! entry is valid is decided by `walk`, since that takes the store.
 
 use super::dir::FilePath;
-use super::error::Result;
+use super::error::{Result, readable};
 use super::format::{ENTRY_BYTES, Entry, UNUSED};
 use super::window::{LOOKUP_BYTES, ReadFile, Window};
 
@@ -56,6 +56,24 @@ impl Index {
     pub fn entry(&mut self, slot: u64) -> Result<Entry> {
         let entries = self.entries(slot, 1)?;
         Ok(entries.first().map(Entry::decode).unwrap_or_default())
+    }
+
+    /// The first of the first `entries` slots whose entry names a later position than this one,
+    /// or cannot be read; `entries` if none does. The positions ascend.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shrunk`], [`Error::Io`].
+    pub fn slot_after(&mut self, position: u64, entries: u64) -> Result<u64> {
+        let (mut low, mut high) = (0, entries);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match readable(self.entry(middle))? {
+                Some(entry) if entry.position.0 <= position => low = middle + 1,
+                _ => high = middle,
+            }
+        }
+        Ok(low)
     }
 
     /// The bytes of `count` entries from `slot` on, and at least of one.

@@ -2,7 +2,9 @@
 //! through the window.
 
 use super::error::{Error, Result};
+use super::format::LENGTH_BYTES;
 use super::record::{self, Bytes, Layout, LayoutError};
+use super::units::Position;
 use super::window::Window;
 
 /// Payloads up to this size are handed over in memory. Units: bytes.
@@ -41,7 +43,35 @@ pub(crate) fn layout_in(
     in_memory(window, start, payload_bytes)
 }
 
-/// The same for a payload that takes more than one read. Invented lengths are large, and
+/// The same; `None` if it is not a Record, or the disk does not give it.
+#[inline]
+pub(crate) fn record_in(
+    window: &mut Window,
+    start: u64,
+    payload_bytes: u64,
+) -> Result<Option<Layout>> {
+    match layout_in(window, start, payload_bytes) {
+        Ok(layout) => Ok(Some(layout)),
+        Err(LayoutError::Illegal { .. } | LayoutError::Source(Error::Unreadable { .. })) => {
+            Ok(None)
+        }
+        Err(LayoutError::Source(error)) => Err(error),
+    }
+}
+
+/// The end of the intact frame at `position` and the layout of the Record in it; `None` if
+/// there is no such frame.
+#[inline]
+pub(crate) fn record_at(window: &mut Window, position: u64) -> Result<Option<(Position, Layout)>> {
+    let Some(end) = window.frame_end_at(position)? else {
+        return Ok(None);
+    };
+    let start = position + LENGTH_BYTES;
+    let layout = record_in(window, start, end.0 - start)?;
+    Ok(layout.map(|layout| (end, layout)))
+}
+
+/// The layout of a payload that takes more than one read. Invented lengths are large, and
 /// most often the first byte decides: bytes that are not a record are not read in full.
 #[cold]
 fn layout_of_large(

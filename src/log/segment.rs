@@ -4,7 +4,7 @@
 
 use super::dir::FilePath;
 use super::directory::{Directory, SegmentNames};
-use super::error::{Error, Result};
+use super::error::{Error, Result, readable};
 use super::format::{ENTRY_BYTES, Entry, FileKind, LENGTH_BYTES, frame_end};
 use super::index::Index;
 use super::record::Codec;
@@ -159,6 +159,21 @@ impl Segment {
         let slots = index.slots();
         let end = index.used_end(slots * ENTRY_BYTES)?;
         self.with_entry_zero(end.div_ceil(ENTRY_BYTES), slots, codec)
+    }
+
+    /// The same; all slots if the disk does not give the padding.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shrunk`], [`Error::Io`].
+    pub(crate) fn entries_or_slots(&self, codec: Codec) -> Result<u64> {
+        self.entries_or_slots_in(&mut self.entries(LOOKUP_BYTES), codec)
+    }
+
+    /// The same by an index that is open already.
+    pub(crate) fn entries_or_slots_in(&self, index: &mut Index, codec: Codec) -> Result<u64> {
+        let entries = readable(self.count_entries_in(index, Some(codec)))?;
+        Ok(entries.unwrap_or(self.index.file_bytes / ENTRY_BYTES))
     }
 
     /// Entry 0 is all zeros, like padding; it is real if the store holds an intact frame

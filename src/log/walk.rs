@@ -15,7 +15,7 @@ use super::error::{Error, Result};
 use super::format::{Entry, LENGTH_BYTES, decode_length, frame_end};
 use super::index::Index;
 pub use super::payload::PAYLOAD_IN_MEMORY_MAX;
-pub(crate) use super::payload::layout_in;
+pub(crate) use super::payload::{layout_in, record_at, record_in};
 use super::progress::WALKED;
 use super::record::{self, Codec, Layout, LayoutError};
 use super::units::{Offset, Position};
@@ -141,11 +141,8 @@ fn layout_carrying(
     payload_bytes: u64,
     carried: Option<u64>,
 ) -> Result<Option<Layout>> {
-    match layout_in(window, frame + LENGTH_BYTES, payload_bytes) {
-        Ok(layout) if carried == Some(layout.offset) => Ok(Some(layout)),
-        Err(LayoutError::Source(error @ (Error::Shrunk { .. } | Error::Io { .. }))) => Err(error),
-        _ => Ok(None),
-    }
+    let layout = record_in(window, frame + LENGTH_BYTES, payload_bytes)?;
+    Ok(layout.filter(|layout| carried == Some(layout.offset)))
 }
 
 impl Walk {

@@ -12,7 +12,7 @@ use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 
 use super::dir::{FilePath, FileStatus, Links};
-use super::error::{Error, Result};
+use super::error::{Error, Result, readable};
 use super::format::{LENGTH_BYTES, frame_end};
 use super::progress::WALKED;
 use super::units::Position;
@@ -193,6 +193,16 @@ impl ReadFile {
             }
         }
         Ok(None)
+    }
+
+    /// Where the zeros begin that reach the file's end; unreadable bytes are none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shrunk`], [`Error::Io`].
+    pub fn zeros_from(&self) -> Result<u64> {
+        let from = readable(self.nonzero_end(self.file_bytes))?;
+        Ok(from.unwrap_or(self.file_bytes))
     }
 
     /// The byte after the last one before `limit` that is not zero; 0 if all are.
@@ -384,15 +394,14 @@ impl Window {
     /// # Errors
     ///
     /// [`Error::Shrunk`], [`Error::Io`].
+    #[inline]
     pub fn frame_end_at(&mut self, position: u64) -> Result<Option<Position>> {
         let limit = self.file_bytes();
         if position.saturating_add(LENGTH_BYTES) > limit {
             return Ok(None);
         }
-        match self.length_at(position) {
-            Err(Error::Unreadable { .. }) => Ok(None),
-            length => Ok(frame_end(Position(position), length?, limit)),
-        }
+        let length = readable(self.length_at(position))?;
+        Ok(length.and_then(|length| frame_end(Position(position), length, limit)))
     }
 
     /// Whether the disk can read the bytes from `from` up to `to` (excluded).

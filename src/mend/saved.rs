@@ -31,7 +31,7 @@ use crate::log::dir::{Dir, FilePath};
 use crate::log::disk::{Disk, DiskFile, Ownership, write_all_at};
 use crate::log::durable::{sync, sync_dir};
 use crate::log::error::{Error, Result};
-use crate::log::window::{ReadFile, STREAM_BYTES};
+use crate::log::window::ReadFile;
 use place::Place;
 
 pub use manifest::{FileBefore, Manifest, read_manifest};
@@ -205,13 +205,7 @@ impl<'d> Saver<'d> {
     ///
     /// [`Error::Io`].
     pub fn cut(&mut self, name: &str, source: &ReadFile, to: u64) -> Result<()> {
-        let nonzero = crate::log::index::Index::of(source.clone(), STREAM_BYTES)
-            .nonzero_end(source.file_bytes);
-        let nonzero = match nonzero {
-            Err(Error::Unreadable { .. }) => source.file_bytes,
-            nonzero => nonzero?,
-        };
-        let stored_bytes = nonzero.saturating_sub(to);
+        let stored_bytes = source.zeros_from()?.saturating_sub(to);
         let before = self.create("before")?;
         keep(self.disk, source, to, stored_bytes, &before)?;
         self.finish(&before)?;

@@ -3,10 +3,10 @@
 //! not for the records between them.
 
 use super::account::{Account, Input};
-use super::bytes::{Bytes, readable};
+use super::bytes::Bytes;
 use super::chain;
 use super::evidence::first_place;
-use crate::log::error::Result;
+use crate::log::error::{Result, readable};
 use crate::log::format::{ENTRY_BYTES, Entry, LENGTH_BYTES};
 use crate::log::index::Index;
 use crate::log::record::Codec;

@@ -2,9 +2,9 @@
 
 use super::unfinished;
 use crate::log::between::{Unacknowledged, unacknowledged};
-use crate::log::error::{Error, Result};
+use crate::log::error::{Result, readable};
 use crate::log::format::LENGTH_BYTES;
-use crate::log::walk::layout_in;
+use crate::log::walk::record_in;
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
 
 /// A store that is read at any position. What the disk does not give is not a frame.
@@ -27,24 +27,14 @@ pub(super) struct Bytes {
 const DECODED_TIMES: u64 = 8;
 const DECODED_BYTES: u64 = 64 * 1024 * 1024;
 
-/// `None` where the disk reports an error for the bytes.
-pub(super) fn readable<T>(result: Result<T>) -> Result<Option<T>> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(Error::Unreadable { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
 impl Bytes {
     pub fn new(store: &ReadFile) -> Result<Self> {
         let size = store.file_bytes;
-        let zeros = readable(store.nonzero_end(size))?.unwrap_or(size);
         Ok(Self {
             near: Window::new(store.clone(), STREAM_BYTES),
             far: Window::new(store.clone(), LOOKUP_BYTES),
             size,
-            zeros,
+            zeros: store.zeros_from()?,
             decoded: None,
             budget: size
                 .saturating_mul(DECODED_TIMES)
@@ -122,20 +112,10 @@ impl Bytes {
         let offset = if self.is_spent() {
             None
         } else {
-            self.decode(start, end)?
+            record_in(&mut self.far, start, end - start)?.map(|record| record.offset)
         };
         self.decoded = Some((start, end, offset));
         Ok(offset)
-    }
-
-    fn decode(&mut self, start: u64, end: u64) -> Result<Option<u64>> {
-        match layout_in(&mut self.far, start, end - start) {
-            Ok(layout) => Ok(Some(layout.offset)),
-            Err(crate::log::record::LayoutError::Source(
-                error @ (Error::Shrunk { .. } | Error::Io { .. }),
-            )) => Err(error),
-            Err(_) => Ok(None),
-        }
     }
 
     /// Whether appends that were not acknowledged left the bytes from the end of the frame

@@ -3,10 +3,10 @@
 //! entries are between them.
 
 use super::account::{Account, Input};
-use super::bytes::{Bytes, readable};
+use super::bytes::Bytes;
 use super::evidence::{Evidence, explore};
 use super::{apart, chain, unfinished, verdict};
-use crate::log::error::Result;
+use crate::log::error::{Result, readable};
 use crate::log::index::Index;
 use crate::log::segment::Segment;
 use crate::log::window::LOOKUP_BYTES;

@@ -18,7 +18,7 @@ pub use self::spans::SpanLayout;
 pub use self::unknown::UnknownIndex;
 use super::unfinished;
 use crate::log::directory::{Directory, SegmentNames};
-use crate::log::error::{Error, Result};
+use crate::log::error::{Error, Result, readable};
 use crate::log::format::FileKind;
 use crate::log::live;
 use crate::log::segment::is_absent;
@@ -233,10 +233,7 @@ pub fn recognize(
     store: &ReadFile,
     index: Option<&ReadFile>,
 ) -> Result<Option<Layout>> {
-    match layout_of(base, store, index) {
-        Err(Error::Unreadable { .. }) => Ok(None),
-        other => other,
-    }
+    Ok(readable(layout_of(base, store, index))?.flatten())
 }
 
 fn layout_of(base: Offset, store: &ReadFile, index: Option<&ReadFile>) -> Result<Option<Layout>> {

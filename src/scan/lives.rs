@@ -4,9 +4,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::bytes::{Bytes, readable};
+use super::bytes::Bytes;
 use super::sections::{POSITION_MAX, Sections, entry_at};
-use crate::log::error::Result;
+use crate::log::error::{Result, readable};
 use crate::log::format::{ENTRY_BYTES, Entry};
 use crate::log::index::Index;
 

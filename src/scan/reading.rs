@@ -3,9 +3,8 @@
 //! checks use this, so that both have the same records.
 
 use super::account::{Account, Input, Stretch, Unreferenced};
-use super::bytes::readable;
 use crate::log::damage::{Damage, DamageKind, Damages};
-use crate::log::error::Result;
+use crate::log::error::{Result, readable};
 use crate::log::format::ENTRY_BYTES;
 use crate::log::record::Codec;
 use crate::log::segment::Segment;

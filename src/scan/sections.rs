@@ -9,8 +9,8 @@
 
 use std::collections::HashMap;
 
-use super::bytes::{Bytes, readable};
-use crate::log::error::Result;
+use super::bytes::Bytes;
+use crate::log::error::{Result, readable};
 use crate::log::format::{ENTRY_BYTES, Entry, LENGTH_BYTES};
 use crate::log::index::Index;
 use crate::log::units::{Position, RelativeOffset};

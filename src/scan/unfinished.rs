@@ -9,19 +9,20 @@
 //! store appends after it.
 
 use crate::log::damage::Damage;
-use crate::log::error::{Error, Result};
+use crate::log::error::{Result, readable};
 use crate::log::format::{LENGTH_BYTES, SECTOR_BYTES, is_marked_length};
-use crate::log::record::{Codec, LayoutError};
+use crate::log::record::Codec;
 use crate::log::segment::Segment;
 use crate::log::units::Position;
-use crate::log::walk::{Flow, Visitor, layout_in};
+use crate::log::walk::{Flow, Visitor, record_at};
 use crate::log::window::{LOOKUP_BYTES, Window};
 
 /// Finds the unfinished batch after the last entry of a segment: its position in the store.
 ///
 /// # Errors
 ///
-/// [`Error::Shrunk`], [`Error::Io`]; unreadable bytes are no batch.
+/// [`Error::Shrunk`](crate::log::error::Error::Shrunk),
+/// [`Error::Io`](crate::log::error::Error::Io); unreadable bytes are no batch.
 pub fn in_segment(segment: &Segment, codec: Codec) -> Result<Option<u64>> {
     let entries = segment.count_entries(Some(codec))?;
     let mut walk = segment.walk(codec, entries, LOOKUP_BYTES);
@@ -63,11 +64,8 @@ impl Visitor for Damaged {
 pub fn is_marked(store: &mut Window, position: u64) -> Result<bool> {
     let rest = store.file_bytes().saturating_sub(position);
     let count = usize::try_from(rest.min(LENGTH_BYTES)).unwrap_or(0);
-    match store.bytes(position, count) {
-        Ok(bytes) => Ok(is_marked_length(bytes)),
-        Err(Error::Unreadable { .. }) => Ok(false),
-        Err(error) => Err(error),
-    }
+    let bytes = readable(store.bytes(position, count))?;
+    Ok(bytes.is_some_and(is_marked_length))
 }
 
 /// The first aligned sector of zeros between two places of a store: a page of a frame
@@ -80,10 +78,9 @@ pub fn zero_sector(store: &mut Window, from: u64, to: u64) -> Result<Option<u64>
     let mut at = from.next_multiple_of(SECTOR_BYTES);
     while at.saturating_add(SECTOR_BYTES) <= to {
         let count = usize::try_from(SECTOR_BYTES).unwrap_or(0);
-        match store.bytes(at, count) {
-            Ok(bytes) if bytes.iter().all(|&byte| byte == 0) => return Ok(Some(at)),
-            Ok(_) | Err(Error::Unreadable { .. }) => {}
-            Err(error) => return Err(error),
+        let bytes = readable(store.bytes(at, count))?;
+        if bytes.is_some_and(|bytes| bytes.iter().all(|&byte| byte == 0)) {
+            return Ok(Some(at));
         }
         at += SECTOR_BYTES;
     }
@@ -103,21 +100,19 @@ struct Chain {
 impl Chain {
     /// Takes the next frame, if one is there.
     fn step(&mut self, store: &mut Window) -> Result<bool> {
-        let Some(Position(next)) = store.frame_end_at(self.position)? else {
+        let end = match self.codec {
+            Codec::Raw => store.frame_end_at(self.position)?,
+            Codec::Protobuf => {
+                let record = record_at(store, self.position)?;
+                let record = record.filter(|(_, record)| Some(record.offset) == self.carried);
+                self.carried = self.carried.and_then(|carried| carried.checked_add(1));
+                record.map(|(end, _)| end)
+            }
+        };
+        let Some(Position(next)) = end else {
             return Ok(false);
         };
-        let payload_bytes = next - self.position - LENGTH_BYTES;
-        if self.codec == Codec::Protobuf {
-            match layout_in(store, self.position + LENGTH_BYTES, payload_bytes) {
-                Ok(layout) if Some(layout.offset) == self.carried => {}
-                Err(LayoutError::Source(error @ (Error::Shrunk { .. } | Error::Io { .. }))) => {
-                    return Err(error);
-                }
-                _ => return Ok(false),
-            }
-            self.carried = self.carried.and_then(|carried| carried.checked_add(1));
-        }
-        if payload_bytes == 0 {
+        if next == self.position + LENGTH_BYTES {
             let data = store.data_from(self.position);
             if data.is_none_or(|data| data.start >= next) {
                 // A hole may have very many of them, and they were never written.

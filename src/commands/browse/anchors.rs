@@ -96,16 +96,7 @@ impl Anchors {
 
     /// The first slot whose entry names a later position, if the entries ascend.
     pub fn slot_after(&mut self, position: u64) -> Result<u64> {
-        let (mut low, mut high) = (0, self.dump.entries);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match self.index.entry(middle) {
-                Ok(entry) if entry.position.0 <= position => low = middle + 1,
-                Ok(_) | Err(Error::Unreadable { .. }) => high = middle,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(low)
+        self.index.slot_after(position, self.dump.entries)
     }
 
     /// The first valid entry from `slot` on that names a position after `after`, if given.

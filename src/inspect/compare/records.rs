@@ -8,7 +8,7 @@ use super::{Compared, Opened, Side, Verdict};
 use crate::inspect::coverage;
 use crate::inspect::finding::{FindingId, OffsetRange};
 use crate::log::damage::Damage;
-use crate::log::error::{Error, Result};
+use crate::log::error::{Error, Result, readable};
 use crate::log::format::LENGTH_BYTES;
 use crate::log::record::{self, Codec};
 use crate::log::segment::Segment;
@@ -332,11 +332,8 @@ impl<'a> Cursor<'a> {
         let mut walk = segment.walk(side.codec, side.entries, STREAM_BYTES);
         let first = offsets.first.since(segment.base);
         // The slots are valid, so the entry is right.
-        let position = match walk.index().entry(first) {
-            Ok(entry) => entry.position,
-            Err(Error::Unreadable { .. }) => Position(0),
-            Err(error) => return Err(error),
-        };
+        let entry = readable(walk.index().entry(first))?;
+        let position = entry.map_or(Position(0), |entry| entry.position);
         let batch = Batch {
             first,
             ..Batch::default()

@@ -4,7 +4,7 @@
 
 use crate::inspect::scan::DeadBytes;
 use crate::log::dir::FilePath;
-use crate::log::error::{Error, Result};
+use crate::log::error::{Result, readable};
 use crate::log::format::{ENTRY_BYTES, FileKind};
 use crate::log::index::Index;
 use crate::log::units::Offset;
@@ -152,10 +152,8 @@ fn stands(window: &mut Window, at: u64, frames: &mut Frames, begin: u64, end: u6
     let mut done = begin;
     while done < end {
         let count = usize::try_from((end - done).min(COMPARED_BYTES)).unwrap_or(0);
-        let ours = match window.bytes(at + (done - begin), count) {
-            Ok(ours) => ours,
-            Err(Error::Unreadable { .. }) => return Ok(false),
-            Err(error) => return Err(error),
+        let Some(ours) = readable(window.bytes(at + (done - begin), count))? else {
+            return Ok(false);
         };
         if ours != frames.window().bytes(done, count)? {
             return Ok(false);
@@ -240,12 +238,7 @@ fn entries(files: &Files, assembly: &Assembly, number: usize) -> Result<Vec<Step
     let mut ranges: Vec<(u64, u64)> = Vec::new();
     assembly.each_entry(0, assembly.entries(), None, |entry| {
         let slot = u64::from(entry.relative.0);
-        let stands = slot < slots
-            && match index.entry(slot) {
-                Ok(there) => there == entry,
-                Err(Error::Unreadable { .. }) => false,
-                Err(error) => return Err(error),
-            };
+        let stands = slot < slots && readable(index.entry(slot))? == Some(entry);
         if !stands {
             match ranges.last_mut() {
                 Some((_, next)) if *next == slot => *next += 1,

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::inspect::finding::{FindingId, OffsetRange};
 use crate::inspect::report::{Report, SegmentReport};
 use crate::log::damage::DamageKind;
-use crate::log::error::{Error, Result};
+use crate::log::error::Result;
 use crate::log::format::FileKind;
 use crate::log::record::Codec;
 use crate::log::units::Offset;
@@ -297,10 +297,7 @@ impl Work<'_> {
             return Ok(reach);
         };
         let store = ReadFile::open(path)?;
-        let data = match store.nonzero_end(store.file_bytes) {
-            Err(Error::Unreadable { .. }) => store.file_bytes,
-            other => other?,
-        };
+        let data = store.zeros_from()?;
         let wanted = self.merged(ours, files.base.0, u64::MAX)?;
         let Some(laid_out) = in_place(files, &wanted) else {
             return Ok(reach);

@@ -10,12 +10,12 @@ use crate::inspect::report::{Report, SegmentReport};
 use crate::inspect::scan::SegmentFacts;
 use crate::log::damage::Damage;
 use crate::log::dir::FilePath;
-use crate::log::error::{Error, Result};
-use crate::log::format::{ENTRY_BYTES, FileKind, LENGTH_BYTES};
-use crate::log::record::{Codec, LayoutError};
+use crate::log::error::Result;
+use crate::log::format::{FileKind, LENGTH_BYTES};
+use crate::log::record::Codec;
 use crate::log::segment::Segment;
 use crate::log::units::Offset;
-use crate::log::walk::{Committed, Flow, Visitor, layout_in};
+use crate::log::walk::{Committed, Flow, Visitor, record_at};
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
 use crate::mend::entries;
 use crate::mend::plan::{NewEntries, Plan, Step};
@@ -64,10 +64,7 @@ pub fn of_segment(report: &Report, segment: &SegmentReport, plan: &Plan) -> Resu
     };
     let mut found = Found::new(base, path, store.store.clone());
     if segment.facts.is_some() {
-        let entries = match store.count_entries(Some(codec)) {
-            Err(Error::Unreadable { .. }) => store.index.file_bytes / ENTRY_BYTES,
-            other => other?,
-        };
+        let entries = store.entries_or_slots(codec)?;
         let _ = store
             .walk(codec, entries, STREAM_BYTES)
             .run(entries, &mut found)?;
@@ -224,17 +221,9 @@ impl Found {
 
     /// Whether the frame at `position` is the record of `slot` in a protobuf log.
     fn carries(&mut self, slot: u64, position: u64) -> Result<bool> {
-        let Some(end) = self.window.frame_end_at(position)? else {
-            return Ok(false);
-        };
-        let start = position + LENGTH_BYTES;
-        match layout_in(&mut self.window, start, end.0 - start) {
-            Ok(layout) => Ok(self.base.checked_add(slot) == Some(Offset(layout.offset))),
-            Err(LayoutError::Source(error @ (Error::Shrunk { .. } | Error::Io { .. }))) => {
-                Err(error)
-            }
-            Err(_) => Ok(false),
-        }
+        let record = record_at(&mut self.window, position)?;
+        let offset = self.base.checked_add(slot);
+        Ok(record.is_some_and(|(_, record)| offset == Some(Offset(record.offset))))
     }
 }
 

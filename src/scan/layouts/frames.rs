@@ -3,7 +3,7 @@
 use crc::{CRC_32_ISCSI, CRC_32_ISO_HDLC, Crc, Table};
 
 use super::{FRAMES_MAX, FrameLayout, Number, Order, Place};
-use crate::log::error::{Error, Result};
+use crate::log::error::{Result, readable};
 use crate::log::format::{LENGTH_BYTES, finished_length, frame_end};
 use crate::log::units::Position;
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
@@ -238,11 +238,7 @@ impl Store {
 
     /// Finds the zeros at the store's end.
     pub fn find_zeros(&mut self) -> Result<()> {
-        let limit = self.window.file_bytes();
-        self.zeros_from = match self.window.source().nonzero_end(limit) {
-            Err(Error::Unreadable { .. }) => limit,
-            other => other?,
-        };
+        self.zeros_from = self.window.source().zeros_from()?;
         Ok(())
     }
 
@@ -255,9 +251,8 @@ impl Store {
         if position.saturating_add(LENGTH_BYTES) > self.file_bytes() {
             return Ok(None);
         }
-        let length = match self.number(position, OURS.length) {
-            Err(Error::Unreadable { .. }) => return Ok(None),
-            length => length?,
+        let Some(length) = readable(self.number(position, OURS.length))? else {
+            return Ok(None);
         };
         let end = frame_end(Position(position), length, self.file_bytes());
         Ok(end.map(|end| end.0))
