@@ -23,7 +23,7 @@ pub mod look;
 pub mod manifest;
 pub mod overview;
 pub mod report;
-mod resync;
+pub(crate) mod resync;
 pub(crate) mod rounds;
 pub mod run;
 pub mod scan;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::log::error::{Error, Result};
+use crate::log::error::{Result, readable};
 use crate::log::format::LENGTH_BYTES;
 use crate::log::record;
 use crate::log::units::Offset;
@@ -15,7 +15,8 @@ use crate::log::window::Window;
 ///
 /// # Errors
 ///
-/// [`Error::Shrunk`], [`Error::Io`]; unreadable bytes are no record.
+/// [`Error::Shrunk`](crate::log::error::Error::Shrunk),
+/// [`Error::Io`](crate::log::error::Error::Io); unreadable bytes are no record.
 pub(super) fn next_record(
     window: &mut Window,
     base: Offset,
@@ -34,10 +35,10 @@ pub(super) fn next_record(
             continue;
         }
         let read_before = window.bytes_read();
-        match is_record(window, base, at, fuel) {
-            Ok(true) => return Ok(Some(at)),
-            Ok(false) | Err(Error::Unreadable { .. }) => {}
-            Err(error) => return Err(error),
+        let file_bytes = window.file_bytes();
+        let record = encoded_at(window, at, file_bytes, fuel)?;
+        if record.is_some_and(|(_, offset)| offset >= base) {
+            return Ok(Some(at));
         }
         // Random reads use this place alone.
         let read = window.bytes_read() - read_before;
@@ -47,24 +48,51 @@ pub(super) fn next_record(
     Ok(None)
 }
 
-fn is_record(window: &mut Window, base: Offset, at: u64, fuel: &mut u64) -> Result<bool> {
-    let Some(end) = window.frame_end_at(at)? else {
-        return Ok(false);
+/// The end of the frame at `at`, within `limit`, and the offset in its record, if it is, byte
+/// for byte, the output of an encoder.
+///
+/// # Errors
+///
+/// As [`next_record`].
+pub(crate) fn encoded_at(
+    window: &mut Window,
+    at: u64,
+    limit: u64,
+    fuel: &mut u64,
+) -> Result<Option<(u64, Offset)>> {
+    let Some(end) = record_frame_at(window, at, limit)? else {
+        return Ok(None);
     };
     let start = at + LENGTH_BYTES;
-    let payload_bytes = end.0 - start;
-    if payload_bytes == 0 || payload_bytes > PAYLOAD_IN_MEMORY_MAX {
-        return Ok(false);
-    }
-    // If one byte decides, the rest is not read.
-    let key = window.bytes(start, 1)?.first().copied();
-    if !matches!(key, Some(0x0a | 0x10 | 0x18 | 0x20)) {
-        return Ok(false);
+    let payload_bytes = end - start;
+    if payload_bytes > PAYLOAD_IN_MEMORY_MAX {
+        return Ok(None);
     }
     *fuel = fuel.saturating_sub(payload_bytes);
-    let payload = window.bytes(start, usize::try_from(payload_bytes).unwrap_or(0))?;
-    Ok(record::decode(payload)
-        .is_ok_and(|record| record.offset >= base && record.encode() == payload))
+    let count = usize::try_from(payload_bytes).unwrap_or(0);
+    let Some(payload) = readable(window.bytes(start, count))? else {
+        return Ok(None);
+    };
+    let record = record::decode(payload).ok();
+    let record = record.filter(|record| record.encode() == payload);
+    Ok(record.map(|record| (end, record.offset)))
+}
+
+/// The end of the frame at `at`, within `limit`, if its payload begins as an encoder begins a
+/// record: where this one byte decides, the rest is not read.
+///
+/// # Errors
+///
+/// As [`next_record`].
+pub(crate) fn record_frame_at(window: &mut Window, at: u64, limit: u64) -> Result<Option<u64>> {
+    let start = at + LENGTH_BYTES;
+    let end = window.frame_end_at(at)?;
+    let Some(end) = end.filter(|end| (start + 1..=limit).contains(&end.0)) else {
+        return Ok(None);
+    };
+    let key = readable(window.bytes(start, 1))?.and_then(<[u8]>::first);
+    let begins = matches!(key, Some(0x0a | 0x10 | 0x18 | 0x20));
+    Ok(begins.then_some(end.0))
 }
 
 #[cfg(test)]

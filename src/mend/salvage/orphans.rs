@@ -7,12 +7,13 @@ use std::sync::Arc;
 use super::pieces::Pieces;
 use super::{Stray, Why};
 use crate::inspect::report::{Report, SegmentReport};
+use crate::inspect::resync::{encoded_at, record_frame_at};
 use crate::inspect::scan::SegmentFacts;
-use crate::log::error::{Error, Result};
+use crate::log::error::Result;
 use crate::log::format::{FileKind, LENGTH_BYTES};
-use crate::log::record::{self, Codec};
+use crate::log::record::Codec;
 use crate::log::units::{Offset, Position};
-use crate::log::walk::{PAYLOAD_IN_MEMORY_MAX, layout_in};
+use crate::log::walk::record_in;
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
 use crate::mend::ranges::Ranges;
 use crate::mend::runs::holdings;
@@ -63,10 +64,7 @@ pub fn of(
     let limit = facts.map_or(tail.bytes, |facts| facts.store_bytes);
     store.file_bytes = store.file_bytes.min(limit);
     let mut scan = Scan {
-        zeros_from: match store.nonzero_end(store.file_bytes) {
-            Err(Error::Unreadable { .. }) => store.file_bytes,
-            other => other?,
-        },
+        zeros_from: store.zeros_from()?,
         window: Window::new(store, STREAM_BYTES),
         // A store without a record of this segment may be another segment's.
         base: if is_another_store(segment) {
@@ -231,50 +229,17 @@ impl Scan {
     /// The end of the record's frame at `at` and its offset. If no frame is known to
     /// begin there it must be, byte for byte, the output of an encoder.
     fn record_at(&mut self, at: u64, limit: u64, follows: bool) -> Result<Option<(u64, u64)>> {
-        let Some(Position(end)) = self.window.frame_end_at(at)?.filter(|end| end.0 <= limit) else {
-            return Ok(None);
+        let found = if follows {
+            let start = at + LENGTH_BYTES;
+            match record_frame_at(&mut self.window, at, limit)? {
+                Some(end) => record_in(&mut self.window, start, end - start)?
+                    .map(|record| (end, record.offset)),
+                None => None,
+            }
+        } else {
+            encoded_at(&mut self.window, at, limit, &mut self.fuel)?
+                .map(|(end, offset)| (end, offset.0))
         };
-        let payload_bytes = end - at - LENGTH_BYTES;
-        if payload_bytes == 0 {
-            return Ok(None);
-        }
-        let start = at + LENGTH_BYTES;
-        let key = match self.window.bytes(start, 1) {
-            Err(Error::Unreadable { .. }) => return Ok(None),
-            other => other?.first().copied(),
-        };
-        if !matches!(key, Some(0x0a | 0x10 | 0x18 | 0x20)) {
-            return Ok(None);
-        }
-        if !follows {
-            let count = usize::try_from(payload_bytes).unwrap_or(usize::MAX);
-            if payload_bytes > PAYLOAD_IN_MEMORY_MAX {
-                return Ok(None);
-            }
-            self.fuel = self.fuel.saturating_sub(payload_bytes);
-            let payload = match self.window.bytes(start, count) {
-                Err(Error::Unreadable { .. }) => return Ok(None),
-                other => other?,
-            };
-            if !record::decode(payload).is_ok_and(|record| record.encode() == payload) {
-                return Ok(None);
-            }
-        }
-        let carries = self
-            .carried(at, end)?
-            .filter(|carries| *carries >= self.base.0);
-        Ok(carries.map(|carries| (end, carries)))
-    }
-
-    /// The offset of the record in a frame, if it is one.
-    fn carried(&mut self, begin: u64, end: u64) -> Result<Option<u64>> {
-        let start = begin + LENGTH_BYTES;
-        match layout_in(&mut self.window, start, end - start) {
-            Ok(layout) => Ok(Some(layout.offset)),
-            Err(record::LayoutError::Source(error @ (Error::Shrunk { .. } | Error::Io { .. }))) => {
-                Err(error)
-            }
-            Err(_) => Ok(None),
-        }
+        Ok(found.filter(|(_, carries)| *carries >= self.base.0))
     }
 }
