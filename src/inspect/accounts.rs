@@ -3,6 +3,7 @@
 
 use super::facts::SegmentFacts;
 use super::report::{SegmentReport, TailDecision};
+use super::tail::Tail;
 use crate::log::directory::Directory;
 use crate::log::error::Result;
 use crate::log::format::ENTRY_BYTES;
@@ -56,13 +57,36 @@ pub(crate) fn of_files(
         trust_tail: tail == TailDecision::Adopt,
         ..reading::input(pair, codec, sound_entries)
     })?;
-    Ok(account.map(|account| {
-        if tail == TailDecision::Drop {
-            account.without_tail()
-        } else {
-            account
-        }
+    Ok(account.map(|account| decided(account, tail)))
+}
+
+/// The account of a store without an index that is nothing but frames, and what they are.
+///
+/// # Errors
+///
+/// Reading's.
+pub(crate) fn of_frames_alone(
+    store: &Segment,
+    codec: Codec,
+    tail: TailDecision,
+) -> Result<Option<(Account, Tail)>> {
+    let found = Account::of_frames_alone(&Input {
+        index: None,
+        ..reading::input(store, codec, 0)
+    })?;
+    Ok(found.map(|(account, last)| {
+        let frames = Tail::of_frames(account.slots, last, store.store.file_bytes);
+        (decided(account, tail), frames)
     }))
+}
+
+/// The account after a person's decision about the segment's end.
+fn decided(account: Account, tail: TailDecision) -> Account {
+    if tail == TailDecision::Drop {
+        account.without_tail()
+    } else {
+        account
+    }
 }
 
 /// Whether a segment is read by its account, not by the index as it is.
@@ -139,6 +163,69 @@ impl SegmentReport {
                 by_account(account, pair, self.listing.index.is_some())
             }
             _ => Ok(None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::inspect::tail::{self, TailStart};
+    use crate::log::error::Error;
+    use crate::log::record::Record;
+    use crate::log::units::{Offset, Position};
+    use crate::scan::image::Image;
+
+    fn store(base: u64, payloads: &[Vec<u8>], rest: &[u8]) -> Segment {
+        let mut image = Image::new(Path::new("0.store")).unwrap();
+        for payload in payloads {
+            let length = u64::try_from(payload.len()).unwrap().to_be_bytes();
+            image.put(image.bytes, &length).unwrap();
+            image.put(image.bytes, payload).unwrap();
+        }
+        image.put(image.bytes, rest).unwrap();
+        Segment::of_store(Offset(base), image.read().unwrap(), None)
+    }
+
+    #[test]
+    fn a_store_of_frames_alone_is_told_as_its_tail_and_its_account_are() {
+        let raw = [b"a".to_vec(), Vec::new(), vec![0; 9000], b"last".to_vec()];
+        let records = |base: u64| -> Vec<Vec<u8>> {
+            let values = [&b""[..], b"b", &[0; 9000], b""];
+            let record = |(offset, value): (u64, &[u8])| Record {
+                value: value.to_vec(),
+                offset: Offset(offset),
+                ..Record::default()
+            };
+            let records = (base..).zip(values).map(record);
+            records.map(|record| record.encode()).collect()
+        };
+        let (zero, seven) = (records(0), records(7));
+        for (codec, base, payloads) in [
+            (Codec::Raw, 0, &raw[..]),
+            (Codec::Raw, 7, &raw[..1]),
+            (Codec::Protobuf, 0, &zero[..]),
+            (Codec::Protobuf, 7, &seven[..]),
+        ] {
+            let pair = store(base, payloads, b"");
+            let leave = TailDecision::Leave;
+            let (account, told) = of_frames_alone(&pair, codec, leave).unwrap().unwrap();
+            let start = TailStart {
+                base: pair.base,
+                slot: 0,
+                position: Position(0),
+            };
+            let looked = tail::look(&pair.store, codec, start, |_| Ok::<_, Error>(())).unwrap();
+            assert_eq!(told, looked, "{codec:?} {base}");
+            let whole = of_files(&pair, false, (0, codec), leave).unwrap();
+            assert_eq!(Some(account), whole, "{codec:?} {base}");
+            for rest in [&[0; 8][..], &[0; 3], b"\0\0\0\0\0\0\0\x09torn", &[0xff]] {
+                let pair = store(base, payloads, rest);
+                let found = of_frames_alone(&pair, codec, leave).unwrap();
+                assert_eq!(found, None, "{codec:?} {base} {rest:?}");
+            }
         }
     }
 }

@@ -214,6 +214,11 @@ impl SegmentReport {
         options: &Options,
         threads: usize,
     ) -> Result<()> {
+        if let Some((account, tail)) = accounts::of_frames_alone(pair, codec, options.tail)? {
+            self.lone = Some(Box::new(Lone::Store(tail)));
+            self.account = Some(Box::new(account));
+            return Ok(());
+        }
         let start = TailStart {
             base: pair.base,
             slot: 0,

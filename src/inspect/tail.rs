@@ -62,6 +62,20 @@ impl Tail {
         }
     }
 
+    /// All of a store that is nothing but frames, each of which continues the one before; the
+    /// last one begins at `last`.
+    pub(super) fn of_frames(frames: u64, last: u64, store_bytes: u64) -> Self {
+        Self {
+            bytes: store_bytes,
+            frames,
+            continuing: frames,
+            continuing_end: store_bytes,
+            last_frame_position: last,
+            frames_end: store_bytes,
+            ..Self::default()
+        }
+    }
+
     /// Whether frames and nothing else fill it.
     #[must_use]
     pub fn is_frames_only(&self) -> bool {

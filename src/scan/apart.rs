@@ -82,7 +82,7 @@ fn judge(input: &Input<'_>, store: &Bytes, fault: &Fault) -> Result<Option<Accou
     let mut index = Index::of(part.index_file(), LOOKUP_BYTES);
     let mut store = Bytes::new(&known)?;
     let account = match chain::account(&part, &mut store, &mut index)? {
-        Some(account) => Some(account),
+        Some((account, _)) => Some(account),
         None => Account::searched(&part, store, index)?,
     };
     let clear = |account: &Account| {

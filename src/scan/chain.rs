@@ -12,12 +12,12 @@ use crate::log::index::Index;
 use crate::log::record::Codec;
 use crate::log::units::Position;
 
-/// The account; `None` where it takes a search.
+/// The account, and where its last frame begins; `None` where it takes a search.
 pub(super) fn account(
     input: &Input<'_>,
     store: &mut Bytes,
     index: &mut Index,
-) -> Result<Option<Account>> {
+) -> Result<Option<(Account, u64)>> {
     let sound = input.sound_entries;
     if index.file_bytes() != sound * ENTRY_BYTES || store.size == 0 {
         return Ok(None);
@@ -27,6 +27,7 @@ pub(super) fn account(
         return Ok(None);
     }
     let (mut position, mut next, mut blanks) = (from, slot, 0);
+    let mut last = from;
     while position < store.size {
         let Some(end) = store.end(position)? else {
             return Ok(None);
@@ -52,7 +53,7 @@ pub(super) fn account(
                 }
             }
         }
-        position = end;
+        (last, position) = (position, end);
         next += 1;
     }
     let run = |first_slot: u64, position: u64| Entries {
@@ -76,5 +77,5 @@ pub(super) fn account(
         account.writes = vec![run(sound, behind)];
     }
     account.index_sound = sound > 0 && account.writes.is_empty();
-    Ok(Some(account))
+    Ok(Some((account, last)))
 }

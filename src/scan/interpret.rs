@@ -28,13 +28,24 @@ impl Account {
             known.file_bytes = position;
         }
         let mut store = Bytes::new(&known)?;
-        if let Some(account) = chain::account(input, &mut store, &mut index)? {
+        if let Some((account, _)) = chain::account(input, &mut store, &mut index)? {
             return Ok(Some(account));
         }
         match apart::account(input, &mut store, &mut index)? {
             Some(account) => Ok(Some(account)),
             None => Self::searched(input, store, index),
         }
+    }
+
+    /// The account of a store without an index, and where its last frame begins, if frames lead
+    /// from the store's beginning to its end and nothing speaks for another reading.
+    ///
+    /// # Errors
+    ///
+    /// As [`Account::of`].
+    pub(crate) fn of_frames_alone(input: &Input<'_>) -> Result<Option<(Self, u64)>> {
+        let mut index = Index::of(input.index_file(), LOOKUP_BYTES);
+        chain::account(input, &mut Bytes::new(input.store)?, &mut index)
     }
 
     /// The same by a search for the cheapest way through the store.
