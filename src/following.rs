@@ -13,7 +13,7 @@ use crate::log::follow::{Blocked, Follower, Pass, Step};
 use crate::log::items::Obstacle;
 use crate::log::platform::Watch;
 use crate::log::units::Offset;
-use crate::records::{Block, Read, ReadError, Reader, Record, bounds};
+use crate::records::{Block, Read, ReadError, Reader, bounds};
 
 /// The longest time between two checks of a log: its index may change without an event.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -94,12 +94,12 @@ impl Follow {
             Some(follower) => follower,
             None => self.begin()?,
         };
-        let (block, end) = (&mut self.block, self.end);
+        let (reader, block, end) = (&self.reader, &mut self.block, self.end);
         let pass = follower.pass::<ReadError>(|record| {
             if record.offset >= end {
                 return Ok(Step::Leave);
             }
-            block.push(Ok(Record::of(record)?));
+            block.push(reader.record(record)?);
             let is_last = record.offset.saturating_add(1) >= end;
             Ok(if is_last || block.is_full() {
                 Step::Last

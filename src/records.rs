@@ -19,6 +19,9 @@ const BLOCK_RECORDS: usize = 4096;
 /// Values that are read at once, if one is not larger. Units: bytes.
 const BLOCK_BYTES: usize = 4 << 20;
 
+/// The default of [`Reader::with_max_value_bytes`]. Units: bytes.
+const MAX_VALUE_BYTES: u64 = 1 << 30;
+
 /// A record with its value in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -31,17 +34,6 @@ pub struct Record {
 }
 
 impl Record {
-    pub(crate) fn of(view: &RecordView<'_>) -> Result<Self> {
-        Ok(Self {
-            offset: view.offset,
-            segment: view.segment,
-            position: view.position,
-            value: view.value.to_vec()?,
-            term: view.term,
-            kind: view.record_type,
-        })
-    }
-
     /// The record's number in the log.
     #[must_use]
     pub fn offset(&self) -> Offset {
@@ -85,8 +77,8 @@ impl Record {
     }
 }
 
-/// Why records could not be read. An iterator continues after an obstacle; after an error
-/// of the engine it ends.
+/// Why records could not be read. An iterator continues after an obstacle and after a value
+/// that is too large; after an error of the engine it ends.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
@@ -103,6 +95,17 @@ pub enum ReadError {
         first: Offset,
         /// The last offset concerned, if it is known.
         last: Option<Offset>,
+    },
+    /// The value is larger than [`Reader::with_max_value_bytes`] allows; it was not read.
+    #[error("offset {offset}: the value has {bytes} bytes, more than the maximum of {max}")]
+    #[non_exhaustive]
+    ValueTooLarge {
+        /// The offset of the record.
+        offset: Offset,
+        /// The size of its value. Units: bytes.
+        bytes: u64,
+        /// The maximum. Units: bytes.
+        max: u64,
     },
     /// A log that is followed was trimmed: these records are gone and were not read.
     #[error("offsets {first}..={last}: trimmed before they were read")]
@@ -160,6 +163,7 @@ fn to(last: Option<Offset>) -> String {
 pub struct Reader {
     dir: Dir,
     codec: Option<Codec>,
+    max_value_bytes: u64,
 }
 
 impl Reader {
@@ -175,6 +179,7 @@ impl Reader {
         Ok(Self {
             dir: directory.dir,
             codec: None,
+            max_value_bytes: MAX_VALUE_BYTES,
         })
     }
 
@@ -183,6 +188,32 @@ impl Reader {
     pub fn with_codec(mut self, codec: Codec) -> Self {
         self.codec = Some(codec);
         self
+    }
+
+    /// The size of the largest value that is read into memory, 1 GiB by default: a length on
+    /// disk may be wrong, and a sparse file of any size takes no room. A record with a larger
+    /// value is reported as [`ReadError::ValueTooLarge`]. Units: bytes.
+    #[must_use]
+    pub fn with_max_value_bytes(mut self, bytes: u64) -> Self {
+        self.max_value_bytes = bytes;
+        self
+    }
+
+    /// A record with its value, if that is not too large.
+    pub(crate) fn record(&self, view: &RecordView<'_>) -> Result<Read> {
+        let (bytes, max) = (view.value.len(), self.max_value_bytes);
+        if bytes > max {
+            let offset = view.offset;
+            return Ok(Err(ReadError::ValueTooLarge { offset, bytes, max }));
+        }
+        Ok(Ok(Record {
+            offset: view.offset,
+            segment: view.segment,
+            position: view.position,
+            value: view.value.to_vec()?,
+            term: view.term,
+            kind: view.record_type,
+        }))
     }
 
     /// The directory as it is now.
@@ -214,12 +245,12 @@ impl Reader {
     /// # Errors
     ///
     /// [`ReadError::Obstacle`] if the record is damaged or if it is not certain which record
-    /// has the offset; [`ReadError::Stopped`].
+    /// has the offset; [`ReadError::ValueTooLarge`]; [`ReadError::Stopped`].
     pub fn get(&self, offset: Offset) -> std::result::Result<Option<Record>, ReadError> {
         let mut found = None;
         let _ = self.log()?.lookup::<ReadError>(offset, |item| {
             found = match item {
-                Item::Record(record) => Some(Record::of(record)?),
+                Item::Record(record) => Some(self.record(record)??),
                 Item::Obstacle {
                     obstacle: Obstacle::Gap,
                     ..
@@ -239,7 +270,8 @@ impl Reader {
     /// before.
     ///
     /// The iterator reports damage, gaps and overlaps as [`ReadError::Obstacle`] in the place
-    /// of the records, and continues after them.
+    /// of the records, and continues after them; and a value that is too large as
+    /// [`ReadError::ValueTooLarge`].
     pub fn records(&self, range: impl RangeBounds<Offset>) -> Records {
         let (from, end) = bounds(&range);
         Records {
@@ -356,6 +388,7 @@ impl Records {
             log
         };
         let (mut from, mut end) = (self.from, self.end);
+        let reader = &self.reader;
         let (block, told) = match (backwards, &mut self.told) {
             (false, [told, _]) => (&mut self.front, told),
             (true, [_, told]) => (&mut self.back, told),
@@ -368,7 +401,7 @@ impl Records {
                     } else {
                         from = record.offset.saturating_add(1);
                     }
-                    block.push(Ok(Record::of(record)?));
+                    block.push(reader.record(record)?);
                 }
                 Item::Obstacle {
                     obstacle,
