@@ -16,4 +16,5 @@ mkdir -p target/assets
 "$binary" completions zsh >target/assets/_proglog
 "$binary" completions fish >target/assets/proglog.fish
 "$binary" man --out target/assets/man
-echo "target/assets: completions for bash, zsh and fish, $(ls target/assets/man | wc -l) man pages"
+pages=(target/assets/man/*)
+echo "target/assets: completions for bash, zsh and fish, ${#pages[@]} man pages"
