@@ -94,7 +94,8 @@ impl Report {
     pub fn plan(&self) -> Plan {
         Plan {
             log: self.report.listing.path().to_path_buf(),
-            plan: repair::plan(&self.report),
+            inner: repair::plan(&self.report),
+            assume_unused: false,
         }
     }
 }
@@ -103,20 +104,29 @@ impl Report {
 #[derive(Debug, Clone)]
 pub struct Plan {
     log: PathBuf,
-    plan: plan::Plan,
+    inner: plan::Plan,
+    assume_unused: bool,
 }
 
 impl Plan {
     /// The changes, in their order.
     pub fn changes(&self) -> impl Iterator<Item = Change> {
-        let change = |step| Change::of(&self.plan, step);
-        self.plan.steps.iter().map(change)
+        let change = |step| Change::of(&self.inner, step);
+        self.inner.steps.iter().map(change)
     }
 
     /// What will remain: it needs a decision by a person, or cannot be repaired.
     #[must_use]
     pub fn remaining(&self) -> &[Finding] {
-        &self.plan.left
+        &self.inner.left
+    }
+
+    /// Continues where the system cannot say whether another process writes the log, as on
+    /// every system but Linux; [`Undo::undo`] too. The caller asserts that none does.
+    #[must_use]
+    pub fn assume_unused(mut self, assume: bool) -> Self {
+        self.assume_unused = assume;
+        self
     }
 
     /// Carries the plan out. The removed bytes are saved in a directory beside the log, from
@@ -137,20 +147,21 @@ impl Plan {
         let before = scan(None)?;
         before.require_ours()?;
         let plan = repair::plan(&before);
-        if plan.steps != self.plan.steps {
+        if plan.steps != self.inner.steps {
             return Err(Error::CannotAppend {
                 path: self.log.clone(),
                 why: "the log changed since the plan was made; nothing was repaired".to_owned(),
             });
         }
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let others = others(self.assume_unused);
         let saved = apply(
             &plan,
             &lock,
             &ApplyOptions {
                 disk: &disk,
                 save: Save::Beside,
-                others: others(),
+                others,
                 command: "repair",
             },
         )?;
@@ -160,11 +171,12 @@ impl Plan {
         };
         let after = scan(Some(&known))?;
         if let Some(saved) = &saved {
-            repair::take_back_if_lossy((&before, &after), &lock, saved, &others())?;
+            repair::take_back_if_lossy((&before, &after), &lock, saved, &others)?;
         }
         Ok(Undo {
             log: self.log.clone(),
             saved,
+            assume_unused: self.assume_unused,
         })
     }
 }
@@ -270,6 +282,7 @@ impl fmt::Display for Change {
 pub struct Undo {
     log: PathBuf,
     saved: Option<PathBuf>,
+    assume_unused: bool,
 }
 
 impl Undo {
@@ -292,17 +305,18 @@ impl Undo {
         };
         let lock = DirectoryLock::take(&self.log, NO_WAIT, &|| false)?;
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        undo::undo(&undo::load(saved)?, &lock, &disk, &others())
+        let others = others(self.assume_unused);
+        undo::undo(&undo::load(saved)?, &lock, &disk, &others)
     }
 }
 
 /// Other processes are not waited for.
 const NO_WAIT: Wait = Wait::AtMost(Duration::ZERO);
 
-fn others() -> Others<'static> {
+fn others(assume_unused: bool) -> Others<'static> {
     Others {
         wait: NO_WAIT,
-        assume_unused: false,
+        assume_unused,
         interrupted: &|| false,
     }
 }

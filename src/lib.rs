@@ -68,7 +68,13 @@
 //! # What this is not
 //!
 //! A replacement for the service's gRPC, replication or membership; it knows the
-//! directory only. Linux only.
+//! directory only.
+//!
+//! # Systems
+//!
+//! Linux; it compiles for macOS and FreeBSD, which do not tell which processes have a file
+//! open: there, whatever changes an existing log returns [`Error::UseUnknown`] unless
+//! [`AppenderOptions::assume_unused`] or [`Plan::assume_unused`] is set.
 
 mod appender;
 mod check;
@@ -89,9 +95,12 @@ pub use self::{
     check::{Action, Change, Plan, Report, Undo},
     following::Follow,
     inspect::finding::{Finding, FindingId, OffsetRange, Place, Severity},
-    log::codec::Codec,
+    log::codec::{Codec, UnknownCodec},
+    log::damage::{Damage, DamageKind},
     log::error::{Error, Result},
+    log::format::FileKind,
     log::items::Obstacle,
+    log::processes::Unseen,
     log::units::{Offset, Position},
     records::{ReadError, Reader, Record, Records},
 };

@@ -41,6 +41,7 @@ macro_rules! finding_ids {
     ($($variant:ident $name:literal $summary:literal;)*) => {
         /// The stable name of a finding: kebab-case, never reused.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[cfg_attr(not(feature = "cli"), non_exhaustive)]
         pub enum FindingId {
             $(#[doc = $summary] $variant,)*
         }
@@ -362,6 +363,7 @@ impl fmt::Display for Finding {
     }
 }
 
+#[doc(hidden)]
 impl Finding {
     /// A finding of this sort, with nothing said yet.
     #[must_use]

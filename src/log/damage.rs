@@ -8,6 +8,7 @@ use super::units::{Position, RelativeOffset};
 
 /// The ways in which an entry or its frame can be invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(not(feature = "cli"), non_exhaustive)]
 pub enum DamageKind {
     /// The entry is wrong; the store may know the right one.
     Entry,
@@ -30,6 +31,7 @@ pub enum DamageKind {
 /// Units: slots count entries from the segment's base; `position` and `bytes` are
 /// bytes of the file that `file` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Damage {
     /// The kind of damage.
     pub kind: DamageKind,

@@ -244,6 +244,7 @@ pub(crate) fn readable<T>(result: Result<T>) -> Result<Option<T>> {
     }
 }
 
+#[doc(hidden)]
 impl Error {
     /// An `Io` error; made for `map_err(Error::io("open", path))`.
     pub fn io<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + 'a {

@@ -99,6 +99,7 @@ pub struct RecordView<'a> {
 
 /// Something that is in the way of a reader.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(not(feature = "cli"), non_exhaustive)]
 pub enum Obstacle {
     /// Entries or frames of one segment that are not valid.
     Damage {

@@ -91,6 +91,7 @@ pub enum Use {
 
 /// Why a writer may go unseen.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(not(feature = "cli"), non_exhaustive)]
 pub enum Unseen {
     /// Files of this file system can be written on other machines, or below the mount.
     Elsewhere(String),

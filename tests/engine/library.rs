@@ -5,19 +5,25 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use proglog::{
-    Action, Appender, Codec, Error, Follow, Obstacle, Offset, Plan, ReadError, Reader, Record,
-    Records, Report, Undo,
+    Action, Appender, AppenderOptions, Codec, Error, Follow, Obstacle, Offset, Plan, ReadError,
+    Reader, Record, Records, Report, Undo,
 };
 use tempfile::TempDir;
 
+/// No other process is there, whether the system tells or not.
+fn options() -> AppenderOptions {
+    Appender::options().assume_unused(true)
+}
+
 fn log_of(codec: Codec, values: &[&str], max_store_bytes: u64) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let options = Appender::options().codec(codec);
+    let options = options().codec(codec);
     let mut log = options
         .max_store_bytes(max_store_bytes)
         .open(dir.path())
@@ -124,20 +130,67 @@ fn gaps_are_errors_and_overlaps_too() {
     assert_eq!(told(overlap), ["b", "d"]);
 }
 
+/// A length on disk that a sparse file bears out.
+#[test]
+fn a_value_that_is_too_large_is_an_error_and_the_records_after_it_are_read() {
+    const HOLE: u64 = 8 << 30;
+    let _no_forks = crate::FORKS.read();
+    let dir = log_of(Codec::Raw, &["one"], 1 << 40);
+    let (store, index) = (dir.path().join("0.store"), dir.path().join("0.index"));
+    let mut bytes = fs::read(&store).unwrap();
+    bytes.extend(HOLE.to_be_bytes());
+    fs::write(&store, &bytes).unwrap();
+    let begin = bytes.len() as u64 - 8;
+    let file = fs::OpenOptions::new().write(true).open(&store).unwrap();
+    let behind = begin + 8 + HOLE;
+    file.set_len(behind).unwrap();
+    file.write_all_at(&proglog_testkit::frame(b"three"), behind)
+        .unwrap();
+    let mut entries = fs::read(&index).unwrap();
+    entries.extend(proglog_testkit::entry(1, begin));
+    entries.extend(proglog_testkit::entry(2, behind));
+    fs::write(&index, entries).unwrap();
+
+    let show = |read: Result<Record, ReadError>| match read {
+        Ok(record) => String::from_utf8(record.into_value()).unwrap(),
+        Err(error) => error.to_string(),
+    };
+    let reader = Reader::open(dir.path()).unwrap();
+    let large = "offset 1: the value has 8589934592 bytes, more than the maximum of 1073741824";
+    let expected = ["one", large, "three"];
+    assert!(reader.records(..).map(show).eq(expected));
+    assert!(
+        reader
+            .records(..)
+            .rev()
+            .map(show)
+            .eq(expected.into_iter().rev())
+    );
+    assert!(reader.follow(..Offset(3)).map(show).eq(expected));
+    let error = reader.get(Offset(1)).unwrap_err();
+    assert!(matches!(
+        error,
+        ReadError::ValueTooLarge { bytes: HOLE, .. }
+    ));
+    let strict = reader.with_max_value_bytes(4);
+    assert!(strict.get(Offset(0)).is_ok() && strict.get(Offset(2)).is_err());
+    assert!(strict.with_max_value_bytes(5).get(Offset(2)).is_ok());
+}
+
 #[test]
 fn what_was_not_committed_is_not_in_the_log() {
     let _no_forks = crate::FORKS.read();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("new/log");
-    let mut log = Appender::open(&path).unwrap();
+    let mut log = options().open(&path).unwrap();
     log.append_all(["a", "b"]).unwrap();
     log.commit().unwrap();
-    let held = Appender::open(&path).map(|_| ());
+    let held = options().open(&path).map(|_| ());
     assert!(matches!(held, Err(Error::InUse { .. })));
     assert_eq!(log.append("c").unwrap(), Offset(2));
     drop(log);
     assert!(Report::scan(&path).unwrap().is_clean());
-    let mut log = Appender::open(&path).unwrap();
+    let mut log = options().open(&path).unwrap();
     assert_eq!(log.next_offset(), Some(Offset(2)));
     assert_eq!(log.append_all([""; 0]).unwrap(), Offset(2)..Offset(2));
     assert!(
@@ -157,10 +210,7 @@ fn a_follower_waits_and_ends_after_its_range() {
     let writer = thread::spawn(move || {
         for value in ["b", "c", "d"] {
             thread::sleep(Duration::from_millis(20));
-            let mut log = Appender::options()
-                .wait(Duration::from_secs(30))
-                .open(&path)
-                .unwrap();
+            let mut log = options().wait(Duration::from_secs(30)).open(&path).unwrap();
             log.append(value).unwrap();
             log.commit().unwrap();
         }
@@ -221,7 +271,7 @@ fn a_repair_is_shown_carried_out_and_undone() {
     assert_eq!(plan.to_string(), "0.index: cut from 1024 to 24 bytes\n");
     assert!(plan.remaining().is_empty());
     assert_eq!(files(log), before, "looking changes nothing");
-    let undo = plan.apply().unwrap();
+    let undo = plan.assume_unused(true).apply().unwrap();
     assert!(undo.saved().unwrap().is_dir());
     assert!(Report::scan(log).unwrap().is_clean());
     undo.undo().unwrap();
@@ -238,7 +288,7 @@ fn a_plan_for_another_state_is_refused() {
         file.set_len(bytes).unwrap();
     };
     write(1024);
-    let plan = Report::scan(dir.path()).unwrap().plan();
+    let plan = Report::scan(dir.path()).unwrap().plan().assume_unused(true);
     write(2048);
     let before = files(dir.path());
     assert!(matches!(plan.apply(), Err(Error::CannotAppend { .. })));

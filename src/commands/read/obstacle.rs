@@ -61,7 +61,7 @@ pub fn describe(
         Obstacle::Damage { segment, damage } => Trouble {
             file: Some(name(directory, *segment, damage.file)),
             bytes: Some((damage.position, damage.bytes)),
-            ..plain(id(damage.kind), what(directory, *segment, damage))
+            ..plain(damage.kind.into(), what(directory, *segment, damage))
         },
         Obstacle::Gap => plain(
             FindingId::SegmentGap,
@@ -106,18 +106,6 @@ pub fn describe(
             }
         }
     })
-}
-
-fn id(kind: DamageKind) -> FindingId {
-    match kind {
-        DamageKind::Entry => FindingId::IndexEntryDamaged,
-        DamageKind::Misaligned => FindingId::IndexMisaligned,
-        DamageKind::Dangling => FindingId::IndexDangling,
-        DamageKind::Length => FindingId::FrameLengthDamaged,
-        DamageKind::Undecodable => FindingId::RecordUndecodable,
-        DamageKind::OffsetMismatch => FindingId::RecordOffsetMismatch,
-        DamageKind::Unreadable => FindingId::StoreUnreadable,
-    }
 }
 
 /// The problem, with both figures of the comparison.
