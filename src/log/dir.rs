@@ -20,7 +20,7 @@ use std::time::Duration;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::platform::{NAMES_ONLY, each_name, path_of, reopen};
+use super::platform::{NAMES_ONLY, each_name, path_of, reopen, sync_directory};
 use paths::or_here;
 pub use paths::{is_taken, nearest, real_place};
 pub use status::{FileStatus, Identity, time_at};
@@ -198,7 +198,7 @@ impl Dir {
     ///
     /// The operating system's.
     pub fn sync(&self) -> io::Result<()> {
-        match rustix::fs::fsync(self) {
+        match sync_directory(self) {
             // It was opened without the right to read it.
             Err(Errno::BADF) => self.reopen()?.sync_all(),
             synced => Ok(synced?),

@@ -1,6 +1,6 @@
 //! What only Linux has: leases, `/proc`, unnamed files, inotify, and a few flags. `linux` uses
 //! it; `portable` has the same functions for all other systems, where a writer that takes no
-//! lock cannot be seen. `--cfg proglog_portable` selects `portable` on Linux too, for tests.
+//! lock cannot be seen. `.ci/portable` tests `portable` on Linux.
 
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -22,6 +22,12 @@ pub use linux::{Watch, memory_file, widen_pipe};
 pub(crate) use portable::*;
 #[cfg(not(all(target_os = "linux", not(proglog_portable))))]
 pub use portable::{Watch, memory_file, widen_pipe};
+
+/// Waits until a directory's names are on the disk, not only in its cache.
+#[cfg(target_vendor = "apple")]
+pub(crate) use rustix::fs::fcntl_fullfsync as sync_directory;
+#[cfg(not(target_vendor = "apple"))]
+pub(crate) use rustix::fs::fsync as sync_directory;
 
 /// The kinds of lease on an open file description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

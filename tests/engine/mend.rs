@@ -40,6 +40,13 @@ fn disk() -> Arc<dyn Disk> {
     Arc::new(RealDisk)
 }
 
+fn options() -> OpenOptions {
+    OpenOptions {
+        assume_unused: true,
+        ..OpenOptions::default()
+    }
+}
+
 fn report(log: &Path) -> Report {
     Report::of(log, &Options::default()).unwrap()
 }
@@ -212,7 +219,7 @@ fn a_protobuf_commit_that_was_cut_short_is_taken_back_whole() {
     }
     let log = sandbox.log();
     assert_eq!(problems(&report(&log)), ["store-torn-tail"]);
-    let session = Session::open(&log, &OpenOptions::default(), &disk(), &|| false).unwrap();
+    let session = Session::open(&log, &options(), &disk(), &|| false).unwrap();
     assert!(session.recovered().is_some());
     assert_eq!(session.writer().next_offset(), Some(Offset(2)));
     drop(session);
@@ -229,7 +236,7 @@ fn the_first_commit_of_a_protobuf_log_that_was_cut_short_makes_no_record_up() {
     sandbox.append_bytes("0.store", &first);
     sandbox.append_bytes("0.store", &frame(&pb(b"b", 1, 0, 0)));
     let log = sandbox.log();
-    let mut options = OpenOptions::default();
+    let mut options = options();
     options.config.codec = Some(Codec::Protobuf);
     let session = Session::open(&log, &options, &disk(), &|| false).unwrap();
     assert_eq!(session.writer().next_offset(), Some(Offset(0)));

@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
 use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use super::{Lease, Reach};
 
@@ -48,11 +50,11 @@ pub(crate) fn each_name(directory: File, mut each: impl FnMut(&OsStr)) -> io::Re
 }
 
 pub(crate) fn create_unnamed(_: impl AsFd, _: Mode) -> io::Result<File> {
-    Err(rustix::io::Errno::OPNOTSUPP.into())
+    Err(Errno::OPNOTSUPP.into())
 }
 
 pub(crate) fn link_source(_: &File) -> io::Result<String> {
-    Err(rustix::io::Errno::OPNOTSUPP.into())
+    Err(Errno::OPNOTSUPP.into())
 }
 
 pub(crate) fn write_back(_: &File, _: u64, _: NonZeroU64) {}
@@ -63,7 +65,20 @@ pub(crate) fn write_back(_: &File, _: u64, _: NonZeroU64) {}
 ///
 /// The operating system's.
 pub fn memory_file() -> io::Result<File> {
-    tempfile::tempfile()
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    loop {
+        // A new state has other random keys.
+        let name = format!("proglog-{:016x}", RandomState::new().hash_one(0));
+        let path = std::env::temp_dir().join(name);
+        match rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR) {
+            Ok(file) => {
+                rustix::fs::unlink(&path)?;
+                return Ok(file.into());
+            }
+            Err(Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 pub(crate) fn in_one_mount(_: impl AsFd, _: impl AsFd) -> bool {
@@ -79,11 +94,15 @@ pub(crate) fn reach(_: impl AsFd) -> Reach {
 }
 
 pub(crate) fn set_lease(_: BorrowedFd<'_>, _: Lease) -> io::Result<()> {
-    Err(ErrorKind::Unsupported.into())
+    Err(no_leases())
 }
 
 pub(crate) fn lease_on(_: BorrowedFd<'_>) -> io::Result<Lease> {
-    Err(ErrorKind::Unsupported.into())
+    Err(no_leases())
+}
+
+fn no_leases() -> io::Error {
+    io::Error::new(ErrorKind::Unsupported, "only Linux has file leases")
 }
 
 pub(crate) fn lease_break_time() -> Duration {
@@ -131,7 +150,7 @@ pub(crate) fn set_acl(_: &File, _: &str, acl: Option<&[u8]>) -> bool {
 }
 
 pub(crate) fn rename_to_free(_: (impl AsFd, &OsStr), _: (impl AsFd, &OsStr)) -> io::Result<()> {
-    Err(rustix::io::Errno::OPNOTSUPP.into())
+    Err(Errno::OPNOTSUPP.into())
 }
 
 /// A pipe keeps its size.

@@ -81,6 +81,7 @@ impl Script {
                 codec: Some(self.codec),
                 no_sync: self.no_sync,
             },
+            assume_unused: true,
             ..OpenOptions::default()
         }
     }

@@ -64,7 +64,7 @@ impl Mortal {
 
 impl Disk for Mortal {
     forward_to_disk! { |self| self.pass()? =>
-        open create create_unnamed link create_dir set_len sync_data sync_dir remove remove_dir rename
+        open create create_unnamed link create_dir set_len sync_data sync_dir remove remove_dir rename replace
     }
 
     fn write_at(&self, file: &DiskFile, bytes: &[u8], position: u64) -> io::Result<usize> {

@@ -225,6 +225,7 @@ impl System {
                 codec: Some(self.codec()),
                 no_sync: false,
             },
+            assume_unused: true,
             ..OpenOptions::default()
         };
         let mut options = options;

@@ -11,6 +11,7 @@
 //!   [`json`]: what came of a run
 //! - [`Life`], [`Append`], [`Running`]: a log under appends that are cut short
 //! - [`Service`]: writes a log as the Go service does, while others read it
+//! - [`nobody_can_tell`]: what the program does where it cannot be known who writes
 //! - [`variable`]: how much a test is told to do; [`report`]: what it did, said in any run; [`memory_directory`]: where it is quick
 
 mod append;
@@ -27,6 +28,7 @@ mod service;
 mod snapshot;
 mod transcript;
 mod truth;
+mod unseen;
 
 pub use append::{Append, Ended, Running};
 pub use binary::{heed_signals, proglog};
@@ -41,3 +43,4 @@ pub use service::{Service, ServiceSegment};
 pub use snapshot::{Entry, Snapshot};
 pub use transcript::transcript;
 pub use truth::{Truth, cases, truth};
+pub use unseen::{WRITING, nobody_can_tell, run_in};

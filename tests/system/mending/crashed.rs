@@ -36,6 +36,7 @@ fn append(log: &Path, codec: Option<Codec>) -> Result<u64, Error> {
         },
         wait,
         wait_for_others: wait,
+        assume_unused: true,
         ..OpenOptions::default()
     };
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);

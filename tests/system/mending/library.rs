@@ -19,7 +19,7 @@ use proglog::mend::{saved, undo};
 fn others() -> Others<'static> {
     Others {
         wait: Wait::AtMost(Duration::from_secs(10)),
-        assume_unused: false,
+        assume_unused: true,
         interrupted: &|| false,
     }
 }

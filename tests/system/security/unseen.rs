@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use proglog_testkit::{LogBuilder, Sandbox, Snapshot};
+use proglog_testkit::{LogBuilder, Sandbox, WRITING, nobody_can_tell, run_in};
 
 use crate::security::shell::in_mounts;
 
@@ -15,25 +15,6 @@ use crate::security::shell::in_mounts;
 const OWNER: u32 = 54321;
 const GROUP: u32 = 54322;
 const OTHER: u32 = 54323;
-
-/// All that write into a log, with what must have been done before.
-const WRITING: [&[&str]; 5] = [
-    &["append", "log"],
-    &["repair", "log"],
-    &["trim", "log", "--after=5"],
-    &["truncate-index", "log"],
-    &["undo", "log"],
-];
-
-/// All that say whether somebody writes, and write nothing.
-const TELLING: [&[&str]; 6] = [
-    &["verify", "log"],
-    &["info", "log"],
-    &["repair", "log", "--dry-run"],
-    &["trim", "log", "--after=5", "--dry-run"],
-    &["truncate-index", "log", "--dry-run"],
-    &["undo", "log", "--dry-run"],
-];
 
 fn is_root(what: &str) -> bool {
     let root = rustix::process::geteuid().is_root();
@@ -47,15 +28,6 @@ fn binary() -> Command {
     let mut command = Command::new(crate::security::world::binary());
     command.env("LC_ALL", "C");
     command
-}
-
-/// A run in a directory: its status, and all that it said.
-fn run(command: Command, directory: &Path) -> (Option<i32>, String) {
-    let mut command = assert_cmd::Command::from_std(command);
-    command.current_dir(directory).write_stdin("one more\n");
-    let output = command.timeout(Duration::from_secs(60)).output().unwrap();
-    let said = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
-    (output.status.code(), said.concat())
 }
 
 /// A shell that has an index open for writing until it is dropped.
@@ -77,47 +49,6 @@ impl Drop for Writer {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
-    }
-}
-
-/// What must hold in a directory with a `log` where nobody can tell: `start` makes the
-/// command, `why` is the reason.
-fn nobody_can_tell(directory: &Path, start: &dyn Fn() -> Command, why: &str) {
-    let log = directory.join("log");
-    let with = |arguments: &[&str]| {
-        let mut command = start();
-        command.args(arguments);
-        run(command, directory)
-    };
-    // There is something to undo.
-    let (status, said) = with(&["trim", "log", "--after=9", "--assume-unused"]);
-    assert_eq!(status, Some(0), "{said}");
-    let before = Snapshot::of(&log);
-    for arguments in TELLING {
-        let (status, said) = with(arguments);
-        assert!(said.contains("cannot tell"), "{arguments:?}: {said}");
-        assert!(said.contains(why), "{arguments:?}: {said}");
-        let dry = arguments.contains(&"--dry-run");
-        assert_eq!(status == Some(4), dry, "{arguments:?}: {said}");
-        assert_eq!(Snapshot::of(&log), before, "{arguments:?}");
-    }
-    for command in ["verify", "info"] {
-        let (_, said) = with(&[command, "log", "--json"]);
-        let reason = "\"in_use\":null,\"in_use_reason\":\"";
-        let mut lines = said.lines().filter_map(|line| line.split_once(reason));
-        assert!(lines.next().is_some_and(|it| it.1.contains(why)), "{said}");
-    }
-    for arguments in WRITING {
-        let (status, said) = with(arguments);
-        assert_eq!(status, Some(4), "{arguments:?}: {said}");
-        for part in ["cannot tell", why, "--assume-unused"] {
-            assert!(said.contains(part), "{arguments:?}: {said}");
-        }
-        assert_eq!(Snapshot::of(&log), before, "{arguments:?}");
-    }
-    for arguments in WRITING {
-        let (status, said) = with(&[arguments, &["--assume-unused"]].concat());
-        assert_eq!(status, Some(0), "{arguments:?}: {said}");
     }
 }
 
@@ -189,7 +120,7 @@ fn below_a_fuse_mount_nobody_is_seen() {
     for target in ["new", "new/below"] {
         let mut append = binary();
         append.args(["append", target]);
-        let (status, said) = run(append, above.path());
+        let (status, said) = run_in(append, above.path());
         assert_eq!(status, Some(4), "{said}");
         assert!(
             said.contains("cannot tell") && said.contains("FUSE"),
@@ -217,7 +148,7 @@ fn root_in_a_container_asks_as_the_owner() {
     let append = |without| {
         let mut command = container(without);
         command.args(["append", "log"]);
-        run(command, sandbox.path())
+        run_in(command, sandbox.path())
     };
     let before = sandbox.snapshot();
     let writer = Writer::of(&sandbox.log());
@@ -233,7 +164,7 @@ fn root_in_a_container_asks_as_the_owner() {
     assert_eq!(status, Some(0), "{said}");
     let mut info = container("-lease");
     info.args(["info", "log"]);
-    let (_, said) = run(info, sandbox.path());
+    let (_, said) = run_in(info, sandbox.path());
     assert!(said.contains("in use   no"), "{said}");
 }
 
@@ -259,7 +190,7 @@ fn one_file_under_two_names_is_told_and_refused_at_once() {
         for arguments in [&["verify", "log"], WRITING[1], WRITING[2], WRITING[3]] {
             let mut command = binary();
             command.args(arguments);
-            let (status, said) = run(command, sandbox.path());
+            let (status, said) = run_in(command, sandbox.path());
             let nothing = said.starts_with("nothing to change");
             assert!(
                 matches!(status, Some(2 | 3)) || nothing,
@@ -275,12 +206,12 @@ fn one_file_under_two_names_is_told_and_refused_at_once() {
     std::fs::hard_link(sandbox.file("0.store"), sandbox.file("0.index")).unwrap();
     let mut append = binary();
     append.args(["append", "log", "--codec=raw"]);
-    let (status, said) = run(append, sandbox.path());
+    let (status, said) = run_in(append, sandbox.path());
     assert_eq!(status, Some(2), "{said}");
     assert!(said.contains("is the same file as"), "{said}");
     let mut verify = binary();
     verify.args(["verify", "log"]);
-    let (status, said) = run(verify, sandbox.path());
+    let (status, said) = run_in(verify, sandbox.path());
     assert_eq!(status, Some(3), "{said}");
     assert!(said.contains("the store under a second name"), "{said}");
     assert_eq!(sandbox.bytes("0.store"), 0);
