@@ -27,7 +27,7 @@ strip "$dir/proglog"
 cp target/assets/{proglog.bash,_proglog,proglog.fish} "$dir/completions"
 cp target/assets/man/* "$dir/man"
 cp README.md CHANGELOG.md LICENSE-APACHE LICENSE-MIT "$dir"
-archive=target/$name.tar.gz
+archive=$work/$name.tar.gz
 tar -czf "$archive" -C "$work" "$name"
 
 # What the archive contains, with nothing else around it.
@@ -38,7 +38,7 @@ run=("$root/proglog")
 log=$root/log
 if [[ $target == *-linux-* ]]; then
   if readelf -l "$root/proglog" | grep -q INTERP; then
-    echo "$archive: the binary is not static" >&2
+    echo "$name: the binary is not static" >&2
     exit 1
   fi
   if chroot "$root" /proglog --version >&2; then
@@ -50,8 +50,9 @@ if [[ $target == *-linux-* ]]; then
 fi
 printf 'a\nb\n' | "${run[@]}" append "$log" >&2
 if [[ $("${run[@]}" read "$log" --offset 1) != b ]]; then
-  echo "$archive: the binary does not read what it wrote" >&2
+  echo "$name: the binary does not read what it wrote" >&2
   exit 1
 fi
 "${run[@]}" verify "$log" >&2
-echo "$archive"
+mv "$archive" target
+echo "target/$name.tar.gz"
