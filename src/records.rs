@@ -12,6 +12,7 @@ use crate::log::items::{Item, Obstacle, RecordView};
 use crate::log::reader::LogReader;
 use crate::log::record::Codec;
 use crate::log::units::{Offset, Position};
+use crate::scan::layouts;
 
 /// Records that are read at once.
 const BLOCK_RECORDS: usize = 4096;
@@ -172,10 +173,11 @@ impl Reader {
     /// # Errors
     ///
     /// [`Error::NoDirectory`], [`Error::NotADirectory`], [`Error::NotALog`],
-    /// [`Error::Io`].
+    /// [`Error::ForeignLayout`], [`Error::Io`].
     pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
         let directory = Directory::list(dir.as_ref())?;
         directory.require_log()?;
+        layouts::require_ours(&directory)?;
         Ok(Self {
             dir: directory.dir,
             codec: None,

@@ -221,6 +221,22 @@ fn a_follower_waits_and_ends_after_its_range() {
 }
 
 #[test]
+fn a_log_of_another_program_is_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let crc = crc::Crc::<u32>::new(&crc::CRC_32_ISCSI);
+    let frames = (0..20).flat_map(|n| {
+        let value = format!("record {n}");
+        let length = u32::try_from(value.len()).unwrap();
+        let heads = [length, crc.checksum(value.as_bytes())].map(u32::to_be_bytes);
+        [heads.concat(), value.into_bytes()].concat()
+    });
+    fs::write(dir.path().join("0.store"), frames.collect::<Vec<u8>>()).unwrap();
+    fs::write(dir.path().join("0.index"), b"").unwrap();
+    let opened = Reader::open(dir.path());
+    assert!(matches!(opened, Err(Error::ForeignLayout { .. })), "{opened:?}");
+}
+
+#[test]
 fn a_follower_reports_damage_that_lasts_and_history_that_changed() {
     let _no_forks = crate::FORKS.read();
     let dir = log_of(Codec::Raw, &["one", "two", "three"], 1 << 20);

@@ -24,7 +24,7 @@ const PARTS: &[(&str, &[&str])] = &[
     ("mend", &["log", "scan", "inspect"]),
     // The interface of the library.
     ("appender", &["log", "mend"]),
-    ("records", &["log"]),
+    ("records", &["log", "scan"]),
     ("following", &["log", "inspect", "records"]),
     ("check", &["log", "inspect", "mend"]),
     ("render", &["log", "scan", "inspect", "mend"]),
