@@ -40,6 +40,8 @@ pub struct Follow {
     reader: Reader,
     follower: Option<Follower>,
     watch: Option<Watch>,
+    /// Whether the last pass found nothing.
+    is_idle: bool,
     from: Offset,
     end: Offset,
     block: Block,
@@ -53,6 +55,7 @@ impl Follow {
             reader,
             follower: None,
             watch: None,
+            is_idle: false,
             from,
             end,
             block: Block::default(),
@@ -74,18 +77,31 @@ impl Follow {
             if self.from >= self.end {
                 return None;
             }
-            match self.pass() {
-                Ok(true) => {}
-                Ok(false) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
-                    return None;
-                }
-                Ok(false) => self.wait(deadline),
-                Err(error) => {
+            if !self.is_idle || self.is_due() {
+                let came = self.pass().unwrap_or_else(|error| {
                     self.end = self.from;
                     self.block.push(Err(error));
+                    true
+                });
+                self.is_idle = !came;
+                if came {
+                    continue;
                 }
             }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return None;
+            }
+            self.wait(deadline);
         }
+    }
+
+    /// Whether a pass may find something, after one that found nothing. A pass opens files,
+    /// which other processes notice.
+    fn is_due(&mut self) -> bool {
+        let is_due =
+            |(_, since, is_told): &(_, Instant, bool)| !is_told && since.elapsed() >= GRACE;
+        self.follower.as_mut().is_none_or(Follower::changed)
+            || self.blocked.as_ref().is_some_and(is_due)
     }
 
     /// Takes what has come; whether there was anything.
@@ -110,7 +126,10 @@ impl Follow {
         let came = follower.next() > self.from;
         self.from = follower.next();
         match pass {
-            Pass::Stopped if !came => self.from = self.end,
+            Pass::Stopped if !came => {
+                self.from = self.end;
+                return Ok(true);
+            }
             Pass::Stopped | Pass::End => self.blocked = None,
             Pass::Blocked(blocked) if !came => {
                 let goes_on = self.obstructed(&follower, blocked);
@@ -179,27 +198,17 @@ impl Follow {
         goes_on
     }
 
-    fn wait(&mut self, deadline: Option<Instant>) {
-        loop {
-            let left = deadline.map(|deadline| deadline.duration_since(Instant::now()));
-            let timeout = left.unwrap_or(INTERVAL).min(INTERVAL);
-            match &self.watch {
-                Some(watch) => {
-                    let timeout = Timespec::try_from(timeout).ok();
-                    let _ = poll(&mut [PollFd::new(watch, PollFlags::IN)], timeout.as_ref());
-                    // Before the check, so that nothing is slept over.
-                    watch.drain();
-                }
-                None => thread::sleep(timeout),
+    fn wait(&self, deadline: Option<Instant>) {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let timeout = left.unwrap_or(INTERVAL).min(INTERVAL);
+        match &self.watch {
+            Some(watch) => {
+                let timeout = Timespec::try_from(timeout).ok();
+                let _ = poll(&mut [PollFd::new(watch, PollFlags::IN)], timeout.as_ref());
+                // Before the check, so that nothing is slept over.
+                watch.drain();
             }
-            let is_due =
-                |(_, since, is_told): &(_, Instant, bool)| !is_told && since.elapsed() >= GRACE;
-            if self.follower.as_mut().is_none_or(Follower::changed)
-                || self.blocked.as_ref().is_some_and(is_due)
-                || deadline.is_some_and(|deadline| Instant::now() >= deadline)
-            {
-                return;
-            }
+            None => thread::sleep(timeout),
         }
     }
 }

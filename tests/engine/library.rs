@@ -221,6 +221,31 @@ fn a_follower_waits_and_ends_after_its_range() {
 }
 
 #[test]
+fn a_follower_opens_the_files_only_if_they_changed() {
+    use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
+
+    let _no_forks = crate::FORKS.read();
+    let dir = log_of(Codec::Raw, &["a"], 1 << 20);
+    let mut follow = Reader::open(dir.path()).unwrap().follow(..);
+    assert_eq!(told(follow.by_ref().take(1)), ["a"]);
+    assert!(follow.next_within(Duration::ZERO).is_none());
+    let events = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).unwrap();
+    for file in ["0.store", "0.index"] {
+        add_watch(&events, dir.path().join(file), WatchFlags::OPEN).unwrap();
+    }
+    for _ in 0..10 {
+        assert!(follow.next_within(Duration::ZERO).is_none());
+    }
+    let opened = rustix::io::read(&events, &mut [0; 4096]);
+    assert_eq!(opened.err(), Some(rustix::io::Errno::AGAIN));
+    let mut log = Appender::open(dir.path()).unwrap();
+    log.append("b").unwrap();
+    log.commit().unwrap();
+    drop(log);
+    assert_eq!(told(follow.take(1)), ["b"]);
+}
+
+#[test]
 fn a_log_of_another_program_is_not_read() {
     let dir = tempfile::tempdir().unwrap();
     let crc = crc::Crc::<u32>::new(&crc::CRC_32_ISCSI);
@@ -233,7 +258,10 @@ fn a_log_of_another_program_is_not_read() {
     fs::write(dir.path().join("0.store"), frames.collect::<Vec<u8>>()).unwrap();
     fs::write(dir.path().join("0.index"), b"").unwrap();
     let opened = Reader::open(dir.path());
-    assert!(matches!(opened, Err(Error::ForeignLayout { .. })), "{opened:?}");
+    assert!(
+        matches!(opened, Err(Error::ForeignLayout { .. })),
+        "{opened:?}"
+    );
 }
 
 #[test]
