@@ -35,6 +35,14 @@ impl JsonLine {
         self.with(name, number.into())
     }
 
+    /// Adds a number where there is one; else the field is left out.
+    pub fn number_if(self, name: &str, number: Option<u64>) -> Self {
+        match number {
+            Some(number) => self.number(name, number),
+            None => self,
+        }
+    }
+
     /// Adds how many things there are.
     pub fn count(self, name: &str, count: usize) -> Self {
         self.with(name, count.into())

@@ -85,17 +85,14 @@ impl Address {
         };
         for server in servers.split(',') {
             let server = match server.split_once("://") {
-                Some(_) => server.parse::<ServerAddr>(),
-                None => format!("{scheme}://{server}").parse::<ServerAddr>(),
+                Some(_) => server.to_owned(),
+                None => format!("{scheme}://{server}"),
             };
-            let mut url = server.ok()?.into_inner();
-            let decoded = |text: &str| Some(percent_decode_str(text).decode_utf8().ok()?.into());
+            let mut url = server.parse::<ServerAddr>().ok()?.into_inner();
+            let decoded = |text| Some(percent_decode_str(text).decode_utf8().ok()?.into_owned());
             if !url.username().is_empty() {
-                let password = match url.password() {
-                    Some(password) => Some(decoded(password)?),
-                    None => None,
-                };
-                address.login = Some((decoded(url.username())?, password));
+                let password = url.password().map(|text| decoded(text).ok_or(()));
+                address.login = Some((decoded(url.username())?, password.transpose().ok()?));
             }
             url.set_username("").ok()?;
             url.set_password(None).ok()?;

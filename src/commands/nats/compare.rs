@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::ops::Range;
 
 use proglog::inspect::finding::OffsetRange;
+use proglog::log::reader::Obstacle;
 use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 
@@ -71,17 +72,9 @@ impl OffsetMap {
         };
         if base(&first, ends.0) != map.base || first.log != last.log {
             return Err(no(format!(
-                "stream {name} is not one log: message {} is offset {}, message {} offset {} of \
-                 {}",
-                ends.0,
-                first.offset,
-                ends.1,
-                last.offset,
-                if first.log == last.log {
-                    "it"
-                } else {
-                    "another log"
-                }
+                "stream {name} is not one log: message {} is offset {} of {}, message {} offset {} \
+                 of {}",
+                ends.0, first.offset, first.log, ends.1, last.offset, last.log
             )));
         }
         Ok(Some(map))
@@ -114,45 +107,51 @@ pub async fn compare(
     log_has: &Range<Offset>,
 ) -> Result<bool, Trouble> {
     let (name, log) = (stream.name(), quote(source.path));
-    let origin = map.log.as_deref().and_then(named_by);
-    let origin = origin.filter(|origin| log_has.contains(origin));
-    if let Some(origin) = origin
-        && source.name(origin)? != map.log
+    let compared = Cell::new(false);
+    if let Some(origin) = map.log.as_deref().and_then(named_by)
+        && let Some(named) = source.name(origin)?
     {
-        return Err(no(format!(
-            "stream {name} holds another log than {log}, with another record at offset {origin}"
-        )));
-    }
-    let first = map.held.start.max(log_has.start);
-    let end = map.held.end.min(log_has.end);
-    if end <= first {
-        return Ok(origin.is_some());
-    }
-    // A message at an end may have been removed.
-    let compared = Cell::new(origin.is_some());
-    let differs = async |offset: u64| {
-        let (offset, sequence) = (Offset(offset), map.sequence(Offset(offset)));
-        let Some((headers, message)) = stream.get(sequence).await? else {
-            return Ok::<_, Trouble>(false);
-        };
         compared.set(true);
-        let record = source.record(offset)?;
-        let same = record.is_some_and(|record| {
-            let numbers = (headers.offset, headers.term, headers.record_type);
-            numbers == (offset, record.term, record.record_type) && record.value == message.payload
-        });
-        Ok(map.log.as_ref() != Some(&headers.log) || !same)
-    };
-    // Two histories are one up to where they part.
-    let (mut same, mut other) = (first.0, first.0);
-    if !differs(first.0).await? {
-        other = end.0 - 1;
-        if !differs(other).await? {
-            return Ok(compared.get());
+        if map.log.as_ref() != Some(&named) {
+            return Err(no(format!(
+                "stream {name} holds another log than {log}, with another record at offset {origin}"
+            )));
         }
     }
+    let (first, end) = (
+        map.held.start.max(log_has.start),
+        map.held.end.min(log_has.end),
+    );
+    if end <= first {
+        return Ok(compared.get());
+    }
+    // A message at an end may have been erased.
+    let differs = async |offset: u64| {
+        let offset = Offset(offset);
+        let Some((headers, message)) = stream.get(map.sequence(offset)).await? else {
+            return Ok::<_, Trouble>(false);
+        };
+        let Some(record) = source.record(offset)? else {
+            let (first, last) = (offset, offset);
+            return Err(source.obstructed(&Obstacle::Gap, OffsetRange { first, last }));
+        };
+        compared.set(true);
+        let numbers = (headers.offset, headers.term, headers.record_type);
+        Ok(map.log.as_ref() != Some(&headers.log)
+            || numbers != (offset, record.term(), record.record_type())
+            || record.value() != message.payload)
+    };
+    let last = end.0 - 1;
+    let (mut same, mut other) = if differs(first.0).await? {
+        (first.0, first.0)
+    } else if differs(last).await? {
+        (first.0, last)
+    } else {
+        return Ok(compared.get());
+    };
+    // Two histories are one up to where they part.
     while same + 1 < other {
-        let middle = same + (other - same) / 2;
+        let middle = same.midpoint(other);
         if differs(middle).await? {
             other = middle;
         } else {

@@ -4,7 +4,8 @@ use async_nats::header::{
     NATS_EXPECTED_LAST_MESSAGE_ID, NATS_EXPECTED_LAST_SEQUENCE, NATS_MESSAGE_ID,
 };
 use async_nats::{HeaderMap, HeaderName};
-use proglog::log::record::{Codec, Record};
+use proglog::Record;
+use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 use ring::digest;
 
@@ -27,15 +28,24 @@ const BYTES_MAX: u64 = 454;
 /// The name of a record, and of the log that it is the first of in a stream: 16 hex digits
 /// of its digest, `-`, and its offset.
 pub fn name_of(record: &Record) -> String {
+    name(
+        record.offset(),
+        record.term(),
+        record.record_type(),
+        record.value(),
+    )
+}
+
+fn name(offset: Offset, term: u64, record_type: u32, value: &[u8]) -> String {
     let mut digest = digest::Context::new(&digest::SHA256);
     digest.update(b"proglog log 1\0");
-    for number in [record.offset.0, record.term, u64::from(record.record_type)] {
+    for number in [offset.0, term, u64::from(record_type)] {
         digest.update(&number.to_be_bytes());
     }
-    digest.update(&record.value);
+    digest.update(value);
     let head = digest.finish().as_ref().first_chunk().copied();
     let digits = u64::from_be_bytes(head.unwrap_or_default());
-    format!("{digits:016x}-{}", record.offset)
+    format!("{digits:016x}-{offset}")
 }
 
 /// The offset of the record that gave a log its name.
@@ -129,7 +139,7 @@ mod tests {
             term: 3,
             record_type: 1,
             codec: Codec::Protobuf,
-            log: name_of(&Record::default()),
+            log: name(Offset(0), 0, 0, b""),
         }
     }
 
@@ -168,14 +178,7 @@ mod tests {
 
     #[test]
     fn a_log_is_named_by_a_record() {
-        let name = |offset, term, value: &[u8]| {
-            name_of(&Record {
-                value: value.to_vec(),
-                offset: Offset(offset),
-                term,
-                ..Record::default()
-            })
-        };
+        let name = |offset, term, value: &[u8]| name(Offset(offset), term, 0, value);
         assert_eq!(name(0, 0, b"ab"), "46d9422c8cc1e5ef-0");
         assert_ne!(name(0, 0, b"ab"), name(0, 1, b"ab"));
         assert_ne!(name(0, 0, b"ab"), name(0, 0, b"ac"));

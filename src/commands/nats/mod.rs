@@ -19,6 +19,8 @@ mod source;
 mod stream;
 mod transfer;
 
+use std::fmt::Display;
+
 use proglog::log::error::Error;
 
 use super::append::target;
@@ -61,6 +63,11 @@ impl From<target::Trouble> for Trouble {
 /// A negative result: two sides of a fork, another log, offsets that are gone.
 fn no(message: impl Into<String>) -> Trouble {
     Trouble::Final(Failure::new(Status::No, message))
+}
+
+/// A stream that may come to itself.
+fn passing(stream: &str, why: impl Display) -> Trouble {
+    Trouble::Passing(format!("stream {stream}: {why}"))
 }
 
 /// It cannot be done, and waiting does not help.

@@ -32,7 +32,7 @@ use super::link::{ANSWER, Link, chain};
 use super::source::Source;
 use super::stream::{Stream, failed, refused};
 use super::transfer::{Both, Transfer};
-use super::{Trouble, cannot, no};
+use super::{Trouble, cannot, no, passing};
 use crate::commands::append::report::Talk;
 use crate::commands::append::target::Target;
 use crate::commands::options::SegmentSizes;
@@ -204,7 +204,7 @@ impl Pull<'_> {
         consumer: Consumer<pull::Config>,
     ) -> Result<(), Trouble> {
         let name = &transfer.address.stream;
-        let passing = |why: &str| Trouble::Passing(format!("stream {name}: {why}"));
+        let silent = || passing(name, "no answer");
         let server = link.client.max_payload();
         let asked = consumer
             .stream()
@@ -213,7 +213,7 @@ impl Pull<'_> {
             .expires(ANSWER * 2)
             .heartbeat(ANSWER);
         let messages = asked.messages().await;
-        let mut messages = messages.map_err(|error| passing(&chain(&error)))?;
+        let mut messages = messages.map_err(|error| passing(name, chain(&error)))?;
         let begun = Instant::now();
         let mut heard = begun;
         while transfer.both.follow || self.next < map.held.end {
@@ -232,7 +232,7 @@ impl Pull<'_> {
                             transfer.progress();
                         }
                     } else if heard.elapsed() >= ANSWER {
-                        return Err(passing("no answer"));
+                        return Err(silent());
                     } else {
                         self.target.breathe()?;
                     }
@@ -243,9 +243,9 @@ impl Pull<'_> {
             match message {
                 Some(Ok(message)) => self.append(transfer, map, &message)?,
                 Some(Err(error)) if error.kind() != MessagesErrorKind::MissingHeartbeat => {
-                    return Err(passing(&chain(&error)));
+                    return Err(passing(name, chain(&error)));
                 }
-                _ => return Err(passing("no answer")),
+                _ => return Err(silent()),
             }
         }
         Ok(())
@@ -259,10 +259,7 @@ impl Pull<'_> {
         message: &Message,
     ) -> Result<(), Trouble> {
         let (name, next) = (&transfer.address.stream, self.next);
-        let passing = |why: &str| Trouble::Passing(format!("stream {name}: {why}"));
-        let info = message
-            .info()
-            .map_err(|error| passing(&error.to_string()))?;
+        let info = message.info().map_err(|error| passing(name, error))?;
         let sequence = info.stream_sequence;
         let headers = Headers::parse(message.headers.as_ref(), sequence)?;
         let (offset, log) = (headers.offset, &headers.log);
@@ -273,7 +270,7 @@ impl Pull<'_> {
             )));
         }
         if offset < next {
-            return Err(passing(&format!("message {sequence} came again")));
+            return Err(passing(name, format!("message {sequence} came again")));
         }
         if offset > next {
             let (first, last) = (next, Offset(offset.0 - 1));

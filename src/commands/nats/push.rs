@@ -23,10 +23,10 @@ use super::compare::{OffsetMap, compare, continues, gap};
 use super::headers::Headers;
 use super::link::Link;
 use super::sending::Sending;
-use super::source::{Feed, Source};
+use super::source::{Source, VALUE_BYTES_MAX};
 use super::stream::{Stream, concrete_subject};
 use super::transfer::{Both, TICK, Transfer};
-use super::{Trouble, cannot, no};
+use super::{Trouble, cannot, no, passing};
 use crate::commands::options::{number, within};
 use crate::commands::signals::Signals;
 use crate::commands::{Failure, Globals, Status, again, quote};
@@ -93,11 +93,13 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let mut end = None;
     let ended = transfer.run(async |transfer, link| {
         loop {
-            let mut feed = round(arguments, transfer, link, &mut end).await?;
+            let next = round(arguments, transfer, link, &mut end).await?;
             if !both.follow {
                 return Ok(());
             }
-            while !feed.has_grown()? {
+            // Whatever it is: the next round compares it with the stream.
+            let mut news = source.reader(VALUE_BYTES_MAX)?.follow(next..);
+            while news.next_within(Duration::ZERO).is_none() {
                 tokio::select! {
                     trouble = link.lost() => return Err(trouble),
                     paused = transfer.sleep(TICK) => paused?,
@@ -109,14 +111,14 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     transfer.conclude(ended, "pushed", &holder)
 }
 
-/// From asking the stream for its end to the end of the log, or to the next error. `end` is
-/// the end of the log when the command began.
-async fn round<'a>(
+/// From asking the stream for its end to the end of the log, which is given, or to the next
+/// error. `end` is the end of the log when the command began.
+async fn round(
     arguments: &Arguments,
-    transfer: &mut Transfer<'a>,
+    transfer: &mut Transfer<'_>,
     link: &mut Link,
     end: &mut Option<Offset>,
-) -> Result<Feed<'a>, Trouble> {
+) -> Result<Offset, Trouble> {
     let source = transfer.source;
     let log_has = source.bounds()?;
     let end = *end.get_or_insert(if arguments.both.follow {
@@ -150,11 +152,15 @@ async fn round<'a>(
     let bytes_max = if own == 0 { server } else { server.min(own) } as u64;
     let value_bytes_max = bytes_max.saturating_sub(Headers::bytes_max(name));
     // The end may be before what the stream has, or never have been reached so far.
-    let range = next..end.min(log_has.end).max(next);
-    let mut feed = Feed::new(source, range, value_bytes_max)?;
+    let end = end.min(log_has.end).max(next);
+    let records = source.reader(value_bytes_max)?.records(next..end);
     let sending = Sending::new(link, &stream, subject, map, arguments.in_flight)?;
-    sending.run(transfer, link, &mut feed).await?;
-    Ok(feed)
+    sending.run(transfer, link, records).await?;
+    if transfer.next != Some(end) {
+        // It was cut; the next attempt compares it with the stream.
+        return Err(source.changed());
+    }
+    Ok(end)
 }
 
 /// The stream, which may have to be created first.
@@ -179,7 +185,7 @@ async fn find(
         found = Stream::look(client, name).await?;
         if found.is_none() {
             created?;
-            return Err(Trouble::Passing(format!("stream {name} is not there yet")));
+            return Err(passing(name, "not there yet"));
         }
     }
     let stream = found.ok_or_else(|| {

@@ -17,16 +17,15 @@ use async_nats::jetstream::context::{PublishAckFuture, PublishError};
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::{self, Context};
 use futures_util::FutureExt;
-use proglog::log::record::Record;
 use proglog::log::units::Offset;
+use proglog::{Record, Records};
 
 use super::compare::OffsetMap;
 use super::headers::{Headers, name_of};
 use super::link::{Link, chain, context};
-use super::source::Feed;
 use super::stream::{Stream, failed};
 use super::transfer::{TICK, Transfer};
-use super::{Trouble, cannot, no};
+use super::{Trouble, cannot, no, passing};
 
 /// Values in flight, at most; one may be larger. Units: bytes.
 const IN_FLIGHT_BYTES: usize = 8 * 1024 * 1024;
@@ -97,25 +96,22 @@ impl<'a> Sending<'a> {
         mut self,
         transfer: &mut Transfer<'_>,
         link: &mut Link,
-        feed: &mut Feed<'_>,
+        mut records: Records,
     ) -> Result<(), Trouble> {
-        let mut backlog = VecDeque::new();
         // Why nothing more is sent once everything in flight is acknowledged.
         let mut ending = None;
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            while self.window.len() < self.in_flight && self.window_bytes < IN_FLIGHT_BYTES {
-                if backlog.is_empty() && ending.is_none() {
-                    match feed.batch() {
-                        Ok(records) => backlog = records.into(),
-                        Err(trouble) => ending = Some(trouble),
-                    }
+            while ending.is_none()
+                && self.window.len() < self.in_flight
+                && self.window_bytes < IN_FLIGHT_BYTES
+                && let Some(record) = records.next()
+            {
+                match record {
+                    Ok(record) => self.publish(record).await?,
+                    Err(error) => ending = Some(transfer.source.unreadable(error)),
                 }
-                let Some(record) = backlog.pop_front() else {
-                    break;
-                };
-                self.publish(record).await?;
             }
             if self.window.is_empty() {
                 // Everything was sent, and the error has passed.
@@ -134,7 +130,6 @@ impl<'a> Sending<'a> {
                 }
                 _ = tick.tick() => if let Some(signal) = transfer.signals.raised() {
                     ending.get_or_insert(Trouble::Signal(signal));
-                    backlog.clear();
                 }
             }
         }
@@ -147,12 +142,12 @@ impl<'a> Sending<'a> {
             let seconds = paused.as_secs();
             return Err(Trouble::Passing(format!("nothing sent for {seconds} s")));
         }
-        let (offset, bytes) = (record.offset, record.value.len());
+        let (offset, bytes) = (record.offset(), record.value().len());
         let (stream, record_name) = (self.stream.name(), name_of(&record));
         let headers = Headers {
             offset,
-            term: record.term,
-            record_type: record.record_type,
+            term: record.term(),
+            record_type: record.record_type(),
             codec: self.map.codec,
             // The first record of a log gives it its name.
             log: (self.map.log.get_or_insert_with(|| record_name.clone())).clone(),
@@ -170,10 +165,10 @@ impl<'a> Sending<'a> {
         let behind = self.behind.as_deref().filter(|_| self.expects.1);
         let sequence = self.map.sequence(offset) - 1;
         let headers = headers.encode(&id, self.expects.0.then_some((sequence, behind)));
-        let subject = self.subject.clone();
+        let (subject, value) = (self.subject.clone(), record.into_value());
         let sent = self
             .context
-            .publish_with_headers(subject, headers, record.value.into());
+            .publish_with_headers(subject, headers, value.into());
         let ack = sent.await.map_err(|error| self.unsent(offset, &error))?;
         self.behind = Some(id);
         self.window_bytes += bytes;
@@ -201,8 +196,7 @@ impl<'a> Sending<'a> {
         }
         if ack.duplicate {
             // Perhaps not by this log: compare again.
-            let message = format!("stream {name}: offset {offset} was there already");
-            return Err(Trouble::Passing(message));
+            return Err(passing(name, format!("offset {offset} was there already")));
         }
         self.window_bytes -= bytes;
         self.known = Instant::now();
@@ -221,7 +215,7 @@ impl<'a> Sending<'a> {
             .and_then(|it| it.downcast_ref::<jetstream::Error>())
         {
             Some(refused) => failed(name, Some(refused), error),
-            None => Trouble::Passing(format!("stream {name}: offset {offset}: {}", chain(error))),
+            None => passing(name, format!("offset {offset}: {}", chain(error))),
         }
     }
 }

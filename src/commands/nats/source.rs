@@ -1,27 +1,24 @@
-//! The log on disk: its ends, single records, and its records in order. Every scan opens
-//! it again.
+//! The log on disk: its ends, its records, and why they cannot be read. Every use opens it
+//! again, because it may have changed or been replaced.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 use std::path::Path;
 
 use proglog::inspect::finding::OffsetRange;
 use proglog::log::error::Error;
-use proglog::log::follow::{Follower, Pass, Step};
-use proglog::log::reader::{Item, LogReader, Obstacle, RecordView};
-use proglog::log::record::{Codec, Record};
+use proglog::log::live::is_disturbed;
+use proglog::log::reader::{LogReader, Obstacle};
+use proglog::log::record::Codec;
 use proglog::log::units::Offset;
-use proglog::scan::layouts;
+use proglog::{ReadError, Reader, Record};
 
 use super::headers::name_of;
 use super::{Trouble, cannot};
 use crate::commands::{Failure, Status, quote};
 use crate::render::prose;
 
-/// Limits of what is read at a time: bytes of values, and records.
-const BATCH: (usize, usize) = (512 * 1024, 1024);
-
 /// No message holds more: the most that the server's `max_payload` may be. Units: bytes.
-const VALUE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+pub const VALUE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// A log that is read.
 #[derive(Clone, Copy)]
@@ -33,19 +30,18 @@ pub struct Source<'a> {
 }
 
 impl Source<'_> {
-    fn reader(&self) -> Result<LogReader, Error> {
-        let mut log = LogReader::open(self.path)?;
-        layouts::require_ours(log.directory())?;
-        if let Some(codec) = self.codec {
-            log.set_codec(codec);
-        }
-        Ok(log)
+    /// Opens it, for values of at most so many bytes.
+    pub fn reader(&self, value_bytes_max: u64) -> Result<Reader, Error> {
+        let reader = Reader::open(self.path)?.with_max_value_bytes(value_bytes_max);
+        Ok(match self.codec {
+            Some(codec) => reader.with_codec(codec),
+            None => reader,
+        })
     }
 
     /// The offsets of the first record and the next one.
     pub fn bounds(&self) -> Result<Range<Offset>, Error> {
-        let mut log = self.reader()?;
-        Ok(log.lowest_offset()..log.next_offset()?)
+        self.reader(VALUE_BYTES_MAX)?.read_offsets()
     }
 
     /// The same, or `None` if the log does not exist yet and may be created.
@@ -58,138 +54,60 @@ impl Source<'_> {
 
     /// The log's codec; raw if no record shows it.
     pub fn codec(&self) -> Result<Codec, Error> {
-        self.reader()?.codec()
+        let detected = || LogReader::open(self.path)?.codec();
+        self.codec.map_or_else(detected, Ok)
     }
 
     /// Reads one record; `None` if the log does not have it.
     pub fn record(&self, offset: Offset) -> Result<Option<Record>, Trouble> {
-        let mut found = None;
-        let _ = self.reader()?.lookup::<Trouble>(offset, |item| {
-            match item {
-                Item::Record(record) => found = Some(read(record, VALUE_BYTES_MAX)?),
-                Item::Obstacle {
-                    obstacle,
-                    first,
-                    last,
-                } => return Err(self.unreadable(&obstacle, first, last)),
-            }
-            Ok(ControlFlow::Break(()))
-        })?;
-        Ok(found)
+        let record = self.reader(VALUE_BYTES_MAX)?.get(offset);
+        record.map_err(|error| self.unreadable(error))
     }
 
     /// The name that a record gives its log; `None` if the log does not have it.
     pub fn name(&self, offset: Offset) -> Result<Option<String>, Trouble> {
-        let bounds = self.bounds()?;
-        let record = bounds.contains(&offset).then(|| self.record(offset));
+        let record = self
+            .bounds()?
+            .contains(&offset)
+            .then(|| self.record(offset));
         Ok(record.transpose()?.flatten().as_ref().map(name_of))
     }
 
-    /// The error for records that cannot be read.
-    fn unreadable(&self, obstacle: &Obstacle, first: Offset, last: Option<Offset>) -> Trouble {
-        let last = last.unwrap_or(first);
-        let offsets = prose::offsets(&[OffsetRange { first, last }]);
-        let log = quote(self.path);
+    /// The log is not the one that it was: the next attempt compares it with the stream.
+    pub fn changed(&self) -> Trouble {
+        Trouble::Passing(format!("{} changed where it was read", quote(self.path)))
+    }
+
+    /// Why records cannot be read.
+    pub fn unreadable(&self, error: ReadError) -> Trouble {
+        let (obstacle, first, last) = match error {
+            ReadError::Obstacle {
+                obstacle,
+                first,
+                last,
+                ..
+            } => (obstacle, first, last.unwrap_or(first)),
+            ReadError::Gone { first, last, .. } => (Obstacle::Gap, first, last),
+            ReadError::ValueTooLarge {
+                offset, bytes, max, ..
+            } => {
+                return cannot(format!(
+                    "offset {offset} has {bytes} bytes: the server accepts at most {max} besides \
+                     the headers (max_payload, or the stream's max_msg_size)"
+                ));
+            }
+            ReadError::Stopped(error) if !is_disturbed(&error) => return error.into(),
+            _ => return self.changed(),
+        };
+        self.obstructed(&obstacle, OffsetRange { first, last })
+    }
+
+    /// The error for an obstacle in the place of records.
+    pub fn obstructed(&self, obstacle: &Obstacle, offsets: OffsetRange) -> Trouble {
+        let (log, offsets) = (quote(self.path), prose::offsets(&[offsets]));
         let message = format!("{log}: {offsets} cannot be read: {}", obstacle.summary());
         Failure::new(Status::Damage, message)
             .hint(format!("proglog verify {log}"))
             .into()
-    }
-}
-
-/// Reads a record into memory, unless its value is larger than `bytes_max`.
-fn read(record: &RecordView<'_>, bytes_max: u64) -> Result<Record, Trouble> {
-    let (offset, bytes) = (record.offset, record.value.len());
-    if bytes > bytes_max {
-        return Err(cannot(format!(
-            "offset {offset} has {bytes} bytes: the server accepts at most {bytes_max} besides \
-             the headers (max_payload, or the stream's max_msg_size)"
-        )));
-    }
-    Ok(Record {
-        value: record.value.to_vec()?,
-        offset,
-        term: record.term,
-        record_type: record.record_type,
-        ..Record::default()
-    })
-}
-
-/// The records of a log, in order, up to an end.
-pub struct Feed<'a> {
-    source: Source<'a>,
-    follower: Follower,
-    end: Offset,
-    value_bytes_max: u64,
-}
-
-impl<'a> Feed<'a> {
-    /// The records of a range, which have at most so many bytes.
-    pub fn new(
-        source: Source<'a>,
-        range: Range<Offset>,
-        value_bytes_max: u64,
-    ) -> Result<Self, Error> {
-        let mut follower = Follower::of(&mut source.reader()?, range.start)?;
-        if let Some(codec) = source.codec {
-            follower.set_codec(codec);
-        }
-        Ok(Self {
-            source,
-            follower,
-            end: range.end,
-            value_bytes_max,
-        })
-    }
-
-    /// Whether all records were read.
-    pub fn is_at_end(&self) -> bool {
-        self.follower.next() >= self.end
-    }
-
-    /// The next records; none at the end.
-    pub fn batch(&mut self) -> Result<Vec<Record>, Trouble> {
-        let (mut records, mut bytes) = (Vec::new(), 0);
-        if self.is_at_end() {
-            return Ok(records);
-        }
-        let (end, bytes_max) = (self.end, self.value_bytes_max);
-        let pass = self.follower.pass::<Trouble>(|record| {
-            let record = match read(record, bytes_max) {
-                // First the records before it; it comes again.
-                Err(_) if !records.is_empty() => return Ok(Step::Leave),
-                read => read?,
-            };
-            bytes += record.value.len();
-            let is_last = record.offset.saturating_add(1) >= end;
-            records.push(record);
-            let is_full = bytes >= BATCH.0 || records.len() >= BATCH.1;
-            Ok(if is_full || is_last {
-                Step::Last
-            } else {
-                Step::Next
-            })
-        })?;
-        let obstacle = match pass {
-            _ if !records.is_empty() => return Ok(records),
-            Pass::Blocked(blocked) => blocked.obstacles.into_iter().next(),
-            Pass::Gone { first, last } => Some((Obstacle::Gap, first, Some(last))),
-            _ => None,
-        };
-        if let Some((obstacle, first, last)) = obstacle {
-            return Err(self.source.unreadable(&obstacle, first, last));
-        }
-        // The next attempt compares it with the stream.
-        let log = quote(self.source.path);
-        Err(Trouble::Passing(format!("{log} changed where it was read")))
-    }
-
-    /// Whether there may be records after the end.
-    pub fn has_grown(&mut self) -> Result<bool, Error> {
-        if !self.follower.changed() {
-            return Ok(false);
-        }
-        let pass = self.follower.pass::<Error>(|_| Ok(Step::Leave))?;
-        Ok(pass != Pass::End)
     }
 }

@@ -13,7 +13,7 @@ use async_nats::{Client, Subject};
 
 use super::headers::Headers;
 use super::link::{chain, context};
-use super::{Trouble, cannot};
+use super::{Trouble, cannot, passing};
 use crate::commands::{Failure, Status};
 
 /// A stream, and its state when it was inspected.
@@ -192,7 +192,7 @@ pub fn failed(name: &str, refused: Option<&jetstream::Error>, error: &dyn Error)
     const PERMANENT: &[u64] = &[10010, 10035, 10036, 10039, 10052, 10074, 10076];
     let Some(refused) = refused else {
         let why = chain(error);
-        return Trouble::Passing(format!("stream {name}: JetStream does not respond: {why}"));
+        return passing(name, format!("JetStream does not respond: {why}"));
     };
     let (code, message) = (refused.error_code().0, format!("stream {name}: {refused}"));
     let is_passing = PASSING.contains(&code) || refused.code() >= 500 && !PERMANENT.contains(&code);

@@ -226,29 +226,23 @@ impl<'a> Transfer<'a> {
     /// The summary, as JSON and, if all went well, in words.
     fn summary(&mut self, way: &str, went_well: bool) {
         let range = self.first.zip(self.next).filter(|it| it.0 < it.1);
-        let range = range.map(|(first, next)| (first, Offset(next.0 - 1)));
-        let records = self.records;
-        let mut words = format!("{way} {}", count(records, "record"));
-        let mut line = JsonLine::of("summary")
+        let range = range.map(|(first, next)| OffsetRange {
+            first,
+            last: Offset(next.0 - 1),
+        });
+        let offsets = range.map_or_else(String::new, |range| {
+            format!(", {}", prose::offsets(&[range]))
+        });
+        let words = format!("{way} {}{offsets}", count(self.records, "record"));
+        let line = JsonLine::of("summary")
             .text("log", self.source.path.display().to_string())
-            .text("stream", &self.address.stream);
-        if let Some((first, last)) = range {
-            words = format!(
-                "{words}, {}",
-                prose::offsets(&[OffsetRange { first, last }])
-            );
-            line = line
-                .number("first_offset", first.0)
-                .number("last_offset", last.0);
-        }
-        line = line.number("records", records);
-        if let Some(next) = self.next {
-            line = line.number("next_offset", next.0);
-        }
-        if let Some(sequence) = self.last_sequence {
-            line = line.number("last_sequence", sequence);
-        }
-        line = line.number("retries", self.retries);
+            .text("stream", &self.address.stream)
+            .number_if("first_offset", range.map(|range| range.first.0))
+            .number_if("last_offset", range.map(|range| range.last.0))
+            .number("records", self.records)
+            .number_if("next_offset", self.next.map(|next| next.0))
+            .number_if("last_sequence", self.last_sequence)
+            .number("retries", self.retries);
         self.talk.end(&words, &line.to_string(), went_well);
     }
 }
