@@ -74,11 +74,54 @@ fn logins_from_the_environment_and_files() {
         2,
         &["NATS_URL is not set", "hint: "],
     );
+    // Nothing is sent without TLS where it is required.
+    let tls = format!("tls://me:{SECRET}@{at}/LOG");
+    ends(&sandbox, &["push", "log", &tls, "--timeout=1"], 2);
     // A token, without a user.
     let server = Server::start("authorization { token: \"s3cr#t\" }");
     let url = server.url("LOG");
     let words = ["push", "log", &url, "--create", "--password-file=password"];
     ends(&sandbox, &words, 0);
+}
+
+/// The keys of an operator, two accounts and a user, made for this test: `operator.conf` is what
+/// the server gets, `user.creds` the client. They do not expire.
+#[test]
+fn a_file_of_credentials() {
+    if !installed() {
+        return;
+    }
+    let server = Server::start_with(include_str!("operator.conf"));
+    let sandbox = Sandbox::bare();
+    numbered(&sandbox, 3);
+    let url = server.url("LOG");
+    put(&sandbox, "me.creds", include_str!("user.creds"));
+    let push = ["push", "log", &url, "--create"];
+    refused(&sandbox, &push, 2, &["authorization violation"]);
+    let with = "--creds=me.creds";
+    ends(&sandbox, &[&push[..], &[with]].concat(), 0);
+    ends(&sandbox, &["pull", &url, "copy", with], 0);
+}
+
+/// What the server denies is not tried again.
+#[test]
+fn a_user_who_may_not_publish() {
+    if !installed() {
+        return;
+    }
+    let server = Server::start(
+        "accounts { A { jetstream: enabled, users: [
+            { user: all, password: p }
+            { user: some, password: p, permissions: { publish: [\"$JS.API.>\"] } } ] } }
+        no_auth_user: all",
+    );
+    let sandbox = Sandbox::bare();
+    numbered(&sandbox, 3);
+    server.client().create("LOG", &serde_json::json!({}));
+    let url = format!("nats://some:p@127.0.0.1:{}/LOG", server.port);
+    let (_, said) = ends(&sandbox, &["push", "log", &url], 2);
+    assert!(said.contains("the server denies permission"), "{said}");
+    assert!(!said.contains("retrying"), "{said}");
 }
 
 #[test]

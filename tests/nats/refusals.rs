@@ -267,6 +267,7 @@ fn streams_that_cannot_take_records() {
         2,
     );
     assert!(said.contains("maximum messages exceeded"), "{said}");
+    assert!(said.contains("no progress for 1 s"), "{said}");
     assert!(
         said.contains("stream FULL has the records up to offset 59"),
         "{said}"

@@ -29,6 +29,9 @@ fn a_stream_that_is_empty_again_continues_where_from_says() {
     let words = ["empty after 100 messages", "proglog push log", "--from 100"];
     refused(&sandbox, &["push", "log", &url], 1, &words);
     refused(&sandbox, &["pull", &url, "copy"], 1, &["empty after 100"]);
+    // Not even if all the log comes after so many records.
+    append(&sandbox, "later", &["--initial-offset=200"], "x\n");
+    refused(&sandbox, &["push", "later", &url], 1, &words[..1]);
     // Sequence 101 cannot be offset 0.
     refused(&sandbox, &["push", "log", &url, "--from=0"], 1, &["--from"]);
     refused(
@@ -81,13 +84,21 @@ fn a_work_queue_that_is_drained_while_push_follows() {
     client.purge("LOG", 104);
     append(&sandbox, "log", &[], "d\n");
     eventually("d", 20, || client::state(server.port, "LOG") == (1, 104));
+    // Also if another push has sent what was taken since.
+    crate::signal(&push, rustix::process::Signal::STOP);
+    append(&sandbox, "log", &[], "e\nf\n");
+    ends(&sandbox, &["push", "log", &url], 0);
+    client.purge("LOG", 107);
+    crate::signal(&push, rustix::process::Signal::CONT);
+    append(&sandbox, "log", &[], "g\n");
+    eventually("g", 20, || client::state(server.port, "LOG") == (1, 107));
     crate::signal(&push, rustix::process::Signal::INT);
     let output = push.wait_with_output().unwrap();
     let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(summary["last_offset"], 103, "{summary}");
-    let (headers, value) = client.get("LOG", 104);
-    assert!(headers.contains("Proglog-Offset: 103\r\n"), "{headers}");
-    assert_eq!(value, b"d");
+    assert_eq!(summary["last_offset"], 106, "{summary}");
+    let (headers, value) = client.get("LOG", 107);
+    assert!(headers.contains("Proglog-Offset: 106\r\n"), "{headers}");
+    assert_eq!(value, b"g");
 }
 
 #[test]

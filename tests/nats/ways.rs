@@ -198,6 +198,22 @@ fn what_the_stream_has_dropped_is_where_a_new_log_begins() {
     server.client().purge("LOG", 104);
     refused(&sandbox, &["pull", &url, "late"], 1, &["are gone", "103"]);
     assert_eq!(records(&sandbox, "late").len(), 41);
+    // Unless a gap is wanted, where it is certain that it is the same log.
+    refused(
+        &sandbox,
+        &["pull", &url, "late", "--on-hole=gap"],
+        1,
+        &["no record in common"],
+    );
+    let (_, said) = ends(&sandbox, &["pull", &url, "early", "--on-hole=gap"], 0);
+    assert!(said.contains("offsets 101..102"), "{said}");
+    ends(
+        &sandbox,
+        &["verify", "early", "-q", "--allow=segment-gap"],
+        0,
+    );
+    let (out, _) = ends(&sandbox, &["read", "early", "-1..", "--json"], 0);
+    assert!(out.contains("\"offset\":103"), "{out}");
     // The log may be trimmed too: what the two have in common is enough.
     ends(&sandbox, &["push", "log", &url], 0);
     server.client().purge("LOG", 105);
@@ -238,4 +254,17 @@ fn an_empty_log_makes_an_empty_stream() {
         &["several subjects", "--subject"],
     );
     ends(&sandbox, &["push", "log", &many, "--subject=x.z"], 0);
+    for (subject, words) in [
+        ("x.*", "a wildcard"),
+        (">", "a wildcard"),
+        ("z", "does not take messages on z"),
+        ("x", "does not take messages on x"),
+        ("x.y.z", "does not take messages on x.y.z"),
+    ] {
+        let subject = format!("--subject={subject}");
+        refused(&sandbox, &["push", "log", &many, &subject], 2, &[words]);
+    }
+    server.client().create("ANY", &json!({"subjects": ["v.*"]}));
+    let any = server.url("ANY");
+    refused(&sandbox, &["push", "log", &any], 2, &["--subject"]);
 }
