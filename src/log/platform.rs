@@ -17,11 +17,11 @@ mod portable;
 #[cfg(all(target_os = "linux", not(proglog_portable)))]
 pub(crate) use linux::*;
 #[cfg(all(target_os = "linux", not(proglog_portable)))]
-pub use linux::{Watch, memory_file, widen_pipe};
+pub use linux::{Watch, memory_file, reopen, widen_pipe};
 #[cfg(not(all(target_os = "linux", not(proglog_portable))))]
 pub(crate) use portable::*;
 #[cfg(not(all(target_os = "linux", not(proglog_portable))))]
-pub use portable::{Watch, memory_file, widen_pipe};
+pub use portable::{Watch, memory_file, reopen, widen_pipe};
 
 /// Waits until a directory's names are on the disk, not only in its cache.
 #[cfg(target_vendor = "apple")]

@@ -3,13 +3,14 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use proglog::log::platform::reopen;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use crate::commands::signals::Signals;
@@ -46,10 +47,9 @@ impl Output {
         let waits = stdout.metadata().is_ok_and(|metadata| {
             metadata.file_type().is_fifo() || metadata.file_type().is_char_device()
         });
-        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let path = format!("/proc/self/fd/{}", stdout.as_raw_fd());
-        match rustix::fs::open(path, flags, Mode::empty()) {
-            Ok(file) if waits && is_writable => Self {
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        match reopen(stdout.as_fd(), flags) {
+            Some(Ok(file)) if waits && is_writable => Self {
                 file: file.into(),
                 signals: Some(Rc::clone(signals)),
                 given_up: false,

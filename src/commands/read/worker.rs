@@ -5,12 +5,13 @@ use proglog::log::error::reason;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::ErrorKind;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use rustix::fs::{Mode, OFlags};
-use rustix::io::ioctl_fionread;
+use proglog::log::platform::reopen;
+use rustix::fs::OFlags;
+use rustix::io::{Errno, ioctl_fionread};
 
 use crate::commands::{Failure, Status, quote_word, with_given_descriptors};
 
@@ -73,9 +74,8 @@ impl Worker {
 
 /// Opens the other end of a pipe.
 fn open_for_reading(pipe: &File) -> anyhow::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
-    rustix::fs::open(path, flags, Mode::empty()).map_err(|error| {
+    let opened = reopen(pipe.as_fd(), OFlags::RDONLY | OFlags::NONBLOCK);
+    opened.unwrap_or(Err(Errno::NOENT)).map_err(|error| {
         let message = format!(
             "cannot tell what a command leaves unread: {}",
             reason(&error)

@@ -38,7 +38,8 @@ fn descriptor(file: BorrowedFd<'_>) -> String {
 }
 
 /// Opens an open file once more, without its name; `None` if the system cannot (no `/proc`).
-pub(crate) fn reopen(file: BorrowedFd<'_>, flags: OFlags) -> Option<rustix::io::Result<OwnedFd>> {
+#[must_use]
+pub fn reopen(file: BorrowedFd<'_>, flags: OFlags) -> Option<rustix::io::Result<OwnedFd>> {
     match rustix::fs::open(descriptor(file), flags | OFlags::CLOEXEC, Mode::empty()) {
         Err(Errno::NOENT) => None,
         opened => Some(opened),

@@ -23,7 +23,9 @@ pub(crate) fn opens_nothing(_: OFlags) -> bool {
     false
 }
 
-pub(crate) fn reopen(_: BorrowedFd<'_>, _: OFlags) -> Option<rustix::io::Result<OwnedFd>> {
+/// Opens an open file once more, which needs `/proc`.
+#[must_use]
+pub fn reopen(_: BorrowedFd<'_>, _: OFlags) -> Option<rustix::io::Result<OwnedFd>> {
     None
 }
 
