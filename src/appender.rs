@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::log::create::create_directories;
 use crate::log::directory::Directory;
 use crate::log::disk::{Disk, RealDisk};
 use crate::log::error::{Error, Result};
@@ -235,8 +234,7 @@ impl AppenderOptions {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let dir = dir.as_ref();
         if let Err(Error::NoDirectory { .. }) = Directory::list(dir) {
-            self.options.config.check()?;
-            create_directories(&*disk, dir, 0o777)?;
+            self.options.create_directory(dir, &*disk)?;
         }
         let session = Session::open(dir, &self.options, &disk, &|| false)?;
         Ok(Appender { session })

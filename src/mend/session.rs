@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::log::config::Config;
+use crate::log::create::create_directories;
+use crate::log::dir::{Dir, nearest};
 use crate::log::directory::Directory;
 use crate::log::disk::Disk;
 use crate::log::error::{Error, Result};
@@ -56,6 +58,29 @@ impl Default for OpenOptions {
             save_to: None,
             no_save: false,
             assume_unused: false,
+        }
+    }
+}
+
+impl OpenOptions {
+    /// Creates the directory of a new log and its missing parents, as far as they are missing.
+    /// Nothing is created for a log that would be refused.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`], [`Error::UseUnknown`], [`Error::Io`].
+    pub fn create_directory(&self, path: &Path, disk: &dyn Disk) -> Result<Dir> {
+        self.config.check()?;
+        let above = nearest(path).map_err(Error::io("access", path))?;
+        self.others(&|| false).check_new(&above)?;
+        create_directories(disk, path, 0o777)
+    }
+
+    fn others<'a>(&self, interrupted: &'a dyn Fn() -> bool) -> Others<'a> {
+        Others {
+            wait: self.wait_for_others,
+            assume_unused: self.assume_unused,
+            interrupted,
         }
     }
 }
@@ -121,11 +146,7 @@ impl Session {
         interrupted: &dyn Fn() -> bool,
     ) -> Result<Self> {
         lock.check_path()?;
-        let others = || Others {
-            wait: options.wait_for_others,
-            assume_unused: options.assume_unused,
-            interrupted,
-        };
+        let others = || options.others(interrupted);
         let directory = Directory::list_in(lock.dir())?;
         let mut config = options.config;
         let shown = open::shown_limits(&directory)?;

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proglog::log::config::Limits;
-use proglog::log::create::create_directories;
-use proglog::log::dir::{Dir, nearest};
+use proglog::log::dir::Dir;
 use proglog::log::directory::Directory;
 use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::error::Error;
@@ -18,7 +17,6 @@ use proglog::log::reader::LogReader;
 use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 use proglog::log::writer::NewRecord;
-use proglog::mend::exclusive::Others;
 use proglog::mend::session::{OpenOptions, Session};
 
 use super::report::{Talk, Totals, in_words};
@@ -327,18 +325,11 @@ impl<'a> Target<'a> {
         if is_new {
             // Nothing is created for a negative result.
             self.check_expected(found.as_ref())?;
-            let dir = nearest(self.path).map_err(Error::io("access", self.path))?;
-            let others = Others {
-                wait: self.options.wait_for_others,
-                assume_unused: self.options.assume_unused,
-                interrupted: &|| false,
-            };
-            others.check_new(&dir)?;
         }
         let dir = match (self.dir.take(), found) {
             (Some(dir), _) => dir,
             (None, Some(found)) if !is_new => found.dir,
-            _ => create_directories(&*self.disk, self.path, 0o777)?,
+            _ => self.options.create_directory(self.path, &*self.disk)?,
         };
         self.dir = Some(dir.clone());
         let interrupted = || self.signals.raised().is_some();

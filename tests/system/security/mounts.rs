@@ -158,5 +158,13 @@ fn on_file_system(mount: &std::path::Path, name: &str) {
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
     assert_eq!(unseen > 0, system.is_unseen);
+    // Nor does the library create anything for a log that it refuses.
+    let new = mount.join("new");
+    let opened = proglog::Appender::open(new.join("log"));
+    let is_refused = matches!(opened, Err(proglog::Error::UseUnknown { .. }));
+    assert_eq!(
+        (is_refused, !new.exists()),
+        (system.is_unseen, system.is_unseen)
+    );
     eprintln!("file systems: {name}: {same} commands did the same, {unseen} when told to go on");
 }
