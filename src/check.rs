@@ -13,7 +13,7 @@ use crate::log::disk::{Disk, RealDisk};
 use crate::log::error::{Error, Result};
 use crate::log::lock::{DirectoryLock, Wait};
 use crate::log::units::Offset;
-use crate::mend::apply::{ApplyOptions, Save, apply};
+use crate::mend::apply::{ApplyOptions, Save};
 use crate::mend::exclusive::Others;
 use crate::mend::plan::{self, Step};
 use crate::mend::{repair, undo};
@@ -141,10 +141,9 @@ impl Plan {
     pub fn apply(&self) -> Result<Undo> {
         let lock = DirectoryLock::take(&self.log, NO_WAIT, &|| false)?;
         let options = Options::default();
-        let scan = |before: Option<&Before<'_>>| {
-            report::Report::once(Listing::of_dir(lock.dir())?, &options, before)
-        };
-        let before = scan(None)?;
+        let scan =
+            |listing, before: Option<&Before<'_>>| report::Report::once(listing, &options, before);
+        let before = scan(Listing::of_dir(lock.dir())?, None)?;
         before.require_ours()?;
         let plan = repair::plan(&before);
         if plan.steps != self.inner.steps {
@@ -154,25 +153,14 @@ impl Plan {
             });
         }
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        let others = others(self.assume_unused);
-        let saved = apply(
-            &plan,
-            &lock,
-            &ApplyOptions {
-                disk: &disk,
-                save: Save::Beside,
-                others,
-                command: "repair",
-            },
-        )?;
-        let known = Before {
-            report: &before,
-            changed: plan.changed(),
+        let options = ApplyOptions {
+            disk: &disk,
+            save: Save::Beside,
+            others: others(self.assume_unused),
+            command: "repair",
         };
-        let after = scan(Some(&known))?;
-        if let Some(saved) = &saved {
-            repair::take_back_if_lossy((&before, &after), &lock, saved, &others)?;
-        }
+        let again = |listing, before: &Before<'_>| scan(listing, Some(before));
+        let (saved, _) = repair::carry_out(&plan, &lock, &before, &options, again)?;
         Ok(Undo {
             log: self.log.clone(),
             saved,

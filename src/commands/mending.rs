@@ -106,7 +106,11 @@ impl Mending {
         globals: Globals,
     ) -> anyhow::Result<Option<PathBuf>> {
         let saved = match lock {
-            Some(lock) => self.apply(plan, lock, command)?,
+            Some(lock) => {
+                let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+                apply(plan, lock, &self.apply_options(&disk, command))
+                    .map_err(|error| with_hint(error, plan, lock.path()))?
+            }
             None => None,
         };
         let purpose = match command {
@@ -160,26 +164,19 @@ impl Mending {
         Ok(())
     }
 
-    /// Carries a plan out. Gives where the bytes were saved.
-    pub fn apply(
-        &self,
-        plan: &Plan,
-        lock: &DirectoryLock,
-        command: &str,
-    ) -> anyhow::Result<Option<PathBuf>> {
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        let options = ApplyOptions {
-            disk: &disk,
+    /// How a plan is carried out.
+    pub fn apply_options<'a>(&self, disk: &'a Arc<dyn Disk>, command: &'a str) -> ApplyOptions<'a> {
+        ApplyOptions {
+            disk,
             save: self.save(),
             others: self.waiting.others(),
             command,
-        };
-        apply(plan, lock, &options).map_err(|error| with_hint(error, plan, lock.path()))
+        }
     }
 }
 
 /// An error, and the way out where there is one.
-fn with_hint(error: Error, plan: &Plan, log: &Path) -> anyhow::Error {
+pub fn with_hint(error: Error, plan: &Plan, log: &Path) -> anyhow::Error {
     match hint(&error, plan, log) {
         Some(hint) => Failure::new(status_of(&error), error.to_string())
             .hint(hint)
@@ -190,8 +187,11 @@ fn with_hint(error: Error, plan: &Plan, log: &Path) -> anyhow::Error {
 
 /// The way out where bytes that go cannot be saved.
 fn hint(error: &Error, plan: &Plan, log: &Path) -> Option<String> {
-    let Error::Io { source, path, .. } = error else {
-        return None;
+    let (source, path) = match error {
+        Error::Io { source, path, .. } => (source, path),
+        Error::NotReverted { saved, .. } => return Some(crate::render::undo::command(log, saved)),
+        Error::Reverted { .. } => return Some(format!("proglog verify {}", quote(log))),
+        _ => return None,
     };
     if is_out_of_descriptors(source) {
         return super::more_descriptors(source);

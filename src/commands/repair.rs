@@ -14,12 +14,12 @@ mod with_replica;
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use proglog::inspect::finding::{Finding, FindingId, Severity};
-use proglog::inspect::listing::Listing;
 use proglog::inspect::look::Before;
 use proglog::inspect::report::{Options, Report, TailDecision};
-use proglog::log::error::Error;
+use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::record::{Codec, Layout};
 use proglog::log::walk::{Committed, Flow, Visitor};
 use proglog::log::window::LOOKUP_BYTES;
@@ -28,11 +28,11 @@ use proglog::mend::plan::{Plan, Step};
 use proglog::mend::repair;
 use proglog::mend::replica::ReplicaPlan;
 
-use super::mending::Mending;
+use super::mending::{Mending, with_hint};
 use super::options;
 use super::progress::Bar;
 use super::verify::held_against;
-use super::{Failure, Globals, Status, quote, stdout};
+use super::{Globals, Status, stdout};
 use crate::render::finding_json::line;
 use crate::render::json_line::JsonLine;
 use crate::render::plan::Purpose;
@@ -110,43 +110,32 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         (before, helped)
     };
     let plan = &helped.plan;
-    let saved = match &lock {
-        Some(lock) => mending.apply(plan, lock, "repair")?,
-        None => None,
-    };
-    if mending.dry_run {
-        mending.tell(plan, None, (&before, None), Purpose::Repair, globals)?;
-    }
     let lost = lost::of(plan, &before);
     let raft = (!lost.is_empty() && is_raft_log(&before)?).then_some(RAFT);
     let remarks = [raft, about_limit(plan, &before), about_codec(plan, &before)];
-    if mending.dry_run {
+    let Some(lock) = lock else {
+        mending.tell(plan, None, (&before, None), Purpose::Repair, globals)?;
         if let Some(copy) = &arguments.replica {
             tell_of_copy(&helped, &before, copy, mending, globals)?;
         }
         return foretell(plan, &before, &lost, remarks, mending, globals);
-    }
-    let bar = Bar::for_look("verify", &arguments.dir, None, globals);
-    let known = Before {
-        report: &before,
-        changed: plan.changed(),
     };
-    let listing = Listing::of_dir(&before.listing.directory.dir)?;
-    let mut after = Report::once(listing, &options, Some(&known))?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let apply_options = mending.apply_options(&disk, "repair");
+    let scan = |listing, known: &Before<'_>| {
+        let _bar = Bar::for_look("verify", &arguments.dir, None, globals);
+        Report::once(listing, &options, Some(known))
+    };
+    let (saved, mut after) = repair::carry_out(plan, &lock, &before, &apply_options, scan)
+        .map_err(|error| with_hint(error, plan, lock.path()))?;
     if let Some(manifest) = manifest {
         let mut manifest = held_against::of_bytes(manifest)?;
         let held = manifest.check(&mut after)?;
         held.status(Status::Done)?;
     }
-    drop(bar);
-    if let (Some(lock), Some(saved)) = (&lock, &saved) {
-        let reports = (&before, &after);
-        repair::take_back_if_lossy(reports, lock, saved, &mending.waiting.others())
-            .map_err(|error| lossy(&error, lock.path(), saved))?;
-    }
     // Said only once it is sure that it stays.
     let known = (&before, saved.as_deref());
-    mending.tell(plan, lock.as_ref(), known, Purpose::Repair, globals)?;
+    mending.tell(plan, Some(&lock), known, Purpose::Repair, globals)?;
     if let Some(copy) = &arguments.replica {
         tell_of_copy(&helped, &before, copy, mending, globals)?;
     }
@@ -193,17 +182,6 @@ fn tell_of_copy(
     }
     with_replica::say_not_taken(helped, before.listing.path(), copy, globals);
     Ok(())
-}
-
-/// A repair that lost records, and the way out.
-fn lossy(error: &Error, log: &Path, saved: &Path) -> anyhow::Error {
-    let hint = match error {
-        Error::NotReverted { .. } => crate::render::undo::command(log, saved),
-        _ => format!("proglog verify {}", quote(log)),
-    };
-    Failure::new(super::status_of(error), error.to_string())
-        .hint(hint)
-        .into()
 }
 
 /// The remark if the log's last index is full for a service with its present limit, and no

@@ -167,6 +167,8 @@ pub enum Error {
     NotReverted {
         /// How many.
         records: u64,
+        /// The directory of the bytes that undo it.
+        saved: PathBuf,
         /// Why.
         source: Box<Error>,
     },

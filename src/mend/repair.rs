@@ -3,17 +3,17 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::PathBuf;
 
-use super::exclusive::Others;
+use super::apply::{ApplyOptions, apply};
 use super::plan::{BySegment, Plan, Step};
 use super::policy::Policy;
 use super::{left, rehearsal, saved, undo};
+use crate::inspect::listing::Listing;
+use crate::inspect::look::Before;
 use crate::inspect::report::{Report, SegmentReport};
 use crate::inspect::scan::SegmentFacts;
 use crate::log::detect::{Detected, Mended, detect_with};
-use crate::log::disk::{Disk, RealDisk};
 use crate::log::error::{Error, Result};
 use crate::log::lock::DirectoryLock;
 use crate::log::record::Codec;
@@ -25,29 +25,39 @@ pub fn plan(report: &Report) -> Plan {
     plan_foreseen(report).0
 }
 
-/// A repair after which fewer records can be read is a failure, whatever its plan promised:
-/// it is undone. `saved` holds its bytes.
+/// Carries a plan out and scans the log again. A repair after which fewer records can be read
+/// is a failure, whatever its plan promised: it is undone. Gives where the removed bytes are
+/// saved, and the report afterwards.
 ///
 /// # Errors
 ///
-/// [`Error::Reverted`], [`Error::NotReverted`].
-pub fn take_back_if_lossy(
-    (before, after): (&Report, &Report),
+/// [`Error::Reverted`], [`Error::NotReverted`]; as [`apply()`], and those of the scan.
+pub fn carry_out(
+    plan: &Plan,
     lock: &DirectoryLock,
-    saved: &Path,
-    others: &Others<'_>,
-) -> Result<()> {
-    let records = before.records_lost_in(after);
-    if records == 0 {
-        return Ok(());
+    before: &Report,
+    options: &ApplyOptions<'_>,
+    scan: impl FnOnce(Listing, &Before<'_>) -> Result<Report>,
+) -> Result<(Option<PathBuf>, Report)> {
+    let saved = apply(plan, lock, options)?;
+    let known = Before {
+        report: before,
+        changed: plan.changed(),
+    };
+    let after = scan(Listing::of_dir(lock.dir())?, &known)?;
+    let records = before.records_lost_in(&after);
+    let Some(saved) = saved.as_ref().filter(|_| records > 0).cloned() else {
+        return Ok((saved, after));
+    };
+    let change = undo::load(&saved);
+    if let Err(error) = change.and_then(|it| undo::undo(&it, lock, options.disk, &options.others)) {
+        return Err(Error::NotReverted {
+            records,
+            saved,
+            source: Box::new(error),
+        });
     }
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let undone = undo::load(saved).and_then(|change| undo::undo(&change, lock, &disk, others));
-    if let Err(error) = undone {
-        let source = Box::new(error);
-        return Err(Error::NotReverted { records, source });
-    }
-    saved::discard(&*disk, saved);
+    saved::discard(&**options.disk, &saved);
     Err(Error::Reverted { records })
 }
 

@@ -9,8 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proglog::inspect::finding::Severity;
+use proglog::inspect::look::Before;
 use proglog::inspect::report::{Options, Report};
 use proglog::log::disk::{Disk, RealDisk};
+use proglog::log::error::Error;
 use proglog::log::lock::{DirectoryLock, Wait};
 use proglog::log::record::Codec;
 use proglog::log::units::Offset;
@@ -18,6 +20,7 @@ use proglog::mend::apply::{ApplyOptions, Save, apply};
 use proglog::mend::plan::Plan;
 use proglog::mend::repair;
 use proglog::mend::session::{OpenOptions, Session};
+use proglog::mend::trim::{self, Keep};
 use proglog::mend::{saved, undo};
 use proglog_testkit::{LogBuilder, Sandbox, Snapshot, cases, frame, pb, truth, whole_records};
 
@@ -241,5 +244,30 @@ fn the_first_commit_of_a_protobuf_log_that_was_cut_short_makes_no_record_up() {
     let session = Session::open(&log, &options, &disk(), &|| false).unwrap();
     assert_eq!(session.writer().next_offset(), Some(Offset(0)));
     drop(session);
+    assert_eq!(sandbox.snapshot().contents(), sound.contents());
+}
+
+/// No plan of a repair loses a record; one of a trim does.
+#[test]
+fn a_repair_that_loses_records_is_undone() {
+    let _no_forks = crate::FORKS.read();
+    let sandbox = Sandbox::built(&LogBuilder::raw().segment(0, ["a", "b"]).segment(2, ["c"]));
+    let log = sandbox.log();
+    let sound = sandbox.snapshot();
+    let before = report(&log);
+    let plan = trim::plan(&before, Keep::UpTo(Offset(0))).unwrap();
+    let options = ApplyOptions {
+        disk: &disk(),
+        save: Save::Beside,
+        others: crate::others(),
+        command: "repair",
+    };
+    let scan =
+        |listing, known: &Before<'_>| Report::once(listing, &Options::default(), Some(known));
+    let done = repair::carry_out(&plan, &lock(&log), &before, &options, scan);
+    assert!(
+        matches!(done, Err(Error::Reverted { records: 2 })),
+        "{done:?}"
+    );
     assert_eq!(sandbox.snapshot().contents(), sound.contents());
 }
