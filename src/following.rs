@@ -6,20 +6,15 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::inspect::awaited::{Awaited, awaited};
-use crate::log::damage::DamageKind;
+use crate::inspect::standing::{Answer, Standing};
 use crate::log::error::Result;
 use crate::log::follow::{Blocked, Follower, Pass, Step};
-use crate::log::items::Obstacle;
 use crate::log::platform::Watch;
 use crate::log::units::Offset;
 use crate::records::{Block, Read, ReadError, Reader, bounds};
 
 /// The longest time between two checks of a log: its index may change without an event.
 const INTERVAL: Duration = Duration::from_millis(20);
-
-/// How long something must be in the way before it is reported.
-const GRACE: Duration = Duration::from_millis(600);
 
 impl Reader {
     /// The records of a range, as they are committed: at the end of the log the iterator waits
@@ -45,8 +40,8 @@ pub struct Follow {
     from: Offset,
     end: Offset,
     block: Block,
-    /// What is in the way, since when, and whether it was reported.
-    blocked: Option<(Blocked, Instant, bool)>,
+    /// What is in the way.
+    standing: Option<Standing>,
 }
 
 impl Follow {
@@ -59,7 +54,7 @@ impl Follow {
             from,
             end,
             block: Block::default(),
-            blocked: None,
+            standing: None,
         }
     }
 
@@ -98,10 +93,9 @@ impl Follow {
     /// Whether a pass may find something, after one that found nothing. A pass opens files,
     /// which other processes notice.
     fn is_due(&mut self) -> bool {
-        let is_due =
-            |(_, since, is_told): &(_, Instant, bool)| !is_told && since.elapsed() >= GRACE;
+        let is_due = |standing: &Standing| standing.due <= Instant::now();
         self.follower.as_mut().is_none_or(Follower::changed)
-            || self.blocked.as_ref().is_some_and(is_due)
+            || self.standing.as_ref().is_some_and(is_due)
     }
 
     /// Takes what has come; whether there was anything.
@@ -123,34 +117,25 @@ impl Follow {
                 Step::Next
             })
         })?;
-        let came = follower.next() > self.from;
-        self.from = follower.next();
+        let mut came = follower.next() > self.from;
         match pass {
             Pass::Stopped if !came => {
                 self.from = self.end;
                 return Ok(true);
             }
-            Pass::Stopped | Pass::End => self.blocked = None,
+            Pass::Stopped | Pass::End => self.standing = None,
             Pass::Blocked(blocked) if !came => {
-                let goes_on = self.obstructed(&follower, blocked);
-                if let Some(next) = goes_on {
-                    follower.skip_to(next);
-                    self.from = follower.next();
-                    self.follower = Some(follower);
-                    return Ok(true);
-                }
-                follower.doubt_codec();
+                came = self.obstructed(&mut follower, blocked);
             }
             Pass::Blocked(_) => {}
             Pass::Gone { first, last } => {
                 self.block.push(Err(ReadError::Gone { first, last }));
                 follower.skip_to(last.saturating_add(1));
-                self.from = follower.next();
-                self.follower = Some(follower);
-                return Ok(true);
+                came = true;
             }
             Pass::Rewritten(_) => return Err(ReadError::Rewritten { next: self.from }),
         }
+        self.from = self.from.max(follower.next());
         self.follower = Some(follower);
         Ok(came)
     }
@@ -167,35 +152,21 @@ impl Follow {
     }
 
     /// Something is in the way: reports it if it lasts and no writer can be about to remove
-    /// it. Returns the offset at which reading continues.
-    fn obstructed(&mut self, follower: &Follower, blocked: Blocked) -> Option<Offset> {
-        let goes_on = blocked.goes_on;
-        let (since, is_told) = match &self.blocked {
-            Some((before, since, is_told)) if *before == blocked => (*since, *is_told),
-            _ => {
-                self.blocked = Some((blocked, Instant::now(), false));
-                return None;
-            }
-        };
-        let in_buffer = |(obstacle, ..): &(Obstacle, Offset, Option<Offset>)| match obstacle {
-            Obstacle::Damage { segment, damage } if damage.kind == DamageKind::Dangling => {
-                awaited(follower.directory(), *segment) != Awaited::Lost
-            }
-            _ => false,
-        };
-        if is_told || since.elapsed() < GRACE {
-            return None;
+    /// it. Returns whether reading continues after it.
+    fn obstructed(&mut self, follower: &mut Follower, blocked: Blocked) -> bool {
+        match Standing::meet(&mut self.standing, &blocked, follower) {
+            Answer::Wait => return false,
+            Answer::Passed => return true,
+            Answer::Damage => {}
         }
-        if blocked.obstacles.iter().any(in_buffer) {
-            self.blocked = Some((blocked, Instant::now(), false));
-            return None;
+        if let Some(next) = blocked.goes_on {
+            follower.skip_to(next);
         }
-        for (obstacle, first, last) in &blocked.obstacles {
-            let error = ReadError::obstacle(obstacle.clone(), *first, *last);
+        for (obstacle, first, last) in blocked.obstacles {
+            let error = ReadError::obstacle(obstacle, first, last);
             self.block.push(Err(error));
         }
-        self.blocked = Some((blocked, since, true));
-        goes_on
+        true
     }
 
     fn wait(&self, deadline: Option<Instant>) {

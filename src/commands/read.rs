@@ -30,7 +30,6 @@ pub mod resume;
 mod search;
 mod select;
 mod session;
-mod standing;
 mod wait;
 mod worker;
 

@@ -30,5 +30,6 @@ pub mod scan;
 pub mod service;
 mod settle;
 pub mod sizes;
+pub mod standing;
 pub mod tail;
 pub mod usage;

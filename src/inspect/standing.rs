@@ -4,11 +4,11 @@
 
 use std::time::{Duration, Instant};
 
-use proglog::inspect::awaited::{Awaited, awaited};
-use proglog::log::directory::Directory;
-use proglog::log::follow::Blocked;
-
-use super::{doubt, obstacle};
+use super::awaited::{Awaited, awaited};
+use crate::log::directory::Directory;
+use crate::log::follow::{Blocked, Follower};
+use crate::log::items::Obstacle;
+use crate::log::units::Offset;
 
 /// How long something must be in the way before it is believed.
 const GRACE: Duration = Duration::from_millis(300);
@@ -20,8 +20,9 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 const ASK_AT_LEAST: Duration = Duration::from_secs(16);
 
 /// An obstacle and its state.
+#[derive(Debug)]
 pub struct Standing {
-    pub blocked: Blocked,
+    blocked: Blocked,
     /// When to think of it again.
     pub due: Instant,
     /// How often it was found to be damage and not a buffer.
@@ -29,12 +30,23 @@ pub struct Standing {
     /// How long it is left alone before it is asked about once more.
     patience: Duration,
     /// Whether it was reported.
-    pub told: bool,
+    told: bool,
+}
+
+/// What a follower does about an obstacle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// It waits until it is due or the log changes.
+    Wait,
+    /// It is part of what was reported: the follower has passed it.
+    Passed,
+    /// It is certainly damage, and was not reported yet.
+    Damage,
 }
 
 impl Standing {
     /// An obstacle that was not there before; `told` if it is part of the previous one.
-    pub fn new(blocked: Blocked, told: bool) -> Self {
+    fn new(blocked: Blocked, told: bool) -> Self {
         Self {
             blocked,
             due: Instant::now() + GRACE,
@@ -44,14 +56,33 @@ impl Standing {
         }
     }
 
+    /// Decides about what a pass of a follower met last. `standing` is what it met before.
+    pub fn meet(standing: &mut Option<Self>, blocked: &Blocked, follower: &mut Follower) -> Answer {
+        if let Some(same) = standing.as_mut().filter(|it| it.blocked == *blocked) {
+            return if same.is_convicted(follower.directory()) {
+                Answer::Damage
+            } else {
+                Answer::Wait
+            };
+        }
+        let told = standing.as_ref().is_some_and(|it| it.was_told(blocked));
+        if let (true, Some(offset)) = (told, blocked.goes_on) {
+            follower.skip_to(offset);
+            return Answer::Passed;
+        }
+        follower.doubt_codec();
+        *standing = Some(Self::new(blocked.clone(), told));
+        Answer::Wait
+    }
+
     /// Whether this obstacle was reported and is still there, or has grown into it.
-    pub fn was_told(&self, blocked: &Blocked) -> bool {
+    fn was_told(&self, blocked: &Blocked) -> bool {
         let first = |blocked: &Blocked| blocked.obstacles.first().map(|(_, first, _)| *first);
         self.told && first(&self.blocked).is_some() && first(&self.blocked) == first(blocked)
     }
 
     /// Whether it is certainly damage and not reported yet.
-    pub fn is_convicted(&mut self, directory: &Directory) -> bool {
+    fn is_convicted(&mut self, directory: &Directory) -> bool {
         let now = Instant::now();
         if now < self.due {
             return false;
@@ -61,10 +92,8 @@ impl Standing {
             return false;
         }
         // A segment that is being made, or a file that shrank this instant, is nothing.
-        let is_nothing =
-            self.blocked.obstacles.iter().all(|(it, first, last)| {
-                obstacle::describe(directory, it, *first, *last).is_none()
-            });
+        let mut obstacles = self.blocked.obstacles.iter();
+        let is_nothing = obstacles.all(|(it, _, last)| loses_nothing(directory, it, *last));
         if is_nothing || may_wait_in_a_buffer(directory, &self.blocked) {
             self.convictions = 0;
             self.due = now + self.patience;
@@ -79,9 +108,26 @@ impl Standing {
     }
 }
 
+/// Whether nothing is lost by an obstacle: the other file of a pair that is being created, or
+/// never got a record, is empty.
+#[must_use]
+pub fn loses_nothing(directory: &Directory, obstacle: &Obstacle, last: Option<Offset>) -> bool {
+    let Obstacle::Unpaired { segment, missing } = obstacle else {
+        return false;
+    };
+    let at = directory.segment_of(*segment);
+    let Some(names) = at.and_then(|at| directory.segments.get(at)) else {
+        return true;
+    };
+    let [path, other] = [*missing, missing.other()].map(|kind| directory.file(names, kind));
+    let is_foreign = || path.link_metadata().is_ok_and(|it| !it.is_symlink());
+    let is_empty = || other.metadata().map_or(0, |it| it.len()) == 0;
+    last.is_none() && (path.is_file() || !is_foreign() && is_empty())
+}
+
 /// Whether entries without frames are in the way that may wait for a writer's buffer.
 fn may_wait_in_a_buffer(directory: &Directory, blocked: &Blocked) -> bool {
     let mut obstacles = blocked.obstacles.iter();
-    let dangling = obstacles.find_map(|(obstacle, ..)| doubt::dangling(obstacle));
+    let dangling = obstacles.find_map(|(obstacle, ..)| obstacle.dangling());
     dangling.is_some_and(|segment| awaited(directory, segment) != Awaited::Lost)
 }

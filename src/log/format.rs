@@ -166,6 +166,15 @@ impl FileKind {
             Self::Index => "index",
         }
     }
+
+    /// The other one of a pair.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Store => Self::Index,
+            Self::Index => Self::Store,
+        }
+    }
 }
 
 impl fmt::Display for FileKind {

@@ -162,6 +162,17 @@ impl Obstacle {
         }
     }
 
+    /// The segment of which entries name frames that are not there.
+    #[must_use]
+    pub fn dangling(&self) -> Option<Offset> {
+        match self {
+            Self::Damage { segment, damage } if damage.kind == DamageKind::Dangling => {
+                Some(*segment)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the records of the offsets concerned follow all the same.
     #[must_use]
     pub fn is_followed_by_records(&self) -> bool {

@@ -12,7 +12,7 @@ use proglog::log::reader::{Item, LogReader, Obstacle, RecordView, Taker};
 use proglog::log::units::Offset;
 use proglog::log::walk::Flow;
 
-use super::doubt::{self, Doubt, Outcome};
+use super::doubt::{Doubt, Outcome};
 use super::obstacle::{self, GoesOn, Trouble};
 use super::output::Output;
 use super::range::{OnError, Range};
@@ -348,7 +348,7 @@ impl Delivery {
         let same = self
             .pending
             .as_ref()
-            .filter(|_| self.stopped && doubt::dangling(obstacle).is_some())
+            .filter(|_| self.stopped && obstacle.dangling().is_some())
             .and_then(|pending| pending.buffered)
             .map(Outcome::Buffered);
         let outcome = same.unwrap_or_else(|| match &mut self.doubt {

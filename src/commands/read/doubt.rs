@@ -60,7 +60,7 @@ impl Doubt {
         if !may_pass(obstacle) {
             return Outcome::Damage;
         }
-        let dangling = dangling(obstacle);
+        let dangling = obstacle.dangling();
         if self.tries_left > 0 {
             self.tries_left -= 1;
             if self.is_gone(directory, obstacle, first) {
@@ -127,16 +127,6 @@ impl Doubt {
             Ok(ControlFlow::Break(()))
         });
         found.is_ok() && first == Some(true)
-    }
-}
-
-/// The segment of which entries name frames that are not there.
-pub fn dangling(obstacle: &Obstacle) -> Option<Offset> {
-    match obstacle {
-        Obstacle::Damage { segment, damage } if damage.kind == DamageKind::Dangling => {
-            Some(*segment)
-        }
-        _ => None,
     }
 }
 

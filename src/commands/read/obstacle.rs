@@ -2,6 +2,7 @@
 //! figures, the offsets that cannot be read, and where the log continues.
 
 use proglog::inspect::finding::{FindingId, OffsetRange, Place};
+use proglog::inspect::standing::loses_nothing;
 use proglog::inspect::usage::Buffered;
 use proglog::log::damage::{Damage, DamageKind};
 use proglog::log::directory::{Directory, SegmentNames};
@@ -46,6 +47,9 @@ pub fn describe(
     first: Offset,
     last: Option<Offset>,
 ) -> Option<Trouble> {
+    if loses_nothing(directory, obstacle, last) {
+        return None;
+    }
     let plain = |id, what: String| Trouble {
         id,
         file: None,
@@ -99,7 +103,7 @@ pub fn describe(
             )
         },
         Obstacle::Unpaired { segment, missing } => {
-            let (id, what) = unpaired(directory, *segment, *missing, last)?;
+            let (id, what) = unpaired(directory, *segment, *missing)?;
             Trouble {
                 file: Some(name(directory, *segment, *missing)),
                 ..plain(id, what)
@@ -147,28 +151,21 @@ fn what(directory: &Directory, segment: Offset, damage: &Damage) -> String {
     }
 }
 
-/// The missing file of a segment, if anything of it is lost: the other file of a pair
-/// that is being created, or never got a record, is empty.
+/// The missing file of a segment.
 fn unpaired(
     directory: &Directory,
     segment: Offset,
     missing: FileKind,
-    last: Option<Offset>,
 ) -> Option<(FindingId, String)> {
     let names = segment_names(directory, segment)?;
-    let other = match missing {
-        FileKind::Store => FileKind::Index,
-        FileKind::Index => FileKind::Store,
-    };
     let path = directory.file(names, missing);
-    let is_there = std::fs::symlink_metadata(&path);
-    if is_there.is_ok_and(|metadata| !metadata.is_symlink()) && !path.is_file() {
+    let is_there = path.link_metadata().is_ok_and(|it| !it.is_symlink());
+    if is_there && !path.is_file() {
         return Some((FindingId::NotAFile, "is not a regular file".to_owned()));
     }
-    let other_bytes = std::fs::metadata(directory.file(names, other)).map_or(0, |it| it.len());
-    if last.is_none() && (path.is_file() || other_bytes == 0) {
-        return None;
-    }
+    let other = missing.other();
+    let other_bytes = directory.file(names, other).metadata();
+    let other_bytes = other_bytes.map_or(0, |it| it.len());
     let id = match missing {
         FileKind::Store => FindingId::StoreMissing,
         FileKind::Index => FindingId::IndexMissing,

@@ -7,6 +7,7 @@ use std::io::BufWriter;
 use std::rc::Rc;
 use std::time::Duration;
 
+use proglog::inspect::standing::{Answer, Standing};
 use proglog::log::directory::Directory;
 use proglog::log::error::Error;
 use proglog::log::follow::{Blocked, Follower, Pass, Rewritten, Step};
@@ -20,7 +21,6 @@ use super::fingerprint::Fingerprint;
 use super::open::{Opened, await_log};
 use super::output::Output;
 use super::search::Search;
-use super::standing::Standing;
 use super::wait::{Look, Waiter, Woken};
 use super::worker::Worker;
 use super::{Arguments, Outcome, unwrapped};
@@ -308,7 +308,7 @@ impl Session<'_> {
             }
             Pass::End if self.arguments.going_on.follows() => Ok(Next::Wait),
             Pass::End => Ok(Next::End(Outcome::Done)),
-            Pass::Blocked(blocked) => self.blocked(blocked),
+            Pass::Blocked(blocked) => self.blocked(&blocked),
             Pass::Gone { first, last } => self.gone(first, last),
             Pass::Rewritten(what) => Err(self.rewritten(what).into()),
         }
@@ -384,7 +384,7 @@ impl Session<'_> {
     }
 
     /// Something is in the way: wait for it to go, pass over it, or end.
-    fn blocked(&mut self, blocked: Blocked) -> anyhow::Result<Next> {
+    fn blocked(&mut self, blocked: &Blocked) -> anyhow::Result<Next> {
         // No writer is waited for in a log that is left.
         let follows = self.arguments.going_on.follows() && self.leaves.is_none();
         if !follows && blocked.obstacles.is_empty() {
@@ -397,30 +397,15 @@ impl Session<'_> {
             std::thread::sleep(DISTURBED_REST);
             return Ok(Next::Pass);
         }
-        let same = self
-            .standing
-            .as_ref()
-            .is_some_and(|it| it.blocked == blocked);
-        if follows && !same {
-            let passed = self
-                .standing
-                .as_ref()
-                .is_some_and(|it| it.was_told(&blocked));
-            if let (true, Some(offset)) = (passed, blocked.goes_on) {
-                self.follower.skip_to(offset);
-                return Ok(Next::Pass);
+        if follows {
+            match Standing::meet(&mut self.standing, blocked, &mut self.follower) {
+                Answer::Wait => return Ok(Next::Wait),
+                Answer::Passed => return Ok(Next::Pass),
+                Answer::Damage => {}
             }
-            self.follower.doubt_codec();
-            self.standing = Some(Standing::new(blocked, passed));
-            return Ok(Next::Wait);
         }
         let directory = self.follower.directory();
-        if let Some(standing) = self.standing.as_mut().filter(|_| follows)
-            && !standing.is_convicted(directory)
-        {
-            return Ok(Next::Wait);
-        }
-        let goes_on = self.delivery.blocked(directory, &blocked)?;
+        let goes_on = self.delivery.blocked(directory, blocked)?;
         if self.delivery.take_again() {
             return Ok(Next::Pass);
         }
