@@ -10,15 +10,18 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use proglog::log::dir::{Dir, FilePath};
 use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::error::Error;
 use proglog::log::lock::DirectoryLock;
 use proglog::mend::saved::{self, MANIFEST, Parent};
+use proglog::mend::undo::prune::Leftovers;
 use proglog::mend::undo::{self, SavedChange};
 
 use super::mending::is_full;
+use super::options;
 use super::waiting::Waiting;
 use super::{Failure, Globals, Status, again, quote, say, stdout};
 use crate::render::undo as words;
@@ -26,6 +29,7 @@ use crate::render::undo as words;
 const EXAMPLES: &str = "\
 proglog undo log                  undo the newest change
 proglog undo log --list           list what can be undone
+proglog undo log --prune --keep 3 remove all but the newest 3 saved changes
 proglog undo log --into old-log   the earlier log, in a new directory";
 
 /// Undo the last change
@@ -41,10 +45,19 @@ pub struct Arguments {
     /// Write the earlier log to a new directory instead
     #[arg(long, value_name = "NEWDIR", conflicts_with = "list")]
     into: Option<PathBuf>,
+    /// Remove saved changes, which cannot be undone then; print what that frees
+    #[arg(long, conflicts_with_all = ["list", "into"])]
+    prune: bool,
+    /// With --prune: only those made before TIME, such as 12h or 30d
+    #[arg(long, value_name = "TIME", requires = "prune", value_parser = options::seconds)]
+    older_than: Option<Duration>,
+    /// With --prune: keep the newest N
+    #[arg(long, value_name = "N", requires = "prune", value_parser = options::number)]
+    keep: Option<u64>,
     /// Find the saved changes in DIR instead of beside the log
     #[arg(long, value_name = "DIR")]
     save_to: Option<PathBuf>,
-    /// Print the log and the files that would be changed; open nothing for writing
+    /// Print what would be changed or removed; open nothing for writing
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -58,6 +71,9 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     if arguments.list {
         return list(arguments);
+    }
+    if arguments.prune {
+        return prune(arguments, globals);
     }
     let (change, log) = choose(arguments, globals)?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
@@ -201,25 +217,85 @@ fn tell_of_refused(refused: &[Error]) {
     }
 }
 
-fn list(arguments: &Arguments) -> anyhow::Result<Status> {
-    let mut out = stdout()?;
-    let (log, places) = places(&arguments.dir, arguments.save_to.as_deref())?;
+/// The changes in some places that are trusted, the oldest first.
+fn trusted<'a>(log: &Dir, places: &'a [FilePath]) -> Vec<(&'a FilePath, SavedChange)> {
+    let mut trusted = Vec::new();
     let mut refused = Vec::new();
-    for place in &places {
-        match undo::load_of(place, &log) {
-            Ok(Some(change)) if arguments.json => {
-                writeln!(out, "{}", words::saved(&change, &arguments.dir, false))?;
-            }
-            Ok(Some(change)) => {
-                let undone = if change.undone { ", undone" } else { "" };
-                let words = words::in_words(&change);
-                writeln!(out, "{words}{undone}: {}", quote(&change.path))?;
-            }
-            Ok(None) => {}
+    for place in places {
+        match undo::load_of(place, log) {
+            Ok(change) => trusted.extend(change.map(|change| (place, change))),
             Err(error) => refused.push(error),
         }
     }
-    out.flush()?;
     tell_of_refused(&refused);
+    trusted
+}
+
+fn list(arguments: &Arguments) -> anyhow::Result<Status> {
+    let mut out = stdout()?;
+    let (log, places) = places(&arguments.dir, arguments.save_to.as_deref())?;
+    for (_, change) in trusted(&log, &places) {
+        if arguments.json {
+            writeln!(out, "{}", words::saved(&change, &arguments.dir, false))?;
+        } else {
+            let undone = if change.undone { ", undone" } else { "" };
+            let words = words::in_words(&change);
+            writeln!(out, "{words}{undone}: {}", quote(&change.path))?;
+        }
+    }
+    out.flush()?;
+    Ok(Status::Done)
+}
+
+/// Removes saved changes, under the log's lock: no other command saves meanwhile.
+fn prune(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
+    let save_to = arguments.save_to.as_deref();
+    if undo::is_saved(&arguments.dir) {
+        let what = format!("{}: is a saved change", arguments.dir.display());
+        let hint = "name the log; --keep and --older-than choose among its saved changes";
+        return Err(Failure::new(Status::Failed, what).hint(hint).into());
+    }
+    let lock = match arguments.dry_run {
+        true => None,
+        false => Some(DirectoryLock::take(
+            &arguments.dir,
+            arguments.waiting.for_proglog(),
+            &|| false,
+        )?),
+    };
+    let (log, places) = places(&arguments.dir, save_to)?;
+    let now = SystemTime::now();
+    // A time in the future is not old.
+    let is_old = |change: &SavedChange, than| {
+        let made = change.time();
+        made.is_some_and(|made| now.duration_since(made).is_ok_and(|age| age > than))
+    };
+    let mut changes = trusted(&log, &places);
+    // Elsewhere there may be those of another log.
+    changes.retain(|(_, change)| save_to.is_none() || change.is_of(&log));
+    let keep = usize::try_from(arguments.keep.unwrap_or(0)).unwrap_or(usize::MAX);
+    changes.truncate(changes.len().saturating_sub(keep));
+    changes.retain(|(_, change)| arguments.older_than.is_none_or(|age| is_old(change, age)));
+
+    let mut out = stdout()?;
+    let mut pruned = words::Pruned::new(&arguments.dir, arguments.dry_run);
+    let says = !globals.quiet;
+    for (place, change) in &changes {
+        let bytes = change.freed_bytes()?;
+        if let Some(lock) = &lock {
+            change.remove(place, lock, &RealDisk)?;
+        }
+        pruned.change(&mut out, change, bytes, (arguments.json, says))?;
+    }
+    let beside = Parent::of(&log, save_to)?;
+    if let (None, Some(parent)) = (save_to, beside.open(&log)?) {
+        let left = Leftovers::of(&parent, &log);
+        pruned.leftovers(left.count(), left.freed_bytes()?);
+        if let Some(lock) = &lock {
+            left.remove(&RealDisk, lock);
+        }
+    }
+    pruned.summary(&mut out, (arguments.json, says))?;
+    out.flush()?;
     Ok(Status::Done)
 }

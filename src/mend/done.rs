@@ -14,7 +14,7 @@ use crate::log::error::{Error, Result};
 use crate::log::window::{ReadFile, STREAM_BYTES, Window};
 
 /// The name that marks a change as complete.
-const DONE: &str = "done";
+pub(super) const DONE: &str = "done";
 
 /// More bytes than a line of it has: a sum, and the name of a file.
 const LINE_BYTES_MAX: u64 = 1024;

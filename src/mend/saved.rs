@@ -18,7 +18,7 @@
 
 mod manifest;
 mod place;
-mod remains;
+pub(super) mod remains;
 mod trust;
 
 use std::io::Write as _;

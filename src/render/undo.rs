@@ -178,3 +178,86 @@ pub fn saved(change: &SavedChange, log: &Path, dry_run: bool) -> JsonLine {
         .flag("undone", change.undone)
         .flag("dry_run", dry_run)
 }
+
+/// The changes that a prune removes.
+pub struct Pruned<'a> {
+    log: &'a Path,
+    dry_run: bool,
+    changes: usize,
+    leftovers: usize,
+    bytes: u64,
+}
+
+impl<'a> Pruned<'a> {
+    /// None yet.
+    pub fn new(log: &'a Path, dry_run: bool) -> Self {
+        Self {
+            log,
+            dry_run,
+            changes: 0,
+            leftovers: 0,
+            bytes: 0,
+        }
+    }
+
+    /// One of them, as text or JSON if it is to be said.
+    pub fn change(
+        &mut self,
+        out: &mut impl Write,
+        change: &SavedChange,
+        bytes: u64,
+        (json, says): (bool, bool),
+    ) -> io::Result<()> {
+        self.changes += 1;
+        self.bytes += bytes;
+        if json {
+            let line = saved(change, self.log, self.dry_run);
+            return writeln!(out, "{}", line.number("bytes", bytes));
+        }
+        if !says {
+            return Ok(());
+        }
+        let done = if self.dry_run {
+            "would be removed"
+        } else {
+            "removed"
+        };
+        let (words, bytes) = (in_words(change), count(bytes, "byte"));
+        writeln!(out, "{done}: {words}, {bytes}: {}", quote(&change.path))
+    }
+
+    /// What interrupted commands have left.
+    pub fn leftovers(&mut self, directories: usize, bytes: u64) {
+        self.leftovers += directories;
+        self.bytes += bytes;
+    }
+
+    /// What is freed.
+    pub fn summary(&self, out: &mut impl Write, (json, says): (bool, bool)) -> io::Result<()> {
+        if json {
+            let line = JsonLine::of("summary")
+                .text("log", self.log.display().to_string())
+                .flag("dry_run", self.dry_run)
+                .count("changes", self.changes)
+                .count("leftovers", self.leftovers)
+                .number("bytes", self.bytes);
+            return writeln!(out, "{line}");
+        }
+        if !says {
+            return Ok(());
+        }
+        if self.changes + self.leftovers == 0 {
+            return writeln!(out, "nothing to remove");
+        }
+        let left = match self.leftovers {
+            0 => String::new(),
+            left => format!(" and of {}", count(left as u64, "interrupted change")),
+        };
+        let frees = if self.dry_run { "would free" } else { "freed" };
+        let (bytes, changes) = (
+            count(self.bytes, "byte"),
+            count(self.changes as u64, "saved change"),
+        );
+        writeln!(out, "{frees} {bytes} of {changes}{left}")
+    }
+}

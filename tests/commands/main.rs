@@ -17,6 +17,7 @@ mod layouts;
 mod names;
 mod read;
 mod readme;
+mod prune;
 mod repair;
 mod repair_replica;
 mod salvage;

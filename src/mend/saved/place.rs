@@ -206,7 +206,9 @@ impl Place {
         let is_new = !parent.is_there();
         let opened = parent.make(disk, log, owner)?;
         if matches!(parent, Parent::Beside(_)) && !is_new {
-            remains::remove(disk, &opened, log);
+            for left in remains::find(&opened, log) {
+                left.remove(disk);
+            }
         }
         Self::make_in(disk, &opened, is_new, owner)
     }

@@ -4,9 +4,10 @@
 use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
 
-use super::{MANIFEST, SavedDirectory};
+use super::{MANIFEST, SavedDirectory, UNDONE};
 use crate::log::dir::{Dir, FilePath};
 use crate::log::disk::Disk;
+use crate::mend::done::DONE;
 
 /// A lock on a saved directory while it is filled, if the file system has locks: its
 /// manifest is written last.
@@ -24,36 +25,59 @@ impl Filling {
     }
 }
 
-/// Removes what ended commands have left in `parent`, the place beside the log `log`. What
-/// is not certain to be of that kind stays.
-pub(super) fn remove(disk: &dyn Disk, parent: &Dir, log: &Dir) {
-    for name in parent.names().unwrap_or_default() {
-        if name.to_str().and_then(number_in).is_some() {
-            let _ = remove_one(disk, &parent.at(name), log);
-        }
+/// What ended commands have left in `parent`, the place beside the log `log`. What is not
+/// certain to be of that kind is not in it.
+pub(in crate::mend) fn find(parent: &Dir, log: &Dir) -> Vec<Remains> {
+    let names = parent.names().unwrap_or_default().into_iter();
+    let numbered = names.filter(|name| name.to_str().and_then(number_in).is_some());
+    numbered
+        .filter_map(|name| Remains::at(parent.at(name), log))
+        .collect()
+}
+
+/// What an ended command left, which no other process fills or removes meanwhile.
+pub(in crate::mend) struct Remains {
+    at: FilePath,
+    pub dir: Dir,
+    _locked: File,
+}
+
+impl Remains {
+    fn at(at: FilePath, log: &Dir) -> Option<Self> {
+        let dir = at.open_dir().ok()?;
+        SavedDirectory::of(&dir, log).ok()?;
+        let locked = unless_filled(&dir)?;
+        // Listed under the lock: it may have been completed until then.
+        let names = dir.names().ok()?;
+        names.iter().all(|name| is_copy(name)).then_some(Self {
+            at,
+            dir,
+            _locked: locked,
+        })
+    }
+
+    pub fn remove(&self, disk: &dyn Disk) {
+        discard_dir(disk, &self.at, &self.dir);
     }
 }
 
-fn remove_one(disk: &dyn Disk, at: &FilePath, log: &Dir) -> Option<()> {
-    let dir = at.open_dir().ok()?;
-    SavedDirectory::of(&dir, log).ok()?;
+/// Keeps a saved directory from being filled, unless a process fills it: another log was
+/// here under this name, and is being repaired.
+pub(in crate::mend) fn unless_filled(dir: &Dir) -> Option<File> {
     let locked = dir.reopen().ok()?;
     match locked.try_lock() {
-        Ok(()) | Err(TryLockError::Error(_)) => {}
-        // Another log was here under this name, and is being repaired.
-        Err(TryLockError::WouldBlock) => return None,
+        Ok(()) | Err(TryLockError::Error(_)) => Some(locked),
+        Err(TryLockError::WouldBlock) => None,
     }
-    // Listed under the lock: it may have been completed until then.
-    let names = dir.names().ok()?;
-    if names.iter().all(|name| is_copy(name)) {
-        discard_dir(disk, at, &dir);
-    }
-    Some(())
 }
 
-/// Whether a name is that of a copy of bytes that are still in the log. A manifest makes
-/// the directory complete, and a moved file may be the only one.
+/// Whether a name is that of a copy of bytes that are still in the log, or of a note about a
+/// manifest, which was pruned. A manifest makes the directory complete, and a moved file may
+/// be the only one.
 fn is_copy(name: &OsStr) -> bool {
+    if [DONE, UNDONE].iter().any(|note| name == *note) {
+        return true;
+    }
     let name = name.to_str().and_then(|name| name.split_once('.'));
     name.is_some_and(|(number, extension)| {
         number.parse::<usize>().is_ok() && ["before", "after"].contains(&extension)

@@ -3,6 +3,7 @@
 //! undo is simply run again.
 
 mod check;
+pub mod prune;
 mod restore;
 
 use std::ffi::OsString;
@@ -88,10 +89,7 @@ pub fn load_of(at: &FilePath, log: &Dir) -> Result<Option<SavedChange>> {
     // of his that does not answer.
     let saved = SavedDirectory::of(&dir, log)?;
     let change = saved.manifest()?.map(|manifest| change_in(dir, manifest));
-    Ok(change.filter(|change| {
-        let of = Dir::open(&change.manifest.log).map(|it| it.identity());
-        of.is_ok_and(|of| of == log.identity()) || !is_taken(&change.manifest.log)
-    }))
+    Ok(change.filter(|change| change.names(log) || !is_taken(&change.manifest.log)))
 }
 
 /// One saved change.
@@ -125,6 +123,12 @@ fn change_in(dir: Dir, manifest: Manifest) -> SavedChange {
 }
 
 impl SavedChange {
+    /// Whether the path in its manifest leads to the log in the directory `log`.
+    fn names(&self, log: &Dir) -> bool {
+        let of = Dir::open(&self.manifest.log).map(|it| it.identity());
+        of.is_ok_and(|of| of == log.identity())
+    }
+
     /// The saved directory, if it may belong to the log in the directory `log`, and still
     /// has the content that was shown.
     fn open(&self, log: &Dir) -> Result<SavedDirectory> {
