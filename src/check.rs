@@ -221,6 +221,11 @@ pub enum Action {
         /// The number of bytes.
         bytes: u64,
     },
+    /// Values are overwritten for good.
+    Overwrite {
+        /// The number of bytes.
+        bytes: u64,
+    },
 }
 
 impl Change {
@@ -242,6 +247,9 @@ impl Change {
             Step::Fill { bytes, .. } | Step::Assemble { to: bytes, .. } => {
                 Action::Restore { bytes: *bytes }
             }
+            Step::Overwrite { values, .. } => Action::Overwrite {
+                bytes: values.iter().map(|value| value.end - value.start).sum(),
+            },
         };
         Self {
             file: plan.file_name(base, kind),
@@ -260,6 +268,7 @@ impl fmt::Display for Change {
             Action::Cut { from, to } => write!(f, "cut from {from} to {to} bytes"),
             Action::Move { bytes } => write!(f, "move away ({bytes} bytes)"),
             Action::Restore { bytes } => write!(f, "restore {bytes} bytes"),
+            Action::Overwrite { bytes } => write!(f, "overwrite {bytes} bytes of values"),
         }
     }
 }

@@ -30,7 +30,7 @@ inspect verify      check a log: damage, lost records, what the service would do
 repair  repair      repair what needs no guess; save removed bytes (--dry-run)
         undo        revert the last change, byte for byte
         trim        remove the oldest segments or the newest records
-        truncate-index  cut the padding of indexes, nothing else
+        truncate-index  cut index padding          redact    overwrite values for good
 copies  diff        compare two copies         salvage   copy readable records
         manifest    print checksums for `verify --manifest`
 NATS    push        publish all records to a NATS JetStream stream
@@ -101,6 +101,8 @@ pub enum Command {
     Trim(Deferred<commands::trim::Arguments>),
     /// Cut the padding of indexes
     TruncateIndex(Deferred<commands::truncate_index::Arguments>),
+    /// Overwrite the values of records for good
+    Redact(Deferred<commands::redact::Arguments>),
     /// Copy all readable records of a damaged log to a new one
     Salvage(Deferred<commands::salvage::Arguments>),
     /// Compare two copies of a log by offset
@@ -177,6 +179,7 @@ impl Command {
             Self::Repair(arguments) => vec![&arguments.dir],
             Self::Undo(arguments) => vec![&arguments.dir],
             Self::Trim(arguments) => vec![&arguments.dir],
+            Self::Redact(arguments) => vec![&arguments.dir],
             Self::TruncateIndex(arguments) => vec![&arguments.dir],
             Self::Salvage(arguments) => vec![&arguments.src],
             Self::Diff(arguments) => vec![&arguments.a, &arguments.b],
@@ -206,6 +209,7 @@ impl Command {
             Self::Repair(arguments) => commands::repair::run(arguments, globals),
             Self::Undo(arguments) => commands::undo::run(arguments, globals),
             Self::Trim(arguments) => commands::trim::run(arguments, globals),
+            Self::Redact(arguments) => commands::redact::run(arguments, globals),
             Self::TruncateIndex(arguments) => commands::truncate_index::run(arguments, globals),
             Self::Salvage(arguments) => commands::salvage::run(arguments, globals),
             Self::Diff(arguments) => commands::diff::run(arguments, globals),

@@ -8,7 +8,7 @@ use crate::commands::offsets::Span;
 use crate::commands::options::seconds;
 
 /// The commands that take a range.
-const RANGES: &[&str] = &["read", "dump-index", "dump-store", "diff"];
+const RANGES: &[&str] = &["read", "dump-index", "dump-store", "diff", "redact"];
 
 /// Joins `--wait 5` and `--to -10` to `--wait=5` and `--to=-10`, and makes `-3..` the value
 /// of an option, up to a `--`.

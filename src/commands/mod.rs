@@ -26,6 +26,7 @@ pub mod offsets;
 pub mod options;
 mod progress;
 pub mod read;
+pub mod redact;
 pub mod repair;
 pub mod salvage;
 mod signals;

@@ -124,6 +124,20 @@ pub struct Blocked {
     pub goes_on: Option<Offset>,
 }
 
+/// The footing of a record whose value was redacted since it was read.
+fn redacted(log: &mut LogReader, footing: &Footing) -> Result<Option<Footing>> {
+    let mut now = None;
+    let _ = log.lookup::<Error>(footing.offset, |item| {
+        if let Item::Record(record) = item
+            && footing.is_of(record)?
+        {
+            now = Some(Footing::of(record));
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(now)
+}
+
 /// An error of the engine, or of the callback.
 enum Stop<E> {
     Engine(Error),
@@ -254,7 +268,7 @@ impl Follower {
         let mut found = Err(Rewritten::Cut(footing.offset));
         let _ = log.lookup(footing.offset, |item| {
             found = match item {
-                Item::Record(record) if Footing::of(record) == footing => Ok(Some(each(record)?)),
+                Item::Record(record) if footing.is_of(record)? => Ok(Some(each(record)?)),
                 Item::Record(_) => Err(Rewritten::Changed(footing.offset)),
                 Item::Obstacle { .. } => Ok(None),
             };
@@ -298,7 +312,11 @@ impl Follower {
         let known = std::mem::replace(&mut self.directory, log.directory().clone());
         if let Some(footing) = self.footing {
             if let Some(lost) = footing.lost(&self.directory)? {
-                return Ok(Pass::Rewritten(lost));
+                self.footing = redacted(&mut log, &footing)?;
+                if self.footing.is_none() {
+                    self.footing = Some(footing);
+                    return Ok(Pass::Rewritten(lost));
+                }
             }
             let claims = |names: &&SegmentNames| {
                 footing.segment < names.base && names.base <= footing.offset

@@ -78,6 +78,13 @@ impl Footing {
         }
     }
 
+    /// Whether this is the record, as it was or with its value redacted.
+    pub fn is_of(&self, record: &RecordView<'_>) -> Result<bool> {
+        let now = Self::of(record);
+        let known = self.known;
+        Ok(now == *self || Self { known, ..now } == *self && record.value.redacted()?.is_some())
+    }
+
     /// The result for the record, if it changed. A segment whose files are being replaced
     /// gives no result.
     pub fn lost(&self, directory: &Directory) -> Result<Option<Rewritten>> {

@@ -6,12 +6,16 @@ use std::ops::{ControlFlow, Range};
 use super::damage::{Damage, DamageKind};
 use super::error::{Error, Result};
 use super::format::{FileKind, LENGTH_BYTES};
+use super::payload::values_in;
 use super::record::{Codec, Layout};
 use super::segment::Segment;
 use super::units::{Offset, Position};
 use super::walk::{Committed, Flow, Visitor, Walk};
 use super::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
-use super::wire::to_usize;
+use super::wire::{LayoutError, to_usize};
+
+/// The default byte of a redacted value.
+pub const FILL: u8 = b'*';
 
 /// Bytes of a record: in memory, or their place if they are too many.
 #[derive(Debug, Clone)]
@@ -50,6 +54,24 @@ impl Content<'_> {
             Ok::<(), Error>(())
         })?;
         Ok(bytes)
+    }
+
+    /// The byte that all of them are, of two or more: a redacted value is so. Every single
+    /// byte is, so there only the usual fill byte counts.
+    ///
+    /// # Errors
+    ///
+    /// As reading the store.
+    pub fn redacted(&self) -> Result<Option<u8>> {
+        let mut fill = None;
+        let mut alike = true;
+        self.pieces(|piece| {
+            let fill = *fill.get_or_insert(piece.first().copied().unwrap_or_default());
+            alike &= piece.iter().all(|byte| *byte == fill);
+            Ok::<(), Error>(())
+        })?;
+        let counts = |fill: &u8| self.len() > 1 || *fill == FILL;
+        Ok(fill.filter(|fill| alike && !self.is_empty() && counts(fill)))
     }
 
     /// Hands over all bytes, in pieces of bounded size.
@@ -95,6 +117,28 @@ pub struct RecordView<'a> {
     pub term: u64,
     /// The Raft type, in a protobuf log.
     pub record_type: u32,
+}
+
+impl RecordView<'_> {
+    /// Where in its store the values of the record are: of one that is there twice the last
+    /// one counts, but both are there.
+    ///
+    /// # Errors
+    ///
+    /// Reading's; [`Error::CannotAppend`] if the record is not as it was a moment ago.
+    pub(crate) fn values_in(&self, store: &mut Window, codec: Codec) -> Result<Vec<Range<u64>>> {
+        let (start, bytes) = (self.position.0 + LENGTH_BYTES, self.payload.len());
+        if codec == Codec::Raw {
+            return Ok(vec![start..start + bytes]);
+        }
+        values_in(store, start, bytes).map_err(|error| match error {
+            LayoutError::Source(error) => error,
+            LayoutError::Illegal { .. } => Error::CannotAppend {
+                path: store.source().path().to_path_buf(),
+                why: format!("offset {} changed while it was read", self.offset),
+            },
+        })
+    }
 }
 
 /// Something that is in the way of a reader.

@@ -59,6 +59,24 @@ pub fn layout<B: Bytes>(bytes: &mut B) -> Result<Layout, LayoutError<B::Error>> 
     Ok(layout)
 }
 
+/// The places of all values of the record in `bytes`, the ones that do not count too.
+///
+/// # Errors
+///
+/// As [`layout`].
+pub(super) fn values<B: Bytes>(
+    bytes: &mut B,
+) -> Result<Vec<Range<u64>>, LayoutError<B::Error>> {
+    let mut values = Vec::new();
+    let mut fields = Fields::new(bytes);
+    while let Some(field) = fields.next()? {
+        if let Field::Value(range) = field {
+            values.push(range);
+        }
+    }
+    Ok(values)
+}
+
 /// Lays out the record in a payload that is in memory.
 ///
 /// # Errors

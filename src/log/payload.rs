@@ -1,8 +1,11 @@
 //! The places of the fields in a payload of a store, in memory if it is small, otherwise
 //! through the window.
 
+use std::ops::Range;
+
 use super::error::{Error, Result};
 use super::format::LENGTH_BYTES;
+use super::layout;
 use super::record::{self, Bytes, Layout, LayoutError};
 use super::units::Position;
 use super::window::Window;
@@ -69,6 +72,21 @@ pub(crate) fn record_at(window: &mut Window, position: u64) -> Result<Option<(Po
     let start = position + LENGTH_BYTES;
     let layout = record_in(window, start, end.0 - start)?;
     Ok(layout.map(|layout| (end, layout)))
+}
+
+/// The places in the file of all values of the payload at `start`.
+pub(crate) fn values_in(
+    window: &mut Window,
+    start: u64,
+    payload_bytes: u64,
+) -> std::result::Result<Vec<Range<u64>>, LayoutError<Error>> {
+    let values = layout::values(&mut WindowedPayload {
+        window,
+        start,
+        bytes: payload_bytes,
+    })?;
+    let place = |value: Range<u64>| start + value.start..start + value.end;
+    Ok(values.into_iter().map(place).collect())
 }
 
 /// The layout of a payload that takes more than one read. Invented lengths are large, and

@@ -11,7 +11,7 @@ use super::dir::Dir;
 use super::directory::{Directory, SegmentNames};
 use super::error::{Error, Result};
 use super::format::{ENTRY_BYTES, FileKind};
-pub use super::items::{Content, Item, Obstacle, RecordView, Taker};
+pub use super::items::{Content, FILL, Item, Obstacle, RecordView, Taker};
 use super::items::{Each, first_sound, last_sound, walk_segment};
 use super::opened::Opened;
 use super::record::Codec;

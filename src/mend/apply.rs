@@ -4,6 +4,7 @@
 mod save;
 mod whole;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ use crate::log::error::{Error, Result};
 use crate::log::format::{ENTRY_BYTES, Entry, FileKind};
 use crate::log::lock::DirectoryLock;
 use crate::log::units::Offset;
-use crate::log::window::ReadFile;
+use crate::log::window::{ReadFile, STREAM_BYTES};
 
 /// The place for removed bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -140,13 +141,29 @@ pub fn rehearse(plan: &Plan, log: &Dir, save: &Save, others: &Others<'_>) -> Res
     let in_place = |step: &Step| {
         matches!(
             step,
-            Step::WriteEntries { .. } | Step::Fill { .. } | Step::Cut { .. }
+            Step::WriteEntries { .. }
+                | Step::Fill { .. }
+                | Step::Cut { .. }
+                | Step::Overwrite { .. }
         )
     };
     let changes_names = !plan.steps.iter().all(in_place);
     let files = changed_files(plan, &directory);
     exclusive::rehearse(&directory, &files, changes_names, others)?;
     save::place(plan, log, save).map(drop)
+}
+
+/// Writes one byte over a range of a file.
+fn overwrite(disk: &dyn Disk, file: &DiskFile, range: &Range<u64>, byte: u8) -> Result<()> {
+    let count = |bytes: u64| usize::try_from(bytes).map_or(STREAM_BYTES, |it| it.min(STREAM_BYTES));
+    let bytes = vec![byte; count(range.end - range.start)];
+    let mut at = range.start;
+    while at < range.end {
+        let piece = bytes.get(..count(range.end - at)).unwrap_or_default();
+        write_all_at(disk, file, piece, at).map_err(Error::io("write", file.path()))?;
+        at += piece.len() as u64;
+    }
+    Ok(())
 }
 
 /// Whether every file is as the plan saw it.
@@ -283,6 +300,13 @@ impl Job<'_> {
                 sync(self.disk, file)
             }
             Step::Assemble { to, assembly, .. } => self.assemble(base, kind, to, assembly),
+            Step::Overwrite { values, byte, .. } => {
+                let file = self.exclusive.file(&path)?;
+                for value in values.iter() {
+                    overwrite(self.disk, file, value, byte)?;
+                }
+                sync(self.disk, file)
+            }
             Step::Cut { to, .. } => {
                 let file = self.exclusive.file(&path)?;
                 cut(self.disk, file, to)

@@ -31,6 +31,8 @@ pub fn files(plan: &Plan, report: &Report) -> io::Result<Option<Planned<DirFacts
         match step.clone() {
             Step::CreateEmpty { .. } => planned.set_len(&name, 0)?,
             Step::Cut { to, .. } => planned.set_len(&name, to)?,
+            // The service reads no value when it starts.
+            Step::Overwrite { .. } => {}
             Step::MoveAway { .. } => planned.remove(name.as_ref()),
             Step::Fill { assembly, .. } | Step::Assemble { assembly, .. } => {
                 let made = plan.assemblies.get(assembly);

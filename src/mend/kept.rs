@@ -31,7 +31,10 @@ pub(super) fn loses_nothing(plan: &Plan, directory: &Directory) -> Result<bool> 
                 let (store, index) = (open(FileKind::Store)?, open(FileKind::Index)?);
                 writes_over_nothing(step, &store, &index)?
             }
-            Step::MoveAway { .. } | Step::Fill { .. } | Step::Assemble { .. } => false,
+            Step::MoveAway { .. }
+            | Step::Fill { .. }
+            | Step::Assemble { .. }
+            | Step::Overwrite { .. } => false,
         };
         if !nothing {
             return Ok(false);

@@ -23,6 +23,7 @@ pub mod plan;
 mod policy;
 mod ranges;
 pub mod recover;
+pub mod redact;
 mod rehearsal;
 pub mod repair;
 pub mod replica;

@@ -2,6 +2,7 @@
 //! `trim`, `truncate` and `replica` make plans, and `apply` carries them out.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -134,6 +135,15 @@ pub enum Step {
         /// Which of the plan's assemblies.
         assembly: usize,
     },
+    /// Writes one byte over the values of records. What was there is never saved.
+    Overwrite {
+        /// The segment.
+        base: Offset,
+        /// Where in the store the values are.
+        values: Arc<[Range<u64>]>,
+        /// The byte.
+        byte: u8,
+    },
 }
 
 impl Step {
@@ -149,6 +159,7 @@ impl Step {
             Self::BuildIndex { base, .. } | Self::WriteEntries { base, .. } => {
                 (base, FileKind::Index)
             }
+            Self::Overwrite { base, .. } => (base, FileKind::Store),
         }
     }
 }

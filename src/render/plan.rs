@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::ops::Range;
 use std::path::Path;
 
 use proglog::inspect::finding::{Finding, FindingId};
@@ -235,7 +236,17 @@ fn step_text(step: &Step, file: &str, off: CutOff) -> String {
         Step::MoveAway { bytes, .. } => {
             format!("{file}: removed ({})", count(bytes, "byte"))
         }
+        Step::Overwrite { values, .. } => format!(
+            "{file}: {} overwritten ({})",
+            count(values.len() as u64, "value"),
+            count(bytes_of(&values), "byte")
+        ),
     }
+}
+
+/// Number of bytes in ranges.
+fn bytes_of(ranges: &[Range<u64>]) -> u64 {
+    ranges.iter().map(|range| range.end - range.start).sum()
 }
 
 /// The plan for programs: a line per step.
@@ -298,6 +309,10 @@ pub fn steps_json(
             } => vec![("position", position), ("bytes", bytes)],
             Step::Assemble { from: None, to, .. } => vec![("size_after", to)],
             Step::MoveAway { bytes, .. } => vec![("size_before", bytes), ("bytes", bytes)],
+            Step::Overwrite { values, .. } => vec![
+                ("values", values.len() as u64),
+                ("bytes", bytes_of(&values)),
+            ],
         };
         for (name, figure) in figures {
             if let Some(object) = line.as_object_mut() {
@@ -351,5 +366,6 @@ fn action(step: &Step) -> &'static str {
         } => "write-entries",
         Step::Fill { .. } => "write-frames",
         Step::Assemble { .. } => "assemble",
+        Step::Overwrite { .. } => "overwrite",
     }
 }

@@ -6,13 +6,10 @@ use std::fmt;
 use std::ops::ControlFlow;
 
 use proglog::log::error::Error;
-use proglog::log::reader::{Content, Item, LogReader, Obstacle, RecordView};
+use proglog::log::reader::{Item, LogReader, Obstacle, RecordView};
 use proglog::log::units::Offset;
 
 use super::obstacle::{self, Trouble};
-
-/// The default fill byte of a redaction.
-const FILL: u8 = b'*';
 
 /// A record's offset, the length of its payload, and the digest of its payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,29 +111,12 @@ impl Fingerprint {
             Comparison::Changed
         } else if Self::new(record)?.digest == self.digest {
             Comparison::Same
-        } else if is_redacted(&record.value)? {
+        } else if record.value.redacted()?.is_some() {
             Comparison::Redacted
         } else {
             Comparison::Changed
         })
     }
-}
-
-/// Whether a value is one byte over and over. Every value of a single byte is, so there
-/// only the usual fill byte counts.
-fn is_redacted(value: &Content<'_>) -> Result<bool, Error> {
-    let mut fill = None;
-    let mut alike = true;
-    value.pieces(|piece| {
-        let fill = *fill.get_or_insert(piece.first().copied().unwrap_or_default());
-        alike &= piece.iter().all(|byte| *byte == fill);
-        Ok::<(), Error>(())
-    })?;
-    Ok(match value.len() {
-        0 => false,
-        1 => fill == Some(FILL),
-        _ => alike,
-    })
 }
 
 impl fmt::Display for Fingerprint {
@@ -153,6 +133,7 @@ impl fmt::Display for Fingerprint {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proglog::log::reader::Content;
 
     #[test]
     fn a_line_is_read_back_and_nothing_else_is() {
@@ -177,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_value_of_one_byte_over_and_over_is_redacted() {
-        let redacted = |value: &[u8]| is_redacted(&Content::Memory(value)).unwrap();
+        let redacted = |value| Content::Memory(value).redacted().unwrap().is_some();
         assert!(redacted(b"xxxxx") && redacted(b"\0\0") && redacted(b"*"));
         assert!(!redacted(b"xxxxy") && !redacted(b"x") && !redacted(b""));
     }

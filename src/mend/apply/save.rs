@@ -121,6 +121,7 @@ impl Job<'_> {
                     let file = self.exclusive.file(&path)?;
                     saver.replace_file(&name, file, &self.exclusive.readable(&path)?, to)?;
                 }
+                Step::Overwrite { .. } => {}
                 Step::MoveAway { bytes, .. } => {
                     moved.push((number, saver.move_file(&name, bytes)));
                 }
