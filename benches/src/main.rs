@@ -80,6 +80,10 @@ fn main() -> Result<ExitCode> {
     let place = tempfile::Builder::new()
         .prefix("proglog-bench-")
         .tempdir_in(&options.tmpfs)?;
+    if "append to read -f".contains(&options.only) {
+        let (row, pair) = scale::latency(proglog, place.path(), options.quick)?;
+        missed += usize::from(!table::pair(&row, &pair));
+    }
     if "read --offset".contains(&options.only) || options.only.contains("--offset") {
         missed += measure(
             scale::lookups(proglog, place.path(), options.quick)?,
@@ -131,7 +135,7 @@ fn inputs(options: &Options) -> Vec<Input> {
 fn wanted_input(options: &Options, input: &Input) -> bool {
     let named = |name: &str| options.only.contains(&format!(" {name}"));
     let none = !["L", "T", "B"].into_iter().any(named);
-    let elsewhere = ["growth", "peers", "--offset"]
+    let elsewhere = ["growth", "peers", "--offset", "read -f"]
         .iter()
         .any(|word| options.only.contains(word));
     !elsewhere

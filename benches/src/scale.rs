@@ -1,12 +1,15 @@
 //! What must not grow: single lookups and quick looks over sizes and segments.
 
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
 use crate::data::Lines;
 use crate::rows::{Limit, Row, one_segment, text};
-use crate::run::{Run, alone, mebibytes, median, remove};
+use crate::run::{Pair, Run, Taken, alone, mebibytes, median, remove};
 use crate::table;
 
 /// Tiny lines, for logs of many records.
@@ -115,6 +118,67 @@ pub fn one_record(proglog: &str, place: &Path) -> Result<Row> {
         other: Run::new(&["sh", "-c", &appended]),
         limit: Limit::Times(1.4),
     })
+}
+
+/// Lines whose way to a follower is timed.
+const LINES: usize = 200;
+
+/// The way of a line through a writer and a follower of what it writes.
+fn way(writer: &mut Command, follower: &mut Command, lines: usize) -> Result<Vec<Taken>> {
+    // What a pause in the input changes has been done by then.
+    const PAUSE: Duration = Duration::from_millis(20);
+    let mut writer = writer.stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
+    let mut follower = follower.stdout(Stdio::piped()).spawn()?;
+    let mut into = writer.stdin.take().context("no pipe")?;
+    let mut from = BufReader::new(follower.stdout.take().context("no pipe")?);
+    let (mut taken, mut line) = (Vec::new(), String::new());
+    // What was there already shows that the follower is there; the first line, the writer.
+    from.read_line(&mut line)?;
+    for number in 0..=lines {
+        std::thread::sleep(PAUSE);
+        let begin = Instant::now();
+        into.write_all(b"x\n")?;
+        from.read_line(&mut line)?;
+        if number > 0 {
+            taken.push(Taken {
+                wall: begin.elapsed().as_secs_f64(),
+                resident: 0,
+            });
+        }
+    }
+    drop(into);
+    writer.wait()?;
+    follower.kill()?;
+    follower.wait()?;
+    Ok(taken)
+}
+
+/// From a line in the pipe of a writer to the line of its follower.
+pub fn latency(proglog: &str, place: &Path, quick: bool) -> Result<(Row, Pair)> {
+    let [log, file] = ["followed", "file"].map(|name| place.join(name));
+    Run::new(&[proglog, "-q", "append", text(&log), "-m", "x"]).once()?;
+    std::fs::write(&file, "x\n")?;
+    let lines = if quick { LINES / 10 } else { LINES };
+    let mut append = Command::new(proglog);
+    append.args(["-q", "append"]).arg(&log);
+    let mut read = Command::new(proglog);
+    read.arg("read").arg(&log).args(["-f", "-n", "1"]);
+    let mut cat = Command::new("sh");
+    cat.args(["-c", "exec cat >> \"$0\""]).arg(&file);
+    let mut tail = Command::new("tail");
+    tail.args(["-n", "1", "-f"]).arg(&file);
+    let pair = Pair {
+        ours: way(&mut append, &mut read, lines)?,
+        other: way(&mut cat, &mut tail, lines)?,
+    };
+    let row = Row {
+        work: "append to read -f, one line, tmpfs".to_owned(),
+        against: "cat >> f to tail -f f",
+        ours: Run::default(),
+        other: Run::default(),
+        limit: Limit::Plus(5.0),
+    };
+    Ok((row, pair))
 }
 
 /// Prints what the looks take and hold as a log grows.

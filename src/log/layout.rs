@@ -64,9 +64,7 @@ pub fn layout<B: Bytes>(bytes: &mut B) -> Result<Layout, LayoutError<B::Error>> 
 /// # Errors
 ///
 /// As [`layout`].
-pub(super) fn values<B: Bytes>(
-    bytes: &mut B,
-) -> Result<Vec<Range<u64>>, LayoutError<B::Error>> {
+pub(super) fn values<B: Bytes>(bytes: &mut B) -> Result<Vec<Range<u64>>, LayoutError<B::Error>> {
     let mut values = Vec::new();
     let mut fields = Fields::new(bytes);
     while let Some(field) = fields.next()? {

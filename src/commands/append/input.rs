@@ -9,6 +9,7 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use memchr::memmem;
 use proglog::log::error::reason;
@@ -30,9 +31,6 @@ const ROOM_BYTES: usize = 64 * 1024;
 /// Capacity requested for a pipe on stdin. Units: bytes.
 const PIPE_BYTES: usize = 1024 * 1024;
 
-/// An input without news for so long pauses. Units: nanoseconds.
-const PAUSE_NANOSECONDS: i64 = 10_000_000;
-
 /// One input, open.
 pub struct Input {
     file: File,
@@ -49,7 +47,7 @@ pub struct Input {
 pub enum Filled {
     /// More bytes are in the buffer.
     Bytes,
-    /// Nothing came for a while.
+    /// Nothing came in time.
     Paused,
     /// The input has ended.
     End,
@@ -142,15 +140,19 @@ impl Input {
         }
     }
 
-    /// Reads more into the buffer. `eager` is whether something waits for the input to
-    /// pause; otherwise the wait has no limit.
-    pub fn fill(&self, buffer: &mut Buffer, signals: &Signals, eager: bool) -> io::Result<Filled> {
+    /// Reads more into the buffer. Waits for it for up to `patience`, or without a limit.
+    pub fn fill(
+        &self,
+        buffer: &mut Buffer,
+        signals: &Signals,
+        patience: Option<Duration>,
+    ) -> io::Result<Filled> {
         loop {
             if let Some(signal) = signals.raised() {
                 return Ok(Filled::Signal(signal));
             }
             // A read that blocks would be taken up again after a signal.
-            if self.file_bytes.is_none() && !self.wait(signals, eager)? {
+            if self.file_bytes.is_none() && !self.wait(signals, patience)? {
                 if signals.raised().is_none() {
                     return Ok(Filled::Paused);
                 }
@@ -166,18 +168,15 @@ impl Input {
     }
 
     /// Whether there is something to read; not if nothing comes in time, or a signal.
-    fn wait(&self, signals: &Signals, eager: bool) -> io::Result<bool> {
-        let timeout = Timespec {
-            tv_sec: 0,
-            tv_nsec: PAUSE_NANOSECONDS,
-        };
+    fn wait(&self, signals: &Signals, patience: Option<Duration>) -> io::Result<bool> {
+        let timeout = patience.and_then(|patience| Timespec::try_from(patience).ok());
         let wake = signals.wake();
         let mut waiting = [
             PollFd::new(&self.file, PollFlags::IN),
             PollFd::new(&wake, PollFlags::IN),
         ];
         loop {
-            match poll(&mut waiting, eager.then_some(&timeout)) {
+            match poll(&mut waiting, timeout.as_ref()) {
                 Ok(_) => {}
                 Err(Errno::INTR) => continue,
                 Err(error) => return Err(error.into()),

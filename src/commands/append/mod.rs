@@ -346,7 +346,7 @@ fn copy(
 ) -> Result<(), Stop> {
     let mut counted = 0;
     loop {
-        let filled = input.fill(buffer, signals, target.waits_for_pause());
+        let filled = input.fill(buffer, signals, target.patience());
         match filled.map_err(|error| {
             Stop::Input(format!("{}: cannot read: {}", input.name(), reason(&error)))
         })? {
@@ -364,7 +364,7 @@ fn copy(
                 refuse_overreaching(input, splitter, buffer)?;
                 target.breathe()?;
             }
-            Filled::Paused => target.pause()?,
+            Filled::Paused => target.rest()?,
             Filled::End => {
                 return splitter
                     .finish(buffer.waiting(), |record| target.append(record))

@@ -26,6 +26,12 @@ use crate::commands::{Failure, Status, quote, say};
 /// The longest that records of a stream without pauses wait for their commit.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(250);
 
+/// The least time between two commits that begin because no input is there.
+const COMMIT_REST: Duration = Duration::from_millis(1);
+
+/// If no input comes for so long after that, the log is released.
+const PAUSE: Duration = Duration::from_millis(1);
+
 /// Time for a waiting process to get access.
 const LET_IN: Duration = Duration::from_millis(20);
 
@@ -176,9 +182,29 @@ impl<'a> Target<'a> {
         &mut self.talk
     }
 
-    /// Whether a pause in the input would change something.
-    pub fn waits_for_pause(&self) -> bool {
-        self.open.is_some()
+    /// How long the input is waited for before [`Target::rest`]; without a limit if that
+    /// would change nothing.
+    pub fn patience(&self) -> Option<Duration> {
+        let open = self.open.as_ref()?;
+        let waits = open.session.writer().has_uncommitted();
+        Some(if waits {
+            COMMIT_REST.saturating_sub(open.last_commit.elapsed())
+        } else {
+            PAUSE
+        })
+    }
+
+    /// While no input comes: begins to commit what came, or, if that is done, releases the
+    /// log.
+    pub fn rest(&mut self) -> Result<(), Trouble> {
+        match &self.open {
+            Some(open) if open.session.writer().has_uncommitted() => {
+                self.commit_behind()?;
+                self.talk.flush();
+                Ok(())
+            }
+            _ => self.pause(),
+        }
     }
 
     /// Appends a record, and takes the log first if need be.
@@ -232,12 +258,20 @@ impl<'a> Target<'a> {
         };
         let due = open.last_commit.elapsed() >= COMMIT_INTERVAL;
         if due || open.session.is_awaited() {
-            open.last_commit = Instant::now();
-            let result = open.session.commit_behind();
-            self.count_committed();
-            self.go_on(result)?;
+            self.commit_behind()?;
         }
         Ok(())
+    }
+
+    /// Begins to commit: the next records gather meanwhile.
+    fn commit_behind(&mut self) -> Result<(), Trouble> {
+        let Some(open) = &mut self.open else {
+            return Ok(());
+        };
+        open.last_commit = Instant::now();
+        let result = open.session.commit_behind();
+        self.count_committed();
+        self.go_on(result)
     }
 
     /// Commits the appended records and releases the log, if allowed.
@@ -367,12 +401,14 @@ impl<'a> Target<'a> {
         self.options.config.codec = Some(codec);
         self.options.config.max_store_bytes = Some(limits.max_store_bytes);
         self.options.config.max_index_bytes = Some(limits.max_index_bytes);
+        let now = Instant::now();
         self.open = Some(Open {
             session,
             first,
             seen_records: 0,
             seen_bytes: 0,
-            last_commit: Instant::now(),
+            // The first records are not waited with.
+            last_commit: now.checked_sub(COMMIT_REST).unwrap_or(now),
         });
         Ok(())
     }

@@ -18,7 +18,7 @@ use crate::commands::signals::Signals;
 const LOOK: Duration = Duration::from_millis(40);
 
 /// The least time between two checks: each may delay a writer for an instant.
-const REST: Duration = Duration::from_millis(5);
+const REST: Duration = Duration::from_millis(1);
 
 /// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub struct Waiter {
     watch: Option<Watch>,
     until_idle: Option<Duration>,
     idle_since: Instant,
+    /// When the last check was.
+    checked: Option<Instant>,
 }
 
 impl Waiter {
@@ -67,6 +69,7 @@ impl Waiter {
             watch: None,
             until_idle,
             idle_since: Instant::now(),
+            checked: None,
         })
     }
 
@@ -87,7 +90,8 @@ impl Waiter {
         mut look: impl FnMut() -> Look,
     ) -> std::io::Result<Woken> {
         loop {
-            std::thread::sleep(REST);
+            let rested = self.checked.map_or(REST, |checked| checked.elapsed());
+            std::thread::sleep(REST.saturating_sub(rested));
             if let Some(watch) = &self.watch {
                 // Before the scan, so that nothing is slept over.
                 watch.drain();
@@ -97,6 +101,7 @@ impl Waiter {
             }
             let now = Instant::now();
             let seen = look();
+            self.checked = Some(Instant::now());
             if seen == Look::Now || due.is_some_and(|due| now >= due) {
                 return Ok(Woken::Changed);
             }

@@ -299,7 +299,9 @@ impl Watch {
         use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
 
         let events = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
+        // Closing shows that a writer lets go, which a lock does not.
         let what = WatchFlags::MODIFY
+            | WatchFlags::CLOSE_WRITE
             | WatchFlags::CREATE
             | WatchFlags::DELETE
             | WatchFlags::MOVE

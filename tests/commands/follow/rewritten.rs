@@ -166,3 +166,14 @@ fn damage_on_the_way_is_told_as_read_tells_it() {
     assert_eq!(ended.status.code(), Some(3));
     assert_eq!((ended.out, ended.err), (plain.out, plain.err));
 }
+
+#[test]
+fn a_record_that_was_redacted_is_still_the_one_that_was_read() {
+    let sandbox = numbered(25);
+    let mut reading = following(&sandbox);
+    reading.waits();
+    run(&sandbox, &["redact", "log", "24", "--yes", "--wait=20"]);
+    append(&sandbox, 25..30, &[]);
+    reading.prints(&lines(0..30));
+    reading.signal(Signal::TERM);
+}

@@ -61,7 +61,8 @@ pub fn truncate_index(report: &Report) -> Result<Plan, Error> {
     Ok(proglog::mend::truncate::plan(report).0)
 }
 
-fn lock(log: &Path) -> Result<DirectoryLock, Error> {
+/// The lock of a log that nobody else has.
+pub fn lock(log: &Path) -> Result<DirectoryLock, Error> {
     DirectoryLock::take(log, Wait::AtMost(Duration::ZERO), &|| false)
 }
 

@@ -24,6 +24,7 @@ use crate::crash::lab::{Bench, Job, Lab};
 use crate::crash::mending::{self, LOG, Mender};
 use crate::crash::reading::Numbered;
 use crate::crash::recorder::{FileId, Recorder};
+use crate::crash::redacting;
 use crate::crash::scenarios::{self, Patient, RULES, WIDE, explore_mending, explore_script};
 
 /// What is done wrong on the way to the disk.
@@ -285,6 +286,17 @@ fn mistakes_on_the_way_to_the_disk_are_noticed() {
                 must_be_noticed(&what, "are not what was sent", vec![job]);
             }
         }
+        let redacts = Job {
+            part: "mistake",
+            name: "redact".to_owned(),
+            run: Box::new(move |bench: &Bench<'_>| {
+                redacting::explore(codec, bench, &|recorder| {
+                    Arc::new(Careless::new(Mistake::NoStoreSync, recorder))
+                });
+            }),
+        };
+        let what = format!("a redaction that is not synced ({codec})");
+        must_be_noticed(&what, "what was done does not last", vec![redacts]);
         let limits = Limits {
             max_store_bytes: 120,
             ..WIDE

@@ -398,5 +398,6 @@ pub fn all(lab: &Lab) -> Vec<Job<'static>> {
         }
     }
     jobs.extend(mending_jobs());
+    jobs.extend(crate::crash::redacting::jobs());
     jobs
 }
