@@ -211,6 +211,12 @@ impl Writer {
         self.active.committed_entries < self.active.entries_in_all()
     }
 
+    /// Whether there are records that no commit was begun for.
+    #[must_use]
+    pub fn has_gathered(&self) -> bool {
+        self.active.batched_entries < self.active.entries_in_all()
+    }
+
     /// Appends one record, and commits when a batch or a segment is full: see
     /// [`Writer::committed`] for how far that has come, and begin the next segment
     /// with [`Writer::roll_if_full`] before anything else.

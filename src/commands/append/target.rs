@@ -186,7 +186,7 @@ impl<'a> Target<'a> {
     /// would change nothing.
     pub fn patience(&self) -> Option<Duration> {
         let open = self.open.as_ref()?;
-        let waits = open.session.writer().has_uncommitted();
+        let waits = open.session.writer().has_gathered();
         Some(if waits {
             COMMIT_REST.saturating_sub(open.last_commit.elapsed())
         } else {
@@ -198,7 +198,7 @@ impl<'a> Target<'a> {
     /// log.
     pub fn rest(&mut self) -> Result<(), Trouble> {
         match &self.open {
-            Some(open) if open.session.writer().has_uncommitted() => {
+            Some(open) if open.session.writer().has_gathered() => {
                 self.commit_behind()?;
                 self.talk.flush();
                 Ok(())

@@ -70,7 +70,7 @@ fn a_stream_without_pauses_is_committed_and_lets_readers_in() {
     while begun.elapsed() < Duration::from_secs(3) {
         send(&mut child, "a line\n");
         sent += 1;
-        std::thread::sleep(Duration::from_millis(2));
+        std::thread::sleep(Duration::from_micros(200));
         if seen.is_none() && committed(&log) > 0 {
             seen = Some(begun.elapsed());
             let store = log.join("0.store");
@@ -104,7 +104,7 @@ fn a_stream_waits_for_a_writer_that_comes_and_goes() {
     while came < 5 {
         send(&mut child, "a line\n");
         sent += 1;
-        std::thread::sleep(Duration::from_millis(2));
+        std::thread::sleep(Duration::from_micros(200));
         if committed(&log) > 0 && writer.is_none() {
             let index = log.join("0.index");
             writer = Some(std::thread::spawn(move || {

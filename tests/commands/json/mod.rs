@@ -352,6 +352,10 @@ fn changes(seen: &mut Seen, case: &str) {
     seen.run(&sandbox, &["undo", "log", "--dry-run"]);
     seen.run(&sandbox, &["undo", "log", "--dry-run", "--into", "before"]);
     seen.run(&sandbox, &["undo", "log", "--into", "before"]);
+    seen.run(&sandbox, &["undo", "log", "--prune", "--dry-run"]);
+    seen.run(&sandbox, &["redact", "log", "-1", "--dry-run"]);
+    seen.run(&sandbox, &["redact", "log", "0", "--yes"]);
+    seen.run(&sandbox, &["undo", "log", "--prune"]);
     let sandbox = Sandbox::of(case);
     seen.run_with(&sandbox, &["append", "log"], "one\ntwo\n");
 }
