@@ -115,7 +115,8 @@ impl Input {
             ("L", _, true) => Limit::Times(1.25),
             ("L", "raw", _) => Limit::Times(1.5),
             ("L", _, _) => Limit::Times(1.9),
-            ("T", "raw", false) => Limit::Times(3.0),
+            ("T", "raw", false) => Limit::Times(2.0),
+            ("T", _, false) => Limit::Times(2.5),
             _ => Limit::None,
         };
         let row = |how: &str, ours| Row {

@@ -35,6 +35,7 @@ proglog undo log --into old-log   the earlier log, in a new directory";
 /// Undo the last change
 #[derive(Debug, clap::Args)]
 #[command(before_help = EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Arguments {
     /// The log's directory, or a saved directory beside it
     #[arg(value_name = "DIR|SAVED")]
@@ -255,13 +256,11 @@ fn prune(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         let hint = "name the log; --keep and --older-than choose among its saved changes";
         return Err(Failure::new(Status::Failed, what).hint(hint).into());
     }
-    let lock = match arguments.dry_run {
-        true => None,
-        false => Some(DirectoryLock::take(
-            &arguments.dir,
-            arguments.waiting.for_proglog(),
-            &|| false,
-        )?),
+    let lock = if arguments.dry_run {
+        None
+    } else {
+        let wait = arguments.waiting.for_proglog();
+        Some(DirectoryLock::take(&arguments.dir, wait, &|| false)?)
     };
     let (log, places) = places(&arguments.dir, save_to)?;
     let now = SystemTime::now();

@@ -129,7 +129,7 @@ impl RecordView<'_> {
     pub(crate) fn values_in(&self, store: &mut Window, codec: Codec) -> Result<Vec<Range<u64>>> {
         let (start, bytes) = (self.position.0 + LENGTH_BYTES, self.payload.len());
         if codec == Codec::Raw {
-            return Ok(vec![start..start + bytes]);
+            return Ok(std::iter::once(start..start + bytes).collect());
         }
         values_in(store, start, bytes).map_err(|error| match error {
             LayoutError::Source(error) => error,

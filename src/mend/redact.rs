@@ -72,8 +72,8 @@ pub fn plan(
         let _ = log.read::<Error>(range.first, range.last.saturating_add(1), |item| {
             let record = match item {
                 Item::Record(record) if record.offset == next => record,
-                Item::Record(_) => return Ok(ControlFlow::Break(())),
-                Item::Obstacle {
+                Item::Record(_)
+                | Item::Obstacle {
                     obstacle: Obstacle::Gap,
                     ..
                 } => return Ok(ControlFlow::Break(())),
