@@ -1,10 +1,6 @@
 //! `proglog undo --prune`: which saved changes go, what that frees, and what stays.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::disallowed_methods, reason = "a test changes its own sandbox")]
 
 use std::fs;

@@ -1,11 +1,7 @@
 //! `proglog redact`: only the values, in place and for good; where else they may be; and
 //! what is refused without a change.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::disallowed_methods, reason = "a test changes its own sandbox")]
 
 use std::fs;
@@ -64,7 +60,7 @@ fn only_the_bytes_of_the_values_change() {
             let sandbox = log(codec);
             let mut expected = files(&sandbox);
             for (name, bytes) in &mut expected {
-                if !name.ends_with(".store") {
+                if name.contains("index") {
                     continue;
                 }
                 let at = bytes.windows(7).position(|it| it == b"hidden ").unwrap();

@@ -80,6 +80,44 @@ fn what_we_save_is_trusted() {
     }
 }
 
+/// What is not used is not removed either, nor what a link leads to.
+#[test]
+fn only_what_is_trusted_is_pruned() {
+    if !is_root() {
+        return;
+    }
+    let world = World::whole();
+    forge(
+        &world,
+        &manifest(&world.log(), &[longer_store(&world)]),
+        EVE,
+    );
+    let before = tree(world.path());
+    for user in [ROOT, BOB] {
+        world
+            .run(user, &["undo", "log", "--prune"])
+            .ended(0, "skipped: ");
+        assert_eq!(tree(world.path()), before);
+    }
+    let victim = world.path().join("root/profile");
+    write(&victim, b"mine", ROOT);
+    let saved = forge(
+        &world,
+        &manifest(&world.log(), &[longer_store(&world)]),
+        BOB,
+    );
+    for name in ["manifest.json", "0.before"] {
+        give(&saved.join(name), BOB);
+    }
+    give(&saved, BOB);
+    link(&victim, &saved.join("1.before"), BOB);
+    world
+        .run(ROOT, &["undo", "log", "--prune"])
+        .ended(0, "freed ");
+    assert!(!saved.exists());
+    assert_eq!(fs::read(&victim).unwrap(), b"mine");
+}
+
 #[test]
 fn a_manifest_in_the_directory_of_the_log_is_a_stray_file() {
     if !is_root() {
