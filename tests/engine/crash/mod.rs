@@ -6,7 +6,8 @@
 //! - `recorder`: a disk that keeps what passes; `states`: which states a crash may
 //!   leave of that; `tree`: a state in memory; `lab`: where states are looked at
 //! - `appending`, `append_checks`: appends, and what must hold of them; `mending`:
-//!   repair, trim, undo; `redacting`: redact; `scenarios`: what is tried; `reading`: logs as tests see them
+//!   repair, trim, undo; `redacting`: redact; `pruning`:
+//!   undo --prune; `scenarios`: what is tried; `reading`: logs as tests see them
 //! - `commit`: which operations a commit makes
 //! - `mistakes`: what must be noticed; `faults`: a disk that fails; `store_thread`: one
 //!   that fails while frames are written beside the writer
@@ -39,6 +40,7 @@ mod honest;
 mod lab;
 mod mending;
 mod mistakes;
+mod pruning;
 mod reading;
 mod recorder;
 mod redacting;

@@ -399,5 +399,6 @@ pub fn all(lab: &Lab) -> Vec<Job<'static>> {
     }
     jobs.extend(mending_jobs());
     jobs.extend(crate::crash::redacting::jobs());
+    jobs.push(crate::crash::pruning::job());
     jobs
 }
