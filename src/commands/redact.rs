@@ -137,7 +137,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         let values = crate::render::prose::count(redaction.records() as u64, "value");
         let what = format!("{values} would be overwritten for good, and nothing is saved");
         return Err(Failure::new(Status::Failed, what)
-            .hint("to see where else the old values may be: --dry-run; to go on:")
+            .hint("to see where else the old values may be: --dry-run; to continue:")
             .hint(again("--yes"))
             .into());
     }

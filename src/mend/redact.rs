@@ -26,7 +26,7 @@ use crate::log::window::{LOOKUP_BYTES, ReadFile, Window};
 /// the first to the third.
 const LEVELS: usize = 3;
 
-/// Names that are looked at in all of them.
+/// Names that are inspected in all of them.
 const NAMES_MAX: usize = 100_000;
 
 /// Values that are to be overwritten.
@@ -40,7 +40,7 @@ pub struct Redaction {
 /// Why nothing is overwritten.
 #[derive(Debug)]
 pub enum Refused {
-    /// There is no record at this offset.
+    /// No record has this offset.
     Missing(Offset),
     /// The record at this offset is damaged, or it is not certain which one it is.
     Damaged(Offset, Obstacle),

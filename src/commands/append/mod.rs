@@ -14,6 +14,7 @@ mod input;
 mod json;
 pub(in crate::commands) mod report;
 pub(in crate::commands) mod target;
+mod trouble;
 
 use std::ffi::OsString;
 use std::fmt::Write;

@@ -20,41 +20,18 @@ use proglog::log::writer::NewRecord;
 use proglog::mend::session::{OpenOptions, Session};
 
 use super::report::{Talk, Totals, in_words};
+pub use super::trouble::Trouble;
 use crate::commands::signals::{Signals, interruptible, last_words};
 use crate::commands::{Failure, Status, quote, say};
 
 /// The longest that records of a stream without pauses wait for their commit.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The least time between two commits that begin because no input is there.
-const COMMIT_REST: Duration = Duration::from_millis(1);
-
-/// If no input comes for so long after that, the log is released.
-const PAUSE: Duration = Duration::from_millis(1);
+/// While no input comes: the least time between two commits, and how long the log is kept then.
+const REST: Duration = Duration::from_millis(1);
 
 /// Time for a waiting process to get access.
 const LET_IN: Duration = Duration::from_millis(20);
-
-/// Errors of the log.
-#[derive(Debug)]
-pub enum Trouble {
-    /// The engine stopped.
-    Log(Error),
-    /// The command's own answer is no.
-    Refused(Failure),
-}
-
-impl From<Error> for Trouble {
-    fn from(error: Error) -> Self {
-        Self::Log(error)
-    }
-}
-
-impl From<Failure> for Trouble {
-    fn from(failure: Failure) -> Self {
-        Self::Refused(failure)
-    }
-}
 
 /// A log to append to.
 pub struct Target<'a> {
@@ -186,25 +163,21 @@ impl<'a> Target<'a> {
     /// would change nothing.
     pub fn patience(&self) -> Option<Duration> {
         let open = self.open.as_ref()?;
+        let rest = REST.saturating_sub(open.last_commit.elapsed());
         let waits = open.session.writer().has_gathered();
-        Some(if waits {
-            COMMIT_REST.saturating_sub(open.last_commit.elapsed())
-        } else {
-            PAUSE
-        })
+        Some(if waits { rest } else { REST })
     }
 
     /// While no input comes: begins to commit what came, or, if that is done, releases the
     /// log.
     pub fn rest(&mut self) -> Result<(), Trouble> {
-        match &self.open {
-            Some(open) if open.session.writer().has_gathered() => {
-                self.commit_behind()?;
-                self.talk.flush();
-                Ok(())
-            }
-            _ => self.pause(),
+        let gathered = |open: &Open| open.session.writer().has_gathered();
+        if self.open.as_ref().is_some_and(gathered) {
+            self.commit_behind()?;
+            self.talk.flush();
+            return Ok(());
         }
+        self.pause()
     }
 
     /// Appends a record, and takes the log first if need be.
@@ -253,11 +226,10 @@ impl<'a> Target<'a> {
     /// Between two reads of a stream that never pauses: commits from time to time, and at
     /// once if another process waits for the files.
     pub fn breathe(&mut self) -> Result<(), Trouble> {
-        let Some(open) = &mut self.open else {
-            return Ok(());
+        let is_due = |open: &Open| {
+            open.last_commit.elapsed() >= COMMIT_INTERVAL || open.session.is_awaited()
         };
-        let due = open.last_commit.elapsed() >= COMMIT_INTERVAL;
-        if due || open.session.is_awaited() {
+        if self.open.as_ref().is_some_and(is_due) {
             self.commit_behind()?;
         }
         Ok(())
@@ -408,7 +380,7 @@ impl<'a> Target<'a> {
             seen_records: 0,
             seen_bytes: 0,
             // The first records are not waited with.
-            last_commit: now.checked_sub(COMMIT_REST).unwrap_or(now),
+            last_commit: now.checked_sub(REST).unwrap_or(now),
         });
         Ok(())
     }

@@ -76,6 +76,6 @@ pub fn job() -> Job<'static> {
     Job {
         part: "pruning",
         name: "prune".to_owned(),
-        run: Box::new(|bench| explore(bench)),
+        run: Box::new(explore),
     }
 }
