@@ -7,6 +7,8 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+#[cfg(feature = "browse")]
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -94,9 +96,14 @@ impl Signals {
     /// Takes the signals over. What was ignored stays so: a shell that starts a
     /// command in the background, or nohup, wants that.
     pub fn install() -> io::Result<Self> {
+        Self::of(&[SIGINT, SIGTERM, SIGHUP])
+    }
+
+    /// The same for these signals.
+    pub fn of(signals: &[i32]) -> io::Result<Self> {
         let raised = Arc::new(AtomicUsize::new(0));
         let (wake, waker) = UnixStream::pair()?;
-        for signal in not_ignored(&[SIGINT, SIGTERM, SIGHUP]) {
+        for signal in not_ignored(signals) {
             let Ok(number) = usize::try_from(signal) else {
                 continue;
             };
@@ -119,6 +126,34 @@ impl Signals {
     pub fn wake(&self) -> BorrowedFd<'_> {
         self.wake.as_fd()
     }
+}
+
+/// Whether a signal came that does not ask for an end.
+#[cfg(feature = "browse")]
+pub struct Noted(Arc<AtomicBool>);
+
+#[cfg(feature = "browse")]
+impl Noted {
+    /// Takes a signal over, unless it is ignored.
+    pub fn install(signal: i32) -> io::Result<Self> {
+        let noted = Arc::new(AtomicBool::new(false));
+        for signal in not_ignored(&[signal]) {
+            signal_hook::flag::register(signal, Arc::clone(&noted))?;
+        }
+        Ok(Self(noted))
+    }
+
+    /// Whether it came since this was asked last.
+    pub fn take(&self) -> bool {
+        self.0.swap(false, Ordering::SeqCst)
+    }
+}
+
+/// Stops the process until it is continued, as SIGTSTP does, which is taken over: where no
+/// shell could continue it, the system does not stop it.
+#[cfg(feature = "browse")]
+pub fn stop() -> io::Result<()> {
+    signal_hook::low_level::raise(signal_hook::consts::signal::SIGTTOU)
 }
 
 /// The name of a signal.

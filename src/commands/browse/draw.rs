@@ -2,14 +2,13 @@
 //! and marked with `!`, as it is everywhere else.
 
 use proglog::log::units::Offset;
-use ratatui::Frame;
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 
 use super::keys::HELP;
-use super::layout::SEGMENTS_WIDE;
+use super::layout::{Areas, SEGMENTS_WIDE, areas};
 use super::lines::{Lower, Part};
 use super::rows::{Tone, View};
 use super::scan::{self, worse};
@@ -58,16 +57,19 @@ impl Theme {
     }
 }
 
-/// Draws everything.
-pub fn draw(frame: &mut Frame<'_>, state: &State, theme: Theme) {
-    let area = frame.area();
-    let buffer = frame.buffer_mut();
+/// Draws everything in this area, whatever size the state is for; returns the place of the
+/// cursor, if one is shown.
+pub fn draw(buffer: &mut Buffer, state: &State, theme: Theme) -> Option<Position> {
+    let area = buffer.area;
     if area.width < LEAST.0 || area.height < LEAST.1 {
-        let text = Span::raw("too small");
-        buffer.set_span(area.x, area.y, &text, area.width);
-        return;
+        text_in(buffer, area, "too small", Style::new());
+        return None;
     }
-    let painter = Painter { state, theme };
+    let painter = Painter {
+        state,
+        areas: areas((area.width, area.height)),
+        theme,
+    };
     painter.title(buffer);
     painter.segments(buffer);
     painter.rows(buffer);
@@ -77,17 +79,17 @@ pub fn draw(frame: &mut Frame<'_>, state: &State, theme: Theme) {
     if state.is_help {
         help(buffer, area);
     }
-    if let Some(prompt) = &state.prompt {
-        let bottom = state.areas().bottom;
-        let typed = Span::raw(escaped(&prompt.text)).width();
-        let column = u16::try_from(typed + 1).unwrap_or(u16::MAX);
-        let x = bottom.x.saturating_add(column).min(area.right() - 1);
-        frame.set_cursor_position((x, bottom.y));
-    }
+    let prompt = state.prompt.as_ref()?;
+    let bottom = painter.areas.bottom;
+    let typed = Span::raw(escaped(&prompt.text)).width();
+    let column = u16::try_from(typed + 1).unwrap_or(u16::MAX);
+    let x = bottom.x.saturating_add(column).min(area.right() - 1);
+    Some(Position::new(x, bottom.y))
 }
 
 fn text_in(buffer: &mut Buffer, area: Rect, text: &str, style: Style) {
-    if area.height > 0 {
+    let area = area.intersection(buffer.area);
+    if !area.is_empty() {
         buffer.set_stringn(area.x, area.y, text, usize::from(area.width), style);
     }
 }
@@ -115,6 +117,7 @@ fn bar_in(buffer: &mut Buffer, area: Rect, left: &str, right: &str, style: Style
 
 struct Painter<'a> {
     state: &'a State,
+    areas: Areas,
     theme: Theme,
 }
 
@@ -128,7 +131,7 @@ impl Painter<'_> {
         }
         facts.extend(state.codec.map(|codec| codec.to_string()));
         let right = format!("{} ", facts.join(", "));
-        bar_in(buffer, state.areas().title, &left, &right, BAR);
+        bar_in(buffer, self.areas.title, &left, &right, BAR);
     }
 
     fn heading(&self, buffer: &mut Buffer, area: Rect, text: &str, pane: Pane) {
@@ -141,7 +144,7 @@ impl Painter<'_> {
 
     fn segments(&self, buffer: &mut Buffer) {
         let state = self.state;
-        let areas = state.areas();
+        let areas = self.areas;
         let area = areas.segments;
         let is_wide = area.width + 1 >= SEGMENTS_WIDE;
         let head = if is_wide {
@@ -183,12 +186,13 @@ impl Painter<'_> {
                     _ => Tone::Plain,
                 };
                 let style = chosen.patch(self.theme.tone(tone));
-                buffer.set_string(x, y, cell.to_string(), style);
+                text_in(buffer, Rect::new(x, y, 1, 1), &cell.to_string(), style);
             }
         }
         let border = (areas.segments_head.y..area.bottom()).map(|y| (area.right(), y));
         for (x, y) in border {
-            buffer.set_string(x, y, "|", self.theme.of(Color::Cyan, Modifier::empty()));
+            let style = self.theme.of(Color::Cyan, Modifier::empty());
+            text_in(buffer, Rect::new(x, y, 1, 1), "|", style);
         }
     }
 
@@ -219,7 +223,7 @@ impl Painter<'_> {
 
     fn rows(&self, buffer: &mut Buffer) {
         let state = self.state;
-        let areas = state.areas();
+        let areas = self.areas;
         let cut = |text: &str| text.chars().skip(state.column).collect::<String>();
         let Some(window) = &state.window else {
             let text = if state.is_loading { "loading" } else { "" };
@@ -227,13 +231,13 @@ impl Painter<'_> {
             return;
         };
         self.heading(buffer, areas.rows_head, &cut(&window.heading), Pane::Rows);
-        for (at, row) in state.visible().iter().enumerate() {
+        let rows = state.visible().iter().enumerate();
+        for ((at, row), y) in rows.zip(areas.rows.top()..areas.rows.bottom()) {
             let is_cursor = state.top + at == state.cursor;
             let mut style = self.theme.tone(row.tone);
             if is_cursor {
                 style = style.add_modifier(Modifier::REVERSED);
             }
-            let y = areas.rows.y + u16::try_from(at).unwrap_or(0);
             let area = Rect {
                 y,
                 height: 1,
@@ -253,7 +257,7 @@ impl Painter<'_> {
 
     fn lower(&self, buffer: &mut Buffer) {
         let state = self.state;
-        let areas = state.areas();
+        let areas = self.areas;
         let title = match &state.lower {
             Lower::Nothing => String::new(),
             Lower::Detail(detail) => match detail.offset {
@@ -351,12 +355,12 @@ impl Painter<'_> {
         if state.is_loading {
             left = format!("{left}  loading");
         }
-        bar_in(buffer, state.areas().place, &left, "?=help q=quit ", BAR);
+        bar_in(buffer, self.areas.place, &left, "?=help q=quit ", BAR);
     }
 
     fn bottom(&self, buffer: &mut Buffer) {
         let state = self.state;
-        let area = state.areas().bottom;
+        let area = self.areas.bottom;
         if let Some(prompt) = &state.prompt {
             let sign = match prompt.kind {
                 PromptKind::Jump => ':',

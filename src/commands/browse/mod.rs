@@ -1,16 +1,17 @@
 //! `proglog browse`: a log on the screen. Nothing is changed, and between two reads no file is
 //! open.
 //!
-//! `state` is what is shown; keys (`keys`) and news (`loading`, `scan`, `search`) change it
-//! without a terminal or a file, and return what is to be done; `draw` shows it. The rows are
-//! made of what the other commands print: `rows` (`read`), `entries` (`dump-index`), `frames`
-//! (`dump-store`).
+//! `state` is what is shown; keys (`keys`, which `input` finds in what a terminal sends) and news
+//! (`loading`, `scan`, `search`) change it without a terminal or a file, and return what is to
+//! be done; `draw` shows it. The rows are made of what the other commands print: `rows`
+//! (`read`), `entries` (`dump-index`), `frames` (`dump-store`).
 
 mod anchors;
 mod detail;
 mod draw;
 mod entries;
 mod frames;
+mod input;
 mod keys;
 mod layout;
 mod lines;
@@ -37,20 +38,23 @@ use proglog::log::progress::WALKED;
 use proglog::log::reader::LogReader;
 use proglog::log::record::Codec;
 use proglog::log::threads;
-use ratatui::crossterm::event::{self, Event, KeyEventKind};
+use signal_hook::consts::signal::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 
 use self::draw::{Theme, draw};
 use self::loading::{Loader, Message, Request};
 use self::search::{Place, Search};
 use self::state::{Effect, Names, State};
 use self::terminal::Screen;
-use super::signals::{self, Signals};
+use super::signals::{self, Noted, Signals};
 use super::{Failure, Globals, Status, has_color, options, quote, stdout, stdout_is_terminal};
 use crate::render::prose::escaped;
 
 /// How long a key is waited for while news may come at any moment, and else.
 const BUSY: Duration = Duration::from_millis(5);
 const IDLE: Duration = Duration::from_millis(50);
+
+/// The signals that end it.
+const ENDING: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
 
 /// How long after a key that is so.
 const SOON: Duration = Duration::from_millis(250);
@@ -79,9 +83,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let dir = &arguments.dir;
     let quoted = quote(dir);
-    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-    if !io::stdin().is_terminal() || !stdout_is_terminal() || is_dumb {
-        let message = "browse needs a terminal, for its input and its output";
+    if let Some(message) = lacking() {
         return Err(Failure::new(Status::Failed, message)
             .hint(format!("proglog read {quoted}"))
             .hint(format!("proglog dump-store {quoted}"))
@@ -94,7 +96,8 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         }
         opened => drop(opened?),
     }
-    let signals = Signals::install().context("cannot watch for signals")?;
+    let signals = Signals::of(&ENDING).context("cannot watch for signals")?;
+    let job = Job::install().context("cannot watch for signals")?;
     let names = Names {
         shown: escaped(&dir.display().to_string()),
         quoted,
@@ -105,10 +108,14 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     };
     let workers = Workers::start(dir.clone(), arguments.codec).context("cannot start a thread")?;
     let screen = Screen::begin().context("cannot use the terminal")?;
-    let shown = show(screen, names, theme, &workers, &signals);
-    let commands = shown?;
+    let shown = show(screen, names, theme, &workers, (&signals, &job));
+    if terminal::is_gone() {
+        // As if it had ended the process itself, which it does not if a shell ignores that.
+        let signal = signals.raised().unwrap_or(SIGHUP);
+        signals::end_by(signal).context("cannot end by the signal")?;
+    }
     let mut out = stdout()?;
-    for command in commands {
+    for command in shown? {
         writeln!(out, "{command}")?;
     }
     out.flush()?;
@@ -118,16 +125,57 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     Ok(Status::Done)
 }
 
+/// Why there can be no screen.
+fn lacking() -> Option<&'static str> {
+    if !io::stdin().is_terminal() || !stdout_is_terminal() {
+        return Some("browse needs a terminal, for its input and its output");
+    }
+    match std::env::var_os("TERM") {
+        None => Some("browse needs to know the terminal, but TERM is not set"),
+        Some(term) if term.is_empty() => {
+            Some("browse needs to know the terminal, but TERM is empty")
+        }
+        Some(term) if term == "dumb" => {
+            Some("browse needs a terminal whose cursor it can move, but TERM is dumb")
+        }
+        Some(_) => None,
+    }
+}
+
+/// The signals of a shell that stops and continues its jobs.
+struct Job {
+    stopped: Noted,
+    continued: Noted,
+}
+
+impl Job {
+    fn install() -> io::Result<Self> {
+        Ok(Self {
+            stopped: Noted::install(SIGTSTP)?,
+            continued: Noted::install(SIGCONT)?,
+        })
+    }
+
+    /// Stops if that is wanted; returns whether another process may have had the terminal.
+    fn wait(&self) -> io::Result<bool> {
+        let is_stopped = self.stopped.take();
+        if is_stopped {
+            terminal::restore();
+            signals::stop()?;
+        }
+        Ok(self.continued.take() || is_stopped)
+    }
+}
+
 /// Shows the screen until its end; returns the commands that were copied.
 fn show(
     mut screen: Screen,
     names: Names,
     theme: Theme,
     workers: &Workers,
-    signals: &Signals,
+    (signals, job): (&Signals, &Job),
 ) -> anyhow::Result<Vec<String>> {
-    let size = screen.terminal.size().context("cannot use the terminal")?;
-    let mut state = State::new(names, (size.width, size.height));
+    let mut state = State::new(names, terminal::size());
     let mut effects = state.begin();
     let mut is_changed = true;
     let mut pressed = Instant::now();
@@ -135,7 +183,7 @@ fn show(
         for effect in effects.drain(..) {
             match effect {
                 Effect::Quit => return Ok(state.commands),
-                Effect::Redraw => screen.terminal.clear()?,
+                Effect::Redraw => screen.forget(),
                 effect => workers.begin(effect),
             }
         }
@@ -143,33 +191,33 @@ fn show(
             // The panic has been printed.
             return Err(Failure::new(Status::Failed, "a part of browse failed").into());
         }
+        if job.wait().context("cannot stop")? {
+            screen.take().context("cannot use the terminal")?;
+            is_changed = true;
+        }
+        let size = terminal::size();
+        if size != state.size {
+            state.on_size(size);
+            is_changed = true;
+        }
         if is_changed {
             // A terminal may be held: then a signal does not wait for it.
-            let drawn = signals::interruptible(|| {
-                let drawn = screen.terminal.draw(|frame| draw(frame, &state, theme));
-                drawn.map(drop)
-            });
-            drawn.context("cannot write to the terminal")?;
+            signals::interruptible(|| screen.draw(size, |buffer| draw(buffer, &state, theme)))
+                .context("cannot write to the terminal")?;
         }
         let is_busy = state.is_loading || pressed.elapsed() < SOON;
-        let wait = if is_busy { BUSY } else { IDLE };
-        is_changed = false;
-        let mut is_ready = terminal::wait(wait);
+        let keys = screen.wait(if is_busy { BUSY } else { IDLE });
         if signals.raised().is_some() {
             return Ok(state.commands);
         }
         // All keys that came are taken before the screen is drawn again.
-        while is_ready.context("cannot read from the terminal")? {
-            match event::read().context("cannot read from the terminal")? {
-                Event::Key(key) if key.kind != KeyEventKind::Release => {
-                    effects.extend(state.on_key(key));
-                }
-                Event::Resize(width, height) => state.on_size((width, height)),
-                _ => {}
-            }
-            is_changed = true;
+        let keys = keys.context("cannot read from the terminal")?;
+        is_changed = !keys.is_empty();
+        if is_changed {
             pressed = Instant::now();
-            is_ready = terminal::wait(Duration::ZERO);
+        }
+        for key in keys {
+            effects.extend(state.on_key(key));
         }
         for message in workers.news.try_iter() {
             effects.extend(state.on_message(message));

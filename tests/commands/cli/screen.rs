@@ -158,6 +158,7 @@ fn a_signal_gives_the_terminal_back() {
         ("TERM", "status 143"),
         ("INT", "status 130"),
         ("HUP", "status 129"),
+        ("QUIT", "status 131"),
     ] {
         tmux.keys(&["clear", "Enter"]);
         tmux.wait_for("an empty screen", |screen| screen.trim() == "ready>");
@@ -176,16 +177,18 @@ fn a_signal_gives_the_terminal_back() {
     }
 }
 
-/// Also if the signal for that is ignored, as below nohup.
+/// Also if the signal for that is ignored, as below nohup, or is not sent to it.
 #[test]
 fn it_ends_with_its_terminal() {
-    for trap in ["", "trap '' HUP; "] {
+    for trap in ["", "trap '' HUP; ", "trap : HUP; "] {
         let sandbox = Sandbox::of("clean-one-segment");
         let Some(tmux) = Tmux::start(&sandbox) else {
             return;
         };
-        let line = format!("sh -c \"{trap}echo \\$\\$ > pid; exec $P browse log\"");
-        tmux.keys(&[&line, "Enter"]);
+        let line = format!(
+            "sh -c \"{trap}sh -c 'echo \\$\\$ > pid; exec $P browse log'; echo \\$? > status\""
+        );
+        tmux.keys(&["exec ", &line, "Enter"]);
         tmux.wait_for("the screen", |screen| screen.contains("?=help"));
         let pid = std::fs::read_to_string(sandbox.path().join("pid")).unwrap();
         tmux.command(&["kill-server"]);
@@ -195,6 +198,16 @@ fn it_ends_with_its_terminal() {
                 begun.elapsed() < PATIENCE,
                 "{trap}it runs without a terminal"
             );
+            sleep(Duration::from_millis(20));
+        }
+        // Its shell is there to see how it ended.
+        while !trap.is_empty() {
+            let status = std::fs::read_to_string(sandbox.path().join("status"));
+            if let Some(status) = status.ok().filter(|status| !status.is_empty()) {
+                assert_eq!(status, "129\n", "{trap}");
+                break;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{trap}no status");
             sleep(Duration::from_millis(20));
         }
     }
@@ -220,7 +233,137 @@ fn a_log_is_followed_in_a_terminal() {
     assert_eq!(status, 0, "{stderr}");
     tmux.wait_for("the new record", |screen| screen.contains("- offset 2 -"));
     tmux.keys(&["C-c"]);
+    tmux.wait_for("the shell", |screen| !screen.contains("?=help"));
+    tmux.keys(&["echo status $?", "Enter"]);
+    tmux.wait_for_shell("status 130");
+}
+
+/// What a terminal sends unasked, or another program left over, swallows no key.
+#[test]
+fn stray_sequences_do_not_make_it_deaf() {
+    let sandbox = Sandbox::of("clean-one-segment");
+    let Some(tmux) = Tmux::start(&sandbox) else {
+        return;
+    };
+    for stray in [
+        "1b 5b 32 30 30 7e",
+        "1b 5b 3f",
+        "1b 5b 3c",
+        "1b 5b 31 3b 35",
+    ] {
+        for (key, status) in [("q", "status 0"), ("C-c", "status 130")] {
+            tmux.keys(&["clear", "Enter"]);
+            tmux.wait_for("an empty screen", |screen| screen.trim() == "ready>");
+            tmux.keys(&["echo before; $P browse log", "Enter"]);
+            tmux.wait_for("the screen", |screen| screen.contains("?=help"));
+            let mut words = vec!["send-keys", "-H"];
+            words.extend(stray.split(' '));
+            tmux.command(&words).unwrap();
+            // A sequence continues as long as there is no pause.
+            sleep(Duration::from_millis(300));
+            tmux.keys(&[key]);
+            tmux.wait_for("the shell", |screen| !screen.contains("?=help"));
+            tmux.keys(&["echo status $?", "Enter"]);
+            tmux.wait_for_shell(status);
+        }
+    }
+}
+
+#[test]
+fn a_shell_stops_and_continues_it() {
+    let sandbox = Sandbox::of("clean-one-segment");
+    let Some(tmux) = Tmux::start(&sandbox) else {
+        return;
+    };
+    let line = "set -m; echo before; sh -c 'echo $$ > pid; exec $P browse log'";
+    tmux.keys(&[line, "Enter"]);
+    tmux.wait_for("the screen", |screen| screen.contains("?=help"));
+    let pid = std::fs::read_to_string(sandbox.path().join("pid")).unwrap();
+    let typed: &dyn Fn() = &|| tmux.keys(&["C-z"]);
+    let sent: &dyn Fn() = &|| {
+        let kill = Command::new("kill").args(["-TSTP", pid.trim()]).status();
+        assert!(kill.unwrap().success());
+    };
+    for stop in [typed, sent] {
+        stop();
+        tmux.wait_for("the shell", |screen| !screen.contains("?=help"));
+        tmux.keys(&["echo status $(($? > 128))", "Enter"]);
+        tmux.wait_for_shell("status 1");
+        tmux.keys(&["fg", "Enter"]);
+        tmux.wait_for("the screen", |screen| screen.contains("?=help"));
+        tmux.keys(&["j"]);
+        tmux.wait_for("a key", |screen| screen.contains("- offset 1 -"));
+        tmux.keys(&["g", "clear"]);
+    }
+    tmux.keys(&["q"]);
+    tmux.wait_for("the shell", |screen| !screen.contains("?=help"));
+    tmux.keys(&["clear", "Enter"]);
+    tmux.wait_for("an empty screen", |screen| screen.trim() == "ready>");
+    tmux.keys(&["echo before", "Enter", "echo status $?", "Enter"]);
     tmux.wait_for_shell("status 0");
+}
+
+/// Without a shell that could continue it, it does not stop.
+#[test]
+fn it_is_not_stopped_for_ever() {
+    let sandbox = Sandbox::of("clean-one-segment");
+    let Some(tmux) = Tmux::start(&sandbox) else {
+        return;
+    };
+    tmux.keys(&["exec $P browse log", "Enter"]);
+    tmux.wait_for("the screen", |screen| screen.contains("- offset 0 -"));
+    tmux.keys(&["C-z", "j"]);
+    tmux.wait_for("a key", |screen| screen.contains("- offset 1 -"));
+}
+
+/// A terminal may not answer.
+#[test]
+fn the_terminal_is_asked_nothing() {
+    use std::io::Write as _;
+    let sandbox = Sandbox::of("clean-one-segment");
+    let mut command = Command::new("script");
+    command
+        .args(["-qec", "$P browse log", "/dev/null"])
+        .current_dir(sandbox.path())
+        .env("P", proglog().get_program())
+        .env("TERM", "xterm")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped());
+    let Ok(mut child) = command.spawn() else {
+        report("browse asks nothing: SKIPPED, no script here");
+        return;
+    };
+    let mut keys = child.stdin.take().unwrap();
+    keys.write_all(b"\x0cj\x0cq").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let seen = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{seen}");
+    assert!(seen.contains("SEGMENT"), "{seen}");
+    // Its state, its cursor, its attributes, its modes, its colors.
+    for question in [
+        "[5n", "[6n", "[c", "[0c", "[>c", "[?u", "$p", "]10;?", "]11;?",
+    ] {
+        assert!(!seen.contains(question), "{question}: {seen:?}");
+    }
+}
+
+#[test]
+fn a_terminal_without_a_screen_is_refused() {
+    let sandbox = Sandbox::of("clean-one-segment");
+    for (term, words) in [
+        (
+            "TERM=dumb",
+            "a terminal whose cursor it can move, but TERM is dumb",
+        ),
+        ("TERM=", "to know the terminal, but TERM is empty"),
+        ("-u TERM", "to know the terminal, but TERM is not set"),
+    ] {
+        let line = format!("env {term} $P browse log");
+        let Some(seen) = super::terminal::on_terminal(&sandbox, &line, &[]) else {
+            return;
+        };
+        assert!(seen.contains(&format!("browse needs {words}\n")), "{seen}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use proglog_testkit::{Sandbox, run};
 use super::twenty;
 
 /// Runs a line of shell on a terminal; `None` if `script` is missing.
-fn on_terminal(sandbox: &Sandbox, line: &str, environment: &[(&str, &str)]) -> Option<String> {
+pub fn on_terminal(sandbox: &Sandbox, line: &str, environment: &[(&str, &str)]) -> Option<String> {
     let mut command = Command::new("timeout");
     command
         .args(["30", "script", "-qec", line, "/dev/null"])

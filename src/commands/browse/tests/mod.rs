@@ -15,10 +15,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::mpsc::{self, Receiver, Sender};
 
 use proglog_testkit::Sandbox;
-use ratatui::Terminal;
-use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::layout::Rect;
 
 use super::draw::{Theme, draw};
 use super::loading::{Loader, Message};
@@ -124,13 +123,14 @@ impl Browser {
     }
 
     fn draw(&self, color: bool) -> Buffer {
-        let (width, height) = self.state.size;
-        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-        let theme = Theme { color };
-        terminal
-            .draw(|frame| draw(frame, &self.state, theme))
-            .unwrap();
-        terminal.backend().buffer().clone()
+        self.draw_in(self.state.size, color)
+    }
+
+    /// Draws on a terminal of another size: it has changed, and the state does not know yet.
+    fn draw_in(&self, (width, height): (u16, u16), color: bool) -> Buffer {
+        let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
+        draw(&mut buffer, &self.state, Theme { color });
+        buffer
     }
 
     /// The lines of the screen.

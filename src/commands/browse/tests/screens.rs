@@ -209,7 +209,7 @@ fn every_log_can_be_browsed() {
             "eeey",
         ] {
             browser.keys(keys);
-            for size in [
+            let sizes = [
                 (80, 24),
                 (60, 16),
                 (200, 50),
@@ -217,7 +217,12 @@ fn every_log_can_be_browsed() {
                 (33, 9),
                 (3, 1),
                 (1, 1),
-            ] {
+            ];
+            for size in sizes {
+                // The terminal has it before the program knows.
+                for other in sizes {
+                    assert_eq!(browser.draw_in(other, true).area.as_size(), other.into());
+                }
                 browser.state.on_size(size);
                 let screen = browser.screen();
                 assert_eq!(screen.lines().count(), usize::from(size.1), "{case}");
