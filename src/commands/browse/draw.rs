@@ -125,11 +125,12 @@ impl Painter<'_> {
     fn title(&self, buffer: &mut Buffer) {
         let state = self.state;
         let left = format!(" {}", state.names.shown);
-        let mut facts = vec![count(state.bases.len() as u64, "segment")];
-        if let Some(scan) = &state.scan {
-            facts.push(count(scan.records, "record"));
+        let mut facts = Vec::new();
+        if state.absent.is_none() {
+            facts.push(count(state.bases.len() as u64, "segment"));
+            facts.extend(state.scan.as_ref().map(|it| count(it.records, "record")));
+            facts.extend(state.codec.map(|codec| codec.to_string()));
         }
-        facts.extend(state.codec.map(|codec| codec.to_string()));
         let right = format!("{} ", facts.join(", "));
         bar_in(buffer, self.areas.title, &left, &right, BAR);
     }
@@ -369,6 +370,9 @@ impl Painter<'_> {
             };
             let text = format!("{sign}{}", escaped(&prompt.text));
             return text_in(buffer, area, &text, Style::new());
+        }
+        if let Some(absent) = &state.absent {
+            return text_in(buffer, area, absent, self.theme.tone(Tone::Damage));
         }
         if let Some(offset) = state.searched {
             let text = self.searching(offset);

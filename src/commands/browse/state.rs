@@ -100,6 +100,8 @@ pub struct State {
     pub is_explaining: bool,
     pub follow: bool,
     pub message: Option<String>,
+    /// Why the log cannot be opened, while that is so.
+    pub absent: Option<String>,
     /// The commands that are printed in the end.
     pub commands: Vec<String>,
     pub number: u64,
@@ -143,6 +145,7 @@ impl State {
             is_explaining: false,
             follow: false,
             message: None,
+            absent: None,
             commands: Vec::new(),
             number: 0,
             is_loading: false,
@@ -319,7 +322,10 @@ impl State {
             }
             Message::Explained(text) => self.set_lower(Lower::Text(text)),
             Message::Changed(change) => return self.on_change(change),
-            Message::Vanished(error) => self.message = Some(error),
+            Message::Vanished(error) => {
+                self.absent = Some(error);
+                self.forget_scan();
+            }
             Message::Scan(news) => self.on_scan(news),
             Message::Search(news) => return self.on_search(news),
         }
@@ -351,6 +357,10 @@ impl State {
 
     fn on_change(&mut self, change: Change) -> Vec<Effect> {
         self.is_scan_wanted = true;
+        if self.absent.take().is_some() {
+            self.message = None;
+            self.forget_scan();
+        }
         match change {
             Change::Grew => {}
             Change::Trimmed => self.message = Some("the log was trimmed; read again".to_owned()),
@@ -364,6 +374,11 @@ impl State {
             None => Target::Start,
         };
         vec![self.load(target)]
+    }
+
+    /// Forgets the findings: what is there now may be another log.
+    fn forget_scan(&mut self) {
+        (self.scan, self.finding) = (None, None);
     }
 
     fn on_scan(&mut self, news: scan::Message) {

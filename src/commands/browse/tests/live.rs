@@ -94,18 +94,35 @@ fn a_repair_in_the_middle_is_seen() {
     assert_eq!(tones(&browser), 0, "{}", browser.screen());
 }
 
+/// As long as it is so, and until it is back.
 #[test]
 fn a_log_that_vanishes_is_no_error() {
     let mut browser = browser();
+    browser.keys("G");
     let (here, away) = (browser.sandbox.log(), browser.sandbox.path().join("away"));
     rename(&here, &away);
     browser.check();
-    browser.check();
-    let screen = browser.screen();
-    assert!(screen.contains("no such directory"), "{screen}");
-    browser.keys("G");
+    for keys in ["", "j", "e", "y", "r", "-1\n", "G", "/a\n"] {
+        browser.scan();
+        browser.check();
+        browser.keys(keys);
+        let screen = browser.screen();
+        let last = screen.lines().last().unwrap();
+        assert!(last.contains("no such directory"), "{keys:?}: {screen}");
+        for count in [" ok", "4 records", "2 segments"] {
+            assert!(!screen.contains(count), "{keys:?}: {screen}");
+        }
+    }
     rename(&away, &here);
     browser.check();
+    browser.scan();
+    browser.check();
+    let screen = browser.screen();
+    assert!(screen.contains("2 segments, 4 records"), "{screen}");
+    assert!(
+        screen.lines().last().unwrap().starts_with(" ok"),
+        "{screen}"
+    );
     browser.keys("G");
     assert_eq!(browser.state.offset(), Offset(3));
 }
