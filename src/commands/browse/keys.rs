@@ -43,6 +43,7 @@ impl State {
     pub fn on_key(&mut self, key: KeyEvent) -> Vec<Effect> {
         let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
         match key.code {
+            // A terminal may have another key for its signal.
             KeyCode::Char('c') if is_control => return vec![Effect::Quit],
             KeyCode::Char('l') if is_control => return vec![Effect::Redraw],
             _ => {}
@@ -274,17 +275,28 @@ impl State {
         };
         self.follow = false;
         self.is_explaining = false;
-        let next = self.scan.as_ref().map(|scan| scan.next);
-        let offset = match (is_from_end, next) {
-            (false, _) => Offset(number),
-            (true, Some(next)) => Offset(next.0.saturating_sub(number)),
-            (true, None) => Offset::MAX,
+        let Some((lowest, next)) = self.scan.as_ref().map(|scan| (scan.lowest, scan.next)) else {
+            if is_from_end && number != 1 {
+                self.message = Some("no end yet: the scan has begun".to_owned());
+                return Vec::new();
+            }
+            let offset = if is_from_end { u64::MAX } else { number };
+            return vec![self.load(Target::Offset(Offset(offset)))];
         };
-        if let Some(next) = next.filter(|next| offset >= *next) {
+        let offset = if is_from_end {
+            next.0.checked_sub(number)
+        } else {
+            Some(number)
+        };
+        let offset = offset.map(Offset);
+        if offset.is_none_or(|offset| offset < lowest) {
             self.message = Some(format!(
-                "offset {offset} is not in the log: the next is {next}"
+                "{text} is before the log, which begins at {lowest}"
             ));
+        } else if offset.is_some_and(|offset| offset >= next) {
+            self.message = Some(format!("{text} is not in the log: the next is {next}"));
         }
+        let offset = offset.unwrap_or_default();
         vec![self.load(Target::Offset(offset))]
     }
 

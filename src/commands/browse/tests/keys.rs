@@ -68,9 +68,13 @@ fn keys_move_the_cursor() {
     assert!(
         browser
             .screen()
-            .contains("not in the log: the next is 2000")
+            .contains("99999 is not in the log: the next is 2000")
     );
     assert_eq!(offset(&browser), 1999);
+    browser.keys(":-99999999999\n");
+    let before = "-99999999999 is before the log, which begins at 0";
+    assert!(browser.screen().contains(before), "{}", browser.screen());
+    assert_eq!(offset(&browser), 0);
     browser.keys(":x\n");
     assert!(browser.screen().contains("is not an offset"));
 }
