@@ -8,7 +8,7 @@ use base64::write::EncoderWriter;
 use proglog::log::reader::{Content, RecordView};
 
 use super::field::{WriteError, copy, frame_bytes, number};
-use super::prose::drives_a_terminal;
+use super::prose::{json_escape, pieces};
 use super::text;
 
 /// Room for all numbers of a record at their longest, with their names.
@@ -144,19 +144,17 @@ fn escape_byte(byte: u8, out: &mut impl Write) -> io::Result<()> {
     out.write_all(short)
 }
 
-/// The same, with the other characters that drive a terminal escaped as well.
+/// The same, with the other characters escaped that a terminal must not get.
 fn escape_controls(text: &str, out: &mut impl Write) -> io::Result<()> {
-    let mut rest = text;
-    while let Some(at) = rest.find(|c| c >= '\u{7f}' && drives_a_terminal(c)) {
-        let (plain, after) = rest.split_at(at);
+    for (plain, other) in pieces(text) {
         escape(plain, out)?;
-        let mut characters = after.chars();
-        if let Some(control) = characters.next() {
-            write!(out, "\\u{:04x}", u32::from(control))?;
+        match other {
+            Some(c) if c < ' ' => escape(c.encode_utf8(&mut [0; 4]), out)?,
+            Some(c) => out.write_all(json_escape(c).as_bytes())?,
+            None => {}
         }
-        rest = characters.as_str();
     }
-    escape(rest, out)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -166,6 +164,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
+    use super::super::prose::drives_a_terminal;
     use super::super::record::Shape;
     use super::super::record::tests::{printed, sample};
     use super::*;
@@ -208,7 +207,7 @@ mod tests {
 
     #[test]
     fn no_control_character_reaches_a_terminal() {
-        let all: String = (0..=0xffff).filter_map(char::from_u32).collect();
+        let all: String = ('\0'..=char::MAX).collect();
         let printed = line(&sample(all.as_bytes()), true);
         assert!(!printed.trim_end().chars().any(drives_a_terminal));
         let parsed: Value = serde_json::from_str(&printed).unwrap();

@@ -1,6 +1,7 @@
 //! Plain text for people: lines of at most 80 columns, singular and plural, ranges of
 //! offsets, names that cannot drive a terminal, and color where it is wanted.
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::sync::OnceLock;
@@ -118,45 +119,95 @@ impl Paint {
     }
 }
 
-/// A name that another process chose, with the characters escaped that [drive a
-/// terminal](drives_a_terminal).
+/// A name that another process chose, with the characters escaped that are not
+/// [printed](pieces) as they are.
 pub fn escaped(name: &str) -> String {
     let mut safe = String::with_capacity(name.len());
-    for c in name.chars() {
-        if drives_a_terminal(c) {
-            safe.extend(c.escape_default());
-        } else {
-            safe.push(c);
-        }
+    for (plain, other) in pieces(name) {
+        safe.push_str(plain);
+        safe.extend(other.into_iter().flat_map(char::escape_default));
     }
     safe
 }
 
-/// Whether a character changes how a terminal displays its surroundings: control
-/// characters, line separators, and format characters, which are invisible or change the
-/// direction of the text.
+/// The pieces of a text that a terminal gets as they are, and after each the character that
+/// must be escaped: one that [drives a terminal](drives_a_terminal), or one more mark than are
+/// drawn over a character.
+pub fn pieces(text: &str) -> impl Iterator<Item = (&str, Option<char>)> {
+    let (mut rest, mut marks) = (Some(text), 0);
+    std::iter::from_fn(move || {
+        let text = rest.take()?;
+        let found = text.char_indices().find(|&(_, c)| {
+            marks = if is_mark(c) { marks + 1 } else { 0 };
+            marks > MARKS_MAX || drives_a_terminal(c)
+        });
+        let Some((at, c)) = found else {
+            return Some((text, None));
+        };
+        let (plain, after) = text.split_at(at);
+        rest = after.get(c.len_utf8()..);
+        Some((plain, Some(c)))
+    })
+}
+
+/// Marks over one character: no language needs more.
+const MARKS_MAX: usize = 8;
+
+/// Whether a character is drawn over the one before it.
+fn is_mark(c: char) -> bool {
+    // Those are what the standard library escapes beside what cannot be seen; spaces and
+    // private characters, such as icons, are no marks.
+    c >= '\u{300}'
+        && !c.is_whitespace()
+        && !matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..)
+        && c.escape_debug().len() > 1
+}
+
+/// Whether a character changes how a terminal displays its surroundings, or is not seen:
+/// control characters, line separators, format characters and invisible fillers. (The
+/// selectors that change the form of the character before them are marks.)
 pub fn drives_a_terminal(c: char) -> bool {
     c.is_control()
         || matches!(
             c,
-            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{61c}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffb}'
+                | '\u{13430}'..='\u{1343f}'
+                | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}'
+                | '\u{e0000}'..='\u{e0fff}'
         )
 }
 
-/// A line of JSON in which no character drives a terminal. `serde_json` writes DEL, C1 and
+/// A line of JSON in which all is [printed](pieces) as it is. `serde_json` writes DEL, C1 and
 /// format characters as they are; their escapes mean the same.
 pub fn escaped_json(line: &str) -> String {
-    use std::fmt::Write as _;
     let mut safe = String::with_capacity(line.len());
-    for c in line.chars() {
-        if drives_a_terminal(c) {
-            // All of them have four hex digits at most.
-            let _ = write!(safe, "\\u{:04x}", u32::from(c));
-        } else {
-            safe.push(c);
-        }
+    for (plain, other) in pieces(line) {
+        safe.push_str(plain);
+        safe.extend(other.map(json_escape));
     }
     safe
+}
+
+/// A character as an escape in a JSON string.
+pub fn json_escape(c: char) -> String {
+    let mut escape = String::new();
+    for unit in c.encode_utf16(&mut [0; 2]) {
+        let _ = write!(escape, "\\u{unit:04x}");
+    }
+    escape
 }
 
 /// `1 record`, `2 records`.
@@ -340,6 +391,27 @@ mod tests {
         assert_eq!(escaped("a\x1b[2J\nb"), r"a\u{1b}[2J\nb");
         assert_eq!(escaped("\u{9b}\u{202e}"), r"\u{9b}\u{202e}");
         assert_eq!(escaped("gr\u{fc}n"), "gr\u{fc}n");
+        for seen in ["\u{3000}", "\u{e0b0}", "\u{ac00}", "\u{1f600}", "\u{fffd}"] {
+            let many = seen.repeat(20);
+            assert_eq!(escaped(&many), many);
+        }
+        for unseen in ["\u{fff9}", "\u{fffb}", "\u{115f}", "\u{3164}", "\u{e0041}"] {
+            assert!(escaped(unseen).is_ascii(), "{unseen:?}");
+        }
+        assert_eq!(
+            escaped_json("\"\u{e0041}\u{9b}\""),
+            r#""\udb40\udc41\u009b""#
+        );
+    }
+
+    #[test]
+    fn a_character_has_few_marks() {
+        let marks = |text: &str| text.matches('\u{301}').count();
+        let high = format!("e{}f\u{301}", "\u{301}".repeat(256));
+        assert_eq!(marks(&escaped(&high)), MARKS_MAX + 1);
+        assert!(escaped(&high).ends_with("\\u{301}f\u{301}"));
+        let plain = format!("e{}", "\u{301}".repeat(MARKS_MAX));
+        assert_eq!(escaped(&plain), plain);
     }
 
     #[test]

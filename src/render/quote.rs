@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::prose::drives_a_terminal;
+use super::prose::pieces;
 
 /// A path as a shell takes it, and as no command takes it for an option.
 pub fn quote(path: &Path) -> String {
@@ -20,7 +20,7 @@ pub fn quote_word(word: impl AsRef<OsStr>) -> String {
     let bytes = word.as_bytes();
     let safe = word
         .to_str()
-        .filter(|text| !text.chars().any(drives_a_terminal));
+        .filter(|text| pieces(text).all(|(_, other)| other.is_none()));
     let Some(text) = safe else {
         let escape = |byte: &u8| match byte {
             b'\'' | b'\\' => format!("\\{}", char::from(*byte)),

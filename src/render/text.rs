@@ -9,7 +9,7 @@ use proglog::log::reader::Content;
 use regex::bytes::Regex;
 
 use super::field::WriteError;
-use super::prose::drives_a_terminal;
+use super::prose;
 
 /// Bytes that are shown of a value that is not text.
 const SHOWN_BYTES: usize = 16;
@@ -207,22 +207,17 @@ fn head(content: &Content<'_>) -> Result<Vec<u8>, WriteError> {
     }
 }
 
-/// Text with the characters that drive a terminal written as escapes.
+/// Text with the characters that a terminal must not get written as escapes.
 fn escape(text: &str, out: &mut impl Write) -> io::Result<()> {
-    let mut rest = text;
-    while let Some(at) = rest.find(drives_a_terminal) {
-        let (plain, after) = rest.split_at(at);
+    for (plain, other) in prose::pieces(text) {
         out.write_all(plain.as_bytes())?;
-        let mut characters = after.chars();
-        if let Some(control) = characters.next() {
-            match u8::try_from(control) {
-                Ok(byte) if byte.is_ascii() => escape_byte(byte, out)?,
-                _ => write!(out, "\\u{{{:x}}}", u32::from(control))?,
-            }
+        match other.map(|c| (c, u8::try_from(c))) {
+            Some((_, Ok(byte))) if byte.is_ascii() => escape_byte(byte, out)?,
+            Some((c, _)) => write!(out, "\\u{{{:x}}}", u32::from(c))?,
+            None => {}
         }
-        rest = characters.as_str();
     }
-    out.write_all(rest.as_bytes())
+    Ok(())
 }
 
 fn escape_byte(byte: u8, out: &mut impl Write) -> io::Result<()> {

@@ -6,13 +6,17 @@ use proglog_testkit::{LogBuilder, Sandbox};
 
 use crate::security::shell::bash;
 
-/// Control characters, line separators, invisible and bidirectional format characters.
+/// Control characters, line separators, invisible and bidirectional format characters, and
+/// invisible fillers.
 fn drives(c: char) -> bool {
     c.is_control()
         || [
             '\u{200b}'..='\u{200f}',
             '\u{2028}'..='\u{202e}',
-            '\u{2066}'..='\u{2069}',
+            '\u{2060}'..='\u{206f}',
+            '\u{115f}'..='\u{1160}',
+            '\u{fff9}'..='\u{fffb}',
+            '\u{e0020}'..='\u{e0027}',
         ]
         .iter()
         .any(|range| range.contains(&c))
@@ -21,7 +25,7 @@ fn drives(c: char) -> bool {
 
 /// All of them but newline and the zero byte, in pieces that fit into names of files.
 fn pieces() -> Vec<String> {
-    let all: Vec<char> = ('\u{1}'..='\u{ffff}')
+    let all: Vec<char> = ('\u{1}'..='\u{e007f}')
         .filter(|&c| drives(c) && c != '\n')
         .collect();
     all.chunks(30).map(|some| some.iter().collect()).collect()
