@@ -168,3 +168,25 @@ fn large_values_are_read_in_small_windows() {
     assert!(window.rows.len() <= 300, "{}", window.rows.len());
     assert!(window.rows.iter().all(|row| row.text.len() < 1000));
 }
+
+/// Also if the store ends in zeros, as after a power failure.
+#[test]
+fn lost_records_at_the_end_have_a_row() {
+    let values = || (1..=10).map(|number| number.to_string());
+    for is_zeroed in [false, true] {
+        for target in [Target::Start, Target::End, Target::Offset(Offset(9))] {
+            let sandbox = Sandbox::built(&LogBuilder::protobuf().segment(0, values()));
+            let mut store = sandbox.read("0.store");
+            let size = store.len();
+            store.truncate(size - 40);
+            if is_zeroed {
+                store.resize(size, 0);
+            }
+            sandbox.write("0.store", &store);
+            let rows = window(&sandbox, View::Records, target).rows;
+            let last = rows.last().unwrap();
+            assert!(last.key.is_obstacle && last.key.at <= 7, "{rows:?}");
+            assert_eq!(last.last, Some(Offset(9)), "{rows:?}");
+        }
+    }
+}
