@@ -330,7 +330,8 @@ impl Report {
         Ok(())
     }
 
-    /// The same if the last segment is not as a clean commit leaves it, and nobody writes.
+    /// The same if the last segment is not as a clean commit leaves it, and the log is not in
+    /// use.
     ///
     /// # Errors
     ///

@@ -36,6 +36,7 @@ impl JsonLine {
     }
 
     /// Adds a number where there is one; else the field is left out.
+    #[cfg(feature = "nats")]
     pub fn number_if(self, name: &str, number: Option<u64>) -> Self {
         match number {
             Some(number) => self.number(name, number),

@@ -112,8 +112,8 @@ impl Doubt {
             return false;
         };
         let is_damage = matches!(obstacle, Obstacle::Damage { .. });
-        // Whether there is a record at all does not depend on the codec, which takes a
-        // look at every segment of a log without records.
+        // Whether there is a record at all does not depend on the codec. In a log without
+        // records every segment would be searched for that.
         let codec = self.codec.or((!is_damage).then_some(Codec::Raw));
         if let Some(codec) = codec {
             log.set_codec(codec);
