@@ -90,6 +90,29 @@ impl Damage {
         }
     }
 
+    /// Entries whose frames are not in a store of `store_bytes`; one needs it to have
+    /// `needed`, where that is known.
+    pub(super) fn dangling(
+        first_slot: u64,
+        last_slot: u64,
+        store_bytes: Option<u64>,
+        needed: Option<u64>,
+    ) -> Self {
+        Self {
+            kind: DamageKind::Dangling,
+            first_slot,
+            last_slot,
+            file: FileKind::Index,
+            position: first_slot * ENTRY_BYTES,
+            bytes: (last_slot + 1 - first_slot) * ENTRY_BYTES,
+            got: store_bytes,
+            expected: needed,
+            frame: None,
+            record_whole: false,
+            unfinished: false,
+        }
+    }
+
     /// A frame under which the disk fails.
     pub(super) fn unreadable_frame(slot: u64, position: Position, bytes: u64) -> Self {
         Self {

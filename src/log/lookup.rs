@@ -119,7 +119,10 @@ impl LogReader {
                 return Ok(ControlFlow::Break(()));
             }
             if slot >= opened.entries {
-                return Ok(ControlFlow::Continue(()));
+                return match opened.lost_in(offset, offset.saturating_add(1)) {
+                    Some(lost) => each(lost),
+                    None => Ok(ControlFlow::Continue(())),
+                };
             }
             let walk = opened.walk(codec, slot, LOOKUP_BYTES)?;
             return walk_segment(&opened.segment, walk, (offset, offset), &mut Each(each));

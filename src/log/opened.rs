@@ -1,11 +1,14 @@
 //! A segment for a reader: by its own index, or, if that hides records of the store, by
 //! the index that the account of the segment gives.
 
+use super::damage::Damage;
 use super::directory::{Directory, SegmentNames};
 use super::error::Result;
 use super::format::ENTRY_BYTES;
+use super::items::{Item, Obstacle};
 use super::record::Codec;
 use super::segment::{Segment, is_absent};
+use super::units::Offset;
 use super::walk::Walk;
 use crate::scan::account::{Account, Input};
 use crate::scan::{image, reading};
@@ -18,6 +21,8 @@ pub(super) struct Opened {
     pub entries: u64,
     /// Slots with an obstacle before their records, in ascending order.
     pub told: Vec<Told>,
+    /// Slots after all of these, which the index that is there names: their records are lost.
+    pub lost: Option<Damage>,
 }
 
 /// Slots whose records are not those that the index that is there names. Both ends included.
@@ -55,6 +60,28 @@ impl Opened {
             segment,
             entries,
             told: Vec::new(),
+            lost: None,
+        })
+    }
+
+    /// The slot after the last record, readable or lost.
+    pub fn claimed(&self) -> u64 {
+        let lost = self.lost.as_ref().map(|lost| lost.last_slot + 1);
+        lost.unwrap_or(self.entries)
+    }
+
+    /// The lost records from `first` up to `end` (excluded).
+    pub fn lost_in<'a>(&self, first: Offset, end: Offset) -> Option<Item<'a>> {
+        let (base, damage) = (self.segment.base, self.lost.as_ref()?);
+        let first = first.max(base.saturating_add(damage.first_slot));
+        let last = Offset(end.0.checked_sub(1)?).min(base.saturating_add(damage.last_slot));
+        (first <= last).then(|| Item::Obstacle {
+            obstacle: Obstacle::Damage {
+                segment: base,
+                damage: damage.clone(),
+            },
+            first,
+            last: Some(last),
         })
     }
 
@@ -92,13 +119,11 @@ impl Opened {
         Self::by_account(&segment, false, &account)?.ok_or(error)
     }
 
-    /// The segment by the index that its account gives, with entries for the records at its
-    /// end that are lost; `None` if that is too large.
+    /// The segment by the index that its account gives; `None` if that is too large.
     fn by_account(segment: &Segment, has_index: bool, account: &Account) -> Result<Option<Self>> {
         let (base, path) = (segment.base, segment.index.path());
         let index = Some(&segment.index).filter(|_| has_index);
-        let whole = account.with_lost_end(segment.store.file_bytes);
-        let Some(index) = image::of_account(&whole, &segment.store, index, path)? else {
+        let Some(index) = image::of_account(account, &segment.store, index, path)? else {
             return Ok(None);
         };
         let contested = account.contested.iter().map(|it| it.offset.since(base));
@@ -127,6 +152,10 @@ impl Opened {
                 ..segment.clone()
             },
             told: told.collect(),
+            lost: account.lost_from(account.slots).map(|slots| {
+                let bytes = Some(segment.store.file_bytes);
+                Damage::dangling(*slots.start(), *slots.end(), bytes, None)
+            }),
         }))
     }
 }

@@ -163,12 +163,16 @@ impl LogReader {
                 continue;
             }
             match Opened::open(&self.directory, names, codec) {
-                Ok(Opened {
-                    segment, entries, ..
-                }) => {
-                    let whole = segment.sound_entries(codec, entries)?;
+                Ok(opened) => {
+                    let whole = opened.segment.sound_entries(codec, opened.entries)?;
                     ends.0 = ends.0.max(names.base.saturating_add(whole));
-                    ends.1 = ends.1.max(names.base.saturating_add(entries));
+                    // After another segment what is lost is a gap.
+                    let claimed = if number + 1 == self.directory.segments.len() {
+                        opened.claimed()
+                    } else {
+                        opened.entries
+                    };
+                    ends.1 = ends.1.max(names.base.saturating_add(claimed));
                     last = last.or(Some(number));
                 }
                 Err(error) if is_absent(&error) => {}
@@ -256,11 +260,10 @@ impl LogReader {
                 break;
             }
             if names.base > wanted {
-                let last = Offset(names.base.min(end).0 - 1);
                 let gap = Item::Obstacle {
                     obstacle: Obstacle::Gap,
                     first: wanted,
-                    last: Some(last),
+                    last: Some(Offset(names.base.min(end).0 - 1)),
                 };
                 if taker.item(gap)?.is_break() {
                     return Ok(ControlFlow::Break(()));
@@ -340,6 +343,12 @@ impl LogReader {
                 }
             }
             wanted = wanted.max(segment_end);
+            let lost = opened.lost_in(wanted, end).filter(|_| next_base.is_none());
+            if let Some(lost) = lost
+                && taker.item(lost)?.is_break()
+            {
+                return Ok(ControlFlow::Break(()));
+            }
         }
         Ok(ControlFlow::Continue(()))
     }

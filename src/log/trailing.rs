@@ -33,18 +33,10 @@ impl Walk {
             return visitor.damage(damage);
         }
         if let Some(expected) = promised.filter(|_| sound.is_none()) {
+            let store_bytes = Some(self.store.file_bytes());
             let damage = Damage {
-                kind: DamageKind::Dangling,
-                first_slot: slot,
-                last_slot: region.anchor - 1,
-                file: FileKind::Index,
-                position: slot * ENTRY_BYTES,
-                bytes: (region.anchor - slot) * ENTRY_BYTES,
-                got: Some(self.store.file_bytes()),
-                expected: Some(expected),
                 frame: Some(entry.position),
-                record_whole: false,
-                unfinished: false,
+                ..Damage::dangling(slot, region.anchor - 1, store_bytes, Some(expected))
             };
             region.slot = region.anchor;
             return visitor.damage(damage);

@@ -245,24 +245,6 @@ impl Account {
         (end < self.promised_end).then(|| end..=self.promised_end - 1)
     }
 
-    /// The same with entries for the records that are lost at the end: they name bytes after
-    /// the store's end.
-    #[must_use]
-    pub(crate) fn with_lost_end(&self, store_bytes: u64) -> Self {
-        let mut whole = self.clone();
-        if let Some(lost) = self.lost_from(self.slots) {
-            let first_slot = *lost.start();
-            whole.slots = self.promised_end;
-            whole.entries.push(Entries {
-                first_slot,
-                count: self.promised_end - first_slot,
-                position: Position(store_bytes),
-                follow: false,
-            });
-        }
-        whole
-    }
-
     /// Whether nothing is unusual but frames that continue where the index ends.
     #[must_use]
     pub fn is_plain_tail(&self) -> bool {

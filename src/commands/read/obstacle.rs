@@ -132,11 +132,13 @@ fn what(directory: &Directory, segment: Offset, damage: &Damage) -> String {
         (DamageKind::Misaligned, _) => {
             format!("entries continue {got} bytes after a 12-byte boundary")
         }
-        (DamageKind::Dangling, expected) => format!(
-            "entries refer to frames that are not in {}: one needs {} bytes, the store has {got}",
-            name(directory, segment, FileKind::Store),
-            expected.unwrap_or_default(),
-        ),
+        (DamageKind::Dangling, expected) => {
+            let store = name(directory, segment, FileKind::Store);
+            let needed = expected.map_or_else(String::new, |bytes| {
+                format!(": one needs {bytes} bytes, the store has {got}")
+            });
+            format!("entries refer to frames that are not in {store}{needed}")
+        }
         (DamageKind::Length, Some(expected)) => match damage.got {
             Some(got) => format!("a length of {got}, expected {expected}"),
             None => format!("an incomplete length, expected {expected}"),
