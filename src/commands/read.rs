@@ -398,7 +398,7 @@ fn range(
     } else {
         delivery.run(log, range)?;
     }
-    let next = log.next_offset()?;
+    let next = undisturbed(log, arguments, |log| Ok(log.next_offset()?))?;
     if matching.from > next && !delivery.came() {
         return Ok(select::not_yet(matching.from, next));
     }

@@ -207,22 +207,28 @@ impl Delivery {
         self.end = range.end(claimed);
         self.last = range.last;
         self.backwards = true;
-        // Losses at the end do not stop the read: no selected record follows.
-        let _ = log
-            .read::<WriteError>(next.max(range.from), Offset::MAX, |item| match item {
-                Item::Record(_) => Ok(ControlFlow::Continue(())),
-                obstacle @ Item::Obstacle { .. } => {
-                    let flow = self.item(obstacle)?;
-                    // Records that arrived since then are not requested.
-                    let came = self.take_again();
-                    Ok(if came {
-                        ControlFlow::Continue(())
-                    } else {
-                        flow
-                    })
-                }
-            })
-            .map_err(unwrapped)?;
+        let mut pauses = PAUSES.iter();
+        loop {
+            // Losses at the end do not stop the read: no selected record follows.
+            let flow =
+                log.read::<WriteError>(next.max(range.from), Offset::MAX, |item| match item {
+                    Item::Record(_) => Ok(ControlFlow::Continue(())),
+                    obstacle @ Item::Obstacle { .. } => {
+                        let flow = self.item(obstacle)?;
+                        // Records that arrived since then are not requested.
+                        let came = self.take_again();
+                        Ok(if came {
+                            ControlFlow::Continue(())
+                        } else {
+                            flow
+                        })
+                    }
+                });
+            if !self.goes_again(log, &flow, &mut pauses)? {
+                let _ = flow.map_err(unwrapped)?;
+                break;
+            }
+        }
         self.tell(GoesOn::Unknown).map_err(unwrapped)?;
         self.stopped = false;
         self.next = range.end(next);
