@@ -238,7 +238,7 @@ fn a_follower_opens_the_files_only_if_they_changed() {
     }
     let opened = rustix::io::read(&events, &mut [0; 4096]);
     assert_eq!(opened.err(), Some(rustix::io::Errno::AGAIN));
-    let mut log = Appender::open(dir.path()).unwrap();
+    let mut log = options().open(dir.path()).unwrap();
     log.append("b").unwrap();
     log.commit().unwrap();
     drop(log);
