@@ -141,6 +141,13 @@ fn a_pusher_that_stands_still_beyond_the_duplicate_window() {
     signal(&push, Signal::CONT);
     let output = push.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if !crate::server::is_since([2, 10, 14]) && said.contains("was stored as message") {
+        // It stood still between the last check and the write, which nothing can exclude:
+        // one message too many, and told.
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert_eq!(client::state(server.port, "LOG").1, all + 1);
+        return;
+    }
     assert!(output.status.success(), "{said}");
     assert_eq!(client::state(server.port, "LOG"), (all, all));
     ends(&sandbox, &["pull", &url, "copy"], 0);

@@ -136,12 +136,6 @@ impl<'a> Sending<'a> {
     }
 
     async fn publish(&mut self, record: Record) -> Result<(), Trouble> {
-        let paused = self.known.elapsed();
-        if !self.expects.0 && paused > self.stream.config().duplicate_window / 2 {
-            // Another push may have gone on meanwhile: compare again.
-            let seconds = paused.as_secs();
-            return Err(Trouble::Passing(format!("nothing sent for {seconds} s")));
-        }
         let (offset, bytes) = (record.offset(), record.value().len());
         let (stream, record_name) = (self.stream.name(), name_of(&record));
         let headers = Headers {
@@ -166,6 +160,13 @@ impl<'a> Sending<'a> {
         let sequence = self.map.sequence(offset) - 1;
         let headers = headers.encode(&id, self.expects.0.then_some((sequence, behind)));
         let (subject, value) = (self.subject.clone(), record.into_value());
+        // As late as can be: what is sent after a pause is not taken back.
+        let paused = self.known.elapsed();
+        if !self.expects.0 && paused > self.stream.config().duplicate_window / 2 {
+            // Another push may have gone on meanwhile: compare again.
+            let seconds = paused.as_secs();
+            return Err(Trouble::Passing(format!("nothing sent for {seconds} s")));
+        }
         let sent = self
             .context
             .publish_with_headers(subject, headers, value.into());
