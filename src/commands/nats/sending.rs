@@ -160,7 +160,7 @@ impl<'a> Sending<'a> {
         let sequence = self.map.sequence(offset) - 1;
         let headers = headers.encode(&id, self.expects.0.then_some((sequence, behind)));
         let (subject, value) = (self.subject.clone(), record.into_value());
-        // As late as can be: what is sent after a pause is not taken back.
+        // As late as can be: what is sent after a pause cannot be cancelled.
         let paused = self.known.elapsed();
         if !self.expects.0 && paused > self.stream.config().duplicate_window / 2 {
             // Another push may have gone on meanwhile: compare again.
