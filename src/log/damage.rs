@@ -95,7 +95,7 @@ impl Damage {
     pub(super) fn dangling(
         first_slot: u64,
         last_slot: u64,
-        store_bytes: Option<u64>,
+        store_bytes: u64,
         needed: Option<u64>,
     ) -> Self {
         Self {
@@ -105,7 +105,7 @@ impl Damage {
             file: FileKind::Index,
             position: first_slot * ENTRY_BYTES,
             bytes: (last_slot + 1 - first_slot) * ENTRY_BYTES,
-            got: store_bytes,
+            got: Some(store_bytes),
             expected: needed,
             frame: None,
             record_whole: false,

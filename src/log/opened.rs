@@ -153,7 +153,7 @@ impl Opened {
             },
             told: told.collect(),
             lost: account.lost_from(account.slots).map(|slots| {
-                let bytes = Some(segment.store.file_bytes);
+                let bytes = segment.store.file_bytes;
                 Damage::dangling(*slots.start(), *slots.end(), bytes, None)
             }),
         }))

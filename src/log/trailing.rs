@@ -33,7 +33,7 @@ impl Walk {
             return visitor.damage(damage);
         }
         if let Some(expected) = promised.filter(|_| sound.is_none()) {
-            let store_bytes = Some(self.store.file_bytes());
+            let store_bytes = self.store.file_bytes();
             let damage = Damage {
                 frame: Some(entry.position),
                 ..Damage::dangling(slot, region.anchor - 1, store_bytes, Some(expected))
