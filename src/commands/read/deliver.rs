@@ -216,12 +216,10 @@ impl Delivery {
                     obstacle @ Item::Obstacle { .. } => {
                         let flow = self.item(obstacle)?;
                         // Records that arrived since then are not requested.
-                        let came = self.take_again();
-                        Ok(if came {
-                            ControlFlow::Continue(())
-                        } else {
-                            flow
-                        })
+                        if self.take_again() {
+                            return Ok(ControlFlow::Continue(()));
+                        }
+                        Ok(flow)
                     }
                 });
             if !self.goes_again(log, &flow, &mut pauses)? {
