@@ -3,18 +3,24 @@
 
 use std::ops::RangeInclusive;
 
+use super::check_segment::Held;
 use super::finding::{Detail, Finding, FindingId, Severity};
 use super::report::SegmentReport;
+use super::usage::Buffered;
 use crate::log::damage::{Damage, DamageKind};
 use crate::log::format::{ENTRY_BYTES, FileKind};
-use crate::scan::account::Account;
+use crate::scan::account::{Account, Doubt};
 
 /// The result of the account of a segment, beside the facts of the index that it gives.
-pub(super) fn segment(segment: &SegmentReport, findings: &mut Vec<Finding>) {
+pub(super) fn segment(segment: &SegmentReport, held: Option<Held>, findings: &mut Vec<Finding>) {
     let Some(account) = &segment.account else {
         return;
     };
-    let view = View { segment, account };
+    let view = View {
+        segment,
+        account,
+        held,
+    };
     if segment.by_account && segment.listing.index.is_some() {
         view.index(findings);
     }
@@ -51,6 +57,8 @@ pub(super) fn is_explained(segment: &SegmentReport, damage: &Damage) -> bool {
 struct View<'a> {
     segment: &'a SegmentReport,
     account: &'a Account,
+    /// What a writer may have in its buffer.
+    held: Option<Held>,
 }
 
 impl View<'_> {
@@ -171,20 +179,20 @@ impl View<'_> {
         };
         let base = self.segment.listing.base();
         let (first, last) = (*slots.start(), *slots.end());
-        findings.push(
-            self.finding(FindingId::IndexDangling, Severity::Error)
-                .at(
-                    &self.name(FileKind::Index),
-                    first * ENTRY_BYTES,
-                    (last - first + 1) * ENTRY_BYTES,
-                )
-                .offsets(base.saturating_add(first), base.saturating_add(last))
-                .detail(Detail::Dangling {
-                    store: self.name(FileKind::Store),
-                    store_bytes: self.store_bytes(),
-                    first_position: self.account.records_end,
-                }),
-        );
+        let finding = self
+            .finding(FindingId::IndexDangling, Severity::Error)
+            .at(
+                &self.name(FileKind::Index),
+                first * ENTRY_BYTES,
+                (last - first + 1) * ENTRY_BYTES,
+            )
+            .offsets(base.saturating_add(first), base.saturating_add(last))
+            .detail(Detail::Dangling {
+                store: self.name(FileKind::Store),
+                store_bytes: self.store_bytes(),
+                first_position: self.account.records_end,
+            });
+        findings.push(Held::explain(self.held, finding));
     }
 
     /// Offsets that records of two sides of a fork have.
@@ -206,22 +214,67 @@ impl View<'_> {
 
     /// The decision for a person.
     fn decisions(&self, findings: &mut Vec<Finding>) {
-        let doubts = &self.account.doubts;
-        // Two histories are a finding of their own.
-        let told = |doubt: &&crate::scan::account::Doubt| {
-            **doubt != crate::scan::account::Doubt::TwoHistories
-        };
-        for doubt in doubts.iter().filter(told) {
+        let by = self.held.map(|held| held.by);
+        for doubt in &self.account.doubts {
+            let may_be_buffered = *doubt == Doubt::StoreEmpty;
+            // Two histories are a finding of their own.
+            if *doubt == Doubt::TwoHistories || may_be_buffered && by == Some(Buffered::Live) {
+                continue;
+            }
             let position = self.account.records_end.min(self.store_bytes());
-            findings.push(
-                self.finding(FindingId::NeedsDecision, Severity::Error)
-                    .at(
-                        &self.name(FileKind::Store),
-                        position,
-                        self.store_bytes() - position,
-                    )
-                    .detail(Detail::Decision(*doubt)),
-            );
+            let mut finding = self
+                .finding(FindingId::NeedsDecision, Severity::Error)
+                .at(
+                    &self.name(FileKind::Store),
+                    position,
+                    self.store_bytes() - position,
+                )
+                .detail(Detail::Decision(*doubt));
+            finding.use_unknown = may_be_buffered && by.is_some();
+            findings.push(finding);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::{check, listing::Listing, report::Options, report::Report};
+    use super::*;
+    use crate::log::format::Entry;
+    use crate::log::units::{Position, RelativeOffset};
+
+    /// A report of a segment with entries for `records` frames, none of which is in the store.
+    fn report(records: u32) -> Report {
+        let directory = tempfile::tempdir().unwrap();
+        let mut index = Vec::new();
+        for slot in 0..records {
+            let position = Position(u64::from(slot) * 20);
+            let relative = RelativeOffset(slot);
+            index.extend(Entry { relative, position }.encode());
+        }
+        index.resize(1024, 0);
+        fs::write(directory.path().join("0.index"), index).unwrap();
+        fs::write(directory.path().join("0.store"), []).unwrap();
+        let listing = Listing::of(directory.path()).unwrap();
+        Report::once(listing, &Options::default(), None).unwrap()
+    }
+
+    #[test]
+    fn an_entry_that_came_between_the_walk_and_the_account_is_in_the_buffer() {
+        for (in_use, severity) in [(Some(true), Severity::Note), (None, Severity::Error)] {
+            let (before, mut report) = (report(20), report(21));
+            report.usage.in_use = in_use;
+            report.segments[0].facts = before.segments[0].facts.clone();
+            let findings = check::findings(&report);
+            let mut lost = findings
+                .iter()
+                .filter(|it| it.id == FindingId::IndexDangling);
+            let lost = lost.next().unwrap();
+            assert_eq!(lost.severity, severity);
+            assert_eq!(lost.use_unknown, in_use.is_none());
+            assert_eq!(lost.records, Some(21));
         }
     }
 }

@@ -7,6 +7,7 @@ use super::listing::FileFacts;
 use super::report::{Report, SegmentReport};
 use super::scan::SegmentFacts;
 use super::tail::Tail;
+use super::usage::Buffered;
 use crate::log::damage::{Damage, DamageKind};
 use crate::log::format::{ENTRY_BYTES, FileKind};
 use crate::log::record::Codec;
@@ -47,12 +48,37 @@ pub fn segment(report: &Report, segment: &SegmentReport, findings: &mut Vec<Find
     if !segment.by_account {
         doubled_in_segment(segment, findings);
     }
-    check_account::segment(segment, findings);
+    check_account::segment(segment, view.held(), findings);
     view.dead_bytes(findings);
     view.index_rest(findings);
     view.tail(findings);
     view.index_full(findings);
     view.index_over_limit(findings);
+}
+
+/// Bytes that a writer may have in its buffer, and not in the store.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held {
+    pub by: Buffered,
+    pub bytes: u64,
+}
+
+impl Held {
+    /// The finding that the end of a store is missing, where it may be in a buffer.
+    pub fn explain(held: Option<Self>, mut finding: Finding) -> Finding {
+        match held {
+            Some(Self {
+                by: Buffered::Live,
+                bytes,
+            }) => {
+                finding.severity = Severity::Note;
+                finding.detail = Detail::InWritersBuffer { bytes };
+            }
+            Some(_) => finding.use_unknown = true,
+            None => {}
+        }
+        finding
+    }
 }
 
 /// A store without index, or an index without store.
@@ -148,23 +174,17 @@ impl View<'_> {
     }
 
     fn dangling(&self, damage: &Damage, mut finding: Finding) -> Finding {
-        if let Some(bytes) = self.in_writers_buffer() {
-            if self.is_written() {
-                finding.severity = Severity::Note;
-                return finding.detail(Detail::InWritersBuffer { bytes });
-            }
-            finding.use_unknown = true;
-        }
         // Where refused frames were overwritten, any bytes may represent the length: no
         // frame but the last ends after the position that the last entry names.
         if damage.slots() > 1 && damage.expected > Some(self.last_position()) {
             finding.expected = None;
         }
-        finding.detail(Detail::Dangling {
+        let finding = finding.detail(Detail::Dangling {
             store: self.store.clone(),
             store_bytes: self.facts.store_bytes,
             first_position: damage.frame.map_or(0, |frame| frame.0),
-        })
+        });
+        Held::explain(self.held(), finding)
     }
 
     /// Whether a writer is known to live.
@@ -177,17 +197,19 @@ impl View<'_> {
         self.report.usage.in_use.is_none()
     }
 
-    /// How far the entries are ahead of the store, if a running writer may hold that
-    /// much in its buffer: a service that restarted on its own wreck holds nothing.
-    fn in_writers_buffer(&self) -> Option<u64> {
-        if !self.is_written() && !self.use_is_unknown() {
-            return None;
-        }
+    /// What the entries are ahead of the store, if a running writer may hold that much in
+    /// its buffer: a service that restarted on its own wreck holds nothing.
+    fn held(&self) -> Option<Held> {
+        let by = match self.report.usage.in_use {
+            Some(true) => Buffered::Live,
+            None => Buffered::Unknown,
+            Some(false) => return None,
+        };
         let claimed = match self.facts.first_damage(DamageKind::Dangling) {
             Some(dangling) => dangling.expected.unwrap_or(0),
             None => 0,
         };
-        let ahead = claimed.saturating_sub(self.facts.store_bytes);
+        let bytes = claimed.saturating_sub(self.facts.store_bytes);
         let last_position_ahead = self.last_position().saturating_sub(self.facts.store_bytes);
         if last_position_ahead >= SERVICE_BUFFER_BYTES {
             return None;
@@ -204,7 +226,8 @@ impl View<'_> {
             (Some(modified), Some(since)) => modified >= since,
             _ => false,
         };
-        (ends_at_a_frame || written_since || self.use_is_unknown()).then_some(ahead)
+        let may_hold = ends_at_a_frame || written_since || by == Buffered::Unknown;
+        may_hold.then_some(Held { by, bytes })
     }
 
     /// The position that the last real entry names.
@@ -332,13 +355,14 @@ impl View<'_> {
                 if in_use {
                     finding.severity = Severity::Note;
                 }
-            } else if ours || self.in_writers_buffer().is_some() {
-                if ours || self.is_written() {
-                    finding.severity = Severity::Note;
-                    finding.detail = Detail::InWritersBuffer { bytes: 0 };
+            } else {
+                let by = Buffered::Live;
+                let held = if ours {
+                    Some(Held { by, bytes: 0 })
                 } else {
-                    finding.use_unknown = true;
-                }
+                    self.held()
+                };
+                finding = Held::explain(held, finding);
             }
             findings.push(finding);
         }

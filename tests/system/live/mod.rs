@@ -51,7 +51,10 @@ const GONE: &str = " are gone: they were trimmed before they were read";
 
 /// What a finding may be where nobody can tell whether a writer lives.
 fn is_a_writers(id: &str) -> bool {
-    matches!(id, "index-padded" | "index-dangling" | "store-torn-tail")
+    matches!(
+        id,
+        "index-padded" | "index-dangling" | "store-torn-tail" | "needs-decision"
+    )
 }
 
 #[track_caller]

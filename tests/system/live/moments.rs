@@ -39,6 +39,21 @@ fn sealed_frames_in_the_buffer_behind_which_the_log_is_empty() {
 }
 
 #[test]
+fn a_full_index_whose_frames_all_wait_in_the_buffer() {
+    let sandbox = Sandbox::empty();
+    let mut service = Service::start(&sandbox.log(), 1024, 12 * 10);
+    while service.segments().len() < 2 {
+        service.append(b"record");
+    }
+    let mut run = sandbox.proglog();
+    let assert = run.args(["verify", "log"]).assert().success();
+    let out = String::from_utf8_lossy(&assert.get_output().stdout).into_owned();
+    assert!(out.contains("note     index-dangling"), "{out}");
+    assert!(!out.contains("needs-decision"), "{out}");
+    drop(service);
+}
+
+#[test]
 fn sealed_frames_in_the_buffer_before_others_that_are_there() {
     let (sandbox, mut service) = rolled();
     service.append(b"behind the roll");
