@@ -18,6 +18,11 @@
 //! | an entry names the start of a frame or of a gap | - [`NAMED`] |
 //! | the record carries an offset of this segment | - [`CARRIED`] |
 //! | an entry names an intact frame inside the frame | + [`INSIDE`] |
+//!
+//! Entries of a raw log that are displaced, all by the same number of bytes, are one fault too
+//! (`displaced`): the sizes of their frames must be worth [`DISPLACED`]; [`DISPLACED_LAST`] if
+//! they lead from the last frame back, and nothing if they lead to the first one that is
+//! displaced.
 
 /// One cause of damage.
 pub const FAULT: f64 = 64.0;
@@ -41,6 +46,11 @@ pub const NAMED: f64 = 40.0;
 pub const CARRIED: f64 = 40.0;
 /// A named frame that another frame would swallow.
 pub const INSIDE: f64 = 40.0;
+/// Sizes of frames that are those of displaced entries, beyond what chance finds among all of
+/// them.
+pub const DISPLACED: f64 = 16.0;
+/// The same where the last frame is that of the last entry.
+pub const DISPLACED_LAST: f64 = 12.0;
 /// An empty payload in a protobuf log, which only offset 0 has.
 pub const EMPTY_RECORD: f64 = 9.0;
 /// The part of a frame's gain that it keeps in a protobuf log without an offset.

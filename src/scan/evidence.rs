@@ -1,6 +1,8 @@
 //! The inputs of an account: the sections of the index, the cheapest path through the
 //! store, and its frames with their numbers.
 
+use std::ops::Range;
+
 use super::account::Input;
 use super::bytes::Bytes;
 use super::candidates::{self, Search};
@@ -78,24 +80,53 @@ pub(super) fn explore(
             None => return Ok(None),
         }
     }
+    let first = (slot, from);
+    let mut named = sections.named(from..store.size);
+    if input.codec == Codec::Raw && sections.may_be_displaced(store)? {
+        // Where frames are is found out without the entries: these name other bytes.
+        let Some(mut bare) = search(input, store, index, first, (sections, None))? else {
+            return Ok(None);
+        };
+        bare.segment.named = named;
+        let placed = bare.sections.put_in_place(&bare.segment, &bare.path);
+        sections = placed.unwrap_or(bare.sections);
+        named = sections.named(from..store.size);
+    }
+    search(input, store, index, first, (sections, Some(named)))
+}
+
+impl Sections {
+    /// The entries that name a place in a part of the store, as (position, slot), ascending.
+    fn named(&self, part: Range<u64>) -> Vec<(u64, u64)> {
+        let claims = self
+            .claims()
+            .filter(|(_, position)| part.contains(position));
+        let mut named: Vec<_> = claims.map(|(slot, position)| (position, slot)).collect();
+        named.sort_unstable();
+        named.dedup();
+        named
+    }
+}
+
+/// Finds the cheapest path through the store from `slot` at `from` on, by what entries name, or
+/// without them.
+fn search(
+    input: &Input<'_>,
+    store: &mut Bytes,
+    index: &mut Index,
+    (slot, from): (u64, u64),
+    (sections, named): (Sections, Option<Vec<(u64, u64)>>),
+) -> Result<Option<Explored>> {
+    let by_entries = named.is_some();
     let base = input.base.0;
     let slots = store.size / 9 + index.file_bytes() / ENTRY_BYTES + 2;
-    let by_chance = sections.naming_zeros(store)?;
-    let mut named: Vec<(u64, u64)> = sections
-        .claims()
-        .filter(|(_, position)| *position < store.size && *position >= from)
-        .filter(|claim| by_chance.binary_search(claim).is_err())
-        .map(|(slot, position)| (position, slot))
-        .collect();
-    named.sort_unstable();
-    named.dedup();
     let mut segment = Segment {
         codec: input.codec,
         base,
         slot,
         from,
         offsets: base..base.saturating_add(slots),
-        named,
+        named: named.unwrap_or_default(),
         padded: sections.is_padded(),
         unpadded: index.file_bytes() > 0 && sections.rest.is_empty(),
         unused_slots: sections.unused_slots(),
@@ -125,7 +156,7 @@ pub(super) fn explore(
     let Some(table) = candidates::find(store, &search)? else {
         return Ok(None);
     };
-    let Some(path) = path::find(&segment, store, &table)? else {
+    let Some(path) = path::find(&segment, store, &table, by_entries)? else {
         return Ok(None);
     };
     Ok(Some(Explored {
@@ -164,9 +195,9 @@ impl Evidence {
         };
         let mut path = empty_records_at_end(&segment, state, path);
         if input.codec == Codec::Raw {
-            path = number_raw::without_lost_zeros(&segment, path);
+            path = frames::without_lost_zeros(&segment, path);
         }
-        let mut frames = frames::of_path(&path);
+        let mut frames = frames::of_path(&path, &sections.breaks);
         let lives = sections.lives();
         let doubts = match input.codec {
             Codec::Raw => {

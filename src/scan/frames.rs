@@ -1,7 +1,7 @@
 //! The frames of the cheapest path, and what becomes of each.
 
 use super::bytes::Bytes;
-use super::path::{Kind, Piece};
+use super::path::{Kind, Piece, Segment};
 use crate::log::error::Result;
 use crate::log::format::LENGTH_BYTES;
 
@@ -95,14 +95,18 @@ impl Doubt {
     }
 }
 
-/// The frames of a path, with the group that each is in.
-pub(super) fn of_path(path: &[Piece]) -> Vec<Frame> {
+/// The frames of a path, with the group that each is in: one begins after each gap, and at
+/// each of `breaks`, which are in ascending order.
+pub(super) fn of_path(path: &[Piece], breaks: &[u64]) -> Vec<Frame> {
     let mut group = 0;
     let mut frames = Vec::new();
     for piece in path {
         if piece.kind != Kind::Frame {
             group += 1;
             continue;
+        }
+        if breaks.binary_search(&piece.start).is_ok() {
+            group += 1;
         }
         frames.push(Frame {
             start: piece.start,
@@ -115,6 +119,48 @@ pub(super) fn of_path(path: &[Piece]) -> Vec<Frame> {
         });
     }
     frames
+}
+
+/// The path with a gap instead of each row of empty frames that cannot all be records: no
+/// entry names one of them, and an entry after them counts fewer records.
+pub(super) fn without_lost_zeros(segment: &Segment, path: Vec<Piece>) -> Vec<Piece> {
+    let mut kept: Vec<Piece> = Vec::with_capacity(path.len());
+    // The slot of the next frame, and the lowest that an entry can still give.
+    let (mut slot, mut least) = (segment.slot, segment.slot);
+    // The longest row since the last frame that is named: where it begins, how many.
+    let (mut row, mut longest) = ((0, 0), (0, 0));
+    for piece in path {
+        if piece.kind != Kind::Frame {
+            // The following frames are numbered on their own.
+            kept.push(piece);
+            (slot, longest) = (u64::MAX, (0, 0));
+            continue;
+        }
+        let named = segment.slots_at(piece.start).find(|it| *it >= least);
+        if let Some(named) = named {
+            let more = slot.saturating_sub(named);
+            if slot < u64::MAX && more > 0 && longest.1 as u64 >= more {
+                let (from, count) = longest;
+                let start = kept.get(from).map_or(0, |it| it.start);
+                let end = kept.get(from + count - 1).map_or(start, |it| it.end);
+                let kind = Kind::Gap;
+                kept.splice(from..from + count, [Piece { start, end, kind }]);
+            }
+            (slot, least) = (named, named + 1);
+            longest = (0, 0);
+        }
+        if named.is_some() || piece.end > piece.start + LENGTH_BYTES {
+            row = (kept.len() + 1, 0);
+        } else {
+            row.1 += 1;
+            if row.1 > longest.1 {
+                longest = row;
+            }
+        }
+        kept.push(piece);
+        slot = slot.saturating_add(1);
+    }
+    kept
 }
 
 /// Whether the frame at `position` is lost completely or in part: the store ends there, or in a

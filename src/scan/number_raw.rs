@@ -10,7 +10,6 @@ use super::frames::{Doubt, Frame, State, begins_gap, gap_before, is_lost};
 use super::lives::Life;
 use super::path::{Kind, Piece, Segment, changed_bits, is_one_bit, is_shared};
 use crate::log::error::Result;
-use crate::log::format::LENGTH_BYTES;
 
 /// Numbers the frames; adds those whose length alone is wrong.
 pub(super) fn number(
@@ -61,48 +60,6 @@ pub(super) fn number(
         numbering.histories(frames);
     }
     Ok(numbering.doubts)
-}
-
-/// The path with a gap instead of each row of empty frames that cannot all be records: no
-/// entry names one of them, and an entry after them counts fewer records.
-pub(super) fn without_lost_zeros(segment: &Segment, path: Vec<Piece>) -> Vec<Piece> {
-    let mut kept: Vec<Piece> = Vec::with_capacity(path.len());
-    // The slot of the next frame, and the lowest that an entry can still give.
-    let (mut slot, mut least) = (segment.slot, segment.slot);
-    // The longest row since the last frame that is named: where it begins, how many.
-    let (mut row, mut longest) = ((0, 0), (0, 0));
-    for piece in path {
-        if piece.kind != Kind::Frame {
-            // The following frames are numbered on their own.
-            kept.push(piece);
-            (slot, longest) = (u64::MAX, (0, 0));
-            continue;
-        }
-        let named = segment.slots_at(piece.start).find(|it| *it >= least);
-        if let Some(named) = named {
-            let more = slot.saturating_sub(named);
-            if slot < u64::MAX && more > 0 && longest.1 as u64 >= more {
-                let (from, count) = longest;
-                let start = kept.get(from).map_or(0, |it| it.start);
-                let end = kept.get(from + count - 1).map_or(start, |it| it.end);
-                let kind = Kind::Gap;
-                kept.splice(from..from + count, [Piece { start, end, kind }]);
-            }
-            (slot, least) = (named, named + 1);
-            longest = (0, 0);
-        }
-        if named.is_some() || piece.end > piece.start + LENGTH_BYTES {
-            row = (kept.len() + 1, 0);
-        } else {
-            row.1 += 1;
-            if row.1 > longest.1 {
-                longest = row;
-            }
-        }
-        kept.push(piece);
-        slot = slot.saturating_add(1);
-    }
-    kept
 }
 
 struct Numbering<'a> {
@@ -211,7 +168,7 @@ impl Numbering<'_> {
         }
         let at_start = first == self.segment.from && !self.is_later;
         let mut gap = gap_before(self.path, first);
-        let mut shift = self.by_entries(&votes, at_start, members.len());
+        let mut shift = self.by_entries(&votes, at_start, members);
         if let (Some(gap), Some(following)) = (gap, self.following)
             && self.segment.is_claimed(gap, following)
         {
@@ -272,8 +229,9 @@ impl Numbering<'_> {
         self.assign(store, members, slot, &votes, starts)
     }
 
-    /// The slot of a group's first frame by the entries that name its `frames` frames.
-    fn by_entries(&mut self, votes: &[Vote], at_start: bool, frames: usize) -> Option<i128> {
+    /// The slot of a group's first frame by the entries that name its frames.
+    fn by_entries(&mut self, votes: &[Vote], at_start: bool, members: &[Frame]) -> Option<i128> {
+        let frames = members.len();
         let counts = count(votes);
         let start = i128::from(self.segment.slot);
         let least = i128::from(self.least);
@@ -307,6 +265,11 @@ impl Numbering<'_> {
             return Some(start);
         }
         match best.as_slice() {
+            // Of entries that are displaced a few name frames by chance.
+            [slot] if self.is_contradicted(members, *slot, most) => {
+                self.doubts.push(Doubt::EntriesDisagree);
+                None
+            }
             [slot] => Some(*slot),
             [.., highest] if frames == 1 => Some(*highest),
             [] => None,
@@ -315,6 +278,17 @@ impl Numbering<'_> {
                 None
             }
         }
+    }
+
+    /// Whether no fewer entries of these frames name other places than the `named` ones that
+    /// name theirs.
+    fn is_contradicted(&self, members: &[Frame], slot: i128, named: Option<usize>) -> bool {
+        let elsewhere = members.iter().enumerate().filter(|(at, frame)| {
+            let own = u64::try_from(slot + *at as i128).ok();
+            let claimed = own.and_then(|own| self.life.claims.get(&own));
+            claimed.is_some_and(|claimed| *claimed != frame.start)
+        });
+        elsewhere.count() >= named.unwrap_or(0)
     }
 
     /// Number of frames at a group's beginning that are part of the damaged value before

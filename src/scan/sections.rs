@@ -64,10 +64,13 @@ pub struct Sections {
     pub runs: Vec<EntryRun>,
     /// The bytes between and after them.
     pub rest: Vec<Rest>,
-    /// Whether an entry counts although one bit of its slot is wrong.
+    /// Whether entries count although one bit of a slot is wrong, or their positions.
     pub corrected: bool,
     /// The numbers of the runs with which a service began again.
     pub(super) restarts: Vec<usize>,
+    /// The first frames, in ascending order, of rows that were displaced differently from the
+    /// frames before them. Units: bytes in the store.
+    pub(super) breaks: Vec<u64>,
 }
 
 impl Sections {

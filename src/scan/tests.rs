@@ -9,6 +9,7 @@ use crate::log::units::Offset;
 use crate::log::window::LOOKUP_BYTES;
 
 mod apart;
+mod displaced;
 mod lives;
 
 type Bytes = Vec<u8>;
@@ -245,42 +246,6 @@ fn zeros_behind_an_empty_record_at_the_end_may_have_been_its_value() {
         };
         assert_eq!((found.records, found.doubts), wanted, "{zeros} {unused}");
     }
-}
-
-#[test]
-fn entries_that_name_zeros_by_chance_number_nothing() {
-    let zeros = [&[b'x'; 20][..], &[0; 40]].concat();
-    let values: Vec<Bytes> = (0..12_u8)
-        .map(|number| match number {
-            2 => vec![b'y'; 40],
-            6 => Bytes::new(),
-            11 => zeros.clone(),
-            _ => vec![b'a' + number; 15 + usize::from(number) * 3 % 11],
-        })
-        .collect();
-    let (whole, index) = lay(&values);
-    let second = whole.windows(8).position(|it| it == [b'y'; 8]).unwrap();
-    // The last entry names zeros inside the last value; the one after an empty record names
-    // that one.
-    let cut = [&whole[..second], &whole[second + 30..]].concat();
-    let longer = [&whole[..second], b"inserted", &whole[second..]].concat();
-    for store in [cut, longer] {
-        let found = account(Codec::Raw, &store, Some(&index));
-        let wanted = (3, store.len() as u64, &[Doubt::Unnumbered][..]);
-        assert_eq!(verdict(&found), wanted, "{found:?}");
-        assert_eq!(found.end_slot, 3, "{found:?}");
-    }
-    // The zeros that the next entry names are the end of a value that begins earlier.
-    let (whole, index) = lay(&[
-        [&[b'x'; 20][..], &[0; 16]].concat(),
-        value(1),
-        value(2),
-        value(3),
-    ]);
-    let store = [&whole[..12], b"inserted", &whole[12..]].concat();
-    let found = account(Codec::Raw, &store, Some(&index));
-    let wanted = (1, store.len() as u64, &[Doubt::Unnumbered][..]);
-    assert_eq!(verdict(&found), wanted, "{found:?}");
 }
 
 #[test]
