@@ -3,8 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::check_segment::Held;
-use super::finding::{Detail, Finding, FindingId, Severity};
+use super::finding::{Detail, Finding, FindingId, Held, Severity};
 use super::report::SegmentReport;
 use super::usage::Buffered;
 use crate::log::damage::{Damage, DamageKind};
@@ -237,6 +236,7 @@ impl View<'_> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a log that a service is writing")]
 mod tests {
     use std::fs;
 

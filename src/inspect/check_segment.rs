@@ -2,7 +2,7 @@
 
 use super::check_account;
 use super::check_directory::doubled_in_segment;
-use super::finding::{Detail, Finding, FindingId, Severity};
+use super::finding::{Detail, Finding, FindingId, Held, Severity};
 use super::listing::FileFacts;
 use super::report::{Report, SegmentReport};
 use super::scan::SegmentFacts;
@@ -54,31 +54,6 @@ pub fn segment(report: &Report, segment: &SegmentReport, findings: &mut Vec<Find
     view.tail(findings);
     view.index_full(findings);
     view.index_over_limit(findings);
-}
-
-/// Bytes that a writer may have in its buffer, and not in the store.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Held {
-    pub by: Buffered,
-    pub bytes: u64,
-}
-
-impl Held {
-    /// The finding that the end of a store is missing, where it may be in a buffer.
-    pub fn explain(held: Option<Self>, mut finding: Finding) -> Finding {
-        match held {
-            Some(Self {
-                by: Buffered::Live,
-                bytes,
-            }) => {
-                finding.severity = Severity::Note;
-                finding.detail = Detail::InWritersBuffer { bytes };
-            }
-            Some(_) => finding.use_unknown = true,
-            None => {}
-        }
-        finding
-    }
 }
 
 /// A store without index, or an index without store.

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::usage::Buffered;
 use crate::log::damage::DamageKind;
 use crate::log::units::Offset;
 use crate::scan::account::Doubt;
@@ -445,4 +446,29 @@ pub fn sort(findings: &mut [Finding]) {
         let position = finding.place.as_ref().map(|place| place.position);
         (finding.severity, finding.segment, position)
     });
+}
+
+/// Bytes that a writer may have in its buffer, and not in the store.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held {
+    pub by: Buffered,
+    pub bytes: u64,
+}
+
+impl Held {
+    /// The finding that the end of a store is missing, where it may be in a buffer.
+    pub fn explain(held: Option<Self>, mut finding: Finding) -> Finding {
+        match held {
+            Some(Self {
+                by: Buffered::Live,
+                bytes,
+            }) => {
+                finding.severity = Severity::Note;
+                finding.detail = Detail::InWritersBuffer { bytes };
+            }
+            Some(_) => finding.use_unknown = true,
+            None => {}
+        }
+        finding
+    }
 }
