@@ -11,13 +11,14 @@ use super::json;
 /// are compared at once: calling `memchr` takes longer.
 #[inline]
 fn find(byte: u8, bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const ONES: u64 = u64::from_be_bytes([1; 8]);
+    const LOW: u64 = ONES * 0x7f;
     if let Some(first) = bytes.first_chunk() {
-        // Zero where it is this byte; the lowest such place is marked exactly.
-        let zero = u64::from_le_bytes(*first) ^ (ONES * u64::from(byte));
-        let marks = zero.wrapping_sub(ONES) & !zero & (ONES << 7);
+        // A byte of zero where it is this byte; its highest bit is set in the marks.
+        let zero = u64::from_be_bytes(*first) ^ (ONES * u64::from(byte));
+        let marks = !(((zero & LOW) + LOW) | zero | LOW);
         if marks != 0 {
-            return Some(marks.trailing_zeros() as usize / 8);
+            return Some(marks.leading_zeros() as usize / 8);
         }
     }
     memchr::memchr(byte, bytes)
@@ -255,6 +256,18 @@ fn value(value: &[u8]) -> NewRecord<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_of_some_bytes_is_found() {
+        let mut rng = fastrand::Rng::with_seed(1);
+        for _ in 0..100_000 {
+            let count = rng.usize(..20);
+            let bytes: Vec<u8> = (0..count).map(|_| rng.u8(..4).wrapping_sub(2)).collect();
+            let byte = rng.u8(..3).wrapping_sub(1);
+            let first = bytes.iter().position(|it| *it == byte);
+            assert_eq!(find(byte, &bytes), first, "{byte} in {bytes:?}");
+        }
+    }
 
     /// The records of an input that arrives in these pieces.
     fn records(format: &Format, pieces: &[&[u8]]) -> Result<Vec<Vec<u8>>, String> {
