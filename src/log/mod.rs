@@ -24,6 +24,7 @@ mod evidence;
 pub mod follow;
 mod footing;
 pub mod format;
+mod holes;
 pub mod index;
 pub(crate) mod items;
 mod judge;

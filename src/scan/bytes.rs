@@ -22,6 +22,9 @@ pub(super) struct Bytes {
     budget: u64,
 }
 
+/// Zeros that are searched for their end without a call of the kernel. Units: bytes.
+const NEAR_BYTES: u64 = 64;
+
 /// How often all of a store may be decoded for one account, and bytes beyond that: made-up
 /// lengths let payloads lie in each other.
 const DECODED_TIMES: u64 = 8;
@@ -163,7 +166,13 @@ impl Bytes {
 
     /// The end of the zeros that begin at `position`; `position` if the disk cannot read
     /// them.
-    pub fn zeros_end(&self, position: u64) -> Result<u64> {
+    pub fn zeros_end(&mut self, position: u64) -> Result<u64> {
+        // Most often it is near; a search further away skips holes.
+        let near = usize::try_from(self.size.saturating_sub(position).min(NEAR_BYTES));
+        let near = readable(self.near.bytes(position, near.unwrap_or(0)))?;
+        if let Some(zeros) = near.and_then(|near| near.iter().position(|&byte| byte != 0)) {
+            return Ok(position + zeros as u64);
+        }
         let end = readable(self.near.source().first_nonzero(position))?;
         Ok(end
             .map_or(position, |end| end.unwrap_or(self.size))

@@ -45,7 +45,7 @@ const LOG_FLOORS: &[&[&str]] = &[
     &["error"],
     &["durable"],
     &["window", "lock", "config", "directory", "commit", "create"],
-    &["index", "payload"],
+    &["holes", "index", "payload"],
     &["walk"],
     &["evidence", "segment"],
     &["trailing", "live", "between"],
