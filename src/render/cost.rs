@@ -88,7 +88,7 @@ pub fn cost(group: &[&Finding]) -> String {
         FindingId::OffsetOverflow => "records without an offset".to_owned(),
         FindingId::OwnerDiffers => "the service may fail to open them".to_owned(),
         FindingId::IndexOverLimit => "the service would cut it on open".to_owned(),
-        FindingId::NeedsDecision => "nothing is changed until you decide".to_owned(),
+        FindingId::NeedsDecision => "the bytes stay as they are until you decide".to_owned(),
         FindingId::ForeignDialect => "another program's log".to_owned(),
     }
 }
