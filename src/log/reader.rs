@@ -175,7 +175,12 @@ impl LogReader {
                     ends.1 = ends.1.max(names.base.saturating_add(claimed));
                     last = last.or(Some(number));
                 }
-                Err(error) if is_absent(&error) => {}
+                Err(error) if is_absent(&error) => {
+                    // How many it has is unknown: one at least.
+                    if number + 1 == self.directory.segments.len() && self.is_filled(names) {
+                        ends.1 = ends.1.max(names.base.saturating_add(1));
+                    }
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -186,6 +191,14 @@ impl LogReader {
         self.codec = Some(codec);
         self.ends = Some(ends);
         Ok(ends)
+    }
+
+    /// Whether a file of the segment has any bytes.
+    fn is_filled(&self, names: &SegmentNames) -> bool {
+        [FileKind::Store, FileKind::Index].into_iter().any(|kind| {
+            let status = self.directory.file(names, kind).metadata();
+            status.is_ok_and(|status| status.len() > 0)
+        })
     }
 
     /// Whether an older segment holds valid records at `offset` or after it; decided by

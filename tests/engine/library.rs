@@ -117,6 +117,17 @@ fn gaps_are_errors_and_overlaps_too() {
         ["f", "e", "!2..=3", "b", "a"]
     );
     assert!(reader.get(Offset(2)).unwrap().is_none());
+    // Of the last segment one file is missing.
+    let last = fs::read(dir.path().join("4.store")).unwrap();
+    remove("6.store");
+    remove("6.index");
+    remove("4.store");
+    let end = reader.records(Offset(4)..).next().unwrap().unwrap_err();
+    assert_eq!(
+        end.to_string(),
+        "offsets 4 and following: the store is missing"
+    );
+    fs::write(dir.path().join("4.store"), last).unwrap();
     for (name, bytes) in newer {
         let name = name.replace('2', "1");
         fs::write(dir.path().join(name), bytes).unwrap();

@@ -114,6 +114,12 @@ fn at_damage_it_stops_and_skips_with_the_read() {
     let skipped = read(&sandbox, &["--on-error", "skip"]).told(3, &["continues at offset 21"]);
     assert!(!skipped.out.is_empty());
     read(&sandbox, &[]).told(0, &[]);
+    let sandbox = numbered(25);
+    sandbox.remove("20.store");
+    let told = ["store-missing: 20.store", "offset 20 and all after it"];
+    assert_eq!(read(&sandbox, &[]).told(3, &told).out, lines(0..20));
+    read(&sandbox, &["--on-error", "skip"]).told(3, &told);
+    assert_eq!(held(&sandbox).as_deref(), Some("20\n"));
 }
 
 #[test]
