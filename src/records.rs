@@ -177,7 +177,7 @@ impl Reader {
     pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
         let directory = Directory::list(dir.as_ref())?;
         directory.require_log()?;
-        layouts::require_ours(&directory)?;
+        layouts::require_any_ours(&directory)?;
         Ok(Self {
             dir: directory.dir,
             codec: None,

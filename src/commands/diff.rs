@@ -79,8 +79,8 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let bar = Bar::new("diff", &WALKED, || None, Signals::Default, globals);
     let look = |dir: &Path| Report::of(dir, &options).map_err(|error| explained(dir, error));
     let (a, b) = (look(&arguments.a)?, look(&arguments.b)?);
-    a.require_ours()?;
-    b.require_ours()?;
+    a.require_any_ours()?;
+    b.require_any_ours()?;
     let end = a.next_offset().max(b.next_offset());
     let within = arguments.within(end)?;
     // Nothing would be compared, and nothing differ.

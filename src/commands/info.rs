@@ -165,9 +165,8 @@ fn one(
     };
     report.look_at_unclean_end()?;
     let bar = Bar::for_look("info", dir, None, globals);
-    let sizes = if arguments.sizes && report.require_ours().is_ok() {
-        let codec = report.codec.unwrap_or(Codec::Raw);
-        Some(Sizes::of(&report.listing, codec)?)
+    let sizes = if arguments.sizes && report.require_any_ours().is_ok() {
+        Some(Sizes::of(&report)?)
     } else {
         None
     };

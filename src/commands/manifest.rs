@@ -64,7 +64,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         Error::NotADirectory { .. } => is_a_file(&arguments.dir, "manifest", false).into(),
         error => anyhow::Error::from(error),
     })?;
-    report.require_ours()?;
+    report.require_any_ours()?;
     let mut out = stdout()?;
     let header = Header {
         codec: report.codec,

@@ -102,6 +102,12 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     for (path, why) in &salvage.unopened {
         say(&format!("cannot open {}: {why}", quote(path)));
     }
+    for (path, layout) in &salvage.foreign {
+        say(&format!(
+            "{} is left out: another program's layout: {layout}",
+            quote(path)
+        ));
+    }
     for offset in &salvage.undecided {
         say(&format!(
             "offset {offset} is left out: zeros that may have been a record"
@@ -138,14 +144,15 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
 }
 
 /// The status of `verify` for the new log, which is clean but for gaps; 2 if a file of the
-/// source cannot be opened. What is undecided is damage too.
+/// source cannot be opened. What is undecided or left out is damage too.
 fn status(salvage: &Salvage) -> Status {
+    let is_in_part = !salvage.undecided.is_empty() || !salvage.foreign.is_empty();
     let mut segments = salvage.segments.iter().zip(salvage.segments.iter().skip(1));
     let is_gap =
         |(one, next): (&NewSegment, &NewSegment)| one.base.saturating_add(one.records) != next.base;
     if !salvage.unopened.is_empty() {
         Status::Failed
-    } else if segments.any(is_gap) || !salvage.undecided.is_empty() {
+    } else if segments.any(is_gap) || is_in_part {
         Status::Damage
     } else {
         Status::Done

@@ -112,13 +112,14 @@ fn of_half(report: &Report, number: usize, segment: &SegmentReport, all: &mut Ve
     // segment.
     let id = match (segment.lone_store(), segment.lone_index()) {
         (Some(tail), _) if tail.torn_bytes > 0 => FindingId::IndexMissing,
+        _ if segment.layout.is_some() => FindingId::ForeignDialect,
         (None, None) if !segment.listing.is_readable_pair() => FindingId::NotAFile,
         _ => return,
     };
     let next = report.segments.get(number + 1).map(|it| it.listing.base());
     let last = next.and_then(|next| next.0.checked_sub(1)).map(Offset);
     // How many records the last one has is unknown: at least its first is not to be had.
-    let last = last.or(first.filter(|_| id == FindingId::NotAFile && next.is_none()));
+    let last = last.or(first.filter(|_| id != FindingId::IndexMissing && next.is_none()));
     if let (Some(first), Some(last)) = (first, last)
         && first <= last
     {

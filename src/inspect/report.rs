@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::facts::SegmentFacts;
 use super::finding::{self, Finding, Severity};
-use super::listing::{Listing, SegmentListing};
+use super::listing::{FileFacts, Listing, SegmentListing};
 use super::tail::Tail;
 use super::usage::Usage;
 use crate::log::error::{Error, Result};
@@ -14,7 +14,7 @@ use crate::log::record::Codec;
 use crate::log::threads;
 use crate::log::units::Offset;
 use crate::scan::account::Account;
-use crate::scan::layouts::Layout;
+use crate::scan::layouts::{self, Layout};
 
 /// How a log is inspected.
 #[derive(Debug, Clone, Copy, Default)]
@@ -147,15 +147,32 @@ impl Report {
     ///
     /// [`Error::ForeignLayout`].
     pub fn require_ours(&self) -> Result<()> {
-        let foreign = |segment: &SegmentReport| {
+        self.foreign().next().map_or(Ok(()), Err)
+    }
+
+    /// Fails if all records of the log are in another program's layout.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ForeignLayout`].
+    pub fn require_any_ours(&self) -> Result<()> {
+        let is_filled = |file: &FileFacts| file.no_file.is_none() && file.bytes > 0;
+        let is_ours = |segment: &SegmentReport| {
+            segment.layout.is_none() && segment.listing.store.as_ref().is_some_and(is_filled)
+        };
+        if self.segments.iter().any(is_ours) {
+            return Ok(());
+        }
+        self.require_ours()
+    }
+
+    /// The segments in another program's layout, as the errors that a reader meets.
+    pub fn foreign(&self) -> impl Iterator<Item = Error> {
+        self.segments.iter().filter_map(|segment| {
             let layout = segment.layout.as_ref()?;
             let name = segment.listing.file_name(FileKind::Store);
-            Some(Error::ForeignLayout {
-                path: self.listing.path().join(name),
-                layout: layout.to_string(),
-            })
-        };
-        self.segments.iter().find_map(foreign).map_or(Ok(()), Err)
+            Some(layouts::foreign(&self.listing.path().join(name), **layout))
+        })
     }
 
     /// Adds the findings of another scan.

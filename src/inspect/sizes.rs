@@ -10,7 +10,7 @@ use crate::log::segment::{Segment, is_absent};
 use crate::log::walk::{Committed, Flow, Visitor};
 use crate::log::window::STREAM_BYTES;
 
-use super::listing::Listing;
+use super::report::Report;
 
 /// Classes: empty, then one for each number of bits that a size can have.
 const CLASSES: usize = 65;
@@ -56,12 +56,20 @@ impl Sizes {
     /// # Errors
     ///
     /// As [`crate::log::walk::Walk::run`].
-    pub fn of(listing: &Listing, codec: Codec) -> Result<Self> {
+    pub fn of(report: &Report) -> Result<Self> {
+        let (directory, codec) = (
+            &report.listing.directory,
+            report.codec.unwrap_or(Codec::Raw),
+        );
         let mut sizes = Self::default();
-        for segment in listing.segments.iter().filter(|s| s.is_readable_pair()) {
+        let ours = report.segments.iter().filter(|it| it.layout.is_none());
+        for segment in ours
+            .map(|it| &it.listing)
+            .filter(|it| it.is_readable_pair())
+        {
             let counted = live::undisturbed(|| {
                 let mut counted = sizes.clone();
-                let pair = match Segment::open_fixed(&listing.directory, &segment.names, codec) {
+                let pair = match Segment::open_fixed(directory, &segment.names, codec) {
                     Err(error) if is_absent(&error) => return Ok(counted),
                     other => other?,
                 };

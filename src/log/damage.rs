@@ -26,6 +26,21 @@ pub enum DamageKind {
     Unreadable,
 }
 
+impl DamageKind {
+    /// What is wrong, in a few words.
+    pub(super) fn summary(self) -> &'static str {
+        match self {
+            Self::Entry => "a wrong entry in the index",
+            Self::Misaligned => "entries that are not at a multiple of 12 bytes",
+            Self::Dangling => "entries whose frames are missing or incomplete",
+            Self::Length => "a wrong length in the store",
+            Self::Undecodable => "a payload that is not a Record",
+            Self::OffsetMismatch => "a record with another offset than its entry",
+            Self::Unreadable => "the disk reports an error",
+        }
+    }
+}
+
 /// One or more consecutive slots of an index that are not valid, for one cause.
 ///
 /// Units: slots count entries from the segment's base; `position` and `bytes` are

@@ -179,6 +179,13 @@ pub enum Obstacle {
         /// The half that is missing.
         missing: FileKind,
     },
+    /// A segment that another program wrote, in another layout.
+    Foreign {
+        /// The segment's base offset.
+        segment: Offset,
+        /// The layout.
+        layout: String,
+    },
 }
 
 impl Obstacle {
@@ -186,15 +193,7 @@ impl Obstacle {
     #[must_use]
     pub fn summary(&self) -> &'static str {
         match self {
-            Self::Damage { damage, .. } => match damage.kind {
-                DamageKind::Entry => "a wrong entry in the index",
-                DamageKind::Misaligned => "entries that are not at a multiple of 12 bytes",
-                DamageKind::Dangling => "entries whose frames are missing or incomplete",
-                DamageKind::Length => "a wrong length in the store",
-                DamageKind::Undecodable => "a payload that is not a Record",
-                DamageKind::OffsetMismatch => "a record with another offset than its entry",
-                DamageKind::Unreadable => "the disk reports an error",
-            },
+            Self::Damage { damage, .. } => damage.kind.summary(),
             Self::Gap => "no segment contains them",
             Self::Overlap { .. } => "two segments claim them; the older records follow",
             Self::Unindexed { .. } => "the index has no entries for the records, which follow",
@@ -203,6 +202,7 @@ impl Obstacle {
                 FileKind::Store => "the store is missing",
                 FileKind::Index => "the index is missing",
             },
+            Self::Foreign { .. } => "the segment has another program's layout",
         }
     }
 

@@ -6,9 +6,9 @@ use super::directory::{Directory, SegmentNames};
 use super::error::{Error, Result};
 use super::items::{Each, Item, Obstacle, walk_segment};
 use super::opened::Opened;
-use super::reader::{IndexSizes, LogReader, told_item, unpaired};
+use super::reader::{IndexSizes, LogReader, hidden, told_item};
 use super::record::Codec;
-use super::segment::is_absent;
+use super::segment::hides_segment;
 use super::units::Offset;
 use super::walk::Flow;
 use super::window::LOOKUP_BYTES;
@@ -105,8 +105,13 @@ impl LogReader {
             let slot = offset.since(names.base);
             let opened = match open.segment(self.directory(), names, codec) {
                 Ok(opened) => opened,
-                Err(error) if is_absent(&error) => {
-                    return each(unpaired(self.directory(), names, offset, Some(offset)));
+                Err(error) if hides_segment(&error) => {
+                    return each(hidden(
+                        self.directory(),
+                        names,
+                        error,
+                        (offset, Some(offset)),
+                    ));
                 }
                 Err(error) => return Err(error.into()),
             };

@@ -11,7 +11,7 @@ use super::segment::{Segment, is_absent};
 use super::units::Offset;
 use super::walk::Walk;
 use crate::scan::account::{Account, Input};
-use crate::scan::{image, reading};
+use crate::scan::{image, layouts, reading};
 
 /// A segment that is open for reading.
 pub(super) struct Opened {
@@ -36,6 +36,12 @@ pub(super) struct Told {
     pub is_contested: bool,
 }
 
+/// The segment, unless another program wrote it.
+pub(super) fn ours(segment: Segment) -> Result<Segment> {
+    layouts::require_segment(segment.base, &segment.store, Some(&segment.index))?;
+    Ok(segment)
+}
+
 impl Opened {
     /// Opens a segment.
     ///
@@ -43,7 +49,7 @@ impl Opened {
     ///
     /// As [`Segment::open`], and reading's.
     pub fn open(directory: &Directory, names: &SegmentNames, codec: Codec) -> Result<Self> {
-        let segment = match Segment::open_fixed(directory, names, codec) {
+        let segment = match Segment::open_fixed(directory, names, codec).and_then(ours) {
             Ok(segment) => segment,
             Err(error) if is_absent(&error) => {
                 return Self::without_index(directory, names, codec, error);
@@ -109,6 +115,7 @@ impl Opened {
         let Ok(segment) = Segment::without_index(directory, names) else {
             return Err(error);
         };
+        layouts::require_segment(segment.base, &segment.store, None)?;
         let account = Account::of(&Input {
             index: None,
             ..reading::input(&segment, codec, 0)

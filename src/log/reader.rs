@@ -13,9 +13,9 @@ use super::error::{Error, Result};
 use super::format::{ENTRY_BYTES, FileKind};
 pub use super::items::{Content, FILL, Item, Obstacle, RecordView, Taker};
 use super::items::{Each, first_sound, last_sound, walk_segment};
-use super::opened::Opened;
+use super::opened::{Opened, ours};
 use super::record::Codec;
-use super::segment::{Segment, is_absent};
+use super::segment::{Segment, hides_segment};
 use super::units::Offset;
 use super::walk::Flow;
 use super::window::STREAM_BYTES;
@@ -175,7 +175,7 @@ impl LogReader {
                     ends.1 = ends.1.max(names.base.saturating_add(claimed));
                     last = last.or(Some(number));
                 }
-                Err(error) if is_absent(&error) => {
+                Err(error) if hides_segment(&error) => {
                     // How many it has is unknown: one at least.
                     if number + 1 == self.directory.segments.len() && self.is_filled(names) {
                         ends.1 = ends.1.max(names.base.saturating_add(1));
@@ -218,7 +218,7 @@ impl LogReader {
         if *sizes.entry(names.base).or_insert_with(size) / ENTRY_BYTES <= slot {
             return Ok(false);
         }
-        match Segment::open(&self.directory, names) {
+        match Segment::open(&self.directory, names).and_then(ours) {
             Ok(segment) => {
                 let entries = segment.entries_for(slot, codec)?;
                 let holds = |segment: &Segment, entries| -> Result<bool> {
@@ -232,7 +232,7 @@ impl LogReader {
                 let opened = Opened::open(&self.directory, names, codec)?;
                 holds(&opened.segment, opened.entries)
             }
-            Err(error) if is_absent(&error) => Ok(false),
+            Err(error) if hides_segment(&error) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -289,10 +289,10 @@ impl LogReader {
             let next_base = segments.get(number + 1).map(|next| next.base);
             let opened = match Opened::open(&self.directory, names, codec) {
                 Ok(opened) => opened,
-                Err(error) if is_absent(&error) => {
+                Err(error) if hides_segment(&error) => {
                     let last = next_base.map(|next| Offset(next.min(end).0 - 1));
-                    let unpaired = unpaired(&self.directory, names, wanted, last);
-                    if taker.item(unpaired)?.is_break() {
+                    let hidden = hidden(&self.directory, names, error, (wanted, last));
+                    if taker.item(hidden)?.is_break() {
                         return Ok(ControlFlow::Break(()));
                     }
                     wanted = next_base.unwrap_or(end);
@@ -377,9 +377,9 @@ impl LogReader {
     ) -> Result<Option<(Offset, Range<Offset>)>> {
         let mut twice: Option<(Offset, Range<Offset>)> = None;
         for names in later.iter().take_while(|names| names.base < end) {
-            let segment = match Segment::open_fixed(&self.directory, names, codec) {
+            let segment = match Segment::open_fixed(&self.directory, names, codec).and_then(ours) {
                 Ok(segment) => segment,
-                Err(error) if is_absent(&error) => continue,
+                Err(error) if hides_segment(&error) => continue,
                 Err(error) => return Err(error),
             };
             let start = names.base.max(wanted);
@@ -436,23 +436,28 @@ pub(super) fn told_item<'a>(
     }
 }
 
-pub(super) fn unpaired<'a>(
+/// Reported in place of a segment that cannot be read, because of `error`.
+pub(super) fn hidden<'a>(
     directory: &Directory,
     names: &SegmentNames,
-    first: Offset,
-    last: Option<Offset>,
+    error: Error,
+    (first, last): (Offset, Option<Offset>),
 ) -> Item<'a> {
+    let segment = names.base;
     let store = directory.file(names, FileKind::Store);
-    let missing = if !names.has(FileKind::Store) || !store.is_file() {
-        FileKind::Store
-    } else {
-        FileKind::Index
+    let obstacle = match error {
+        Error::ForeignLayout { layout, .. } => Obstacle::Foreign { segment, layout },
+        _ if !names.has(FileKind::Store) || !store.is_file() => Obstacle::Unpaired {
+            segment,
+            missing: FileKind::Store,
+        },
+        _ => Obstacle::Unpaired {
+            segment,
+            missing: FileKind::Index,
+        },
     };
     Item::Obstacle {
-        obstacle: Obstacle::Unpaired {
-            segment: names.base,
-            missing,
-        },
+        obstacle,
         first,
         last,
     }

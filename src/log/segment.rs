@@ -288,6 +288,12 @@ impl Segment {
     }
 }
 
+/// Whether an error says that a segment cannot be read, but others perhaps can.
+#[must_use]
+pub fn hides_segment(error: &Error) -> bool {
+    is_absent(error) || matches!(error, Error::ForeignLayout { .. })
+}
+
 /// Whether an error says that there is nothing to open, rather than that it failed.
 #[must_use]
 pub fn is_absent(error: &Error) -> bool {

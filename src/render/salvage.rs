@@ -42,15 +42,23 @@ impl View<'_> {
             next += stray.run.records();
             side_line(line("side"), stray, first)
         });
-        let unopened = salvage.unopened.iter().map(move |(path, why)| {
+        let of_file = move |kind, path: &Path| {
             let file = path.file_name().unwrap_or_default();
-            line("unopened")
-                .text("file", file.display().to_string())
-                .text("message", why.as_str())
-        });
+            line(kind).text("file", file.display().to_string())
+        };
+        let unopened = salvage.unopened.iter();
+        let unopened = unopened
+            .map(move |(path, why)| of_file("unopened", path).text("message", why.as_str()));
+        let foreign = salvage.foreign.iter();
+        let foreign = foreign
+            .map(move |(path, layout)| of_file("foreign", path).text("layout", layout.as_str()));
         let segments = salvage.segments.iter();
         let segments = segments.map(move |segment| segment_line(line("segment"), segment));
-        segments.chain(lost).chain(side).chain(unopened)
+        segments
+            .chain(lost)
+            .chain(side)
+            .chain(unopened)
+            .chain(foreign)
     }
 
     /// A line of this kind, which names the log.

@@ -7,6 +7,7 @@
 
 mod entries;
 mod frames;
+mod segments;
 mod spans;
 mod unknown;
 
@@ -14,14 +15,12 @@ use std::fmt;
 
 use self::entries::OURS as OUR_ENTRIES;
 use self::frames::{OURS as OUR_FRAMES, Places, Stop, Store};
+pub(crate) use self::segments::require_segment;
+pub use self::segments::{foreign, of_segment, require_any_ours, require_ours, require_record};
 pub use self::spans::SpanLayout;
 pub use self::unknown::UnknownIndex;
 use super::unfinished;
-use crate::log::directory::{Directory, SegmentNames};
-use crate::log::error::{Error, Result, readable};
-use crate::log::format::FileKind;
-use crate::log::live;
-use crate::log::segment::is_absent;
+use crate::log::error::{Result, readable};
 use crate::log::units::Offset;
 use crate::log::window::{LOOKUP_BYTES, ReadFile, Window};
 
@@ -31,10 +30,6 @@ const FRAMES_MAX: usize = 1024;
 /// Entries of ours that name frames of ours and prove that a segment is ours; as many of
 /// another layout prove that one.
 const PROOF: usize = 3;
-
-/// Segments that [`require_ours`] checks from each end of a log: its cost must not grow
-/// with the log.
-const SEGMENTS_FROM_EACH_END: usize = 4;
 
 /// The order of the bytes of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -368,100 +363,4 @@ fn index_alone(
 /// Whether two or more entries name every frame there is.
 fn is_all(named: usize, places: &Places) -> bool {
     named >= 2 && named == places.starts.len()
-}
-
-/// Fails if a segment of the log has another program's layout. Checks a few segments
-/// from each end of the log.
-///
-/// # Errors
-///
-/// [`Error::ForeignLayout`], and as [`recognize`].
-pub fn require_ours(directory: &Directory) -> Result<()> {
-    let segments = &directory.segments;
-    let behind = segments.len().saturating_sub(SEGMENTS_FROM_EACH_END);
-    for (at, names) in segments.iter().enumerate() {
-        if at >= SEGMENTS_FROM_EACH_END && at < behind {
-            continue;
-        }
-        if let Some(layout) = of_segment(directory, names)? {
-            let path = directory.file(names, FileKind::Store);
-            let layout = layout.to_string();
-            return Err(Error::ForeignLayout {
-                path: path.to_path_buf(),
-                layout,
-            });
-        }
-    }
-    Ok(())
-}
-
-/// Fails if none of these segments is empty or shows a record of ours: they may be files of
-/// another program that has the same names.
-///
-/// # Errors
-///
-/// [`Error::ForeignLayout`], and as [`recognize`].
-pub fn require_record<'a>(
-    directory: &Directory,
-    segments: impl Iterator<Item = &'a SegmentNames>,
-) -> Result<()> {
-    let mut first = None;
-    for names in segments {
-        let Some(store) = open(directory, names, FileKind::Store)? else {
-            return Ok(());
-        };
-        let index = open(directory, names, FileKind::Index)?;
-        if shows_record(names.base, &store, index.as_ref())? {
-            return Ok(());
-        }
-        first.get_or_insert(directory.file(names, FileKind::Store));
-    }
-    first.map_or(Ok(()), |path| {
-        Err(Error::ForeignLayout {
-            path: path.to_path_buf(),
-            layout: "perhaps a store without one record".to_owned(),
-        })
-    })
-}
-
-fn shows_record(base: Offset, store: &ReadFile, index: Option<&ReadFile>) -> Result<bool> {
-    let may_be_torn = store.file_bytes < OUR_FRAMES.length.bytes;
-    if may_be_torn || store.first_nonzero(0)?.is_none() {
-        return Ok(true);
-    }
-    if unfinished::is_marked(&mut Window::new(store.clone(), LOOKUP_BYTES), 0)? {
-        return Ok(true);
-    }
-    let mut store = Store::new(store);
-    let index = &mut index.map(|index| Window::new(index.clone(), LOOKUP_BYTES));
-    Ok(store.walk(OUR_FRAMES, PROOF)?.filled > 0
-        || entries::pairs(index, &mut store, OUR_ENTRIES, base)? > 0
-        || store.resumed()? >= PROOF)
-}
-
-/// The layout of a segment that another program wrote, as [`recognize`] finds it in its
-/// files.
-///
-/// # Errors
-///
-/// As [`recognize`].
-pub fn of_segment(directory: &Directory, names: &SegmentNames) -> Result<Option<Layout>> {
-    live::undisturbed(|| of_segment_once(directory, names))
-}
-
-fn of_segment_once(directory: &Directory, names: &SegmentNames) -> Result<Option<Layout>> {
-    // The index first, as readers do: each of its entries has its frame.
-    let index = open(directory, names, FileKind::Index)?;
-    match open(directory, names, FileKind::Store)? {
-        Some(store) => recognize(names.base, &store, index.as_ref()),
-        None => Ok(None),
-    }
-}
-
-fn open(directory: &Directory, names: &SegmentNames, kind: FileKind) -> Result<Option<ReadFile>> {
-    match ReadFile::open(&directory.file(names, kind)) {
-        Ok(file) => Ok(Some(file)),
-        Err(error) if is_absent(&error) => Ok(None),
-        Err(error) => Err(error),
-    }
 }

@@ -14,6 +14,7 @@ use proglog::{
     Action, Appender, AppenderOptions, Codec, Error, Follow, Obstacle, Offset, Plan, ReadError,
     Reader, Record, Records, Report, Undo,
 };
+use proglog_testkit::entry;
 use tempfile::TempDir;
 
 /// No other process is there, whether the system tells or not.
@@ -127,7 +128,23 @@ fn gaps_are_errors_and_overlaps_too() {
         end.to_string(),
         "offsets 4 and following: the store is missing"
     );
+    // Another program wrote it.
+    let other = b"\0\0\0\x05value\0\0\0\x05other\0\0\0\x04last";
+    fs::write(dir.path().join("4.store"), other).unwrap();
+    let index = dir.path().join("4.index");
+    let ours = fs::read(&index).unwrap();
+    fs::write(&index, [entry(0, 0), entry(1, 9), entry(2, 18)].concat()).unwrap();
+    let end = reader
+        .records(Offset(4)..)
+        .next_back()
+        .unwrap()
+        .unwrap_err();
+    assert_eq!(
+        end.to_string(),
+        "offsets 4 and following: the segment has another program's layout"
+    );
     fs::write(dir.path().join("4.store"), last).unwrap();
+    fs::write(index, ours).unwrap();
     for (name, bytes) in newer {
         let name = name.replace('2', "1");
         fs::write(dir.path().join(name), bytes).unwrap();

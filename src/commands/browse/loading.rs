@@ -178,7 +178,7 @@ impl Loader {
             if let Some(codec) = self.codec {
                 log.set_codec(codec);
             }
-            self.foreign = match layouts::require_ours(log.directory()) {
+            self.foreign = match layouts::require_any_ours(log.directory()) {
                 Err(error @ Error::ForeignLayout { .. }) => Some(error.to_string()),
                 Err(error) => return Err(error),
                 Ok(()) => None,

@@ -137,6 +137,6 @@ fn may_pass(obstacle: &Obstacle) -> bool {
             !matches!(damage.kind, DamageKind::Misaligned | DamageKind::Unreadable)
         }
         Obstacle::Gap | Obstacle::Unindexed { .. } | Obstacle::Unpaired { .. } => true,
-        Obstacle::Overlap { .. } | Obstacle::Contested { .. } => false,
+        Obstacle::Overlap { .. } | Obstacle::Contested { .. } | Obstacle::Foreign { .. } => false,
     }
 }

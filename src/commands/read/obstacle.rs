@@ -102,6 +102,13 @@ pub fn describe(
                 "has no entries for records in the store (a repair adds them)".to_owned(),
             )
         },
+        Obstacle::Foreign { segment, layout } => Trouble {
+            file: Some(name(directory, *segment, FileKind::Store)),
+            ..plain(
+                FindingId::ForeignDialect,
+                format!("has another program's layout: {layout}"),
+            )
+        },
         Obstacle::Unpaired { segment, missing } => {
             let (id, what) = unpaired(directory, *segment, *missing)?;
             Trouble {

@@ -40,7 +40,7 @@ pub fn open(arguments: &Arguments) -> anyhow::Result<LogReader> {
 /// Opens a log, to be read by the codec, if one is given.
 pub fn open_in(dir: &Path, codec: Option<Codec>) -> anyhow::Result<LogReader> {
     let mut log = LogReader::open(dir)?;
-    layouts::require_ours(log.directory())?;
+    layouts::require_any_ours(log.directory())?;
     if let Some(codec) = codec {
         log.set_codec(codec);
     }

@@ -102,6 +102,8 @@ pub struct Salvage {
     pub lost: Vec<OffsetRange>,
     /// Files that cannot be opened, and why not.
     pub unopened: Vec<(PathBuf, String)>,
+    /// Stores in another program's layout, which are left out, and the layout.
+    pub foreign: Vec<(PathBuf, String)>,
     /// Offsets of which two sides of a fork have different records; a choice is needed
     /// unless it was made.
     pub forked: Vec<OffsetRange>,
@@ -149,7 +151,7 @@ pub fn plan(source: &Path, prefer: Option<Prefer>, options: &Options) -> Result<
     if options.ask_usage && !settles {
         report.usage = Usage::of(&report.listing.directory);
     }
-    report.require_ours()?;
+    report.require_any_ours()?;
     let alone = repair::plan(&report);
     // Not needed any more, and there may be very many.
     report.findings = Vec::new();
@@ -193,6 +195,7 @@ pub fn plan(source: &Path, prefer: Option<Prefer>, options: &Options) -> Result<
         placed,
         side: in_order(side),
         unopened,
+        foreign: report.foreign().filter_map(layout_in).collect(),
         forked,
         undecided: report
             .segments
@@ -262,6 +265,13 @@ fn leave_out_unopened(listing: &mut Listing) -> Vec<(PathBuf, String)> {
         }
     }
     unopened
+}
+
+fn layout_in(error: Error) -> Option<(PathBuf, String)> {
+    match error {
+        Error::ForeignLayout { path, layout } => Some((path, layout)),
+        _ => None,
+    }
 }
 
 fn range(first: u64, next: u64) -> OffsetRange {

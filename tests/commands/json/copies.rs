@@ -95,6 +95,11 @@ pub fn mended(seen: &mut Seen) {
         );
         seen.run(&sandbox, &["salvage", "log", "new", "--prefer", "old"]);
     }
+    // A segment that another program wrote: entries of 16 bytes.
+    let sandbox = Sandbox::built(&ten().segment(5, ["f", "g", "h"]));
+    let wide = |slot: u64| [slot.to_be_bytes(), (slot * 9).to_be_bytes()].concat();
+    sandbox.write("5.index", &[wide(0), wide(1), wide(2)].concat());
+    seen.run(&sandbox, &["salvage", "log", "new"]);
     // A frame that may lack a part, and an append that was interrupted.
     let sandbox = Sandbox::built(&ten());
     sandbox.append_bytes("3.store", &frame(&[&[0; 1500][..], b"orphan"].concat()));

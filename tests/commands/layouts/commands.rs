@@ -21,6 +21,8 @@ const WRITERS: &[&[&str]] = &[
     &["truncate-index"],
     &["truncate-index", "--leave-tail"],
     &["truncate-index", "--dry-run"],
+    &["redact", "0"],
+    &["redact", "0", "--dry-run"],
 ];
 
 pub fn texts(count: u64) -> Vec<Vec<u8>> {
@@ -37,10 +39,9 @@ pub fn sandbox(log: &[(u64, Vec<u8>, Vec<u8>)]) -> Sandbox {
     sandbox
 }
 
-/// No command changes a byte, and each one that reads values prints none.
-pub fn is_left_alone(sandbox: &Sandbox, layout: &str) {
+/// No command that would change the log changes a byte.
+fn is_not_written(sandbox: &Sandbox, layout: &str) {
     let before = sandbox.snapshot();
-    let beside = std::fs::read_dir(sandbox.path()).unwrap().count();
     let log = sandbox.log();
     for arguments in WRITERS {
         let (command, options) = arguments.split_first().unwrap();
@@ -57,6 +58,14 @@ pub fn is_left_alone(sandbox: &Sandbox, layout: &str) {
         assert_eq!(ran.get_output().stdout, b"", "{arguments:?}");
         assert_eq!(sandbox.snapshot(), before, "{arguments:?}");
     }
+}
+
+/// No command changes a byte, and each one that reads values prints none.
+pub fn is_left_alone(sandbox: &Sandbox, layout: &str) {
+    let before = sandbox.snapshot();
+    let beside = std::fs::read_dir(sandbox.path()).unwrap().count();
+    is_not_written(sandbox, layout);
+    let log = sandbox.log();
     let new = sandbox.path().join("new");
     let salvaged = sandbox
         .proglog()
@@ -170,40 +179,100 @@ fn little_evidence_is_enough() {
     );
 }
 
-/// One segment of another layout makes the log another program's.
+/// One segment of another layout: nothing is written, and the others are read and salvaged.
 #[test]
-fn one_segment_is_enough() {
+fn the_other_segments_are_read() {
     let wide = all_entries(0)
         .into_iter()
         .find(|it| it.bytes() == 16)
         .unwrap();
-    let ours = |base| {
-        let (store, index) = of(OUR_FRAMES, OUR_ENTRIES, 20);
-        (base, store, index)
-    };
-    let other = |base| {
-        let (store, index) = of(OUR_FRAMES, wide, 20);
-        (base, store, index)
-    };
+    let lengths = all_frames()
+        .into_iter()
+        .find(|it| it.length.bytes == 4)
+        .unwrap();
+    let layouts = [
+        (OUR_FRAMES, wide, "entries of 16 bytes"),
+        (lengths, OUR_ENTRIES, "lengths of 4 bytes, big-endian"),
+    ];
     let empty = |base| (base, Vec::new(), Vec::new());
-    for log in [
-        vec![ours(0), other(20)],
-        vec![other(0), ours(20)],
-        vec![other(0), empty(20)],
-        vec![
-            ours(0),
-            ours(20),
-            ours(40),
-            other(60),
-            ours(80),
-            ours(100),
-            empty(120),
-        ],
-    ] {
-        is_left_alone(
-            &sandbox(&log),
-            "entries of 16 bytes: u64 offset, u64 position",
-        );
+    for (frames, entries, layout) in layouts {
+        let of = |base: u64, is_ours: bool| {
+            let (frames, entries) = if is_ours {
+                (OUR_FRAMES, OUR_ENTRIES)
+            } else {
+                (frames, entries)
+            };
+            let text = |number| format!("record number {number}").into_bytes();
+            let texts: Vec<_> = (base..base + 20).map(text).collect();
+            let (store, index) = files(0, &texts, frames, entries);
+            (base, store, index)
+        };
+        // All of it is another program's.
+        is_left_alone(&sandbox(&[of(0, false), empty(20)]), layout);
+        // The last one is more than four segments from each end.
+        for (foreign, segments) in [(0, 2), (1, 2), (1, 3), (3, 7), (5, 11)] {
+            let log: Vec<_> = (0..segments).map(|at| of(at * 20, at != foreign)).collect();
+            let sandbox = sandbox(&log);
+            let before = sandbox.snapshot();
+            let others = (0..segments * 20).filter(|offset| offset / 20 != foreign);
+            let others: Vec<u64> = others.collect();
+            if segments < 9 {
+                is_not_written(&sandbox, layout);
+            }
+            let run = |arguments: &[&str]| {
+                let mut command = sandbox.proglog();
+                let ran = command.current_dir(sandbox.path()).args(arguments).assert();
+                let output = ran.code(3).get_output().clone();
+                let [out, err] = [output.stdout, output.stderr];
+                [out, err].map(|it| String::from_utf8(it).unwrap())
+            };
+            let values = |offsets: &mut dyn Iterator<Item = &u64>| -> String {
+                offsets.map(|it| format!("record number {it}\n")).collect()
+            };
+            let [out, err] = run(&["read", "log", "--on-error", "skip"]);
+            assert_eq!(out, values(&mut others.iter()), "{err}");
+            let file = format!("{}.store", foreign * 20);
+            let told = format!("foreign-dialect: {file} has another program's layout: {layout}");
+            assert!(err.contains(&told), "{err}");
+            let [out, _] = run(&["read", "log"]);
+            let before_it = others.iter().take_while(|it| **it < foreign * 20);
+            assert_eq!(out, values(&mut before_it.into_iter()));
+            let [out, _] = run(&["read", "log", "-r", "--on-error", "skip"]);
+            assert_eq!(out, values(&mut others.iter().rev()));
+            let [out, err] = run(&["read", "log", &(foreign * 20 + 7).to_string()]);
+            assert!(out.is_empty() && err.contains(&told), "{err}");
+            let cursor = [
+                "read",
+                "log",
+                "--cursor-file",
+                "cursor",
+                "--on-error",
+                "skip",
+            ];
+            assert_eq!(run(&cursor)[0], values(&mut others.iter()));
+            let [out, err] = run(&["salvage", "log", "new", "--json"]);
+            assert!(err.contains(&format!("log/{file} is left out")), "{err}");
+            let lines = json(&out);
+            let foreign_line = lines.iter().find(|line| line["kind"] == "foreign").unwrap();
+            assert_eq!(foreign_line["file"], file.as_str());
+            let summary = lines.last().unwrap();
+            assert_eq!(summary["records"], others.len() as u64, "{summary}");
+            assert_eq!(summary["side_records"], 0, "{summary}");
+            let read = sandbox
+                .proglog()
+                .current_dir(sandbox.path())
+                .args(["read", "new", "--on-error", "skip"])
+                .output();
+            assert_eq!(
+                read.unwrap().stdout,
+                values(&mut others.iter()).into_bytes()
+            );
+            let [_, err] = run(&["manifest", "log"]);
+            assert!(err.contains("foreign-dialect"), "{err}");
+            let [out, _] = run(&["diff", "log", "new", "-q"]);
+            assert_eq!(out, "", "only damage differs");
+            assert_eq!(sandbox.snapshot(), before);
+        }
     }
 }
 
