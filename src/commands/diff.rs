@@ -27,13 +27,12 @@ use proglog::inspect::report::{Options, Report};
 use proglog::log::error::Error;
 use proglog::log::progress::WALKED;
 use proglog::log::record::Codec;
-use proglog::log::units::Offset;
 
-use super::dump::{beyond, is_a_file};
-use super::offsets::Selected;
+use super::dump::is_a_file;
+use super::offsets::{Selected, Span};
 use super::progress::{Bar, Signals};
 use super::verify::bytes_at;
-use super::{Globals, Status, options, quote, say, say_hints, stdout};
+use super::{Failure, Globals, Status, options, quote, say, say_hints, stdout};
 use crate::render::diff::Printer;
 
 const EXAMPLES: &str = "\
@@ -81,12 +80,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let (a, b) = (look(&arguments.a)?, look(&arguments.b)?);
     a.require_any_ours()?;
     b.require_any_ours()?;
-    let end = a.next_offset().max(b.next_offset());
-    let within = arguments.within(end)?;
-    // Nothing would be compared, and nothing differ.
-    if within.first > end {
-        return Err(beyond(within.first, end));
-    }
+    let within = arguments.within(&a, &b)?;
     if globals.quiet {
         return quietly(&a, &b, within);
     }
@@ -242,9 +236,26 @@ fn compare_files(arguments: &Arguments, globals: Globals) -> anyhow::Result<Stat
 }
 
 impl Arguments {
-    /// The selected offsets; `end` is after the last one of both.
-    fn within(&self, end: Offset) -> anyhow::Result<OffsetRange> {
-        Ok(self.selected.span().resolve(end)?.offsets()?)
+    /// The selected offsets, of which one of the logs claims some.
+    fn within(&self, a: &Report, b: &Report) -> anyhow::Result<OffsetRange> {
+        let span = self.selected.span();
+        let end = a.next_offset().max(b.next_offset());
+        let resolved = span.resolve(end)?;
+        span.check_end(resolved.to, a.lowest_offset().min(b.lowest_offset()))?;
+        let within = resolved.offsets()?;
+        let is_compared = |report: &Report| {
+            let mut claimed = stretches(report).into_iter().map(|it| it.offsets);
+            claimed.any(|it| it.first <= within.last && it.last >= within.first)
+        };
+        // Nothing would be compared, and nothing differ.
+        if span != Span::default() && ![a, b].into_iter().any(is_compared) {
+            span.check_start(within.first, end)?;
+            if span.to.is_some() && within.first < end {
+                let message = format!("neither log contains {within}");
+                return Err(Failure::new(Status::No, message).into());
+            }
+        }
+        Ok(within)
     }
 }
 

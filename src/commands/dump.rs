@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use proglog::inspect::finding::FindingId;
+use proglog::inspect::finding::{FindingId, OffsetRange};
 use proglog::log::detect::detect;
 use proglog::log::directory::{Directory, SegmentNames};
 use proglog::log::error::Error;
@@ -13,7 +13,7 @@ use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 use proglog::scan::layouts;
 
-use super::offsets::Selected;
+use super::offsets::{Selected, Span};
 use super::{Failure, Globals, Status, again, options, quote, say};
 use crate::render::sheet::Form;
 
@@ -51,6 +51,8 @@ pub struct Selection {
     pub from: Offset,
     /// The last offset, included.
     pub to: Offset,
+    /// The range as it was typed.
+    span: Span,
     /// Whether the beginning was named.
     pub has_from: bool,
     /// The requested byte.
@@ -70,6 +72,31 @@ impl Selection {
     #[inline]
     pub fn holds(&self, offset: Option<Offset>) -> bool {
         offset.is_none_or(|offset| offset >= self.from && offset <= self.to)
+    }
+
+    /// Fails if no `item` has one of the offsets, and none was shown: status 1.
+    pub fn check_shown(
+        &self,
+        shown: u64,
+        item: &str,
+        end: impl FnOnce() -> anyhow::Result<Offset>,
+    ) -> anyhow::Result<()> {
+        if shown > 0 || self.left == 0 || self.span == Span::default() {
+            return Ok(());
+        }
+        let end = end()?;
+        self.span.check_start(self.from, end)?;
+        if self.span.to.is_none() || self.from == end {
+            return Ok(());
+        }
+        let (first, last) = (self.from, self.to);
+        let offsets = OffsetRange { first, last };
+        let message = if first == last {
+            format!("no {item} has offset {offsets}")
+        } else {
+            format!("no {item} has one of the offsets {offsets}")
+        };
+        Err(Failure::new(Status::No, message).into())
     }
 
     /// Counts one that is shown.
@@ -138,6 +165,7 @@ impl DumpArguments {
     /// it.
     pub fn selection(
         &self,
+        directory: &Directory,
         end: impl FnOnce() -> anyhow::Result<Offset>,
     ) -> anyhow::Result<Selection> {
         let span = self.selected.span();
@@ -146,8 +174,12 @@ impl DumpArguments {
         } else {
             Offset(0)
         };
-        let offsets = span.resolve(end)?.offsets()?;
+        let resolved = span.resolve(end)?;
+        let lowest = directory.segments.first().map(|first| first.base);
+        span.check_end(resolved.to, lowest.unwrap_or_default())?;
+        let offsets = resolved.offsets()?;
         Ok(Selection {
+            span,
             from: offsets.first,
             to: offsets.last,
             has_from: span.from.is_some(),
@@ -189,12 +221,6 @@ pub fn is_a_file(path: &Path, command: &str, segment: bool) -> Failure {
         hint = format!("{hint} --segment {}", name.base);
     }
     failure.hint(hint)
-}
-
-/// The answer to a beginning that lies after the end.
-pub fn beyond(from: Offset, end: Offset) -> anyhow::Error {
-    let message = format!("offset {from} is not in the log: the next offset is {end}");
-    Failure::new(Status::No, message).into()
 }
 
 /// The answer to a byte that lies after the end of a file.

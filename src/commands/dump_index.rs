@@ -23,7 +23,7 @@ use proglog::log::format::{ENTRY_BYTES, FileKind};
 use proglog::log::reader::LogReader;
 use proglog::log::record::Codec;
 
-use super::dump::{DumpArguments, Selection, beyond, past_the_end, say_layout};
+use super::dump::{DumpArguments, Selection, past_the_end, say_layout};
 use super::progress::Bar;
 use super::{Globals, Status, streamed_stdout, unless_closed};
 use crate::render::dump_index::Printer;
@@ -53,7 +53,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let segments = arguments.segments(&directory)?;
     let codec = arguments.codec(&directory)?;
     let claimed_end = || Ok(LogReader::open(&arguments.dir)?.claimed_end()?);
-    let mut selection = arguments.selection(claimed_end)?;
+    let mut selection = arguments.selection(&directory, claimed_end)?;
     let form = arguments.form(globals);
     let mut printer = Printer::new(streamed_stdout()?, form, &arguments.dir);
     let whole = selection.covers_all(arguments.segment);
@@ -68,12 +68,9 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         dump(&directory, names, codec, &mut selection, &mut printer)?;
     }
     drop(bar);
-    if selection.has_from && printer.shown() == 0 && selection.left > 0 {
-        let end = claimed_end()?;
-        if selection.from > end {
-            printer.sheet.lines.discard();
-            return Err(beyond(selection.from, end));
-        }
+    if let Err(missing) = selection.check_shown(printer.shown(), "entry", claimed_end) {
+        printer.sheet.lines.discard();
+        return Err(missing);
     }
     if arguments.position.is_none() {
         printer.summary()?;

@@ -25,7 +25,7 @@ use proglog::log::record::Codec;
 use proglog::log::segment::{Segment, is_absent};
 use proglog::log::units::Offset;
 
-use super::dump::{DumpArguments, Selection, beyond, past_the_end, say_layout};
+use super::dump::{DumpArguments, Selection, past_the_end, say_layout};
 use super::progress::Bar;
 use super::{Globals, Status, streamed_stdout, unless_closed};
 use crate::render::dump::Failed;
@@ -61,7 +61,7 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
     let segments = arguments.segments(&directory)?;
     let codec = arguments.codec(&directory)?;
     let end = || end_of_stores(&directory, &segments, codec);
-    let mut selection = arguments.selection(end)?;
+    let mut selection = arguments.selection(&directory, end)?;
     let form = arguments.form(globals);
     let mut printer = Printer::new(streamed_stdout()?, form, codec, &arguments.dir);
     let whole = selection.covers_all(arguments.segment);
@@ -77,15 +77,15 @@ pub fn run(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         dump(&directory, names, codec, &mut selection, &mut printer)?;
     }
     drop(bar);
-    if selection.has_from && printer.shown() == 0 && selection.left > 0 {
+    let claimed_end = || {
         // Empty records at the end of a store are seen in the index only.
         let claimed = LogReader::open(&arguments.dir).and_then(|mut log| log.claimed_end());
-        let end = end_of_stores(&directory, &segments, codec)?;
-        let end = end.max(claimed.unwrap_or(end));
-        if selection.from > end {
-            printer.sheet.lines.discard();
-            return Err(beyond(selection.from, end));
-        }
+        let end = end()?;
+        Ok(end.max(claimed.unwrap_or(end)))
+    };
+    if let Err(missing) = selection.check_shown(printer.shown(), "frame", claimed_end) {
+        printer.sheet.lines.discard();
+        return Err(missing);
     }
     if arguments.position.is_none() {
         printer.summary()?;

@@ -134,6 +134,36 @@ impl Span {
     }
 }
 
+impl Span {
+    /// Fails if the range, which ends at `to`, ends before the log: status 1.
+    pub fn check_end(&self, to: Option<i128>, lowest: Offset) -> Result<(), Failure> {
+        let Some(to) = to.filter(|to| *to < i128::from(lowest.0)) else {
+            return Ok(());
+        };
+        let message = match self.to {
+            Some(Place::FromEnd(back)) => {
+                format!("offset -{back} from the end is before the log, which begins at {lowest}")
+            }
+            _ => format!("offset {to} is no longer in the log, which begins at {lowest}"),
+        };
+        Err(Failure::new(Status::No, message))
+    }
+
+    /// Fails if the range, which begins at `from`, begins after the log: status 1. A range of
+    /// several offsets may begin where the log ends.
+    pub fn check_start(&self, from: Offset, next: Offset) -> Result<(), Failure> {
+        if from > next || (from == next && self.single().is_some()) {
+            return Err(Failure::new(Status::No, not_yet(from, next)));
+        }
+        Ok(())
+    }
+}
+
+/// The message about an offset that is not there yet.
+pub fn not_yet(offset: Offset, next: Offset) -> String {
+    format!("offset {offset} is not in the log yet: the next offset is {next}")
+}
+
 /// A range counted from the front; below 0 where the log is too short.
 #[derive(Debug, Clone, Copy)]
 pub struct Resolved {

@@ -52,7 +52,7 @@ use self::output::Output as Out;
 use self::range::{OnError, Range};
 use self::search::Search;
 use self::select::Selection;
-use super::offsets::{Place, Selected, Span};
+use super::offsets::{Place, Selected, Span, not_yet};
 use super::progress::Bar;
 use super::{Failure, Globals, OUTPUT_BYTES, Status, is_closed_pipe, options, quote, raw_stdout};
 use crate::render::field::WriteError;
@@ -375,7 +375,7 @@ fn one(
     if delivery.came() || delivery.damaged() {
         return Ok(Outcome::Done);
     }
-    Ok(select::not_yet(offset, log.next_offset()?))
+    Ok(Outcome::No(not_yet(offset, log.next_offset()?)))
 }
 
 /// Prints the records of a range.
@@ -400,7 +400,7 @@ fn range(
     }
     let next = undisturbed(log, arguments, |log| Ok(log.next_offset()?))?;
     if matching.from > next && !delivery.came() {
-        return Ok(select::not_yet(matching.from, next));
+        return Ok(Outcome::No(not_yet(matching.from, next)));
     }
     Ok(Outcome::Done)
 }

@@ -27,6 +27,7 @@ use super::source::{Source, VALUE_BYTES_MAX};
 use super::stream::{Stream, concrete_subject};
 use super::transfer::{Both, TICK, Transfer};
 use super::{Trouble, cannot, no, passing};
+use crate::commands::offsets::not_yet;
 use crate::commands::options::{number, within};
 use crate::commands::signals::Signals;
 use crate::commands::{Failure, Globals, Status, again, quote};
@@ -207,7 +208,7 @@ fn first(arguments: &Arguments, log_has: &Range<Offset>) -> Result<Offset, Troub
     Err(no(if from < first {
         format!("offset {from} is no longer in the log, which begins at {first}")
     } else if from > end {
-        format!("offset {from} is not in the log yet: the next offset is {end}")
+        not_yet(from, end)
     } else {
         return Ok(from);
     }))

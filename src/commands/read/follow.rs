@@ -15,6 +15,7 @@ use super::select::{self, Selection};
 use super::session::{Session, delivery};
 use super::wait::Waiter;
 use super::{Arguments, Outcome, resume};
+use crate::commands::offsets::not_yet;
 use crate::commands::signals::{self, Signals};
 use crate::commands::{Globals, Status, raw_stdout};
 use crate::render::record::Printer;
@@ -127,7 +128,10 @@ fn follow(
 fn once(log: &mut LogReader, read: Range, matching: Range) -> anyhow::Result<Selection> {
     let next = log.next_offset()?;
     if matching.from > next {
-        return Ok(Selection::Nothing(select::not_yet(matching.from, next)));
+        return Ok(Selection::Nothing(Outcome::No(not_yet(
+            matching.from,
+            next,
+        ))));
     }
     let end = read.end(log.claimed_end()?);
     let last = end.0.checked_sub(1).map(Offset);

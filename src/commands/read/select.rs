@@ -11,7 +11,6 @@ use proglog::log::walk::Flow;
 use super::range::{OnError, Range};
 use super::search::Search;
 use super::{Arguments, Outcome, unwrapped};
-use crate::commands::offsets::Place;
 use crate::commands::{Globals, say};
 use crate::render::field::WriteError;
 
@@ -40,15 +39,8 @@ pub fn select(
             return Ok(Selection::Nothing(Outcome::Done));
         }
     }
-    if let Some(to) = asked.to.filter(|to| *to < i128::from(lowest.0)) {
-        return Ok(Selection::Nothing(Outcome::No(
-            match arguments.selected.span().to {
-                Some(Place::FromEnd(back)) => format!(
-                    "offset -{back} from the end is before the log, which begins at {lowest}"
-                ),
-                _ => format!("offset {to} is no longer in the log, which begins at {lowest}"),
-            },
-        )));
+    if let Err(before) = arguments.selected.span().check_end(asked.to, lowest) {
+        return Ok(Selection::Nothing(Outcome::No(before.message)));
     }
     let range = Range::within(asked, lowest);
     if asked.from.is_some_and(|from| from < i128::from(lowest.0)) && !globals.quiet {
@@ -71,13 +63,6 @@ pub fn select(
         read: matching.widened(reach, range),
         matching,
     })
-}
-
-/// The result where an offset is not there yet.
-pub fn not_yet(offset: Offset, next: Offset) -> Outcome {
-    Outcome::No(format!(
-        "offset {offset} is not in the log yet: the next offset is {next}"
-    ))
 }
 
 /// The offset of the first of the last `records` intact records of a range that match.

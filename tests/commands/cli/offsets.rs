@@ -1,7 +1,7 @@
 //! Offsets and ranges: the same syntax wherever offsets are selected, and no offset
 //! outside the log is silently accepted.
 
-use proglog_testkit::{Sandbox, run};
+use proglog_testkit::{LogBuilder, Sandbox, run};
 
 use super::{twenty, words};
 
@@ -28,6 +28,74 @@ fn an_offset_beyond_the_log_is_refused() {
     // The next offset itself: every segment but the last.
     let (status, _, stderr) = run(&twenty(), &words("trim log --before 20"));
     assert_eq!(status, 0, "{stderr}");
+}
+
+/// Single offsets and ranges before the log, after it, and in a gap of it.
+#[test]
+fn an_offset_that_no_record_has_is_a_negative_result() {
+    let values = |count| vec!["value"; count];
+    let log = LogBuilder::raw()
+        .segment(10, values(10))
+        .segment(30, values(10));
+    let sandbox = Sandbox::built(&log);
+    let commands = [
+        "read log",
+        "dump-index log",
+        "dump-store log",
+        "diff log log",
+    ];
+    let before = "is no longer in the log, which begins at 10";
+    let after = "is not in the log yet: the next offset is 40";
+    for (range, message) in [
+        ("3", format!("offset 3 {before}")),
+        ("0..5", format!("offset 5 {before}")),
+        ("..9", format!("offset 9 {before}")),
+        (
+            "-100",
+            "-100 from the end is before the log, which begins at 10".to_owned(),
+        ),
+        (
+            "-60..-50",
+            "-50 from the end is before the log, which begins at 10".to_owned(),
+        ),
+        ("40", format!("offset 40 {after}")),
+        ("41", format!("offset 41 {after}")),
+        ("41..", format!("offset 41 {after}")),
+        ("41..50", format!("offset 41 {after}")),
+    ] {
+        for command in commands {
+            let command = format!("{command} {range}");
+            let (status, stdout, stderr) = run(&sandbox, &words(&command));
+            assert_eq!((status, stdout.as_str()), (1, ""), "{command}: {stderr}");
+            assert!(stderr.contains(&message), "{command}: {stderr}");
+        }
+    }
+    for (command, message) in [
+        ("dump-index log 25", "no entry has offset 25"),
+        (
+            "dump-index log 20..29",
+            "no entry has one of the offsets 20..29",
+        ),
+        ("dump-index log 35 --segment 10", "no entry has offset 35"),
+        ("dump-store log 25", "no frame has offset 25"),
+        (
+            "dump-store log 21..22 --json",
+            "no frame has one of the offsets 21..22",
+        ),
+        ("diff log log 25", "neither log contains 25"),
+        ("diff log log -q 20..29", "neither log contains 20..29"),
+    ] {
+        let (status, stdout, stderr) = run(&sandbox, &words(command));
+        assert_eq!((status, stdout.as_str()), (1, ""), "{command}: {stderr}");
+        assert!(stderr.contains(message), "{command}: {stderr}");
+    }
+    // What may come next is not an error, nor what is there in part.
+    for range in ["40..", "40..50", "39..50", "3..10", "19..30", "20..30"] {
+        for command in &commands[1..] {
+            let (status, _, stderr) = run(&sandbox, &words(&format!("{command} {range}")));
+            assert_eq!(status, 0, "{command} {range}: {stderr}");
+        }
+    }
 }
 
 /// The offsets that a command shows, by its JSON lines.
