@@ -111,6 +111,8 @@ fn next_offset(dir: &Path, codec: Option<Codec>) -> anyhow::Result<Offset> {
     };
     let mut report = Report::of(dir, &options)?;
     report.look_at_unclean_end()?;
+    // It ends where nothing can be read.
+    report.require_ours()?;
     Ok(log.next_offset()?.max(report.next_append()))
 }
 

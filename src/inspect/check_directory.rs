@@ -38,9 +38,7 @@ pub fn names(report: &Report, findings: &mut Vec<Finding>) {
                     Finding::new(FindingId::NotAFile, Severity::Error)
                         .in_segment(segment.base())
                         .at(&segment.file_name(kind), 0, 0)
-                        .detail(Detail::NotAFile {
-                            what: what.as_str(),
-                        }),
+                        .detail(Detail::NotAFile { what }),
                 );
             }
         }

@@ -59,6 +59,7 @@ pub fn segment(report: &Report, segment: &SegmentReport, findings: &mut Vec<Find
 /// A store without index, or an index without store.
 fn lone_half(report: &Report, segment: &SegmentReport, findings: &mut Vec<Finding>) {
     let base = segment.listing.base();
+    let what = |kind| segment.listing.file(kind).and_then(|file| file.no_file);
     if segment.by_account
         && segment.listing.index.is_none()
         && let Some(account) = &segment.account
@@ -69,6 +70,7 @@ fn lone_half(report: &Report, segment: &SegmentReport, findings: &mut Vec<Findin
             .at(&name, 0, 0)
             .detail(Detail::IndexMissing {
                 frames: account.records,
+                what: None,
             });
         if let Some(last) = account.end_slot.checked_sub(1) {
             finding = finding.offsets(base, base.saturating_add(last));
@@ -82,6 +84,7 @@ fn lone_half(report: &Report, segment: &SegmentReport, findings: &mut Vec<Findin
             .at(&name, 0, 0)
             .detail(Detail::IndexMissing {
                 frames: tail.frames,
+                what: what(FileKind::Index),
             });
         // In a protobuf log, only frames that carry their offsets count.
         let records = match report.codec {
@@ -98,6 +101,9 @@ fn lone_half(report: &Report, segment: &SegmentReport, findings: &mut Vec<Findin
         let mut finding = Finding::new(FindingId::StoreMissing, Severity::Error)
             .in_segment(base)
             .at(&name, 0, 0);
+        if let Some(what) = what(FileKind::Store) {
+            finding = finding.detail(Detail::NotAFile { what });
+        }
         if entries > 0 {
             finding = finding.offsets(base, base.saturating_add(entries - 1));
         }

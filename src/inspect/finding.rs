@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::listing::NoFile;
 use super::usage::Buffered;
 use crate::log::damage::DamageKind;
 use crate::log::units::Offset;
@@ -108,7 +109,7 @@ finding_ids! {
     StrayName "stray-name" "a name that the Go service reads as a base offset";
     PaddedName "padded-name" "a base offset with leading zeros";
     DuplicateBase "duplicate-base" "two names for one base offset";
-    NotAFile "not-a-file" "a directory, FIFO or device with a segment's name";
+    NotAFile "not-a-file" "a file that is not regular or that cannot be opened";
     OffsetOverflow "offset-overflow" "offsets above 2^64-2, or more than 2^32 entries";
     OwnerDiffers "owner-differs" "files that the log's owner cannot write";
     IndexOverLimit "index-over-limit" "an index larger than the service's limit";
@@ -269,6 +270,8 @@ pub enum Detail {
     IndexMissing {
         /// How many.
         frames: u64,
+        /// The kind of the file that has the index's name.
+        what: Option<NoFile>,
     },
     /// `segment-overlap`: the two sides.
     Overlap {
@@ -283,10 +286,10 @@ pub enum Detail {
         /// The base offset that it takes it for.
         taken_for: u64,
     },
-    /// `not-a-file`: the kind of file.
+    /// `not-a-file`, `store-missing`: the kind of the file that has the name.
     NotAFile {
-        /// "a directory", "a FIFO", ...
-        what: &'static str,
+        /// The kind of file.
+        what: NoFile,
     },
     /// `owner-differs`: what to run.
     Owner {

@@ -2,15 +2,18 @@
 //! verify judges is the log as it was at this moment.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::log::dir::{Dir, FilePath, FileStatus, Identity, time_at};
 use crate::log::directory::{Directory, SegmentNames};
-use crate::log::error::Result;
+use crate::log::error::{Error, Result};
 use crate::log::format::FileKind;
+use crate::log::segment::is_closed;
 use crate::log::units::Offset;
+use crate::log::window::ReadFile;
 
 /// The kind of file under a name that should be a regular file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +30,10 @@ pub enum NoFile {
     Device,
     /// An index that is a second name of its store.
     Twin,
+    /// A file that this user may not open.
+    Denied,
+    /// A file that the disk does not open.
+    Failing,
 }
 
 impl NoFile {
@@ -40,7 +47,21 @@ impl NoFile {
             Self::Socket => "a socket",
             Self::Device => "a device",
             Self::Twin => "the store under a second name",
+            Self::Denied => "cannot be opened: permission denied",
+            Self::Failing => "cannot be opened: the disk reports an error",
         }
+    }
+
+    /// Whether it is a regular file.
+    #[must_use]
+    pub fn is_file(self) -> bool {
+        matches!(self, Self::Twin) || self.is_closed()
+    }
+
+    /// Whether it is a regular file that cannot be opened.
+    #[must_use]
+    pub fn is_closed(self) -> bool {
+        matches!(self, Self::Denied | Self::Failing)
     }
 }
 
@@ -65,7 +86,7 @@ pub struct FileFacts {
     pub gid: u32,
     /// Its permission bits.
     pub mode: u16,
-    /// Its kind, if it is not a regular file.
+    /// Its kind, if it is not a regular file that can be opened.
     pub no_file: Option<NoFile>,
     /// Whether the name is a symbolic link.
     pub is_link: bool,
@@ -183,6 +204,37 @@ impl SegmentListing {
         }
     }
 
+    /// Marks the files that cannot be opened.
+    pub(super) fn mark_closed(&mut self, directory: &Directory) {
+        for kind in [FileKind::Store, FileKind::Index] {
+            let (Some(file), Some(name)) = (
+                match kind {
+                    FileKind::Store => &mut self.store,
+                    FileKind::Index => &mut self.index,
+                },
+                self.names.name(kind),
+            ) else {
+                continue;
+            };
+            let error = ReadFile::open(&directory.dir.at(name)).err();
+            let closed = error.filter(is_closed);
+            file.no_file = file.no_file.or(match closed {
+                Some(Error::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
+                    Some(NoFile::Denied)
+                }
+                Some(_) => Some(NoFile::Failing),
+                None => None,
+            });
+        }
+    }
+
+    /// Whether a file of it cannot be opened, though it is a regular file.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        let files = [&self.store, &self.index].into_iter().flatten();
+        files.filter_map(|file| file.no_file).any(NoFile::is_closed)
+    }
+
     /// Whether both halves are there and can be opened.
     #[must_use]
     pub fn is_readable_pair(&self) -> bool {
@@ -264,6 +316,15 @@ impl Listing {
             .segments
             .binary_search_by_key(&base, |segment| segment.base());
         self.segments.get(found.ok()?).map(Arc::as_ref)
+    }
+
+    /// Takes what is known of a segment in place of what was listed.
+    pub(super) fn replace(&mut self, segment: &Arc<SegmentListing>) {
+        let base = segment.base();
+        let found = self.segments.binary_search_by_key(&base, |it| it.base());
+        if let Some(listed) = found.ok().and_then(|at| self.segments.get_mut(at)) {
+            *listed = Arc::clone(segment);
+        }
     }
 
     /// The directory of the log.

@@ -18,7 +18,7 @@ use crate::log::format::{ENTRY_BYTES, FileKind};
 use crate::log::index::Index;
 use crate::log::live::Count;
 use crate::log::record::Codec;
-use crate::log::segment::{Segment, is_absent};
+use crate::log::segment::{Segment, is_absent, is_closed};
 use crate::log::threads;
 use crate::log::units::{Offset, Position};
 use crate::log::window::{LOOKUP_BYTES, ReadFile};
@@ -101,8 +101,18 @@ impl Look<'_> {
         Ok(reports)
     }
 
-    /// Fills in the result of a scan of the segment.
+    /// Fills in the result of a scan of the segment, as far as its files can be opened.
     fn at_segment(&self, report: &mut SegmentReport, threads: usize) -> Result<()> {
+        match self.scan_segment(report, threads) {
+            Err(error) if is_closed(&error) => {
+                Arc::make_mut(&mut report.listing).mark_closed(&self.listing.directory);
+                self.scan_segment(report, threads)
+            }
+            scanned => scanned,
+        }
+    }
+
+    fn scan_segment(&self, report: &mut SegmentReport, threads: usize) -> Result<()> {
         let segment = &Arc::clone(&report.listing);
         if let Some(told) = self
             .before
@@ -251,7 +261,11 @@ impl Report {
     /// # Errors
     ///
     /// As [`Report::of`].
-    pub fn once(listing: Listing, options: &Options, before: Option<&Before<'_>>) -> Result<Self> {
+    pub fn once(
+        mut listing: Listing,
+        options: &Options,
+        before: Option<&Before<'_>>,
+    ) -> Result<Self> {
         let path = listing.path().to_path_buf();
         let usage = if options.ask_usage {
             Usage::of(&listing.directory)
@@ -291,6 +305,9 @@ impl Report {
                 segments = look(codec)?;
             }
         }
+        for segment in segments.iter().filter(|it| it.listing.is_closed()) {
+            listing.replace(&segment.listing);
+        }
         let mut report = Self {
             listing,
             codec,
@@ -299,6 +316,10 @@ impl Report {
             findings: Vec::new(),
             options: *options,
         };
+        // Of files that cannot be opened nothing is known.
+        if report.segments.iter().all(SegmentReport::is_closed) {
+            report.require_opened()?;
+        }
         report.findings = check::findings(&report);
         Ok(report)
     }

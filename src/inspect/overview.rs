@@ -40,6 +40,8 @@ pub enum State {
     Name,
     /// Something that is not a file.
     NotAFile,
+    /// A file that cannot be opened.
+    Closed,
     /// Its offsets go past the last there is.
     Overflow,
     /// A writer has it open; apparent damage may be data in its memory.
@@ -304,7 +306,10 @@ fn state(finding: &Finding) -> Option<State> {
         FindingId::SegmentGap => State::Gap(finding.offsets?),
         FindingId::SegmentOverlap => State::Overlap(finding.offsets?),
         FindingId::PaddedName | FindingId::DuplicateBase | FindingId::StrayName => State::Name,
-        FindingId::NotAFile => State::NotAFile,
+        FindingId::NotAFile => match finding.detail {
+            Detail::NotAFile { what } if what.is_closed() => State::Closed,
+            _ => State::NotAFile,
+        },
         FindingId::OffsetOverflow => State::Overflow,
         FindingId::IndexEntryDamaged
         | FindingId::IndexMisaligned

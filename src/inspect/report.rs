@@ -11,6 +11,7 @@ use super::usage::Usage;
 use crate::log::error::{Error, Result};
 use crate::log::format::FileKind;
 use crate::log::record::Codec;
+use crate::log::segment::Segment;
 use crate::log::threads;
 use crate::log::units::Offset;
 use crate::scan::account::Account;
@@ -114,6 +115,11 @@ impl SegmentReport {
         }
     }
 
+    /// Whether nothing of it was inspected, because a file cannot be opened.
+    pub(super) fn is_closed(&self) -> bool {
+        self.listing.is_closed() && self.facts.is_none() && self.lone.is_none()
+    }
+
     /// Whether its files were there when the directory was listed, and gone when they were
     /// to be read.
     #[must_use]
@@ -141,12 +147,14 @@ pub struct Report {
 }
 
 impl Report {
-    /// Fails if another program's layout was found: nothing may be changed then.
+    /// Fails if another program's layout was found, or if a file cannot be opened: nothing
+    /// may be changed then.
     ///
     /// # Errors
     ///
-    /// [`Error::ForeignLayout`].
+    /// [`Error::ForeignLayout`], [`Error::Io`].
     pub fn require_ours(&self) -> Result<()> {
+        self.require_opened()?;
         self.foreign().next().map_or(Ok(()), Err)
     }
 
@@ -163,7 +171,15 @@ impl Report {
         if self.segments.iter().any(is_ours) {
             return Ok(());
         }
-        self.require_ours()
+        self.foreign().next().map_or(Ok(()), Err)
+    }
+
+    /// Fails if a file of the log cannot be opened.
+    pub(super) fn require_opened(&self) -> Result<()> {
+        for segment in self.segments.iter().filter(|it| it.listing.is_closed()) {
+            Segment::open(&self.listing.directory, &segment.listing.names)?;
+        }
+        Ok(())
     }
 
     /// The segments in another program's layout, as the errors that a reader meets.

@@ -9,6 +9,7 @@ use crate::log::directory::Directory;
 use crate::log::follow::{Blocked, Follower};
 use crate::log::items::Obstacle;
 use crate::log::units::Offset;
+use crate::log::window::ReadFile;
 
 /// How long something must be in the way before it is believed.
 const GRACE: Duration = Duration::from_millis(300);
@@ -122,7 +123,7 @@ pub fn loses_nothing(directory: &Directory, obstacle: &Obstacle, last: Option<Of
     let [path, other] = [*missing, missing.other()].map(|kind| directory.file(names, kind));
     let is_foreign = || path.link_metadata().is_ok_and(|it| !it.is_symlink());
     let is_empty = || other.metadata().map_or(0, |it| it.len()) == 0;
-    last.is_none() && (path.is_file() || !is_foreign() && is_empty())
+    last.is_none() && (ReadFile::open(&path).is_ok() || !is_foreign() && is_empty())
 }
 
 /// Whether entries without frames are in the way that may wait for a writer's buffer.

@@ -7,7 +7,7 @@ use super::format::{FileKind, LENGTH_BYTES, frame_end};
 use super::index::Index;
 use super::live;
 use super::record::{self, Codec, LayoutError};
-use super::segment::{Segment, is_absent};
+use super::segment::{Segment, hides_segment};
 use super::units::{Offset, Position};
 use super::walk::{PAYLOAD_IN_MEMORY_MAX, layout_in};
 use super::window::{LOOKUP_BYTES, ReadFile, Window};
@@ -206,7 +206,7 @@ fn evidence_of<'a>(
         }
         let store = match files.store(names) {
             Ok(store) => store,
-            Err(error) if is_absent(&error) => continue,
+            Err(error) if hides_segment(&error) => continue,
             Err(error) => return Err(error),
         };
         if store.file_bytes > 0 {
@@ -249,7 +249,7 @@ fn sample_next<'a>(
         match sampled {
             Ok(true) => return Ok(Some(number)),
             Ok(false) | Err(Error::Unreadable { .. }) => {}
-            Err(error) if is_absent(&error) => {}
+            Err(error) if hides_segment(&error) => {}
             Err(error) => return Err(error),
         }
     }

@@ -9,7 +9,7 @@ use super::directory::{Directory, SegmentNames};
 use super::error::{Error, Result};
 use super::format::{FileKind, LENGTH_BYTES, frame_end};
 use super::reader::{Content, RecordView};
-use super::segment::{Segment, is_absent};
+use super::segment::{Segment, hides_segment};
 use super::units::{Offset, Position};
 use super::window::{LOOKUP_BYTES, ReadFile, Window};
 
@@ -99,7 +99,7 @@ impl Footing {
         };
         let segment = match Segment::open(directory, names) {
             Ok(segment) => segment,
-            Err(error) if is_absent(&error) => return Ok(None),
+            Err(error) if hides_segment(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
         let slot = self.offset.since(self.segment);
@@ -174,7 +174,7 @@ pub fn sync_read(dir: &Dir, from: Offset, next: Offset) -> Result<()> {
             let path = directory.file(names, kind);
             match ReadFile::open(&path) {
                 Ok(file) => sync(file.file(), &path)?,
-                Err(error) if is_absent(&error) => {}
+                Err(error) if hides_segment(&error) => {}
                 Err(error) => return Err(error),
             }
         }

@@ -7,7 +7,7 @@ use super::error::Result;
 use super::format::ENTRY_BYTES;
 use super::items::{Item, Obstacle};
 use super::record::Codec;
-use super::segment::{Segment, is_absent};
+use super::segment::{Segment, is_absent, is_closed};
 use super::units::Offset;
 use super::walk::Walk;
 use crate::scan::account::{Account, Input};
@@ -51,7 +51,7 @@ impl Opened {
     pub fn open(directory: &Directory, names: &SegmentNames, codec: Codec) -> Result<Self> {
         let segment = match Segment::open_fixed(directory, names, codec).and_then(ours) {
             Ok(segment) => segment,
-            Err(error) if is_absent(&error) => {
+            Err(error) if is_absent(&error) || is_closed(&error) => {
                 return Self::without_index(directory, names, codec, error);
             }
             Err(error) => return Err(error),

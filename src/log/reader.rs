@@ -18,7 +18,7 @@ use super::record::Codec;
 use super::segment::{Segment, hides_segment};
 use super::units::Offset;
 use super::walk::Flow;
-use super::window::STREAM_BYTES;
+use super::window::{ReadFile, STREAM_BYTES};
 
 /// Earlier segments in which the older side of a fork is searched for: a bound, so that
 /// one lookup does not inspect every file of a large log.
@@ -447,7 +447,7 @@ pub(super) fn hidden<'a>(
     let store = directory.file(names, FileKind::Store);
     let obstacle = match error {
         Error::ForeignLayout { layout, .. } => Obstacle::Foreign { segment, layout },
-        _ if !names.has(FileKind::Store) || !store.is_file() => Obstacle::Unpaired {
+        _ if ReadFile::open(&store).is_err() => Obstacle::Unpaired {
             segment,
             missing: FileKind::Store,
         },

@@ -291,7 +291,15 @@ impl Segment {
 /// Whether an error says that a segment cannot be read, but others perhaps can.
 #[must_use]
 pub fn hides_segment(error: &Error) -> bool {
-    is_absent(error) || matches!(error, Error::ForeignLayout { .. })
+    is_absent(error) || is_closed(error) || matches!(error, Error::ForeignLayout { .. })
+}
+
+/// Whether an error says that a file cannot be opened, by this user or from this disk.
+#[must_use]
+pub fn is_closed(error: &Error) -> bool {
+    // A link that is refused is an error of its own, not the system's.
+    matches!(error, Error::Io { action: "open", source, .. }
+        if matches!(source.raw_os_error(), Some(libc::EACCES | libc::EIO)))
 }
 
 /// Whether an error says that there is nothing to open, rather than that it failed.

@@ -84,7 +84,7 @@ pub fn cost(group: &[&Finding]) -> String {
             "read by its number; the service would open an empty file instead".to_owned()
         }
         FindingId::DuplicateBase => "one of the two is not read".to_owned(),
-        FindingId::NotAFile => "never opened; the segment is not read".to_owned(),
+        FindingId::NotAFile => "cannot be opened, and is not read".to_owned(),
         FindingId::OffsetOverflow => "records without an offset".to_owned(),
         FindingId::OwnerDiffers => "the service may fail to open them".to_owned(),
         FindingId::IndexOverLimit => "the service would cut it on open".to_owned(),

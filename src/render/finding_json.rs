@@ -116,7 +116,7 @@ fn detail(line: &mut Line, detail: &Detail) {
             line.put("continuing", *continuing);
             line.put("ahead", *ahead);
         }
-        Detail::IndexMissing { frames } => line.put("frames", *frames),
+        Detail::IndexMissing { frames, .. } => line.put("frames", *frames),
         Detail::Name { taken_for } => line.put("taken_for", *taken_for),
         Detail::Owner {
             files,

@@ -89,6 +89,9 @@ impl Remedies<'_> {
                 "proglog repair {dir} --replica COPY --manifest FILE"
             )),
             FindingId::SegmentOverlap => Some(format!("proglog salvage {dir} NEW --prefer old")),
+            FindingId::NotAFile if matches!(finding.detail, Detail::NotAFile { what } if what.is_closed()) => {
+                None
+            }
             FindingId::StrayName | FindingId::DuplicateBase | FindingId::NotAFile => {
                 self.moved_away(finding)
             }

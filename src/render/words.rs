@@ -88,10 +88,14 @@ pub fn what(finding: &Finding) -> String {
             count(got.unwrap_or(0), "byte")
         ),
         FindingId::IndexFull => index_full(finding, got.unwrap_or(0)),
-        FindingId::StoreMissing => format!(
-            "no such file; the index has {}",
-            count(finding.records.unwrap_or(0), "entry")
-        ),
+        FindingId::StoreMissing => {
+            let what = match finding.detail {
+                Detail::NotAFile { what } => Some(what),
+                _ => None,
+            };
+            let entries = count(finding.records.unwrap_or(0), "entry");
+            format!("{}; the index has {entries}", absence(what))
+        }
         FindingId::StoreTornTail => torn(finding, bytes),
         FindingId::StoreUnindexedTail => unindexed(finding),
         FindingId::StoreZeroTail => format!(
@@ -131,8 +135,7 @@ pub fn what(finding: &Finding) -> String {
         },
         FindingId::DuplicateBase => "a second name for the same base offset; not read".to_owned(),
         FindingId::NotAFile => match finding.detail {
-            Detail::NotAFile { what } if what == NoFile::Twin.as_str() => what.to_owned(),
-            Detail::NotAFile { what } => format!("{what}, not a regular file"),
+            Detail::NotAFile { what } => absence(Some(what)),
             _ => String::new(),
         },
         FindingId::OffsetOverflow => format!(
@@ -155,11 +158,21 @@ pub fn what(finding: &Finding) -> String {
 
 fn index_missing(finding: &Finding) -> String {
     match finding.detail {
-        Detail::IndexMissing { frames } => format!(
-            "no such file; the store holds {}",
+        Detail::IndexMissing { frames, what } => format!(
+            "{}; the store holds {}",
+            absence(what),
             count(frames, "intact frame")
         ),
-        _ => "no such file".to_owned(),
+        _ => absence(None),
+    }
+}
+
+/// Why a file is not read: it does not exist, or it is of this kind.
+fn absence(what: Option<NoFile>) -> String {
+    match what {
+        None => "no such file".to_owned(),
+        Some(what) if what.is_file() => what.to_string(),
+        Some(what) => format!("{what}, not a regular file"),
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod append;
 mod cli;
+mod closed;
 mod copies;
 mod dump;
 mod dump_damage;

@@ -5,7 +5,9 @@ use proglog::inspect::finding::{FindingId, OffsetRange, Place};
 use proglog::inspect::standing::loses_nothing;
 use proglog::inspect::usage::Buffered;
 use proglog::log::damage::{Damage, DamageKind};
+use proglog::log::dir::Links;
 use proglog::log::directory::{Directory, SegmentNames};
+use proglog::log::error::reason;
 use proglog::log::format::{ENTRY_BYTES, FileKind, file_name};
 use proglog::log::reader::Obstacle;
 use proglog::log::units::Offset;
@@ -95,13 +97,22 @@ pub fn describe(
                 "is missing; the store holds the records".to_owned(),
             )
         },
-        Obstacle::Unindexed { segment, .. } => Trouble {
-            file: Some(name(directory, *segment, FileKind::Index)),
-            ..plain(
-                FindingId::IndexEntryDamaged,
-                "has no entries for records in the store (a repair adds them)".to_owned(),
-            )
-        },
+        Obstacle::Unindexed { segment, .. } => {
+            let (id, what) = match unusable(directory, *segment, FileKind::Index) {
+                Some(what) => (
+                    FindingId::NotAFile,
+                    format!("{what}; the store holds the records"),
+                ),
+                None => (
+                    FindingId::IndexEntryDamaged,
+                    "has no entries for records in the store (a repair adds them)".to_owned(),
+                ),
+            };
+            Trouble {
+                file: Some(name(directory, *segment, FileKind::Index)),
+                ..plain(id, what)
+            }
+        }
         Obstacle::Foreign { segment, layout } => Trouble {
             file: Some(name(directory, *segment, FileKind::Store)),
             ..plain(
@@ -167,10 +178,8 @@ fn unpaired(
     missing: FileKind,
 ) -> Option<(FindingId, String)> {
     let names = segment_names(directory, segment)?;
-    let path = directory.file(names, missing);
-    let is_there = path.link_metadata().is_ok_and(|it| !it.is_symlink());
-    if is_there && !path.is_file() {
-        return Some((FindingId::NotAFile, "is not a regular file".to_owned()));
+    if let Some(what) = unusable(directory, segment, missing) {
+        return Some((FindingId::NotAFile, what));
     }
     let other = missing.other();
     let other_bytes = directory.file(names, other).metadata();
@@ -183,6 +192,17 @@ fn unpaired(
         id,
         format!("is missing; the {other} has {other_bytes} bytes"),
     ))
+}
+
+/// Why a file that is there is not read.
+fn unusable(directory: &Directory, segment: Offset, kind: FileKind) -> Option<String> {
+    let path = directory.file(segment_names(directory, segment)?, kind);
+    if !path.is_file() {
+        let is_there = path.link_metadata().is_ok_and(|it| !it.is_symlink());
+        return is_there.then(|| "is not a regular file".to_owned());
+    }
+    let error = path.open(Links::Followed).err()?;
+    Some(format!("cannot be opened: {}", reason(&error)))
 }
 
 fn segment_names(directory: &Directory, segment: Offset) -> Option<&SegmentNames> {

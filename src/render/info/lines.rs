@@ -157,6 +157,7 @@ fn word(state: &State) -> String {
         State::Overlap(range) => format!("overlap {range}"),
         State::Name => "name".to_owned(),
         State::NotAFile => "not a file".to_owned(),
+        State::Closed => "cannot be opened".to_owned(),
         State::Overflow => "offsets overflow".to_owned(),
         State::Open => "open".to_owned(),
         State::PerhapsOpen => "perhaps open".to_owned(),

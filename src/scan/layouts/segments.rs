@@ -10,7 +10,7 @@ use crate::log::directory::{Directory, SegmentNames};
 use crate::log::error::{Error, Result};
 use crate::log::format::FileKind;
 use crate::log::live;
-use crate::log::segment::is_absent;
+use crate::log::segment::{hides_segment, is_absent, is_closed};
 use crate::log::units::Offset;
 use crate::log::window::{LOOKUP_BYTES, ReadFile, Window};
 use crate::scan::unfinished;
@@ -32,33 +32,32 @@ pub fn require_ours(directory: &Directory) -> Result<()> {
         if at >= SEGMENTS_FROM_EACH_END && at < behind {
             continue;
         }
-        if let Some(layout) = of_segment(directory, names)? {
+        if let Some(layout) = of_files(directory, names, is_absent)? {
             return Err(foreign(&directory.file(names, FileKind::Store), layout));
         }
     }
     Ok(())
 }
 
-/// Fails if all records of the log are in another program's layout: what a reader can read
-/// is in the other segments.
+/// Fails if all records of the log are in another program's layout or in files that cannot be
+/// opened: what a reader can read is in the other segments.
 ///
 /// # Errors
 ///
-/// [`Error::ForeignLayout`], and as [`recognize`].
+/// [`Error::ForeignLayout`], [`Error::Io`], and as [`recognize`].
 pub fn require_any_ours(directory: &Directory) -> Result<()> {
     let mut first = None;
     for names in &directory.segments {
         let store = directory.file(names, FileKind::Store);
-        match of_segment(directory, names)? {
-            Some(layout) => _ = first.get_or_insert_with(|| foreign(&store, layout)),
-            None if store
-                .metadata()
-                .is_ok_and(|it| it.is_file() && it.len() > 0) =>
-            {
-                return Ok(());
-            }
-            None => {}
-        }
+        let error = match of_segment(directory, names)? {
+            Some(layout) => foreign(&store, layout),
+            None => match ReadFile::open(&store) {
+                Ok(store) if store.file_bytes > 0 => return Ok(()),
+                Err(error) if is_closed(&error) => error,
+                _ => continue,
+            },
+        };
+        first.get_or_insert(error);
     }
     first.map_or(Ok(()), Err)
 }
@@ -97,10 +96,10 @@ pub fn require_record<'a>(
 ) -> Result<()> {
     let mut first = None;
     for names in segments {
-        let Some(store) = open(directory, names, FileKind::Store)? else {
+        let Some(store) = open(directory, names, FileKind::Store, is_absent)? else {
             return Ok(());
         };
-        let index = open(directory, names, FileKind::Index)?;
+        let index = open(directory, names, FileKind::Index, is_absent)?;
         if shows_record(names.base, &store, index.as_ref())? {
             return Ok(());
         }
@@ -130,28 +129,39 @@ fn shows_record(base: Offset, store: &ReadFile, index: Option<&ReadFile>) -> Res
 }
 
 /// The layout of a segment that another program wrote, as [`recognize`] finds it in its
-/// files.
+/// files, as far as they can be opened.
 ///
 /// # Errors
 ///
 /// As [`recognize`].
 pub fn of_segment(directory: &Directory, names: &SegmentNames) -> Result<Option<Layout>> {
-    live::undisturbed(|| of_segment_once(directory, names))
+    of_files(directory, names, hides_segment)
 }
 
-fn of_segment_once(directory: &Directory, names: &SegmentNames) -> Result<Option<Layout>> {
-    // The index first, as readers do: each of its entries has its frame.
-    let index = open(directory, names, FileKind::Index)?;
-    match open(directory, names, FileKind::Store)? {
-        Some(store) => recognize(names.base, &store, index.as_ref()),
-        None => Ok(None),
-    }
+fn of_files(
+    directory: &Directory,
+    names: &SegmentNames,
+    is_left_out: fn(&Error) -> bool,
+) -> Result<Option<Layout>> {
+    live::undisturbed(|| {
+        // The index first, as readers do: each of its entries has its frame.
+        let index = open(directory, names, FileKind::Index, is_left_out)?;
+        match open(directory, names, FileKind::Store, is_left_out)? {
+            Some(store) => recognize(names.base, &store, index.as_ref()),
+            None => Ok(None),
+        }
+    })
 }
 
-fn open(directory: &Directory, names: &SegmentNames, kind: FileKind) -> Result<Option<ReadFile>> {
+fn open(
+    directory: &Directory,
+    names: &SegmentNames,
+    kind: FileKind,
+    is_left_out: fn(&Error) -> bool,
+) -> Result<Option<ReadFile>> {
     match ReadFile::open(&directory.file(names, kind)) {
         Ok(file) => Ok(Some(file)),
-        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) if is_left_out(&error) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -140,7 +140,9 @@ fn repair(truth: &Truth<'_>, log: &Path, before: &Snapshot, result: &mut Result)
         result.add("R1 repair cuts a frame", format!("{cut}\n    {steps}"));
     }
     let layout = |id: &String| id == "foreign-dialect";
-    result.foreign = repaired.after.ids.iter().any(layout) && !truth.harmed.foreign;
+    // The finding names the segment, whose records are not read.
+    let is_foreign = repaired.after.ids.iter().any(layout);
+    result.foreign = is_foreign && !truth.harmed.foreign;
     // The codec is what the log shows.
     let given = match engine::read(log, repaired.after.codec.or(Some(truth.made.codec))) {
         Ok(given) => given,
@@ -181,7 +183,7 @@ fn repair(truth: &Truth<'_>, log: &Path, before: &Snapshot, result: &mut Result)
     let decided = |offset: &u64| {
         let base = truth.base_of(*offset);
         let same = index(before, base) == index(&after, base);
-        repaired.changes && !result.foreign && !(decision && same)
+        repaired.changes && !is_foreign && !(decision && same)
     };
     if let Some(offset) = truth.unsaid(&given, &said).find(decided) {
         let what = format!("{offset}, said {said:?}\n    {steps}");
