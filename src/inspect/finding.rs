@@ -400,6 +400,24 @@ impl Finding {
         self.id == FindingId::IndexDangling && (self.severity == Severity::Note || self.use_unknown)
     }
 
+    /// The offsets of entries without an intact record.
+    #[must_use]
+    pub fn lost(&self) -> Option<OffsetRange> {
+        let is_lost = match self.id {
+            FindingId::IndexDangling => !self.may_be_buffered(),
+            FindingId::IndexEntryDamaged => {
+                !matches!(self.detail, Detail::Entry { record_whole, .. } if record_whole)
+            }
+            FindingId::StoreMissing
+            | FindingId::StoreUnreadable
+            | FindingId::FrameLengthDamaged
+            | FindingId::RecordUndecodable
+            | FindingId::RecordOffsetMismatch => true,
+            _ => false,
+        };
+        self.offsets.filter(|_| is_lost)
+    }
+
     /// Whether only refused frames show that the index is full: no file does once they are
     /// cut.
     #[must_use]

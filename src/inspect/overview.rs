@@ -69,9 +69,11 @@ pub struct Row {
     pub index_bytes: Option<u64>,
     /// How much of that is not an entry. Bytes.
     pub padding_bytes: u64,
-    /// Offsets that its entries name and its store has incompletely.
+    /// The first and the last offset of an entry without an intact record.
     pub lost: Option<OffsetRange>,
-    /// The same while a writer may have them in memory.
+    /// Number of such entries.
+    pub lost_records: u64,
+    /// The offsets that its entries name and its store has incompletely, while a writer may have them in memory.
     pub buffered: Option<OffsetRange>,
     /// The states.
     pub states: Vec<State>,
@@ -129,9 +131,9 @@ pub struct Totals {
     pub next_offset: Offset,
     /// Places between the segments at which offsets are missing.
     pub gaps: u64,
-    /// Records that the indexes name and the stores have incompletely.
+    /// Entries without an intact record.
     pub lost: u64,
-    /// The same while a writer may have them in memory.
+    /// Those at the end of a store, while a writer may have them in memory.
     pub buffered: u64,
     /// Size of the stores. Bytes.
     pub store_bytes: u64,
@@ -202,7 +204,7 @@ impl Totals {
     fn add(&mut self, row: &Row) {
         let records_of = |range: Option<OffsetRange>| range.map_or(0, OffsetRange::records);
         self.records += row.records;
-        self.lost += records_of(row.lost);
+        self.lost += row.lost_records;
         self.buffered += records_of(row.buffered);
         self.store_bytes += row.store_bytes.unwrap_or(0);
         self.index_bytes += row.index_bytes.unwrap_or(0);
@@ -235,6 +237,7 @@ fn row(segment: &SegmentReport, findings: &[&Finding], is_last: bool) -> Row {
         index_bytes,
         padding_bytes: 0,
         lost: None,
+        lost_records: 0,
         buffered: None,
         states: Vec::new(),
     };
@@ -264,11 +267,11 @@ impl Row {
         let is_note = finding.severity == Severity::Note;
         if finding.may_be_buffered() {
             self.buffered = finding.offsets;
-        } else if matches!(
-            finding.id,
-            FindingId::IndexDangling | FindingId::StoreMissing
-        ) {
-            self.lost = finding.offsets;
+        } else if let Some(lost) = finding.lost() {
+            let range = self.lost.get_or_insert(lost);
+            range.first = range.first.min(lost.first);
+            range.last = range.last.max(lost.last);
+            self.lost_records += lost.records();
         }
         let state = match state(finding) {
             Some(_) if finding.use_unknown => State::PerhapsOpen,

@@ -190,8 +190,8 @@ fn totals(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
     let _ = write!(records, "; next offset {}", overview.next_offset);
     labelled(out, "records", &records)?;
     if overview.lost > 0 {
-        let lost = count(overview.lost, "record");
-        let lost = format!("{lost} with an entry but no intact frame");
+        let lost = count(overview.lost, "entry");
+        let lost = format!("{lost} without an intact record");
         labelled(out, "lost", &lost)?;
     }
     if overview.buffered > 0 {
@@ -309,7 +309,7 @@ fn json_row(lines: &mut Lines<impl Write>, row: &Row) -> io::Result<()> {
         .field("store_bytes", row.store_bytes)
         .field("index_bytes", row.index_bytes)
         .field("padding_bytes", Some(row.padding_bytes))
-        .field("lost", row.lost.map(OffsetRange::records))
+        .field("lost", row.lost.map(|_| row.lost_records))
         .field("first_lost_offset", row.lost.map(|it| it.first.0))
         .field("last_lost_offset", row.lost.map(|it| it.last.0))
         .field("pending", row.buffered.map(OffsetRange::records))

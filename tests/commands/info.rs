@@ -135,6 +135,7 @@ fn the_totals_are_those_of_the_log() {
             "killed-index-ahead" => 57,
             "killed-then-reopened" => 63,
             "killed-three-segments" => 226,
+            "length-flipped" => 1,
             "raft-log-never-closed" => 26,
             "raw-torn" => 1,
             "store-missing" => 23,
@@ -177,7 +178,7 @@ SEGMENT  RECORDS  OFFSETS   STORE  INDEX  PADDING  STATE
    465*      159  465..623   8192   6000     3180  624..699 lost, padded
 
 records  474 in 3 segments, offsets 0..623 with 2 gaps; next offset 624
-lost     226 records with an entry but no intact frame
+lost     226 entries without an intact record
 bytes    24576 in stores, 18000 in indexes (9600 of them padding)
 codec    protobuf (detected)
 active*  segment 465

@@ -15,6 +15,7 @@ mod info;
 mod json;
 mod kit;
 mod layouts;
+mod lost;
 mod names;
 mod prune;
 mod read;
