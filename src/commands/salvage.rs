@@ -194,7 +194,7 @@ fn refused(error: &Error, source: &Path, targets: &Targets) -> anyhow::Error {
     let is_there = targets.log.symlink_metadata().is_ok();
     let one = |hint: &str| vec![hint.to_owned()];
     let (message, hints) = match (note, error) {
-        (Note::CutShort, _) => (
+        (Note::CutShort, _) if is_of_salvage(&targets.log) && is_of_salvage(&targets.side) => (
             format!("{log}: an earlier salvage into it was interrupted"),
             vec!["to start again:".to_owned(), removal(targets)],
         ),
@@ -230,6 +230,14 @@ fn is_log(path: &Path) -> bool {
     Directory::list(path).is_ok_and(|there| !there.segments.is_empty())
 }
 
+/// Whether nothing is there but what a salvage makes: other files are the user's.
+fn is_of_salvage(path: &Path) -> bool {
+    match Directory::list(path) {
+        Ok(there) => there.strays.is_empty(),
+        Err(error) => matches!(error, Error::NoDirectory { .. }),
+    }
+}
+
 /// The content of the note of an earlier salvage.
 enum Note {
     None,
@@ -245,8 +253,13 @@ fn earlier_note(path: &Path) -> Note {
         return Note::None;
     };
     // Line by line: a note may have a line for each of many records.
-    let last = BufReader::new(file).lines().map_while(Result::ok).last();
-    match words::source_in(&last.unwrap_or_default()) {
+    let mut lines = BufReader::new(file).lines().map_while(Result::ok);
+    let first = lines.next().unwrap_or_default();
+    if !first.is_empty() && !words::is_note(&first) {
+        return Note::None;
+    }
+    let last = lines.last().unwrap_or(first);
+    match words::source_in(&last) {
         Some(source) => Note::Complete(source),
         None => Note::CutShort,
     }

@@ -102,8 +102,8 @@ pub fn refuse_stdout_in(logs: &[&Path]) -> Result<(), Failure> {
         return Err(match is_segments {
             Some(_) => failure.hint("write to another directory"),
             None => failure
-                .hint("write to another directory, and remove this file:")
-                .hint(format!("rm {}", quote(&path))),
+                .hint("write to another directory, and move this file away:")
+                .hint(format!("mv -n {} {}/..", quote(&path), quote(log))),
         });
     }
     Ok(())

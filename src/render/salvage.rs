@@ -175,10 +175,19 @@ impl View<'_> {
 
 /// Which log was salvaged, by the last line of a note; `None` if that is not a summary.
 pub fn source_in(last: &str) -> Option<PathBuf> {
-    let summary: serde_json::Value = serde_json::from_str(last).ok()?;
-    let text = |field: &str| summary.get(field).and_then(serde_json::Value::as_str);
-    (text("kind") == Some("summary")).then_some(())?;
-    text("log").map(PathBuf::from)
+    let (kind, log) = kind_and_log(last)?;
+    (kind == "summary").then(|| PathBuf::from(log))
+}
+
+/// Whether a line is one of a note.
+pub fn is_note(line: &str) -> bool {
+    kind_and_log(line).is_some()
+}
+
+fn kind_and_log(line: &str) -> Option<(String, String)> {
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    let text = |field: &str| Some(line.get(field)?.as_str()?.to_owned());
+    Some((text("kind")?, text("log")?))
 }
 
 fn segment_line(line: JsonLine, segment: &NewSegment) -> JsonLine {

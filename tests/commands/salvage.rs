@@ -175,6 +175,15 @@ fn targets_that_would_harm_or_mislead_are_refused() {
     let (status, _, stderr) = run(&sandbox, &["salvage", "log", "new"]);
     assert_eq!(status, 2, "{stderr}");
     assert!(stderr.contains("was interrupted"), "{stderr}");
+    // A file of the user is never to be removed: not beside the note, nor in place of it.
+    fs::create_dir(sandbox.path().join("new.side")).unwrap();
+    fs::write(sandbox.path().join("new.side/notes"), "mine").unwrap();
+    let (_, _, mine) = run(&sandbox, &["salvage", "log", "new"]);
+    assert!(!mine.contains("rm -rf"), "{mine}");
+    fs::remove_dir_all(sandbox.path().join("new.side")).unwrap();
+    fs::write(sandbox.path().join("other.salvage.ndjson"), "mine\n").unwrap();
+    let (status, _, mine) = run(&sandbox, &["salvage", "log", "other"]);
+    assert_eq!((status, mine.contains("rm -rf")), (2, false), "{mine}");
     let hint = stderr.split("start again:\nhint: ").nth(1).unwrap();
     let removed = Command::new("sh")
         .args(["-ec", hint])

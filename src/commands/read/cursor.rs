@@ -262,8 +262,7 @@ fn load(path: &Path, given: &Path) -> anyhow::Result<Option<Held>> {
     let refused = |what: String| {
         let message = format!("cursor file {}: {what}", given.display());
         Err(Failure::new(Status::Failed, message)
-            .hint("write the offset of the next record into it, or remove it and use --from:")
-            .hint(format!("rm {}", quote(given)))
+            .hint("name another file; the first line of a cursor is the next offset")
             .into())
     };
     let Some(text) = text else {
@@ -372,5 +371,5 @@ fn in_the_way(beside: &FilePath, error: &io::Error, given: &Path) -> Failure {
         given.display(),
         beside.display()
     );
-    Failure::new(Status::Failed, message).hint(format!("remove it, or {ELSEWHERE}"))
+    Failure::new(Status::Failed, message).hint(format!("move it away, or {ELSEWHERE}"))
 }

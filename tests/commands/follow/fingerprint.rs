@@ -157,7 +157,7 @@ fn a_second_line_that_is_no_fingerprint_is_refused() {
         format!("2\n{}", " ".repeat(300)),
     ] {
         fs::write(sandbox.path().join("cursor"), &text).unwrap();
-        let ended = read(&sandbox, &[]).told(2, &["cursor file cursor: ", "rm cursor"]);
+        let ended = read(&sandbox, &[]).told(2, &["cursor file cursor: ", "name another file"]);
         assert_eq!(ended.out, "", "{text:?}");
         assert_eq!(cursor(&sandbox), text);
     }
