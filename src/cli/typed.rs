@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use crate::commands::offsets::Span;
+use crate::commands::offsets::{Span, TOO_LARGE};
 use crate::commands::options::seconds;
 
 /// The commands that take a range.
@@ -35,7 +35,7 @@ pub fn joined(arguments: Vec<OsString>) -> Vec<OsString> {
                 joined.pop();
                 joined.push(value.into());
                 continue;
-            } else if takes_range && is_negative(text) && text.parse::<Span>().is_ok() {
+            } else if takes_range && is_negative(text) && is_range(text) {
                 joined.push(format!("--range={text}").into());
                 continue;
             }
@@ -49,6 +49,11 @@ pub fn joined(arguments: Vec<OsString>) -> Vec<OsString> {
 fn is_negative(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or_default();
     digits.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// Whether it is a range, if its numbers are not too large.
+fn is_range(text: &str) -> bool {
+    matches!(text.parse::<Span>(), Ok(_) | Err(TOO_LARGE))
 }
 
 /// Whether `option` takes the word as its value, where clap would not: a negative number,

@@ -10,6 +10,9 @@ use proglog::log::units::Offset;
 
 use super::{Failure, Status};
 
+/// The error for a number that is no offset.
+pub const TOO_LARGE: &str = "larger than 2^64 - 1";
+
 /// An offset, counted from the front or from the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
@@ -29,7 +32,10 @@ impl FromStr for Place {
         if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(WHAT);
         }
-        let number: u64 = digits.parse().map_err(|_| WHAT)?;
+        let is_empty = digits.is_empty();
+        let number: u64 = digits
+            .parse()
+            .map_err(|_| if is_empty { WHAT } else { TOO_LARGE })?;
         match (text.len() == digits.len(), number) {
             (true, _) => Ok(Self::At(Offset(number))),
             (false, 0) => Err(WHAT),
@@ -72,7 +78,10 @@ impl FromStr for Span {
                             negative numbers count from the end";
         let place = |text: &str| match text {
             "" => Ok(None),
-            text => text.parse().map(Some).map_err(|_| WHAT),
+            text => match text.parse() {
+                Err(TOO_LARGE) => Err(TOO_LARGE),
+                place => place.map(Some).map_err(|_| WHAT),
+            },
         };
         let (from, to) = match text.split_once("..") {
             Some(("", "")) => return Err(WHAT),
@@ -250,6 +259,16 @@ mod tests {
         ];
         for wrong in wrong {
             assert!(wrong.parse::<Place>().is_err(), "{wrong}");
+        }
+        for large in ["18446744073709551616", "-99999999999999999999"] {
+            assert_eq!(large.parse::<Place>(), Err(TOO_LARGE));
+            for range in [
+                large.to_owned(),
+                format!("5..{large}"),
+                format!("{large}.."),
+            ] {
+                assert_eq!(range.parse::<Span>(), Err(TOO_LARGE), "{range}");
+            }
         }
         assert_eq!(Place::FromEnd(3).resolve(Offset(10)), 7);
         assert_eq!(Place::FromEnd(11).resolve(Offset(10)), -1);

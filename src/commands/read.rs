@@ -289,8 +289,19 @@ impl Outcome {
     }
 }
 
-/// Refuses options that contradict each other.
+/// Refuses options that contradict each other, and a search of no record.
 fn check(arguments: &Arguments) -> Result<(), Failure> {
+    let none = match (arguments.count, arguments.tail) {
+        (Some(0), _) => Some("-c 0"),
+        (_, Some(0)) if !arguments.going_on.follows() => Some("-n 0"),
+        _ => None,
+    };
+    if let (Some(none), Some(_)) = (none, arguments.search.in_vain()) {
+        let message = format!("{none} selects no record: nothing was searched");
+        return Err(
+            Failure::new(Status::No, message).hint("choose a number from 1 on, or omit the option")
+        );
+    }
     let Some(offset) = arguments.one() else {
         return Ok(());
     };

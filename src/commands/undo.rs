@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use proglog::log::dir::{Dir, FilePath};
+use proglog::log::directory::Directory;
 use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::error::Error;
 use proglog::log::lock::DirectoryLock;
@@ -134,9 +135,7 @@ fn refuse_inside(target: &Path, log: &Path) -> anyhow::Result<()> {
 
 /// The log, and where changes of it are saved, as far as there are any.
 fn places(dir: &Path, save_to: Option<&Path>) -> anyhow::Result<(Dir, Vec<FilePath>)> {
-    let log = Dir::open(dir).map_err(|_| Error::NoDirectory {
-        path: dir.to_path_buf(),
-    })?;
+    let log = Directory::open(dir)?;
     let places = match Parent::of(&log, save_to)?.open(&log)? {
         Some(parent) => undo::places(&parent)?,
         None => Vec::new(),
@@ -256,6 +255,8 @@ fn prune(arguments: &Arguments, globals: Globals) -> anyhow::Result<Status> {
         let hint = "name the log; --keep and --older-than choose among its saved changes";
         return Err(Failure::new(Status::Failed, what).hint(hint).into());
     }
+    // The lock of a file would be refused in the words of the system.
+    Directory::open(&arguments.dir)?;
     let lock = if arguments.dry_run {
         None
     } else {

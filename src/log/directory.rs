@@ -156,7 +156,16 @@ impl Directory {
     /// [`Error::NoDirectory`], [`Error::NotADirectory`], [`Error::KafkaPartition`], or
     /// [`Error::Io`].
     pub fn list(path: &Path) -> Result<Self> {
-        let dir = Dir::open(path).map_err(|source| match source.kind() {
+        Self::list_in(&Self::open(path)?)
+    }
+
+    /// Opens a directory, and lists nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoDirectory`], [`Error::NotADirectory`], [`Error::Io`].
+    pub fn open(path: &Path) -> Result<Dir> {
+        Dir::open(path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => Error::NoDirectory {
                 path: path.to_path_buf(),
             },
@@ -164,8 +173,7 @@ impl Directory {
                 path: path.to_path_buf(),
             },
             _ => Error::io("list", path)(source),
-        })?;
-        Self::list_in(&dir)
+        })
     }
 
     /// The same of a directory that is open.

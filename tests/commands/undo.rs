@@ -21,6 +21,33 @@ fn saved(sandbox: &Sandbox) -> PathBuf {
 }
 
 #[test]
+fn a_file_is_not_called_missing() {
+    let sandbox = Sandbox::of("clean-one-segment");
+    for (file, hint) in [("log/0.store", true), ("notes", false)] {
+        sandbox.write("../notes", b"text");
+        for options in [
+            &[][..],
+            &["--list"],
+            &["--prune", "--keep", "1"],
+            &["--dry-run"],
+        ] {
+            let arguments = [&["undo", file][..], options].concat();
+            let (status, _, stderr) = run(&sandbox, &arguments);
+            assert_eq!(status, 2, "{stderr}");
+            let told = format!("error: {file}: is not a directory\n");
+            assert!(stderr.starts_with(&told), "{stderr}");
+            assert_eq!(
+                stderr.contains("hint: name the log's directory, log;"),
+                hint,
+                "{stderr}"
+            );
+        }
+    }
+    let (_, _, stderr) = run(&sandbox, &["undo", "nothing"]);
+    assert_eq!(stderr, "error: nothing: no such directory\n");
+}
+
+#[test]
 fn the_damaged_original_comes_back_byte_for_byte() {
     for case in cases() {
         let sandbox = Sandbox::of(&case);

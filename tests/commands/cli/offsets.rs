@@ -98,6 +98,30 @@ fn an_offset_that_no_record_has_is_a_negative_result() {
     }
 }
 
+#[test]
+fn a_number_that_is_too_large_is_told() {
+    let sandbox = twenty();
+    let large = "18446744073709551616";
+    for command in [
+        format!("read log {large}"),
+        format!("read log 5..{large}"),
+        format!("read log -{large}"),
+        format!("read log -{large}.."),
+        format!("read log --from {large}"),
+        format!("read log --offset -{large}"),
+        format!("dump-store log {large}"),
+        format!("trim log --before {large}"),
+        format!("redact log {large}"),
+    ] {
+        let (status, stdout, stderr) = run(&sandbox, &words(&command));
+        assert_eq!((status, stdout.as_str()), (2, ""), "{command}: {stderr}");
+        assert!(
+            stderr.contains(": larger than 2^64 - 1\nhint: "),
+            "{command}: {stderr}"
+        );
+    }
+}
+
 /// The offsets that a command shows, by its JSON lines.
 fn shown(command: &str) -> Vec<u64> {
     let sandbox = twenty();

@@ -28,6 +28,18 @@ fn grep(text: &str, arguments: &[&str]) -> (i32, String) {
     (output.status.code().unwrap(), text)
 }
 
+/// Nothing is said of records that were not searched.
+#[test]
+fn a_search_of_no_record_is_told() {
+    let log = thirty(Kind::Raw);
+    for none in [["-c", "0"], ["-n", "0"]] {
+        let told = format!("{} selects no record: nothing was searched", none.join(" "));
+        let ended = log.read(&[&["-g", "x"][..], &none].concat());
+        ended.told(1, &[&told, "hint: "]);
+        log.read(&none).told(0, &[]);
+    }
+}
+
 #[test]
 fn it_finds_what_grep_finds() {
     for kind in [Kind::Raw, Kind::Protobuf] {
