@@ -36,7 +36,7 @@ impl LogReader {
                 kept.take(item);
                 Ok(ControlFlow::Continue(()))
             })?;
-            kept.close_fork();
+            kept.close(None);
             for item in kept.items.iter().rev() {
                 let flow = item.with_item(&mut each)?;
                 if flow.is_break() {
@@ -156,8 +156,9 @@ struct Kept {
     records: u64,
     /// Whether items at the front had to go.
     overfull: bool,
-    /// A fork whose doubled offsets are still coming: from the end it is met first.
-    fork: Option<(Obstacle, Offset, Option<Offset>)>,
+    /// Obstacles whose records are still coming, the innermost at the end: from the end of
+    /// the log they are met first.
+    open: Vec<(Obstacle, Offset, Option<Offset>)>,
 }
 
 impl Kept {
@@ -166,24 +167,17 @@ impl Kept {
             Item::Record(record) => record.offset,
             Item::Obstacle { first, .. } => *first,
         };
-        let fork_ends =
-            |(_, _, last): &(_, _, Option<Offset>)| last.is_some_and(|last| last < first);
-        if self.fork.as_ref().is_some_and(fork_ends) {
-            self.close_fork();
-        }
+        self.close(Some(first));
         match item {
             Item::Record(record) => {
                 self.records += 1;
                 self.push(KeptItem::Record(KeptRecord::of(record)));
             }
             Item::Obstacle {
-                obstacle: obstacle @ Obstacle::Overlap { .. },
+                obstacle,
                 first,
                 last,
-            } => {
-                self.close_fork();
-                self.fork = Some((obstacle, first, last));
-            }
+            } if obstacle.is_followed_by_records() => self.open.push((obstacle, first, last)),
             Item::Obstacle {
                 obstacle,
                 first,
@@ -192,8 +186,12 @@ impl Kept {
         }
     }
 
-    fn close_fork(&mut self) {
-        if let Some((obstacle, first, last)) = self.fork.take() {
+    /// Keeps the obstacles whose records all lie before `next`; without it all.
+    fn close(&mut self, next: Option<Offset>) {
+        let ends = |open: &mut (Obstacle, Offset, Option<Offset>)| {
+            next.is_none_or(|next| open.2.is_some_and(|last| last < next))
+        };
+        while let Some((obstacle, first, last)) = self.open.pop_if(ends) {
             self.push(KeptItem::Obstacle(obstacle, first, last));
         }
     }
@@ -201,12 +199,20 @@ impl Kept {
     fn push(&mut self, item: KeptItem) {
         self.bytes += item.bytes();
         self.items.push_back(item);
-        while self.items.len() > KEPT_ITEMS || (self.bytes > KEPT_BYTES && self.items.len() > 2) {
+        while self.items.len() > KEPT_ITEMS
+            || (self.bytes > KEPT_BYTES && self.items.len() > 2)
+            || (self.overfull && self.begins_with_an_end())
+        {
             if let Some(gone) = self.items.pop_front() {
                 self.bytes -= gone.bytes();
                 self.overfull = true;
             }
         }
+    }
+
+    /// Whether the first item belongs to records before it, which had to go.
+    fn begins_with_an_end(&self) -> bool {
+        matches!(self.items.front(), Some(KeptItem::Obstacle(it, ..)) if it.is_followed_by_records())
     }
 
     /// The start of the block that was kept in full.

@@ -224,7 +224,7 @@ impl Trouble {
         self.first <= offset && self.last.is_none_or(|last| offset <= last)
     }
 
-    /// Takes in what directly follows, or comes directly before, and is the same.
+    /// Takes in what directly follows, comes directly before, or overlaps, and is the same.
     pub fn absorb(&mut self, next: &Self) -> bool {
         let alike = self.bytes.is_some() || self.what == next.what;
         // The buffers of one writer are one place for a reader that waits for them.
@@ -233,9 +233,10 @@ impl Trouble {
         let (Some(last), Some(next_last)) = (self.last, next.last) else {
             return false;
         };
-        let follows = last.checked_add(1) == Some(next.first);
-        let precedes = next_last.checked_add(1) == Some(self.first);
-        if !same || !(follows || precedes) {
+        // Of two blocks that are read from the end, one offset may be in both.
+        let touches =
+            next.first <= last.saturating_add(1) && self.first <= next_last.saturating_add(1);
+        if !same || !touches {
             return false;
         }
         self.first = self.first.min(next.first);

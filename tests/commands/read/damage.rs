@@ -153,6 +153,51 @@ fn a_directory_in_place_of_a_file() {
     assert_eq!(ran.text(), except(10..15, 20));
 }
 
+/// Records without entries are reported before they are printed, from both ends.
+#[test]
+fn a_missing_index() {
+    for base in [0, 10, 15] {
+        let log = Sandbox::numbered(Kind::Raw, &[10, 5, 5]);
+        log.remove(&format!("{base}.index"));
+        let end = [10, 15, 20].into_iter().find(|end| *end > base).unwrap();
+        let told = format!("index-missing: {base}.index is missing");
+        let offsets = format!("not in the index: offsets {base}..{}", end - 1);
+        let words = [told.as_str(), &offsets];
+        assert_eq!(log.read(&[]).told(3, &words).text(), lines(0..base));
+        let ran = log.read(&["-r"]).told(3, &words);
+        assert_eq!(ran.text(), lines((end..20).rev()));
+        let skip = ["--on-error", "skip"];
+        assert_eq!(log.read(&skip).told(3, &words).text(), lines(0..20));
+        let ran = log.read(&["-r", "--on-error", "skip"]).told(3, &words);
+        assert_eq!(ran.text(), lines((0..20).rev()));
+    }
+}
+
+/// More than is kept at once on the way back.
+#[test]
+fn a_missing_index_of_a_large_segment() {
+    let mut log = Sandbox::new(Kind::Raw);
+    let large = |count| vec!["x".repeat(6 << 20); count];
+    log.segment(&large(2));
+    log.segment(&[large(5), vec!["small".to_owned(); 9000], large(5)].concat());
+    log.segment(&large(2));
+    log.remove("2.index");
+    let read = |arguments: &[&str]| {
+        let format = ["--format", "%o\\n", "--on-error", "skip"];
+        let ran = log.read(&[&format[..], arguments].concat());
+        let ran = ran.told(3, &["index-missing: 2.index is missing"]);
+        let offsets = ran.lines().into_iter().map(|it| it.parse::<u64>().unwrap());
+        offsets.collect::<Vec<_>>()
+    };
+    let all: Vec<u64> = (0..9014).collect();
+    assert_eq!(read(&[]), all);
+    let back: Vec<u64> = all.into_iter().rev().collect();
+    assert_eq!(read(&["-r"]), back);
+    let ran = log.read(&["-r", "--format", "%o\\n"]);
+    let ran = ran.told(3, &["offsets 2..9011", "continues at offset 1"]);
+    assert_eq!(ran.lines(), ["9013", "9012"]);
+}
+
 #[test]
 fn a_fork() {
     for kind in BOTH {
