@@ -222,7 +222,8 @@ impl fmt::Display for Layout {
 ///
 /// # Errors
 ///
-/// [`Error::Shrunk`], [`Error::Io`]; unreadable bytes are no evidence.
+/// [`Error::Shrunk`](crate::log::error::Error::Shrunk),
+/// [`Error::Io`](crate::log::error::Error::Io); unreadable bytes are no evidence.
 pub fn recognize(
     base: Offset,
     store: &ReadFile,

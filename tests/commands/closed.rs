@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use proglog_testkit::{LogBuilder, Said, Sandbox, json, of_kind, said};
+use proglog_testkit::{LogBuilder, Said, Sandbox, json, of_kind, report, said};
 
 /// Closes files of the log, and gives a function that runs the binary as a user who cannot
 /// open them; `None` where root cannot become another user.
@@ -41,7 +41,7 @@ pub fn closed<'a>(
         said(command.args(arguments).output().unwrap())
     };
     if run(&["--version"]).2.contains("setpriv") {
-        eprintln!("SKIPPED: root cannot become another user here");
+        report("closed files: SKIPPED, root cannot become another user here");
         return None;
     }
     Some(run)
@@ -57,7 +57,9 @@ fn thirty() -> Sandbox {
 }
 
 fn values(offsets: impl Iterator<Item = u64>) -> String {
-    offsets.map(|offset| format!("value {offset}\n")).collect()
+    offsets.fold(String::new(), |text, offset| {
+        text + &format!("value {offset}\n")
+    })
 }
 
 #[test]

@@ -135,9 +135,8 @@ fn the_totals_are_those_of_the_log() {
             "killed-index-ahead" => 57,
             "killed-then-reopened" => 63,
             "killed-three-segments" => 226,
-            "length-flipped" => 1,
             "raft-log-never-closed" => 26,
-            "raw-torn" => 1,
+            "length-flipped" | "raw-torn" => 1,
             "store-missing" => 23,
             _ => 0,
         };

@@ -77,6 +77,7 @@ pub(crate) fn require_segment(
 }
 
 /// The error for another program's layout in a store.
+#[must_use]
 pub fn foreign(store: &Path, layout: Layout) -> Error {
     Error::ForeignLayout {
         path: store.to_path_buf(),

@@ -227,7 +227,9 @@ fn the_other_segments_are_read() {
                 [out, err].map(|it| String::from_utf8(it).unwrap())
             };
             let values = |offsets: &mut dyn Iterator<Item = &u64>| -> String {
-                offsets.map(|it| format!("record number {it}\n")).collect()
+                offsets.fold(String::new(), |text, it| {
+                    text + &format!("record number {it}\n")
+                })
             };
             let [out, err] = run(&["read", "log", "--on-error", "skip"]);
             assert_eq!(out, values(&mut others.iter()), "{err}");
