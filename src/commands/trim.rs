@@ -103,8 +103,8 @@ impl Arguments {
     }
 }
 
-/// Number of segments from the first one on whose store was written since then, or at a time
-/// that is not known.
+/// Number of segments with a store from the first one on that was written since then, or at a
+/// time that is not known.
 fn younger(report: &Report, age: Duration) -> u64 {
     let now = SystemTime::now();
     let is_older = |segment: &&SegmentReport| {
@@ -113,8 +113,8 @@ fn younger(report: &Report, age: Duration) -> u64 {
         // A time in the future is not old.
         written.is_some_and(|written| now.duration_since(written).is_ok_and(|it| it > age))
     };
-    let older = report.segments.iter().take_while(is_older).count();
-    (report.segments.len() - older) as u64
+    let younger = report.segments.iter().skip_while(is_older);
+    younger.filter(|it| it.listing.has_store()).count() as u64
 }
 
 /// Runs the command.

@@ -235,6 +235,12 @@ impl SegmentListing {
         files.filter_map(|file| file.no_file).any(NoFile::is_closed)
     }
 
+    /// Whether it has a store that can be opened: without one it has no records.
+    #[must_use]
+    pub fn has_store(&self) -> bool {
+        self.store.as_ref().is_some_and(|it| it.no_file.is_none())
+    }
+
     /// Whether both halves are there and can be opened.
     #[must_use]
     pub fn is_readable_pair(&self) -> bool {

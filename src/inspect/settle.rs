@@ -116,6 +116,7 @@ fn takes_two_steps(id: FindingId) -> bool {
             | FindingId::StoreMissing
             | FindingId::SegmentGap
             | FindingId::StoreUnindexedTail
+            | FindingId::NeedsDecision
     )
 }
 
@@ -132,9 +133,11 @@ fn look(listing: Listing, options: &Options, before: Option<&Report>) -> Result<
     Report::once(listing, options, Some(&before))
 }
 
-/// A difference that a live writer explains is not a finding, even if no writer is known.
+/// A difference that a live writer explains is not a finding, even if no writer is known: but
+/// it explains for an instant only that a store is empty whose index is closed.
 fn is_trouble(finding: &Finding) -> bool {
-    finding.severity != Severity::Note && !finding.use_unknown
+    let is_lasting = finding.use_unknown && finding.id != FindingId::NeedsDecision;
+    finding.severity != Severity::Note && !is_lasting
 }
 
 /// Whether a report has problems that a second scan may not find.

@@ -24,8 +24,8 @@ pub enum Keep {
     /// The last segments whose files have at most this many bytes; at least one, and those
     /// with records from the first one's base on.
     Bytes(u64),
-    /// This many of the last segments; at least one, and those with records from the first
-    /// one's base on.
+    /// This many of the last segments that have a store; at least one, and those with records
+    /// from the first one's base on.
     Segments(u64),
 }
 
@@ -39,9 +39,12 @@ pub enum Keep {
 pub fn plan(report: &Report, keep: Keep) -> Result<Plan> {
     let segments = &report.segments;
     let mut plan = Plan::over(report);
+    // What is kept has the store of at least one segment.
+    let last = segments.iter().rposition(|it| it.listing.has_store());
     let first_of = |kept: usize| {
         let first = segments.len().saturating_sub(kept.max(1));
-        segments.get(first).map(|first| first.listing.base())
+        let first = segments.get(first.min(last.unwrap_or(first)));
+        first.map(|first| first.listing.base())
     };
     let from = match keep {
         Keep::From(offset) => Some(offset),
@@ -54,7 +57,15 @@ pub fn plan(report: &Report, keep: Keep) -> Result<Plan> {
             };
             first_of(segments.iter().rev().take_while(fits).count())
         }
-        Keep::Segments(count) => first_of(usize::try_from(count).unwrap_or(usize::MAX)),
+        Keep::Segments(count) => {
+            let mut left = count;
+            let counts = |segment: &&SegmentReport| {
+                let is_kept = left > 0;
+                left = left.saturating_sub(u64::from(segment.listing.has_store()));
+                is_kept
+            };
+            first_of(segments.iter().rev().take_while(counts).count())
+        }
         Keep::UpTo(offset) => {
             drop_after(report, offset, &mut plan)?;
             return Ok(plan);

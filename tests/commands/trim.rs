@@ -283,3 +283,32 @@ fn records_that_no_index_names_are_not_taken_for_nothing() {
         assert_eq!(offsets(&sandbox), [10, 11, 12, 13, 14, 15]);
     }
 }
+
+/// What holds no records is none of the segments that stay.
+#[test]
+fn an_index_without_a_store_is_not_the_segment_that_stays() {
+    for (option, value) in [
+        ("--keep-segments", "1"),
+        ("--keep-bytes", "1"),
+        ("--keep-bytes", "100"),
+        ("--older-than", "1h"),
+    ] {
+        let sandbox = log();
+        sandbox.write("20.index", &[0, 0, 0, 0]);
+        for name in ["10.store", "14.store", "17.store"] {
+            let store = File::options()
+                .write(true)
+                .open(sandbox.file(name))
+                .unwrap();
+            let hours = if name == "17.store" { 0 } else { 2 };
+            let time = SystemTime::now() - Duration::from_secs(hours * 3600);
+            store.set_modified(time).unwrap();
+        }
+        let (_, _, stderr) = run(&sandbox, &["trim", "log", option, value]);
+        assert_eq!(
+            offsets(&sandbox),
+            [17, 18, 19],
+            "{option} {value}: {stderr}"
+        );
+    }
+}
