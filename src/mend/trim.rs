@@ -17,7 +17,7 @@ use crate::scan::layouts;
 /// The part that remains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
-    /// Segments with records from this offset on; never less than the last one.
+    /// Segments with records from this offset on; never less than the last one with a store.
     From(Offset),
     /// Records up to this offset, which stays too.
     UpTo(Offset),
@@ -39,12 +39,9 @@ pub enum Keep {
 pub fn plan(report: &Report, keep: Keep) -> Result<Plan> {
     let segments = &report.segments;
     let mut plan = Plan::over(report);
-    // What is kept has the store of at least one segment.
-    let last = segments.iter().rposition(|it| it.listing.has_store());
     let first_of = |kept: usize| {
         let first = segments.len().saturating_sub(kept.max(1));
-        let first = segments.get(first.min(last.unwrap_or(first)));
-        first.map(|first| first.listing.base())
+        segments.get(first).map(|first| first.listing.base())
     };
     let from = match keep {
         Keep::From(offset) => Some(offset),
@@ -73,7 +70,9 @@ pub fn plan(report: &Report, keep: Keep) -> Result<Plan> {
     };
     // An older segment of a fork may have records that are not older than those that stay.
     let mut dropped = 0;
-    for pair in segments.windows(2) {
+    // Never the last one that has a store.
+    let last = segments.iter().rposition(|it| it.listing.has_store());
+    for pair in segments.windows(2).take(last.unwrap_or(0)) {
         let [segment, next] = pair else { break };
         let ends_before = |from| Ok(next.listing.base() <= from && reach(report, segment)? <= from);
         if !from.map_or(Ok(false), ends_before)? {

@@ -292,6 +292,7 @@ fn an_index_without_a_store_is_not_the_segment_that_stays() {
         ("--keep-bytes", "1"),
         ("--keep-bytes", "100"),
         ("--older-than", "1h"),
+        ("--before", "20"),
     ] {
         let sandbox = log();
         sandbox.write("20.index", &[0, 0, 0, 0]);
