@@ -11,7 +11,9 @@ use proglog::log::directory::Directory;
 use proglog::log::disk::{Disk, RealDisk};
 use proglog::log::error::{Error, is_out_of_descriptors};
 use proglog::log::lock::DirectoryLock;
+use proglog::log::reader::LogReader;
 use proglog::log::record::Codec;
+use proglog::log::units::Offset;
 use proglog::mend::apply::{ApplyOptions, Save, apply, rehearse};
 use proglog::mend::plan::{Plan, Step};
 use proglog::mend::saved;
@@ -40,6 +42,16 @@ pub struct Mending {
     /// Print JSON lines
     #[arg(long)]
     pub json: bool,
+}
+
+/// The offset from which negative ones count in a change: after the last record that the log
+/// shows in any way, so that none of them is taken for another.
+pub fn claimed_end(report: &Report) -> anyhow::Result<Offset> {
+    let mut log = LogReader::open_in(&report.listing.directory.dir)?;
+    if let Some(codec) = report.codec {
+        log.set_codec(codec);
+    }
+    Ok(log.claimed_end()?.max(report.next_append()))
 }
 
 impl Mending {

@@ -17,7 +17,7 @@ use proglog::log::record::Codec;
 use proglog::log::units::Offset;
 use proglog::mend::redact::{self, Holder, Refused};
 
-use super::mending::Mending;
+use super::mending::{Mending, claimed_end};
 use super::offsets::Span;
 use super::waiting::Waiting;
 use super::{Failure, Globals, Status, again, options, quote, say, stdout};
@@ -75,7 +75,7 @@ fn fill(text: &str) -> Result<u8, String> {
 impl Arguments {
     /// The offsets in a log; the ends that are not given are the log's.
     fn ranges(&self, report: &Report) -> anyhow::Result<Vec<OffsetRange>> {
-        let (lowest, next) = (report.lowest_offset(), report.next_offset());
+        let (lowest, next) = (report.lowest_offset(), claimed_end(report)?);
         let spans = self.offsets.iter().chain(&self.range);
         let range = |span: &Span| {
             let resolved = span.resolve(next)?;

@@ -19,7 +19,7 @@ use proglog::log::units::Offset;
 use proglog::mend::plan::{Plan, Step};
 use proglog::mend::trim::{self, Keep};
 
-use super::mending::Mending;
+use super::mending::{Mending, claimed_end};
 use super::offsets::Place;
 use super::options;
 use super::{Failure, Globals, Status, quote, say, stdout};
@@ -74,13 +74,13 @@ impl Arguments {
     /// # Errors
     ///
     /// An offset from the end is before offset 0: status 1.
-    fn keep(&self, report: &Report) -> Result<Option<Keep>, Failure> {
+    fn keep(&self, report: &Report) -> anyhow::Result<Option<Keep>> {
         let offset = |place: Place| {
-            let offset = place.resolve(report.next_offset());
+            let offset = place.resolve(claimed_end(report)?);
             u64::try_from(offset).map(Offset).map_err(|_| {
                 let dir = quote(report.listing.path());
                 let why = format!("{dir}: offset {place} from the end is before the log");
-                Failure::new(Status::No, why)
+                anyhow::Error::from(Failure::new(Status::No, why))
             })
         };
         if let Some(place) = self.before {
@@ -94,7 +94,7 @@ impl Arguments {
             return Ok(Some(Keep::From(Offset(first))));
         }
         if let Some(age) = self.older_than {
-            return Ok(Some(Keep::Segments(younger(report, age))));
+            return Ok(Some(Keep::From(younger(report, age))));
         }
         let bytes = self.keep_bytes.map(Keep::Bytes);
         Ok(bytes.or(self
@@ -103,9 +103,9 @@ impl Arguments {
     }
 }
 
-/// Number of segments with a store from the first one on that was written since then, or at a
-/// time that is not known.
-fn younger(report: &Report, age: Duration) -> u64 {
+/// The base of the first segment whose store was written since then, or at a time that is not
+/// known.
+fn younger(report: &Report, age: Duration) -> Offset {
     let now = SystemTime::now();
     let is_older = |segment: &&SegmentReport| {
         let store = segment.listing.store.as_ref();
@@ -113,8 +113,9 @@ fn younger(report: &Report, age: Duration) -> u64 {
         // A time in the future is not old.
         written.is_some_and(|written| now.duration_since(written).is_ok_and(|it| it > age))
     };
-    let younger = report.segments.iter().skip_while(is_older);
-    younger.filter(|it| it.listing.has_store()).count() as u64
+    let first = report.segments.iter().find(|it| !is_older(it));
+    let end = report.next_offset();
+    first.map_or(end, |first| first.listing.base().min(end))
 }
 
 /// Runs the command.

@@ -2,7 +2,8 @@
 
 use super::check_account;
 use super::check_directory::doubled_in_segment;
-use super::finding::{Detail, Finding, FindingId, Held, Severity};
+use super::finding::{Detail, Finding, FindingId, Severity};
+use super::held::Held;
 use super::listing::FileFacts;
 use super::report::{Report, SegmentReport};
 use super::scan::SegmentFacts;

@@ -4,7 +4,6 @@
 use std::fmt;
 
 use super::listing::NoFile;
-use super::usage::Buffered;
 use crate::log::damage::DamageKind;
 use crate::log::units::Offset;
 use crate::scan::account::Doubt;
@@ -415,7 +414,17 @@ impl Finding {
             | FindingId::RecordOffsetMismatch => true,
             _ => false,
         };
-        self.offsets.filter(|_| is_lost)
+        self.offsets.filter(|_| is_lost && !self.is_closed())
+    }
+
+    /// Whether it is about a file that cannot be opened: what it holds is not known.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        match self.detail {
+            Detail::NotAFile { what } => what.is_closed(),
+            Detail::IndexMissing { what, .. } => what.is_some_and(NoFile::is_closed),
+            _ => false,
+        }
     }
 
     /// Whether only refused frames show that the index is full: no file does once they are
@@ -467,29 +476,4 @@ pub fn sort(findings: &mut [Finding]) {
         let position = finding.place.as_ref().map(|place| place.position);
         (finding.severity, finding.segment, position)
     });
-}
-
-/// Bytes that a writer may have in its buffer, and not in the store.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Held {
-    pub by: Buffered,
-    pub bytes: u64,
-}
-
-impl Held {
-    /// The finding that the end of a store is missing, where it may be in a buffer.
-    pub fn explain(held: Option<Self>, mut finding: Finding) -> Finding {
-        match held {
-            Some(Self {
-                by: Buffered::Live,
-                bytes,
-            }) => {
-                finding.severity = Severity::Note;
-                finding.detail = Detail::InWritersBuffer { bytes };
-            }
-            Some(_) => finding.use_unknown = true,
-            None => {}
-        }
-        finding
-    }
 }

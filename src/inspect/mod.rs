@@ -18,6 +18,7 @@ pub mod facts;
 pub mod finding;
 pub mod forecast;
 pub mod frames;
+mod held;
 pub mod listing;
 pub mod look;
 pub mod manifest;

@@ -47,6 +47,8 @@ impl Remedies<'_> {
             }
             // The normal state beside a running writer needs no repair.
             _ if finding.severity == Severity::Note => None,
+            // Only its owner or root can open the file.
+            _ if finding.is_closed() => None,
             FindingId::IndexEntryDamaged
                 if matches!(
                     finding.detail,
@@ -89,9 +91,6 @@ impl Remedies<'_> {
                 "proglog repair {dir} --replica COPY --manifest FILE"
             )),
             FindingId::SegmentOverlap => Some(format!("proglog salvage {dir} NEW --prefer old")),
-            FindingId::NotAFile if matches!(finding.detail, Detail::NotAFile { what } if what.is_closed()) => {
-                None
-            }
             FindingId::StrayName | FindingId::DuplicateBase | FindingId::NotAFile => {
                 self.moved_away(finding)
             }

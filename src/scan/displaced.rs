@@ -67,6 +67,22 @@ impl Sections {
         Ok(false)
     }
 
+    /// The entries that name a frame which leads to the place that the next entry names, and
+    /// these, as (position, slot), ascending.
+    pub(super) fn leading(&self, store: &mut Bytes) -> Result<Vec<(u64, u64)>> {
+        let mut leading = Vec::new();
+        for run in &self.runs {
+            for ((slot, here), (next_slot, next)) in run.claims().zip(run.claims().skip(1)) {
+                if store.end(here)? == Some(next) {
+                    leading.extend([(here, slot), (next, next_slot)]);
+                }
+            }
+        }
+        leading.sort_unstable();
+        leading.dedup();
+        Ok(leading)
+    }
+
     /// The same with displaced entries where their frames are, without those whose frames
     /// are lost; `None` if no entries are displaced.
     pub(super) fn put_in_place(&self, segment: &Segment, path: &[Piece]) -> Option<Self> {
@@ -80,7 +96,7 @@ impl Sections {
         };
         let mut placed = Self {
             rest: self.rest.clone(),
-            corrected: true,
+            corrected: self.corrected,
             ..Self::default()
         };
         let mut rows = rows.into_iter().peekable();
@@ -107,6 +123,7 @@ impl Sections {
                 placed.add(run, from..kept, by);
                 placed.leave_out(run, kept..row.entry);
                 (from, by) = (row.entry, row.by);
+                placed.corrected = true;
             }
             placed.add(run, from..run.positions.len(), by);
         }
@@ -148,8 +165,8 @@ struct Search<'a> {
     chance: f64,
     /// How often each size is that of a frame, by the entries.
     frequencies: Frequencies,
-    /// Every row of entries that names no frame, by its sizes: these, its run, and its
-    /// first entry.
+    /// Every row of entries that do not all name frames, by its sizes: these, its run, and
+    /// its first entry.
     table: Vec<(u64, u32, u32)>,
 }
 
@@ -172,7 +189,7 @@ impl<'a> Search<'a> {
         search.chance = f64::from(pairs.max(1).ilog2());
         for (run, it) in (0..).zip(search.runs) {
             for (entry, row) in (0..).zip(it.positions.windows(ROW)) {
-                if row.first().is_some_and(|first| !search.is_frame(*first)) {
+                if !row.iter().all(|position| search.is_frame(*position)) {
                     search.table.push((sizes(row), run, entry));
                 }
             }
@@ -193,8 +210,8 @@ impl<'a> Search<'a> {
         let is_known = |first: &Piece| first.start == self.segment.from;
         let (mut at, mut next) = (0, usize::from(self.frames.first().is_some_and(is_known)));
         while at < self.frames.len() {
-            let from = rows.last().map_or((0, 0), |last| (last.run, last.end()));
-            at += match self.row(at, from, (at..=at + 1).contains(&next)) {
+            let last = rows.last().copied();
+            at += match self.row(at, last, (at..=at + 1).contains(&next)) {
                 // Its last frames may be the first ones of another row.
                 Some(row) if row.certainty == Certainty::Chance => {
                     row.count.saturating_sub(ROW).max(1)
@@ -212,22 +229,39 @@ impl<'a> Search<'a> {
         rows
     }
 
-    /// The row that begins with a frame, of entries from `least` on, which is a run and an
-    /// entry in it. `is_next`: the frame before is of a row.
-    fn row(&self, at: usize, least: (usize, usize), is_next: bool) -> Option<Row> {
+    /// The row after `last` that begins with a frame. `is_next`: the frame before is of a row.
+    fn row(&self, at: usize, last: Option<Row>, is_next: bool) -> Option<Row> {
         let start = self.frames.get(at)?.start;
-        if self.segment.is_named(start) {
-            let runs = self.runs.iter().enumerate().skip(least.0).take(PLACES_MAX);
+        // The last entry of a row may be about the first frame of the next.
+        let lowest = last.map_or((0, 0), |last| (last.run, last.end() - 1));
+        let in_place = if self.segment.is_named(start) {
+            let runs = self.runs.iter().enumerate().skip(lowest.0).take(PLACES_MAX);
             let mut own = runs.filter_map(|(run, it)| {
                 let entry = it.positions.binary_search(&start).ok()?;
-                Some((run, entry)).filter(|own| *own >= least)
+                Some((run, entry)).filter(|own| *own >= lowest)
             });
             let own = own.next().map(|(run, entry)| self.extended(run, entry, at));
-            if let Some(row) = own.filter(|row| row.count > 1) {
-                let certainty = Certainty::Certain;
-                return Some(Row { certainty, ..row });
-            }
+            let certainty = Certainty::Certain;
+            own.filter(|row| row.count > 1)
+                .map(|row| Row { certainty, ..row })
+        } else {
+            None
+        };
+        // A few entries may name these frames by chance.
+        if in_place.is_some_and(|row| row.count > 2 * ROW) {
+            return in_place;
         }
+        let displaced = self.displaced(at, last, is_next);
+        let is_longer = |row: &Row| in_place.is_none_or(|it| it.count < row.count);
+        let certain = displaced.filter(|row| row.certainty == Certainty::Certain);
+        certain.filter(is_longer).or(in_place).or(displaced)
+    }
+
+    /// The same where the entries do not name the frames.
+    fn displaced(&self, at: usize, last: Option<Row>, is_next: bool) -> Option<Row> {
+        let start = self.frames.get(at)?.start;
+        let after = last.map_or((0, 0), |last| (last.run, last.end()));
+        let lowest = last.map_or((0, 0), |last| (last.run, last.end() - 1));
         let group = self.frames.get(at..at + ROW)?;
         let starts: Vec<u64> = group.iter().map(|it| it.start).collect();
         let sizes = sizes(&starts);
@@ -247,7 +281,7 @@ impl<'a> Search<'a> {
             places.clear();
             places.extend(end);
         }
-        places.retain(|place| *place >= least);
+        places.retain(|place| *place >= lowest);
         let rows = places
             .iter()
             .map(|(run, entry)| self.extended(*run, *entry, at));
@@ -267,6 +301,8 @@ impl<'a> Search<'a> {
         let before = at.checked_sub(1).and_then(|at| self.frames.get(at));
         let is_first = is_next || before.is_none_or(|before| before.end != start);
         let bits = self.bits(row);
+        // A record is harmed or lost where bytes were.
+        let is_first = is_first && (row.run, row.entry) > after;
         let is_certain = match at_end {
             Some(_) if is_first => true,
             Some(_) => bits >= cost::DISPLACED_LAST,

@@ -68,31 +68,45 @@ pub(super) fn explore(
     store: &mut Bytes,
     index: &mut Index,
 ) -> Result<Option<Explored>> {
-    let (mut slot, mut from) = first_place(input, store, index)?;
+    let first = first_place(input, store, index)?;
+    explore_from(first, input, store, index)
+}
+
+/// The same from a slot and its position on, or from the start if the entry there is wrong.
+fn explore_from(
+    first: (u64, u64),
+    input: &Input<'_>,
+    store: &mut Bytes,
+    index: &mut Index,
+) -> Result<Option<Explored>> {
+    let (slot, from) = first;
     let Some(mut sections) = sections::divide(index, store, slot * ENTRY_BYTES)? else {
         return Ok(None);
     };
-    if sections.restarts_before(from) {
+    if slot > 0 && sections.restarts_before(from) {
         // The frames of those entries were lost: a later service wrote others in their place.
-        (slot, from) = (0, 0);
-        match sections::divide(index, store, 0)? {
-            Some(whole) => sections = whole,
-            None => return Ok(None),
-        }
+        return explore_from((0, 0), input, store, index);
     }
-    let first = (slot, from);
     let mut named = sections.named(from..store.size);
     if input.codec == Codec::Raw && sections.may_be_displaced(store)? {
-        // Where frames are is found out without the entries: these name other bytes.
-        let Some(mut bare) = search(input, store, index, first, (sections, None))? else {
+        // Where frames are is found out by the entries alone that are right.
+        let mut leading = sections.leading(store)?;
+        // After the last one a frame may be torn.
+        let last = named.last().filter(|last| leading.last() != Some(last));
+        leading.extend(last);
+        let Some(mut bare) = search(input, store, index, first, (sections, leading, false))? else {
             return Ok(None);
         };
         bare.segment.named = named;
         let placed = bare.sections.put_in_place(&bare.segment, &bare.path);
         sections = placed.unwrap_or(bare.sections);
+        let is_elsewhere = |claim: (u64, u64)| claim.0 == slot && claim.1 != from;
+        if slot > 0 && sections.claims().any(is_elsewhere) {
+            return explore_from((0, 0), input, store, index);
+        }
         named = sections.named(from..store.size);
     }
-    search(input, store, index, first, (sections, Some(named)))
+    search(input, store, index, first, (sections, named, true))
 }
 
 impl Sections {
@@ -108,16 +122,15 @@ impl Sections {
     }
 }
 
-/// Finds the cheapest path through the store from `slot` at `from` on, by what entries name, or
-/// without them.
+/// Finds the cheapest path through the store from `slot` at `from` on, by what entries name:
+/// all of them, or some.
 fn search(
     input: &Input<'_>,
     store: &mut Bytes,
     index: &mut Index,
     (slot, from): (u64, u64),
-    (sections, named): (Sections, Option<Vec<(u64, u64)>>),
+    (sections, named, all_named): (Sections, Vec<(u64, u64)>, bool),
 ) -> Result<Option<Explored>> {
-    let by_entries = named.is_some();
     let base = input.base.0;
     let slots = store.size / 9 + index.file_bytes() / ENTRY_BYTES + 2;
     let mut segment = Segment {
@@ -126,12 +139,13 @@ fn search(
         slot,
         from,
         offsets: base..base.saturating_add(slots),
-        named: named.unwrap_or_default(),
+        named,
         padded: sections.is_padded(),
         unpadded: index.file_bytes() > 0 && sections.rest.is_empty(),
         unused_slots: sections.unused_slots(),
         marked: store.size < input.store.file_bytes,
         largest: largest(store, index, slot)?,
+        breaks: sections.breaks.clone(),
     };
     let mut before = None;
     for at in 0..segment.named.len() {
@@ -156,7 +170,7 @@ fn search(
     let Some(table) = candidates::find(store, &search)? else {
         return Ok(None);
     };
-    let Some(path) = path::find(&segment, store, &table, by_entries)? else {
+    let Some(path) = path::find(&segment, store, &table, all_named)? else {
         return Ok(None);
     };
     Ok(Some(Explored {
@@ -197,7 +211,7 @@ impl Evidence {
         if input.codec == Codec::Raw {
             path = frames::without_lost_zeros(&segment, path);
         }
-        let mut frames = frames::of_path(&path, &sections.breaks);
+        let mut frames = frames::of_path(&path, &segment.breaks);
         let lives = sections.lives();
         let doubts = match input.codec {
             Codec::Raw => {

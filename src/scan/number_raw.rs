@@ -218,6 +218,7 @@ impl Numbering<'_> {
                     state: State::Length,
                 });
             } else if slot == following
+                && !self.segment.breaks.contains(&first)
                 && let Some(previous) = previous
                 && !store.is_unacknowledged(Some(previous.start), previous.end, first, None)?
             {
@@ -280,15 +281,16 @@ impl Numbering<'_> {
         }
     }
 
-    /// Whether no fewer entries of these frames name other places than the `named` ones that
-    /// name theirs.
+    /// Whether more entries of these frames name other places than the `named` ones that name
+    /// theirs.
     fn is_contradicted(&self, members: &[Frame], slot: i128, named: Option<usize>) -> bool {
         let elsewhere = members.iter().enumerate().filter(|(at, frame)| {
             let own = u64::try_from(slot + *at as i128).ok();
             let claimed = own.and_then(|own| self.life.claims.get(&own));
-            claimed.is_some_and(|claimed| *claimed != frame.start)
+            let is_elsewhere = claimed.is_some_and(|claimed| *claimed != frame.start);
+            is_elsewhere && !self.segment.is_named(frame.start)
         });
-        elsewhere.count() >= named.unwrap_or(0)
+        elsewhere.count() > named.unwrap_or(0)
     }
 
     /// Number of frames at a group's beginning that are part of the damaged value before

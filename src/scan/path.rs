@@ -101,7 +101,7 @@ struct Search<'a> {
     segment: &'a Segment,
     store: &'a mut Bytes,
     table: &'a Candidates,
-    by_entries: bool,
+    all_named: bool,
     /// Named places where intact frames are, ascending.
     whole: Vec<u64>,
     /// How places ahead are reached.
@@ -122,13 +122,13 @@ struct Search<'a> {
 }
 
 /// The cheapest way from the segment's first place to the store's end; `None` if it has
-/// too many frames. `by_entries`: else frames may be divided that lead on by chance, because
-/// the entries are not known yet.
+/// too many frames. If not `all_named`, frames may be divided that lead on by chance, for the
+/// entries of others are not known yet.
 pub(super) fn find(
     segment: &Segment,
     store: &mut Bytes,
     table: &Candidates,
-    by_entries: bool,
+    all_named: bool,
 ) -> Result<Option<Vec<Piece>>> {
     let mut whole = Vec::new();
     let mut last = 0;
@@ -154,7 +154,7 @@ pub(super) fn find(
         segment,
         store,
         table,
-        by_entries,
+        all_named,
         whole,
         best: BTreeMap::new(),
         trail: Vec::new(),
@@ -273,7 +273,8 @@ impl Search<'_> {
             let filled = end > place + LENGTH_BYTES;
             let is_mine = |offset| filled && segment.offsets.contains(&offset);
             let is_record = carried.is_some_and(|offset| linked || is_mine(offset));
-            certain = self.by_entries && !inside && if raw { linked } else { is_record };
+            let is_known = self.all_named || (segment.is_named(place) && segment.is_named(end));
+            certain = is_known && !inside && if raw { linked } else { is_record };
             if certain && filled && self.cover.is_none_or(|(_, other)| other < end) {
                 self.cover = Some((place, end));
             }

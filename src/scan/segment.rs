@@ -30,6 +30,9 @@ pub(super) struct Segment {
     pub marked: bool,
     /// The largest frame that is known. Units: bytes.
     pub largest: u64,
+    /// The first frames, in ascending order, of rows that were displaced differently from the
+    /// frames before them. Units: bytes in the store.
+    pub breaks: Vec<u64>,
 }
 
 /// The maximum size of a commit. Units: bytes.

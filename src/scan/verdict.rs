@@ -45,9 +45,14 @@ pub(super) fn account(
         // Entries on which a decision rests are evidence.
         numbered.keep_claims(store, &evidence, &mut entries)?;
     }
-    let keep_index = doubts
-        .iter()
-        .any(|doubt| matches!(doubt, Doubt::TwoHistories | Doubt::StoreEmpty));
+    // Some entries written would speak for one reading.
+    let rests_on_entries = |doubt: &Doubt| {
+        matches!(
+            doubt,
+            Doubt::TwoHistories | Doubt::StoreEmpty | Doubt::EntriesDisagree
+        )
+    };
+    let keep_index = doubts.iter().any(rests_on_entries);
     let first_slot = evidence.segment.slot;
     let slots = entries
         .last()

@@ -19,7 +19,7 @@ use crate::log::walk::{Committed, Flow, Visitor, record_at};
 use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
 use crate::mend::entries;
 use crate::mend::plan::{NewEntries, Plan, Step};
-use crate::scan::account::Doubt;
+use crate::scan::account::{Account, Doubt};
 
 /// The records of the copy with this report, in the order of segments and slots. `plan`
 /// is the plan of its repair.
@@ -63,6 +63,8 @@ pub fn of_segment(report: &Report, segment: &SegmentReport, plan: &Plan) -> Resu
         return Ok(Vec::new());
     };
     let mut found = Found::new(base, path, store.store.clone());
+    let account = segment.account.as_deref();
+    found.doubtful = account.filter(|account| !account.doubts.is_empty());
     if segment.facts.is_some() {
         let entries = store.entries_or_slots(codec)?;
         let _ = store
@@ -82,6 +84,14 @@ pub fn of_segment(report: &Report, segment: &SegmentReport, plan: &Plan) -> Resu
             }
             _ => {}
         }
+    }
+    if let Some(account) = found.doubtful {
+        found.adopt(
+            &store.store,
+            codec,
+            &NewEntries::new(account.writes.clone()),
+        )?;
+        found.runs.sort_by_key(|run| run.first);
     }
     if let Some((_, end)) = undecided(segment) {
         found.leave_out(end);
@@ -123,15 +133,18 @@ pub fn claimed(segment: &SegmentReport) -> u64 {
 }
 
 /// The runs of one segment while they are being found.
-struct Found {
+struct Found<'a> {
     base: Offset,
     file: Arc<StoreFile>,
     /// For reads besides the walk: large values, frames that damaged entries hide.
     window: Window,
     runs: Vec<Run>,
+    /// The account, if a person must decide: then the entries that it would write are right,
+    /// and those in their slots wrong, whatever they name.
+    doubtful: Option<&'a Account>,
 }
 
-impl Found {
+impl Found<'_> {
     fn new(base: Offset, path: FilePath, store: ReadFile) -> Self {
         Self {
             base,
@@ -141,7 +154,17 @@ impl Found {
             }),
             window: Window::new(store, LOOKUP_BYTES),
             runs: Vec::new(),
+            doubtful: None,
         }
+    }
+
+    /// Whether the account says that the entry of a slot is wrong.
+    fn is_wrong(&self, slot: u64) -> bool {
+        self.doubtful.is_some_and(|account| {
+            let after = account.writes.partition_point(|run| run.first_slot <= slot);
+            let run = after.checked_sub(1).and_then(|at| account.writes.get(at));
+            run.is_some_and(|run| slot - run.first_slot < run.count)
+        })
     }
 
     fn add(&mut self, slot: u64, position: u64, end: u64) {
@@ -227,7 +250,7 @@ impl Found {
     }
 }
 
-impl Visitor for Found {
+impl Visitor for Found<'_> {
     const PAYLOADS: bool = true;
 
     fn record(&mut self, record: &Committed<'_>) -> Result<Flow> {
@@ -235,6 +258,9 @@ impl Visitor for Found {
         let end = begin
             .saturating_add(LENGTH_BYTES)
             .saturating_add(record.payload_bytes);
+        if self.is_wrong(record.slot) {
+            return Ok(ControlFlow::Continue(()));
+        }
         if record.payload.is_some() || self.window.is_readable(begin, end)? {
             self.add(record.slot, begin, end);
         }
@@ -244,6 +270,7 @@ impl Visitor for Found {
     fn damage(&mut self, damage: Damage) -> Result<Flow> {
         if let Some(frame) = damage.frame
             && damage.record_whole
+            && self.doubtful.is_none()
         {
             let mut position = frame.0;
             for slot in damage.first_slot..=damage.last_slot {
