@@ -391,3 +391,31 @@ fn frames_that_claim_those_behind_them_are_not_searched_for_ever() {
     let lines = json(&stdout);
     assert_eq!(of_kind(&lines, "summary")[0]["records"], 2, "{stdout}");
 }
+
+/// Entries that inserted bytes displaced show the offsets of their records, though a person
+/// must decide what the inserted frames are.
+#[test]
+fn frames_that_were_inserted_take_no_offset_of_others() {
+    let values: Vec<String> = (0..40_usize)
+        .map(|number| format!("{number:03} {}", "v".repeat(number * number % 41)))
+        .collect();
+    let sandbox = Sandbox::built(&LogBuilder::raw().segment(0, &values));
+    let store = sandbox.read("0.store");
+    let at = |slot: usize| -> usize { values[..slot].iter().map(|it| it.len() + 8).sum() };
+    for from in [17, 19] {
+        let inserted = [&store[..at(20)], &store[at(from)..]].concat();
+        sandbox.write("0.store", &inserted);
+        let _ = fs::remove_dir_all(sandbox.path().join("new"));
+        let _ = fs::remove_dir_all(sandbox.path().join("new.side"));
+        let _ = fs::remove_file(sandbox.path().join("new.salvage.ndjson"));
+        let (_, stdout, stderr) = run(&sandbox, &["salvage", "log", "new"]);
+        let found = whole_records(&sandbox.path().join("new"), Codec::Raw);
+        assert_eq!(found.len(), 40, "{stdout}{stderr}");
+        for (offset, value) in found {
+            let wanted = &values[usize::try_from(offset).unwrap()];
+            assert_eq!(value, wanted.as_bytes(), "offset {offset}");
+        }
+        let side = fs::read(sandbox.path().join("new.side").join("0.store")).unwrap();
+        assert_eq!(side, store[at(from)..at(20)]);
+    }
+}

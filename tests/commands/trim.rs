@@ -313,3 +313,21 @@ fn an_index_without_a_store_is_not_the_segment_that_stays() {
         );
     }
 }
+
+/// `-1` is what `read -1` names: a record without an entry is not taken for none.
+#[test]
+fn an_offset_from_the_end_counts_the_records_without_entries() {
+    for (gone, command) in [
+        ("17.index", &["trim", "log", "--after", "-1"][..]),
+        ("17.store", &["trim", "log", "--after", "-1"]),
+        ("17.index", &["redact", "log", "-1", "--yes"]),
+        ("17.store", &["redact", "log", "-1", "--yes"]),
+    ] {
+        let sandbox = log();
+        std::fs::remove_file(sandbox.file(gone)).unwrap();
+        let before = sandbox.snapshot();
+        let (status, stdout, stderr) = run(&sandbox, command);
+        assert_eq!(status, 3, "{gone}, {command:?}: {stdout}{stderr}");
+        assert_eq!(sandbox.snapshot(), before);
+    }
+}

@@ -18,6 +18,7 @@ use crate::log::window::{LOOKUP_BYTES, ReadFile, STREAM_BYTES, Window};
 use crate::mend::ranges::Ranges;
 use crate::mend::runs::holdings;
 use crate::mend::runs::run::{Run, StoreFile};
+use crate::scan::account::Unreferenced;
 use crate::scan::unfinished;
 
 /// Bytes of one store that are searched for records that nothing points to.
@@ -93,19 +94,25 @@ pub fn of(
         scan.search(at, end)?;
         return Ok(scan.found);
     }
-    // Only its place after the previous one distinguishes a raw frame from other bytes.
+    // Only its place after the previous one distinguishes a raw frame from other bytes: at the
+    // end, or between records, where the account has found it.
+    let between = segment.account.iter().flat_map(|it| &it.unreferenced);
+    let between = between.filter(|it| it.kind == Unreferenced::Unnumbered);
+    let between = between.map(|it| (it.position, it.frames));
+    let between = between.take_while(|(position, _)| *position < tail.frames_position);
     let mut named = named.peekable();
-    let mut at = tail.frames_position;
-    for _ in 0..tail.frames {
-        let Some(Position(end)) = scan.window.frame_end_at(at)? else {
-            break;
-        };
-        while named.next_if(|(_, to)| *to <= at).is_some() {}
-        let is_named = named.peek().is_some_and(|(from, _)| *from <= at);
-        if !is_named && at < scan.zeros_from {
-            scan.add(at, end, None)?;
+    for (mut at, frames) in between.chain([(tail.frames_position, tail.frames)]) {
+        for _ in 0..frames {
+            let Some(Position(end)) = scan.window.frame_end_at(at)? else {
+                break;
+            };
+            while named.next_if(|(_, to)| *to <= at).is_some() {}
+            let is_named = named.peek().is_some_and(|(from, _)| *from <= at);
+            if !is_named && at < scan.zeros_from {
+                scan.add(at, end, None)?;
+            }
+            at = end;
         }
-        at = end;
     }
     Ok(scan.found)
 }
