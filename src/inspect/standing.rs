@@ -76,6 +76,12 @@ impl Standing {
         Answer::Wait
     }
 
+    /// Whether it is still to be decided if it is damage.
+    #[must_use]
+    pub fn is_undecided(&self) -> bool {
+        !self.told && self.patience == ASK_AGAIN
+    }
+
     /// Whether this obstacle was reported and is still there, or has grown into it.
     fn was_told(&self, blocked: &Blocked) -> bool {
         let first = |blocked: &Blocked| blocked.obstacles.first().map(|(_, first, _)| *first);

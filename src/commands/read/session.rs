@@ -124,6 +124,12 @@ impl Session<'_> {
                     let follower = &mut self.follower;
                     match self.waiter.wait(due, || look(follower))? {
                         Woken::Changed => {}
+                        // Damage is not passed over because nothing follows it.
+                        Woken::Idle
+                            if self.standing.as_ref().is_some_and(Standing::is_undecided) =>
+                        {
+                            self.waiter.not_idle();
+                        }
                         Woken::Idle => return Ok(self.idle()),
                         Woken::Closed | Woken::Signal => return Ok(Outcome::Done),
                     }

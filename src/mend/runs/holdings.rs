@@ -78,14 +78,14 @@ pub fn of_segment(report: &Report, segment: &SegmentReport, plan: &Plan) -> Resu
                 found.adopt(&store.store, codec, &entries)?;
             }
             Step::WriteEntries { base: of, entries }
-                if of == base && entries.first_slot >= next_slot =>
+                if of == base && entries.first_slot >= next_slot && found.doubtful.is_none() =>
             {
                 found.adopt(&store.store, codec, &entries)?;
             }
             _ => {}
         }
     }
-    if let Some(account) = found.doubtful {
+    if let Some(account) = found.doubtful.filter(|_| segment.facts.is_some()) {
         found.adopt(
             &store.store,
             codec,

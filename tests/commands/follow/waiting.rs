@@ -177,3 +177,14 @@ fn what_makes_no_sense_is_refused_with_a_hint() {
     let ended = Reading::start(&sandbox, &["--to", "-20"]).end();
     ended.told(1, &["offset -20 from the end is before the log"]);
 }
+
+#[test]
+fn damage_is_told_however_short_the_idle_time_is() {
+    let sandbox = numbered(25);
+    sandbox.put("0.store", 0, &[0xff]);
+    for idle in ["0.05", "0.2", "0.4"] {
+        let ended = Reading::start(&sandbox, &["-f", "--until-idle", idle]).end();
+        assert_eq!(ended.out, "");
+        ended.told(3, &["frame-length-damaged"]);
+    }
+}
