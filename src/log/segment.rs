@@ -5,7 +5,7 @@
 use super::dir::FilePath;
 use super::directory::{Directory, SegmentNames};
 use super::error::{Error, Result, readable};
-use super::format::{ENTRY_BYTES, Entry, FileKind, LENGTH_BYTES, frame_end};
+use super::format::{ENTRY_BYTES, Entry, FileKind, LENGTH_BYTES, frame_end, is_marked_length};
 use super::index::Index;
 use super::record::Codec;
 use super::units::{Offset, Position};
@@ -196,9 +196,11 @@ impl Segment {
         let record = match codec {
             _ if payload_bytes > 0 => true,
             Some(Codec::Raw) => true,
-            // A length after it, or the one at 0 was lost.
+            // A length after it, of an unfinished batch too, or the one at 0 was lost.
             _ if self.base.0 == 0 => {
-                store_bytes < 2 * LENGTH_BYTES || store.length_at(LENGTH_BYTES)? >> 32 == 0
+                store_bytes < 2 * LENGTH_BYTES
+                    || store.length_at(LENGTH_BYTES)? >> 32 == 0
+                    || is_marked_length(store.bytes(LENGTH_BYTES, 8)?)
             }
             Some(Codec::Protobuf) => false,
             None => store_bytes == LENGTH_BYTES,

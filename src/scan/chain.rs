@@ -35,7 +35,10 @@ pub(super) fn account(
         let named = next < sound;
         let empty = end == position + LENGTH_BYTES;
         let room = input.next_base.map(|base| base.since(input.base));
-        if position >= store.zeros || room.is_some_and(|room| next >= room) {
+        // What is before an unfinished batch was durable: its zeros are those of a record.
+        let is_durable = named && store.size < input.store.file_bytes;
+        let may_be_lost = position >= store.zeros && !is_durable;
+        if may_be_lost || room.is_some_and(|room| next >= room) {
             return Ok(None);
         }
         match input.codec {

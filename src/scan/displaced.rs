@@ -74,7 +74,9 @@ impl Sections {
         for run in &self.runs {
             for ((slot, here), (next_slot, next)) in run.claims().zip(run.claims().skip(1)) {
                 if store.end(here)? == Some(next) {
-                    leading.extend([(here, slot), (next, next_slot)]);
+                    let first = Some((here, slot)).filter(|first| leading.last() != Some(first));
+                    leading.extend(first);
+                    leading.push((next, next_slot));
                 }
             }
         }
@@ -301,8 +303,10 @@ impl<'a> Search<'a> {
         let before = at.checked_sub(1).and_then(|at| self.frames.get(at));
         let is_first = is_next || before.is_none_or(|before| before.end != start);
         let bits = self.bits(row);
-        // A record is harmed or lost where bytes were.
-        let is_first = is_first && (row.run, row.entry) > after;
+        // A record is harmed or lost where bytes were, and no entry names a frame after them.
+        let group = self.frames.get(at..at + row.count).unwrap_or_default();
+        let is_named = group.iter().any(|frame| self.segment.is_named(frame.start));
+        let is_first = is_first && !is_named && (row.run, row.entry) > after;
         let is_certain = match at_end {
             Some(_) if is_first => true,
             Some(_) => bits >= cost::DISPLACED_LAST,

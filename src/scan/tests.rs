@@ -96,6 +96,19 @@ fn verdict(account: &Account) -> (u64, u64, &[Doubt]) {
 }
 
 #[test]
+fn an_empty_record_before_an_unfinished_batch_is_there() {
+    for codec in [Codec::Raw, Codec::Protobuf] {
+        let mut store = frame(b"");
+        let index = entry(0, 0);
+        let mut batch = frame(&record(1));
+        batch[0] = 0xff;
+        store.extend(batch);
+        let found = account_behind(1, codec, &store, Some(&index));
+        assert_eq!(verdict(&found), (1, 8, &[][..]), "{codec:?}: {found:?}");
+    }
+}
+
+#[test]
 fn a_fault_costs_more_than_any_frame_gains_alone_and_less_than_a_few() {
     // One frame in the middle of intact ones is not worth a second fault; two are.
     let gain = cost::LINK + cost::CARRIED;

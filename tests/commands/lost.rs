@@ -1,6 +1,6 @@
-//! `info` counts the records that `verify` reports as lost.
+//! `info` counts the records that `verify` reports as lost, and none that are there.
 
-use proglog_testkit::{Sandbox, cases, frames, json, run};
+use proglog_testkit::{LogBuilder, Sandbox, cases, frames, json, run};
 use serde_json::Value;
 
 fn info(sandbox: &Sandbox) -> Vec<Value> {
@@ -71,4 +71,17 @@ fn every_entry_without_a_record_is_lost() {
     assert_eq!(lost(&sandbox), 2);
     sandbox.flip("0.index", 8 * 12 * 9);
     assert_eq!(lost(&sandbox), 2);
+}
+
+/// A first record without a byte is there, whatever an interrupted append left after it.
+#[test]
+fn an_empty_record_before_an_unfinished_batch_is_read() {
+    for codec in ["raw", "protobuf"] {
+        let sandbox = Sandbox::built(&LogBuilder::raw().segment(0, [""]));
+        let mut store = sandbox.read("0.store");
+        store.extend([0xff, 0, 0, 0, 0, 0, 0, 2, 0x10, 1]);
+        sandbox.write("0.store", &store);
+        let (status, stdout, stderr) = run(&sandbox, &["read", "log", "--codec", codec]);
+        assert_eq!((status, stdout.as_str()), (0, "\n"), "{codec}: {stderr}");
+    }
 }
