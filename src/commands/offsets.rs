@@ -141,9 +141,7 @@ impl Span {
             _ => Ok(resolved),
         }
     }
-}
 
-impl Span {
     /// Fails if the range, which ends at `to`, ends before the log: status 1.
     pub fn check_end(&self, to: Option<i128>, lowest: Offset) -> Result<(), Failure> {
         let Some(to) = to.filter(|to| *to < i128::from(lowest.0)) else {

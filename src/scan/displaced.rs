@@ -46,6 +46,12 @@ impl Row {
     fn end(self) -> usize {
         self.entry + self.count
     }
+
+    /// The run and the entry from which on the next row can begin: the last entry of a row may
+    /// be about the first frame of the next.
+    fn lowest_after(last: Option<Self>) -> (usize, usize) {
+        last.map_or((0, 0), |last| (last.run, last.end() - 1))
+    }
 }
 
 impl Sections {
@@ -88,14 +94,11 @@ impl Sections {
     /// The same with displaced entries where their frames are, without those whose frames
     /// are lost; `None` if no entries are displaced.
     pub(super) fn put_in_place(&self, segment: &Segment, path: &[Piece]) -> Option<Self> {
-        let rows = Search::of(self, segment, path)?.rows();
+        let search = Search::of(self, segment, path)?;
+        let rows = search.rows();
         if rows.iter().all(|row| row.by == 0) {
             return None;
         }
-        let frames = |position: u64| {
-            let frame = path.binary_search_by_key(&position, |piece| piece.start);
-            frame.is_ok_and(|at| path.get(at).is_some_and(|it| it.kind == Kind::Frame))
-        };
         let mut placed = Self {
             rest: self.rest.clone(),
             corrected: self.corrected,
@@ -120,7 +123,9 @@ impl Sections {
                 let between = run.positions.get(from..row.entry).unwrap_or_default();
                 let before = between.partition_point(|it| it.wrapping_add(by) < first);
                 let between = between.get(..before).unwrap_or_default();
-                let in_place = between.iter().rposition(|it| frames(it.wrapping_add(by)));
+                let in_place = between
+                    .iter()
+                    .rposition(|it| search.is_frame(it.wrapping_add(by)));
                 let kept = from + in_place.map_or(1, |at| at + 2).min(before);
                 placed.add(run, from..kept, by);
                 placed.leave_out(run, kept..row.entry);
@@ -234,8 +239,7 @@ impl<'a> Search<'a> {
     /// The row after `last` that begins with a frame. `is_next`: the frame before is of a row.
     fn row(&self, at: usize, last: Option<Row>, is_next: bool) -> Option<Row> {
         let start = self.frames.get(at)?.start;
-        // The last entry of a row may be about the first frame of the next.
-        let lowest = last.map_or((0, 0), |last| (last.run, last.end() - 1));
+        let lowest = Row::lowest_after(last);
         let in_place = if self.segment.is_named(start) {
             let runs = self.runs.iter().enumerate().skip(lowest.0).take(PLACES_MAX);
             let mut own = runs.filter_map(|(run, it)| {
@@ -263,7 +267,7 @@ impl<'a> Search<'a> {
     fn displaced(&self, at: usize, last: Option<Row>, is_next: bool) -> Option<Row> {
         let start = self.frames.get(at)?.start;
         let after = last.map_or((0, 0), |last| (last.run, last.end()));
-        let lowest = last.map_or((0, 0), |last| (last.run, last.end() - 1));
+        let lowest = Row::lowest_after(last);
         let group = self.frames.get(at..at + ROW)?;
         let starts: Vec<u64> = group.iter().map(|it| it.start).collect();
         let sizes = sizes(&starts);

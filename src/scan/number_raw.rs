@@ -218,7 +218,7 @@ impl Numbering<'_> {
                     state: State::Length,
                 });
             } else if slot == following
-                && !self.segment.breaks.contains(&first)
+                && self.segment.breaks.binary_search(&first).is_err()
                 && let Some(previous) = previous
                 && !store.is_unacknowledged(Some(previous.start), previous.end, first, None)?
             {
